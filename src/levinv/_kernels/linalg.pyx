@@ -1,0 +1,58 @@
+"""The only module that calls BLAS and LAPACK, through SciPy's Cython interfaces.
+
+Storage is in the names of the arguments: ``gemm`` takes row-major arrays, the LAPACK routines
+column-major ones. LAPACK's ``info`` is returned as an int; nothing is raised here.
+"""
+from scipy.linalg.cython_blas cimport dgemm
+from scipy.linalg.cython_lapack cimport dgeqp3, dorgqr, dpstrf, dtrtri
+
+
+cdef void gemm(bint transpose_a, bint transpose_b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+               double alpha, const double* a, Py_ssize_t lda, const double* b, Py_ssize_t ldb,
+               double beta, double* c, Py_ssize_t ldc) noexcept nogil:
+    """C (m x n) <- alpha op(A) op(B) + beta C, all row-major.
+
+    A row-major matrix is the transpose of a column-major one, so this is Cᵀ <- op(B)ᵀ op(A)ᵀ.
+    """
+    cdef char trans_a = b'T' if transpose_a else b'N'
+    cdef char trans_b = b'T' if transpose_b else b'N'
+    cdef blas_int m_ = <blas_int> m, n_ = <blas_int> n, k_ = <blas_int> k
+    cdef blas_int lda_ = <blas_int> lda, ldb_ = <blas_int> ldb, ldc_ = <blas_int> ldc
+    dgemm(&trans_b, &trans_a, &n_, &m_, &k_, &alpha, <double*> b, &ldb_, <double*> a, &lda_,
+          &beta, c, &ldc_)
+
+
+cdef int pstrf(Py_ssize_t n, double* a, Py_ssize_t lda, blas_int* pivots, Py_ssize_t* rank,
+               double tolerance, double* work) noexcept nogil:
+    """Pᵀ A P = RᵀR with diagonal pivoting, R in the upper triangle (column-major); work: 2n."""
+    cdef char uplo = b'U'
+    cdef blas_int n_ = <blas_int> n, lda_ = <blas_int> lda, rank_ = 0, info = 0
+    dpstrf(&uplo, &n_, a, &lda_, pivots, &rank_, &tolerance, work, &info)
+    rank[0] = rank_
+    return <int> info
+
+
+cdef int trtri(Py_ssize_t n, double* a, Py_ssize_t lda) noexcept nogil:
+    """A <- A⁻¹ for an upper triangular A (column-major)."""
+    cdef char uplo = b'U', diag = b'N'
+    cdef blas_int n_ = <blas_int> n, lda_ = <blas_int> lda, info = 0
+    dtrtri(&uplo, &diag, &n_, a, &lda_, &info)
+    return <int> info
+
+
+cdef int geqp3(Py_ssize_t m, Py_ssize_t n, double* a, Py_ssize_t lda, blas_int* pivots,
+               double* tau, double* work, Py_ssize_t lwork) noexcept nogil:
+    """A P = Q R with column pivoting (column-major); lwork = -1 writes the best size to work[0]."""
+    cdef blas_int m_ = <blas_int> m, n_ = <blas_int> n, lda_ = <blas_int> lda
+    cdef blas_int lwork_ = <blas_int> lwork, info = 0
+    dgeqp3(&m_, &n_, a, &lda_, pivots, tau, work, &lwork_, &info)
+    return <int> info
+
+
+cdef int orgqr(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, double* a, Py_ssize_t lda,
+               const double* tau, double* work, Py_ssize_t lwork) noexcept nogil:
+    """A <- the first n columns of Q from k reflectors (column-major); lwork as in geqp3."""
+    cdef blas_int m_ = <blas_int> m, n_ = <blas_int> n, k_ = <blas_int> k, lda_ = <blas_int> lda
+    cdef blas_int lwork_ = <blas_int> lwork, info = 0
+    dorgqr(&m_, &n_, &k_, a, &lda_, <double*> tau, work, &lwork_, &info)
+    return <int> info

@@ -1,0 +1,101 @@
+"""The door: every public function checks its arguments here, once, and what is behind it trusts them.
+
+Messages name the argument, what was expected and what came.
+"""
+import numbers
+
+import numpy as np
+import scipy.sparse
+
+
+def real_array(value, name, ndim, *, check_finite=True):
+    """A float64 array of ``ndim`` dimensions; no copy of one that already is.
+
+    Raises TypeError for complex, object, string and other non-numeric input and for sparse
+    matrices, ValueError for a wrong number of dimensions, emptiness, NaN and inf.
+    """
+    if scipy.sparse.issparse(value):
+        raise TypeError(f"{name} must be a dense array, got a sparse {type(value).__name__}; "
+                        f"convert it with .toarray()")
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise TypeError(f"{name} must not have masked entries, got {np.ma.count_masked(value)}")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a {_dimensions(ndim)} array of real numbers: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    if array.ndim != ndim:
+        raise ValueError(f"{name} must be a {_dimensions(ndim)} array, got shape {array.shape}")
+    if array.size == 0:
+        raise ValueError(f"{name} must not be empty, got shape {array.shape}")
+    if not (array.dtype == np.float64 and array.dtype.isnative and array.flags.aligned):
+        array = array.astype(np.float64)
+    array = np.asarray(array)                       # subclasses (matrix, memmap) keep their memory
+    if check_finite and not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, got NaN or inf at index {_first(~np.isfinite(array))}")
+    return array
+
+
+def vector(value, name, n, of, *, check_finite=True):
+    """A float64 vector of length n; ``of`` says what it has one entry for."""
+    array = real_array(value, name, 1, check_finite=check_finite)
+    if len(array) != n:
+        raise ValueError(f"{name} must have length {n}, one entry per {of}, got {len(array)}")
+    return array
+
+
+def matrix(value, name, *, min_aspect=False, check_finite=True):
+    """A float64 matrix; with ``min_aspect`` at least as many rows as columns."""
+    array = real_array(value, name, 2, check_finite=check_finite)
+    if min_aspect and array.shape[0] < array.shape[1]:
+        raise ValueError(f"{name} must have at least as many rows as columns, got shape {array.shape}")
+    return array
+
+
+def choice(value, name, allowed):
+    """One of the ``allowed`` strings."""
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+    return value
+
+
+def positive_number(value, name, *, zero=False):
+    """A finite float above 0 (or at least 0)."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a real number, got {type(value).__name__}")
+    value = float(value)
+    if not (np.isfinite(value) and (value > 0 or (zero and value == 0))):
+        raise ValueError(f"{name} must be {'at least' if zero else 'above'} 0 and finite, got {value}")
+    return value
+
+
+def positive_int(value, name):
+    """An int of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be an integer, got {type(value).__name__}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")
+    return int(value)
+
+
+def options(value, allowed):
+    """A dict of options, every key known."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise TypeError(f"options must be a dict, got {type(value).__name__}")
+    for key in value:
+        if key not in allowed:
+            known = ", ".join(map(repr, allowed)) if allowed else "none"
+            raise ValueError(f"options has an unknown key {key!r}; known for this method: {known}")
+    return value
+
+
+def _dimensions(ndim):
+    return {1: "one-dimensional", 2: "two-dimensional"}[ndim]
+
+
+def _first(mask):
+    index = np.argwhere(mask)[0]
+    return int(index[0]) if len(index) == 1 else tuple(int(i) for i in index)

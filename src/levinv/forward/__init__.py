@@ -1,0 +1,1 @@
+"""Leverage scores and their derivatives."""

@@ -1,0 +1,127 @@
+"""The leverage scores of diag(A x - b)⁻¹ A as a function of x, and its derivatives.
+
+With s = A x - b, B = diag(1/s) A, P the projection onto range(B), Q = P∘P and p = B v (source: 2404.13785,
+Lemma 5.1, in matrix form):
+
+    d sigma = 2 (Q - diag(sigma)) p            jvp
+    Jᵀ y    = 2 Bᵀ (Q - diag(sigma)) y         vjp
+    J       = 2 (Q - diag(sigma)) B            jacobian
+
+At a zero slack all three have finite limits: the row's own derivative is 0 and the other rows have those
+of the quotient (see :mod:`levinv.forward.projection`, which also keeps the neighbourhood of the limit accurate).
+"""
+import numpy as np
+
+from levinv import _validate
+from levinv.forward.orthonormal import column_space
+from levinv.forward.projection import DependentZeroSlackError, project
+from levinv.rows import DenseRows
+
+PLAIN_CONDITION = 1e3     # below it A's own columns serve; above, they are orthonormalised once
+
+
+class LeverageMap:
+    """Slack, leverage scores and their derivatives at a point x.
+
+    Parameters
+    ----------
+    A : (n, d) array_like
+        Real. Rank-deficient A is accepted: the scores are those of the column space.
+    b : (n,) array_like
+
+    Raises
+    ------
+    ValueError
+        Wrong shapes or lengths, empty input, NaN or inf.
+    TypeError
+        Complex, object, string or sparse input.
+
+    Notes
+    -----
+    Each evaluation costs O(n d²), the Jacobian O(n d²·min(n/d, d)). The last point is remembered as an immutable
+    snapshot: an object may be shared between threads. A and b are neither copied, if they are float64 arrays, nor
+    written to.
+
+    References
+    ----------
+    .. [1] "Inverting the leverage score gradient and the leverage score problem", arXiv 2404.13785, Lemma 5.1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from levinv import LeverageMap
+    >>> scores_at = LeverageMap([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], [-1.0, -1.0, -3.0])
+    >>> scores_at.slack([0.0, 0.0])
+    array([1., 1., 3.])
+    >>> scores_at.scores([0.0, 0.0]).round(4)
+    array([0.9091, 0.9091, 0.1818])
+    >>> scores_at.jvp([0.0, 0.0], [1.0, 0.0]).round(4)
+    array([-0.1157,  0.0661,  0.0496])
+    """
+
+    def __init__(self, A, b):
+        A = _validate.matrix(A, "A")
+        self._b = _validate.vector(b, "b", A.shape[0], "row of A")
+        self._rows = DenseRows(A)
+        space = column_space(self._rows)
+        plain = space.transform.shape[1] == A.shape[1] and space.condition <= PLAIN_CONDITION
+        self._start = None if plain else space.transform
+        self._loops = ~A.any(axis=1)
+        self._last = None
+
+    @property
+    def shape(self):
+        """(n, d) of A."""
+        return self._rows.shape
+
+    def slack(self, x):
+        """A x - b, (n,)."""
+        x = _validate.vector(x, "x", self.shape[1], "column of A")
+        return self._rows.matvec(x) - self._b
+
+    def scores(self, x):
+        """Leverage scores at x, (n,).
+
+        Raises
+        ------
+        ValueError
+            If x is not a finite vector of length d, or if linearly dependent rows have zero slack at x.
+        """
+        return self.at(x)[1].scores.copy()
+
+    def jvp(self, x, v):
+        """Directional derivative of the scores at x along v, (n,). Raises as :meth:`scores`."""
+        slack, projection = self.at(x)
+        v = _validate.vector(v, "v", self.shape[1], "column of A")
+        return 2.0 * projection.laplacian(_divide(self._rows.matvec(v), slack))
+
+    def vjp(self, x, y):
+        """Transposed Jacobian at x times y, (d,): the gradient of yᵀ sigma(x). Raises as :meth:`scores`."""
+        slack, projection = self.at(x)
+        y = _validate.vector(y, "y", self.shape[0], "row of A")
+        return 2.0 * self._rows.rmatvec(_divide(projection.laplacian(y), slack))
+
+    def jacobian(self, x):
+        """All derivatives of the scores at x, (n, d). Raises as :meth:`scores`."""
+        slack, projection = self.at(x)
+        return 2.0 * projection.laplacian(_divide(self._rows.A, slack))
+
+    def at(self, x):
+        """Slack and projection at x, remembered."""
+        x = _validate.vector(x, "x", self.shape[1], "column of A")
+        last = self._last
+        if last is None or not np.array_equal(last[0], x):
+            slack = self._rows.matvec(x) - self._b
+            try:
+                projection = project(self._rows, np.abs(slack), self._start, self._loops)
+            except DependentZeroSlackError:
+                raise ValueError("x must not make the slack of linearly dependent rows zero: "
+                                 "the scores have no limit there") from None
+            last = self._last = (x.copy(), slack, projection)
+        return last[1], last[2]
+
+
+def _divide(values, slack):
+    """values / slack by rows, 0 where the slack is 0: those rows drop out in the limit."""
+    divisor = np.where(slack == 0, np.inf, slack)
+    return values / (divisor if values.ndim == 1 else divisor[:, None])

@@ -1,0 +1,141 @@
+"""An orthonormal basis of the column space of row-scaled A, applied and never stored.
+
+Leverage scores are those of any basis of the same column space, so the one thing to compute is a
+``transform`` T (d x k) such that U = diag(scale) A T has orthonormal columns; row i of U is
+scale_i a_i T, formed where it is needed. Then sigma_i = |u_i|².
+
+How T is found decides the accuracy (κ is the condition number after columns are scaled to unit norm):
+
+* *one pass*: T = R⁻¹ from the pivoted Cholesky factor of the Gram matrix; errors grow like ε κ²;
+* *two passes* (CholeskyQR2; Yamamoto, Nakatsukasa, Yanagisawa and Fukaya, 2015): the same again on
+  A T; errors like ε κ as long as κ² ε is well below 1;
+* *QR*: Householder with column pivoting on rows sorted by norm, row-wise backward stable (Cox and
+  Higham, 1998); errors like ε κ throughout; it also decides the rank.
+
+The first pass gives an estimate of κ and with it the choice.
+"""
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+
+from levinv._kernels import factor
+
+EPS = np.finfo(float).eps
+ONE_PASS_CONDITION = 64.0       # ε κ² against the promised 100 ε κ
+TWO_PASS_CONDITION = 5e6        # ε κ² stays below 1/100: the second Gram matrix is close to I
+
+
+@dataclass(frozen=True)
+class Orthonormaliser:
+    """U = diag(scale) A transform has orthonormal columns."""
+
+    transform: np.ndarray        # (d, k)
+    condition: float             # estimate of κ, within a factor sqrt(k)
+    method: str                  # "cholesky" | "cholesky2" | "qr"
+    scores: np.ndarray | None    # |u_i|² where the factorisation gives them at no cost (QR)
+
+
+def orthonormalise(rows, scale=None, start=None, *, method="auto", rcond=None):
+    """Find the transform for diag(scale) A start.
+
+    Parameters
+    ----------
+    rows : the rows of A, shape (n, d)
+    scale : (n,) array or None
+        Nonnegative row scale, at most about 1; a zero leaves the row out.
+    start : (d, k) array or None
+        Columns to combine; None stands for the identity.
+    method : "auto" | "cholesky" | "qr"
+        "cholesky" never falls back to QR; it warns (LinAlgWarning) where it cannot be accurate.
+    rcond : float or None
+        Columns are dropped as dependent below ``rcond`` times the largest pivot of the QR
+        (default max(n, d) ε); 0 keeps every column with a nonzero pivot.
+    """
+    k = rows.shape[1] if start is None else start.shape[1]
+    if k == 0:
+        return Orthonormaliser(np.zeros((rows.shape[1], 0)), 1.0, "cholesky", np.zeros(rows.shape[0]))
+    if method == "qr":
+        return _qr(rows, scale, start, rcond)
+    first, rank, condition = factor.gram_inverse_factor(rows.gram(scale, start), k * EPS)
+    if rank == k and condition <= ONE_PASS_CONDITION:
+        return Orthonormaliser(_combine(start, first), condition, "cholesky", None)
+    if rank == k and (condition <= TWO_PASS_CONDITION or method == "cholesky"):
+        transform = _combine(start, first)
+        second, rank, _ = factor.gram_inverse_factor(rows.gram(scale, transform), k * EPS)
+        if rank == k:
+            if condition > TWO_PASS_CONDITION:
+                _warn_beyond_reach(f"condition number about {condition:.1e}")
+            return Orthonormaliser(transform @ second, condition, "cholesky2", None)
+    if method == "cholesky":
+        _warn_beyond_reach(f"numerical rank of the Gram matrix {rank} of {k}")
+        return _truncated_cholesky(rows, scale, start)
+    return _qr(rows, scale, start, rcond)
+
+
+def _combine(start, transform):
+    return transform if start is None else start @ transform
+
+
+def _warn_beyond_reach(why):
+    warnings.warn(f"method='cholesky' cannot be accurate here ({why}); use 'auto' or 'qr'",
+                  scipy.linalg.LinAlgWarning, stacklevel=4)
+
+
+def _truncated_cholesky(rows, scale, start):
+    """Eigenvectors of the scaled Gram matrix above rounding: what a Gram matrix can still tell."""
+    gram = rows.gram(scale, start)
+    column_scale = np.sqrt(np.maximum(np.diag(gram), 0.0))
+    column_scale[column_scale == 0] = 1.0
+    values, vectors = scipy.linalg.eigh(gram / np.outer(column_scale, column_scale))
+    kept = values > len(values) * EPS * max(values[-1], 0.0)
+    transform = vectors[:, kept] / np.sqrt(values[kept]) / column_scale[:, None]
+    return Orthonormaliser(np.ascontiguousarray(_combine(start, transform)), np.inf, "cholesky", None)
+
+
+def _qr(rows, scale, start, rcond):
+    n, d = rows.shape
+    matrix, order = _sorted_rows(rows, scale, start)
+    norms = np.linalg.norm(matrix, axis=0)
+    norms[norms == 0] = 1.0
+    matrix /= norms
+    r, pivots = factor.pivoted_qr(matrix, True)
+    pivot_sizes = np.abs(np.diag(r))
+    rcond = max(n, d) * EPS if rcond is None else rcond
+    rank = int(np.count_nonzero(pivot_sizes > rcond * pivot_sizes[0]))
+    basic = pivots[:rank]
+    inverse = scipy.linalg.solve_triangular(r[:rank, :rank], np.eye(rank), check_finite=False)
+    transform = np.zeros((r.shape[1], rank))
+    transform[basic] = inverse / norms[basic, None]
+    scores = np.empty(n)
+    scores[order] = np.einsum("ij,ij->i", matrix[:, :rank], matrix[:, :rank])
+    condition = float(np.linalg.norm(inverse)) if rank else 1.0
+    return Orthonormaliser(np.ascontiguousarray(_combine(start, transform)), condition, "qr", scores)
+
+
+def _sorted_rows(rows, scale, start):
+    """diag(scale) A start with rows by decreasing norm, column-major; and the order."""
+    n = rows.shape[0]
+    k = rows.shape[1] if start is None else start.shape[1]
+    matrix = np.empty((n, k), order="F")
+    norms = np.sqrt(rows.quad(None, start))
+    order = np.argsort(-(norms if scale is None else norms * scale), kind="stable")
+    step = max(1, (1 << 20) // max(rows.shape[1], 1))
+    for first in range(0, n, step):
+        index = order[first:first + step]
+        block = rows.block(index)
+        if scale is not None:
+            block *= scale[index, None]
+        matrix[first:first + step] = block if start is None else block @ start
+    return matrix, order
+
+
+def column_space(rows, active=None, *, rcond=None, method="auto"):
+    """A transform with A transform orthonormal over the active rows; its width is the rank.
+
+    ``active`` is None or a boolean (n,). The rank is decided here, on unscaled rows, and nowhere
+    else: row scaling by nonzero numbers does not change it.
+    """
+    scale = None if active is None else active.astype(float)
+    return orthonormalise(rows, scale, rcond=rcond, method=method)

@@ -1,0 +1,211 @@
+"""The projection P = B (BᵀB)⁻¹ Bᵀ of slack-scaled rows B = diag(1/s) A, through an orthonormal basis.
+
+With U (n x k) orthonormal and range(U) = range(B): P = U Uᵀ, sigma_i = |u_i|², and for Q = P∘P
+
+    (Q y)_i = u_iᵀ K_y u_i,   K_y = Uᵀ diag(y) U.
+
+Everything that is differentiated or inverted contains the graph Laplacian diag(sigma) - Q, that is
+(Q y)_i - sigma_i y_i. In a row whose slack is close to zero this cancels: sigma_i = 1 - O(s_i²), while y_i may be as
+large as 1/s_i. Such *heavy rows* are therefore eliminated. Let H be the rows with 1 - sigma_i <
+1/(4k) (their scores sum to within 1/4 of their number, so P_HH is far from singular) and rho the ratio of their slacks to the
+smallest slack of the other rows, L. With
+
+    N a basis of null(A_H),  W a right inverse, A_H W = I,
+    U_2 = B_L N (...)        the orthonormal basis of the light rows *modulo* the heavy ones,
+    F~ = (I - U_2 U_2ᵀ) B_L W,   F = F~ diag(rho),   I + FᵀF = L Lᵀ,
+
+the columns of [I; F] L⁻ᵀ (heavy rows on top) and [0; U_2] are an orthonormal basis of range(B). Hence
+
+    P_HH = (I + FᵀF)⁻¹,    1 - sigma_H = diag(FᵀF (I + FᵀF)⁻¹),    P_HL = (I + FᵀF)⁻¹ Fᵀ,
+
+each to full relative accuracy, however small rho is, and rho = 0 is the continuous limit at a zero slack: the row has
+score 1 and the others have the scores of the quotient. It exists if the zero-slack rows are independent.
+"""
+from dataclasses import dataclass, field
+
+import numpy as np
+import scipy.linalg
+
+from levinv.forward.orthonormal import EPS, orthonormalise
+
+
+class DependentZeroSlackError(ValueError):
+    """The rows with zero slack are linearly dependent: scores have no limit there."""
+
+
+@dataclass(frozen=True)
+class Projection:
+    """P for one slack vector. Immutable; built by :func:`project`."""
+
+    rows: object
+    scale: np.ndarray            # (n,) 0 in heavy rows
+    transform: np.ndarray        # (d, k)
+    heavy: np.ndarray            # (h,) indices
+    heavy_basis: np.ndarray      # (h, k) their rows of U
+    heavy_defect: np.ndarray     # (h, h) I - P_HH
+    condition: float
+    method: str
+    scores: np.ndarray = field(default=None)   # (n,)
+
+    @property
+    def rank(self):
+        return self.transform.shape[1]
+
+    def complement(self):
+        """1 - sigma, (n,), without cancellation in heavy rows."""
+        out = 1.0 - self.scores
+        out[self.heavy] = np.diag(self.heavy_defect)
+        return out
+
+    def residual(self, target):
+        """sigma - target, (n,), without cancellation in heavy rows."""
+        out = self.scores - target
+        out[self.heavy] = (1.0 - target[self.heavy]) - np.diag(self.heavy_defect)
+        return out
+
+    def laplacian(self, y):
+        """(Q - diag(sigma)) y for y of shape (n,) or (n, m)."""
+        if y.ndim == 1:
+            form = self.rows.gram(self.scale, self.transform, y)
+            heavy_part = np.einsum("ia,ab,ib->i", self.heavy_basis, form, self.heavy_basis)
+            form += self.heavy_basis.T @ (y[self.heavy, None] * self.heavy_basis)
+            out = self.rows.quad(self.scale, self.transform, form) - self.scores * y
+        else:
+            forms = self.rows.moments(self.scale, self.transform, y)
+            heavy_part = np.einsum("ia,abm,ib->im", self.heavy_basis, forms, self.heavy_basis)
+            forms += np.einsum("ia,im,ib->abm", self.heavy_basis, y[self.heavy], self.heavy_basis)
+            out = self.rows.contract(self.scale, self.transform, forms) - self.scores[:, None] * y
+        out[self.heavy] = heavy_part + self._heavy_laplacian() @ y[self.heavy]
+        return out
+
+    def _heavy_laplacian(self):
+        """The heavy block of Q - diag(sigma): off-diagonal squares, -sigma_i (1 - sigma_i) on the diagonal."""
+        block = self.heavy_defect ** 2
+        np.fill_diagonal(block, -self.scores[self.heavy] * np.diag(self.heavy_defect))
+        return block
+
+    def basis(self):
+        """U itself, (n, k)."""
+        u = (self.rows.matvec(self.transform)) * self.scale[:, None]
+        u[self.heavy] = self.heavy_basis
+        return u
+
+    def coordinates(self, y):
+        """Uᵀ y."""
+        light = self.transform.T @ self.rows.rmatvec((self.scale * y.T).T)
+        return light + self.heavy_basis.T @ y[self.heavy]
+
+    def expand(self, v):
+        """U v."""
+        out = (self.scale * self.rows.matvec(self.transform @ v).T).T
+        out[self.heavy] = self.heavy_basis @ v
+        return out
+
+
+def row_scale(magnitude, left_out=None):
+    """smallest / magnitude, 0 where a row is left out: never 1/s², which overflows."""
+    kept = np.ones(len(magnitude), dtype=bool) if left_out is None else ~left_out
+    scale = np.zeros(len(magnitude))
+    if kept.any():
+        smallest = magnitude[kept].min()
+        scale[kept] = smallest / magnitude[kept]
+        return scale, smallest
+    return scale, 1.0
+
+
+def project(rows, magnitude, start=None, left_out=None):
+    """The projection of the rows divided by their slack magnitudes.
+
+    Parameters
+    ----------
+    rows : the rows of A, shape (n, d)
+    magnitude : (n,) array, nonnegative
+        |s|; zero asks for the continuous limit.
+    start : (d, k) array or None
+        Columns A start that span the column space independently over the rows kept; None when
+        A has full column rank and is not badly conditioned.
+    left_out : (n,) boolean array or None
+        Rows that take no part (loops).
+
+    Raises
+    ------
+    DependentZeroSlackError
+        If the rows with zero slack are linearly dependent.
+    """
+    n, d = rows.shape
+    left_out = np.zeros(n, dtype=bool) if left_out is None else left_out
+    zero = (magnitude == 0) & ~left_out
+    heavy = np.flatnonzero(zero)
+    k = d if start is None else start.shape[1]
+    if not len(heavy):
+        scale, _ = row_scale(magnitude, left_out)
+        found = orthonormalise(rows, scale, start, rcond=0.0)
+        scores = found.scores if found.scores is not None else rows.quad(scale, found.transform)
+        heavy = np.flatnonzero(scores > 1.0 - 0.25 / max(k, 1))
+        if not len(heavy):
+            return Projection(rows, scale, found.transform, heavy, np.zeros((0, k)),
+                              np.zeros((0, 0)), found.condition, found.method, scores)
+    return _eliminate(rows, magnitude, start, left_out, heavy)
+
+
+def _eliminate(rows, magnitude, start, left_out, heavy):
+    """Heavy rows eliminated; rows that are heavy only in the quotient by zero slacks follow."""
+    n, d = rows.shape
+    k = d if start is None else start.shape[1]
+    light_out = left_out.copy()
+    light_out[heavy] = True
+    null, right_inverse = quotient(rows, heavy, start)
+    scale, smallest = row_scale(magnitude, light_out)
+    found = orthonormalise(rows, scale, null, rcond=0.0)
+    light_scores = found.scores if found.scores is not None else rows.quad(scale, found.transform)
+    more = np.flatnonzero((light_scores > 1.0 - 0.25 / k) & ~light_out)
+    if len(more):
+        return _eliminate(rows, magnitude, start, left_out, np.sort(np.append(heavy, more)))
+    h, m = len(heavy), found.transform.shape[1]
+    joint = np.hstack([found.transform, right_inverse])
+    for _ in range(2):                       # the second projection removes what rounding left
+        gram = rows.gram(scale, joint)
+        joint[:, m:] -= found.transform @ gram[:m, m:]
+    middle = gram[m:, m:] - gram[:m, m:].T @ gram[:m, m:]
+    ratio = magnitude[heavy] / smallest
+    # |F| < 1 in a heavy row; more is rounding, in a row heavy at any slack (a coloop): F = 0
+    ratio[ratio * np.sqrt(np.maximum(np.diag(middle), 0.0)) > 1.0] = 0.0
+    weighted = ratio[:, None] * middle * ratio
+    lower = np.linalg.cholesky(np.eye(h) + weighted)
+    inverse = scipy.linalg.solve_triangular(lower, np.eye(h), lower=True, check_finite=False)
+    # F'F (I + F'F)^-1 with the ratios outside, so that tiny ones keep their relative accuracy
+    defect = ratio[:, None] * np.linalg.solve(np.eye(h) + middle * ratio ** 2, middle) * ratio
+    defect = 0.5 * (defect + defect.T)
+    transform = np.ascontiguousarray(np.hstack([joint[:, m:] @ (ratio[:, None] * inverse.T),
+                                                found.transform]))
+    basis = np.hstack([inverse.T, np.zeros((h, m))])
+    scores = rows.quad(scale, transform)
+    scores[heavy] = 1.0 - np.diag(defect)
+    return Projection(rows, scale, transform, heavy, basis, defect, found.condition, found.method, scores)
+
+
+def quotient(rows, index, start=None):
+    """A basis N of the null space of rows ``index`` and a right inverse W of them.
+
+    In columns of A start: A_index N = 0 and A_index W = I, both of d rows.
+
+    Raises
+    ------
+    DependentZeroSlackError
+        If the rows are linearly dependent.
+    """
+    block = rows.block(index)
+    if start is not None:
+        block = block @ start
+    norms = np.linalg.norm(block, axis=1)
+    safe = np.where(norms > 0, norms, 1.0)
+    block /= safe[:, None]
+    h, k = block.shape
+    if h > k or np.linalg.svd(block, compute_uv=False)[-1] <= 1e3 * k * EPS:
+        raise DependentZeroSlackError(index)
+    q, r = scipy.linalg.qr(block.T, check_finite=False)
+    inverse = scipy.linalg.solve_triangular(r[:h], np.eye(h), trans="T", check_finite=False)
+    null, right = q[:, h:], q[:, :h] @ inverse / norms
+    if start is not None:
+        null, right = start @ null, start @ right
+    return np.ascontiguousarray(null), right
