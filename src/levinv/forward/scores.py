@@ -76,7 +76,7 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
     >>> leverage_scores(A).round(3)
     array([0.43, 0.33, 0.27, 0.97])
     >>> leverage_scores(A, slack=[1.0, 2.0, 0.0, 3.0]).round(3)
-    array([0.424, 0.026, 1.   , 0.55 ])
+    array([0.413, 0.026, 1.   , 0.562])
     """
     A = _validate.matrix(A, "A", check_finite=check_finite)
     n = A.shape[0]
