@@ -1,9 +1,9 @@
 """The only module that calls BLAS and LAPACK, through SciPy's Cython interfaces.
 
-Storage is in the names of the arguments: ``gemm`` takes row-major arrays, the LAPACK routines
+Storage is in the names of the arguments: ``gemm`` and ``gemv`` take row-major arrays, the LAPACK routines
 column-major ones. LAPACK's ``info`` is returned as an int; nothing is raised here.
 """
-from scipy.linalg.cython_blas cimport dgemm
+from scipy.linalg.cython_blas cimport dgemm, dgemv
 from scipy.linalg.cython_lapack cimport dgeqp3, dorgqr, dpstrf, dtrtri
 
 
@@ -20,6 +20,15 @@ cdef void gemm(bint transpose_a, bint transpose_b, Py_ssize_t m, Py_ssize_t n, P
     cdef blas_int lda_ = <blas_int> lda, ldb_ = <blas_int> ldb, ldc_ = <blas_int> ldc
     dgemm(&trans_b, &trans_a, &n_, &m_, &k_, &alpha, <double*> b, &ldb_, <double*> a, &lda_,
           &beta, c, &ldc_)
+
+
+cdef void gemv(bint transpose, Py_ssize_t m, Py_ssize_t n, const double* a, Py_ssize_t lda,
+               const double* x, double* y) noexcept nogil:
+    """y <- op(A) x for a row-major A (m x n)."""
+    cdef char trans = b'N' if transpose else b'T'
+    cdef blas_int m_ = <blas_int> m, n_ = <blas_int> n, lda_ = <blas_int> lda, one = 1
+    cdef double alpha = 1.0, beta = 0.0
+    dgemv(&trans, &n_, &m_, &alpha, <double*> a, &lda_, <double*> x, &one, &beta, y, &one)
 
 
 cdef int pstrf(Py_ssize_t n, double* a, Py_ssize_t lda, blas_int* pivots, Py_ssize_t* rank,

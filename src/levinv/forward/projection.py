@@ -38,7 +38,8 @@ class Projection:
     """P for one slack vector. Immutable; built by :func:`project`."""
 
     rows: object
-    scale: np.ndarray            # (n,) 0 in heavy rows
+    scale: np.ndarray            # (n,) unit / |s|; 0 in heavy rows
+    unit: float                  # smallest |s| of the light rows
     transform: np.ndarray        # (d, k)
     heavy: np.ndarray            # (h,) indices
     heavy_basis: np.ndarray      # (h, k) their rows of U
@@ -138,12 +139,12 @@ def project(rows, magnitude, start=None, left_out=None):
     heavy = np.flatnonzero(zero)
     k = d if start is None else start.shape[1]
     if not len(heavy):
-        scale, _ = row_scale(magnitude, left_out)
+        scale, smallest = row_scale(magnitude, left_out)
         found = orthonormalise(rows, scale, start, rcond=0.0)
         scores = found.scores if found.scores is not None else rows.quad(scale, found.transform)
         heavy = np.flatnonzero(scores > 1.0 - 0.25 / max(k, 1))
         if not len(heavy):
-            return Projection(rows, scale, found.transform, heavy, np.zeros((0, k)),
+            return Projection(rows, scale, smallest, found.transform, heavy, np.zeros((0, k)),
                               np.zeros((0, 0)), found.condition, found.method, scores)
     return _eliminate(rows, magnitude, start, left_out, heavy)
 
@@ -181,7 +182,7 @@ def _eliminate(rows, magnitude, start, left_out, heavy):
     basis = np.hstack([inverse.T, np.zeros((h, m))])
     scores = rows.quad(scale, transform)
     scores[heavy] = 1.0 - np.diag(defect)
-    return Projection(rows, scale, transform, heavy, basis, defect, found.condition, found.method, scores)
+    return Projection(rows, scale, smallest, transform, heavy, basis, defect, found.condition, found.method, scores)
 
 
 def quotient(rows, index, start=None):

@@ -3,6 +3,7 @@
 Whatever holds the rows offers, for rows u_i = scale_i a_i T (``scale`` and ``transform`` optional):
 
     matvec(v), rmatvec(y)                 A v and Aᵀ y
+    abs_matvec(v)                         |A| v
     gram(scale, transform, weights)       sum_i weights_i u_i u_iᵀ
     quad(scale, transform, form)          u_iᵀ form u_i, or |u_i|² without a form
     moments(scale, transform, Y)          sum_i Y_im u_i u_iᵀ, every column m in one pass

@@ -35,6 +35,10 @@ class DenseRows:
             return self.A.T @ y
         return sum(self.A[chunk].T @ y[chunk] for chunk in self._chunks(1 << 16))
 
+    def abs_matvec(self, v):
+        """|A| v with entrywise absolute values: bounds the rounding errors of A v."""
+        return np.concatenate([np.abs(self.A[chunk]) @ v for chunk in self._chunks(1 << 16)])
+
     def block(self, index):
         """Rows ``index`` as a new (len(index), d) array."""
         return np.array(self.A[index])

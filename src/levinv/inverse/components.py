@@ -1,0 +1,97 @@
+"""Connected components of the matroid of a matrix's rows.
+
+Two rows are connected if some circuit (a minimal dependent set) holds both. With a basis of rows A_basis, the
+components are those of the bipartite graph of nonzeros of A A_basis⁻¹ between rows and basis rows, whichever basis is
+taken (Cunningham, 1973; Oxley, Matroid Theory, section 4.3). The matrix is the direct sum of its components. A
+component of one row is a coloop.
+
+One routine serves three questions: in which rows the scale of the slack is common (stage 1), whether signs
+are determined (stage 2, on [A b]) and what x can do unseen (stage 3).
+"""
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse.csgraph
+
+from levinv.forward.orthonormal import EPS
+
+ZERO = 1e-9                   # entries of A A_basis⁻¹ below this part of their row's largest are zero
+ALL_ROWS = 4096               # up to as many rows the basis is chosen among all
+CHUNK = 8192
+
+
+@dataclass(frozen=True)
+class Components:
+    """``label[i]`` in 0..count-1 for each row, -1 for loops (zero rows)."""
+
+    label: np.ndarray
+    count: int
+    gap: float                # largest relative entry taken for zero: how clear the decision was
+
+    def rank(self, c):
+        """Number of independent rows in component c."""
+        return int(self.ranks[c])
+
+    ranks: np.ndarray = None
+
+
+def components(block, n, width, seed=0):
+    """Components of a matrix with independent columns.
+
+    Parameters
+    ----------
+    block : callable
+        ``block(index)`` returns rows (slice or index array) as an (m, width) array.
+    n, width : int
+        Shape of the matrix; its rank must be ``width``.
+
+    Returns
+    -------
+    Components
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If fewer than ``width`` independent rows are found.
+    """
+    label = np.full(n, -1)
+    if width == 0:
+        return Components(label, 0, 0.0, np.zeros(0, dtype=int))
+    inverse = _basis_inverse(block, n, width, seed)
+    joined = np.zeros((width, width), dtype=bool)
+    largest_zero = 0.0
+    owner = np.empty(n, dtype=int)
+    for first in range(0, n, CHUNK):
+        chunk = slice(first, min(first + CHUNK, n))
+        coefficients = np.abs(block(chunk) @ inverse)
+        largest = coefficients.max(axis=1, keepdims=True)
+        relative = np.divide(coefficients, largest, out=np.zeros_like(coefficients), where=largest > 0)
+        nonzero = relative > ZERO
+        largest_zero = max(largest_zero, relative[~nonzero].max(initial=0.0))
+        pattern = nonzero.astype(float)
+        joined |= (pattern.T @ pattern) > 0
+        owner[chunk] = np.where(largest[:, 0] > 0, relative.argmax(axis=1), -1)
+    count, basis_label = scipy.sparse.csgraph.connected_components(joined, directed=False)
+    real = owner >= 0
+    label[real] = basis_label[owner[real]]
+    return Components(label, count, largest_zero, np.bincount(basis_label, minlength=count))
+
+
+def _basis_inverse(block, n, width, seed):
+    """Inverse of ``width`` independent, well-conditioned rows of unit norm, by pivoted QR."""
+    index = np.arange(n)
+    if n > ALL_ROWS:
+        sample = max(ALL_ROWS // 2, 16 * width)
+        index = np.sort(np.random.default_rng(seed).choice(n, size=min(sample, n), replace=False))
+    while True:
+        candidates = block(index)
+        norms = np.linalg.norm(candidates, axis=1, keepdims=True)
+        candidates = np.divide(candidates, norms, out=np.zeros_like(candidates), where=norms > 0)
+        r, pivots = scipy.linalg.qr(candidates.T, mode="r", pivoting=True, check_finite=False)
+        diagonal = np.abs(np.diag(r))
+        if len(diagonal) == width and diagonal[-1] > 1e4 * EPS * diagonal[0]:
+            return np.linalg.inv(candidates[pivots[:width]])
+        if len(index) == n:
+            raise np.linalg.LinAlgError("fewer independent rows than columns")
+        index = np.arange(n)

@@ -1,0 +1,111 @@
+"""Stage 3: x from magnitudes and signs, one least-squares problem in closed form, and what it cannot tell.
+
+With u = diag(1/m) (A x - b) = κ ε on a component (ε the signs) and U an orthonormal basis of range(diag(1/m) A), f = b/m,
+
+    min over y, κ of |U y - κ ε - f|²:    h = (I - U Uᵀ) ε,    κ = -hᵀ f / hᵀ h,    y = Uᵀ (f + κ ε).
+
+Errors of m are relative: hence the division by m. h vanishes iff A x - b lies in range(A), iff b does: then the
+component's scale κ is free, and x can move along the direction whose image is κ ε m. Together with
+null(A) and the coloops' directions these are all directions in which x can move with every score unchanged.
+Whether b lies in range(A) on a component is a question about A and b alone, and is decided there: b is
+in the range if it is so for entries of A and b changed by rounding.
+"""
+from dataclasses import dataclass
+
+import numpy as np
+
+from levinv.forward.orthonormal import EPS
+from levinv.forward.projection import project
+
+IN_RANGE = 1e3                 # residual of b on range(A), in units of what rounding of A and b gives
+
+
+@dataclass(frozen=True)
+class Identified:
+    """x and the freedom that is left."""
+
+    x: np.ndarray
+    scale: np.ndarray             # (components,) κ; nan where it is free
+    misfit: float                 # largest |A x - b - κ ε m| / (κ m)
+    null_space: np.ndarray        # (d, j) columns, not orthonormal
+
+
+@dataclass(frozen=True)
+class Range:
+    """Whether b lies in range(A), component by component."""
+
+    inside: np.ndarray            # (components,) boolean
+    ratio: np.ndarray             # residual over what rounding gives: far from IN_RANGE, the decision is clear
+    solution: np.ndarray          # (d,) least-squares x
+
+
+def response_in_range(reduced, response):
+    """Decide for each component whether ``response`` = b - A offset lies in range(A)."""
+    rows = reduced.rows
+    masked = np.where(reduced.active, response, 0.0)
+    solution = np.zeros(rows.shape[1])
+    residual = masked
+    for _ in range(2):                        # the second pass removes the rounding of the first
+        solution = solution + reduced.start @ (reduced.start.T @ rows.rmatvec(residual))
+        residual = np.where(reduced.active, response - rows.matvec(solution), 0.0)
+    rounding = EPS * (rows.abs_matvec(np.abs(solution)) + np.abs(masked))
+    inside, ratio = [], []
+    for c in range(reduced.count):
+        member = reduced.members(c)
+        size = np.linalg.norm(residual[member])
+        unit = np.linalg.norm(rounding[member])
+        ratio.append(size / unit if unit > 0 else 0.0)
+        inside.append(ratio[-1] <= IN_RANGE)
+    return Range(np.array(inside, dtype=bool), np.array(ratio), solution)
+
+
+def identify(reduced, response, magnitude, signs, in_range, accuracy=None):
+    """The x whose slack is κ ε m on each component, in the least-squares sense.
+
+    Parameters
+    ----------
+    reduced : Reduced
+    response : (n,) array, b - A offset
+    magnitude, signs : (n,) arrays on the active rows
+    in_range : (components,) boolean array
+    accuracy : (n,) array, optional
+        Relative standard deviations of the magnitudes; inf leaves a row out.
+
+    Returns
+    -------
+    Identified
+    """
+    rows, active = reduced.rows, reduced.active
+    weight = np.ones(len(response))
+    if accuracy is not None:
+        finite = np.isfinite(accuracy) & active
+        weight = np.where(finite, accuracy[finite].min() / np.where(finite, accuracy, 1.0), 0.0)
+    used = active & (weight > 0)
+    divisor = np.where(used, magnitude / np.where(used, weight, 1.0), 1.0)
+    projection = project(rows, divisor, reduced.start, ~used)
+    signed = np.where(used, signs * weight, 0.0)
+    data = np.where(used, response / divisor, 0.0)
+    labels = np.where(used, reduced.label, reduced.count)
+
+    def outside(v):
+        return v - projection.expand(projection.coordinates(v))
+
+    h = outside(signed)
+    data_outside = outside(data)
+    scale = np.ones(reduced.count)
+    for c in range(reduced.count):
+        member = labels == c
+        if not in_range[c]:
+            norm = float(h[member] @ h[member])
+            scale[c] = -float(h[member] @ data_outside[member]) / norm if norm > 0 else np.nan
+    per_row = np.append(scale, 0.0)[labels]
+    y = projection.coordinates(data + per_row * signed)
+    x = reduced.offset + projection.transform @ (projection.unit * y)
+    slack = rows.matvec(x - reduced.offset) - response
+    with np.errstate(divide="ignore", invalid="ignore"):
+        misfit = np.abs(slack - per_row * signs * magnitude)[used] / (np.abs(per_row) * magnitude)[used]
+    free = [projection.transform @ projection.coordinates(np.where(labels == c, signed, 0.0))
+            for c in range(reduced.count) if in_range[c]]
+    null_space = np.column_stack([reduced.free, *free]) if free else reduced.free
+    reported = np.where(in_range, np.nan, scale)
+    return Identified(x, reported, float(np.max(misfit, initial=0.0)), null_space)

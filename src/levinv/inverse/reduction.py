@@ -1,0 +1,159 @@
+"""What can be settled before the first iteration: loops, coloops, zero slacks, components, free directions.
+
+* A zero row (loop) has score 0 and tells nothing.
+* A row that is a component of its own (coloop) has score 1 whatever x is: x can move along the
+  direction that changes only this row's slack, unseen.
+* Any other row with score 1 has zero slack: an equation a_i x = b_i. It is eliminated, and what is left lives in the
+  quotient by these rows; rows spanned by them become loops of it.
+
+The rest, the *active* rows, is the direct sum of its components: A T_C is supported on component C, with T_C of
+rank(C) columns. Points are x = offset + sum_C T_C y_C + anything in ``free``.
+"""
+from dataclasses import dataclass
+
+import numpy as np
+
+from levinv.forward.orthonormal import EPS, column_space, orthonormalise
+from levinv.forward.projection import DependentZeroSlackError, quotient
+from levinv.inverse.components import components
+
+SPANNED = 1e-8           # a row whose part outside the span of the zero-slack rows is smaller is spanned
+
+
+class NoSolutionError(ValueError):
+    """No x, or no row weights, have the given leverage scores; the message says why."""
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """The problem after elimination. Index arrays refer to rows of A."""
+
+    rows: object
+    rank: int                     # of A
+    start: np.ndarray             # (d, k): A start orthonormal over the active rows
+    active: np.ndarray            # (n,) boolean
+    loops: np.ndarray             # zero rows of A
+    spanned: np.ndarray           # rows spanned by zero-slack rows
+    coloops: np.ndarray
+    zero_slack: np.ndarray
+    label: np.ndarray             # (n,) component of each active row, else -1
+    bases: list                   # T_C (d, rank(C)) for each component
+    offset: np.ndarray | None     # (d,)
+    free: np.ndarray              # (d, j) orthonormal: null(A) and the coloops' directions
+    gap: float                    # largest relative entry taken for zero in the component decision
+
+    @property
+    def count(self):
+        """Number of components among the active rows."""
+        return len(self.bases)
+
+    def members(self, c):
+        """Indices of the rows of component c."""
+        return np.flatnonzero(self.label == c)
+
+
+def reduce(rows, one=None, b=None, coloop_slack=None):
+    """Eliminate what needs no iteration.
+
+    Parameters
+    ----------
+    rows : the rows of A
+    one : (n,) boolean array, optional
+        Rows whose score is 1 to rounding.
+    b : (n,) array, optional
+        Needed for ``offset``.
+    coloop_slack : (n,) array, optional
+        Slack to give coloops, whose scores do not tell it.
+
+    Raises
+    ------
+    NoSolutionError
+        If linearly dependent rows should all have zero slack.
+    """
+    n, d = rows.shape
+    loops = rows.quad() == 0
+    space = column_space(rows, None if not loops.any() else ~loops)
+    start, rank = space.transform, space.transform.shape[1]
+    free = _null_space(rows, start)
+    found = components(_block(rows, start), n, rank)
+    coloop = (np.bincount(found.label + 1, minlength=found.count + 1)[found.label + 1] == 1) & ~loops
+    zero = np.zeros(n, dtype=bool) if one is None else one & ~coloop & ~loops
+    active = ~(loops | coloop | zero)
+    spanned = np.zeros(n, dtype=bool)
+    offset = None if b is None else np.zeros(d)
+    label = found.label
+    if not active.all() and rank:
+        settled = np.flatnonzero(coloop | zero)
+        if len(settled):
+            try:
+                null, right = quotient(rows, settled, start)
+            except DependentZeroSlackError:
+                raise NoSolutionError(_dependent(np.flatnonzero(zero))) from None
+            spanned = active & (rows.quad(None, null) <= SPANNED ** 2 * rows.quad(None, start))
+            active &= ~spanned
+            transform = orthonormalise(rows, active.astype(float), null).transform
+            right = _without(rows, active, transform, right)
+            if b is not None:
+                values = b[settled] + np.where(coloop[settled], coloop_slack[settled], 0.0)
+                offset = right @ values
+            free = np.hstack([free, right[:, coloop[settled]]])
+            start = transform
+            if zero.any():
+                found = components(_block(rows, start, active), n, start.shape[1])
+            label = np.where(active, found.label, -1)
+            kept, label[active] = np.unique(label[active], return_inverse=True)
+    bases = _component_bases(rows, start, label)
+    return Reduced(rows, rank, start, active, np.flatnonzero(loops), np.flatnonzero(spanned),
+                   np.flatnonzero(coloop), np.flatnonzero(zero), label, bases, offset,
+                   orthonormal_columns(free), found.gap)
+
+
+def _dependent(index):
+    shown = ", ".join(map(str, index[:5])) + (", ..." if len(index) > 5 else "")
+    return (f"scores are 1 in linearly dependent rows ({shown}): every set of rows has scores that sum "
+            f"to at most its rank")
+
+
+def _block(rows, transform, active=None):
+    def block(index):
+        out = rows.block(index) @ transform
+        if active is not None:
+            out[~active[index]] = 0.0
+        return out
+    return block
+
+
+def _without(rows, active, transform, directions):
+    """``directions`` less their part in the span of ``transform``, as seen by the active rows."""
+    image = rows.matvec(directions) * active[:, None]
+    return directions - transform @ (transform.T @ rows.rmatvec(image))
+
+
+def _null_space(rows, start):
+    """Orthonormal basis of null(A), (d, d - rank)."""
+    d, rank = start.shape
+    if rank == d:
+        return np.zeros((d, 0))
+    row_space = rows.rmatvec(rows.matvec(start))       # Aᵀ U: spans the row space
+    return np.linalg.svd(row_space, full_matrices=True)[0][:, rank:]
+
+
+def _component_bases(rows, start, label):
+    """T_C for every component: the Gram matrices of the components are complementary projections."""
+    count = int(label.max(initial=-1)) + 1
+    if count <= 1:
+        return [start] if count else []
+    bases = []
+    for c in range(count):
+        values, vectors = np.linalg.eigh(rows.gram((label == c).astype(float), start))
+        bases.append(np.ascontiguousarray(start @ vectors[:, values > 0.5]))
+    return bases
+
+
+def orthonormal_columns(matrix):
+    """An orthonormal basis of the span of independent columns."""
+    if not matrix.shape[1]:
+        return matrix
+    norms = np.linalg.norm(matrix, axis=0)
+    u, values, _ = np.linalg.svd(matrix / norms, full_matrices=False)
+    return u[:, values > 1e3 * EPS * values[0]]
