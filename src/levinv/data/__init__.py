@@ -1,0 +1,35 @@
+"""Real data shipped with levinv; README.md beside it names the sources."""
+import csv
+import importlib.resources
+
+import numpy as np
+
+
+def load_diabetes():
+    """The diabetes data of Efron, Hastie, Johnstone and Tibshirani: a regression of 442 rows.
+
+    Returns
+    -------
+    A : (442, 11) ndarray
+        A column of ones, then ten measurements in raw units.
+    b : (442,) ndarray
+        Disease progression after one year.
+    names : list of str
+        What each column of A is.
+
+    References
+    ----------
+    .. [1] Efron, Hastie, Johnstone and Tibshirani, "Least angle regression", Annals of Statistics 32 (2004).
+
+    Examples
+    --------
+    >>> from levinv.data import load_diabetes
+    >>> A, b, names = load_diabetes()
+    >>> A.shape, names[:4]
+    ((442, 11), ['intercept', 'age', 'sex', 'bmi'])
+    """
+    file = importlib.resources.files(__name__).joinpath("diabetes.csv")
+    with file.open(encoding="utf-8", newline="") as lines:
+        names = next(csv.reader(lines))
+        table = np.loadtxt(lines, delimiter=",")
+    return np.column_stack([np.ones(len(table)), table[:, :-1]]), table[:, -1].copy(), ["intercept", *names[:-1]]
