@@ -1,0 +1,6 @@
+"""``python -m levinv``: the command line."""
+import sys
+
+from levinv.cli import main
+
+sys.exit(main())

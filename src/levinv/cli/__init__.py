@@ -1,0 +1,146 @@
+"""The command ``levinv``: its arguments, and how it ends.
+
+Each sub-command is a module of this package, imported when it runs: --help and wrong usage wait for nothing.
+"""
+import argparse
+import contextlib
+import importlib
+import os
+import sys
+import traceback
+import warnings
+
+from levinv.cli import status
+
+FILES = """\
+files:
+  matrices and vectors are read from .npy, .npz (sparse, as scipy.sparse.save_npz writes it), .csv (commas,
+  names in the first line or none) and .mtx (Matrix Market); a vector may be stored as one row or one column.
+  Output goes to .npy or .csv, complete or not at all, and never over an existing file without --force.
+"""
+
+
+def main(argv=None):
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        Arguments; default ``sys.argv[1:]``.
+
+    Returns
+    -------
+    int
+        The exit status, see ``levinv --help``. Wrong usage leaves by SystemExit with status 2.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        with _plain_warnings():
+            ended = importlib.import_module(f"levinv.cli.{arguments.command}").run(arguments)
+        sys.stdout.flush()
+        return ended
+    except status.InputError as error:
+        return _end(status.BAD_INPUT, f"error: {error}")
+    except KeyboardInterrupt:
+        return _end(status.INTERRUPTED, "interrupted")
+    except BrokenPipeError:
+        # Whoever read the output has left; without this, flushing it at exit would complain.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return status.BROKEN_PIPE
+    except Exception:
+        traceback.print_exc()
+        return _end(status.INTERNAL_ERROR, "this is an error in levinv itself; please report it")
+
+
+def _end(ended, message):
+    print(f"levinv: {message}", file=sys.stderr)
+    return ended
+
+
+@contextlib.contextmanager
+def _plain_warnings():
+    """Warnings as one line, without the source line that raised them."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: print(f"levinv: warning: {message}", file=sys.stderr)
+        yield
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser, *_):
+        from importlib.metadata import version
+
+        print(f"levinv {version('levinv')}")
+        parser.exit()
+
+
+def _parser():
+    parser = _add_parser(argparse.ArgumentParser, prog="levinv",
+                         description="Leverage scores of a matrix, and the way back: find x from the leverage scores\n"
+                                     "of diag(1/(A x - b)) A.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    demo = _add_parser(commands.add_parser, "demo",
+                       help="recover a regression from its leverage scores, on real data",
+                       description="Recover the coefficients of a real regression from the design, the response\n"
+                                   "and the leverage scores alone: exact, and rounded to a few decimals.")
+    demo.add_argument("--seed", type=int, default=0, help="seed of the random starts (default 0)")
+    demo.add_argument("--json", action="store_true", help="one JSON object on stdout instead of the table")
+
+    scores = _add_parser(commands.add_parser, "scores",
+                         help="leverage scores of a matrix",
+                         description="Leverage scores of A, of diag(1/slack) A, of diag(sqrt(weights)) A, or of\n"
+                                     "diag(1/(A x - b)) A.")
+    scores.add_argument("A", help="n x d matrix")
+    scale = scores.add_mutually_exclusive_group()
+    scale.add_argument("--slack", metavar="FILE", help="divide each row by its slack")
+    scale.add_argument("--weights", metavar="FILE", help="multiply each row by the square root of its weight")
+    scale.add_argument("--b", metavar="FILE", help="with --x: the slack is A x - b")
+    scores.add_argument("--x", metavar="FILE", help="with --b")
+    scores.add_argument("--method", choices=("auto", "cholesky", "qr"), default="auto",
+                        help="cholesky is fastest, qr most accurate (default auto: what accuracy needs)")
+    _add_output(scores, "the scores")
+
+    invert = _add_parser(commands.add_parser, "invert",
+                         help="find x from leverage scores",
+                         description="Find x such that diag(1/(A x - b)) A has the given leverage scores, and say whether it\n"
+                                     "is the only one. Nothing is written when there is no solution.",
+                         more="--json:\n  numbers that are not finite, such as the standard error of a coefficient "
+                              "that the scores do not\n  determine, are null.\n")
+    invert.add_argument("A", help="n x d matrix")
+    invert.add_argument("b", help="vector of length n")
+    invert.add_argument("scores", help="vector of length n")
+    invert.add_argument("--signs", metavar="positive|negative|FILE",
+                        help="signs of the slacks A x - b, if known: all the same, or a vector of +1 and -1")
+    invert.add_argument("--x0", metavar="FILE", help="a first guess at x")
+    accuracy = invert.add_mutually_exclusive_group()
+    accuracy.add_argument("--noise", type=float, metavar="SD", help="standard deviation of the scores' error")
+    accuracy.add_argument("--decimals", type=decimals, metavar="K",
+                          help="the scores are rounded to K decimals: --noise 10**-K/sqrt(12)")
+    invert.add_argument("--method", default="global", help="as in levinv.invert_scores (default global)")
+    invert.add_argument("--tol", type=float, default=1e-8,
+                        help="largest score error of a solution, without noise (default 1e-8)")
+    invert.add_argument("--maxiter", type=int, help="most iterations of a stage")
+    invert.add_argument("--seed", type=int, help="seed of the random starts (default: from the system)")
+    invert.add_argument("--json", action="store_true", help="one JSON object on stdout instead of the summary")
+    _add_output(invert, "x")
+    return parser
+
+
+def _add_parser(add, *args, more="", **kwargs):
+    return add(*args, **kwargs, epilog="\n".join(filter(None, [more, FILES, status.EXPLAINED])),
+               allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def _add_output(parser, what):
+    parser.add_argument("-o", "--output", metavar="FILE", required=True, help=f"where to write {what}: .npy or .csv")
+    parser.add_argument("--force", action="store_true", help="overwrite an existing output file")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no summary and no progress")
+
+
+def decimals(text):
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must be at least 0, got {value}")
+    return value

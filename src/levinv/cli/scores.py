@@ -1,0 +1,36 @@
+"""levinv scores: leverage scores of a matrix in a file."""
+import time
+
+import numpy as np
+
+from levinv import _validate, leverage_scores
+from levinv.cli.files import check_target, read_matrix, read_vector, write_vector
+from levinv.cli.status import SUCCESS, InputError, refusals
+
+
+def run(arguments):
+    """Run the sub-command; returns the exit status."""
+    if (arguments.b is None) != (arguments.x is None):
+        raise InputError("--b and --x belong together: the slack is A x - b")
+    check_target(arguments.output, force=arguments.force)
+    A = read_matrix(arguments.A)
+    start = time.perf_counter()
+    scores = leverage_scores_of(A, arguments)
+    seconds = time.perf_counter() - start
+    write_vector(arguments.output, scores, force=arguments.force)
+    if not arguments.quiet:
+        largest = int(np.argmax(scores))
+        print(f"{len(scores)} leverage scores, sum {scores.sum():.6g}, largest {scores[largest]:.6g} "
+              f"in row {largest} (counted from 0), {seconds:.2g} s\nwritten to {arguments.output}")
+    return SUCCESS
+
+
+def leverage_scores_of(A, arguments):
+    given = {name: read_vector(path) for name in ("slack", "weights", "b", "x")
+             if (path := getattr(arguments, name)) is not None}
+    with refusals():
+        if "b" in given:
+            A = _validate.matrix(A, "A")
+            x = _validate.vector(given.pop("x"), "x", A.shape[1], "column of A")
+            given["slack"] = A @ x - _validate.vector(given.pop("b"), "b", A.shape[0], "row of A")
+        return leverage_scores(A, method=arguments.method, **given)

@@ -1,0 +1,34 @@
+"""How a run ends: the exit statuses, and what counts as bad input."""
+import contextlib
+
+SUCCESS = 0
+NO_SOLUTION = 1
+BAD_INPUT = 2
+INTERNAL_ERROR = 70      # EX_SOFTWARE; Python's own 1 for an uncaught exception would read as "no solution"
+INTERRUPTED = 130        # 128 + SIGINT, as a shell reports it
+BROKEN_PIPE = 141        # 128 + SIGPIPE
+
+EXPLAINED = f"""\
+exit status:
+  {SUCCESS:<4} success
+  {NO_SOLUTION:<4} no solution: the input is valid, but no x has these scores, or none was found
+  {BAD_INPUT:<4} bad input: a wrong option, a file that cannot be read or written, wrong shapes or values
+  {INTERNAL_ERROR:<4} an error in levinv itself
+  {INTERRUPTED:<4} interrupted (Ctrl-C)
+"""
+
+
+class InputError(Exception):
+    """Bad input. The message is one line and names the file, option or argument."""
+
+
+@contextlib.contextmanager
+def refusals():
+    """Turn the library's refusal of an argument into InputError."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        # Only the door of the library refuses on its own behalf; a factorisation that fails is not the user's doing.
+        if type(error) not in (ValueError, TypeError):
+            raise
+        raise InputError(" ".join(str(error).split())) from error
