@@ -1,5 +1,16 @@
 """Leverage scores, forward and inverse."""
 from levinv.forward.leverage_map import LeverageMap
 from levinv.forward.scores import leverage_scores
+from levinv.inverse.forster import forster_weights
+from levinv.inverse.invert import invert_scores
+from levinv.inverse.reduction import NoSolutionError
+from levinv.inverse.result import InversionResult
 
-__all__ = ["LeverageMap", "leverage_scores"]
+__all__ = [
+    "InversionResult",
+    "LeverageMap",
+    "NoSolutionError",
+    "forster_weights",
+    "invert_scores",
+    "leverage_scores",
+]

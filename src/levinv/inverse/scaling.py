@@ -21,25 +21,44 @@ import scipy.linalg
 
 from levinv.forward.projection import project
 
-DIRECT_ROWS = 600             # measured crossover of the direct solver and conjugate gradients
+DIRECT_ROWS = 128             # up to max(this, DIRECT_PER_RANK k) rows the Laplacian is factored:
+DIRECT_PER_RANK = 8           # measured crossover with conjugate gradients (benchmarks/inversion.py)
+LARGEST_DIRECT = 4000
 LONGEST_STEP = 4.0            # in any t_i: beyond, the quadratic model says nothing
 LATE = 1e-5                   # relative error below which only full steps are taken
 MAX_CG = 200
+CERTIFY_EVERY = 10            # iterations between looks for a proof that there is no solution
+LEVEL_SETS = 32
 
 
 @dataclass(frozen=True)
 class Scaling:
     """Slack magnitudes exp(-t/2), each component's scale free, and how they were found."""
 
-    magnitude: np.ndarray        # (n,)
+    log_weight: np.ndarray       # (n,) t, mean 0 on each component
+    magnitude: np.ndarray        # (n,) exp(-t/2)
     projection: object           # at these magnitudes
     error: float                 # max |sigma - c| / min(c, 1 - c)
     iterations: int
     products: int                # products with the Laplacian
-    converged: bool
+    obstacle: object             # an Obstacle that proves that there is no solution, or None
 
 
-def match_scores(rows, start, target, active, label, *, start_log_weight=None, enough=None, maxiter=100, report=None):
+@dataclass(frozen=True)
+class Obstacle:
+    """A set S of rows with c(S) >= rank(S) that is no union of components."""
+
+    index: np.ndarray
+    total: float                 # c(S)
+    rank: int
+
+    def __str__(self):
+        shown = ", ".join(map(str, self.index[:5])) + (", ..." if len(self.index) > 5 else "")
+        return (f"{len(self.index)} rows ({shown}) have scores that sum to {self.total:.10g}, "
+                f"but rank {self.rank}")
+
+
+def match_scores(rows, start, target, active, label, *, enough=None, maxiter=100, report=None):
     """Find magnitudes whose scores are ``target`` on the active rows.
 
     Parameters
@@ -49,64 +68,83 @@ def match_scores(rows, start, target, active, label, *, start_log_weight=None, e
     target : (n,) array, strictly between 0 and 1 on the active rows, summing to its rank on each component
     active : (n,) boolean array
     label : (n,) component of each active row
-    start_log_weight : (n,) array, optional
-        Where to start from instead.
     enough : callable, optional
         ``enough(residual)`` ends the iteration early: with noise, once the residual is explained.
     maxiter : int
     report : callable, optional
-        Called with (iteration, error) after every step.
+        Called with (iteration, max |sigma - c|) after every step.
 
     Returns
     -------
     Scaling
+        The best found; its ``error`` tells how good, its ``obstacle`` why not better.
     """
-    n = rows.shape[0]
-    left_out = ~active
-    share = np.minimum(target, 1.0 - target)
-    share[left_out] = 1.0
-    if start_log_weight is None:
-        t = np.zeros(n)
-        t[active] = (np.log(target[active] / (1.0 - target[active]))
-                     - np.log(rows.quad(None, start)[active]))
-    else:
-        t = start_log_weight.copy()
+    share = np.where(active, np.minimum(target, 1.0 - target), 1.0)
+    t = np.zeros(rows.shape[0])
+    t[active] = np.log(target[active] / (1.0 - target[active])) - np.log(rows.quad(None, start)[active])
 
     def evaluate(t):
-        centred = t - _component_mean(t, active, label)
-        magnitude = np.where(active, np.exp(np.clip(-0.5 * centred, -340.0, 340.0)), 1.0)
-        projection = project(rows, magnitude, start, left_out)
-        residual = projection.residual(target)
-        residual[left_out] = 0.0
-        return magnitude, projection, residual, float(np.max(np.abs(residual) / share))
+        t = np.clip(t - _component_mean(t, active, label), -600.0, 600.0)
+        projection = project(rows, np.exp(-0.5 * t), start, ~active)
+        residual = np.where(active, projection.residual(target), 0.0)
+        return t, projection, residual, float(np.max(np.abs(residual) / share))
 
-    magnitude, projection, residual, error = evaluate(t)
+    t, projection, residual, error = evaluate(t)
     products = iteration = 0
-    stalled = 0
-    while iteration < maxiter and stalled < 1 and not (enough is not None and enough(residual)):
+    obstacle = None
+    while iteration < maxiter and not (enough is not None and enough(residual)):
         step, used = _newton_step(projection, residual, active, label, min(0.1, error))
         products += used
         slope = float(residual @ step)
-        if not (np.isfinite(slope) and slope < 0.0):
+        if not slope < 0.0:
             break
-        longest = np.abs(step).max()
-        length = 1.0 if error < LATE else min(1.0, LONGEST_STEP / longest)
+        length = 1.0 if error < LATE else min(1.0, LONGEST_STEP / np.abs(step).max())
         while True:
             trial = evaluate(t + length * step)
             trial_slope = float(trial[2] @ step)
-            if error < LATE or abs(trial_slope) <= 0.9 * abs(slope) or trial_slope < 0.0 or length < 1e-8:
+            if error < LATE or trial_slope <= 0.9 * abs(slope) or length < 1e-8:
                 break
             length *= min(0.5, max(0.1, slope / (slope - trial_slope)))
         iteration += 1
-        if error < LATE and trial[3] >= 0.5 * error:
-            stalled += 1
-            if trial[3] >= error:
-                continue
-        t = t + length * step
-        magnitude, projection, residual, error = trial
+        stagnant = error < LATE and trial[3] >= 0.5 * error
+        if not stagnant or trial[3] < error:
+            t, projection, residual, error = trial
         if report is not None:
-            report(iteration, error)
-    return Scaling(magnitude, projection, error, iteration, products, error < LATE), t
+            report(iteration, float(np.max(np.abs(residual))))
+        if stagnant:
+            break
+        if iteration % CERTIFY_EVERY == 0 and error > LATE:
+            obstacle = find_obstacle(rows, start, target, active, label, t, slack=-LATE)
+            if obstacle is not None:
+                break
+    return Scaling(t, np.exp(-0.5 * t), projection, error, iteration, products, obstacle)
+
+
+def find_obstacle(rows, start, target, active, label, t, slack=LATE):
+    """A set of rows whose scores sum to more than its rank less ``slack``, or None.
+
+    Outside the base polytope t diverges, and its upper level sets tend to the violated sets: those at the
+    widest gaps of t are tried.
+    """
+    index = np.flatnonzero(active)
+    order = index[np.argsort(-t[index], kind="stable")]
+    gaps = t[order[:-1]] - t[order[1:]]
+    worst = None
+    for cut in np.argsort(-gaps, kind="stable")[:LEVEL_SETS]:
+        chosen = order[:cut + 1]
+        total = float(target[chosen].sum())
+        if worst is not None and total - len(chosen) <= worst.total - worst.rank and len(chosen) < start.shape[1]:
+            continue
+        inside = np.zeros(len(t))
+        inside[chosen] = 1.0
+        block = rows.block(chosen) @ start if len(chosen) <= 4 * start.shape[1] else None
+        rank = (np.linalg.matrix_rank(block / np.linalg.norm(block, axis=1, keepdims=True)) if block is not None
+                else np.linalg.matrix_rank(rows.gram(inside, start), hermitian=True))
+        if total > rank - slack and (worst is None or total - rank > worst.total - worst.rank):
+            whole = np.isin(label[index], np.unique(label[chosen])).sum() == len(chosen)
+            if not whole or total > rank + abs(slack):
+                worst = Obstacle(np.sort(chosen), total, int(rank))
+    return worst
 
 
 def _component_mean(t, active, label):
@@ -124,7 +162,7 @@ def _newton_step(projection, residual, active, label, tolerance):
     degree[~active] = 0.0
     index = np.flatnonzero(degree > 0)
     step = np.zeros(len(degree))
-    if len(index) <= DIRECT_ROWS:
+    if len(index) <= min(LARGEST_DIRECT, max(DIRECT_ROWS, DIRECT_PER_RANK * projection.rank)):
         step[index] = _direct(projection, residual, degree, index, label)
         return step, 0
     step, used = _conjugate_gradients(projection, -residual, degree, label, tolerance)

@@ -1,0 +1,115 @@
+"""Stage 1 on its own: row weights with given leverage scores."""
+import numpy as np
+
+from levinv import _validate
+from levinv._threads import blas_threads
+from levinv.inverse.reduction import NoSolutionError, reduce
+from levinv.inverse.scaling import find_obstacle, match_scores
+from levinv.rows import DenseRows
+
+
+def forster_weights(A, scores=None, *, tol=1e-10, maxiter=None, workers=None):
+    """Row weights w such that the leverage scores of diag(sqrt(w)) A are given.
+
+    With equal scores d/n this is Forster's transform: rows brought into radial isotropic position.
+
+    Parameters
+    ----------
+    A : (n, d) array_like
+        Real, n >= d.
+    scores : (n,) array_like, optional
+        In [0, 1], summing to the rank of A; default rank/n for each row (zero rows: 0).
+    tol : float
+        Largest max|sigma - scores| that counts as solved.
+    maxiter : int, optional
+        Limit on Newton iterations; default 100.
+    workers : int, optional
+        Number of threads BLAS may use; default: as BLAS is set up.
+
+    Returns
+    -------
+    weights : (n,) ndarray
+        Positive, with geometric mean 1 on each connected component of A's rows, on which they are
+        unique up to scale. Zero rows and rows independent of all others have weight 1.
+
+    Raises
+    ------
+    NoSolutionError
+        If no weights have these scores: some set S of rows has scores that sum to more than rank(S), or to rank(S)
+        without being a union of components. A ValueError; the message names such a set.
+    ValueError
+        Wrong shapes or lengths, n < d, empty input, NaN or inf, scores outside [0, 1].
+    TypeError
+        Complex, object, string or sparse input.
+
+    References
+    ----------
+    .. [1] Forster, "A linear lower bound on the unbounded error probabilistic communication
+       complexity", J. Comput. Syst. Sci. 65 (2002).
+    .. [2] Artstein-Avidan, Kaplan and Sharir, "On radial isotropic position", arXiv 2005.04918.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from levinv import forster_weights, leverage_scores
+    >>> A = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [1.0, -3.0]])
+    >>> weights = forster_weights(A)
+    >>> leverage_scores(A, weights=weights).round(10)
+    array([0.5, 0.5, 0.5, 0.5])
+    """
+    A = _validate.matrix(A, "A", min_aspect=True)
+    n = A.shape[0]
+    tol = _validate.positive_number(tol, "tol")
+    maxiter = 100 if maxiter is None else _validate.positive_int(maxiter, "maxiter")
+    rows = DenseRows(A)
+    with blas_threads(workers):
+        reduced = reduce(rows)
+        if scores is None:
+            scores = np.full(n, reduced.rank / max(n - len(reduced.loops), 1))
+            scores[reduced.loops] = 0.0
+        else:
+            scores = _validate.vector(scores, "scores", n, "row of A")
+            if (scores < 0).any() or (scores > 1).any():
+                index = int(np.argmax((scores < 0) | (scores > 1)))
+                raise ValueError(f"scores must lie in [0, 1], got {scores[index]} at index {index}")
+        _check(reduced, scores, tol)
+        weights = np.ones(n)
+        if reduced.count:
+            weights[reduced.active] = _weights(rows, reduced, scores, tol, maxiter)
+    return weights
+
+
+def _weights(rows, reduced, scores, tol, maxiter):
+    target = np.where(reduced.active, scores, 0.5)
+    for c in range(reduced.count):
+        member = reduced.members(c)
+        target[member] *= reduced.bases[c].shape[1] / target[member].sum()
+    found = match_scores(rows, reduced.start, target, reduced.active, reduced.label, maxiter=maxiter)
+    obstacle = found.obstacle or find_obstacle(rows, reduced.start, target, reduced.active, reduced.label,
+                                               found.log_weight, slack=tol)
+    worst = float(np.max(np.abs(found.projection.residual(target)[reduced.active])))
+    if obstacle is not None:
+        raise NoSolutionError(f"no weights have these scores: {obstacle}")
+    if worst > tol:
+        raise NoSolutionError(f"no weights found with these scores in {found.iterations} iterations: "
+                              f"max|sigma - scores| = {worst:.3g}")
+    return np.exp(found.log_weight[reduced.active])
+
+
+def _check(reduced, scores, tol):
+    for index, value, what in ((reduced.loops, 0.0, "zero rows of A have score 0"),
+                               (reduced.coloops, 1.0, "rows independent of all others have score 1")):
+        off = index[np.abs(scores[index] - value) > tol]
+        if len(off):
+            raise NoSolutionError(f"no weights have these scores: {what}, but row {off[0]} is given {scores[off[0]]:.10g}")
+    active = np.flatnonzero(reduced.active)
+    for value in (0.0, 1.0):
+        off = active[scores[active] == value]
+        if len(off):
+            raise NoSolutionError(f"no positive weights give row {off[0]} the score {value:.0f}")
+    for c in range(reduced.count):
+        member = reduced.members(c)
+        rank, total = reduced.bases[c].shape[1], float(scores[member].sum())
+        if abs(total - rank) > tol * len(member):
+            where = "" if reduced.count == 1 else f" over the component of row {member[0]}"
+            raise NoSolutionError(f"no weights have these scores: they must sum to the rank {rank}{where}, got {total:.10g}")

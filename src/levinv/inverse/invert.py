@@ -1,0 +1,153 @@
+"""The front of score inversion: checks the arguments once and hands over to the chosen method."""
+import numpy as np
+
+from levinv import _validate
+from levinv._threads import blas_threads
+from levinv.inverse.global_ import Task, solve
+from levinv.inverse.result import Progress
+from levinv.rows import DenseRows
+
+METHODS = ("global",)
+OPTIONS = {"global": ("restarts",)}
+RESTARTS = 60
+
+
+def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0.0, noise=None, tol=1e-8,
+                  maxiter=None, callback=None, rng=None, workers=None, options=None):
+    """Find x from the leverage scores of diag(A x - b)⁻¹ A.
+
+    Parameters
+    ----------
+    A : (n, d) array_like
+        Real, n >= d. Rank-deficient A is accepted; null(A) is then part of the null space.
+    b : (n,) array_like
+    scores : (n,) array_like
+        In [0, 1], summing to the rank of A.
+    signs : None, +1, -1 or (n,) array_like of +1 and -1
+        Signs of the slack A x - b where they are known, as for the interior of a polytope. None: unknown.
+    x0 : (d,) array_like, optional
+        A guess of x. Stage 4 runs from it first (a good guess costs a few score evaluations), then the others, with
+        the guess's signs before any search for signs.
+    method : {"global"}
+        "global" needs no starting point.
+    ridge : float
+        Must be 0 with "global".
+    noise : float or (n,) array_like, optional
+        Standard deviation of the scores' error; for rounding to K decimals 10**-K / sqrt(12). None: exact
+        to rounding.
+    tol : float
+        Largest max|sigma(x) - scores| that counts as solved, without noise.
+    maxiter : int, optional
+        Limit on the iterations of stage 1 (default 100) and of stage 4 (default 50).
+    callback : callable, optional
+        As in SciPy: ``callback(intermediate_result)`` receives an OptimizeResult with ``nit, stage, error`` and ``x``
+        (None before stage 3); with any other signature ``callback(x)`` is called in stage 4. StopIteration ends
+        the inversion.
+    rng : None, int or numpy.random.Generator
+        For the starts of the sign search; results are deterministic given an int.
+    workers : int, optional
+        Number of threads BLAS may use; default: as BLAS is set up.
+    options : dict, optional
+        "restarts": starts of the sign search on each component (default 60).
+
+    Returns
+    -------
+    InversionResult
+        With ``x, success, message, unique, null_space, standard_errors`` and more.
+
+    Raises
+    ------
+    ValueError
+        Wrong shapes or lengths, n < d, empty input, NaN or inf, scores outside [0, 1] by more than
+        max(1e-8, 6 noise), signs other than +1 and -1, unknown method or option, a ridge with "global".
+    TypeError
+        Complex, object, string or sparse input.
+
+    Notes
+    -----
+    Scores depend on |A x - b| alone and, on each connected component of A's rows, only up to scale. Finding them
+    is a convex problem (stage 1), finding the signs is real phase retrieval (stage 2), x follows by least
+    squares (stage 3) and is refined to the maximum-likelihood estimate (stage 4).
+
+    x is not unique if A has a null space, if a row is independent of all others (its score is 1
+    whatever x is), if b lies in range(A) on a component (its scale is free), or if b is so sparse that the matroid of [A b] is
+    disconnected on a component (signs). ``unique`` and ``null_space`` say which.
+
+    References
+    ----------
+    .. [1] "Inverting the leverage score gradient and the leverage score problem", arXiv 2404.13785: the problem.
+    .. [2] Artstein-Avidan, Kaplan and Sharir, arXiv 2005.04918: radial isotropic position.
+    .. [3] Elser, Rankenburg and Thibault, "Searching with iterated maps", PNAS 104 (2007).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from levinv import invert_scores, leverage_scores
+    >>> rng = np.random.default_rng(0)
+    >>> A, b, x = rng.standard_normal((30, 3)), rng.standard_normal(30), np.array([1.0, -2.0, 0.5])
+    >>> scores = leverage_scores(A, slack=A @ x - b)
+    >>> result = invert_scores(A, b, scores, rng=0)
+    >>> result.x.round(10)
+    array([ 1. , -2. ,  0.5])
+    >>> result.success, result.unique
+    (True, True)
+
+    Scores rounded to four decimals still tell x to about their standard errors:
+
+    >>> rounded = invert_scores(A, b, scores.round(4), noise=1e-4 / 12**0.5, rng=0)
+    >>> bool(np.all(abs(rounded.x - x) < 4 * rounded.standard_errors))
+    True
+    """
+    A = _validate.matrix(A, "A", min_aspect=True)
+    n, d = A.shape
+    b = _validate.vector(b, "b", n, "row of A")
+    _validate.choice(method, "method", METHODS)
+    options = _validate.options(options, OPTIONS[method])
+    if _validate.positive_number(ridge, "ridge", zero=True) != 0.0:
+        raise ValueError(f"ridge must be 0 with method 'global', got {ridge}")
+    noise = _noise(noise, n)
+    scores = _scores(scores, n, noise)
+    if x0 is not None:
+        x0 = _validate.vector(x0, "x0", d, "column of A").copy()
+    task = Task(
+        rows=DenseRows(A), b=b, scores=scores, noise=noise, known_signs=_signs(signs, n), x0=x0,
+        tol=_validate.positive_number(tol, "tol"),
+        maxiter=None if maxiter is None else _validate.positive_int(maxiter, "maxiter"),
+        restarts=_validate.positive_int(options.get("restarts", RESTARTS), "options['restarts']"),
+        rng=np.random.default_rng(rng), progress=Progress(callback))
+    with blas_threads(workers):
+        return solve(task)
+
+
+def _noise(noise, n):
+    if noise is None:
+        return None
+    if np.ndim(noise) == 0:
+        return np.full(n, _validate.positive_number(np.asarray(noise).item(), "noise"))
+    noise = _validate.vector(noise, "noise", n, "row of A")
+    if (noise <= 0).any():
+        index = int(np.argmax(noise <= 0))
+        raise ValueError(f"noise must be above 0, got {noise[index]} at index {index}")
+    return noise
+
+
+def _scores(scores, n, noise):
+    scores = _validate.vector(scores, "scores", n, "row of A")
+    room = 1e-8 if noise is None else np.maximum(1e-8, 6.0 * noise)
+    outside = (scores < -room) | (scores > 1.0 + room)
+    if outside.any():
+        index = int(np.argmax(outside))
+        raise ValueError(f"scores must lie in [0, 1], got {scores[index]} at index {index}")
+    return np.clip(scores, 0.0, 1.0)
+
+
+def _signs(signs, n):
+    if signs is None:
+        return None
+    if np.ndim(signs) == 0:
+        signs = np.full(n, signs)
+    signs = _validate.vector(signs, "signs", n, "row of A")
+    if not np.all(np.abs(signs) == 1.0):
+        index = int(np.argmax(np.abs(signs) != 1.0))
+        raise ValueError(f"signs must be +1 or -1, got {signs[index]} at index {index}")
+    return signs

@@ -1,0 +1,77 @@
+"""What an inversion returns, and the table of its outcomes."""
+import inspect
+
+from scipy.optimize import OptimizeResult
+
+MESSAGES = {
+    0: "The scores are matched",
+    1: "No x has these scores",
+    2: "The signs of the slack were not found",
+    3: "The scores are not matched at the best x found",
+    4: "Stopped by the callback",
+}
+
+
+class InversionResult(OptimizeResult):
+    """Outcome of an inversion: an :class:`scipy.optimize.OptimizeResult`.
+
+    Attributes
+    ----------
+    x : (d,) ndarray
+        The solution, or the best point found.
+    success : bool
+        Whether the scores at x are the given ones: max|sigma(x) - c| <= tol, or, with noise, a residual that the
+        noise explains (chi-squared test at level 1e-3).
+    status : int
+        0 matched, 1 no x has these scores, 2 signs not found, 3 not matched, 4 stopped by the callback.
+    message : str
+        The same in words, with the reason.
+    fun : float
+        Half the sum of squares of sigma(x) - c.
+    scores, slack, signs : (n,) ndarray
+        At x. A sign is 0 where the slack is.
+    nit, nfev : int
+        Iterations of all stages together, evaluations of the scores.
+    unique : bool
+        Whether x is the only solution: ``null_space`` is empty and the signs are known or, for
+        almost every x, determined by the scores.
+    null_space : (d, k) ndarray
+        Orthonormal columns: the directions in which x can move with every score unchanged.
+    standard_errors : (d,) ndarray
+        Of x, by the Cramér-Rao bound for the noise given, or for rounding of the scores to double without
+        noise; inf where a coefficient is not determined.
+    condition : float
+        Relative change of x (2-norm) per relative change of the scores (2-norm).
+    evidence : dict
+        What each stage found and decided.
+    """
+
+
+class Stopped(Exception):
+    """The callback asked to stop."""
+
+
+class Progress:
+    """Calls the user's callback in SciPy's two ways, and counts iterations."""
+
+    def __init__(self, callback):
+        if callback is not None and not callable(callback):
+            raise TypeError(f"callback must be callable, got {type(callback).__name__}")
+        self.callback = callback
+        self.nit = 0
+        self.wants_result = (callback is not None
+                             and "intermediate_result" in inspect.signature(callback).parameters)
+
+    def __call__(self, stage, error, x=None):
+        """One more iteration of ``stage``, with the error max|sigma - c| or the like."""
+        self.nit += 1
+        if self.callback is None:
+            return
+        try:
+            if self.wants_result:
+                self.callback(intermediate_result=OptimizeResult(
+                    x=None if x is None else x.copy(), nit=self.nit, stage=stage, error=error))
+            elif x is not None:
+                self.callback(x.copy())
+        except StopIteration:
+            raise Stopped from None
