@@ -1,0 +1,23 @@
+import json
+import pathlib
+
+import hypothesis
+import numpy as np
+import pytest
+
+hypothesis.settings.register_profile("levinv", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("levinv")
+
+GOLDEN = json.loads(pathlib.Path(__file__).with_name("golden.json").read_text())
+
+
+@pytest.fixture(params=GOLDEN)
+def golden(request):
+    """One case of golden.json: arrays by name, computed with 60 digits and rounded to double; and its name."""
+    case = {key: np.array(value) for key, value in GOLDEN[request.param].items()}
+    return case | {"name": request.param}
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20240421)
