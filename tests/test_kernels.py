@@ -1,0 +1,198 @@
+"""The primitives and the factorisations against einsum, on one block and across block and chunk borders."""
+import threading
+
+import numpy as np
+import pytest
+from designs import LAYOUTS, frozen, layouts
+from numpy.testing import assert_allclose, assert_array_equal
+
+import levinv.rows.dense
+from levinv._kernels import dense, factor
+from levinv.rows import DenseRows
+
+# Blocks hold 16 to 512 rows, chunks at least 1024.
+SIZES = [1, 15, 16, 17, 511, 512, 513, 1023, 1024, 1025, 2600]
+SHAPES = [(1, 1), (3, 7), (40, 1), (40, 5), (700, 30), (100, 60)]      # 60·61/2 products a row: blocks of the fewest rows
+
+
+def arguments(rng, n, d):
+    """Scale and transform, each absent or present."""
+    scale = rng.uniform(0.0, 2.0, size=n)
+    scale[rng.random(n) < 0.2] = 0.0
+    return [(None, None), (scale, None), (None, rng.normal(size=(d, d))), (scale, rng.normal(size=(d, max(d - 1, 1))))]
+
+
+def scaled_rows(A, scale, transform):
+    u = A if scale is None else scale[:, None] * A
+    return u if transform is None else u @ transform
+
+
+def symmetric(rng, k, *more):
+    form = rng.normal(size=(k, k, *more))
+    return form + form.swapaxes(0, 1)
+
+
+def close(found, expected):
+    assert found.shape == expected.shape
+    assert_allclose(found, expected, rtol=0, atol=1e-13 * len(found) * (1.0 + np.abs(expected).max(initial=0.0)))
+
+
+def check_primitives(A, rng, scale, transform):
+    n = len(A)
+    rows, u = DenseRows(A), scaled_rows(np.array(A), scale, transform)
+    k = u.shape[1]
+    weights, form, v = rng.normal(size=n), symmetric(rng, k), rng.normal(size=A.shape[1])
+    Y, forms = rng.normal(size=(n, 3)), symmetric(rng, k, 3)
+    close(rows.gram(scale, transform), np.einsum("ia,ib->ab", u, u))
+    close(rows.gram(scale, transform, weights), np.einsum("i,ia,ib->ab", weights, u, u))
+    close(rows.quad(scale, transform), np.einsum("ia,ia->i", u, u))
+    close(rows.quad(scale, transform, form), np.einsum("ia,ab,ib->i", u, form, u))
+    close(rows.moments(scale, transform, Y), np.einsum("im,ia,ib->abm", Y, u, u))
+    close(rows.contract(scale, transform, forms), np.einsum("ia,abm,ib->im", u, forms, u))
+    close(rows.matvec(v), np.array(A) @ v)
+    close(rows.rmatvec(weights), np.array(A).T @ weights)
+    close(rows.rmatvec(Y), np.array(A).T @ Y)
+
+
+@pytest.mark.parametrize("present", range(4))
+@pytest.mark.parametrize("shape", SHAPES)
+def test_primitives(rng, shape, present):
+    check_primitives(rng.normal(size=shape), rng, *arguments(rng, *shape)[present])
+
+
+@pytest.mark.parametrize("present", range(4))
+@pytest.mark.parametrize("name", [name for name in LAYOUTS if name not in ("big-endian", "unaligned")])
+@pytest.mark.parametrize("n", [40, 1100])
+def test_primitives_in_every_layout(rng, n, name, present):
+    A = rng.normal(size=(n, 5))
+    check_primitives(dict(layouts(A))[name], rng, *arguments(rng, n, 5)[present])
+
+
+@pytest.mark.parametrize("n", SIZES)
+def test_primitives_across_borders(rng, monkeypatch, n):
+    monkeypatch.setattr(levinv.rows.dense, "FLOPS_PER_CALL", 1)
+    A = rng.normal(size=(n, 4))
+    for laid_out in (A, np.asfortranarray(A)):
+        check_primitives(laid_out, rng, *arguments(rng, n, 4)[3])
+
+
+def test_chunks_do_not_change_results_beyond_rounding(rng, monkeypatch):
+    A, Y = rng.normal(size=(5000, 6)), rng.normal(size=(5000, 2))
+    rows = DenseRows(A)
+    whole = rows.gram(), rows.quad(), rows.moments(None, None, Y)
+    monkeypatch.setattr(levinv.rows.dense, "FLOPS_PER_CALL", 1)
+    for found, expected in zip((rows.gram(), rows.quad(), rows.moments(None, None, Y)), whole, strict=True):
+        assert_allclose(found, expected, rtol=1e-12, atol=1e-11)
+
+
+def test_gram_and_moments_are_exactly_symmetric(rng):
+    A, Y = rng.normal(size=(700, 9)), rng.normal(size=(700, 2))
+    rows = DenseRows(A)
+    for found in (rows.gram(), rows.gram(None, None, Y[:, 0].copy()), rows.moments(None, None, Y)):
+        assert_array_equal(found, found.swapaxes(0, 1))
+
+
+def test_a_row_of_scale_zero_takes_no_part(rng):
+    A, Y = rng.normal(size=(20, 4)), rng.normal(size=(20, 2))
+    scale = np.where(np.arange(20) % 3 == 0, 0.0, 1.0)
+    kept = scale > 0
+    rows, fewer = DenseRows(A), DenseRows(A[kept])
+    close(rows.gram(scale), fewer.gram())
+    close(rows.moments(scale, None, Y), fewer.moments(None, None, Y[kept]))
+    assert_array_equal(rows.quad(scale)[~kept], 0.0)
+
+
+def test_block_is_a_copy(rng):
+    A = rng.normal(size=(8, 3))
+    for laid_out in (A.copy(), np.asfortranarray(A)):
+        block = DenseRows(laid_out).block(np.array([5, 1]))
+        assert_array_equal(block, A[[5, 1]])
+        block[:] = 0.0
+        assert_array_equal(laid_out, A)
+
+
+def test_kernels_accumulate_or_overwrite_as_they_say(rng):
+    A, Y = frozen(rng.normal(size=(50, 3)), rng.normal(size=(50, 2)))
+    start = rng.normal(size=(3, 3))
+    out = start + start.T
+    expected = out + A.T @ A
+    dense.gram(A, None, None, None, out)
+    close(out, expected)
+    packed = np.ones((6, 2))
+    dense.moments(A, None, None, Y, packed)
+    upper = np.triu_indices(3)
+    close(packed, 1.0 + np.einsum("im,ia,ib->abm", Y, A, A)[upper])
+    overwritten = np.full(50, np.nan)
+    dense.quad(A, None, None, None, overwritten)
+    close(overwritten, (A ** 2).sum(axis=1))
+
+
+@pytest.mark.parametrize("n, k", [(1, 1), (15, 2), (16, 3), (17, 3), (300, 4), (1300, 3)])
+def test_squares(rng, n, k):
+    U, Y = np.linalg.qr(rng.normal(size=(max(n, k), k)))[0][:n].copy(), rng.normal(size=(n, 2))
+    out = np.full((n, 2), np.nan)
+    dense.squares(U, Y, out)
+    close(out, (U @ U.T) ** 2 @ Y)
+
+
+def test_kernels_run_in_many_threads(rng):
+    A, form = frozen(rng.normal(size=(3000, 8)), symmetric(rng, 8))
+    rows = DenseRows(A)
+    expected = rows.gram(), rows.quad(None, None, form)
+    found, start = [], threading.Barrier(8)
+
+    def work():
+        start.wait()
+        found.extend((rows.gram(), rows.quad(None, None, form)) for _ in range(10))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 80
+    for gram, quad in found:
+        assert_allclose(gram, expected[0], rtol=1e-13)
+        assert_allclose(quad, expected[1], rtol=1e-13)
+
+
+# factorisations
+
+@pytest.mark.parametrize("k", [1, 2, 7, 70])
+def test_inverse_factor_of_a_gram_matrix(rng, k):
+    A = rng.normal(size=(3 * k, k)) * np.geomspace(1e-60, 1e60, k)      # the columns' units do not matter
+    gram = A.T @ A
+    transform, rank, condition = factor.gram_inverse_factor(gram.copy(), 1e-14)
+    assert rank == k
+    assert_allclose((A @ transform).T @ (A @ transform), np.eye(k), rtol=0, atol=1e-11)
+    true = np.linalg.cond(A / np.linalg.norm(A, axis=0))
+    assert true / np.sqrt(k) * (1 - 1e-9) <= condition <= true * np.sqrt(k) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("A, rank", [(np.ones((5, 2)), 1), (np.zeros((3, 2)), 0), (np.eye(3)[:, [0, 1, 1]], 2),
+                                     (np.array([[1.0, 0.0], [2.0, 0.0]]), 1)])
+def test_inverse_factor_of_a_singular_matrix(A, rank):
+    transform, found, condition = factor.gram_inverse_factor(A.T @ A, 1e-14)
+    assert found == rank
+    assert condition == np.inf
+    assert_array_equal(transform, 0.0)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (9, 4), (4, 9), (6, 6), (300, 65)])
+def test_pivoted_qr(rng, shape):
+    A = rng.normal(size=shape)
+    q = np.array(A, order="F")
+    r, pivots = factor.pivoted_qr(q, True)
+    small = min(shape)
+    assert_allclose(q[:, :small] @ r, A[:, pivots], rtol=0, atol=1e-12)
+    assert_allclose(q[:, :small].T @ q[:, :small], np.eye(small), rtol=0, atol=1e-12)
+    assert_array_equal(np.tril(r, -1), 0.0)
+    assert sorted(pivots) == list(range(shape[1]))
+    sizes = np.abs(np.diag(r))
+    assert (sizes[1:] <= sizes[:-1] * (1 + 1e-12)).all()
+
+
+def test_pivoted_qr_without_q(rng):
+    A = rng.normal(size=(9, 4))
+    r, pivots = factor.pivoted_qr(np.array(A, order="F"), False)
+    assert_allclose(r.T @ r, (A.T @ A)[np.ix_(pivots, pivots)], rtol=0, atol=1e-12)
