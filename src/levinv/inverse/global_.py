@@ -92,7 +92,7 @@ def _prepare(task):
         task.reduced = reduce(task.rows, None, task.b, coloop_slack)
     reduced = task.reduced
     task.response = task.b - task.rows.matvec(reduced.offset)
-    task.range = response_in_range(reduced, task.response)
+    task.range = response_in_range(reduced, task.b)
     determined = _signs_determined(task)
     task.evidence.update(
         rank=reduced.rank, components=reduced.count, loops=reduced.loops, coloops=reduced.coloops,
@@ -125,8 +125,7 @@ def _check_fixed_scores(task):
 
 def _signs_determined(task):
     """Stage 2's rule: [A_C b_C] is connected on every component."""
-    reduced = task.reduced
-    residual = task.response - task.rows.matvec(task.range.solution)
+    reduced, residual = task.reduced, task.range.residual
     for c in range(reduced.count):
         if task.range.inside[c]:
             continue
@@ -278,8 +277,7 @@ def _from_signs(task, magnitude, signs, accuracy):
 
 
 def _search_signs(task, magnitude, accuracy):
-    reduced = task.reduced
-    residual = task.response - task.rows.matvec(task.range.solution)
+    reduced, residual = task.reduced, task.range.residual
     restarts = task.restarts if not task.obstacles else 3
     found = []
     for c in range(reduced.count):
@@ -319,9 +317,10 @@ def _report(task, stopped):
     success = _matched(task) and not stopped
     null_space = orthonormal_columns(np.column_stack([reduced.free, *_scale_directions(task, point.slack)]))
     determined = task.known_signs is not None or task.evidence["signs_determined"]
-    weighted = model.directions / model.values if len(model.values) else np.zeros((d, 0))
+    weighted = model.directions / model.values
     standard_errors = np.sqrt(np.einsum("ij,ij->i", weighted, weighted))
-    standard_errors[np.linalg.norm(null_space, axis=1) > UNDETERMINED] = np.inf
+    for free in (null_space, model.flat):
+        standard_errors[np.linalg.norm(free, axis=1) > UNDETERMINED * np.linalg.norm(free)] = np.inf
     status = 4 if stopped else 0 if success else _failure(task)
     task.evidence["polish"] = {"iterations": task.best.iterations, "evaluations": task.best.evaluations,
                                "whitened_rms": point.size / np.sqrt(max(np.count_nonzero(reduced.active), 1))}
@@ -356,15 +355,14 @@ def _scale_directions(task, slack):
 
 def _condition(task):
     point = task.best.point
-    if not np.any(point.x) or not len(task.best.linearisation.values):
+    if not np.any(point.x) or not len(task.best.linearisation.values) or task.best.linearisation.flat.size:
         return np.inf
     weight = np.where(task.reduced.active, 1.0 / np.maximum(task.scores, 1e-150), 0.0)
     if task.exact:
         model, unit = task.best.linearisation, ROUNDING
     else:
         model, unit = linearise(task.reduced, point, weight, int(np.count_nonzero(task.range.inside))), 1.0
-    with np.errstate(divide="ignore"):
-        return float(np.linalg.norm(model.directions / model.values, 2) / (unit * np.linalg.norm(point.x)))
+    return float(np.linalg.norm(model.directions / model.values, 2) / (unit * np.linalg.norm(point.x)))
 
 
 def _failure(task):

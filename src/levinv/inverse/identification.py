@@ -36,27 +36,35 @@ class Range:
 
     inside: np.ndarray            # (components,) boolean
     ratio: np.ndarray             # residual over what rounding gives: far from IN_RANGE, the decision is clear
-    solution: np.ndarray          # (d,) least-squares x
+    residual: np.ndarray          # (n,) of b - A offset on range(A)
 
 
-def response_in_range(reduced, response):
-    """Decide for each component whether ``response`` = b - A offset lies in range(A)."""
+def response_in_range(reduced, b):
+    """Decide for each component whether b - A offset lies in range(A).
+
+    Components are taken one by one, so that rounding on one does not pass for a residual on another.
+    """
     rows = reduced.rows
-    masked = np.where(reduced.active, response, 0.0)
-    solution = np.zeros(rows.shape[1])
-    residual = masked
-    for _ in range(2):                        # the second pass removes the rounding of the first
-        solution = solution + reduced.start @ (reduced.start.T @ rows.rmatvec(residual))
-        residual = np.where(reduced.active, response - rows.matvec(solution), 0.0)
-    rounding = EPS * (rows.abs_matvec(np.abs(solution)) + np.abs(masked))
-    inside, ratio = [], []
+    response = b - rows.matvec(reduced.offset)
+    # what rounding of A, of b and of the response itself leaves
+    unit = np.abs(b) + rows.abs_matvec(np.abs(reduced.offset))
+    residual = np.zeros(len(b))
+    ratio = np.zeros(reduced.count)
     for c in range(reduced.count):
         member = reduced.members(c)
-        size = np.linalg.norm(residual[member])
-        unit = np.linalg.norm(rounding[member])
-        ratio.append(size / unit if unit > 0 else 0.0)
-        inside.append(ratio[-1] <= IN_RANGE)
-    return Range(np.array(inside, dtype=bool), np.array(ratio), solution)
+        part = type(rows)(rows.block(member)) if reduced.count > 1 or len(member) < len(b) else rows
+        basis = reduced.bases[c]
+        solution = np.zeros(rows.shape[1])
+        left = response[member]
+        size = np.linalg.norm(basis.T @ part.rmatvec(left))
+        for _ in range(2):                    # the second pass removes the rounding of the first
+            solution = solution + basis @ (basis.T @ part.rmatvec(left))
+            left = response[member] - part.matvec(solution)
+        rounding = EPS * (unit[member] + part.abs_matvec(np.abs(solution)) + size * np.sqrt(part.quad(None, basis)))
+        residual[member] = left
+        scale = np.linalg.norm(rounding)
+        ratio[c] = np.linalg.norm(left) / scale if scale > 0 else 0.0
+    return Range(ratio <= IN_RANGE, ratio, residual)
 
 
 def identify(reduced, response, magnitude, signs, in_range, accuracy=None):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from levinv.forward.orthonormal import EPS
 from levinv.forward.projection import DependentZeroSlackError, project
 
 LARGEST_DAMPING = 1e8
@@ -34,8 +35,9 @@ class Linearisation:
     """Singular value decomposition of the whitened Jacobian in z."""
 
     left: np.ndarray               # (r,) coefficients of the whitened residual
-    values: np.ndarray             # (r,) singular values, decreasing
+    values: np.ndarray             # (r,) singular values, decreasing, above rounding
     directions: np.ndarray         # (d, r) dx for each unit right singular vector
+    flat: np.ndarray               # (d, f) dx of further values that are zero to rounding
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ def linearise(reduced, point, weight, freedom):
         r = np.linalg.qr(np.column_stack([jacobian, whitened]), mode="r")
         jacobian, whitened = r[:k, :k], r[:k, k]
     u, values, vt = np.linalg.svd(jacobian, full_matrices=False)
-    kept = max(k - freedom, 0)
-    directions = projection.unit * (projection.transform @ vt[:kept].T)
-    return Linearisation(u[:, :kept].T @ whitened, values[:kept], directions)
+    wanted = max(k - freedom, 0)
+    kept = int(np.count_nonzero(values[:wanted] > k * EPS * values[:1]))
+    directions = projection.unit * (projection.transform @ vt[:wanted].T)
+    return Linearisation(u[:, :kept].T @ whitened, values[:kept], directions[:, :kept], directions[:, kept:])

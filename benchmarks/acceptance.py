@@ -1,0 +1,327 @@
+"""What the inversion promises, measured: one command for each claim.
+
+    python benchmarks/acceptance.py signs          unknown signs, random designs
+    python benchmarks/acceptance.py unique         `unique` against enumeration of all signs
+    python benchmarks/acceptance.py regression     real regressions, exact and rounded scores
+    python benchmarks/acceptance.py netlib DIR     linear programs as .npz files (CSR parts and b)
+    python benchmarks/acceptance.py large          200 000 rows against 20 000
+"""
+import argparse
+import itertools
+import pathlib
+import resource
+import time
+
+import numpy as np
+import scipy.sparse
+
+import levinv
+
+
+# --- designs ---------------------------------------------------------------------------------------------------
+
+def gaussian(n, d, rng):
+    return rng.standard_normal((n, d))
+
+
+def cauchy(n, d, rng):
+    return rng.standard_cauchy((n, d))
+
+
+def sparse(n, d, rng):
+    return rng.standard_normal((n, d)) * (rng.random((n, d)) < max(0.3, 3 / d))
+
+
+def one_hot(n, d, rng):
+    levels = max(2, d // 2)
+    A = np.zeros((n, d))
+    A[np.arange(n), rng.integers(0, levels, n)] = 1.0
+    A[:, levels:] = rng.standard_normal((n, d - levels))
+    return A
+
+
+def polynomial(n, d, rng):
+    return np.polynomial.chebyshev.chebvander(rng.uniform(-1, 1, n), d - 1)
+
+
+def monomials(n, d, rng):
+    """All monomials of low degree in a few variables, as a response-surface model has them."""
+    variables = 1
+    while len(exponents(variables, 3)) < d:
+        variables += 1
+    points = rng.uniform(-1, 1, (n, variables))
+    return np.column_stack([np.prod(points ** np.array(e), axis=1) for e in exponents(variables, 3)[:d]])
+
+
+def exponents(variables, degree):
+    everything = itertools.product(range(degree + 1), repeat=variables)
+    return sorted((e for e in everything if sum(e) <= degree), key=lambda e: (sum(e), e))
+
+
+DESIGNS = {f.__name__: f for f in (gaussian, cauchy, sparse, one_hot, polynomial, monomials)}
+
+
+def relative_error(found, true, null_space=None):
+    difference = found - true
+    if null_space is not None and null_space.shape[1]:
+        difference = difference - null_space @ (null_space.T @ difference)
+    return np.linalg.norm(difference) / np.linalg.norm(true)
+
+
+# --- claims ----------------------------------------------------------------------------------------------------
+
+def signs(args):
+    """>= 98 % recovered to 1e-5 where the sign rule says determined."""
+    total = recovered = 0
+    for name, design in DESIGNS.items():
+        for d in (3, 5, 10, 20, 40):
+            for ratio in (2.5, 3, 5, 10):
+                count = determined = right = claimed = 0
+                start = time.perf_counter()
+                slowest = 0.0
+                for seed in range(args.repeats):
+                    rng = np.random.default_rng([seed, d, int(10 * ratio)])
+                    n = int(np.ceil(ratio * d))
+                    A, b, x = design(n, d, rng), rng.standard_normal(n), rng.standard_normal(d)
+                    c = levinv.leverage_scores(A, slack=A @ x - b)
+                    one = time.perf_counter()
+                    result = levinv.invert_scores(A, b, c, rng=seed)
+                    slowest = max(slowest, time.perf_counter() - one)
+                    count += 1
+                    if result.evidence["signs_determined"] and not result.null_space.shape[1]:
+                        determined += 1
+                        close = relative_error(result.x, x) < 1e-5
+                        right += close
+                        claimed += result.unique and not close
+                total += determined
+                recovered += right
+                if args.verbose or right < determined or claimed:
+                    print(f"{name:10} d={d:2} n/d={ratio:<4} determined {determined}/{count} recovered {right} "
+                          f"wrongly unique {claimed} mean {(time.perf_counter() - start) / count:.3f} s "
+                          f"slowest {slowest:.2f} s", flush=True)
+    print(f"recovered {recovered} of {total} determined ({100 * recovered / total:.2f} %)")
+
+
+def unique(args):
+    """`unique` against enumeration of all sign vectors, n <= 12."""
+    rng = np.random.default_rng(0)
+    agree = count = generous = 0
+    while count < args.cases:
+        d = int(rng.integers(1, 5))
+        n = int(rng.integers(max(d + 1, 2), 13))
+        A = rng.integers(-3, 4, (n, d)) * (rng.random((n, d)) < rng.uniform(0.3, 1))
+        A = A + 0.0 * A
+        b = rng.standard_normal(n) * (rng.random(n) < rng.uniform(0.2, 1))
+        x = rng.standard_normal(d)
+        slack = A @ x - b
+        if np.linalg.matrix_rank(A) < d or np.any(np.abs(slack[A.any(axis=1)]) < 1e-3):
+            continue
+        count += 1
+        c = levinv.leverage_scores(A, slack=np.where(A.any(axis=1), slack, 1.0))
+        result = levinv.invert_scores(A, b, c, rng=0)
+        truth = is_unique(A, b, x)
+        agree += result.unique == truth
+        generous += result.unique and not truth
+        if result.unique != truth and args.verbose:
+            print(f"case {count}: unique {result.unique}, enumeration {truth}, {result.message}")
+    print(f"unique agrees with enumeration in {agree} of {count}; wrongly True in {generous}")
+
+
+def is_unique(A, b, x):
+    """Enumerate the signs: is x the only point whose slack has these magnitudes up to scale on each component?
+
+    Literal, on purpose: components from the nonzeros of A A_basis⁻¹ for one basis found by trial.
+    """
+    n, d = A.shape
+    used = np.flatnonzero(A.any(axis=1))
+    for basis in itertools.combinations(used, d):
+        if abs(np.linalg.det(A[list(basis)])) > 1e-9:
+            break
+    pattern = np.abs(A @ np.linalg.inv(A[list(basis)])) > 1e-9
+    label = np.full(n, -1)
+    count = 0
+    for i in used:
+        if label[i] < 0:
+            reached, columns = {i}, set(np.flatnonzero(pattern[i]))
+            while True:
+                more = {j for j in used if pattern[j, list(columns)].any()} - reached
+                if not more:
+                    break
+                reached |= more
+                columns |= {k for j in more for k in np.flatnonzero(pattern[j])}
+            label[list(reached)] = count
+            count += 1
+    slack = A @ x - b
+    if (np.bincount(label[used]) == 1).any():
+        return False
+    for c in range(count):
+        rows = np.flatnonzero(label == c)
+        magnitude = np.abs(slack[rows])
+        solutions = []
+        for signs in itertools.product((1.0, -1.0), repeat=len(rows)):
+            # A x - κ ε m = b on the component; κ > 0
+            system = np.column_stack([A[rows], -magnitude * signs])
+            values = np.linalg.svd(system, compute_uv=False)
+            rank = int((values > 1e-9 * values[0]).sum())
+            y = np.linalg.lstsq(system, b[rows], rcond=1e-9)[0]
+            if np.linalg.norm(system @ y - b[rows]) > 1e-8 * max(1.0, np.linalg.norm(b[rows])):
+                continue
+            if rank < np.linalg.matrix_rank(A[rows]) + 1:
+                return False                     # the scale is free
+            if y[-1] > 1e-9:
+                solutions.append(A[rows] @ y[:d] - b[rows])
+        if any(np.linalg.norm(s - solutions[0]) > 1e-7 * np.linalg.norm(solutions[0]) for s in solutions):
+            return False
+    return True
+
+
+def regression_sets():
+    """Real data: name, design with intercept, response. From statsmodels and scikit-learn."""
+    import sklearn.datasets
+    import statsmodels.api as sm
+
+    def with_intercept(X):
+        X = np.asarray(X, dtype=float)
+        return np.column_stack([np.ones(len(X)), X])
+
+    data = sklearn.datasets.load_diabetes(scaled=False)
+    yield "diabetes", with_intercept(data.data), data.target
+    data = sklearn.datasets.load_linnerud()
+    yield "linnerud", with_intercept(data.data), data.target[:, 0]
+    data = sklearn.datasets.load_iris()
+    yield "iris", with_intercept(data.data[:, 1:]), data.data[:, 0]
+    data = sklearn.datasets.load_wine()
+    yield "wine", with_intercept(data.data[:, 1:]), data.data[:, 0]
+    for name in ("longley", "stackloss", "scotland", "ccard", "statecrime", "star98", "engel", "copper"):
+        data = getattr(sm.datasets, name).load()
+        response = np.asarray(data.endog, dtype=float)
+        yield name, with_intercept(data.exog), response if response.ndim == 1 else response[:, 0]
+
+
+def regression(args):
+    """Exact to 1e-8; rounded within 3x the Cramér-Rao bound where the bound is below 20 %."""
+    within = cases = 0
+    for name, A, b in regression_sets():
+        x = np.linalg.lstsq(A, b, rcond=None)[0]
+        c = levinv.LeverageMap(A, b).scores(x)
+        result = levinv.invert_scores(A, b, c, rng=0)
+        unit = np.linalg.norm(A, axis=0) / np.linalg.norm(A @ x)   # error in the scale of fitted values
+        line = (f"{name:10} {A.shape!s:10} exact {relative_error(result.x, x):.1e} (scaled "
+                f"{relative_error(unit * result.x, unit * x):.1e}) unique {result.unique} |")
+        for decimals in (8, 6, 5, 4, 3):
+            noise = 10.0 ** -decimals / np.sqrt(12)
+            start = time.perf_counter()
+            rounded = levinv.invert_scores(A, b, c.round(decimals), noise=noise, rng=0)
+            took = time.perf_counter() - start
+            bound = np.linalg.norm(bound_at(A, b, x, noise)) / np.linalg.norm(x)
+            error = relative_error(rounded.x, x)
+            counted = bound < 0.2
+            cases += counted
+            within += counted and error <= 3 * bound
+            line += f" {decimals}: {error:.1e}/{bound:.1e}{'' if counted else '-'}{'' if error <= 3 * bound else '*'} {took:.1f}s"
+        print(line, flush=True)
+    print(f"within 3x the Cramér-Rao bound: {within} of {cases} ({100 * within / cases:.1f} %)")
+
+
+def bound_at(A, b, x, noise):
+    """Cramér-Rao standard errors of x, from the Jacobian at the true x."""
+    scaled = np.linalg.norm(A, axis=0)
+    J = levinv.LeverageMap(A, b).jacobian(x) / scaled
+    return noise * np.sqrt(np.diag(np.linalg.inv(J.T @ J))) / scaled
+
+
+def netlib(args):
+    """Known signs, random x: scores to 1e-8, x to the larger of 1e-6 and 100x the information limit."""
+    for path in sorted(pathlib.Path(args.directory).glob("*.npz")):
+        with np.load(path) as parts:
+            A = scipy.sparse.csr_array((parts["data"], parts["indices"], parts["indptr"]), shape=parts["shape"])
+            A, b = A.toarray(), parts["b"]
+        good = 0
+        worst = worst_ratio = slowest = 0.0
+        notes = set()
+        for seed in range(args.repeats):
+            rng = np.random.default_rng([seed, 7])
+            x = rng.standard_normal(A.shape[1])
+            slack = A @ x - b
+            c = levinv.LeverageMap(A, b).scores(x)
+            start = time.perf_counter()
+            result = levinv.invert_scores(A, b, c, signs=np.where(slack < 0, -1, 1), rng=0)
+            slowest = max(slowest, time.perf_counter() - start)
+            error = relative_error(result.x, x, result.null_space)
+            null = exact_null_dimension(A, b, x)
+            limit = information_limit(A, b, x, c, null) / np.linalg.norm(x)
+            fit = np.abs(result.scores - c).max()
+            ok = fit <= 1e-8 and error <= max(1e-6, 100 * limit) and result.null_space.shape[1] == null
+            good += ok
+            worst = max(worst, error)
+            worst_ratio = max(worst_ratio, error / limit)
+            if not ok:
+                notes.add(f"seed {seed}: fit {fit:.1e} error {error:.1e} limit {limit:.1e} "
+                          f"null {result.null_space.shape[1]}/{null} {result.message}")
+        print(f"{path.stem:9} {A.shape!s:11} {good}/{args.repeats} worst error {worst:.1e} "
+              f"({worst_ratio:.1f}x the limit) null {null} unique {result.unique} slowest {slowest:.2f} s", flush=True)
+        for note in sorted(notes):
+            print("   ", note)
+
+
+def exact_null_dimension(A, b, x):
+    """Null space of the exact linear system in (x, κ), one κ for each component: by SVD."""
+    from levinv.inverse.reduction import reduce
+    from levinv.rows import DenseRows
+
+    reduced = reduce(DenseRows(A))
+    slack = A @ x - b
+    columns = [np.where(reduced.label == c, slack, 0.0) for c in range(reduced.count)]
+    kept = reduced.active
+    system = np.column_stack([A, *columns])[kept] / np.abs(slack[kept])[:, None]
+    system = system / np.where(np.linalg.norm(system, axis=0) > 0, np.linalg.norm(system, axis=0), 1.0)
+    values = np.linalg.svd(system, compute_uv=False)
+    return system.shape[1] - int((values > 1e-11 * values[0]).sum())
+
+
+def information_limit(A, b, x, c, null):
+    """Norm of the Cramér-Rao standard errors of rounding c to double, null space left out."""
+    J = levinv.LeverageMap(A, b).jacobian(x) / (1.1e-16 * c)[:, None]
+    J = J[np.isfinite(J).all(axis=1)]
+    values = np.linalg.svd(J, compute_uv=False)
+    return np.sqrt(np.sum(values[:len(values) - null] ** -2.0))
+
+
+def large(args):
+    """200 000 x 20 against 20 000 x 20, exponential slacks, signs random: known and unknown."""
+    d = 20
+    for known in (True, False):
+        times = []
+        for n in (20_000, 200_000):
+            rng = np.random.default_rng(3)
+            A, x = rng.standard_normal((n, d)), rng.standard_normal(d)
+            slack = rng.exponential(size=n) * rng.choice([-1.0, 1.0], n)
+            b = A @ x - slack
+            c = levinv.leverage_scores(A, slack=slack)
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            start = time.perf_counter()
+            result = levinv.invert_scores(A, b, c, signs=np.sign(slack) if known else None, rng=0)
+            times.append(time.perf_counter() - start)
+            peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / A.nbytes
+            print(f"known {known} n={n}: error {relative_error(result.x, x):.1e} {times[-1]:.2f} s "
+                  f"peak above A {peak:.1f} copies of A, {result.message} {result.evidence['scaling']}")
+        print(f"   ratio {times[1] / times[0]:.1f}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    for claim in (signs, unique, regression, netlib, large):
+        command = commands.add_parser(claim.__name__, help=claim.__doc__)
+        command.set_defaults(run=claim)
+        command.add_argument("-v", "--verbose", action="store_true")
+        command.add_argument("--repeats", type=int, default=5)
+        command.add_argument("--cases", type=int, default=300)
+        if claim is netlib:
+            command.add_argument("directory")
+    args = parser.parse_args()
+    args.run(args)
+
+
+if __name__ == "__main__":
+    main()
