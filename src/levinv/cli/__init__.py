@@ -85,7 +85,7 @@ def _parser():
                        help="recover a regression from its leverage scores, on real data",
                        description="Recover the coefficients of a real regression from the design, the response\n"
                                    "and the leverage scores alone: exact, and rounded to a few decimals.")
-    demo.add_argument("--seed", type=int, default=0, help="seed of the random starts (default 0)")
+    demo.add_argument("--seed", type=count, default=0, help="seed of the random starts (default 0)")
     demo.add_argument("--json", action="store_true", help="one JSON object on stdout instead of the table")
 
     scores = _add_parser(commands.add_parser, "scores",
@@ -116,13 +116,13 @@ def _parser():
     invert.add_argument("--x0", metavar="FILE", help="a first guess at x")
     accuracy = invert.add_mutually_exclusive_group()
     accuracy.add_argument("--noise", type=float, metavar="SD", help="standard deviation of the scores' error")
-    accuracy.add_argument("--decimals", type=decimals, metavar="K",
+    accuracy.add_argument("--decimals", type=count, metavar="K",
                           help="the scores are rounded to K decimals: --noise 10**-K/sqrt(12)")
     invert.add_argument("--method", default="global", help="as in levinv.invert_scores (default global)")
     invert.add_argument("--tol", type=float, default=1e-8,
                         help="largest score error of a solution, without noise (default 1e-8)")
-    invert.add_argument("--maxiter", type=int, help="most iterations of a stage")
-    invert.add_argument("--seed", type=int, help="seed of the random starts (default: from the system)")
+    invert.add_argument("--maxiter", type=count, help="most iterations of a stage")
+    invert.add_argument("--seed", type=count, help="seed of the random starts (default: from the system)")
     invert.add_argument("--json", action="store_true", help="one JSON object on stdout instead of the summary")
     _add_output(invert, "x")
     return parser
@@ -139,7 +139,7 @@ def _add_output(parser, what):
     parser.add_argument("-q", "--quiet", action="store_true", help="no summary and no progress")
 
 
-def decimals(text):
+def count(text):
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"must be at least 0, got {value}")

@@ -1,0 +1,108 @@
+"""levinv invert: x from leverage scores in files."""
+import json
+import math
+import sys
+import time
+
+import numpy as np
+
+from levinv import invert_scores
+from levinv.cli.files import check_target, read_matrix, read_vector, write_vector
+from levinv.cli.plain import plain
+from levinv.cli.progress import Progress
+from levinv.cli.status import NO_SOLUTION, SUCCESS, refusals
+
+SHOWN = 20      # coefficients in the summary; the file and --json hold them all
+
+
+def run(arguments):
+    """Run the sub-command; returns the exit status."""
+    check_target(arguments.output, force=arguments.force)
+    A = read_matrix(arguments.A)
+    b = read_vector(arguments.b)
+    scores = read_vector(arguments.scores)
+    noise = noise_of(arguments)
+    start = time.perf_counter()
+    with Progress(sys.stderr.isatty() and not (arguments.quiet or arguments.json)) as progress, refusals():
+        result = invert_scores(
+            A, b, scores, signs=_signs(arguments.signs), noise=noise, tol=arguments.tol,
+            x0=None if arguments.x0 is None else read_vector(arguments.x0), method=arguments.method,
+            maxiter=arguments.maxiter, rng=arguments.seed, callback=progress)
+    seconds = time.perf_counter() - start
+    if result.success:
+        write_vector(arguments.output, result.x, force=arguments.force)
+    written = arguments.output if result.success else None
+    if arguments.json:
+        print(json.dumps(report(result, scores, noise, seconds, written), allow_nan=False))
+    elif not arguments.quiet:
+        print(summary(result, scores, noise, seconds, written))
+    return SUCCESS if result.success else NO_SOLUTION
+
+
+def noise_of(arguments):
+    """The standard deviation of the scores' error: given, or that of rounding to decimals, or None."""
+    if arguments.decimals is not None:
+        return 10.0 ** -arguments.decimals / math.sqrt(12)
+    return arguments.noise
+
+
+def _signs(given):
+    return {None: None, "positive": 1, "negative": -1}[given] if given in (None, "positive", "negative") \
+        else read_vector(given)
+
+
+def report(result, scores, noise, seconds, written):
+    """The result for machines: what has length d, or none. Residuals and signs follow from x."""
+    return plain({
+        "command": "invert",
+        "success": result.success,
+        "unique": result.unique,
+        "status": result.status,
+        "message": result.message,
+        "x": result.x,
+        "standard_errors": result.standard_errors,
+        "null_space": result.null_space,
+        "noise": noise,
+        "score_error": _score_error(result, scores),
+        "fun": result.fun,
+        "condition": result.condition,
+        "nit": result.nit,
+        "nfev": result.nfev,
+        "evidence": result.evidence,
+        "seconds": seconds,
+        "output": written,
+    })
+
+
+def summary(result, scores, noise, seconds, written):
+    """The result for people."""
+    x, errors = result.x, result.standard_errors
+    lines = [f"{'solved' if result.success else 'no solution'}: {result.message}",
+             f"largest score error {_score_error(result, scores):.1e}, {result.nit} iterations, "
+             f"{seconds:.2g} s",
+             "unique: " + ("yes" if result.unique else f"no, {_ambiguity(result)}"),
+             "",
+             f"{'':>8}  {'coefficient':>16}" + ("  standard error" if noise is not None else "")]
+    for j in range(min(len(x), SHOWN)):
+        line = f"{f'x[{j}]':>8}  {x[j]:>16.9g}"
+        if not math.isfinite(errors[j]):
+            line += "  not determined"
+        elif noise is not None:
+            line += f"  {errors[j]:>14.2g}"
+        lines.append(line)
+    if len(x) > SHOWN:
+        lines.append(f"{'...':>8}  {len(x) - SHOWN} more")
+    lines += ["", f"written to {written}" if written else "nothing written"]
+    return "\n".join(lines)
+
+
+def _ambiguity(result):
+    directions = result.null_space.shape[1]
+    if directions == 0:
+        return "other signs of the slacks fit these scores as well"
+    return (f"x can move along {directions} direction{'s' if directions > 1 else ''} "
+            f"without changing any score")
+
+
+def _score_error(result, scores):
+    return np.abs(result.scores - scores).max()
