@@ -101,8 +101,10 @@ class TestScores:
     @pytest.mark.parametrize("method", ["auto", "cholesky", "qr"])
     def test_slack_weights_and_point_agree(self, problem, method):
         np.save("weights.npy", problem.slack ** -2)
-        for arguments in (["--slack", "slack.npy"], ["--weights", "weights.npy"], ["--b", "b.npy", "--x", "x.npy"]):
-            assert main(["scores", "A.npy", *arguments, "--method", method, "-o", "out.csv", "--force"]) == SUCCESS
+        arguments = ["scores", "A.npy", "--method", method, "-o", "out.csv", "--force"]
+        for scale in (["--slack", "slack.npy"], ["--weights", "weights.npy"],
+                      ["--b", "b.npy", "--x", "x.npy"]):
+            assert main([*arguments, *scale]) == SUCCESS
             np.testing.assert_allclose(np.loadtxt("out.csv"), problem.scores, rtol=1e-12)
 
     @pytest.mark.parametrize("name", ["A.npz", "A.csv", "A.mtx", "sparse.mtx"])
@@ -160,7 +162,8 @@ class TestInvert:
         assert "written to out.npy" in out
 
     def test_json(self, problem, capsys):
-        assert main(["invert", "A.npy", "b.npy", "scores.npy", "-o", "out.csv", "--seed", "0", "--json"]) == SUCCESS
+        arguments = ["invert", "A.npy", "b.npy", "scores.npy", "-o", "out.csv", "--seed", "0", "--json"]
+        assert main(arguments) == SUCCESS
         out, err = capsys.readouterr()
         report = strict_json(out)
         assert err == ""
@@ -190,7 +193,8 @@ class TestInvert:
         assert "standard error" in capsys.readouterr().out
 
     def test_signs_from_a_file(self, problem):
-        assert main(["invert", "A.npy", "b.npy", "scores.npy", "--signs", "signs.npy", "-o", "out.npy"]) == SUCCESS
+        arguments = ["invert", "A.npy", "b.npy", "scores.npy", "--signs", "signs.npy", "-o", "out.npy"]
+        assert main(arguments) == SUCCESS
         np.testing.assert_allclose(np.load("out.npy"), problem.x, rtol=1e-9)
 
     @pytest.mark.parametrize(("signs", "direction"), [("positive", -1), ("negative", 1)])
@@ -387,6 +391,7 @@ class TestProgress:
 
 
 def test_plain():
-    value = {"a": np.array([1.0, np.inf, np.nan]), 2: (np.int64(3), np.True_, None, "text"), "s": {1}, "o": object}
+    value = {"a": np.array([1.0, np.inf, np.nan]), 2: (np.int64(3), np.True_, None, "text"), "s": {1},
+             "o": object}
     assert plain(value) == {"a": [1.0, None, None], "2": [3, True, None, "text"], "s": [1], "o": str(object)}
     assert type(plain(np.float64(1.0))) is float

@@ -16,7 +16,8 @@ BARE = ("import sys; sys.modules.update(dict.fromkeys(['tqdm', 'sklearn', 'stats
 
 @pytest.fixture(scope="module")
 def report():
-    ended = subprocess.run([sys.executable, "-c", BARE], capture_output=True, text=True, timeout=100, check=False)
+    ended = subprocess.run([sys.executable, "-c", BARE], capture_output=True, text=True, timeout=100,
+                           check=False)
     assert ended.stderr == ""
     report = json.loads(ended.stdout, parse_constant=pytest.fail)
     assert ended.returncode == (0 if all(recovery["success"] for recovery in report["recoveries"]) else 1)

@@ -187,11 +187,12 @@ class TestReadRefuses:
             read_vector(tmp_path / "scalar.npy")
 
     @pytest.mark.parametrize("size", [2 ** 25, 2 ** 31 - 1])
-    @pytest.mark.parametrize(("save", "suffix"), [(scipy.sparse.save_npz, ".npz"), (scipy.io.mmwrite, ".mtx")])
+    @pytest.mark.parametrize(("save", "suffix"),
+                             [(scipy.sparse.save_npz, ".npz"), (scipy.io.mmwrite, ".mtx")])
     def test_too_large_to_be_dense(self, tmp_path, save, suffix, size):
         path = tmp_path / f"A{suffix}"
         save(path, scipy.sparse.coo_matrix(([1.0], ([0], [0])), shape=(size, size)))
-        with pytest.raises(InputError, match=rf"{path.name}: a sparse matrix of shape .* does not fit in memory"):
+        with pytest.raises(InputError, match=r"A\.\w+: a sparse matrix of shape .* does not fit"):
             read_matrix(path)
 
 

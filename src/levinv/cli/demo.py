@@ -1,9 +1,9 @@
 """levinv demo: a real regression recovered from its leverage scores.
 
-The residuals of a linear model are a slack s = A x - b, and the leverage scores of diag(1/s) A are a diagnostic
-that looks harmless: one number between 0 and 1 a patient. The demo computes them, rounds them, and gives A, b and
-the scores, nothing else, to invert_scores. The model is fitted to half of the patients: one fitted to all could
-be had from A and b without any scores.
+The residuals of a linear model are a slack s = A x - b, and the leverage scores of diag(1/s) A are a
+diagnostic that looks harmless: one number between 0 and 1 a patient. The demo computes them, rounds
+them, and gives A, b and the scores, nothing else, to invert_scores. The model is fitted to half of the
+patients: one fitted to all could be had from A and b without any scores.
 """
 import json
 import math
@@ -17,6 +17,7 @@ from levinv.cli.plain import plain
 from levinv.cli.status import NO_SOLUTION, SUCCESS
 from levinv.data import load_diabetes
 
+WIDTH = 100
 DECIMALS = (None, 6, 4, 3)      # None: exact, that is rounded to double precision
 
 
@@ -32,7 +33,8 @@ def run(arguments):
                                 "true": x, "refit_error": refit_error, "recoveries": recoveries}),
                          allow_nan=False))
     else:
-        print(INTRODUCTION.format(n=len(b), measurements=len(names) - 1, refit=refit_error))
+        introduction = INTRODUCTION.format(n=len(b), measurements=len(names) - 1, refit=refit_error)
+        print(textwrap.fill(introduction, WIDTH), end="\n\n")
         print(table(names, x, recoveries))
         print(EXPLANATION)
     return SUCCESS if all(recovery["success"] for recovery in recoveries) else NO_SOLUTION
@@ -45,7 +47,7 @@ def half_fit(A, b, seed):
 
 
 def relative_size(A, change, x):
-    """|D change| / |D x|, D the root mean square of each column of A: shares in the prediction, comparable."""
+    """|D change| / |D x|, D the root mean squares of A's columns, which make coefficients comparable."""
     share = np.sqrt(np.mean(A ** 2, axis=0))
     return np.linalg.norm(share * change) / np.linalg.norm(share * x)
 
@@ -71,18 +73,17 @@ def recover(A, b, scores, true, decimals, seed):
 
 
 INTRODUCTION = """\
-{n} diabetes patients, {measurements} measurements each, and a linear model of how their disease progressed,
-fitted to a random half of them. Its coefficients x are secret: fitting all patients misses them by
-{refit:.0%}. Published are "anonymous diagnostics": for each patient one leverage score, that of the row of
-measurements divided by the model's error for this patient. From the data and these {n} scores alone
-levinv finds x. Who publishes such scores publishes the model.
-"""
+{n} diabetes patients, {measurements} measurements each, and a linear model of how their disease
+progressed, fitted to a random half of them. Its coefficients x are secret: fitting all patients
+misses them by {refit:.0%}. Published are "anonymous diagnostics": for each patient one leverage score,
+that of the row of measurements divided by the model's error for this patient. From the data and
+these {n} scores alone levinv finds x. Who publishes such scores publishes the model."""
 
 EXPLANATION = """\
-error     relative error of x, each coefficient counted by its share in the prediction (times the root
-          mean square of its column)
-expected  the same for the best that any unbiased method can do, by the Cramér-Rao bound: what rounding
-          the scores has destroyed. With exact scores, double precision: about 1e-16 a rounding.
+error     relative error of x, each coefficient counted by its share in the prediction (times the
+          root mean square of its column)
+expected  the same for the best that any unbiased method can do, by the Cramér-Rao bound: what
+          rounding has destroyed. With exact scores: double precision, about 1e-16 a rounding.
 seconds   time for the inversion"""
 
 
@@ -99,7 +100,7 @@ def table(names, true, recoveries):
              _line("seconds", "", [f"{r['seconds']:.2f}" for r in recoveries])]
     for head, recovery in zip(heads, recoveries, strict=True):
         if not recovery["success"]:
-            lines.append(textwrap.fill(f"{head}: no solution found. {recovery['message']}", 100))
+            lines.append(textwrap.fill(f"{head}: no solution found. {recovery['message']}", WIDTH))
     return "\n".join([*lines, ""])
 
 

@@ -1,7 +1,8 @@
 """Matrices and vectors in files: reading .npy, .npz, .csv and .mtx, writing .npy and .csv.
 
-A file is written under a temporary name in the directory of its target, flushed to disk, and then takes the
-target's place in one step (os.replace): whatever happens, the target is either the old file, or absent, or complete.
+A file is written under a temporary name in the directory of its target, flushed to disk, and then takes
+the target's place in one step (os.replace): whatever happens, the target is the old file, or absent, or
+complete.
 """
 import contextlib
 import csv

@@ -28,7 +28,7 @@ def refusals():
     try:
         yield
     except (ValueError, TypeError) as error:
-        # Only the door of the library refuses on its own behalf; a factorisation that fails is not the user's doing.
+        # Subclasses, such as LinAlgError, are no refusals of the library's door but failures behind it.
         if type(error) not in (ValueError, TypeError):
             raise
         raise InputError(" ".join(str(error).split())) from error

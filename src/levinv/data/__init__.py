@@ -32,4 +32,5 @@ def load_diabetes():
     with file.open(encoding="utf-8", newline="") as lines:
         names = next(csv.reader(lines))
         table = np.loadtxt(lines, delimiter=",")
-    return np.column_stack([np.ones(len(table)), table[:, :-1]]), table[:, -1].copy(), ["intercept", *names[:-1]]
+    A = np.column_stack([np.ones(len(table)), table[:, :-1]])
+    return A, table[:, -1].copy(), ["intercept", *names[:-1]]
