@@ -22,12 +22,12 @@ from levinv.inverse.polish import linearise, polish
 from levinv.inverse.reduction import NoSolutionError, orthonormal_columns, reduce
 from levinv.inverse.result import MESSAGES, InversionResult, Progress, Stopped
 from levinv.inverse.scaling import match_scores
-from levinv.inverse.signs import find_signs
+from levinv.inverse.signs import sign_candidates
 
 ROUNDING = 0.5 * EPS               # relative error of a score stored in double
 LEVEL = 1e-3                       # of the chi-squared test
 SIGN_TOLERANCE = 1e-6              # relative misfit at which exact magnitudes accept signs
-CANDIDATES = 5                     # sign vectors that are polished when none is clearly right
+FEW_RESTARTS = 3                   # of the sign search when no x can have the scores
 UNDETERMINED = 1e-8                # entry of the null space from which a coefficient is free
 
 
@@ -181,7 +181,7 @@ def _matched(task):
     if task.exact:
         return float(np.max(np.abs(point.residual), initial=0.0)) <= task.tol
     freedom = np.count_nonzero(task.reduced.active) - len(task.best.linearisation.values)
-    return bool(point.size ** 2 <= scipy.stats.chi2.isf(LEVEL, max(freedom, 1)))
+    return _explained(point.residual / task.noise, freedom)
 
 
 def _accuracy(task):
@@ -277,30 +277,51 @@ def _from_signs(task, magnitude, signs, accuracy):
 
 
 def _search_signs(task, magnitude, accuracy):
+    """Take sign candidates component by component until the scores are matched."""
     reduced, residual = task.reduced, task.range.residual
-    restarts = task.restarts if not task.obstacles else 3
-    found = []
+    searches = []
     for c in range(reduced.count):
         member = reduced.members(c)
         matrix = task.rows.block(member) @ reduced.bases[c]
         if not task.range.inside[c]:
             matrix = np.column_stack([matrix, residual[member] / np.linalg.norm(residual[member])])
-        local = None if accuracy is None else accuracy[member]
-        tolerance = SIGN_TOLERANCE
-        if local is not None:
-            known = local[np.isfinite(local)]
-            tolerance = min(0.3, 1.5 * float(np.sqrt(np.mean(known ** 2))))
-        found.append(find_signs(matrix, magnitude[member], task.rng, accuracy=local, tolerance=tolerance,
-                                restarts=restarts, report=lambda start, misfit: task.progress("signs", misfit)))
-    task.evidence["signs"] = [{"misfit": f[0].misfit, "restarts": f[0].restarts, "iterations": f[0].iterations}
-                              for f in found]
-    for attempt in range(min(CANDIDATES, max(map(len, found), default=0))):
-        signs = np.ones(len(magnitude))
-        for c, options in enumerate(found):
-            signs[reduced.members(c)] = options[min(attempt, len(options) - 1)].signs
-        _from_signs(task, magnitude, signs, accuracy)
-        if _matched(task):
+        searches.append(sign_candidates(
+            matrix, magnitude[member], task.rng, accuracy=None if accuracy is None else accuracy[member],
+            tolerance=SIGN_TOLERANCE, restarts=task.restarts if not task.obstacles else FEW_RESTARTS,
+            report=lambda start, misfit: task.progress("signs", misfit)))
+    signs = np.ones(len(magnitude))
+    evidence = task.evidence["signs"] = [None] * reduced.count
+    unsettled = range(reduced.count)
+    while unsettled:
+        moved = False
+        for c in unsettled:
+            candidate = next(searches[c], None)
+            if candidate is not None:
+                moved = True
+                signs[reduced.members(c)] = candidate.signs
+                evidence[c] = {"misfit": candidate.misfit, "restarts": candidate.restarts,
+                               "iterations": candidate.iterations}
+        if not moved:
             return
+        _from_signs(task, magnitude, signs, accuracy)
+        unsettled = [c for c in unsettled if not _settled(task, c)]
+
+
+def _settled(task, c):
+    """Whether the best point matches the scores on component c."""
+    if task.best is None:
+        return False
+    member = task.reduced.members(c)
+    residual = task.best.point.residual[member]
+    if task.exact:
+        return float(np.max(np.abs(residual))) <= task.tol
+    freedom = len(member) - task.reduced.bases[c].shape[1] - 1
+    return _explained(residual / task.noise[member], freedom)
+
+
+def _explained(whitened, freedom):
+    """Chi-squared test of a residual in units of its standard deviation."""
+    return bool(whitened @ whitened <= scipy.stats.chi2.isf(LEVEL, max(freedom, 1)))
 
 
 def _report(task, stopped):
@@ -368,7 +389,7 @@ def _condition(task):
 def _failure(task):
     if task.obstacles:
         return 1
-    signs = task.evidence.get("signs")
+    signs = [s for s in task.evidence.get("signs", ()) if s]
     if task.exact and signs and max(s["misfit"] for s in signs) > SIGN_TOLERANCE:
         return 2
     return 3
@@ -380,7 +401,7 @@ def _message(task, status):
         return text + "."
     reasons = list(task.obstacles)
     if status == 2:
-        starts = max(s["restarts"] for s in task.evidence["signs"])
+        starts = max(s["restarts"] for s in task.evidence["signs"] if s)
         reasons.append(f"none of {starts} starts fits; more: options={{'restarts': ...}}")
     if status == 3 and task.known_signs is not None:
         reasons.append("no x with the given signs was found to have them")

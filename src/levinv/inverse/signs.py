@@ -10,6 +10,10 @@ decide how soon. Rows are weighted first so that those of [A b] are close to iso
 scores of the weighted [A b] equal): heavy-tailed and structured designs then behave like Gaussian ones. And
 restarts beat patience: runs that succeed do so early. In a long matrix a subset of rows finds z and all signs are read off [A b] z.
 
+With inexact magnitudes (relative deviation α_i) a nearly right sign vector is wrong in rows of tiny but accurate slack, which
+hardly count in V. They count in the likelihood: with rows divided by α_i m_i, so that g_i = ε_i/α_i, and K = I - Π there,
+the misfit is gᵀ K g, and flipping a row, or two, changes it by a closed formula. Flips that lower it are made, the best first.
+
 *When are the signs determined?* Two solutions ±z, ±z' split the rows into S, where z + z' vanishes, and
 its complement, where z - z' does. Such z fill ker M_S + ker M_{S^c}, M = [A b], of dimension 2p - r(S) - r(S^c), which is below p
 unless r(S) + r(S^c) = p, that is unless S separates the matroid of M. So for almost every x the signs are
@@ -26,6 +30,9 @@ ISOTROPY_STEPS = 5
 RUN = 10000                    # iterations before a restart
 CALL = 500                     # iterations in one kernel call
 CHECK_EVERY = 20
+EXPLAINED = 1.5                # misfit of a start that inexact magnitudes may leave, in standard deviations
+LIKELY = 3.0                   # misfit after flips, in standard deviations: those of magnitudes are rough
+CANDIDATES = 5                 # that do not fit, but are the closest of all starts
 
 
 @dataclass(frozen=True)
@@ -38,8 +45,8 @@ class Signs:
     iterations: int
 
 
-def find_signs(matrix, magnitude, rng, *, accuracy=None, tolerance=1e-6, restarts=60, report=None):
-    """Signs with which ``magnitude`` lies in the range of ``matrix``.
+def sign_candidates(matrix, magnitude, rng, *, accuracy=None, tolerance=1e-6, restarts=60, report=None):
+    """Signs with which ``magnitude`` lies in the range of ``matrix``, the likeliest first.
 
     Parameters
     ----------
@@ -50,27 +57,36 @@ def find_signs(matrix, magnitude, rng, *, accuracy=None, tolerance=1e-6, restart
     accuracy : (n,) array, optional
         Relative standard deviations of the magnitudes; rows with inf take no part.
     tolerance : float
-        Relative distance at which the signs are accepted.
+        Relative distance at which exact magnitudes accept signs; with ``accuracy`` what the deviations explain is
+        added.
     restarts : int
         Number of starting points tried.
     report : callable, optional
-        Called with (restart, misfit so far).
+        Called with (restart, best misfit so far).
 
-    Returns
-    -------
-    list of Signs
-        The accepted one, or, if none was, the best of every start by misfit.
+    Yields
+    ------
+    Signs
+        Each that fits, as it is found; after the last start the best of those that do not.
     """
     n, p = matrix.shape
     usable = np.arange(n) if accuracy is None else np.flatnonzero(np.isfinite(accuracy))
-    size = SUBSET * p
-    while True:
-        chosen = _choose(usable, size, accuracy, rng)
-        found = _search(matrix, magnitude, chosen, rng, tolerance, restarts, report)
-        # a subset may miss what ties the rest together: then its signs do not fit the whole
-        if found[0].misfit <= tolerance or len(chosen) == len(usable):
-            return found
-        size *= 4
+    size, rejected = SUBSET * p, []
+    search = None
+    for restart in range(restarts):
+        if search is None:
+            search = _Search(matrix, magnitude, _choose(usable, size, accuracy, rng), accuracy, tolerance)
+        found = search.run(restart, rng)
+        rejected.append(found)
+        if report is not None:
+            report(restart + 1, min(r.misfit for r in rejected))
+        if found.misfit <= search.tolerance:
+            yield rejected.pop()
+        elif search.solved and len(search.chosen) < len(usable):
+            # solved on the subset, which misses what ties the rest to it
+            size, search = 4 * size, None
+    rejected.sort(key=lambda candidate: candidate.misfit)
+    yield from rejected[:CANDIDATES]
 
 
 def _choose(usable, size, accuracy, rng):
@@ -83,27 +99,79 @@ def _choose(usable, size, accuracy, rng):
     return rng.choice(usable, size, replace=False)
 
 
-def _search(matrix, magnitude, chosen, rng, tolerance, restarts, report):
-    part, m = matrix[chosen], magnitude[chosen]
-    weight, basis = _isotropic(part)
-    target = weight * m
-    target *= np.sqrt(len(chosen)) / np.linalg.norm(target)
-    candidates = []
-    iterations = 0
-    for restart in range(restarts):
-        point = _spectral_start(basis, target) if restart == 0 else target * rng.choice([-1.0, 1.0], len(m))
-        signs, best, done = np.ones(len(m)), np.inf, 0
-        while done < RUN and best > tolerance:
-            best, used = reflect(basis, target, point, signs, best, tolerance, CALL, CHECK_EVERY)
+class _Search:
+    """Douglas-Rachford on chosen rows, which are weighted once for all starts."""
+
+    def __init__(self, matrix, magnitude, chosen, accuracy, tolerance):
+        self.matrix, self.magnitude, self.chosen = matrix, magnitude, chosen
+        self.weight, self.basis = _isotropic(matrix[chosen])
+        self.target = self.weight * magnitude[chosen]
+        self.scale = np.linalg.norm(self.target) / np.sqrt(len(chosen))
+        self.target /= self.scale
+        self.tolerance = tolerance
+        self.accuracy = None
+        if accuracy is not None:
+            explained = np.linalg.norm(self.target * accuracy[chosen]) / np.linalg.norm(self.target)
+            self.tolerance = min(tolerance + EXPLAINED * explained, 0.5)
+            self.accuracy = np.maximum(accuracy[chosen], 1e-12)
+        self.iterations = 0
+        self.solved = False
+
+    def run(self, restart, rng):
+        """One start."""
+        if restart == 0:
+            point = _spectral_start(self.basis, self.target)
+        else:
+            point = self.target * rng.choice([-1.0, 1.0], len(self.chosen))
+        signs, best, done = np.ones(len(self.chosen)), np.inf, 0
+        while done < RUN and best > self.tolerance:
+            best, used = reflect(self.basis, self.target, point, signs, best, self.tolerance, CALL, CHECK_EVERY)
             done += used
-        iterations += done
-        candidate = _read_signs(matrix, magnitude, chosen, weight, signs, restart + 1, iterations)
-        candidates.append(candidate)
-        if report is not None:
-            report(restart + 1, min(c.misfit for c in candidates))
-        if best <= tolerance:
-            return [candidate]
-    return _distinct(sorted(candidates, key=lambda c: c.misfit))
+        self.iterations += done
+        self.solved = best <= self.tolerance
+        return self._read(signs, best, restart + 1)
+
+    def _read(self, signs, misfit, restarts):
+        """All rows' signs from those of the chosen rows, and how well they fit."""
+        magnitude = self.magnitude[self.chosen]
+        weight = self.weight
+        if self.accuracy is not None:
+            weight = 1.0 / (magnitude * self.accuracy)
+            signs, whitened = _flip(self.matrix[self.chosen] * weight[:, None], signs / self.accuracy)
+            # the deviations are first-order estimates: three times what they explain is close
+            misfit = whitened * self.tolerance / LIKELY
+        coefficients = np.linalg.lstsq(self.matrix[self.chosen] * weight[:, None], weight * magnitude * signs,
+                                       rcond=None)[0]
+        image = self.matrix @ coefficients
+        if len(self.chosen) < len(self.magnitude) and self.accuracy is None:
+            relative = (np.abs(image) - self.magnitude) / (np.abs(image) + self.magnitude)
+            misfit = max(misfit, float(np.sqrt(np.mean(relative ** 2))))
+        return Signs(np.where(image >= 0, 1.0, -1.0), float(misfit), restarts, self.iterations)
+
+
+def _flip(matrix, g):
+    """Flip entries of g, one or two at a time, while that brings it closer to the range of ``matrix``.
+
+    Returns the signs and the root mean square distance.
+    """
+    u, values, _ = np.linalg.svd(matrix, full_matrices=False)
+    u = u[:, values > 1e-13 * values[0]]
+    complement = -(u @ u.T)
+    complement[np.diag_indices_from(complement)] += 1.0
+    g = g.copy()
+    residual = complement @ g
+    for _ in range(4 * len(g)):
+        gain = 4.0 * g * (residual - g * np.diag(complement))
+        pair = gain[:, None] + gain - 8.0 * np.outer(g, g) * complement
+        np.fill_diagonal(pair, gain)
+        best = np.unravel_index(np.argmax(pair), pair.shape)
+        if pair[best] <= 1e-9 * float(residual @ residual):
+            break
+        for i in set(best):
+            residual -= 2.0 * g[i] * complement[:, i]
+            g[i] = -g[i]
+    freedom = max(len(g) - u.shape[1], 1)
+    return np.where(g < 0, -1.0, 1.0), float(np.linalg.norm(residual) / np.sqrt(freedom))
 
 
 def _isotropic(matrix):
@@ -124,25 +192,3 @@ def _spectral_start(basis, target):
     rows = basis / lengths[:, None]
     _, vectors = np.linalg.eigh((rows * ((target / lengths) ** 2)[:, None]).T @ rows)
     return target * np.where(basis @ vectors[:, -1] >= 0, 1.0, -1.0)
-
-
-def _read_signs(matrix, magnitude, chosen, weight, signs, restarts, iterations):
-    """All rows' signs from the chosen ones', and how well they fit."""
-    scale = weight / np.linalg.norm(weight * magnitude[chosen])
-    coefficients = np.linalg.lstsq(matrix[chosen] * scale[:, None], scale * magnitude[chosen] * signs, rcond=None)[0]
-    image = matrix @ coefficients
-    everywhere = np.where(image >= 0, 1.0, -1.0)
-    misfit = np.linalg.norm(scale * (image[chosen] - magnitude[chosen] * signs))
-    if len(chosen) < len(magnitude):
-        relative = np.abs(np.abs(image) - magnitude) / (np.abs(image) + magnitude)
-        misfit = max(misfit, float(np.sqrt(np.mean(relative ** 2))))
-    return Signs(everywhere, float(misfit), restarts, iterations)
-
-
-def _distinct(candidates):
-    kept = []
-    for candidate in candidates:
-        if not any(np.array_equal(candidate.signs, k.signs) or np.array_equal(candidate.signs, -k.signs)
-                   for k in kept):
-            kept.append(candidate)
-    return kept
