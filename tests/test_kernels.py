@@ -72,7 +72,7 @@ def test_primitives_in_every_layout(rng, n, name, present):
 def test_primitives_across_borders(rng, monkeypatch, n):
     monkeypatch.setattr(levinv.rows.dense, "FLOPS_PER_CALL", 1)
     A = rng.normal(size=(n, 4))
-    for laid_out in (A, np.asfortranarray(A)):
+    for laid_out in (A, np.asfortranarray(A), np.hstack([A, A])[:, ::2]):
         check_primitives(laid_out, rng, *arguments(rng, n, 4)[3])
 
 
