@@ -243,6 +243,8 @@ class TestInvert:
             assert out == ""
         else:
             assert out.startswith("no solution: ")
+            assert "closest found" in out
+            assert "unique" not in out
             assert "nothing written" in out
 
     @pytest.mark.parametrize(("arguments", "message"), [

@@ -12,6 +12,7 @@ from levinv.cli.plain import plain
 from levinv.cli.progress import Progress
 from levinv.cli.status import NO_SOLUTION, SUCCESS, refusals
 
+NAMED_SIGNS = {"positive": 1, "negative": -1}
 SHOWN = 20      # coefficients in the summary; the file and --json hold them all
 
 
@@ -47,8 +48,9 @@ def noise_of(arguments):
 
 
 def _signs(given):
-    return {None: None, "positive": 1, "negative": -1}[given] if given in (None, "positive", "negative") \
-        else read_vector(given)
+    if given is None:
+        return None
+    return NAMED_SIGNS[given] if given in NAMED_SIGNS else read_vector(given)
 
 
 def report(result, scores, noise, seconds, written):
@@ -79,10 +81,11 @@ def summary(result, scores, noise, seconds, written):
     x, errors = result.x, result.standard_errors
     lines = [f"{'solved' if result.success else 'no solution'}: {result.message}",
              f"largest score error {_score_error(result, scores):.1e}, {result.nit} iterations, "
-             f"{seconds:.2g} s",
-             "unique: " + ("yes" if result.unique else f"no, {_ambiguity(result)}"),
-             "",
-             f"{'':>8}  {'coefficient':>16}" + ("  standard error" if noise is not None else "")]
+             f"{seconds:.2g} s"]
+    if result.success:
+        lines.append("unique: " + ("yes" if result.unique else f"no, {_ambiguity(result)}"))
+    column = "coefficient" if result.success else "closest found"
+    lines += ["", f"{'':>8}  {column:>16}" + ("  standard error" if noise is not None else "")]
     for j in range(min(len(x), SHOWN)):
         line = f"{f'x[{j}]':>8}  {x[j]:>16.9g}"
         if not math.isfinite(errors[j]):
