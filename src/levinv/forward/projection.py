@@ -104,7 +104,8 @@ class Projection:
 
     def basis(self):
         """U itself, (n, k)."""
-        u = (self.rows.matvec(self.transform)) * self.scale[:, None]
+        u = self.rows.matvec(self.transform)
+        u *= self.scale[:, None]
         u[self.heavy] = self.heavy_basis
         return u
 

@@ -19,7 +19,7 @@ from levinv.forward.orthonormal import EPS
 from levinv.inverse.components import components
 from levinv.inverse.identification import identify, response_in_range
 from levinv.inverse.polish import linearise, polish
-from levinv.inverse.reduction import NoSolutionError, orthonormal_columns, reduce
+from levinv.inverse.reduction import Augmented, NoSolutionError, orthonormal_columns, reduce
 from levinv.inverse.result import MESSAGES, InversionResult, Progress, Stopped
 from levinv.inverse.scaling import match_scores
 from levinv.inverse.signs import sign_candidates
@@ -123,21 +123,18 @@ def _check_fixed_scores(task):
                                   + (" (give noise if they are rounded)" if task.exact else ""))
 
 
+def _augmented(task, c):
+    """[A_C b_C], its last column replaced by b's residual on range(A_C): the same matroid and range."""
+    return Augmented(task.reduced, c, None if task.range.inside[c] else task.range.residual / task.range.size[c])
+
+
 def _signs_determined(task):
     """Stage 2's rule: [A_C b_C] is connected on every component."""
-    reduced, residual = task.reduced, task.range.residual
-    for c in range(reduced.count):
-        if task.range.inside[c]:
-            continue
-        member = reduced.members(c)
-        column = residual[member] / np.linalg.norm(residual[member])
-        basis = reduced.bases[c]
-
-        def block(index, member=member, basis=basis, column=column):
-            return np.column_stack([task.rows.block(member[index]) @ basis, column[index]])
-
-        if components(block, len(member), basis.shape[1] + 1).count > 1:
-            return False
+    for c in range(task.reduced.count):
+        if not task.range.inside[c]:
+            matrix = _augmented(task, c)
+            if components(matrix.block, *matrix.shape).count > 1:
+                return False
     return True
 
 
@@ -278,15 +275,12 @@ def _from_signs(task, magnitude, signs, accuracy):
 
 def _search_signs(task, magnitude, accuracy):
     """Take sign candidates component by component until the scores are matched."""
-    reduced, residual = task.reduced, task.range.residual
+    reduced = task.reduced
     searches = []
     for c in range(reduced.count):
         member = reduced.members(c)
-        matrix = task.rows.block(member) @ reduced.bases[c]
-        if not task.range.inside[c]:
-            matrix = np.column_stack([matrix, residual[member] / np.linalg.norm(residual[member])])
         searches.append(sign_candidates(
-            matrix, magnitude[member], task.rng, accuracy=None if accuracy is None else accuracy[member],
+            _augmented(task, c), magnitude[member], task.rng, accuracy=None if accuracy is None else accuracy[member],
             tolerance=SIGN_TOLERANCE, restarts=task.restarts if not task.obstacles else FEW_RESTARTS,
             report=lambda start, misfit: task.progress("signs", misfit)))
     signs = np.ones(len(magnitude))
@@ -340,11 +334,15 @@ def _report(task, stopped):
     determined = task.known_signs is not None or task.evidence["signs_determined"]
     weighted = model.directions / model.values
     standard_errors = np.sqrt(np.einsum("ij,ij->i", weighted, weighted))
+    rms = point.size / np.sqrt(max(np.count_nonzero(reduced.active), 1))
+    if task.exact:                 # the residual that arithmetic left, where it exceeds rounding of the scores
+        task.evidence["information_limit"] = float(np.linalg.norm(standard_errors))
+        standard_errors *= max(1.0, rms)
     for free in (null_space, model.flat):
         standard_errors[np.linalg.norm(free, axis=1) > UNDETERMINED * np.linalg.norm(free)] = np.inf
     status = 4 if stopped else 0 if success else _failure(task)
     task.evidence["polish"] = {"iterations": task.best.iterations, "evaluations": task.best.evaluations,
-                               "whitened_rms": point.size / np.sqrt(max(np.count_nonzero(reduced.active), 1))}
+                               "whitened_rms": rms}
     slack = point.slack.copy()
     slack[reduced.zero_slack] = 0.0
     return InversionResult(

@@ -37,6 +37,7 @@ class Range:
     inside: np.ndarray            # (components,) boolean
     ratio: np.ndarray             # residual over what rounding gives: far from IN_RANGE, the decision is clear
     residual: np.ndarray          # (n,) of b - A offset on range(A)
+    size: np.ndarray              # (components,) its norm
 
 
 def response_in_range(reduced, b):
@@ -49,22 +50,23 @@ def response_in_range(reduced, b):
     # what rounding of A, of b and of the response itself leaves
     unit = np.abs(b) + rows.abs_matvec(np.abs(reduced.offset))
     residual = np.zeros(len(b))
-    ratio = np.zeros(reduced.count)
+    ratio, size = np.zeros(reduced.count), np.zeros(reduced.count)
     for c in range(reduced.count):
         member = reduced.members(c)
         part = type(rows)(rows.block(member)) if reduced.count > 1 or len(member) < len(b) else rows
         basis = reduced.bases[c]
         solution = np.zeros(rows.shape[1])
         left = response[member]
-        size = np.linalg.norm(basis.T @ part.rmatvec(left))
+        fitted = np.linalg.norm(basis.T @ part.rmatvec(left))
         for _ in range(2):                    # the second pass removes the rounding of the first
             solution = solution + basis @ (basis.T @ part.rmatvec(left))
             left = response[member] - part.matvec(solution)
-        rounding = EPS * (unit[member] + part.abs_matvec(np.abs(solution)) + size * np.sqrt(part.quad(None, basis)))
+        rounding = EPS * (unit[member] + part.abs_matvec(np.abs(solution)) + fitted * np.sqrt(part.quad(None, basis)))
         residual[member] = left
         scale = np.linalg.norm(rounding)
-        ratio[c] = np.linalg.norm(left) / scale if scale > 0 else 0.0
-    return Range(ratio <= IN_RANGE, ratio, residual)
+        size[c] = np.linalg.norm(left)
+        ratio[c] = size[c] / scale if scale > 0 else 0.0
+    return Range(ratio <= IN_RANGE, ratio, residual, size)
 
 
 def identify(reduced, response, magnitude, signs, in_range, accuracy=None):

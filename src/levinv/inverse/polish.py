@@ -17,6 +17,7 @@ from levinv.forward.projection import DependentZeroSlackError, project
 LARGEST_DAMPING = 1e8
 FLAT = 1e-10                  # predicted relative decrease of the squared residual that ends the iteration
 ROUNDING = 1e-11              # max |sigma - c| from which a step that does not help is put down to rounding
+QR_ROWS = 8192
 
 
 @dataclass(frozen=True)
@@ -114,16 +115,27 @@ def linearise(reduced, point, weight, freedom):
     """The whitened Jacobian's singular value decomposition, less the ``freedom`` smallest values."""
     projection = point.projection
     k = projection.rank
-    jacobian = projection.basis()
-    jacobian[point.slack < 0] *= -1.0
-    jacobian = projection.laplacian(jacobian)
+    signed = projection.basis()
+    signed[point.slack < 0] *= -1.0
+    jacobian = projection.laplacian(signed)
+    del signed
     jacobian *= 2.0 * weight[:, None]
     whitened = point.residual * weight
-    if len(weight) > 4 * k:                    # R of [J r] holds all that is needed
-        r = np.linalg.qr(np.column_stack([jacobian, whitened]), mode="r")
-        jacobian, whitened = r[:k, :k], r[:k, k]
+    if len(weight) > 4 * k:
+        jacobian, whitened = _triangle(jacobian, whitened)
     u, values, vt = np.linalg.svd(jacobian, full_matrices=False)
     wanted = max(k - freedom, 0)
     kept = int(np.count_nonzero(values[:wanted] > k * EPS * values[:1]))
     directions = projection.unit * (projection.transform @ vt[:wanted].T)
     return Linearisation(u[:, :kept].T @ whitened, values[:kept], directions[:, :kept], directions[:, kept:])
+
+
+def _triangle(jacobian, whitened):
+    """R of [J r] by blocks of rows: all that least squares needs of a long J."""
+    k = jacobian.shape[1]
+    r = np.zeros((0, k + 1))
+    for first in range(0, len(whitened), QR_ROWS):
+        chunk = slice(first, first + QR_ROWS)
+        block = np.column_stack([jacobian[chunk], whitened[chunk]])
+        r = np.linalg.qr(np.vstack([r, block]), mode="r")
+    return r[:k, :k], r[:k, k]

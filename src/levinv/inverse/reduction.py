@@ -150,6 +150,27 @@ def _component_bases(rows, start, label):
     return bases
 
 
+class Augmented:
+    """[A T_C, q] on the rows of component c, never formed: q is a further column, or None."""
+
+    def __init__(self, reduced, c, column):
+        self._rows, self._basis = reduced.rows, reduced.bases[c]
+        self._member = reduced.members(c)
+        self._column = None if column is None else column[self._member]
+        self.shape = (len(self._member), self._basis.shape[1] + (column is not None))
+
+    def block(self, index):
+        """Some of the rows (slice or indices within the component), as an array."""
+        part = self._rows.block(self._member[index]) @ self._basis
+        return part if self._column is None else np.column_stack([part, self._column[index]])
+
+    def matvec(self, v):
+        """The matrix times v."""
+        k = self._basis.shape[1]
+        image = self._rows.matvec(self._basis @ v[:k])[self._member]
+        return image if self._column is None else image + self._column * v[k]
+
+
 def orthonormal_columns(matrix):
     """An orthonormal basis of the span of independent columns."""
     if not matrix.shape[1]:

@@ -38,8 +38,8 @@ class InversionResult(OptimizeResult):
     null_space : (d, k) ndarray
         Orthonormal columns: the directions in which x can move with every score unchanged.
     standard_errors : (d,) ndarray
-        Of x, by the Cramér-Rao bound for the noise given, or for rounding of the scores to double without
-        noise; inf where a coefficient is not determined.
+        Of x, by the Cramér-Rao bound for the noise given; without noise, for rounding of the scores to double or for
+        the residual that arithmetic left, whichever is larger. inf where a coefficient is not determined.
     condition : float
         Relative change of x (2-norm) per relative change of the scores (2-norm).
     evidence : dict

@@ -50,7 +50,7 @@ def sign_candidates(matrix, magnitude, rng, *, accuracy=None, tolerance=1e-6, re
 
     Parameters
     ----------
-    matrix : (n, p) array
+    matrix : an object with ``shape`` (n, p), ``block(index)`` and ``matvec(v)``
         [A b] on the component, in any basis of independent columns.
     magnitude : (n,) array, positive
     rng : numpy.random.Generator
@@ -104,7 +104,7 @@ class _Search:
 
     def __init__(self, matrix, magnitude, chosen, accuracy, tolerance):
         self.matrix, self.magnitude, self.chosen = matrix, magnitude, chosen
-        self.weight, self.basis = _isotropic(matrix[chosen])
+        self.weight, self.basis = _isotropic(matrix.block(chosen))
         self.target = self.weight * magnitude[chosen]
         self.scale = np.linalg.norm(self.target) / np.sqrt(len(chosen))
         self.target /= self.scale
@@ -133,16 +133,15 @@ class _Search:
 
     def _read(self, signs, misfit, restarts):
         """All rows' signs from those of the chosen rows, and how well they fit."""
-        magnitude = self.magnitude[self.chosen]
+        part, magnitude = self.matrix.block(self.chosen), self.magnitude[self.chosen]
         weight = self.weight
         if self.accuracy is not None:
             weight = 1.0 / (magnitude * self.accuracy)
-            signs, whitened = _flip(self.matrix[self.chosen] * weight[:, None], signs / self.accuracy)
+            signs, whitened = _flip(part * weight[:, None], signs / self.accuracy)
             # the deviations are first-order estimates: three times what they explain is close
             misfit = whitened * self.tolerance / LIKELY
-        coefficients = np.linalg.lstsq(self.matrix[self.chosen] * weight[:, None], weight * magnitude * signs,
-                                       rcond=None)[0]
-        image = self.matrix @ coefficients
+        coefficients = np.linalg.lstsq(part * weight[:, None], weight * magnitude * signs, rcond=None)[0]
+        image = self.matrix.matvec(coefficients)
         if len(self.chosen) < len(self.magnitude) and self.accuracy is None:
             relative = (np.abs(image) - self.magnitude) / (np.abs(image) + self.magnitude)
             misfit = max(misfit, float(np.sqrt(np.mean(relative ** 2))))
