@@ -4,7 +4,7 @@ import numpy as np
 from levinv import _validate
 from levinv._threads import blas_threads
 from levinv.inverse.reduction import NoSolutionError, reduce
-from levinv.inverse.scaling import find_obstacle, match_scores
+from levinv.inverse.scaling import TIGHT, find_obstacle, match_scores
 from levinv.rows import DenseRows
 
 
@@ -86,7 +86,7 @@ def _weights(rows, reduced, scores, tol, maxiter):
         target[member] *= reduced.bases[c].shape[1] / target[member].sum()
     found = match_scores(rows, reduced.start, target, reduced.active, reduced.label, maxiter=maxiter)
     obstacle = found.obstacle or find_obstacle(rows, reduced.start, target, reduced.active, reduced.label,
-                                               found.log_weight, slack=tol)
+                                               found.log_weight, TIGHT)
     worst = float(np.max(np.abs(found.projection.residual(target)[reduced.active])))
     if obstacle is not None:
         raise NoSolutionError(f"no weights have these scores: {obstacle}")

@@ -13,7 +13,7 @@ the rest, and rows whose score is below three noise levels take no part in stage
 from dataclasses import dataclass, field
 
 import numpy as np
-import scipy.stats
+import scipy.special
 
 from levinv.forward.orthonormal import EPS
 from levinv.inverse.components import components
@@ -21,13 +21,14 @@ from levinv.inverse.identification import identify, response_in_range
 from levinv.inverse.polish import linearise, polish
 from levinv.inverse.reduction import Augmented, NoSolutionError, orthonormal_columns, reduce
 from levinv.inverse.result import MESSAGES, InversionResult, Progress, Stopped
-from levinv.inverse.scaling import match_scores
+from levinv.inverse.scaling import TIGHT, find_obstacle, match_scores
 from levinv.inverse.signs import sign_candidates
 
 ROUNDING = 0.5 * EPS               # relative error of a score stored in double
 LEVEL = 1e-3                       # of the chi-squared test
 SIGN_TOLERANCE = 1e-6              # relative misfit at which exact magnitudes accept signs
 FEW_RESTARTS = 3                   # of the sign search when no x can have the scores
+POORLY_KNOWN = 1e-6                # relative error of x from exact scores that the message mentions
 UNDETERMINED = 1e-8                # entry of the null space from which a coefficient is free
 
 
@@ -51,7 +52,8 @@ class Task:
     range: object = None
     best: object = None            # Polished
     nfev: int = 0
-    obstacles: list = field(default_factory=list)
+    obstacles: list = field(default_factory=list)     # why no x can have the scores
+    remarks: list = field(default_factory=list)       # what else the message should say
     evidence: dict = field(default_factory=dict)
 
     @property
@@ -204,28 +206,41 @@ def _run_stages(task):
                                 "error": scaling.error}
     if scaling.obstacle is not None and task.exact:
         task.obstacles.append(str(scaling.obstacle))
+    if scaling.iterations == task.maxiter:
+        task.remarks.append(f"stage 1 stopped at maxiter = {task.maxiter} iterations")
+    _from_magnitudes(task, scaling.magnitude, target)
+    if task.exact and not task.obstacles and not _matched(task):
+        tight = find_obstacle(task.rows, reduced.start, target, reduced.active, reduced.label, scaling.log_weight, TIGHT)
+        if tight is not None:
+            task.obstacles.append(str(tight))
+
+
+def _from_magnitudes(task, magnitude, target):
+    """Stages 2 to 4."""
+    reduced = task.reduced
     accuracy = None if task.exact else _accuracy(task)
     if accuracy is not None and np.isfinite(accuracy[reduced.active]).sum() <= 2 * reduced.start.shape[1] + 2:
         accuracy = np.where(reduced.active, np.minimum(0.5 * task.noise / target, 1.0), np.inf)
     if task.known_signs is not None:
-        _from_signs(task, scaling.magnitude, task.known_signs, accuracy)
+        _from_signs(task, magnitude, task.known_signs, accuracy)
         return
     if task.x0 is not None:
         slack = task.rows.matvec(task.x0) - task.b
-        _from_signs(task, scaling.magnitude, np.where(slack < 0, -1.0, 1.0), accuracy)
+        _from_signs(task, magnitude, np.where(slack < 0, -1.0, 1.0), accuracy)
         if _matched(task):
             return
-    _search_signs(task, scaling.magnitude, accuracy)
+    _search_signs(task, magnitude, accuracy)
 
 
 def _interior_target(task):
     """Scores inside (0, 1) that sum to the rank on each component, and when they are matched well enough."""
     reduced = task.reduced
     active = reduced.active
-    margin = 1e-15 if task.exact else np.minimum(0.5 * task.noise, 0.25)
-    target = np.clip(task.scores, np.minimum(margin, 1e-3), 1.0 - margin)
     if task.exact:
-        target = np.where(task.scores > 0, np.minimum(task.scores, 1.0 - 0.5 * ROUNDING), 1e-12)
+        target = np.where(task.scores > 0, np.minimum(task.scores, 1.0 - EPS), 1e-12)
+    else:
+        margin = np.minimum(0.5 * task.noise, 0.25)
+        target = np.clip(task.scores, margin, 1.0 - margin)
     for c in range(reduced.count):
         member = reduced.members(c)
         target[member] = _shift_to_sum(target[member], reduced.bases[c].shape[1])
@@ -284,7 +299,7 @@ def _search_signs(task, magnitude, accuracy):
             tolerance=SIGN_TOLERANCE, restarts=task.restarts if not task.obstacles else FEW_RESTARTS,
             report=lambda start, misfit: task.progress("signs", misfit)))
     signs = np.ones(len(magnitude))
-    evidence = task.evidence["signs"] = [None] * reduced.count
+    evidence = task.evidence["signs"] = [{"misfit": np.inf, "restarts": 0} for _ in searches]
     unsettled = range(reduced.count)
     while unsettled:
         moved = False
@@ -293,8 +308,8 @@ def _search_signs(task, magnitude, accuracy):
             if candidate is not None:
                 moved = True
                 signs[reduced.members(c)] = candidate.signs
-                evidence[c] = {"misfit": candidate.misfit, "restarts": candidate.restarts,
-                               "iterations": candidate.iterations}
+                evidence[c] = {"misfit": min(candidate.misfit, evidence[c]["misfit"]),
+                               "restarts": max(candidate.restarts, evidence[c]["restarts"])}
         if not moved:
             return
         _from_signs(task, magnitude, signs, accuracy)
@@ -315,7 +330,7 @@ def _settled(task, c):
 
 def _explained(whitened, freedom):
     """Chi-squared test of a residual in units of its standard deviation."""
-    return bool(whitened @ whitened <= scipy.stats.chi2.isf(LEVEL, max(freedom, 1)))
+    return bool(whitened @ whitened <= scipy.special.chdtri(max(freedom, 1), LEVEL))
 
 
 def _report(task, stopped):
@@ -345,9 +360,11 @@ def _report(task, stopped):
                                "whitened_rms": rms}
     slack = point.slack.copy()
     slack[reduced.zero_slack] = 0.0
+    known = np.isfinite(standard_errors)
+    relative = np.linalg.norm(standard_errors[known]) / max(np.linalg.norm(point.x), 1e-300) if task.exact else 0.0
     return InversionResult(
         x=point.x, fun=0.5 * float(np.sum((scores - task.scores) ** 2)), scores=scores, slack=slack,
-        signs=np.sign(slack), success=success, status=status, message=_message(task, status),
+        signs=np.sign(slack), success=success, status=status, message=_message(task, status, relative),
         nit=task.progress.nit, nfev=task.nfev,
         unique=bool(success and determined and not null_space.shape[1]), null_space=null_space,
         standard_errors=standard_errors, condition=_condition(task), evidence=task.evidence)
@@ -387,23 +404,25 @@ def _condition(task):
 def _failure(task):
     if task.obstacles:
         return 1
-    signs = [s for s in task.evidence.get("signs", ()) if s]
+    signs = task.evidence.get("signs", ())
     if task.exact and signs and max(s["misfit"] for s in signs) > SIGN_TOLERANCE:
         return 2
     return 3
 
 
-def _message(task, status):
-    text = MESSAGES[status]
+def _message(task, status, relative_error=0.0):
+    reasons = task.obstacles + task.remarks
     if status == 0:
-        return text + "."
-    reasons = list(task.obstacles)
+        reasons = []
+        if relative_error > POORLY_KNOWN:
+            reasons.append(f"x is determined to a relative error of about {relative_error:.0e} only")
     if status == 2:
-        starts = max(s["restarts"] for s in task.evidence["signs"] if s)
-        reasons.append(f"none of {starts} starts fits; more: options={{'restarts': ...}}")
+        starts = max(s["restarts"] for s in task.evidence["signs"])
+        reasons.append(f"the scores fix the size of the slack, but in {starts} starts no signs were found with which "
+                       f"it is A x - b for an x (try options={{'restarts': ...}}, or noise if they are rounded)")
     if status == 3 and task.known_signs is not None:
         reasons.append("no x with the given signs was found to have them")
-    if status in (1, 3) and task.best is not None:
+    if status in (1, 2, 3) and task.best is not None:
         worst = float(np.max(np.abs(task.best.point.residual), initial=0.0))
         reasons.append(f"closest found: max|sigma(x) - scores| = {worst:.3g}")
-    return text + (": " + "; ".join(reasons) if reasons else "") + "."
+    return MESSAGES[status] + (": " + "; ".join(reasons) if reasons else "") + "."

@@ -19,16 +19,18 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
-from levinv.forward.projection import project
+from levinv.forward.projection import DependentZeroSlackError, project
 
 DIRECT_ROWS = 128             # up to max(this, DIRECT_PER_RANK k) rows the Laplacian is factored:
 DIRECT_PER_RANK = 8           # measured crossover with conjugate gradients (benchmarks/inversion.py)
 LARGEST_DIRECT = 4000
 LONGEST_STEP = 4.0            # in any t_i: beyond, the quadratic model says nothing
+SHORTEST_STEP = 1e-8          # as a part of the Newton step
 LATE = 1e-5                   # relative error below which only full steps are taken
 MAX_CG = 200
 CERTIFY_EVERY = 10            # iterations between looks for a proof that there is no solution
 LEVEL_SETS = 32
+TIGHT = 1e-13                 # c(S) closer to rank(S) than this is equal to it
 
 
 @dataclass(frozen=True)
@@ -85,42 +87,63 @@ def match_scores(rows, start, target, active, label, *, enough=None, maxiter=100
 
     def evaluate(t):
         t = np.clip(t - _component_mean(t, active, label), -600.0, 600.0)
-        projection = project(rows, np.exp(-0.5 * t), start, ~active)
+        try:
+            projection = project(rows, np.exp(-0.5 * t), start, ~active)
+        except DependentZeroSlackError:              # weights too uneven for double precision
+            return None
         residual = np.where(active, projection.residual(target), 0.0)
-        return t, projection, residual, float(np.max(np.abs(residual) / share))
+        return _State(t, projection, residual, float(np.max(np.abs(residual) / share)))
 
-    t, projection, residual, error = evaluate(t)
+    state = evaluate(t)
     products = iteration = 0
     obstacle = None
-    while iteration < maxiter and not (enough is not None and enough(residual)):
-        step, used = _newton_step(projection, residual, active, label, min(0.1, error))
+    while iteration < maxiter and not (enough is not None and enough(state.residual)):
+        step, used = _newton_step(state.projection, state.residual, active, label, min(0.1, state.error))
         products += used
-        slope = float(residual @ step)
-        if not slope < 0.0:
+        slope = float(state.residual @ step)
+        late = state.error < LATE
+        trial = _along(evaluate, state.t, step, slope, late) if slope < 0.0 else None
+        if trial is None:
             break
-        length = 1.0 if error < LATE else min(1.0, LONGEST_STEP / np.abs(step).max())
-        while True:
-            trial = evaluate(t + length * step)
-            trial_slope = float(trial[2] @ step)
-            if error < LATE or trial_slope <= 0.9 * abs(slope) or length < 1e-8:
-                break
-            length *= min(0.5, max(0.1, slope / (slope - trial_slope)))
         iteration += 1
-        stagnant = error < LATE and trial[3] >= 0.5 * error
-        if not stagnant or trial[3] < error:
-            t, projection, residual, error = trial
+        stagnant = late and trial.error >= 0.5 * state.error
+        if not stagnant or trial.error < state.error:
+            state = trial
         if report is not None:
-            report(iteration, float(np.max(np.abs(residual))))
+            report(iteration, float(np.max(np.abs(state.residual))))
         if stagnant:
             break
-        if iteration % CERTIFY_EVERY == 0 and error > LATE:
-            obstacle = find_obstacle(rows, start, target, active, label, t, slack=-LATE)
+        if iteration % CERTIFY_EVERY == 0 and state.error > LATE:
+            obstacle = find_obstacle(rows, start, target, active, label, state.t, -LATE)
             if obstacle is not None:
                 break
-    return Scaling(t, np.exp(-0.5 * t), projection, error, iteration, products, obstacle)
+    return Scaling(state.t, np.exp(-0.5 * state.t), state.projection, state.error, iteration, products, obstacle)
 
 
-def find_obstacle(rows, start, target, active, label, t, slack=LATE):
+@dataclass(frozen=True)
+class _State:
+    t: np.ndarray
+    projection: object
+    residual: np.ndarray
+    error: float
+
+
+def _along(evaluate, t, step, slope, full):
+    """The state after a step that is short enough, or None if there is none."""
+    length = 1.0 if full else min(1.0, LONGEST_STEP / np.abs(step).max())
+    while length > SHORTEST_STEP:
+        trial = evaluate(t + length * step)
+        if trial is None:
+            length *= 0.25
+            continue
+        trial_slope = float(trial.residual @ step)
+        if full or trial_slope <= 0.9 * abs(slope):
+            return trial
+        length *= min(0.5, max(0.1, slope / (slope - trial_slope)))
+    return None
+
+
+def find_obstacle(rows, start, target, active, label, t, slack):
     """A set of rows whose scores sum to more than its rank less ``slack``, or None.
 
     Outside the base polytope t diverges, and its upper level sets tend to the violated sets: those at the

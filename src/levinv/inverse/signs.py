@@ -19,6 +19,7 @@ its complement, where z - z' does. Such z fill ker M_S + ker M_{S^c}, M = [A b],
 unless r(S) + r(S^c) = p, that is unless S separates the matroid of M. So for almost every x the signs are
 determined iff [A_C b_C] is connected on every component C; components decide (:mod:`levinv.inverse.components`).
 """
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +42,7 @@ class Signs:
 
     signs: np.ndarray
     misfit: float              # relative distance of m∘signs from range([A b])
-    restarts: int
+    restarts: int              # starts made so far
     iterations: int
 
 
@@ -86,7 +87,8 @@ def sign_candidates(matrix, magnitude, rng, *, accuracy=None, tolerance=1e-6, re
             # solved on the subset, which misses what ties the rest to it
             size, search = 4 * size, None
     rejected.sort(key=lambda candidate: candidate.misfit)
-    yield from rejected[:CANDIDATES]
+    for candidate in rejected[:CANDIDATES]:
+        yield dataclasses.replace(candidate, restarts=restarts)
 
 
 def _choose(usable, size, accuracy, rng):
