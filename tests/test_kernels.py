@@ -12,14 +12,16 @@ from levinv.rows import DenseRows
 
 # Blocks hold 16 to 512 rows, chunks at least 1024.
 SIZES = [1, 15, 16, 17, 511, 512, 513, 1023, 1024, 1025, 2600]
-SHAPES = [(1, 1), (3, 7), (40, 1), (40, 5), (700, 30), (100, 60)]      # 60·61/2 products a row: blocks of the fewest rows
+# 60 columns make 60·61/2 products a row: blocks of the fewest rows.
+SHAPES = [(1, 1), (3, 7), (40, 1), (40, 5), (700, 30), (100, 60)]
 
 
 def arguments(rng, n, d):
     """Scale and transform, each absent or present."""
     scale = rng.uniform(0.0, 2.0, size=n)
     scale[rng.random(n) < 0.2] = 0.0
-    return [(None, None), (scale, None), (None, rng.normal(size=(d, d))), (scale, rng.normal(size=(d, max(d - 1, 1))))]
+    square, narrow = rng.normal(size=(d, d)), rng.normal(size=(d, max(d - 1, 1)))
+    return [(None, None), (scale, None), (None, square), (scale, narrow)]
 
 
 def scaled_rows(A, scale, transform):
@@ -34,7 +36,7 @@ def symmetric(rng, k, *more):
 
 def close(found, expected):
     assert found.shape == expected.shape
-    assert_allclose(found, expected, rtol=0, atol=1e-13 * len(found) * (1.0 + np.abs(expected).max(initial=0.0)))
+    assert_allclose(found, expected, rtol=0, atol=1e-13 * len(found) * (1.0 + np.abs(expected).max()))
 
 
 def check_primitives(A, rng, scale, transform):
@@ -169,8 +171,8 @@ def test_inverse_factor_of_a_gram_matrix(rng, k):
     assert true / np.sqrt(k) * (1 - 1e-9) <= condition <= true * np.sqrt(k) * (1 + 1e-9)
 
 
-@pytest.mark.parametrize("A, rank", [(np.ones((5, 2)), 1), (np.zeros((3, 2)), 0), (np.eye(3)[:, [0, 1, 1]], 2),
-                                     (np.array([[1.0, 0.0], [2.0, 0.0]]), 1)])
+@pytest.mark.parametrize("A, rank", [(np.ones((5, 2)), 1), (np.zeros((3, 2)), 0),
+                                     (np.eye(3)[:, [0, 1, 1]], 2), (np.array([[1.0, 0.0], [2.0, 0.0]]), 1)])
 def test_inverse_factor_of_a_singular_matrix(A, rank):
     transform, found, condition = factor.gram_inverse_factor(A.T @ A, 1e-14)
     assert found == rank

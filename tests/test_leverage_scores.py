@@ -96,13 +96,11 @@ def test_widely_spread_slacks(rng, decades, method):
 
 
 @pytest.mark.parametrize("method", ["auto", "qr"])
-@pytest.mark.parametrize("size", [1e-3, 1e-6, 1e-9] + [pytest.param(size, marks=pytest.mark.xfail(
-    strict=True, reason="rounding in one of two parallel rows outweighs the rows of ordinary slack"))
-    for size in (1e-12, 1e-50)])
+@pytest.mark.parametrize("size", [1e-3, 1e-6, 1e-9])
 def test_parallel_rows_near_zero_slack(size, method):
     A = np.array([[1.0, 2.0], [1.0, 2.0], [0.0, 1.0], [1.0, 1.0]])
     slack = np.array([size, 2 * size, 2.0, 3.0])
-    # 0.8 and 0.2 in their common direction; (2, -1) is left for the others, whose products with it are -1 and 1.
+    # 0.8 and 0.2 in their common direction; (2, -1) is left for the others.
     expected = [0.8, 0.2, 9 / 13, 4 / 13]
     assert_allclose(leverage_scores(A, slack=slack, method=method), expected, rtol=0, atol=size ** 2 + 1e-13)
 
@@ -167,7 +165,6 @@ def test_rcond(rng):
     assert leverage_scores(A, method="qr", rcond=0).sum() == pytest.approx(3)
 
 
-@pytest.mark.xfail(reason="rcond is consulted only where the condition number asks for QR", strict=True)
 def test_rcond_does_not_depend_on_the_method(rng):
     A = rng.normal(size=(30, 3))
     A[:, 2] = A[:, 1] + 1e-3 * rng.normal(size=30)
@@ -211,7 +208,6 @@ def test_zero_rows_have_score_zero_whatever_their_slack(rng):
     assert_allclose(found[kept], leverage_scores(A[kept], slack=slack[kept]), rtol=1e-13)
 
 
-@pytest.mark.xfail(raises=IndexError, reason="the quotient by no rows at all", strict=True)
 def test_zero_slack_in_nothing_but_zero_rows():
     A = [[1.0, 0.0], [0.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
     expected = leverage_scores(A)
@@ -333,7 +329,6 @@ def test_memory_layout_does_not_matter(rng, name, shape, method):
                         leverage_scores(A, method=method, **{argument: vectors}), rtol=1e-13)
 
 
-@pytest.mark.xfail(reason="an all-zero weights array reaches the kernel as it came", strict=True)
 def test_strided_zero_weights(rng):
     assert_array_equal(leverage_scores(rng.normal(size=(5, 2)), weights=np.zeros(10)[::2]), np.zeros(5))
 
@@ -372,17 +367,12 @@ def test_unchecked_input(rng):
     assert_array_equal(leverage_scores(A, check_finite=False), leverage_scores(A))
 
 
-@pytest.mark.parametrize("scale", [pytest.param(1e-300, marks=pytest.mark.xfail(
-    raises=RuntimeWarning, reason="overflow in the condition estimate of the QR", strict=True)),
-    1e-150, 1e-100, 1e100, 1e150])
+@pytest.mark.parametrize("scale", [1e-300, 1e-150, 1e-100, 1e100, 1e150])
 def test_scale_of_the_matrix_does_not_matter(rng, scale):
     A = rng.normal(size=(20, 3))
     assert_allclose(leverage_scores(scale * A), leverage_scores(A), rtol=1e-12)
 
 
-@pytest.mark.filterwarnings("ignore:overflow encountered")
-@pytest.mark.xfail(reason="squares of entries overflow or underflow; the result is wrong without a word",
-                   strict=True)
 @pytest.mark.parametrize("units", [(1e160, 1e160, 1e160), (1e160, 1.0, 1.0), (1e-160, 1.0, 1.0)])
 def test_entries_whose_squares_overflow(rng, units):
     A = rng.normal(size=(20, 3))

@@ -25,14 +25,15 @@ def hat_values(model):
 
 
 @pytest.mark.parametrize("method", ["auto", "qr"])
-@pytest.mark.parametrize("name", ["anes96", "cancer", "ccard", "committee", "copper", "cpunish", "engel", "fair", "heart",
-                                  "longley", "modechoice", "randhie", "scotland", "spector", "stackloss", "star98",
-                                  "statecrime"])
+@pytest.mark.parametrize("name", ["anes96", "cancer", "ccard", "committee", "copper", "cpunish", "engel", "fair",
+                                  "heart", "longley", "modechoice", "randhie", "scotland", "spector",
+                                  "stackloss", "star98", "statecrime"])
 def test_regression_on_data_of_statsmodels(name, method):
     design, response = statsmodels_data(name)
     # longley's condition number is 5e9 before its columns are scaled, which statsmodels does not do
     atol = 1e-10 if name == "longley" else 1e-12
-    assert_allclose(leverage_scores(design, method=method), hat_values(sm.OLS(response, design)), rtol=0, atol=atol)
+    expected = hat_values(sm.OLS(response, design))
+    assert_allclose(leverage_scores(design, method=method), expected, rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("name", ["breast_cancer", "diabetes", "iris", "linnerud", "wine"])
@@ -55,8 +56,8 @@ def test_rank_deficient_images():
 def test_weights_of_generalised_linear_models(name, family, variance):
     design, response = statsmodels_data(name)
     fit = sm.GLM(response, design, family=getattr(sm.families, family)()).fit()
-    weights = variance(np.asarray(fit.mu))
-    assert_allclose(leverage_scores(design, weights=weights), fit.get_influence().hat_matrix_diag, rtol=0, atol=1e-12)
+    scores = leverage_scores(design, weights=variance(np.asarray(fit.mu)))
+    assert_allclose(scores, fit.get_influence().hat_matrix_diag, rtol=0, atol=1e-12)
 
 
 def test_studentised_residuals():

@@ -1,5 +1,6 @@
 """Errors name the argument, what was expected and what came."""
 import fractions
+import re
 
 import numpy as np
 import pytest
@@ -35,13 +36,13 @@ CALLS = {
     "y": (y, lambda value: LeverageMap(A, b).vjp(x, value)),
 }
 ARRAYS = pytest.mark.parametrize("argument", CALLS)
-VECTORS = pytest.mark.parametrize("argument", [name for name, (valid, _) in CALLS.items() if valid.ndim == 1])
-MATRICES = pytest.mark.parametrize("argument", [name for name, (valid, _) in CALLS.items() if valid.ndim == 2])
+VECTORS = pytest.mark.parametrize("argument", [name for name in CALLS if CALLS[name][0].ndim == 1])
+MATRICES = pytest.mark.parametrize("argument", [name for name in CALLS if CALLS[name][0].ndim == 2])
 
 
-def refuse(error, argument, value, match):
-    """The call fails with a message that opens with the argument's name."""
-    with pytest.raises(error, match=rf"^{argument.split()[0]} {match}"):
+def refuse(error, argument, value, message):
+    """The call fails with a message that opens with the argument's name and these words."""
+    with pytest.raises(error, match=f"^{argument.split()[0]} {re.escape(message)}"):
         CALLS[argument][1](value)
 
 
@@ -56,9 +57,8 @@ def test_valid_values_are_accepted(argument):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_not_finite(argument, value):
     valid = CALLS[argument][0]
-    last = tuple(size - 1 for size in valid.shape) if valid.ndim > 1 else len(valid) - 1
-    refuse(ValueError, argument, with_entry(valid, value), rf"must be finite, got NaN or inf at index "
-           rf"{str(last).replace('(', '[(]').replace(')', '[)]')}$")
+    last = len(valid) - 1 if valid.ndim == 1 else (len(valid) - 1, valid.shape[1] - 1)
+    refuse(ValueError, argument, with_entry(valid, value), f"must be finite, got NaN or inf at index {last}")
 
 
 @ARRAYS
@@ -81,14 +81,15 @@ def test_string(argument, dtype):
 
 @ARRAYS
 def test_dates(argument):
-    refuse(TypeError, argument, CALLS[argument][0].astype("M8[s]"), "must hold real numbers, got dtype datetime64")
+    dates = CALLS[argument][0].astype("M8[s]")
+    refuse(TypeError, argument, dates, "must hold real numbers, got dtype datetime64")
 
 
 @ARRAYS
 @pytest.mark.parametrize("kind", [scipy.sparse.csr_array, scipy.sparse.coo_matrix])
 def test_sparse(argument, kind):
     value = kind(np.atleast_2d(CALLS[argument][0]))
-    refuse(TypeError, argument, value, f"must be a dense array, got a sparse {kind.__name__}; convert it with")
+    refuse(TypeError, argument, value, f"must be a dense array, got a sparse {kind.__name__}; convert")
 
 
 @ARRAYS
@@ -101,7 +102,8 @@ def test_masked(argument):
 
 @ARRAYS
 def test_ragged(argument):
-    refuse(ValueError, argument, [[1.0, 2.0], [3.0]], "must be a (one|two)-dimensional array of real numbers: ")
+    number = "one" if CALLS[argument][0].ndim == 1 else "two"
+    refuse(ValueError, argument, [[1.0, 2.0], [3.0]], f"must be a {number}-dimensional array of real numbers")
 
 
 @pytest.mark.parametrize("argument", [name for name in CALLS if name not in ("slack", "weights")])
@@ -112,13 +114,13 @@ def test_nothing(argument):
 @VECTORS
 @pytest.mark.parametrize("value", [1.0, np.ones((3, 1)), np.ones((1, 2)), np.ones((2, 2, 2))])
 def test_vector_of_other_dimension(argument, value):
-    refuse(ValueError, argument, value, rf"must be a one-dimensional array, got shape [(]{str(np.shape(value))[1:-1]}[)]")
+    refuse(ValueError, argument, value, f"must be a one-dimensional array, got shape {np.shape(value)}")
 
 
 @MATRICES
 @pytest.mark.parametrize("value", [1.0, np.ones(3)])
 def test_matrix_of_other_dimension(argument, value):
-    refuse(ValueError, argument, value, rf"must be a two-dimensional array, got shape [(]{str(np.shape(value))[1:-1]}[)]")
+    refuse(ValueError, argument, value, f"must be a two-dimensional array, got shape {np.shape(value)}")
 
 
 @VECTORS
@@ -126,23 +128,24 @@ def test_matrix_of_other_dimension(argument, value):
 def test_vector_of_other_length(argument, length):
     n = len(CALLS[argument][0])
     of = "row of A" if n == 3 else "column of A"
-    refuse(ValueError, argument, np.ones(length), f"must have length {n}, one entry per {of}, got {length}$")
+    refuse(ValueError, argument, np.ones(length), f"must have length {n}, one entry per {of}, got {length}")
 
 
 @MATRICES
 @pytest.mark.parametrize("shape", [(0, 2), (3, 0), (0, 0)])
 def test_empty_matrix(argument, shape):
-    refuse(ValueError, argument, np.ones(shape), rf"must not be empty, got shape [(]{shape[0]}, {shape[1]}[)]$")
+    refuse(ValueError, argument, np.ones(shape), f"must not be empty, got shape {shape}")
 
 
 @VECTORS
 def test_empty_vector(argument):
-    refuse(ValueError, argument, [], r"must not be empty, got shape [(]0,[)]$")
+    refuse(ValueError, argument, [], "must not be empty, got shape (0,)")
 
 
 @pytest.mark.parametrize("method", ["QR", "svd", "", None, 3])
 def test_unknown_method(method):
-    with pytest.raises(ValueError, match=rf"^method must be one of 'auto', 'cholesky', 'qr', got {method!r}$"):
+    message = f"^method must be one of 'auto', 'cholesky', 'qr', got {method!r}$"
+    with pytest.raises(ValueError, match=message):
         leverage_scores(A, method=method)
 
 
@@ -159,14 +162,15 @@ def test_negative_weights():
 @pytest.mark.parametrize("slack, rows", [([0.0, 0.0, 1.0, 1.0], "0, 1"), ([1.0, 0.0, 0.0, 0.0], "1, 2, 3")])
 def test_dependent_rows_of_zero_slack(slack, rows):
     dependent = np.array([[1.0, 2.0], [2.0, 4.0], [1.0, 0.0], [3.0, 3.0]])
-    with pytest.raises(ValueError, match=f"^slack must be zero in linearly independent rows.*got zeros in rows {rows}$"):
+    message = f"^slack must be zero in linearly independent rows.*got zeros in rows {rows}$"
+    with pytest.raises(ValueError, match=message):
         leverage_scores(dependent, slack=slack)
     with pytest.raises(ValueError, match="^x must not make the slack of linearly dependent rows zero"):
         LeverageMap(dependent, -np.array(slack)).scores([0.0, 0.0])
 
 
-@pytest.mark.parametrize("workers, error", [(0, ValueError), (-1, ValueError), (1.0, TypeError), ("2", TypeError),
-                                            (True, TypeError)])
+@pytest.mark.parametrize("workers, error", [(0, ValueError), (-1, ValueError), (1.0, TypeError),
+                                            ("2", TypeError), (True, TypeError)])
 def test_bad_workers(workers, error):
     with pytest.raises(error, match="^workers must be (at least 1|an integer), got "):
         leverage_scores(A, workers=workers)

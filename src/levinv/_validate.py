@@ -38,11 +38,11 @@ def real_array(value, name, ndim, *, check_finite=True):
 
 
 def vector(value, name, n, of, *, check_finite=True):
-    """A float64 vector of length n; ``of`` says what it has one entry for."""
+    """A contiguous float64 vector of length n; ``of`` says what it has one entry for."""
     array = real_array(value, name, 1, check_finite=check_finite)
     if len(array) != n:
         raise ValueError(f"{name} must have length {n}, one entry per {of}, got {len(array)}")
-    return array
+    return np.ascontiguousarray(array)
 
 
 def matrix(value, name, *, min_aspect=False, check_finite=True):

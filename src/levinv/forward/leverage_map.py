@@ -64,8 +64,9 @@ class LeverageMap:
         self._b = _validate.vector(b, "b", A.shape[0], "row of A")
         self._rows = DenseRows(A)
         space = column_space(self._rows)
-        plain = space.transform.shape[1] == A.shape[1] and space.condition <= PLAIN_CONDITION
-        self._start = None if plain else space.transform
+        transform = space.transform          # of the same condition number as A, if of full rank
+        plain = transform.shape[1] == A.shape[1] and np.linalg.cond(transform) <= PLAIN_CONDITION
+        self._start = None if plain else transform
         self._loops = ~A.any(axis=1)
         self._last = None
 

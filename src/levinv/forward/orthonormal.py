@@ -24,6 +24,8 @@ from levinv._kernels import factor
 
 EPS = np.finfo(float).eps
 ONE_PASS_CONDITION = 64.0       # ε κ² against the promised 100 ε κ
+SAFE_SQUARE = 1e280
+RCOND_IN_DOUBT = 1e-2           # rcond times the estimate of κ: closer to 1, only QR's pivots decide
 TWO_PASS_CONDITION = 5e6        # ε κ² stays below 1/100: the second Gram matrix is close to I
 
 
@@ -58,20 +60,32 @@ def orthonormalise(rows, scale=None, start=None, *, method="auto", rcond=None):
         return Orthonormaliser(np.zeros((rows.shape[1], 0)), 1.0, "cholesky", np.zeros(rows.shape[0]))
     if method == "qr":
         return _qr(rows, scale, start, rcond)
-    first, rank, condition = factor.gram_inverse_factor(rows.gram(scale, start), k * EPS)
-    if rank == k and condition <= ONE_PASS_CONDITION:
+    gram = rows.gram(scale, start)
+    sizes = np.diag(gram)
+    if start is None and not (sizes.max() < SAFE_SQUARE and sizes.min() > 1.0 / SAFE_SQUARE):
+        start = _column_units(rows)                  # squares of the entries may over- or underflow
+        gram = rows.gram(scale, start)
+    first, rank, condition = factor.gram_inverse_factor(gram, k * EPS)
+    doubtful = rank < k or (rcond is not None and rcond * condition > RCOND_IN_DOUBT)
+    if not doubtful and condition <= ONE_PASS_CONDITION:
         return Orthonormaliser(_combine(start, first), condition, "cholesky", None)
-    if rank == k and (condition <= TWO_PASS_CONDITION or method == "cholesky"):
+    if method == "cholesky" or not (doubtful or condition > TWO_PASS_CONDITION):
         transform = _combine(start, first)
-        second, rank, _ = factor.gram_inverse_factor(rows.gram(scale, transform), k * EPS)
-        if rank == k:
+        second, second_rank, _ = factor.gram_inverse_factor(rows.gram(scale, transform), k * EPS)
+        if rank == second_rank == k:
             if condition > TWO_PASS_CONDITION:
                 _warn_beyond_reach(f"condition number about {condition:.1e}")
             return Orthonormaliser(transform @ second, condition, "cholesky2", None)
     if method == "cholesky":
         _warn_beyond_reach(f"numerical rank of the Gram matrix {rank} of {k}")
-        return _truncated_cholesky(rows, scale, start)
+        return _truncated_cholesky(rows.gram(scale, start), start)
     return _qr(rows, scale, start, rcond)
+
+
+def _column_units(rows):
+    """A diagonal start that brings the largest entry of each column to 1."""
+    units = rows.column_max()
+    return np.diag(1.0 / np.where(units > 0, units, 1.0))
 
 
 def _combine(start, transform):
@@ -83,9 +97,8 @@ def _warn_beyond_reach(why):
                   scipy.linalg.LinAlgWarning, stacklevel=4)
 
 
-def _truncated_cholesky(rows, scale, start):
+def _truncated_cholesky(gram, start):
     """Eigenvectors of the scaled Gram matrix above rounding: what a Gram matrix can still tell."""
-    gram = rows.gram(scale, start)
     column_scale = np.sqrt(np.maximum(np.diag(gram), 0.0))
     column_scale[column_scale == 0] = 1.0
     values, vectors = scipy.linalg.eigh(gram / np.outer(column_scale, column_scale))
@@ -96,9 +109,9 @@ def _truncated_cholesky(rows, scale, start):
 
 def _qr(rows, scale, start, rcond):
     n, d = rows.shape
-    matrix, order = _sorted_rows(rows, scale, start)
-    norms = np.linalg.norm(matrix, axis=0)
-    norms[norms == 0] = 1.0
+    if start is None:
+        start = _column_units(rows)
+    matrix, order, norms = _sorted_rows(rows, scale, start)
     matrix /= norms
     r, pivots = factor.pivoted_qr(matrix, True)
     pivot_sizes = np.abs(np.diag(r))
@@ -110,25 +123,30 @@ def _qr(rows, scale, start, rcond):
     transform[basic] = inverse / norms[basic, None]
     scores = np.empty(n)
     scores[order] = np.einsum("ij,ij->i", matrix[:, :rank], matrix[:, :rank])
-    condition = float(np.linalg.norm(inverse)) if rank else 1.0
-    return Orthonormaliser(np.ascontiguousarray(_combine(start, transform)), condition, "qr", scores)
+    condition = float(np.abs(inverse).max() * np.sqrt(rank)) if rank else 1.0
+    return Orthonormaliser(np.ascontiguousarray(start @ transform), condition, "qr", scores)
 
 
 def _sorted_rows(rows, scale, start):
-    """diag(scale) A start with rows by decreasing norm, column-major; and the order."""
-    n = rows.shape[0]
-    k = rows.shape[1] if start is None else start.shape[1]
+    """diag(scale) A start with rows by decreasing norm, column-major; the order; the norms of the columns.
+
+    The norms are those of the rows as they are, unscaled: pivoting must see a dominating row dominate.
+    """
+    n, k = rows.shape[0], start.shape[1]
     matrix = np.empty((n, k), order="F")
-    norms = np.sqrt(rows.quad(None, start))
-    order = np.argsort(-(norms if scale is None else norms * scale), kind="stable")
+    lengths = np.sqrt(rows.quad(None, start))
+    order = np.argsort(-(lengths if scale is None else lengths * scale), kind="stable")
     step = max(1, (1 << 20) // max(rows.shape[1], 1))
+    squares = np.zeros(k)
     for first in range(0, n, step):
         index = order[first:first + step]
-        block = rows.block(index)
+        block = rows.block(index) @ start
+        used = block if scale is None else block[scale[index] > 0]
+        squares += np.einsum("ij,ij->j", used, used)
         if scale is not None:
             block *= scale[index, None]
-        matrix[first:first + step] = block if start is None else block @ start
-    return matrix, order
+        matrix[first:first + step] = block
+    return matrix, order, np.sqrt(np.where(squares > 0, squares, 1.0))
 
 
 def column_space(rows, active=None, *, rcond=None, method="auto"):

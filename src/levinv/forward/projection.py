@@ -175,20 +175,22 @@ def _eliminate(rows, magnitude, start, left_out, heavy):
     light_out[heavy] = True
     null, right_inverse = quotient(rows, heavy, start)
     scale, smallest = row_scale(magnitude, light_out)
-    found = orthonormalise(rows, scale, null, rcond=0.0)
+    found = orthonormalise(rows, scale, _lift(start, null), rcond=0.0)
     light_scores = found.scores if found.scores is not None else rows.quad(scale, found.transform)
     more = np.flatnonzero((light_scores > 1.0 - 0.25 / k) & ~light_out)
     if len(more):
         return _eliminate(rows, magnitude, start, left_out, np.sort(np.append(heavy, more)))
     h, m = len(heavy), found.transform.shape[1]
-    joint = np.hstack([found.transform, right_inverse])
+    joint = np.hstack([found.transform, _lift(start, right_inverse)])
     for _ in range(2):                       # the second projection removes what rounding left
         gram = rows.gram(scale, joint)
         joint[:, m:] -= found.transform @ gram[:m, m:]
     middle = gram[m:, m:] - gram[:m, m:].T @ gram[:m, m:]
     ratio = magnitude[heavy] / smallest
-    # |F| < 1 in a heavy row; more is rounding, in a row heavy at any slack (a coloop): F = 0
-    ratio[ratio * np.sqrt(np.maximum(np.diag(middle), 0.0)) > 1.0] = 0.0
+    # A row that is heavy at any slack (a coloop) has F = 0, of which rounding, times a huge slack, leaves something.
+    size = np.sqrt(np.maximum(np.diag(middle), 0.0))
+    rounding = EPS * np.linalg.norm(right_inverse, axis=0) * np.sqrt(rows.quad(scale, start).sum())
+    ratio[(size <= 100 * rounding) | (ratio * size > 1.0)] = 0.0
     weighted = ratio[:, None] * middle * ratio
     lower = np.linalg.cholesky(np.eye(h) + weighted)
     inverse = scipy.linalg.solve_triangular(lower, np.eye(h), lower=True, check_finite=False)
@@ -203,10 +205,13 @@ def _eliminate(rows, magnitude, start, left_out, heavy):
     return Projection(rows, scale, smallest, transform, heavy, basis, defect, found.condition, found.method, scores)
 
 
-def quotient(rows, index, start=None):
-    """A basis N of the null space of rows ``index`` and a right inverse W of them.
+def _lift(start, local):
+    """Combinations of the columns of ``start`` (of A, if None)."""
+    return np.ascontiguousarray(local if start is None else start @ local)
 
-    In columns of A start: A_index N = 0 and A_index W = I, both of d rows.
+
+def quotient(rows, index, start=None):
+    """A basis N of the null space of rows ``index`` of A start, (k, k - h), and a right inverse W, (k, h).
 
     Raises
     ------
@@ -224,7 +229,4 @@ def quotient(rows, index, start=None):
         raise DependentZeroSlackError(index)
     q, r = scipy.linalg.qr(block.T, check_finite=False)
     inverse = scipy.linalg.solve_triangular(r[:h], np.eye(h), trans="T", check_finite=False)
-    null, right = q[:, h:], q[:, :h] @ inverse / norms
-    if start is not None:
-        null, right = start @ null, start @ right
-    return np.ascontiguousarray(null), right
+    return q[:, h:], q[:, :h] @ inverse / norms

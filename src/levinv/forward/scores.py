@@ -96,7 +96,7 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
                 index = int(np.argmax(weights < 0))
                 raise ValueError(f"weights must be at least 0, got {weights[index]} at index {index}")
             largest = weights.max()
-            scale = np.sqrt(weights / largest) if largest > 0 else weights
+            scale = np.sqrt(weights / largest) if largest > 0 else np.zeros(n)
             return _scaled_scores(rows, scale, method, rcond)
         return _scaled_scores(rows, None, method, rcond)
 
@@ -106,16 +106,15 @@ def _slack_scores(rows, slack, method, rcond):
     if not len(zero):
         return _scaled_scores(rows, row_scale(slack)[0], method, rcond)
     start = column_space(rows, rcond=rcond).transform
-    loops = ~np.any(rows.block(zero), axis=1)       # a zero row has score 0, whatever its slack
+    left_out = slack == 0
+    zero = zero[np.any(rows.block(zero), axis=1)]   # a zero row has score 0, whatever its slack
     try:
-        null, _ = quotient(rows, zero[~loops], start)
+        null = start @ quotient(rows, zero, start)[0] if len(zero) else start
     except DependentZeroSlackError:
         raise ValueError(f"slack must be zero in linearly independent rows of A only (there is no "
                          f"limit otherwise), got zeros in rows {_listed(zero)}") from None
-    left_out = np.zeros(rows.shape[0], dtype=bool)
-    left_out[zero] = True
     scores = _scores(rows, row_scale(slack, left_out)[0], null, method, 0.0)
-    scores[zero[~loops]] = 1.0
+    scores[zero] = 1.0
     return scores
 
 

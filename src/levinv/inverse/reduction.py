@@ -86,7 +86,7 @@ def reduce(rows, one=None, b=None, coloop_slack=None):
         settled = np.flatnonzero(coloop | zero)
         if len(settled):
             try:
-                null, right = quotient(rows, settled, start)
+                null, right = (start @ part for part in quotient(rows, settled, start))
             except DependentZeroSlackError:
                 raise NoSolutionError(_dependent(np.flatnonzero(zero))) from None
             spanned = active & (rows.quad(None, null) <= SPANNED ** 2 * rows.quad(None, start))

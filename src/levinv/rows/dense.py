@@ -39,6 +39,11 @@ class DenseRows:
         """|A| v with entrywise absolute values: bounds the rounding errors of A v."""
         return np.concatenate([np.abs(self.A[chunk]) @ v for chunk in self._chunks(1 << 16)])
 
+    def column_max(self):
+        """Largest absolute entry of each column, (d,)."""
+        return np.max([np.maximum(self.A[chunk].max(axis=0), -self.A[chunk].min(axis=0))
+                       for chunk in self._chunks(1 << 16)], axis=0)
+
     def block(self, index):
         """Rows ``index`` as a new (len(index), d) array."""
         return np.array(self.A[index])
