@@ -1,0 +1,69 @@
+"""Derivatives of the scores: products with the Jacobian and its transpose, the Jacobian itself."""
+import itertools
+
+import numpy as np
+
+from levinv import LeverageMap
+
+from . import problems
+
+
+def formula(A, slack):
+    """The Jacobian as the formula has it, with the n x n projection."""
+    B = A / slack[:, None]
+    P = B @ np.linalg.inv(B.T @ B) @ B.T
+    return 2.0 * (P * P - np.diag(np.diag(P))) @ B
+
+
+class Time:
+    params = [[(100, 5), (2000, 20), (20000, 50), (200000, 20), (3000, 300)]]
+    param_names = ["shape"]
+
+    def setup(self, shape):
+        n, d = shape
+        self.A, self.b, self.x = problems.linear_model(n, d)
+        self.leverage = LeverageMap(self.A, self.b)
+        # The map remembers its last point: two points in turn make each evaluation a new one.
+        self.points = itertools.cycle([1.01 * self.x, self.x])
+        rng = np.random.default_rng(0)
+        self.v, self.y = rng.normal(size=d), rng.normal(size=n)
+        self.leverage.scores(self.x)
+
+    def time_map(self, shape):
+        LeverageMap(self.A, self.b)
+
+    def time_scores_at_a_new_point(self, shape):
+        self.leverage.scores(next(self.points))
+
+    def time_scores_and_vjp_at_a_new_point(self, shape):
+        x = next(self.points)
+        self.leverage.scores(x)
+        self.leverage.vjp(x, self.y)
+
+    def time_jvp(self, shape):
+        self.leverage.jvp(self.x, self.v)
+
+    def time_vjp(self, shape):
+        self.leverage.vjp(self.x, self.y)
+
+    def time_jacobian(self, shape):
+        self.leverage.jacobian(self.x)
+
+    def peakmem_jacobian(self, shape):
+        self.leverage.jacobian(self.x)
+
+
+class Formula:
+    """Sizes at which an n x n matrix is no burden; the map is built anew each time."""
+
+    params = [[(100, 5), (1000, 20), (300, 100), (3000, 20)]]
+    param_names = ["shape"]
+
+    def setup(self, shape):
+        self.A, self.b, self.x = problems.linear_model(*shape)
+
+    def time_levinv(self, shape):
+        LeverageMap(self.A, self.b).jacobian(self.x)
+
+    def time_formula(self, shape):
+        formula(self.A, self.A @ self.x - self.b)

@@ -1,0 +1,114 @@
+"""Leverage scores: levinv and the recipes that it replaces."""
+import numpy as np
+import scipy.linalg
+
+from levinv import leverage_scores
+
+from . import problems
+
+SHAPES = [(100, 5), (2000, 20), (20000, 50), (200000, 20), (3000, 300)]
+
+
+def scipy_cholesky(B):
+    factor = scipy.linalg.cholesky(B.T @ B, lower=True, check_finite=False)
+    whitened = scipy.linalg.solve_triangular(factor, B.T, lower=True, check_finite=False)
+    return (whitened ** 2).sum(axis=0)
+
+
+def numpy_inverse(B):
+    return np.einsum("ij,ij->i", B @ np.linalg.inv(B.T @ B), B)
+
+
+def numpy_qr(B):
+    return (np.linalg.qr(B)[0] ** 2).sum(axis=1)
+
+
+class Time:
+    params = [SHAPES]
+    param_names = ["shape"]
+
+    def setup(self, shape):
+        n, d = shape
+        self.A = problems.design(n, d)
+        self.slack = np.random.default_rng(0).uniform(0.5, 2.0, size=n)
+        self.column_major = np.asfortranarray(self.A)
+        side = round((n * d * d) ** (1 / 3))
+        self.square = problems.design(side, side)
+
+    def time_levinv(self, shape):
+        leverage_scores(self.A)
+
+    def time_levinv_slack(self, shape):
+        leverage_scores(self.A, slack=self.slack)
+
+    def time_levinv_column_major(self, shape):
+        leverage_scores(self.column_major)
+
+    def time_levinv_qr(self, shape):
+        leverage_scores(self.A, method="qr")
+
+    def time_scipy_cholesky(self, shape):
+        scipy_cholesky(self.A)
+
+    def time_numpy_inverse(self, shape):
+        numpy_inverse(self.A)
+
+    def time_numpy_qr(self, shape):
+        numpy_qr(self.A)
+
+    def time_floor(self, shape):
+        """A product of square matrices of 2 n d² flops, those of one Gram matrix: nothing is faster."""
+        self.square @ self.square
+
+
+class Memory:
+    """Peaks of the process: the matrix and the libraries, which `peakmem_nothing` holds alone, included."""
+
+    def setup(self):
+        self.A = problems.design(200000, 50)
+
+    def peakmem_nothing(self):
+        pass
+
+    def peakmem_levinv(self):
+        leverage_scores(self.A)
+
+    def peakmem_levinv_qr(self):
+        leverage_scores(self.A, method="qr")
+
+    def peakmem_scipy_cholesky(self):
+        scipy_cholesky(self.A)
+
+    def peakmem_numpy_inverse(self):
+        numpy_inverse(self.A)
+
+
+class Accuracy:
+    params = [list(problems.HARD)]
+    param_names = ["problem"]
+    unit = "largest error of a score"
+
+    def setup(self, problem):
+        self.B = problems.HARD[problem]
+        self.known = problems.known_scores(self.B)
+
+    def error(self, recipe):
+        try:
+            return float(np.abs(recipe(self.B) - self.known).max())
+        except np.linalg.LinAlgError:
+            return np.nan
+
+    def track_levinv(self, problem):
+        return self.error(leverage_scores)
+
+    def track_levinv_qr(self, problem):
+        return self.error(lambda B: leverage_scores(B, method="qr"))
+
+    def track_scipy_cholesky(self, problem):
+        return self.error(scipy_cholesky)
+
+    def track_numpy_inverse(self, problem):
+        return self.error(numpy_inverse)
+
+    def track_numpy_qr(self, problem):
+        return self.error(numpy_qr)
