@@ -25,9 +25,9 @@ def hat_values(model):
 
 
 @pytest.mark.parametrize("method", ["auto", "qr"])
-@pytest.mark.parametrize("name", ["anes96", "cancer", "ccard", "committee", "copper", "cpunish", "engel", "fair",
-                                  "heart", "longley", "modechoice", "randhie", "scotland", "spector",
-                                  "stackloss", "star98", "statecrime"])
+@pytest.mark.parametrize("name", ["anes96", "cancer", "ccard", "committee", "copper", "cpunish", "engel",
+                                  "fair", "heart", "longley", "modechoice", "randhie", "scotland",
+                                  "spector", "stackloss", "star98", "statecrime"])
 def test_regression_on_data_of_statsmodels(name, method):
     design, response = statsmodels_data(name)
     # longley's condition number is 5e9 before its columns are scaled, which statsmodels does not do
