@@ -52,6 +52,9 @@ def check_primitives(A, rng, scale, transform):
     close(rows.moments(scale, transform, Y), np.einsum("im,ia,ib->abm", Y, u, u))
     close(rows.contract(scale, transform, forms), np.einsum("ia,abm,ib->im", u, forms, u))
     close(rows.matvec(v), np.array(A) @ v)
+    close(rows.abs_matvec(np.abs(v)), np.abs(A) @ np.abs(v))
+    assert_array_equal(rows.column_max(), np.abs(A).max(axis=0))
+    assert_array_equal(DenseRows(-np.abs(A)).column_max(), np.abs(A).max(axis=0))
     close(rows.rmatvec(weights), np.array(A).T @ weights)
     close(rows.rmatvec(Y), np.array(A).T @ Y)
 
