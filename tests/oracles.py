@@ -3,8 +3,11 @@
 Arrays of floats are computed in double precision, arrays of mpmath numbers (``exact``) with the digits of
 ``mpmath.mp``; the formulas are the same.
 """
+import itertools
+
 import mpmath
 import numpy as np
+import scipy.linalg
 
 
 def exact(array):
@@ -62,3 +65,53 @@ def worst_relative_error(found, expected):
     sizes = np.abs(expected)
     return max(float(error / size) if size else float(error > 0) * np.inf
                for error, size in zip(errors.ravel(), sizes.ravel(), strict=True))
+
+
+def row_components(A):
+    """Label of each row's component, -1 for zero rows: reachability in the nonzeros of A A_basis⁻¹."""
+    n, d = A.shape
+    basis = scipy.linalg.qr(A.T, pivoting=True, mode="r")[1][:d]
+    tableau = np.abs(A @ np.linalg.inv(A[basis]))
+    pattern = tableau > 1e-9 * tableau.max(axis=1, keepdims=True)
+    label = np.full(n, -1)
+    for i in np.flatnonzero(A.any(axis=1)):
+        if label[i] < 0:
+            reached = np.arange(n) == i
+            while True:
+                wider = (pattern & pattern[reached].any(axis=0)).any(axis=1)
+                if wider[reached].all() and wider.sum() == reached.sum():
+                    break
+                reached |= wider
+            label[reached] = label.max() + 1
+    return label
+
+
+def unique_by_enumeration(A, b, x):
+    """Enumerate the signs: is x the only point whose slack has these magnitudes up to scale on each component?
+
+    A has full column rank.
+    """
+    n, d = A.shape
+    label = row_components(A)
+    slack = A @ x - b
+    if (np.bincount(label[label >= 0]) == 1).any():
+        return False
+    for c in range(label.max() + 1):
+        rows = np.flatnonzero(label == c)
+        magnitude = np.abs(slack[rows])
+        solutions = []
+        for signs in itertools.product((1.0, -1.0), repeat=len(rows)):
+            # A x - κ ε m = b on the component; κ > 0
+            system = np.column_stack([A[rows], -magnitude * signs])
+            values = np.linalg.svd(system, compute_uv=False)
+            rank = int((values > 1e-9 * values[0]).sum())
+            y = np.linalg.lstsq(system, b[rows], rcond=1e-9)[0]
+            if np.linalg.norm(system @ y - b[rows]) > 1e-8 * max(1.0, np.linalg.norm(b[rows])):
+                continue
+            if rank < np.linalg.matrix_rank(A[rows]) + 1:
+                return False                     # the scale is free
+            if y[-1] > 1e-9:
+                solutions.append(A[rows] @ y[:d] - b[rows])
+        if any(np.linalg.norm(s - solutions[0]) > 1e-7 * np.linalg.norm(solutions[0]) for s in solutions):
+            return False
+    return True

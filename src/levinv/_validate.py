@@ -79,6 +79,14 @@ def positive_int(value, name):
     return int(value)
 
 
+def generator(value, name):
+    """A numpy Generator from None, a seed or a Generator."""
+    try:
+        return np.random.default_rng(value)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name} must be None, a non-negative int or a numpy Generator, got {value!r}") from None
+
+
 def options(value, allowed):
     """A dict of options, every key known."""
     if value is None:

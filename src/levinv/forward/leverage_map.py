@@ -13,6 +13,7 @@ of the quotient (see :mod:`levinv.forward.projection`, which also keeps the neig
 import numpy as np
 
 from levinv import _validate
+from levinv._threads import blas_threads
 from levinv.forward.orthonormal import column_space
 from levinv.forward.projection import DependentZeroSlackError, project
 from levinv.rows import DenseRows
@@ -63,7 +64,9 @@ class LeverageMap:
         A = _validate.matrix(A, "A")
         self._b = _validate.vector(b, "b", A.shape[0], "row of A")
         self._rows = DenseRows(A)
-        space = column_space(self._rows)
+        self._flops = 4 * A.size * A.shape[1]
+        with self._threads():
+            space = column_space(self._rows)
         transform = space.transform          # of the same condition number as A, if of full rank
         plain = transform.shape[1] == A.shape[1] and np.linalg.cond(transform) <= PLAIN_CONDITION
         self._start = None if plain else transform
@@ -94,18 +97,24 @@ class LeverageMap:
         """Directional derivative of the scores at x along v, (n,). Raises as :meth:`scores`."""
         slack, projection = self.at(x)
         v = _validate.vector(v, "v", self.shape[1], "column of A")
-        return 2.0 * projection.laplacian(_divide(self._rows.matvec(v), slack))
+        with self._threads():
+            return 2.0 * projection.laplacian(_divide(self._rows.matvec(v), slack))
 
     def vjp(self, x, y):
         """Transposed Jacobian at x times y, (d,): the gradient of yᵀ sigma(x). Raises as :meth:`scores`."""
         slack, projection = self.at(x)
         y = _validate.vector(y, "y", self.shape[0], "row of A")
-        return 2.0 * self._rows.rmatvec(_divide(projection.laplacian(y), slack))
+        with self._threads():
+            return 2.0 * self._rows.rmatvec(_divide(projection.laplacian(y), slack))
 
     def jacobian(self, x):
         """All derivatives of the scores at x, (n, d). Raises as :meth:`scores`."""
         slack, projection = self.at(x)
-        return 2.0 * projection.laplacian(_divide(self._rows.A, slack))
+        with self._threads():
+            return 2.0 * projection.laplacian(_divide(self._rows.A, slack))
+
+    def _threads(self):
+        return blas_threads(None, self._flops)
 
     def at(self, x):
         """Slack and projection at x, remembered."""
@@ -114,7 +123,8 @@ class LeverageMap:
         if last is None or not np.array_equal(last[0], x):
             slack = self._rows.matvec(x) - self._b
             try:
-                projection = project(self._rows, np.abs(slack), self._start, self._loops)
+                with self._threads():
+                    projection = project(self._rows, np.abs(slack), self._start, self._loops)
             except DependentZeroSlackError:
                 raise ValueError("x must not make the slack of linearly dependent rows zero: "
                                  "the scores have no limit there") from None

@@ -36,7 +36,7 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
     check_finite : bool, default True
         Check for NaN and inf. Without the check such input gives a meaningless result.
     workers : int, optional
-        Number of threads BLAS may use; default: as BLAS is set up.
+        Number of threads BLAS may use; default 1.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
     if slack is not None and weights is not None:
         raise ValueError("slack and weights cannot both be given")
     rows = DenseRows(A)
-    with blas_threads(workers):
+    with blas_threads(workers, 4 * A.size * A.shape[1]):
         if slack is not None:
             slack = np.abs(_validate.vector(slack, "slack", n, "row of A", check_finite=check_finite))
             return _slack_scores(rows, slack, method, rcond)

@@ -24,7 +24,7 @@ def forster_weights(A, scores=None, *, tol=1e-10, maxiter=None, workers=None):
     maxiter : int, optional
         Limit on Newton iterations; default 100.
     workers : int, optional
-        Number of threads BLAS may use; default: as BLAS is set up.
+        Number of threads BLAS may use; default 1.
 
     Returns
     -------

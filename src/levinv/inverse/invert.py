@@ -46,7 +46,7 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
     rng : None, int or numpy.random.Generator
         For the starts of the sign search; results are deterministic given an int.
     workers : int, optional
-        Number of threads BLAS may use; default: as BLAS is set up.
+        Number of threads BLAS may use; default 1.
     options : dict, optional
         "restarts": starts of the sign search on each component (default 60).
 
@@ -114,7 +114,7 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
         tol=_validate.positive_number(tol, "tol"),
         maxiter=None if maxiter is None else _validate.positive_int(maxiter, "maxiter"),
         restarts=_validate.positive_int(options.get("restarts", RESTARTS), "options['restarts']"),
-        rng=np.random.default_rng(rng), progress=Progress(callback))
+        rng=_validate.generator(rng, "rng"), progress=Progress(callback))
     with blas_threads(workers):
         return solve(task)
 

@@ -186,13 +186,16 @@ def _newton_step(projection, residual, active, label, tolerance):
     index = np.flatnonzero(degree > 0)
     step = np.zeros(len(degree))
     if len(index) <= min(LARGEST_DIRECT, max(DIRECT_ROWS, DIRECT_PER_RANK * projection.rank)):
-        step[index] = _direct(projection, residual, degree, index, label)
-        return step, 0
+        try:
+            step[index] = _direct(projection, residual, index, label)
+            return step, 0
+        except np.linalg.LinAlgError:                # no longer definite: t has run far off
+            pass
     step, used = _conjugate_gradients(projection, -residual, degree, label, tolerance)
     return step, used
 
 
-def _direct(projection, residual, degree, index, label):
+def _direct(projection, residual, index, label):
     """Cholesky of D^(-1/2) L D^(-1/2) + the projection on its null space."""
     u = projection.basis()[index]
     off = u @ u.T

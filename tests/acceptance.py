@@ -1,10 +1,10 @@
 """What the inversion promises, measured: one command for each claim.
 
-    python benchmarks/acceptance.py signs          unknown signs, random designs
-    python benchmarks/acceptance.py unique         `unique` against enumeration of all signs
-    python benchmarks/acceptance.py regression     real regressions, exact and rounded scores
-    python benchmarks/acceptance.py netlib DIR     linear programs as .npz files (CSR parts and b)
-    python benchmarks/acceptance.py large          200 000 rows against 20 000
+    python tests/acceptance.py signs          unknown signs, random designs
+    python tests/acceptance.py unique         `unique` against enumeration of all signs
+    python tests/acceptance.py regression     real regressions, exact and rounded scores
+    python tests/acceptance.py netlib DIR     linear programs as .npz files (CSR parts and b)
+    python tests/acceptance.py large          200 000 rows against 20 000
 """
 import argparse
 import concurrent.futures
@@ -18,6 +18,7 @@ import numpy as np
 import scipy.sparse
 
 import levinv
+import oracles
 
 
 # --- designs ---------------------------------------------------------------------------------------------------
@@ -121,60 +122,12 @@ def unique(args):
         count += 1
         c = levinv.leverage_scores(A, slack=np.where(A.any(axis=1), slack, 1.0))
         result = levinv.invert_scores(A, b, c, rng=0)
-        truth = is_unique(A, b, x)
+        truth = oracles.unique_by_enumeration(A, b, x)
         agree += result.unique == truth
         generous += result.unique and not truth
         if result.unique != truth and args.verbose:
             print(f"case {count}: unique {result.unique}, enumeration {truth}, {result.message}")
     print(f"unique agrees with enumeration in {agree} of {count}; wrongly True in {generous}")
-
-
-def is_unique(A, b, x):
-    """Enumerate the signs: is x the only point whose slack has these magnitudes up to scale on each component?
-
-    Literal, on purpose: components from the nonzeros of A A_basis⁻¹ for one basis found by trial.
-    """
-    n, d = A.shape
-    used = np.flatnonzero(A.any(axis=1))
-    for basis in itertools.combinations(used, d):
-        if abs(np.linalg.det(A[list(basis)])) > 1e-9:
-            break
-    pattern = np.abs(A @ np.linalg.inv(A[list(basis)])) > 1e-9
-    label = np.full(n, -1)
-    count = 0
-    for i in used:
-        if label[i] < 0:
-            reached, columns = {i}, set(np.flatnonzero(pattern[i]))
-            while True:
-                more = {j for j in used if pattern[j, list(columns)].any()} - reached
-                if not more:
-                    break
-                reached |= more
-                columns |= {k for j in more for k in np.flatnonzero(pattern[j])}
-            label[list(reached)] = count
-            count += 1
-    slack = A @ x - b
-    if (np.bincount(label[used]) == 1).any():
-        return False
-    for c in range(count):
-        rows = np.flatnonzero(label == c)
-        magnitude = np.abs(slack[rows])
-        solutions = []
-        for signs in itertools.product((1.0, -1.0), repeat=len(rows)):
-            # A x - κ ε m = b on the component; κ > 0
-            system = np.column_stack([A[rows], -magnitude * signs])
-            values = np.linalg.svd(system, compute_uv=False)
-            rank = int((values > 1e-9 * values[0]).sum())
-            y = np.linalg.lstsq(system, b[rows], rcond=1e-9)[0]
-            if np.linalg.norm(system @ y - b[rows]) > 1e-8 * max(1.0, np.linalg.norm(b[rows])):
-                continue
-            if rank < np.linalg.matrix_rank(A[rows]) + 1:
-                return False                     # the scale is free
-            if y[-1] > 1e-9:
-                solutions.append(A[rows] @ y[:d] - b[rows])
-        if any(np.linalg.norm(s - solutions[0]) > 1e-7 * np.linalg.norm(solutions[0]) for s in solutions):
-            return False
-    return True
 
 
 def regression_sets():
@@ -267,14 +220,12 @@ def netlib(args):
 
 
 def exact_null_dimension(A, b, x):
-    """Null space of the exact linear system in (x, κ), one κ for each component: by SVD."""
-    from levinv.inverse.reduction import reduce
-    from levinv.rows import DenseRows
-
-    reduced = reduce(DenseRows(A))
+    """Dimension of the null space of the exact linear system in (x, κ), one κ for each component: by SVD."""
+    label = oracles.row_components(A)
+    size = np.bincount(label[label >= 0])
+    kept = (label >= 0) & (size[label] > 1)                # coloops tell nothing
     slack = A @ x - b
-    columns = [np.where(reduced.label == c, slack, 0.0) for c in range(reduced.count)]
-    kept = reduced.active
+    columns = [np.where(label == c, slack, 0.0) for c in np.unique(label[kept])]
     system = np.column_stack([A, *columns])[kept] / np.abs(slack[kept])[:, None]
     system = system / np.where(np.linalg.norm(system, axis=0) > 0, np.linalg.norm(system, axis=0), 1.0)
     values = np.linalg.svd(system, compute_uv=False)
