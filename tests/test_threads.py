@@ -55,7 +55,10 @@ def test_limit_holds_while_it_lasts():
         assert set(blas_in_use()) == {1}
     assert blas_in_use() == before
     with blas_threads(None):
+        assert set(blas_in_use()) == {1}
+    with blas_threads(None, flops=1000):               # too small to be worth a limit
         assert blas_in_use() == before
+    assert blas_in_use() == before
 
 
 @pytest.fixture

@@ -181,7 +181,8 @@ def _eliminate(rows, magnitude, start, left_out, heavy):
     if len(more):
         return _eliminate(rows, magnitude, start, left_out, np.sort(np.append(heavy, more)))
     h, m = len(heavy), found.transform.shape[1]
-    joint = np.hstack([found.transform, _lift(start, right_inverse)])
+    right_inverse = _lift(start, right_inverse)
+    joint = np.hstack([found.transform, right_inverse])
     for _ in range(2):                       # the second projection removes what rounding left
         gram = rows.gram(scale, joint)
         joint[:, m:] -= found.transform @ gram[:m, m:]
@@ -189,7 +190,7 @@ def _eliminate(rows, magnitude, start, left_out, heavy):
     ratio = magnitude[heavy] / smallest
     # A row that is heavy at any slack (a coloop) has F = 0, of which rounding, times a huge slack, leaves something.
     size = np.sqrt(np.maximum(np.diag(middle), 0.0))
-    rounding = EPS * np.linalg.norm(right_inverse, axis=0) * np.sqrt(rows.quad(scale, start).sum())
+    rounding = EPS * np.linalg.norm(scale[:, None] * rows.abs_matvec(np.abs(right_inverse)), axis=0)
     ratio[(size <= 100 * rounding) | (ratio * size > 1.0)] = 0.0
     weighted = ratio[:, None] * middle * ratio
     lower = np.linalg.cholesky(np.eye(h) + weighted)
