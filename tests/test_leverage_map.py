@@ -245,3 +245,26 @@ def test_going_back_and_forth_between_points(problem):
     results(leverage, x + 1.0, v, y)
     for found, expected in zip(results(leverage, x, v, y), first, strict=True):
         assert_array_equal(found, expected)
+
+
+# the edge of double precision
+
+def test_overflow_is_refused():
+    A = np.random.default_rng(0).normal(size=(6, 2))
+    leverage = LeverageMap(A, np.ones(6))
+    with pytest.raises(ValueError, match="x must not be so large"):
+        leverage.scores([1e308, 1e308])
+    with pytest.raises(ValueError, match="v must not be so large"):
+        leverage.jvp([0.0, 0.0], [1e308, 1e308])
+    with pytest.raises(ValueError, match="y must not be so large"):
+        leverage.vjp([0.0, 0.0], 1e308 * np.array([1.0, -1.0] * 3))
+
+
+def test_a_slack_whose_inverse_overflows_counts_as_zero():
+    A = np.random.default_rng(0).normal(size=(6, 2))
+    b = np.array([1e-310, 1.0, 2.0, 3.0, 4.0, 5.0])
+    leverage = LeverageMap(A, b)
+    assert leverage.scores([0.0, 0.0])[0] == 1.0
+    assert np.isfinite(leverage.jacobian([0.0, 0.0])).all()
+    with pytest.raises(ValueError, match="linearly dependent"):
+        LeverageMap(A, np.full(6, 1e-310)).scores([0.0, 0.0])

@@ -122,8 +122,8 @@ def test_parallel_rows_near_zero_slack(size):
     slack = np.array([size, 2 * size, 2.0, 3.0])
     _, _, jacobian = exactly(A, slack)
     found = LeverageMap(A, -slack).jacobian(np.zeros(2))
-    # No single row is heavy: what holds is the promise for the condition number, 1 / size.
-    assert_within(found, jacobian, np.abs(jacobian).max(axis=1)[:, None], 1e-7 + 1e3 * np.finfo(float).eps / size)
+    # No single row is heavy, and the two are not eliminated together: accurate against the largest entry only.
+    assert_within(found, jacobian, np.abs(jacobian).max(), 1e-9)
 
 
 # the limit

@@ -18,6 +18,7 @@ from levinv.forward.orthonormal import column_space
 from levinv.forward.projection import DependentZeroSlackError, project
 from levinv.rows import DenseRows
 
+TINY = np.finfo(float).tiny
 PLAIN_CONDITION = 1e3     # below it A's own columns serve; above, they are orthonormalised once
 
 
@@ -81,7 +82,7 @@ class LeverageMap:
     def slack(self, x):
         """A x - b, (n,)."""
         x = _validate.vector(x, "x", self.shape[1], "column of A")
-        return self._rows.matvec(x) - self._b
+        return self._slack(x)
 
     def scores(self, x):
         """Leverage scores at x, (n,).
@@ -89,29 +90,38 @@ class LeverageMap:
         Raises
         ------
         ValueError
-            If x is not a finite vector of length d, or if linearly dependent rows have zero slack at x.
+            If x is not a finite vector of length d, if A x - b overflows, or if linearly dependent rows have zero
+            slack at x.
         """
         return self.at(x)[1].scores.copy()
 
     def jvp(self, x, v):
-        """Directional derivative of the scores at x along v, (n,). Raises as :meth:`scores`."""
+        """Directional derivative of the scores at x along v, (n,). Raises as :meth:`scores`, and on overflow."""
         slack, projection = self.at(x)
         v = _validate.vector(v, "v", self.shape[1], "column of A")
-        with self._threads():
-            return 2.0 * projection.laplacian(_divide(self._rows.matvec(v), slack))
+        with self._threads(), np.errstate(over="ignore", invalid="ignore"):
+            return _finite(2.0 * projection.laplacian(_divide(self._rows.matvec(v), slack)), "v")
 
     def vjp(self, x, y):
         """Transposed Jacobian at x times y, (d,): the gradient of yᵀ sigma(x). Raises as :meth:`scores`."""
         slack, projection = self.at(x)
         y = _validate.vector(y, "y", self.shape[0], "row of A")
-        with self._threads():
-            return 2.0 * self._rows.rmatvec(_divide(projection.laplacian(y), slack))
+        with self._threads(), np.errstate(over="ignore", invalid="ignore"):
+            return _finite(2.0 * self._rows.rmatvec(_divide(projection.laplacian(y), slack)), "y")
 
     def jacobian(self, x):
         """All derivatives of the scores at x, (n, d). Raises as :meth:`scores`."""
         slack, projection = self.at(x)
         with self._threads():
             return 2.0 * projection.laplacian(_divide(self._rows.A, slack))
+
+    def _slack(self, x):
+        with np.errstate(over="ignore", invalid="ignore"):
+            slack = self._rows.matvec(x) - self._b
+        if not np.isfinite(slack).all():
+            raise ValueError("x must not be so large that A x - b overflows")
+        slack[np.abs(slack) < TINY] = 0.0      # 1/s would overflow
+        return slack
 
     def _threads(self):
         return blas_threads(None, self._flops)
@@ -121,7 +131,7 @@ class LeverageMap:
         x = _validate.vector(x, "x", self.shape[1], "column of A")
         last = self._last
         if last is None or not np.array_equal(last[0], x):
-            slack = self._rows.matvec(x) - self._b
+            slack = self._slack(x)
             try:
                 with self._threads():
                     projection = project(self._rows, np.abs(slack), self._start, self._loops)
@@ -130,6 +140,12 @@ class LeverageMap:
                                  "the scores have no limit there") from None
             last = self._last = (x.copy(), slack, projection)
         return last[1], last[2]
+
+
+def _finite(derivative, name):
+    if not np.isfinite(derivative).all():
+        raise ValueError(f"{name} must not be so large that the derivative overflows")
+    return derivative
 
 
 def _divide(values, slack):

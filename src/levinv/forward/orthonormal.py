@@ -14,7 +14,6 @@ How T is found decides the accuracy (κ is the condition number after columns ar
 
 The first pass gives an estimate of κ and with it the choice.
 """
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +36,7 @@ class Orthonormaliser:
     condition: float             # estimate of κ, within a factor sqrt(k)
     method: str                  # "cholesky" | "cholesky2" | "qr"
     scores: np.ndarray | None    # |u_i|² where the factorisation gives them at no cost (QR)
+    doubt: str = ""              # why it cannot be accurate, with method="cholesky" beyond its reach
 
 
 def orthonormalise(rows, scale=None, start=None, *, method="auto", rcond=None):
@@ -50,7 +50,7 @@ def orthonormalise(rows, scale=None, start=None, *, method="auto", rcond=None):
     start : (d, k) array or None
         Columns to combine; None stands for the identity.
     method : "auto" | "cholesky" | "qr"
-        "cholesky" never falls back to QR; it warns (LinAlgWarning) where it cannot be accurate.
+        "cholesky" never falls back to QR; where it cannot be accurate the result says so.
     rcond : float or None
         Columns are dropped as dependent below ``rcond`` times the largest pivot of the QR
         (default max(n, d) ε); 0 keeps every column with a nonzero pivot.
@@ -73,12 +73,12 @@ def orthonormalise(rows, scale=None, start=None, *, method="auto", rcond=None):
         transform = _combine(start, first)
         second, second_rank, _ = factor.gram_inverse_factor(rows.gram(scale, transform), k * EPS)
         if rank == second_rank == k:
-            if condition > TWO_PASS_CONDITION:
-                _warn_beyond_reach(f"condition number about {condition:.1e}")
-            return Orthonormaliser(transform @ second, condition, "cholesky2", None)
+            doubt = f"condition number about {condition:.1e}" if condition > TWO_PASS_CONDITION else ""
+            return Orthonormaliser(transform @ second, condition, "cholesky2", None, doubt)
     if method == "cholesky":
-        _warn_beyond_reach(f"numerical rank of the Gram matrix {rank} of {k}")
-        return _truncated_cholesky(rows.gram(scale, start), start)
+        doubt = f"numerical rank of the Gram matrix {rank} of {k}"
+        transform = _combine(start, _truncated_cholesky(rows.gram(scale, start)))
+        return Orthonormaliser(np.ascontiguousarray(transform), np.inf, "cholesky", None, doubt)
     return _qr(rows, scale, start, rcond)
 
 
@@ -92,19 +92,13 @@ def _combine(start, transform):
     return transform if start is None else start @ transform
 
 
-def _warn_beyond_reach(why):
-    warnings.warn(f"method='cholesky' cannot be accurate here ({why}); use 'auto' or 'qr'",
-                  scipy.linalg.LinAlgWarning, stacklevel=4)
-
-
-def _truncated_cholesky(gram, start):
+def _truncated_cholesky(gram):
     """Eigenvectors of the scaled Gram matrix above rounding: what a Gram matrix can still tell."""
     column_scale = np.sqrt(np.maximum(np.diag(gram), 0.0))
     column_scale[column_scale == 0] = 1.0
     values, vectors = scipy.linalg.eigh(gram / np.outer(column_scale, column_scale))
     kept = values > len(values) * EPS * max(values[-1], 0.0)
-    transform = vectors[:, kept] / np.sqrt(values[kept]) / column_scale[:, None]
-    return Orthonormaliser(np.ascontiguousarray(_combine(start, transform)), np.inf, "cholesky", None)
+    return vectors[:, kept] / np.sqrt(values[kept]) / column_scale[:, None]
 
 
 def _qr(rows, scale, start, rcond):

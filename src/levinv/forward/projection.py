@@ -7,7 +7,8 @@ With U (n x k) orthonormal and range(U) = range(B): P = U Uᵀ, sigma_i = |u_i|�
 Everything that is differentiated or inverted contains the graph Laplacian diag(sigma) - Q, that is
 (Q y)_i - sigma_i y_i. In a row whose slack is close to zero this cancels: sigma_i = 1 - O(s_i²), while y_i may be as
 large as 1/s_i. Such *heavy rows* are therefore eliminated. Let H be the rows with 1 - sigma_i <
-1/(4k) (their scores sum to within 1/4 of their number, so P_HH is far from singular) and rho the ratio of their slacks to the
+min(1e-3, 1/(4k)) (their scores sum to within 1/4 of their number, so P_HH is far from singular; in other
+rows at most three digits cancel) and rho the ratio of their slacks to the
 smallest slack of the other rows, L. With
 
     N a basis of null(A_H),  W a right inverse, A_H W = I,
@@ -160,11 +161,20 @@ def project(rows, magnitude, start=None, left_out=None):
         scale, smallest = row_scale(magnitude, left_out)
         found = orthonormalise(rows, scale, start, rcond=0.0)
         scores = found.scores if found.scores is not None else rows.quad(scale, found.transform)
-        heavy = np.flatnonzero(scores > 1.0 - 0.25 / max(k, 1))
-        if not len(heavy):
-            return Projection(rows, scale, smallest, found.transform, heavy, np.zeros((0, k)),
-                              np.zeros((0, 0)), found.condition, found.method, scores)
+        heavy = np.flatnonzero(scores > 1.0 - _heavy_below(k))
+        if len(heavy):
+            try:
+                return _eliminate(rows, magnitude, start, left_out, heavy)
+            except DependentZeroSlackError:          # scores too inaccurate to tell heavy rows
+                heavy = heavy[:0]
+        return Projection(rows, scale, smallest, found.transform, heavy, np.zeros((0, k)),
+                          np.zeros((0, 0)), found.condition, found.method, scores)
     return _eliminate(rows, magnitude, start, left_out, heavy)
+
+
+def _heavy_below(k):
+    """Rows are heavy whose 1 - sigma is smaller."""
+    return min(1e-3, 0.25 / max(k, 1))
 
 
 def _eliminate(rows, magnitude, start, left_out, heavy):
@@ -177,9 +187,12 @@ def _eliminate(rows, magnitude, start, left_out, heavy):
     scale, smallest = row_scale(magnitude, light_out)
     found = orthonormalise(rows, scale, _lift(start, null), rcond=0.0)
     light_scores = found.scores if found.scores is not None else rows.quad(scale, found.transform)
-    more = np.flatnonzero((light_scores > 1.0 - 0.25 / k) & ~light_out)
+    more = np.flatnonzero((light_scores > 1.0 - _heavy_below(k)) & ~light_out)
     if len(more):
-        return _eliminate(rows, magnitude, start, left_out, np.sort(np.append(heavy, more)))
+        try:
+            return _eliminate(rows, magnitude, start, left_out, np.sort(np.append(heavy, more)))
+        except DependentZeroSlackError:
+            pass
     h, m = len(heavy), found.transform.shape[1]
     right_inverse = _lift(start, right_inverse)
     joint = np.hstack([found.transform, right_inverse])

@@ -1,5 +1,8 @@
 """Leverage scores of a matrix, of slack-scaled rows, of weighted rows."""
+import warnings
+
 import numpy as np
+import scipy.linalg
 
 from levinv import _validate
 from levinv._threads import blas_threads
@@ -89,16 +92,21 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
     with blas_threads(workers, 4 * A.size * A.shape[1]):
         if slack is not None:
             slack = np.abs(_validate.vector(slack, "slack", n, "row of A", check_finite=check_finite))
-            return _slack_scores(rows, slack, method, rcond)
-        if weights is not None:
+            scores, doubt = _slack_scores(rows, slack, method, rcond)
+        elif weights is not None:
             weights = _validate.vector(weights, "weights", n, "row of A", check_finite=check_finite)
             if (weights < 0).any():
                 index = int(np.argmax(weights < 0))
                 raise ValueError(f"weights must be at least 0, got {weights[index]} at index {index}")
             largest = weights.max()
             scale = np.sqrt(weights / largest) if largest > 0 else np.zeros(n)
-            return _scaled_scores(rows, scale, method, rcond)
-        return _scaled_scores(rows, None, method, rcond)
+            scores, doubt = _scaled_scores(rows, scale, method, rcond)
+        else:
+            scores, doubt = _scores(rows, None, None, method, rcond)
+    if doubt:
+        warnings.warn(f"method='cholesky' cannot be accurate here ({doubt}); use 'auto' or 'qr'",
+                      scipy.linalg.LinAlgWarning, stacklevel=2)
+    return scores
 
 
 def _slack_scores(rows, slack, method, rcond):
@@ -113,14 +121,12 @@ def _slack_scores(rows, slack, method, rcond):
     except DependentZeroSlackError:
         raise ValueError(f"slack must be zero in linearly independent rows of A only (there is no "
                          f"limit otherwise), got zeros in rows {_listed(zero)}") from None
-    scores = _scores(rows, row_scale(slack, left_out)[0], null, method, 0.0)
+    scores, doubt = _scores(rows, row_scale(slack, left_out)[0], null, method, 0.0)
     scores[zero] = 1.0
-    return scores
+    return scores, doubt
 
 
 def _scaled_scores(rows, scale, method, rcond):
-    if scale is None:
-        return _scores(rows, None, None, method, rcond)
     found = orthonormalise(rows, scale, None, method=method, rcond=0.0)
     if found.method != "qr":
         return _read(rows, scale, found)
@@ -135,7 +141,7 @@ def _scores(rows, scale, start, method, rcond):
 
 def _read(rows, scale, found):
     scores = rows.quad(scale, found.transform) if found.scores is None else found.scores
-    return np.minimum(scores, 1.0, out=scores)
+    return np.minimum(scores, 1.0, out=scores), found.doubt
 
 
 def _listed(index):
