@@ -7,10 +7,12 @@ Ramachandran, arXiv 2402.04799). It exists iff c lies in the relative interior o
 c(S) <= rank(S) for every set S of rows, with equality exactly for unions of components, and it is unique up to a constant on each
 component.
 
-Damped Newton from t = -2 log|a_i| + log(c_i/(1 - c_i)), columns orthonormal. The system L δ = c - sigma is
-solved after symmetric scaling by the degrees sigma_i (1 - sigma_i) = sum_{j≠i} P_ij²: directly for a
+Damped Newton from t = -2 log|a_i| + log(c_i/(1 - c_i)), columns orthonormal. Far from the solution a few sweeps
+t <- t + log(c/sigma) come first: Tyler's fixed-point iteration, which always decreases f - cᵀt. The Newton system
+L δ = c - sigma is solved after symmetric scaling by the degrees sigma_i (1 - sigma_i) = sum_{j≠i} P_ij²: directly for a
 small number of rows, by conjugate gradients above, a product with L costing one Gram matrix and one
-quadratic form per row. A step is shortened until the slope along it, which the gradient gives without
+quadratic form per row. Where weights leave parts of A almost disconnected, L is almost singular and the step is
+damped (L + λ D), so that one part's shift does not hold up the others. A step is shortened until the slope along it, which the gradient gives without
 cancellation, is no steeper uphill than it was downhill; as f is convex that bounds its growth and, with the slope still
 negative, makes it fall.
 """
@@ -25,8 +27,13 @@ DIRECT_ROWS = 128             # up to max(this, DIRECT_PER_RANK k) rows the Lapl
 DIRECT_PER_RANK = 8           # measured crossover with conjugate gradients (benchmarks/inversion.py)
 LARGEST_DIRECT = 4000
 LONGEST_STEP = 4.0            # in any t_i: beyond, the quadratic model says nothing
-SHORTEST_STEP = 1e-8          # as a part of the Newton step
+SHORTEST_STEP = 1e-8          # as a part of the longest
+DAMPING = 1e-4, 1.0           # range, in units of the degrees
+FAR = 2.0                     # relative error above which sweeps precede Newton
+MAX_SWEEPS = 20
 LATE = 1e-5                   # relative error below which only full steps are taken
+AT_ROUNDING = 1e-9            # relative error from which a step that does not halve it is the last
+MAX_STALLED = 5
 MAX_CG = 200
 CERTIFY_EVERY = 10            # iterations between looks for a proof that there is no solution
 LEVEL_SETS = 32
@@ -95,23 +102,28 @@ def match_scores(rows, start, target, active, label, *, enough=None, maxiter=100
         return _State(t, projection, residual, float(np.max(np.abs(residual) / share)))
 
     state = evaluate(t)
-    products = iteration = 0
-    obstacle = None
+    products = iteration = stalled = 0
+    damping, obstacle = 0.0, None
     while iteration < maxiter and not (enough is not None and enough(state.residual)):
-        step, used = _newton_step(state.projection, state.residual, active, label, min(0.1, state.error))
-        products += used
-        slope = float(state.residual @ step)
-        late = state.error < LATE
-        trial = _along(evaluate, state.t, step, slope, late) if slope < 0.0 else None
+        late = state.error < LATE and not stalled
+        if state.error > FAR and iteration < MAX_SWEEPS:
+            ratio = np.where(active, target, 1.0) / np.where(active, state.projection.scores, 1.0)
+            trial = evaluate(state.t + np.log(ratio))
+        else:
+            step, damping, used = _newton_step(state, active, label, damping)
+            products += used
+            slope = float(state.residual @ step)
+            trial = _along(evaluate, state.t, step, slope, late) if slope < 0.0 else None
         if trial is None:
             break
         iteration += 1
-        stagnant = late and trial.error >= 0.5 * state.error
+        stagnant = state.error < LATE and trial.error >= 0.5 * state.error
         if not stagnant or trial.error < state.error:
             state = trial
         if report is not None:
             report(iteration, float(np.max(np.abs(state.residual))))
-        if stagnant:
+        stalled = stalled + 1 if stagnant else 0
+        if stagnant and (state.error < AT_ROUNDING or stalled >= MAX_STALLED):
             break
         if iteration % CERTIFY_EVERY == 0 and state.error > LATE:
             obstacle = find_obstacle(rows, start, target, active, label, state.t, -LATE)
@@ -130,8 +142,8 @@ class _State:
 
 def _along(evaluate, t, step, slope, full):
     """The state after a step that is short enough, or None if there is none."""
-    length = 1.0 if full else min(1.0, LONGEST_STEP / np.abs(step).max())
-    while length > SHORTEST_STEP:
+    length = longest = 1.0 if full else min(1.0, LONGEST_STEP / np.abs(step).max())
+    while length > SHORTEST_STEP * longest:
         trial = evaluate(t + length * step)
         if trial is None:
             length *= 0.25
@@ -179,48 +191,64 @@ def _component_mean(t, active, label):
     return out
 
 
-def _newton_step(projection, residual, active, label, tolerance):
-    """δ with L δ = -residual, and the number of products spent."""
+def _newton_step(state, active, label, damping):
+    """δ with (L + damping D) δ = -residual, not much longer than allowed; the damping; products spent."""
+    projection = state.projection
     degree = projection.scores * projection.complement()
     degree[~active] = 0.0
     index = np.flatnonzero(degree > 0)
-    step = np.zeros(len(degree))
+    used = 0
+    damping = damping / 100.0 if damping > DAMPING[0] else 0.0
+    matrix = None
     if len(index) <= min(LARGEST_DIRECT, max(DIRECT_ROWS, DIRECT_PER_RANK * projection.rank)):
+        matrix, root = _scaled_laplacian(projection, index, label)
+    while True:
+        step = np.zeros(len(degree))
         try:
-            step[index] = _direct(projection, residual, index, label)
-            return step, 0
-        except np.linalg.LinAlgError:                # no longer definite: t has run far off
-            pass
-    step, used = _conjugate_gradients(projection, -residual, degree, label, tolerance)
-    return step, used
+            if matrix is None:
+                step, more = _conjugate_gradients(state, degree, label, damping)
+                used += more
+            else:
+                step[index] = _direct(matrix, root, state.residual[index], damping)
+        except np.linalg.LinAlgError:                # singular to rounding: parts of A almost disconnected
+            step[:] = np.inf
+        if np.abs(step).max() <= 2.0 * LONGEST_STEP or damping >= DAMPING[1]:
+            return np.where(np.isfinite(step), step, 0.0), damping, used
+        damping = max(10.0 * damping, DAMPING[0])
 
 
-def _direct(projection, residual, index, label):
-    """Cholesky of D^(-1/2) L D^(-1/2) + the projection on its null space."""
+def _scaled_laplacian(projection, index, label):
+    """D^(-1/2) L D^(-1/2) + the projection on its null space, with D the degrees; and D^(1/2)."""
     u = projection.basis()[index]
-    off = u @ u.T
+    matrix = u @ u.T
     place = {row: position for position, row in enumerate(index)}
     inside = [j for j, row in enumerate(projection.heavy) if row in place]
     heavy = np.array([place[projection.heavy[j]] for j in inside], dtype=int)
-    off[np.ix_(heavy, heavy)] = projection.heavy_defect[np.ix_(inside, inside)]
-    off *= off
-    np.fill_diagonal(off, 0.0)
-    degree = off.sum(axis=1)                       # the diagonal of a Laplacian: never sigma - sigma²
+    matrix[np.ix_(heavy, heavy)] = projection.heavy_defect[np.ix_(inside, inside)]
+    matrix *= matrix
+    np.fill_diagonal(matrix, 0.0)
+    degree = matrix.sum(axis=1)                    # the diagonal of a Laplacian: never sigma - sigma²
     degree[degree == 0] = 1.0
     root = np.sqrt(degree)
-    off /= -root[:, None] * root
-    np.fill_diagonal(off, 1.0)
+    matrix /= -root[:, None] * root
+    np.fill_diagonal(matrix, 1.0)
     for c in np.unique(label[index]):
-        member = label[index] == c
-        null = np.where(member, root, 0.0)
+        null = np.where(label[index] == c, root, 0.0)
         null /= np.linalg.norm(null)
-        off += null[:, None] * null
-    factor = scipy.linalg.cho_factor(off, lower=True, overwrite_a=True, check_finite=False)
-    return scipy.linalg.cho_solve(factor, -residual[index] / root, check_finite=False) / root
+        matrix += null[:, None] * null
+    return matrix, root
 
 
-def _conjugate_gradients(projection, right, degree, label, tolerance):
-    """CG on D^(-1/2) L D^(-1/2), kept orthogonal to its null space."""
+def _direct(matrix, root, residual, damping):
+    """The damped step from a Cholesky factor."""
+    shifted = matrix.copy()
+    shifted[np.diag_indices_from(shifted)] += damping
+    factor = scipy.linalg.cho_factor(shifted, lower=True, overwrite_a=True, check_finite=False)
+    return scipy.linalg.cho_solve(factor, -residual / root, check_finite=False) / root
+
+
+def _conjugate_gradients(state, degree, label, damping):
+    """The damped step by CG on D^(-1/2) L D^(-1/2), kept orthogonal to its null space; and the products spent."""
     root = np.sqrt(degree)
     inverse = np.divide(1.0, root, out=np.zeros_like(root), where=root > 0)
     groups = np.where(degree > 0, label, label.max(initial=0) + 1)
@@ -230,13 +258,14 @@ def _conjugate_gradients(projection, right, degree, label, tolerance):
         along = np.bincount(groups, weights=root * v)
         return v - root * np.divide(along, null_norm, out=np.zeros_like(along), where=null_norm > 0)[groups]
 
-    residual = centred(inverse * right)
+    residual = centred(-inverse * state.residual)
     x = np.zeros_like(residual)
     direction = residual.copy()
     size = first = float(residual @ residual)
+    tolerance = min(0.1, state.error)
     used = 0
     while used < MAX_CG and size > tolerance ** 2 * first and size > 0:
-        image = -inverse * projection.laplacian(inverse * direction)
+        image = damping * direction - inverse * state.projection.laplacian(inverse * direction)
         used += 1
         curvature = float(direction @ image)
         if curvature <= 0:
