@@ -148,6 +148,27 @@ def test_many_rows_without_a_matrix_of_their_number():
     assert result.evidence["scaling"]["products"] > 0
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_badly_scaled_sparse_rows(seed):
+    # As linear programs have them: rows and columns over six orders of magnitude, three entries a row.
+    rng = np.random.default_rng(seed)
+    n, d = 70, 35
+    A = np.zeros((n, d))
+    for row in A:
+        row[rng.choice(d, 3, replace=False)] = rng.choice([-1.0, 1.0, 2.0], 3)
+    columns, rows = 10.0 ** rng.uniform(-3, 3, d), 10.0 ** rng.uniform(-3, 3, n)
+    A *= rows[:, None] * columns
+    x = rng.standard_normal(d) / columns
+    slack = rng.exponential(size=n) * rows
+    b = A @ x - slack
+    result = invert_scores(A, b, leverage_scores(A, slack=A @ x - b), signs=1)
+    assert result.success, result.message
+    error = columns * (result.x - x)
+    basis = np.linalg.qr(columns[:, None] * result.null_space)[0]
+    error -= basis @ (basis.T @ error)
+    assert np.linalg.norm(error) <= 1e-6 * np.linalg.norm(columns * x)
+
+
 # warm start
 
 def test_warm_start_costs_a_few_evaluations():

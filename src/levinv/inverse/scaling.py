@@ -28,7 +28,7 @@ DIRECT_PER_RANK = 8           # measured crossover with conjugate gradients (ben
 LARGEST_DIRECT = 4000
 LONGEST_STEP = 4.0            # in any t_i: beyond, the quadratic model says nothing
 SHORTEST_STEP = 1e-8          # as a part of the longest
-DAMPING = 1e-4, 1.0           # range, in units of the degrees
+DAMPING = 1e-10, 1.0          # range, in units of the degrees; below it none
 FAR = 2.0                     # relative error above which sweeps precede Newton
 MAX_SWEEPS = 20
 LATE = 1e-5                   # relative error below which only full steps are taken
@@ -113,7 +113,8 @@ def match_scores(rows, start, target, active, label, *, enough=None, maxiter=100
             step, damping, used = _newton_step(state, active, label, damping)
             products += used
             slope = float(state.residual @ step)
-            trial = _along(evaluate, state.t, step, slope, late) if slope < 0.0 else None
+            full = late and np.abs(step).max() <= 1.0
+            trial = _along(evaluate, state.t, step, slope, full) if slope < 0.0 else None
         if trial is None:
             break
         iteration += 1
@@ -198,7 +199,7 @@ def _newton_step(state, active, label, damping):
     degree[~active] = 0.0
     index = np.flatnonzero(degree > 0)
     used = 0
-    damping = damping / 100.0 if damping > DAMPING[0] else 0.0
+    damping = damping / 10.0 if damping > DAMPING[0] else 0.0
     matrix = None
     if len(index) <= min(LARGEST_DIRECT, max(DIRECT_ROWS, DIRECT_PER_RANK * projection.rank)):
         matrix, root = _scaled_laplacian(projection, index, label)
