@@ -1,5 +1,6 @@
 """Leverage scores, forward and inverse."""
 from levinv.forward.leverage_map import LeverageMap
+from levinv.forward.score_loss import ScoreLoss
 from levinv.forward.scores import leverage_scores
 from levinv.inverse.forster import forster_weights
 from levinv.inverse.invert import invert_scores
@@ -10,6 +11,7 @@ __all__ = [
     "InversionResult",
     "LeverageMap",
     "NoSolutionError",
+    "ScoreLoss",
     "forster_weights",
     "invert_scores",
     "leverage_scores",

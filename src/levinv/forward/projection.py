@@ -77,7 +77,7 @@ class Projection:
             form = self.rows.gram(self.scale, self.transform, y)
             heavy_part = np.einsum("ia,ab,ib->i", basis, form, basis)
             form += basis.T @ (y[self.heavy, None] * basis)
-            out = self.rows.quad(self.scale, self.transform, form)
+            out = self.quad(form)
             out -= self.scores * y
         else:
             n, k = self.rows.shape[0], self.rank
@@ -94,10 +94,19 @@ class Projection:
                 out = self.rows.contract(self.scale, self.transform, forms)
             for column in range(y.shape[1]):       # by columns: no second n x m array
                 out[:, column] -= self.scores * y[:, column]
-        out[self.heavy] = heavy_part + self._heavy_laplacian() @ y[self.heavy]
+        out[self.heavy] = heavy_part + self.heavy_laplacian() @ y[self.heavy]
         return out
 
-    def _heavy_laplacian(self):
+    def weighted_gram(self, y):
+        """K_y = Uᵀ diag(y) U, (k, k)."""
+        basis = self.heavy_basis
+        return self.rows.gram(self.scale, self.transform, y) + basis.T @ (y[self.heavy, None] * basis)
+
+    def quad(self, form):
+        """u_iᵀ form u_i, (n,): 0 in heavy rows."""
+        return self.rows.quad(self.scale, self.transform, form)
+
+    def heavy_laplacian(self):
         """The heavy block of Q - diag(sigma): off-diagonal squares, -sigma_i (1 - sigma_i) on the diagonal."""
         block = self.heavy_defect ** 2
         np.fill_diagonal(block, -self.scores[self.heavy] * np.diag(self.heavy_defect))

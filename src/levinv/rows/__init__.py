@@ -9,6 +9,7 @@ Whatever holds the rows offers, for rows u_i = scale_i a_i T (``scale`` and ``tr
     moments(scale, transform, Y)          sum_i Y_im u_i u_iᵀ, every column m in one pass
     contract(scale, transform, forms)     u_iᵀ forms_m u_i, every m in one pass
     column_max()                          largest |a_ij| of each column
+    third_moments(...), tall_hessian(...) what the explicit Hessian needs
     block(index)                          a few rows, as an array
 
 A row whose scale is 0 takes no part: that is how rows are left out without a copy of A.

@@ -1,7 +1,7 @@
 """Dense rows in memory, in any memory layout."""
 import numpy as np
 
-from levinv._kernels import dense
+from levinv._kernels import dense, hessian
 
 # One kernel call stays below about a tenth of a second, so that Ctrl-C is heard between calls.
 FLOPS_PER_CALL = 1 << 30
@@ -84,6 +84,17 @@ class DenseRows:
         for chunk in self._chunks(k * k * m):
             dense.contract(self.A[chunk], _part(scale, chunk), transform, packed, out[chunk])
         return out
+
+    def third_moments(self, scale, transform, inverse_slack, out):
+        """out[(a, b), j] += sum_l u_la u_lb B_lj, a <= b, with B = diag(inverse_slack) A."""
+        for chunk in self._chunks(self._width(transform) ** 2 * self.shape[1]):
+            hessian.third_moments(self.A[chunk], scale[chunk], transform, inverse_slack[chunk], out)
+
+    def tall_hessian(self, scale, transform, inverse_slack, forms, scores, residual, diagonal, out, cross):
+        """The pass over the rows of :meth:`levinv.forward.second_order.SecondOrder.hessian`."""
+        for chunk in self._chunks(self._width(transform) ** 2 * self.shape[1]):
+            hessian.tall(self.A[chunk], scale[chunk], transform, inverse_slack[chunk], forms, scores[chunk],
+                         residual[chunk], diagonal[chunk], out, cross)
 
 
 def _part(vector, chunk):

@@ -1,0 +1,168 @@
+"""The loss of 2404.13785 (Definitions 4.3 and 4.6) as a function of x, with exact derivatives.
+
+    L(x) = ½ |sigma(x) - c|² + ½ |diag(rho) A x|²,
+    ∇L = Jᵀ (sigma - c) + Aᵀ diag(rho²) A x,   ∇²L = H + Aᵀ diag(rho²) A      (H: levinv.forward.second_order).
+
+The gradient is one vector-Jacobian product, O(nd²), where the paper's Lemma F.4 spends O(n²d).
+"""
+import numpy as np
+
+from levinv import _validate
+from levinv._threads import blas_threads
+from levinv.forward.leverage_map import LeverageMap
+from levinv.forward.second_order import SecondOrder
+
+
+class ScoreLoss:
+    """½|sigma(x) - c|² + ½|diag(rho) A x|², its gradient and its Hessian.
+
+    Parameters
+    ----------
+    A : (n, d) array_like
+    b : (n,) array_like
+    scores : (n,) array_like
+        The target c: any finite numbers.
+    ridge : float or (n,) array_like
+        rho, the paper's w: at least 0.
+
+    Raises
+    ------
+    ValueError
+        Wrong shapes or lengths, empty input, NaN or inf, a negative ridge.
+    TypeError
+        Complex, object, string or sparse input.
+
+    Notes
+    -----
+    Works with every SciPy minimiser as it is: ``minimize(loss.fun, x0, jac=loss.grad, hess=loss.hess)`` or ``hessp=loss.hessp``,
+    and ``least_squares(loss.residuals, x0, jac=loss.residuals_jac)``. The last point is remembered: calls at the same x
+    share their work.
+
+    The paper (Lemmas 5.2 and C.3) drops c from the second-order terms; its Hessian is right at c = 0 and for constant c
+    only. See :mod:`levinv.papers` for the terms as printed.
+
+    References
+    ----------
+    .. [1] arXiv 2404.13785, Definitions 4.3, 4.5 and 4.6, Lemmas 5.2, 5.3 and C.3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.optimize import minimize
+    >>> from levinv import LeverageMap, ScoreLoss
+    >>> rng = np.random.default_rng(0)
+    >>> A, b, x = rng.standard_normal((40, 3)), rng.standard_normal(40), np.array([1.0, -2.0, 0.5])
+    >>> loss = ScoreLoss(A, b, LeverageMap(A, b).scores(x))
+    >>> found = minimize(loss.fun, x + 1e-3, jac=loss.grad, hess=loss.hess, method="trust-exact", tol=1e-12)
+    >>> found.x.round(6)
+    array([ 1. , -2. ,  0.5])
+    """
+
+    def __init__(self, A, b, scores, *, ridge=0.0):
+        self._map = LeverageMap(A, b)
+        n, d = self._map.shape
+        self._target = _validate.vector(scores, "scores", n, "row of A")
+        self._ridge = _validate.nonnegative(ridge, "ridge", n, "row of A")
+        self._squared_ridge = self._ridge ** 2
+        self._last = None
+        self._ridge_hessian = None
+        if self._ridge.any():
+            with self._threads():
+                self._ridge_hessian = self._map.rows.gram(None, None, self._squared_ridge)
+
+    @property
+    def shape(self):
+        """(n, d) of A."""
+        return self._map.shape
+
+    def fun(self, x):
+        """L(x).
+
+        Raises
+        ------
+        ValueError
+            If x is not a finite vector of length d, if A x - b overflows, or if linearly dependent rows have zero
+            slack at x. The other methods raise likewise.
+        """
+        slack, projection = self._map.at(x)
+        residual = projection.residual(self._target)
+        out = 0.5 * float(residual @ residual)
+        if self._ridge_hessian is not None:
+            shrunk = self._ridge * self._fitted(x)
+            out += 0.5 * float(shrunk @ shrunk)
+        return out
+
+    def grad(self, x):
+        """∇L(x), (d,)."""
+        slack, projection = self._map.at(x)
+        out = self._map.vjp(x, projection.residual(self._target))
+        if self._ridge_hessian is not None:
+            out = out + self._map.rows.rmatvec(self._squared_ridge * self._fitted(x))
+        return out
+
+    def fun_and_grad(self, x):
+        """(L(x), ∇L(x)), for ``minimize(..., jac=True)``."""
+        return self.fun(x), self.grad(x)
+
+    def hess(self, x):
+        """∇²L(x), (d, d): O(n²d) or 2 n d³ flops, whichever is less."""
+        with self._threads():
+            out = self._second_order(x).hessian()
+        return out if self._ridge_hessian is None else out + self._ridge_hessian
+
+    def hessp(self, x, p):
+        """∇²L(x) p, (d,), matrix-free: O(n d²)."""
+        p = _validate.vector(p, "p", self.shape[1], "column of A")
+        with self._threads():
+            out = self._second_order(x).product(p)
+        return out if self._ridge_hessian is None else out + self._ridge_hessian @ p
+
+    def hess_terms(self, x, row=None):
+        """The terms D_{i,1} ... D_{i,6} of the Hessian (Lemma C.3, corrected), without the ridge.
+
+        With q_i column i of P∘P, r_i = sigma_i - c_i and B_i row i of B = diag(1/s) A:
+
+            D1 = 4 Bᵀq_i q_iᵀB                       D4 = (4 sigma_i² + 6 r_i sigma_i) B_iᵀB_i
+            D2 = -4 (sigma_i + r_i) B_iᵀ q_iᵀB       D5 = 8 r_i Bᵀdiag(P_i) P diag(P_i) B
+            D3 = D2ᵀ                                 D6 = -6 r_i Bᵀdiag(q_i) B
+
+        The paper prints r_i = sigma_i: coefficients 4, -8, -8, 10, 8, -6.
+
+        Parameters
+        ----------
+        x : (d,) array_like
+        row : int, optional
+            One row i; default: sums over all rows, which add up to the Hessian. O(n d²) flops for each row.
+
+        Returns
+        -------
+        terms : (6, d, d) ndarray
+        """
+        if row is not None:
+            row = _validate.index(row, "row", self.shape[0])
+        with self._threads():
+            return self._second_order(x).terms(row)
+
+    def residuals(self, x):
+        """sigma(x) - c, followed by diag(rho) A x if there is a ridge: L is half their sum of squares."""
+        residual = self._map.at(x)[1].residual(self._target)
+        return residual if self._ridge_hessian is None else np.append(residual, self._ridge * self._fitted(x))
+
+    def residuals_jac(self, x):
+        """Jacobian of :meth:`residuals`, (n, d) or (2n, d)."""
+        jacobian = self._map.jacobian(x)
+        return jacobian if self._ridge_hessian is None else np.vstack([jacobian, self._ridge[:, None] * self._map.rows.A])
+
+    def _fitted(self, x):
+        return self._map.rows.matvec(np.asarray(x, dtype=float))
+
+    def _second_order(self, x):
+        slack, projection = self._map.at(x)
+        last = self._last
+        if last is None or last.projection is not projection:
+            last = self._last = SecondOrder(self._map.rows, projection, slack, projection.residual(self._target))
+        return last
+
+    def _threads(self):
+        n, d = self.shape
+        return blas_threads(None, 4 * n * d * d)

@@ -1,0 +1,152 @@
+"""Second derivatives of the loss ½|sigma(x) - c|².
+
+With B = diag(1/s) A, P its projection, Q = P∘P, r = sigma - c, D_y = diag(y), and W = (Q - D_sigma) B (source:
+2404.13785, Lemma C.3, corrected: the paper prints sigma for r in the second-order terms),
+
+    H = JᵀJ + sum_i r_i ∇²sigma_i = 4 WᵀW + Bᵀ G B,
+    G = 8 P∘(P D_r P) - 6 D_{Qr} - 4 (D_r Q + Q D_r) + 6 D_{r∘sigma}.
+
+Row by row it is D_{i,1} + ... + D_{i,6}, the paper's decomposition (``terms``). It is run in one of two exact forms. With U
+an orthonormal basis and K_y = Uᵀ D_y U, the entry of P D_r P at (i, l) is u_iᵀ K_r u_l, so that off the diagonal
+G_il = P_il (8 u_iᵀ K_r u_l - 4 (r_i + r_l) P_il): *short*, by blocks of rows of P, about 4 n² (k + d) flops. And with the third
+moments S_j = sum_l B_lj u_l u_lᵀ, (QB)_ij = u_iᵀ S_j u_i and [Bᵀ (P∘P D_r P) B]_jm = tr(S_j S_m K_r): *tall*, 2 n k² d flops.
+
+On the diagonal everything cancels near a zero slack. With z = (Q - D_sigma) r, which the projection computes
+without cancellation, it simplifies to G_ii = 2 (4 sigma_i - 3) z_i: eliminate (Qr)_i = z_i + r_i sigma_i from
+8 sigma_i (Qr)_i - 6 (Qr)_i - 8 r_i sigma_i² + 6 r_i sigma_i. Heavy rows (see levinv.forward.projection) get their rows of P and G
+explicitly; there are at most k of them.
+
+A product with a vector takes three Gram matrices and three quadratic forms: with p = B v,
+
+    H v = JᵀJ v + Bᵀ G p,   (G p)_i = u_iᵀ (4 (K_p K_r + K_r K_p) - 4 K_{r∘p}) u_i - 4 r_i (Qp)_i + 6 (r∘sigma - Qr)_i p_i.
+"""
+import numpy as np
+
+from levinv._kernels import hessian
+
+
+class SecondOrder:
+    """The Hessian at one point; n-vectors and k x k matrices are kept, nothing larger.
+
+    Parameters
+    ----------
+    rows : the rows of A
+    projection : Projection
+    slack : (n,) array
+    residual : (n,) array
+        sigma - c.
+    """
+
+    def __init__(self, rows, projection, slack, residual):
+        self.rows, self.projection, self.residual = rows, projection, residual
+        self.inverse_slack = np.divide(1.0, slack, out=np.zeros_like(slack), where=slack != 0)
+        self.light_inverse = self.inverse_slack.copy()
+        self.light_inverse[projection.heavy] = 0.0
+        self.form = projection.weighted_gram(residual)
+        self.flow = projection.laplacian(residual)
+        scores = projection.scores
+        self.diagonal = 2.0 * (4.0 * scores - 3.0) * self.flow
+        # 6 (r∘sigma - Qr), the part of the diagonal that stands outside the products of the tall form
+        self.outside = -6.0 * self.flow
+
+    def hessian(self):
+        """H, (d, d)."""
+        n, d = self.rows.shape
+        k = self.projection.rank
+        if 4 * n * (k + d) <= 2 * k * k * d:
+            out = self._short()
+        else:
+            out = self._tall()
+        return 0.5 * (out + out.T)
+
+    def _short(self):
+        projection = self.projection
+        u = projection.basis()
+        out = np.zeros((self.rows.shape[1],) * 2)
+        square = -projection.scores * projection.complement()
+        hessian.short(u, self._scaled_rows(), u @ self.form, self.residual, square, self.diagonal, out)
+        return out
+
+    def _tall(self):
+        projection, rows = self.projection, self.rows
+        d, k = rows.shape[1], projection.rank
+        packed = np.zeros((k * (k + 1) // 2, d))
+        rows.third_moments(projection.scale, projection.transform, self.light_inverse, packed)
+        upper = np.triu_indices(k)
+        moments = np.empty((k, k, d))
+        moments[upper] = moments[upper[::-1]] = packed
+        flat = moments.reshape(k * k, d)
+        out = 8.0 * (np.einsum("ab,bcj->acj", self.form, moments, optimize=True)
+                     .transpose(1, 0, 2).reshape(k * k, d).T @ flat)
+        heavy = projection.heavy
+        basis = projection.heavy_basis
+        scaled = self._heavy_rows()
+        doubled = packed + np.einsum("ip,ij->pj", basis[:, upper[0]] * basis[:, upper[1]], scaled)
+        doubled[upper[0] != upper[1]] *= 2.0
+        cross = np.zeros((d, d))
+        rows.tall_hessian(projection.scale, projection.transform, self.light_inverse, doubled, projection.scores,
+                          self.residual, self.outside, out, cross)
+        out -= 4.0 * (cross + cross.T)
+        if len(heavy):
+            image = np.einsum("ia,abj,ib->ij", basis, moments, basis, optimize=True)
+            image += projection.heavy_laplacian() @ scaled
+            out += 4.0 * image.T @ image
+            mixed, light = self._heavy_products(with_light_residual=False)
+            joined = rows.rmatvec(self.light_inverse[:, None] * light) @ scaled
+            out += joined + joined.T + scaled.T @ mixed @ scaled
+        return out
+
+    def product(self, v):
+        """H v, (d,)."""
+        projection, rows = self.projection, self.rows
+        p = rows.matvec(v) * self.inverse_slack
+        form_p = projection.weighted_gram(p)
+        joined = form_p @ self.form
+        curved = projection.quad(4.0 * (joined + joined.T) - 4.0 * projection.weighted_gram(self.residual * p))
+        curved -= 4.0 * self.residual * projection.quad(form_p)
+        curved += self.outside * p
+        heavy = projection.heavy
+        if len(heavy):
+            mixed, light = self._heavy_products(with_light_residual=True)
+            curved[heavy] = mixed @ p[heavy] + light.T @ np.where(projection.scale > 0, p, 0.0)
+        flat = projection.laplacian(2.0 * projection.laplacian(p))
+        return rows.rmatvec((2.0 * flat + curved) * self.inverse_slack)
+
+    def terms(self, row=None):
+        """The six terms D_{i,1} ... D_{i,6}, (6, d, d): of one row, or summed over all."""
+        d = self.rows.shape[1]
+        out = np.zeros((6, d, d))
+        first, last = (0, self.rows.shape[0]) if row is None else (row, row + 1)
+        u, scaled = self.projection.basis(), self._scaled_rows()
+        for start in range(first, last, ROWS_PER_CALL):
+            hessian.row_terms(u, scaled, self.projection.scores, self.residual, start,
+                              min(start + ROWS_PER_CALL, last), out)
+        return out
+
+    def _scaled_rows(self):
+        """B, (n, d)."""
+        return np.ascontiguousarray(self.rows.A * self.inverse_slack[:, None])
+
+    def _heavy_rows(self):
+        heavy = self.projection.heavy
+        return self.rows.block(heavy) * self.inverse_slack[heavy, None]
+
+    def _heavy_products(self, with_light_residual):
+        """G at the heavy rows, (h, h), and between light and heavy ones, (n, h).
+
+        The latter without the part -4 r_l P_il² of its light row l, unless asked for.
+        """
+        projection, r = self.projection, self.residual
+        heavy, basis = projection.heavy, projection.heavy_basis
+        inner = -projection.heavy_defect
+        np.fill_diagonal(inner, 0.0)
+        curved = basis @ self.form @ basis.T
+        mixed = inner * (8.0 * curved - 4.0 * np.add.outer(r[heavy], r[heavy]) * inner)
+        np.fill_diagonal(mixed, self.diagonal[heavy])
+        light = projection.scale[:, None] * self.rows.matvec(projection.transform @ basis.T)
+        curved = projection.scale[:, None] * self.rows.matvec(projection.transform @ (self.form @ basis.T))
+        weight = r[heavy] + (r[:, None] if with_light_residual else 0.0)
+        return mixed, light * (8.0 * curved - 4.0 * weight * light)
+
+
+ROWS_PER_CALL = 64
