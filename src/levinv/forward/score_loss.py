@@ -153,6 +153,10 @@ class ScoreLoss:
         jacobian = self._map.jacobian(x)
         return jacobian if self._ridge_hessian is None else np.vstack([jacobian, self._ridge[:, None] * self._map.rows.A])
 
+    def column_norms(self):
+        """Norms of the columns of A, (d,): units in which x is scaled alike."""
+        return np.linalg.norm(self._map.rows.A, axis=0)
+
     def _fitted(self, x):
         return self._map.rows.matvec(np.asarray(x, dtype=float))
 

@@ -70,7 +70,7 @@ def solve(task):
     """Run the stages and report."""
     stopped = False
     try:
-        _prepare(task)
+        prepare(task)
         if task.x0 is not None:
             _try(task, task.x0)
         if not _matched(task):
@@ -80,7 +80,8 @@ def solve(task):
     return _report(task, stopped)
 
 
-def _prepare(task):
+def prepare(task):
+    """What every method starts with: the reduced problem and what it says of the scores."""
     one = (task.scores >= 1.0 - 2.0 * ROUNDING) if task.exact else None
     coloop_slack = np.ones(len(task.b))
     if task.known_signs is not None:
@@ -333,7 +334,16 @@ def _explained(whitened, freedom):
     return bool(whitened @ whitened <= scipy.special.chdtri(max(freedom, 1), LEVEL))
 
 
-def _report(task, stopped):
+def report_at(task, x, stopped, fun, converged):
+    """The result at a point that another method found; ``converged``: a success by its own rule."""
+    task.maxiter = 0
+    _try(task, x)
+    result = _report(task, stopped, converged)
+    result.fun = fun
+    return result
+
+
+def _report(task, stopped, converged=False):
     """Assemble the result at the best point found."""
     d = task.rows.shape[1]
     reduced = task.reduced
@@ -344,7 +354,7 @@ def _report(task, stopped):
     scores = point.projection.scores.copy()
     scores[~reduced.active] = 0.0
     scores[reduced.coloops] = scores[reduced.zero_slack] = 1.0
-    success = _matched(task) and not stopped
+    success = (_matched(task) or converged) and not stopped
     null_space = orthonormal_columns(np.column_stack([reduced.free, *_scale_directions(task, point.slack)]))
     determined = task.known_signs is not None or task.evidence["signs_determined"]
     weighted = model.directions / model.values
@@ -366,7 +376,7 @@ def _report(task, stopped):
         x=point.x, fun=0.5 * float(np.sum((scores - task.scores) ** 2)), scores=scores, slack=slack,
         signs=np.sign(slack), success=success, status=status, message=_message(task, status, relative),
         nit=task.progress.nit, nfev=task.nfev,
-        unique=bool(success and determined and not null_space.shape[1]), null_space=null_space,
+        unique=bool(success and not converged and determined and not null_space.shape[1]), null_space=null_space,
         standard_errors=standard_errors, condition=_condition(task), evidence=task.evidence)
 
 

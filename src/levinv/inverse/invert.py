@@ -3,12 +3,13 @@ import numpy as np
 
 from levinv import _validate
 from levinv._threads import blas_threads
+from levinv.inverse import local
 from levinv.inverse.global_ import Task, solve
 from levinv.inverse.result import Progress
 from levinv.rows import DenseRows
 
-METHODS = ("global",)
-OPTIONS = {"global": ("restarts",)}
+METHODS = ("global", *local.METHODS)
+OPTIONS = {"global": ("restarts",)} | {name: module.OPTIONS for name, module in local.METHODS.items()}
 RESTARTS = 60
 
 
@@ -28,17 +29,21 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
     x0 : (d,) array_like, optional
         A guess of x. Stage 4 runs from it first (a good guess costs a few score evaluations), then the others, with
         the guess's signs before any search for signs.
-    method : {"global"}
-        "global" needs no starting point.
-    ridge : float
-        Must be 0 with "global".
+    method : {"global", "trust-region", "newton", "gradient-descent"}
+        "global" needs no starting point. The others minimise :class:`ScoreLoss` from ``x0`` and find the minimiser next to
+        it: "trust-region" with the exact Hessian, for starts that are neither good nor hopeless; "newton", the paper's
+        Algorithm 2, damped; "gradient-descent", its Algorithm 1, with backtracking.
+    ridge : float or (n,) array_like
+        rho of the regulariser ½|diag(rho) A x|², at least 0. Must be 0 with "global". With a ridge, success is a
+        stationary point of the regularised loss.
     noise : float or (n,) array_like, optional
         Standard deviation of the scores' error; for rounding to K decimals 10**-K / sqrt(12). None: exact
         to rounding.
     tol : float
         Largest max|sigma(x) - scores| that counts as solved, without noise.
     maxiter : int, optional
-        Limit on the iterations of stage 1 (default 100) and of stage 4 (default 50).
+        "global": limit on the iterations of stage 1 (default 100) and of stage 4 (default 50). Otherwise on those of
+        the method (default 500, 100 and 3000).
     callback : callable, optional
         As in SciPy: ``callback(intermediate_result)`` receives an OptimizeResult with ``nit, stage, error`` and ``x``
         (None before stage 3); with any other signature ``callback(x)`` is called in stage 4. StopIteration ends
@@ -48,7 +53,9 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
     workers : int, optional
         Number of threads BLAS may use; default 1.
     options : dict, optional
-        "restarts": starts of the sign search on each component (default 60).
+        "global": "restarts", starts of the sign search on each component (default 60). "trust-region": "initial_radius".
+        "gradient-descent": "step", either "backtracking" (default), a fixed step, or "strongly convex" for Lemma 7.4's
+        steps 2/(α(k+1)) with weighted averaging, which takes α from "strong_convexity".
 
     Returns
     -------
@@ -103,8 +110,11 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
     b = _validate.vector(b, "b", n, "row of A")
     _validate.choice(method, "method", METHODS)
     options = _validate.options(options, OPTIONS[method])
-    if _validate.positive_number(ridge, "ridge", zero=True) != 0.0:
-        raise ValueError(f"ridge must be 0 with method 'global', got {ridge}")
+    ridge = _validate.nonnegative(ridge, "ridge", n, "row of A")
+    if method == "global" and ridge.any():
+        raise ValueError(f"ridge must be 0 with method 'global', got {ridge.max()}")
+    if method != "global" and x0 is None:
+        raise ValueError(f"x0 must be given with method {method!r}")
     noise = _noise(noise, n)
     scores = _scores(scores, n, noise)
     if x0 is not None:
@@ -116,7 +126,24 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
         restarts=_validate.positive_int(options.get("restarts", RESTARTS), "options['restarts']"),
         rng=_validate.generator(rng, "rng"), progress=Progress(callback))
     with blas_threads(workers):
-        return solve(task)
+        if method == "global":
+            return solve(task)
+        return local.solve(task, method, A, ridge, _checked(options))
+
+
+def _checked(options):
+    """Options of the local methods, with their values checked."""
+    for name in ("initial_radius", "strong_convexity"):
+        if name in options:
+            _validate.positive_number(options[name], f"options[{name!r}]")
+    step = options.get("step", "backtracking")
+    if isinstance(step, str):
+        _validate.choice(step, "options['step']", ("backtracking", "strongly convex"))
+    else:
+        _validate.positive_number(step, "options['step']")
+    if (step == "strongly convex") != ("strong_convexity" in options):
+        raise ValueError("options['strong_convexity'] must be given with step 'strongly convex', and only with it")
+    return options
 
 
 def _noise(noise, n):

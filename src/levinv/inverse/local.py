@@ -1,0 +1,63 @@
+"""Score inversion from a starting point: runs a local method and reports as the global one does.
+
+The loss weighs all residuals alike, and at another stationary point of it a few rows of large score outvote the rest. Where
+the trust region ends at one, it is started once more, from the point that Levenberg-Marquardt reaches from x0 on the
+variance-stabilised residuals (sigma - c)/√c; the lower loss counts.
+"""
+from dataclasses import replace
+
+import numpy as np
+
+from levinv.forward.score_loss import ScoreLoss
+from levinv.inverse import gradient_descent, newton, trust_region
+from levinv.inverse.descent import ITERATIONS, MATCHED, REASONS, STATIONARY, STUCK, ScaledLoss
+from levinv.inverse.global_ import prepare, report_at
+from levinv.inverse.polish import polish
+from levinv.inverse.result import Stopped
+
+METHODS = {"trust-region": trust_region, "newton": newton, "gradient-descent": gradient_descent}
+
+
+def solve(task, method, A, ridge, options):
+    """Minimise the loss from ``task.x0`` and report where that ended.
+
+    With a ridge, success is a stationary point of the regularised loss; without, scores matched to ``tol``.
+    """
+    module = METHODS[method]
+    prepare(task)
+    loss = ScoreLoss(A, task.b, task.scores, ridge=ridge)
+    scaled = ScaledLoss(loss)
+    limit = module.MAXITER if task.maxiter is None else task.maxiter
+    latest = {"x": task.x0, "iterations": 0}
+
+    def report(iteration, y, misfit):
+        latest.update(x=y / scaled.units, iterations=iteration)
+        task.progress(method, misfit, latest["x"])
+
+    try:
+        outcome = module.minimise(scaled, task.x0 * scaled.units, task.tol, limit, report, **options)
+        if method == "trust-region" and outcome.reason == STATIONARY and not np.any(ridge):
+            outcome = _second_start(task, scaled, outcome, limit, report, options)
+        x, reason, iterations = outcome.x / scaled.units, outcome.reason, outcome.iterations
+    except Stopped:
+        x, reason, iterations = latest["x"], None, latest["iterations"]
+    task.nfev += scaled.nfev
+    task.evidence[method] = {"iterations": iterations, "evaluations": scaled.nfev, "ended": reason or "stopped"}
+    regularised = bool(np.any(ridge))
+    if reason in (STATIONARY, ITERATIONS, STUCK) and not (regularised and reason != ITERATIONS):
+        task.remarks.append(REASONS[reason].format(limit=limit))
+    converged = reason == MATCHED or (regularised and reason in (STATIONARY, STUCK))
+    return report_at(task, x, stopped=reason is None, fun=loss.fun(x), converged=regularised and converged)
+
+
+def _second_start(task, scaled, outcome, limit, report, options):
+    freedom = int(np.count_nonzero(task.range.inside))
+    spread = np.sqrt(np.maximum(task.scores, 1e-12))
+    start = polish(task.reduced, task.b, task.x0, task.scores, spread, freedom)
+    if start is None:
+        return outcome
+    task.nfev += start.evaluations
+    again = trust_region.minimise(scaled, start.point.x * scaled.units, task.tol, limit, report, **options)
+    if scaled.fun(again.x) < scaled.fun(outcome.x):
+        outcome = again
+    return replace(outcome, iterations=outcome.iterations + start.iterations)
