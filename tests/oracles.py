@@ -115,3 +115,17 @@ def unique_by_enumeration(A, b, x):
         if any(np.linalg.norm(s - solutions[0]) > 1e-7 * np.linalg.norm(solutions[0]) for s in solutions):
             return False
     return True
+
+
+def loss_hessian_terms(A, slack, c, row):
+    """D_{i,1} ... D_{i,6} of the loss's Hessian for one row i, n x n matrices throughout."""
+    B = A / slack[:, None]
+    P = projection(B)
+    sigma = np.diag(P)[row]
+    r = sigma - c[row]
+    q = (P[row] ** 2)[:, None]
+    b = B[row][:, None]
+    diag = np.diag(P[row])
+    second = -(4 * sigma + 4 * r) * b @ q.T @ B
+    return np.array([4 * B.T @ q @ q.T @ B, second, second.T, (4 * sigma ** 2 + 6 * r * sigma) * b @ b.T,
+                     8 * r * B.T @ diag @ P @ diag @ B, -6 * r * B.T @ np.diag(P[row] ** 2) @ B])

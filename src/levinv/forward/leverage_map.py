@@ -115,6 +115,15 @@ class LeverageMap:
         with self._threads():
             return 2.0 * projection.laplacian(_divide(self.rows.A, slack))
 
+    def project(self, slack):
+        """The projection for a slack vector."""
+        try:
+            with self._threads():
+                return project(self.rows, np.abs(slack), self._start, self._loops)
+        except DependentZeroSlackError:
+            raise ValueError("x must not make the slack of linearly dependent rows zero: "
+                             "the scores have no limit there") from None
+
     def _slack(self, x):
         with np.errstate(over="ignore", invalid="ignore"):
             slack = self.rows.matvec(x) - self._b
@@ -132,13 +141,7 @@ class LeverageMap:
         last = self._last
         if last is None or not np.array_equal(last[0], x):
             slack = self._slack(x)
-            try:
-                with self._threads():
-                    projection = project(self.rows, np.abs(slack), self._start, self._loops)
-            except DependentZeroSlackError:
-                raise ValueError("x must not make the slack of linearly dependent rows zero: "
-                                 "the scores have no limit there") from None
-            last = self._last = (x.copy(), slack, projection)
+            last = self._last = (x.copy(), slack, self.project(slack))
         return last[1], last[2]
 
 

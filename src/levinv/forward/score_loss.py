@@ -12,6 +12,8 @@ from levinv._threads import blas_threads
 from levinv.forward.leverage_map import LeverageMap
 from levinv.forward.second_order import SecondOrder
 
+ALMOST_ZERO = 1e-100
+
 
 class ScoreLoss:
     """½|sigma(x) - c|² + ½|diag(rho) A x|², its gradient and its Hessian.
@@ -163,9 +165,17 @@ class ScoreLoss:
     def _second_order(self, x):
         slack, projection = self._map.at(x)
         last = self._last
-        if last is None or last.projection is not projection:
-            last = self._last = SecondOrder(self._map.rows, projection, slack, projection.residual(self._target))
-        return last
+        if last is None or last[0] is not projection:
+            last = self._last = projection, self._expand(slack, projection)
+        return last[1]
+
+    def _expand(self, slack, projection):
+        zero = slack == 0
+        if zero.any():
+            # 1 - sigma_i = O(s_i²) has a second derivative at s_i = 0; a slack far below rounding shows it
+            slack = np.where(zero, ALMOST_ZERO * projection.unit, slack)
+            projection = self._map.project(slack)
+        return SecondOrder(self._map.rows, projection, slack, projection.residual(self._target))
 
     def _threads(self):
         n, d = self.shape

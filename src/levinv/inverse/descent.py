@@ -54,12 +54,11 @@ class ScaledLoss:
         """Hessian in y."""
         return self.loss.hess(y / self.units) / np.outer(self.units, self.units)
 
+    def rounding(self, value):
+        """What rounding leaves undecided of a value of L: of the value, and of residuals that are zero."""
+        return EPS * value + 4.0 * self.loss.shape[1] * EPS ** 2
+
     def misfit(self, y):
         """max |sigma - c|."""
         n = self.loss.shape[0]
         return float(np.max(np.abs(self.loss.residuals(y / self.units)[:n])))
-
-
-def stationary(grad, value, hess_norm):
-    """Whether the gradient is what rounding leaves of it: no step can lower L by more than its own rounding."""
-    return float(grad @ grad) <= 4.0 * EPS * value * hess_norm

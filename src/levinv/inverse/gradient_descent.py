@@ -9,12 +9,11 @@ factor 1 / (T (T + 1)) twice).
 """
 import numpy as np
 
-from levinv.inverse.descent import ITERATIONS, MATCHED, STATIONARY, STUCK, Outcome, stationary
+from levinv.inverse.descent import ITERATIONS, MATCHED, STATIONARY, STUCK, Outcome
 
 MAXITER = 3000
 OPTIONS = ("step", "strong_convexity")
 SUFFICIENT = 1e-4             # Armijo's constant
-SHORTEST = 1e-20
 
 
 def minimise(loss, y, tol, maxiter, report, step="backtracking", strong_convexity=None):
@@ -46,12 +45,11 @@ def minimise(loss, y, tol, maxiter, report, step="backtracking", strong_convexit
 def _backtracking(loss, y, tol, maxiter, report):
     value, grad, misfit = loss.fun(y), loss.grad(y), loss.misfit(y)
     length = 1.0 / max(np.linalg.norm(grad), 1.0)
-    curvature = 0.0
     for iteration in range(maxiter):
         slope = float(grad @ grad)
-        if misfit <= tol or slope == 0 or (curvature > 0 and stationary(grad, value, curvature)):
+        if misfit <= tol or length * slope <= loss.rounding(value):
             return Outcome(y, MATCHED if misfit <= tol else STATIONARY, iteration)
-        while length * slope > SHORTEST * value:
+        while length * slope > loss.rounding(value):
             trial = loss.fun(y - length * grad)
             if trial <= value - SUFFICIENT * length * slope:
                 break
@@ -64,6 +62,5 @@ def _backtracking(loss, y, tol, maxiter, report):
         misfit = loss.misfit(y)
         report(iteration + 1, y, misfit)
         along = float(change @ (grad - before))
-        curvature = along / float(change @ change) if along > 0 else curvature
         length = float(change @ change) / along if along > 0 else 2.0 * length
     return Outcome(y, MATCHED if misfit <= tol else ITERATIONS, maxiter)

@@ -10,7 +10,7 @@ which is a descent direction and leaves saddle points along negative curvature; 
 """
 import numpy as np
 
-from levinv.inverse.descent import ITERATIONS, MATCHED, STATIONARY, STUCK, Outcome, stationary
+from levinv.inverse.descent import ITERATIONS, MATCHED, STATIONARY, STUCK, Outcome
 
 MAXITER = 100
 OPTIONS = ()
@@ -27,10 +27,12 @@ def minimise(loss, y, tol, maxiter, report):
         eigenvalues, vectors = np.linalg.eigh(loss.hess(y))
         curvature = np.abs(eigenvalues)
         largest = curvature.max()
-        if largest == 0 or stationary(grad, value, largest):
+        if largest == 0:
             return Outcome(y, MATCHED if misfit <= tol else STATIONARY, iteration)
         step = -vectors @ ((vectors.T @ grad) / np.maximum(curvature, SMALLEST_CURVATURE * largest))
         slope = float(grad @ step)
+        if -0.5 * slope <= loss.rounding(value):
+            return Outcome(y, MATCHED if misfit <= tol else STATIONARY, iteration)
         length = 1.0
         while length > SHORTEST:
             trial = loss.fun(y + length * step)

@@ -7,7 +7,7 @@ is followed to the boundary. The radius grows where the model predicts the decre
 """
 import numpy as np
 
-from levinv.inverse.descent import ITERATIONS, MATCHED, STATIONARY, STUCK, Outcome, stationary
+from levinv.inverse.descent import ITERATIONS, MATCHED, STATIONARY, STUCK, Outcome
 
 MAXITER = 500
 OPTIONS = ("initial_radius",)
@@ -25,13 +25,11 @@ def minimise(loss, y, tol, maxiter, report, initial_radius=None):
         if grad is None:
             grad = loss.grad(y)
             eigenvalues, vectors = np.linalg.eigh(loss.hess(y))
-            largest = np.abs(eigenvalues).max()
-            flat = largest == 0 or stationary(grad, value, largest)
-            if flat and (eigenvalues[0] >= -1e-8 * largest or misfit <= tol):
-                return Outcome(y, MATCHED if misfit <= tol else STATIONARY, iteration)
         rotated = vectors.T @ grad
         coefficients = constrained_minimiser(eigenvalues, rotated, radius)
         predicted = -float(rotated @ coefficients + 0.5 * eigenvalues @ coefficients ** 2)
+        if predicted <= loss.rounding(value):
+            return Outcome(y, MATCHED if misfit <= tol else STATIONARY, iteration)
         trial = y + vectors @ coefficients
         trial_value = loss.fun(trial)
         ratio = (value - trial_value) / predicted if predicted > 0 else -np.inf
