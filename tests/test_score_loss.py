@@ -149,6 +149,8 @@ def test_point_is_shared(problem, monkeypatch):
 
 # SciPy
 
+# trlib, behind trust-krylov, multiplies memory that it has not yet written
+@pytest.mark.filterwarnings("ignore:invalid value encountered in multiply:RuntimeWarning")
 @pytest.mark.parametrize("method, second", [("trust-exact", "hess"), ("trust-krylov", "hessp"), ("Newton-CG", "hessp"),
                                             ("L-BFGS-B", None)])
 def test_scipy_minimisers(rng, method, second):
