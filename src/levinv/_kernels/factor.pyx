@@ -51,7 +51,7 @@ def gram_inverse_factor(double[:, ::1] gram, double tolerance):
     return out, rank, sqrt(total)
 
 
-def pivoted_qr(double[::1, :] matrix, bint form_q):
+def pivoted_qr(double[::1, :] matrix):
     """Householder QR with column pivoting; ``matrix`` (m x k, column-major) is overwritten.
 
     Rows sorted by decreasing norm make it row-wise backward stable (Cox and Higham, 1998).
@@ -60,7 +60,8 @@ def pivoted_qr(double[::1, :] matrix, bint form_q):
     -------
     r : (min(m, k), k) array, upper triangular.
     pivots : (k,) array of int, the columns in the order in which they were taken.
-    With ``form_q``, the first min(m, k) columns of Q replace those of ``matrix``.
+    info : int, LAPACK's: 0 unless an argument was illegal.
+    The first min(m, k) columns of Q replace those of ``matrix``.
     """
     cdef Py_ssize_t m = matrix.shape[0], k = matrix.shape[1], q = min(m, k), i, j, lwork
     cdef double query = 0.0, query_q = 0.0
@@ -79,6 +80,6 @@ def pivoted_qr(double[::1, :] matrix, bint form_q):
         for i in range(q):
             for j in range(i, k):
                 r[i, j] = matrix[i, j]
-        if form_q:
+        if info == 0:
             info = orgqr(m, q, q, &matrix[0, 0], m, &tau[0], &work[0], lwork)
-    return upper, order - 1
+    return upper, order - 1, info

@@ -112,8 +112,8 @@ class LeverageMap:
     def jacobian(self, x):
         """All derivatives of the scores at x, (n, d). Raises as :meth:`scores`."""
         slack, projection = self.at(x)
-        with self._threads():
-            return 2.0 * projection.laplacian(_divide(self.rows.A, slack))
+        with self._threads(), np.errstate(over="ignore", invalid="ignore"):
+            return _finite(2.0 * projection.laplacian(_divide(self.rows.A, slack)), "A")
 
     def project(self, slack):
         """The projection for a slack vector."""

@@ -107,7 +107,9 @@ def _qr(rows, scale, start, rcond):
         start = _column_units(rows)
     matrix, order, norms = _sorted_rows(rows, scale, start)
     matrix /= norms
-    r, pivots = factor.pivoted_qr(matrix, True)
+    r, pivots, info = factor.pivoted_qr(matrix)
+    if info != 0:
+        raise np.linalg.LinAlgError(f"QR failed: LAPACK returned info = {info}")
     pivot_sizes = np.abs(np.diag(r))
     rcond = max(n, d) * EPS if rcond is None else rcond
     rank = int(np.count_nonzero(pivot_sizes > rcond * pivot_sizes[0]))
@@ -143,11 +145,12 @@ def _sorted_rows(rows, scale, start):
     return matrix, order, np.sqrt(np.where(squares > 0, squares, 1.0))
 
 
-def column_space(rows, active=None, *, rcond=None, method="auto"):
-    """A transform with A transform orthonormal over the active rows; its width is the rank.
+def column_space(rows, active=None, *, rcond=None):
+    """A transform with diag(1/|a_i|) A transform orthonormal over the active rows; its width is the rank.
 
-    ``active`` is None or a boolean (n,). The rank is decided here, on unscaled rows, and nowhere
-    else: row scaling by nonzero numbers does not change it.
+    ``active`` is None or a boolean (n,). Where rows will be scaled, the rank is decided here and nowhere else: scaling
+    by nonzero numbers does not change it, so that rows are taken at unit norm.
     """
-    scale = None if active is None else active.astype(float)
-    return orthonormalise(rows, scale, rcond=rcond, method=method)
+    norms = rows.row_norms()
+    kept = norms > 0 if active is None else active & (norms > 0)
+    return orthonormalise(rows, np.where(kept, 1.0 / np.where(kept, norms, 1.0), 0.0), rcond=rcond)

@@ -176,7 +176,8 @@ def project(rows, magnitude, start=None, left_out=None):
                 return _eliminate(rows, magnitude, start, left_out, heavy)
             except DependentZeroSlackError:          # scores too inaccurate to tell heavy rows
                 heavy = heavy[:0]
-        return Projection(rows, scale, smallest, found.transform, heavy, np.zeros((0, k)),
+        width = found.transform.shape[1]
+        return Projection(rows, scale, smallest, found.transform, heavy, np.zeros((0, width)),
                           np.zeros((0, 0)), found.condition, found.method, scores)
     return _eliminate(rows, magnitude, start, left_out, heavy)
 

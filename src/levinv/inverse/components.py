@@ -29,14 +29,10 @@ class Components:
     count: int
     gap: float                # largest relative entry taken for zero: how clear the decision was
 
-    def rank(self, c):
-        """Number of independent rows in component c."""
-        return int(self.ranks[c])
-
-    ranks: np.ndarray = None
+    ranks: np.ndarray         # number of independent rows in each
 
 
-def components(block, n, width, seed=0):
+def components(block, n, width):
     """Components of a matrix with independent columns.
 
     Parameters
@@ -58,7 +54,7 @@ def components(block, n, width, seed=0):
     label = np.full(n, -1)
     if width == 0:
         return Components(label, 0, 0.0, np.zeros(0, dtype=int))
-    inverse = _basis_inverse(block, n, width, seed)
+    inverse = _basis_inverse(block, n, width)
     joined = np.zeros((width, width), dtype=bool)
     largest_zero = 0.0
     owner = np.empty(n, dtype=int)
@@ -78,12 +74,12 @@ def components(block, n, width, seed=0):
     return Components(label, count, largest_zero, np.bincount(basis_label, minlength=count))
 
 
-def _basis_inverse(block, n, width, seed):
+def _basis_inverse(block, n, width):
     """Inverse of ``width`` independent, well-conditioned rows of unit norm, by pivoted QR."""
     index = np.arange(n)
     if n > ALL_ROWS:
         sample = max(ALL_ROWS // 2, 16 * width)
-        index = np.sort(np.random.default_rng(seed).choice(n, size=min(sample, n), replace=False))
+        index = np.sort(np.random.default_rng(0).choice(n, size=min(sample, n), replace=False))
     while True:
         candidates = block(index)
         norms = np.linalg.norm(candidates, axis=1, keepdims=True)

@@ -18,18 +18,17 @@ import scipy.special
 from levinv.forward.orthonormal import EPS
 from levinv.inverse.components import components
 from levinv.inverse.identification import identify, response_in_range
-from levinv.inverse.polish import linearise, polish
-from levinv.inverse.reduction import Augmented, NoSolutionError, orthonormal_columns, reduce
-from levinv.inverse.result import MESSAGES, InversionResult, Progress, Stopped
+from levinv.inverse.polish import polish
+from levinv.inverse.reduction import Augmented, NoSolutionError, reduce
+from levinv.inverse.report import ROUNDING, SETTLED, SIGN_TOLERANCE, report
+from levinv.inverse.result import Progress, Stopped
 from levinv.inverse.scaling import TIGHT, find_obstacle, match_scores
-from levinv.inverse.signs import sign_candidates
+from levinv.inverse.signs import ENUMERATED, enumerate_signs, sign_candidates
 
-ROUNDING = 0.5 * EPS               # relative error of a score stored in double
 LEVEL = 1e-3                       # of the chi-squared test
-SIGN_TOLERANCE = 1e-6              # relative misfit at which exact magnitudes accept signs
+SMALLEST_SCORE = 1e-30             # smaller ones are not known to full relative precision
+CLEAR = 4.0                        # standard deviations of a slack from zero at which its sign counts
 FEW_RESTARTS = 3                   # of the sign search when no x can have the scores
-POORLY_KNOWN = 1e-6                # relative error of x from exact scores that the message mentions
-UNDETERMINED = 1e-8                # entry of the null space from which a coefficient is free
 
 
 @dataclass
@@ -51,8 +50,10 @@ class Task:
     response: np.ndarray = None
     range: object = None
     best: object = None            # Polished
+    latest: np.ndarray = None      # x of the polish under way
     nfev: int = 0
-    obstacles: list = field(default_factory=list)     # why no x can have the scores
+    obstacles: list = field(default_factory=list)     # scores that no x changes are given otherwise
+    proofs: list = field(default_factory=list)        # why no weights have the scores
     remarks: list = field(default_factory=list)       # what else the message should say
     evidence: dict = field(default_factory=dict)
 
@@ -63,7 +64,11 @@ class Task:
 
     def deviation(self):
         """Standard deviation of each score."""
-        return ROUNDING * np.maximum(self.scores, 1e-150) if self.exact else self.noise
+        return ROUNDING * np.maximum(self.scores, SMALLEST_SCORE) if self.exact else self.noise
+
+    def rms(self, point):
+        """Root mean square of the whitened residual at a Point."""
+        return point.size / np.sqrt(max(np.count_nonzero(self.reduced.active), 1))
 
 
 def solve(task):
@@ -73,11 +78,14 @@ def solve(task):
         prepare(task)
         if task.x0 is not None:
             _try(task, task.x0)
-        if not _matched(task):
+        if not matched(task):
             _run_stages(task)
     except Stopped:
         stopped = True
-    return _report(task, stopped)
+        if task.best is None and task.latest is not None:
+            task.maxiter, task.progress.callback = 0, None
+            _try(task, task.latest)
+    return report(task, matched(task), stopped)
 
 
 def prepare(task):
@@ -115,15 +123,19 @@ def _check_fixed_scores(task):
         off = index[np.abs(c[index] - value) > allowed[index]]
         if len(off):
             task.obstacles.append(f"{what}, but row {off[0]} is given {c[off[0]]:.10g}")
+    if not task.exact:                    # rounded to zero, scores sum to less: the residual decides
+        return
     for k in range(reduced.count):
         member = reduced.members(k)
         rank = reduced.bases[k].shape[1]
         total = float(c[member].sum())
-        room = task.tol * len(member) if task.exact else 6.0 * float(np.linalg.norm(task.noise[member]))
-        if abs(total - rank) > room:
+        if abs(total - rank) > task.tol * len(member) + 64 * EPS * rank:
             where = "" if reduced.count == 1 else f" over the component of row {member[0]}"
-            task.obstacles.append(f"scores must sum to the rank {rank}{where}, got {total:.10g}"
-                                  + (" (give noise if they are rounded)" if task.exact else ""))
+            task.obstacles.append(f"scores must sum to the rank {rank}{where}, got {total:.10g} "
+                                  f"(give noise if they are rounded)")
+    zero = np.flatnonzero(reduced.active & (c == 0))
+    if len(zero):
+        task.obstacles.append(f"no finite slack gives row {zero[0]} the score 0")
 
 
 def _augmented(task, c):
@@ -136,7 +148,10 @@ def _signs_determined(task):
     for c in range(task.reduced.count):
         if not task.range.inside[c]:
             matrix = _augmented(task, c)
-            if components(matrix.block, *matrix.shape).count > 1:
+            try:
+                if components(matrix.block, *matrix.shape).count > 1:
+                    return False
+            except np.linalg.LinAlgError:            # b close to range(A): nothing is certain
                 return False
     return True
 
@@ -147,6 +162,7 @@ def _try(task, x):
     freedom = int(np.count_nonzero(task.range.inside))
 
     def report(iteration, x, error):
+        task.latest = x
         task.progress("polish", error, x)
 
     found = polish(task.reduced, task.b, x, task.scores, task.deviation(), freedom, maxiter=limit, report=report)
@@ -160,28 +176,42 @@ def _try(task, x):
 def _better(task, found):
     if task.best is None:
         return True
-    agreed = [_signs_agree(task, p.point.slack) for p in (found, task.best)]
+    agreed = [_signs_agree(task, p) for p in (found, task.best)]
     return agreed[0] > agreed[1] or (agreed[0] == agreed[1] and found.point.size < task.best.point.size)
 
 
-def _signs_agree(task, slack):
-    """Whether the slack has the known signs, where the scores tell its sign apart from noise."""
+def _signs_agree(task, found):
+    """Whether the slack has the known signs, in the rows in which it is clear of zero."""
     if task.known_signs is None:
         return True
-    active = task.reduced.active
-    if not task.exact:
-        active = active & np.isfinite(_accuracy(task))
-    return bool(np.all(np.sign(slack[active]) == task.known_signs[active]))
+    model, slack = found.linearisation, found.point.slack
+    spread = np.linalg.norm(task.rows.matvec(model.directions / model.values), axis=1)
+    if task.exact:
+        spread = spread * max(1.0, task.rms(found.point))
+    clear = task.reduced.active & (np.abs(slack) > CLEAR * spread)
+    return bool(np.all(np.sign(slack[clear]) == task.known_signs[clear]))
 
 
-def _matched(task):
-    if task.best is None or task.obstacles or not _signs_agree(task, task.best.point.slack):
+def matched(task):
+    """Whether the best point has the scores."""
+    if task.best is None or task.obstacles or not _signs_agree(task, task.best):
         return False
     point = task.best.point
     if task.exact:
-        return float(np.max(np.abs(point.residual), initial=0.0)) <= task.tol
+        allowed = task.tol + np.minimum(_slack_rounding(task, point), 100.0 * task.tol)
+        return bool(np.all(np.abs(point.residual) <= allowed))
     freedom = np.count_nonzero(task.reduced.active) - len(task.best.linearisation.values)
     return _explained(point.residual / task.noise, freedom)
+
+
+def _slack_rounding(task, point):
+    """What rounding of x and of A x - b to double changes in each score, (n,)."""
+    rounding = EPS * (task.rows.abs_matvec(np.abs(point.x)) + np.abs(task.b))
+    slack = np.abs(point.slack)
+    relative = np.divide(rounding, slack, out=np.ones_like(slack), where=slack > rounding)
+    relative[~task.reduced.active] = 0.0
+    scores = point.projection.scores
+    return 2.0 * np.abs(point.projection.laplacian(relative)) + 4.0 * scores * point.projection.complement() * relative
 
 
 def _accuracy(task):
@@ -202,18 +232,18 @@ def _run_stages(task):
         task.rows, reduced.start, target, reduced.active, reduced.label, enough=enough,
         maxiter=100 if task.maxiter is None else task.maxiter,
         report=lambda iteration, error: task.progress("scaling", error))
-    task.nfev += scaling.iterations
+    task.nfev += scaling.evaluations
     task.evidence["scaling"] = {"iterations": scaling.iterations, "products": scaling.products,
                                 "error": scaling.error}
     if scaling.obstacle is not None and task.exact:
-        task.obstacles.append(str(scaling.obstacle))
+        task.proofs.append(str(scaling.obstacle))
     if scaling.iterations == task.maxiter:
         task.remarks.append(f"stage 1 stopped at maxiter = {task.maxiter} iterations")
     _from_magnitudes(task, scaling.magnitude, target)
-    if task.exact and not task.obstacles and not _matched(task):
+    if task.exact and not (task.obstacles or task.proofs or matched(task)):
         tight = find_obstacle(task.rows, reduced.start, target, reduced.active, reduced.label, scaling.log_weight, TIGHT)
         if tight is not None:
-            task.obstacles.append(str(tight))
+            task.proofs.append(str(tight))
 
 
 def _from_magnitudes(task, magnitude, target):
@@ -228,7 +258,7 @@ def _from_magnitudes(task, magnitude, target):
     if task.x0 is not None:
         slack = task.rows.matvec(task.x0) - task.b
         _from_signs(task, magnitude, np.where(slack < 0, -1.0, 1.0), accuracy)
-        if _matched(task):
+        if matched(task):
             return
     _search_signs(task, magnitude, accuracy)
 
@@ -297,9 +327,10 @@ def _search_signs(task, magnitude, accuracy):
         member = reduced.members(c)
         searches.append(sign_candidates(
             _augmented(task, c), magnitude[member], task.rng, accuracy=None if accuracy is None else accuracy[member],
-            tolerance=SIGN_TOLERANCE, restarts=task.restarts if not task.obstacles else FEW_RESTARTS,
+            tolerance=SIGN_TOLERANCE, restarts=FEW_RESTARTS if task.obstacles or task.proofs else task.restarts,
             report=lambda start, misfit: task.progress("signs", misfit)))
     signs = np.ones(len(magnitude))
+    _note_ambiguity(task, magnitude)
     evidence = task.evidence["signs"] = [{"misfit": np.inf, "restarts": 0} for _ in searches]
     unsettled = range(reduced.count)
     while unsettled:
@@ -317,6 +348,16 @@ def _search_signs(task, magnitude, accuracy):
         unsettled = [c for c in unsettled if not _settled(task, c)]
 
 
+def _note_ambiguity(task, magnitude):
+    """Few rows: count the sign vectors that fit, for x that is none of "almost every x"."""
+    for c in range(task.reduced.count):
+        member = task.reduced.members(c)
+        if task.exact and not task.range.inside[c] and len(member) <= ENUMERATED:
+            found = enumerate_signs(_augmented(task, c), magnitude[member], SIGN_TOLERANCE)
+            if sum(s.misfit <= SIGN_TOLERANCE for s in found) > 1:
+                task.evidence["signs_determined"] = False
+
+
 def _settled(task, c):
     """Whether the best point matches the scores on component c."""
     if task.best is None:
@@ -324,7 +365,8 @@ def _settled(task, c):
     member = task.reduced.members(c)
     residual = task.best.point.residual[member]
     if task.exact:
-        return float(np.max(np.abs(residual))) <= task.tol
+        whitened = residual / task.deviation()[member]
+        return bool(np.all(np.abs(residual) <= task.tol) and np.sqrt(np.mean(whitened ** 2)) <= SETTLED)
     freedom = len(member) - task.reduced.bases[c].shape[1] - 1
     return _explained(residual / task.noise[member], freedom)
 
@@ -338,101 +380,6 @@ def report_at(task, x, stopped, fun, converged):
     """The result at a point that another method found; ``converged``: a success by its own rule."""
     task.maxiter = 0
     _try(task, x)
-    result = _report(task, stopped, converged)
+    result = report(task, matched(task), stopped, converged)
     result.fun = fun
     return result
-
-
-def _report(task, stopped, converged=False):
-    """Assemble the result at the best point found."""
-    d = task.rows.shape[1]
-    reduced = task.reduced
-    if task.best is None:
-        x = task.x0 if task.x0 is not None else np.zeros(d) if reduced is None else reduced.offset
-        return _without_scores(task, x, stopped)
-    point, model = task.best.point, task.best.linearisation
-    scores = point.projection.scores.copy()
-    scores[~reduced.active] = 0.0
-    scores[reduced.coloops] = scores[reduced.zero_slack] = 1.0
-    success = (_matched(task) or converged) and not stopped
-    null_space = orthonormal_columns(np.column_stack([reduced.free, *_scale_directions(task, point.slack)]))
-    determined = task.known_signs is not None or task.evidence["signs_determined"]
-    weighted = model.directions / model.values
-    standard_errors = np.sqrt(np.einsum("ij,ij->i", weighted, weighted))
-    rms = point.size / np.sqrt(max(np.count_nonzero(reduced.active), 1))
-    if task.exact:                 # the residual that arithmetic left, where it exceeds rounding of the scores
-        task.evidence["information_limit"] = float(np.linalg.norm(standard_errors))
-        standard_errors *= max(1.0, rms)
-    for free in (null_space, model.flat):
-        standard_errors[np.linalg.norm(free, axis=1) > UNDETERMINED * np.linalg.norm(free)] = np.inf
-    status = 4 if stopped else 0 if success else _failure(task)
-    task.evidence["polish"] = {"iterations": task.best.iterations, "evaluations": task.best.evaluations,
-                               "whitened_rms": rms}
-    slack = point.slack.copy()
-    slack[reduced.zero_slack] = 0.0
-    known = np.isfinite(standard_errors)
-    relative = np.linalg.norm(standard_errors[known]) / max(np.linalg.norm(point.x), 1e-300) if task.exact else 0.0
-    return InversionResult(
-        x=point.x, fun=0.5 * float(np.sum((scores - task.scores) ** 2)), scores=scores, slack=slack,
-        signs=np.sign(slack), success=success, status=status, message=_message(task, status, relative),
-        nit=task.progress.nit, nfev=task.nfev,
-        unique=bool(success and not converged and determined and not null_space.shape[1]), null_space=null_space,
-        standard_errors=standard_errors, condition=_condition(task), evidence=task.evidence)
-
-
-def _without_scores(task, x, stopped):
-    d = task.rows.shape[1]
-    slack = task.rows.matvec(x) - task.b
-    status = 4 if stopped else 3
-    return InversionResult(
-        x=x, fun=np.inf, scores=np.zeros(len(slack)), slack=slack, signs=np.sign(slack), success=False,
-        status=status, message=_message(task, status), nit=task.progress.nit, nfev=task.nfev, unique=False,
-        null_space=np.zeros((d, 0)), standard_errors=np.full(d, np.inf), condition=np.inf,
-        evidence=task.evidence)
-
-
-def _scale_directions(task, slack):
-    """For each component whose scale is free, the direction whose image is its slack."""
-    reduced = task.reduced
-    start = reduced.start
-    return [start @ (start.T @ task.rows.rmatvec(np.where(reduced.label == c, slack, 0.0)))
-            for c in range(reduced.count) if task.range.inside[c]]
-
-
-def _condition(task):
-    point = task.best.point
-    if not np.any(point.x) or not len(task.best.linearisation.values) or task.best.linearisation.flat.size:
-        return np.inf
-    weight = np.where(task.reduced.active, 1.0 / np.maximum(task.scores, 1e-150), 0.0)
-    if task.exact:
-        model, unit = task.best.linearisation, ROUNDING
-    else:
-        model, unit = linearise(task.reduced, point, weight, int(np.count_nonzero(task.range.inside))), 1.0
-    return float(np.linalg.norm(model.directions / model.values, 2) / (unit * np.linalg.norm(point.x)))
-
-
-def _failure(task):
-    if task.obstacles:
-        return 1
-    signs = task.evidence.get("signs", ())
-    if task.exact and signs and max(s["misfit"] for s in signs) > SIGN_TOLERANCE:
-        return 2
-    return 3
-
-
-def _message(task, status, relative_error=0.0):
-    reasons = task.obstacles + task.remarks
-    if status == 0:
-        reasons = []
-        if relative_error > POORLY_KNOWN:
-            reasons.append(f"x is determined to a relative error of about {relative_error:.0e} only")
-    if status == 2:
-        starts = max(s["restarts"] for s in task.evidence["signs"])
-        reasons.append(f"the scores fix the size of the slack, but in {starts} starts no signs were found with which "
-                       f"it is A x - b for an x (try options={{'restarts': ...}}, or noise if they are rounded)")
-    if status == 3 and task.known_signs is not None:
-        reasons.append("no x with the given signs was found to have them")
-    if status in (1, 2, 3) and task.best is not None:
-        worst = float(np.max(np.abs(task.best.point.residual), initial=0.0))
-        reasons.append(f"closest found: max|sigma(x) - scores| = {worst:.3g}")
-    return MESSAGES[status] + (": " + "; ".join(reasons) if reasons else "") + "."

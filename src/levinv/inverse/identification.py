@@ -22,12 +22,11 @@ IN_RANGE = 1e3                 # residual of b on range(A), in units of what rou
 
 @dataclass(frozen=True)
 class Identified:
-    """x and the freedom that is left."""
+    """x and what it was found with."""
 
     x: np.ndarray
     scale: np.ndarray             # (components,) κ; nan where it is free
     misfit: float                 # largest |A x - b - κ ε m| / (κ m)
-    null_space: np.ndarray        # (d, j) columns, not orthonormal
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Range:
     inside: np.ndarray            # (components,) boolean
     ratio: np.ndarray             # residual over what rounding gives: far from IN_RANGE, the decision is clear
     residual: np.ndarray          # (n,) of b - A offset on range(A)
-    size: np.ndarray              # (components,) its norm
+    size: np.ndarray              # (components,) its norm, rows at unit length
 
 
 def response_in_range(reduced, b):
@@ -48,7 +47,7 @@ def response_in_range(reduced, b):
     rows = reduced.rows
     response = b - rows.matvec(reduced.offset)
     # what rounding of A, of b and of the response itself leaves
-    unit = np.abs(b) + rows.abs_matvec(np.abs(reduced.offset))
+    uncertain = np.abs(b) + rows.abs_matvec(np.abs(reduced.offset))
     residual = np.zeros(len(b))
     ratio, size = np.zeros(reduced.count), np.zeros(reduced.count)
     for c in range(reduced.count):
@@ -56,15 +55,16 @@ def response_in_range(reduced, b):
         part = type(rows)(rows.block(member)) if reduced.count > 1 or len(member) < len(b) else rows
         basis = reduced.bases[c]
         solution = np.zeros(rows.shape[1])
+        unit = reduced.unit[member]
         left = response[member]
-        fitted = np.linalg.norm(basis.T @ part.rmatvec(left))
+        fitted = np.linalg.norm(basis.T @ part.rmatvec(unit ** 2 * left))
         for _ in range(2):                    # the second pass removes the rounding of the first
-            solution = solution + basis @ (basis.T @ part.rmatvec(left))
+            solution = solution + basis @ (basis.T @ part.rmatvec(unit ** 2 * left))
             left = response[member] - part.matvec(solution)
-        rounding = EPS * (unit[member] + part.abs_matvec(np.abs(solution)) + fitted * np.sqrt(part.quad(None, basis)))
+        rounding = EPS * (uncertain[member] + part.abs_matvec(np.abs(solution)) + fitted * np.sqrt(part.quad(None, basis)))
         residual[member] = left
-        scale = np.linalg.norm(rounding)
-        size[c] = np.linalg.norm(left)
+        scale = np.linalg.norm(unit * rounding)
+        size[c] = np.linalg.norm(unit * left)
         ratio[c] = size[c] / scale if scale > 0 else 0.0
     return Range(ratio <= IN_RANGE, ratio, residual, size)
 
@@ -114,8 +114,4 @@ def identify(reduced, response, magnitude, signs, in_range, accuracy=None):
     slack = rows.matvec(x - reduced.offset) - response
     with np.errstate(divide="ignore", invalid="ignore"):
         misfit = np.abs(slack - per_row * signs * magnitude)[used] / (np.abs(per_row) * magnitude)[used]
-    free = [projection.transform @ projection.coordinates(np.where(labels == c, signed, 0.0))
-            for c in range(reduced.count) if in_range[c]]
-    null_space = np.column_stack([reduced.free, *free]) if free else reduced.free
-    reported = np.where(in_range, np.nan, scale)
-    return Identified(x, reported, float(np.max(misfit, initial=0.0)), null_space)
+    return Identified(x, np.where(in_range, np.nan, scale), float(np.max(misfit, initial=0.0)))

@@ -150,12 +150,13 @@ def _noise(noise, n):
     if noise is None:
         return None
     if np.ndim(noise) == 0:
-        return np.full(n, _validate.positive_number(np.asarray(noise).item(), "noise"))
+        noise = np.full(n, _validate.positive_number(np.asarray(noise).item(), "noise"))
     noise = _validate.vector(noise, "noise", n, "row of A")
     if (noise <= 0).any():
         index = int(np.argmax(noise <= 0))
         raise ValueError(f"noise must be above 0, got {noise[index]} at index {index}")
-    return noise
+    # less than rounding is not possible, and more than 1 says no more than 1 does
+    return np.clip(noise, np.finfo(float).eps, 1.0)
 
 
 def _scores(scores, n, noise):

@@ -101,13 +101,17 @@ def evaluate(reduced, b, x, target, weight):
     """The Point at x, or None where the scores or the residual are not defined."""
     if not np.isfinite(x).all():
         return None
-    slack = reduced.rows.matvec(x) - b
+    with np.errstate(over="ignore", invalid="ignore"):
+        slack = reduced.rows.matvec(x) - b
+    if not np.isfinite(slack).all():
+        return None
     try:
         projection = project(reduced.rows, np.abs(slack), reduced.start, ~reduced.active)
     except DependentZeroSlackError:
         return None
     residual = np.where(reduced.active, projection.residual(target), 0.0)
-    size = float(np.linalg.norm(residual * weight))
+    with np.errstate(over="ignore"):
+        size = float(np.linalg.norm(residual * weight))
     return Point(x, slack, projection, residual, size) if np.isfinite(size) else None
 
 

@@ -30,7 +30,8 @@ class Reduced:
 
     rows: object
     rank: int                     # of A
-    start: np.ndarray             # (d, k): A start orthonormal over the active rows
+    unit: np.ndarray              # (n,) 1/|a_i|: scores do not change when rows are scaled
+    start: np.ndarray             # (d, k): diag(unit) A start orthonormal over the active rows
     active: np.ndarray            # (n,) boolean
     loops: np.ndarray             # zero rows of A
     spanned: np.ndarray           # rows spanned by zero-slack rows
@@ -40,6 +41,7 @@ class Reduced:
     bases: list                   # T_C (d, rank(C)) for each component
     offset: np.ndarray | None     # (d,)
     free: np.ndarray              # (d, j) orthonormal: null(A) and the coloops' directions
+    lifts: np.ndarray             # (d, zeros) dx for each unit of slack in a zero-slack row
     gap: float                    # largest relative entry taken for zero in the component decision
 
     @property
@@ -71,16 +73,19 @@ def reduce(rows, one=None, b=None, coloop_slack=None):
         If linearly dependent rows should all have zero slack.
     """
     n, d = rows.shape
-    loops = rows.quad() == 0
-    space = column_space(rows, None if not loops.any() else ~loops)
-    start, rank = space.transform, space.transform.shape[1]
-    free = _null_space(rows, start)
+    norms = rows.row_norms()
+    loops = norms == 0
+    unit = np.where(loops, 0.0, 1.0 / np.where(loops, 1.0, norms))
+    start = column_space(rows).transform
+    rank = start.shape[1]
+    free = _null_space(rows, unit, start)
     found = components(_block(rows, start), n, rank)
     coloop = (np.bincount(found.label + 1, minlength=found.count + 1)[found.label + 1] == 1) & ~loops
     zero = np.zeros(n, dtype=bool) if one is None else one & ~coloop & ~loops
     active = ~(loops | coloop | zero)
     spanned = np.zeros(n, dtype=bool)
     offset = None if b is None else np.zeros(d)
+    lifts = np.zeros((d, 0))
     label = found.label
     if not active.all() and rank:
         settled = np.flatnonzero(coloop | zero)
@@ -89,23 +94,24 @@ def reduce(rows, one=None, b=None, coloop_slack=None):
                 null, right = (start @ part for part in quotient(rows, settled, start))
             except DependentZeroSlackError:
                 raise NoSolutionError(_dependent(np.flatnonzero(zero))) from None
-            spanned = active & (rows.quad(None, null) <= SPANNED ** 2 * rows.quad(None, start))
+            spanned = active & (rows.quad(unit, null) <= SPANNED ** 2 * rows.quad(unit, start))
             active &= ~spanned
-            transform = orthonormalise(rows, active.astype(float), null).transform
-            right = _without(rows, active, transform, right)
+            transform = orthonormalise(rows, active * unit, null).transform
+            right = _without(rows, active * unit, transform, right)
             if b is not None:
                 values = b[settled] + np.where(coloop[settled], coloop_slack[settled], 0.0)
                 offset = right @ values
             free = np.hstack([free, right[:, coloop[settled]]])
+            lifts = right[:, zero[settled]]
             start = transform
             if zero.any():
                 found = components(_block(rows, start, active), n, start.shape[1])
             label = np.where(active, found.label, -1)
             kept, label[active] = np.unique(label[active], return_inverse=True)
-    bases = _component_bases(rows, start, label)
-    return Reduced(rows, rank, start, active, np.flatnonzero(loops), np.flatnonzero(spanned),
+    bases = _component_bases(rows, unit, start, label)
+    return Reduced(rows, rank, unit, start, active, np.flatnonzero(loops), np.flatnonzero(spanned),
                    np.flatnonzero(coloop), np.flatnonzero(zero), label, bases, offset,
-                   orthonormal_columns(free), found.gap)
+                   orthonormal_columns(free), lifts, found.gap)
 
 
 def _dependent(index):
@@ -123,29 +129,29 @@ def _block(rows, transform, active=None):
     return block
 
 
-def _without(rows, active, transform, directions):
-    """``directions`` less their part in the span of ``transform``, as seen by the active rows."""
-    image = rows.matvec(directions) * active[:, None]
+def _without(rows, weight, transform, directions):
+    """``directions`` less their part in the span of ``transform``, as seen by the weighted rows."""
+    image = rows.matvec(directions) * (weight ** 2)[:, None]
     return directions - transform @ (transform.T @ rows.rmatvec(image))
 
 
-def _null_space(rows, start):
+def _null_space(rows, unit, start):
     """Orthonormal basis of null(A), (d, d - rank)."""
     d, rank = start.shape
     if rank == d:
         return np.zeros((d, 0))
-    row_space = rows.rmatvec(rows.matvec(start))       # Aᵀ U: spans the row space
+    row_space = rows.rmatvec(rows.matvec(start) * (unit ** 2)[:, None])      # Aᵀ U: spans the row space
     return np.linalg.svd(row_space, full_matrices=True)[0][:, rank:]
 
 
-def _component_bases(rows, start, label):
+def _component_bases(rows, unit, start, label):
     """T_C for every component: the Gram matrices of the components are complementary projections."""
     count = int(label.max(initial=-1)) + 1
     if count <= 1:
         return [start] if count else []
     bases = []
     for c in range(count):
-        values, vectors = np.linalg.eigh(rows.gram((label == c).astype(float), start))
+        values, vectors = np.linalg.eigh(rows.gram(np.where(label == c, unit, 0.0), start))
         bases.append(np.ascontiguousarray(start @ vectors[:, values > 0.5]))
     return bases
 

@@ -41,7 +41,7 @@ class InversionResult(OptimizeResult):
         Of x, by the Cramér-Rao bound for the noise given; without noise, for rounding of the scores to double or for
         the residual that arithmetic left, whichever is larger. inf where a coefficient is not determined.
     condition : float
-        Relative change of x (2-norm) per relative change of the scores (2-norm).
+        Largest |dx|/|x| for changes of the scores by factors 1 + δ_i with |δ| = 1 (2-norms).
     evidence : dict
         What each stage found and decided.
     """
@@ -59,8 +59,11 @@ class Progress:
             raise TypeError(f"callback must be callable, got {type(callback).__name__}")
         self.callback = callback
         self.nit = 0
-        self.wants_result = (callback is not None
-                             and "intermediate_result" in inspect.signature(callback).parameters)
+        try:
+            parameters = () if callback is None else inspect.signature(callback).parameters
+        except (TypeError, ValueError):              # built-ins without a signature
+            parameters = ()
+        self.wants_result = "intermediate_result" in parameters
 
     def __call__(self, stage, error, x=None):
         """One more iteration of ``stage``, with the error max|sigma - c| or the like."""

@@ -49,6 +49,7 @@ class Scaling:
     projection: object           # at these magnitudes
     error: float                 # max |sigma - c| / min(c, 1 - c)
     iterations: int
+    evaluations: int
     products: int                # products with the Laplacian
     obstacle: object             # an Obstacle that proves that there is no solution, or None
 
@@ -92,7 +93,11 @@ def match_scores(rows, start, target, active, label, *, enough=None, maxiter=100
     t = np.zeros(rows.shape[0])
     t[active] = np.log(target[active] / (1.0 - target[active])) - np.log(rows.quad(None, start)[active])
 
+    evaluations = 0
+
     def evaluate(t):
+        nonlocal evaluations
+        evaluations += 1
         t = np.clip(t - _component_mean(t, active, label), -600.0, 600.0)
         try:
             projection = project(rows, np.exp(-0.5 * t), start, ~active)
@@ -130,7 +135,8 @@ def match_scores(rows, start, target, active, label, *, enough=None, maxiter=100
             obstacle = find_obstacle(rows, start, target, active, label, state.t, -LATE)
             if obstacle is not None:
                 break
-    return Scaling(state.t, np.exp(-0.5 * state.t), state.projection, state.error, iteration, products, obstacle)
+    return Scaling(state.t, np.exp(-0.5 * state.t), state.projection, state.error, iteration, evaluations,
+                   products, obstacle)
 
 
 @dataclass(frozen=True)
@@ -156,8 +162,8 @@ def _along(evaluate, t, step, slope, full):
     return None
 
 
-def find_obstacle(rows, start, target, active, label, t, slack):
-    """A set of rows whose scores sum to more than its rank less ``slack``, or None.
+def find_obstacle(rows, start, target, active, label, t, margin):
+    """A set of rows whose scores sum to more than its rank less ``margin``, or None.
 
     Outside the base polytope t diverges, and its upper level sets tend to the violated sets: those at the
     widest gaps of t are tried.
@@ -165,21 +171,24 @@ def find_obstacle(rows, start, target, active, label, t, slack):
     index = np.flatnonzero(active)
     order = index[np.argsort(-t[index], kind="stable")]
     gaps = t[order[:-1]] - t[order[1:]]
+    lengths = np.sqrt(rows.quad(None, start))
     worst = None
     for cut in np.argsort(-gaps, kind="stable")[:LEVEL_SETS]:
         chosen = order[:cut + 1]
         total = float(target[chosen].sum())
         if worst is not None and total - len(chosen) <= worst.total - worst.rank and len(chosen) < start.shape[1]:
             continue
-        inside = np.zeros(len(t))
-        inside[chosen] = 1.0
-        block = rows.block(chosen) @ start if len(chosen) <= 4 * start.shape[1] else None
-        rank = (np.linalg.matrix_rank(block / np.linalg.norm(block, axis=1, keepdims=True)) if block is not None
-                else np.linalg.matrix_rank(rows.gram(inside, start), hermitian=True))
-        if total > rank - slack and (worst is None or total - rank > worst.total - worst.rank):
-            whole = np.isin(label[index], np.unique(label[chosen])).sum() == len(chosen)
-            if not whole or total > rank + abs(slack):
-                worst = Obstacle(np.sort(chosen), total, int(rank))
+        scale = np.zeros(len(t))
+        scale[chosen] = 1.0 / lengths[chosen]
+        if len(chosen) <= 4 * start.shape[1]:
+            rank = np.linalg.matrix_rank((rows.block(chosen) @ start) * scale[chosen, None])
+        else:
+            rank = np.linalg.matrix_rank(rows.gram(scale, start), hermitian=True)
+        # a set of full rank lacks only the scores of the others, however small
+        whole = np.isin(label[index], np.unique(label[chosen])).sum() == len(chosen)
+        beyond = total > rank + abs(margin) if whole or rank == start.shape[1] else total > rank - margin
+        if beyond and (worst is None or total - rank > worst.total - worst.rank):
+            worst = Obstacle(np.sort(chosen), total, int(rank))
     return worst
 
 

@@ -26,6 +26,7 @@ import numpy as np
 
 from levinv._kernels.reflections import reflect
 
+ENUMERATED = 14                # up to as many rows all sign vectors are tried
 SUBSET = 8                     # rows in use, as a multiple of the unknowns
 ISOTROPY_STEPS = 5
 RUN = 10000                    # iterations before a restart
@@ -33,6 +34,7 @@ CALL = 500                     # iterations in one kernel call
 CHECK_EVERY = 20
 EXPLAINED = 1.5                # misfit of a start that inexact magnitudes may leave, in standard deviations
 LIKELY = 3.0                   # misfit after flips, in standard deviations: those of magnitudes are rough
+MAX_FLIPS = 40                 # a start that needs more is none
 CANDIDATES = 5                 # that do not fit, but are the closest of all starts
 
 
@@ -42,8 +44,7 @@ class Signs:
 
     signs: np.ndarray
     misfit: float              # relative distance of m∘signs from range([A b])
-    restarts: int              # starts made so far
-    iterations: int
+    restarts: int              # starts made so far, or vectors enumerated
 
 
 def sign_candidates(matrix, magnitude, rng, *, accuracy=None, tolerance=1e-6, restarts=60, report=None):
@@ -71,6 +72,9 @@ def sign_candidates(matrix, magnitude, rng, *, accuracy=None, tolerance=1e-6, re
         Each that fits, as it is found; after the last start the best of those that do not.
     """
     n, p = matrix.shape
+    if accuracy is None and n <= ENUMERATED:
+        yield from enumerate_signs(matrix, magnitude, tolerance)
+        return
     usable = np.arange(n) if accuracy is None else np.flatnonzero(np.isfinite(accuracy))
     size, rejected = SUBSET * p, []
     search = None
@@ -83,12 +87,26 @@ def sign_candidates(matrix, magnitude, rng, *, accuracy=None, tolerance=1e-6, re
             report(restart + 1, min(r.misfit for r in rejected))
         if found.misfit <= search.tolerance:
             yield rejected.pop()
-        elif search.solved and len(search.chosen) < len(usable):
+        elif accuracy is None and search.solved and len(search.chosen) < len(usable):
             # solved on the subset, which misses what ties the rest to it
             size, search = 4 * size, None
     rejected.sort(key=lambda candidate: candidate.misfit)
     for candidate in rejected[:CANDIDATES]:
         yield dataclasses.replace(candidate, restarts=restarts)
+
+
+def enumerate_signs(matrix, magnitude, tolerance):
+    """All sign vectors, the first entry +1, with which the magnitudes fit; if none does, the closest ones."""
+    n = len(magnitude)
+    weight, basis = _isotropic(matrix.block(np.arange(n)))
+    target = weight * magnitude / np.linalg.norm(weight * magnitude)
+    bits = (np.arange(2 ** (n - 1))[:, None] >> np.arange(n - 1)) & 1
+    signs = np.column_stack([np.ones(len(bits)), 1.0 - 2.0 * bits])
+    signed = signs * target
+    misfits = np.linalg.norm(signed - (signed @ basis) @ basis.T, axis=1)
+    order = np.argsort(misfits, kind="stable")
+    kept = order[:max(int(np.count_nonzero(misfits <= tolerance)), CANDIDATES)]
+    return [Signs(signs[i], float(misfits[i]), len(bits)) for i in kept]
 
 
 def _choose(usable, size, accuracy, rng):
@@ -108,15 +126,13 @@ class _Search:
         self.matrix, self.magnitude, self.chosen = matrix, magnitude, chosen
         self.weight, self.basis = _isotropic(matrix.block(chosen))
         self.target = self.weight * magnitude[chosen]
-        self.scale = np.linalg.norm(self.target) / np.sqrt(len(chosen))
-        self.target /= self.scale
+        self.target *= np.sqrt(len(chosen)) / np.linalg.norm(self.target)
         self.tolerance = tolerance
         self.accuracy = None
         if accuracy is not None:
             explained = np.linalg.norm(self.target * accuracy[chosen]) / np.linalg.norm(self.target)
             self.tolerance = min(tolerance + EXPLAINED * explained, 0.5)
             self.accuracy = np.maximum(accuracy[chosen], 1e-12)
-        self.iterations = 0
         self.solved = False
 
     def run(self, restart, rng):
@@ -129,7 +145,6 @@ class _Search:
         while done < RUN and best > self.tolerance:
             best, used = reflect(self.basis, self.target, point, signs, best, self.tolerance, CALL, CHECK_EVERY)
             done += used
-        self.iterations += done
         self.solved = best <= self.tolerance
         return self._read(signs, best, restart + 1)
 
@@ -147,7 +162,7 @@ class _Search:
         if len(self.chosen) < len(self.magnitude) and self.accuracy is None:
             relative = (np.abs(image) - self.magnitude) / (np.abs(image) + self.magnitude)
             misfit = max(misfit, float(np.sqrt(np.mean(relative ** 2))))
-        return Signs(np.where(image >= 0, 1.0, -1.0), float(misfit), restarts, self.iterations)
+        return Signs(np.where(image >= 0, 1.0, -1.0), float(misfit), restarts)
 
 
 def _flip(matrix, g):
@@ -161,7 +176,7 @@ def _flip(matrix, g):
     complement[np.diag_indices_from(complement)] += 1.0
     g = g.copy()
     residual = complement @ g
-    for _ in range(4 * len(g)):
+    for _ in range(MAX_FLIPS):
         gain = 4.0 * g * (residual - g * np.diag(complement))
         pair = gain[:, None] + gain - 8.0 * np.outer(g, g) * complement
         np.fill_diagonal(pair, gain)

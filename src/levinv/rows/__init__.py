@@ -8,6 +8,7 @@ Whatever holds the rows offers, for rows u_i = scale_i a_i T (``scale`` and ``tr
     quad(scale, transform, form)          u_iᵀ form u_i, or |u_i|² without a form
     moments(scale, transform, Y)          sum_i Y_im u_i u_iᵀ, every column m in one pass
     contract(scale, transform, forms)     u_iᵀ forms_m u_i, every m in one pass
+    row_norms()                           |a_i|
     column_max()                          largest |a_ij| of each column
     third_moments(...), tall_hessian(...) what the explicit Hessian needs
     block(index)                          a few rows, as an array

@@ -39,6 +39,13 @@ class DenseRows:
         """|A| v with entrywise absolute values: bounds the rounding errors of A v."""
         return np.concatenate([np.abs(self.A[chunk]) @ v for chunk in self._chunks(1 << 16)])
 
+    def row_norms(self):
+        """Euclidean norms of the rows, (n,), without overflow."""
+        largest = np.concatenate([np.maximum(self.A[chunk].max(axis=1), -self.A[chunk].min(axis=1))
+                                  for chunk in self._chunks(1 << 16)])
+        unit = np.where(largest > 0, largest, 1.0)
+        return largest * np.sqrt(self.quad(1.0 / unit))
+
     def column_max(self):
         """Largest absolute entry of each column, (d,)."""
         return np.max([np.maximum(self.A[chunk].max(axis=0), -self.A[chunk].min(axis=0))
