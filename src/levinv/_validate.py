@@ -7,6 +7,8 @@ import numbers
 import numpy as np
 import scipy.sparse
 
+LARGEST = 1e100
+
 
 def real_array(value, name, ndim, *, check_finite=True):
     """A float64 array of ``ndim`` dimensions; no copy of one that already is.
@@ -71,6 +73,15 @@ def index(value, name, n):
     if not 0 <= value < n:
         raise ValueError(f"{name} must be in 0..{n - 1}, got {value}")
     return int(value)
+
+
+def ordinary_size(array, name):
+    """Refuse arrays whose largest entry is so large or small that squares of it over- or underflow."""
+    largest = max(float(array.max()), -float(array.min()))
+    if largest > 0 and not LARGEST ** -1 <= largest <= LARGEST:
+        raise ValueError(f"{name} must have its largest entry between {1 / LARGEST:.0e} and {LARGEST:.0e} (choose other "
+                         f"units), got {largest:.3g}")
+    return array
 
 
 def choice(value, name, allowed):

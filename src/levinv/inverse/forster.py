@@ -57,7 +57,7 @@ def forster_weights(A, scores=None, *, tol=1e-10, maxiter=None, workers=None):
     >>> leverage_scores(A, weights=weights).round(10)
     array([0.5, 0.5, 0.5, 0.5])
     """
-    A = _validate.matrix(A, "A", min_aspect=True)
+    A = _validate.ordinary_size(_validate.matrix(A, "A", min_aspect=True), "A")
     n = A.shape[0]
     tol = _validate.positive_number(tol, "tol")
     maxiter = 100 if maxiter is None else _validate.positive_int(maxiter, "maxiter")

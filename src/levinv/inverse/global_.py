@@ -22,12 +22,14 @@ from levinv.inverse.polish import polish
 from levinv.inverse.reduction import Augmented, NoSolutionError, reduce
 from levinv.inverse.report import ROUNDING, SETTLED, SIGN_TOLERANCE, report
 from levinv.inverse.result import Progress, Stopped
-from levinv.inverse.scaling import TIGHT, find_obstacle, match_scores
+from levinv.inverse.scaling import TIGHT, find_obstacle, log_weight_deviation, match_scores
 from levinv.inverse.signs import ENUMERATED, enumerate_signs, sign_candidates
 
 LEVEL = 1e-3                       # of the chi-squared test
+NOISE_KNOWN = 1.1                  # residual, in noise levels, that is explained however many rows there are
 SMALLEST_SCORE = 1e-30             # smaller ones are not known to full relative precision
 CLEAR = 4.0                        # standard deviations of a slack from zero at which its sign counts
+MOST_PROPAGATED = 1000             # rows up to which the error of every score is propagated to every magnitude
 FEW_RESTARTS = 3                   # of the sign search when no x can have the scores
 
 
@@ -239,17 +241,20 @@ def _run_stages(task):
         task.proofs.append(str(scaling.obstacle))
     if scaling.iterations == task.maxiter:
         task.remarks.append(f"stage 1 stopped at maxiter = {task.maxiter} iterations")
-    _from_magnitudes(task, scaling.magnitude, target)
+    _from_magnitudes(task, scaling, target)
     if task.exact and not (task.obstacles or task.proofs or matched(task)):
         tight = find_obstacle(task.rows, reduced.start, target, reduced.active, reduced.label, scaling.log_weight, TIGHT)
         if tight is not None:
             task.proofs.append(str(tight))
 
 
-def _from_magnitudes(task, magnitude, target):
+def _from_magnitudes(task, scaling, target):
     """Stages 2 to 4."""
-    reduced = task.reduced
+    reduced, magnitude = task.reduced, scaling.magnitude
     accuracy = None if task.exact else _accuracy(task)
+    if accuracy is not None and np.count_nonzero(reduced.active) <= MOST_PROPAGATED:
+        spread = 0.5 * log_weight_deviation(scaling.projection, reduced.active, reduced.label, task.noise)
+        accuracy = np.where(np.isfinite(accuracy), np.minimum(np.maximum(accuracy, spread), 1.0), np.inf)
     if accuracy is not None and np.isfinite(accuracy[reduced.active]).sum() <= 2 * reduced.start.shape[1] + 2:
         accuracy = np.where(reduced.active, np.minimum(0.5 * task.noise / target, 1.0), np.inf)
     if task.known_signs is not None:
@@ -372,8 +377,9 @@ def _settled(task, c):
 
 
 def _explained(whitened, freedom):
-    """Chi-squared test of a residual in units of its standard deviation."""
-    return bool(whitened @ whitened <= scipy.special.chdtri(max(freedom, 1), LEVEL))
+    """Chi-squared test of a residual in units of its standard deviation, which is known to one part in ten at best."""
+    freedom = max(freedom, 1)
+    return bool(whitened @ whitened <= max(scipy.special.chdtri(freedom, LEVEL), NOISE_KNOWN ** 2 * freedom))
 
 
 def report_at(task, x, stopped, fun, converged):

@@ -65,7 +65,7 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
     Raises
     ------
     ValueError
-        Wrong shapes or lengths, n < d, empty input, NaN or inf, scores outside [0, 1] by more than
+        Wrong shapes or lengths, n < d, empty input, NaN or inf, A or b of extreme size (1e±100), scores outside [0, 1] by more than
         max(1e-8, 6 noise), signs other than +1 and -1, unknown method or option, a ridge with "global".
     TypeError
         Complex, object, string or sparse input.
@@ -105,9 +105,9 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
     >>> bool(np.all(abs(rounded.x - x) < 4 * rounded.standard_errors))
     True
     """
-    A = _validate.matrix(A, "A", min_aspect=True)
+    A = _validate.ordinary_size(_validate.matrix(A, "A", min_aspect=True), "A")
     n, d = A.shape
-    b = _validate.vector(b, "b", n, "row of A")
+    b = _validate.ordinary_size(_validate.vector(b, "b", n, "row of A"), "b")
     _validate.choice(method, "method", METHODS)
     options = _validate.options(options, OPTIONS[method])
     ridge = _validate.nonnegative(ridge, "ridge", n, "row of A")

@@ -286,3 +286,21 @@ def _conjugate_gradients(state, degree, label, damping):
         size, previous = float(residual @ residual), size
         direction = residual + (size / previous) * direction
     return inverse * centred(x), used
+
+
+def log_weight_deviation(projection, active, label, noise):
+    """Standard deviations of t for independent errors of the scores: δt = L⁺ δc, by an n x n inverse.
+
+    (n,), 0 outside the active rows.
+    """
+    degree = projection.scores * projection.complement()
+    index = np.flatnonzero(active & (degree > 0))
+    matrix, root = _scaled_laplacian(projection, index, label)
+    inverse = np.linalg.pinv(matrix, hermitian=True)
+    for c in np.unique(label[index]):
+        null = np.where(label[index] == c, root, 0.0)
+        null /= np.linalg.norm(null)
+        inverse -= null[:, None] * null
+    spread = np.zeros(len(degree))
+    spread[index] = np.linalg.norm(inverse * (noise[index] / root), axis=1) / root
+    return spread
