@@ -1,4 +1,5 @@
 """Leverage scores, forward and inverse."""
+from levinv import theory
 from levinv.forward.leverage_map import LeverageMap
 from levinv.forward.scores import leverage_scores
 from levinv.inverse.forster import forster_weights
@@ -13,4 +14,5 @@ __all__ = [
     "forster_weights",
     "invert_scores",
     "leverage_scores",
+    "theory",
 ]
