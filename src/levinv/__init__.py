@@ -1,5 +1,5 @@
 """Leverage scores, forward and inverse."""
-from levinv import theory
+from levinv import papers, theory
 from levinv.forward.leverage_map import LeverageMap
 from levinv.forward.scores import leverage_scores
 from levinv.inverse.forster import forster_weights
@@ -14,5 +14,6 @@ __all__ = [
     "forster_weights",
     "invert_scores",
     "leverage_scores",
+    "papers",
     "theory",
 ]

@@ -132,8 +132,8 @@ def newton_iterations(distance, accuracy, strong_convexity, lipschitz):
     accuracy = _validate.positive_number(accuracy, "accuracy")
     if 3.0 * lipschitz * distance >= 2.0 * strong_convexity:
         reach = 2.0 / 3.0 * strong_convexity / lipschitz
-        raise ValueError(f"distance must be below 2/3 strong_convexity / lipschitz = {reach}, got {distance}: "
-                         f"no step need come closer")
+        raise ValueError(f"distance must be below 2/3 strong_convexity / lipschitz = {reach}, "
+                         f"got {distance}: no step need come closer")
     iterations = 0
     while distance > accuracy:
         distance *= contraction_factor(distance, strong_convexity, lipschitz)

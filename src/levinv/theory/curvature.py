@@ -12,8 +12,8 @@ rows.
 
 Facts used below. W is a graph Laplacian with weights P_ij², diagonal sigma_i (1 - sigma_i) <= ¼ and row sums
 0, so 0 ⪯ W ⪯ ½ I. W r and X, hence T, do not change when a constant is added to r: only its spread
-max r - min r =: 2h counts, and r may be taken within [-h, h]. If Y_ij = u_iᵀ v_j with |u_i|, |v_j| <= √k, then
-|Z∘Y| <= k |Z| in the spectral norm (Schur): k = 1 for P, P' and P' - P. |P'DP + PDP'| = |P'DP|.
+max r - min r =: 2h counts, and r may be taken within [-h, h]. If Y_ij = u_iᵀ v_j with |u_i|, |v_j| <= √k,
+then |Z∘Y| <= k |Z| in the spectral norm (Schur): k = 1 for P, P' and P' - P. |P'DP + PDP'| = |P'DP|.
 
 *Bound on N.* |W r|_i = |Σ_j P_ij² (r_i - r_j)| <= 2h sigma_i (1 - sigma_i). For D = diag(v), since W = P∘P',
 
