@@ -109,7 +109,7 @@ def test_constants():
     (lambda: papers.hessian_terms([[1.0]], [1.0], [0.0], row=1), ValueError, "row must be between 0 and 0"),
     (lambda: papers.hessian_terms([[1.0]], [1.0], [0.0], part=3), ValueError, "part must be 1 or 2"),
     (lambda: papers.gradient([[1.0]], [1.0], [0.5, 0.5], [0.0]), ValueError, "c must have length 1"),
-    (lambda: papers.first_order_method([[1.0]], [1.0], [0.5], [0.0], 0.0, 1), ValueError, "step must be above"),
+    (lambda: papers.first_order_method([[1.0]], [1.0], [0.5], [0.0], 0.0, 1), ValueError, "step must be"),
     (lambda: papers.second_order_method([[1.0]], [1.0], [0.5], [0.0], 0), ValueError, "iterations must be"),
     (lambda: papers.second_order_method([[1.0]] * 2, [1.0] * 2, [0.5] * 2, [0.0], 1), np.linalg.LinAlgError,
      "Singular"),

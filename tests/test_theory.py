@@ -1,4 +1,5 @@
 """levinv.theory: every bound holds, and is not idle, on random and on adverse problems."""
+import doctest
 import math
 
 import numpy as np
@@ -100,16 +101,36 @@ def test_curvature_bound(seed):
 
 
 @given(seeds)
-def test_curvature_bound_by_rows(seed):
-    """The sharper form in the derivation: |T| ⪯ h diag(sigma (16 - 12 sigma))."""
+def test_the_derivation_of_the_curvature_bound(seed):
+    """(2) and (3) of levinv/theory/curvature.py, line by line."""
     A, b, x, c = problem(seed)
     _, P, N, _ = parts(A, b, x, c)
-    sigma = np.diag(P)
-    W = np.diag(sigma) - P * P
-    T = N - 4 * W @ W
-    bound = 0.5 * np.ptp(sigma - c) * np.diag(sigma * (16 - 12 * sigma))
-    assert np.linalg.eigvalsh(bound - T)[0] >= -1e-9 and np.linalg.eigvalsh(bound + T)[0] >= -1e-9
-    assert np.linalg.norm(W, 2) <= 0.5 + 1e-12
+    sigma, complement = np.diag(P), np.eye(len(P)) - P
+    r, W = sigma - c, P * complement
+    R, h = np.diag(r), 0.5 * np.ptp(r)
+    T = 6 * np.diag(W @ r) - 4 * P * (P @ R @ complement + complement @ R @ P)
+    assert_allclose(4 * W @ W + T, N, atol=1e-9)
+    assert np.linalg.norm(W, 2) <= 0.5 + 1e-9 and np.linalg.norm(T, 2) <= math.sqrt(5) * h + 1e-9
+    v = np.random.default_rng(seed).normal(size=len(P))
+    v /= np.linalg.norm(v)
+    D, w = np.diag(v), v @ W @ v
+    inner = 6 * P @ D @ complement @ D @ complement - 2 * P @ D @ P @ D @ complement
+    assert np.trace(R @ inner) == pytest.approx(v @ T @ v, abs=1e-9)
+    assert np.trace(inner) == pytest.approx(0.0, abs=1e-9)
+    assert abs(v @ T @ v) <= h * math.sqrt(40 * w * (1 - 2 * w)) + 1e-9
+
+
+@given(seeds)
+def test_the_derivative_of_the_middle_matrix(seed):
+    """(4), by differences: |dN| <= (4 + √5 + (4√2 + 2√6) h) max |p|, and |dP| <= max |p|."""
+    A, b, x, c = problem(seed, slack=1.0)
+    u = np.random.default_rng(seed).normal(size=len(x))
+    B, P, _, _ = parts(A, b, x, c)
+    u /= np.abs(B @ u).max()
+    h = 0.5 * np.ptp(np.diag(P) - c)
+    for which, bound in [(2, 4 + 5 ** 0.5 + (4 * 2 ** 0.5 + 2 * 6 ** 0.5) * h), (1, 1.0)]:
+        change = oracles.central_difference(lambda y, which=which: parts(A, b, y, c)[which], x, u, 1e-3)
+        assert np.linalg.norm(change, 2) <= bound + 1e-6
 
 
 @given(seeds, st.floats(-10.0, 10.0))
@@ -287,6 +308,15 @@ def test_descent_iterations_perfectly_conditioned():
 
 
 # the door
+
+@pytest.mark.parametrize("name", theory.__all__)
+def test_examples(name):
+    runner = doctest.DocTestRunner(verbose=False)
+    for examples in doctest.DocTestFinder().find(getattr(theory, name), name):
+        assert examples.examples
+        runner.run(examples)
+    assert runner.summarize(verbose=False).failed == 0
+
 
 @pytest.mark.parametrize(("call", "error", "message"), [
     (lambda: theory.slack_bound([[1.0]], [1.0, 2.0], [0.0]), ValueError, "b must have length 1"),

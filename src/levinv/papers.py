@@ -401,7 +401,7 @@ def leverage_lipschitz(beta, R):
 def hessian_lipschitz(beta, R):
     """‖H(x) - H(x̂)‖ <= 812β⁻⁹R⁵‖x - x̂‖: Lemmas 6.3, E.3.
 
-    True: levinv.theory.hessian_lipschitz, at most 42β⁻³R³ for c in [0, 1]ⁿ.
+    True: levinv.theory.hessian_lipschitz, at most 23β⁻³R³ for c in [0, 1]ⁿ.
     """
     return 812 * beta ** -9 * R ** 5
 

@@ -1,4 +1,4 @@
-"""The constants of the analysis in 2404.13785, corrected, and the shorter proofs of tighter ones.
+"""The constants of the analysis in 2404.13785, corrected, and short proofs of tighter ones.
 
 Let s = A x - b, B = diag(1/s) A, P the projection onto range(B), P' = I - P, sigma = diag(P), r = sigma - c,
 R = diag(r) and W = P∘P' = diag(sigma) - P∘P. The Hessian of L_c(x) = ½|sigma(x) - c|² is
@@ -12,25 +12,32 @@ rows.
 
 Facts used below. W is a graph Laplacian with weights P_ij², diagonal sigma_i (1 - sigma_i) <= ¼ and row sums
 0, so 0 ⪯ W ⪯ ½ I. W r and X, hence T, do not change when a constant is added to r: only its spread
-max r - min r =: 2h counts, and r may be taken within [-h, h]. If Y_ij = u_iᵀ v_j with |u_i|, |v_j| <= √k,
-then |Z∘Y| <= k |Z| in the spectral norm (Schur): k = 1 for P, P' and P' - P. |P'DP + PDP'| = |P'DP|.
+max r - min r =: 2h counts, and r may be taken within [-h, h]: |tr(R Z)| <= h |Z|_*, the nuclear norm.
 
-*Bound on N.* |W r|_i = |Σ_j P_ij² (r_i - r_j)| <= 2h sigma_i (1 - sigma_i). For D = diag(v), since W = P∘P',
+*Bound on N.* Take |v| = 1 and D = diag(v). Then vᵀ(P∘X)v = 2 tr(R PDPDP'), and the diagonal of P D² P' is
+W(v∘v), so vᵀ diag(W r) v = tr(R P D (P + P') D P'), and (2) becomes
 
-    |vᵀ(P∘X)v| = 2 |tr(R · P'DP · PDP)| <= 2h |P'DP|_F |PDP|_F = 2h (vᵀWv · vᵀ(P∘P)v)^½ <= h vᵀ diag(sigma) v.
+    vᵀTv = tr(R (6 PDP'DP' - 2 PDPDP')) <= h |PDP'|_F (6 |P'DP'|_F + 2 |PDP|_F).
 
-Hence -h diag(sigma (16 - 12 sigma)) ⪯ T ⪯ h diag(sigma (16 - 12 sigma)), and sigma (16 - 12 sigma) <= 16/3:
+With w = |PDP'|_F² = vᵀWv the squares of the last two norms add up to |D|_F² - 2w = 1 - 2w, so by Cauchy
 
-    -(16/3) h I ⪯ T ⪯ N ⪯ 4 W² + (16/3) h I ⪯ (1 + (16/3) h) I.                                          (3)
+    |vᵀTv| <= h (40 w (1 - 2w))^½ <= √5 h,     vᵀNv <= 2w + h (40 w (1 - 2w))^½ <= ½ (1 + (1 + 20 h²)^½),
 
-*Bound on the derivative of N.* Along x + t u put p = B u, |p_i| <= π. With D = diag(p), dP = -(PDP' + P'DP),
-so |dP| <= π; dsigma = -2 W p, so |dr_i| <= π; dW = dP∘(P' - P), so |dW| <= π, with row sums 0. Therefore
+the last one with 4 W² ⪯ 2 W:
 
-    |d 4W²| <= 8 · ½ · π,     |d 6 diag(W r)| <= 6 (h π + ½ π),
-    |d 4 P∘X| <= 4 (|dP∘X| + |P∘dX|) <= 4 (h π + (2 h π + π)),
-    |dN| <= (11 + 18 h) π,                                                                               (4)
+    -√5 h I ⪯ T ⪯ N ⪯ ½ (1 + (1 + 20 h²)^½) I.                                                           (3)
 
-where X has Schur factors (R P e_i / √h, √h P' e_i), of length at most √h.
+*Bound on the derivative of N.* Along x + t u put p = B u, |p_i| <= π, and D = diag(v) as before.
+E = dP = -(P diag(p) P' + P' diag(p) P), so |E| <= |P' diag(p) P| <= π. dsigma = -2 W p, so |dr_i| <= π.
+dW = E∘(P' - P), and P' - P is orthogonal, so |dW| <= π (Schur) and |d 4W²| <= 8 · ½ · π. As (3) holds for
+every r, the part of d(vᵀTv) with dr is at most √5 π. The rest is tr(R Z), Z = d(6 PDP'DP' - 2 PDPDP'):
+
+    Z = 6 (E DP'DP' - PD E DP' - PDP'D E) - 2 (E DPDP' + PD E DP' - PDPD E).
+
+With a = |DP'|_F² = |P'DP'|_F² + w, so that |DP|_F² = 1 - a = |PDP|_F² + w, the six terms sum up to
+
+    |Z|_* <= π (6 (√2 a + (a (1 - a))^½) + 2 (√2 (1 - a) + (a (1 - a))^½)) <= (4√2 + 2√6) π,
+    |dN| <= (4 + √5 + (4√2 + 2√6) h) π.                                                                  (4)
 
 A bound on the spread 2h that needs no x: scores lie in [0, 1], so 2h <= 1 + max c - min c, which is 2 for c
 in [0, 1]ⁿ. Near a solution x* it is smaller: at most 2 π |x - x*|, by |dr_i| <= π.
@@ -106,7 +113,7 @@ def curvature_bound(slack, *, spread=2.0):
     Returns
     -------
     tuple of float
-        ``(8/3 spread / β², (1 + 8/3 spread) / β²)``: for c in [0, 1]ⁿ, 5.34/β² and 6.34/β².
+        √5 h / β² and ½ (1 + √(1 + 20 h²)) / β² with h = spread/2: for c in [0, 1]ⁿ, 2.24/β² and 2.80/β².
 
     Raises
     ------
@@ -122,20 +129,20 @@ def curvature_bound(slack, *, spread=2.0):
     proof adds up the six terms of one row only.
 
     Tighter, for all rows together: ‖G‖ <= ‖N‖/β², and (3) at the top of ``levinv/theory/curvature.py`` bounds
-    N with h = spread/2. Numerical maximisation over B and c never found ‖N‖ above 1.36.
+    N. Numerical maximisation over B and c never found ‖N‖ above 1.36.
 
     Examples
     --------
     >>> from levinv import theory
     >>> below, above = theory.curvature_bound(0.5)
     >>> round(below, 3), round(above, 3)
-    (21.333, 25.333)
+    (8.944, 11.165)
     >>> theory.curvature_bound(0.5, spread=0.0)     # at a solution: Gauss-Newton, which is convex
     (0.0, 4.0)
     """
     slack, spread = _slack_and_spread(slack, spread)
-    below = 8.0 / 3.0 * spread
-    return below / slack / slack, (1.0 + below) / slack / slack
+    below, above = _middle_bounds(spread)
+    return below / slack / slack, above / slack / slack
 
 
 def convexifying_ridge(A, slack, strong_convexity=0.0, *, spread=2.0):
@@ -172,7 +179,7 @@ def convexifying_ridge(A, slack, strong_convexity=0.0, *, spread=2.0):
 
     Definition 4.5 and Lemma D.5 print w² >= -44β + l/σ_min(A)². The sign is wrong (curvature that may be
     *below* zero has to be made up for) and so is β (Lemma D.4); the paper's argument gives 44β⁻² +
-    l/σ_min(A)², this function's constant is 16/3 for 44. For l <= 44βσ_min² the printed condition asks for no
+    l/σ_min(A)², this function's constant is √5 for 44. For l <= 44βσ_min² the printed condition asks for no
     ridge at all, and L need not be convex without.
 
     It holds on every convex set on which |s| >= β, not on Rᵈ as Lemma D.5 concludes. And the minimiser of L
@@ -182,7 +189,7 @@ def convexifying_ridge(A, slack, strong_convexity=0.0, *, spread=2.0):
     --------
     >>> from levinv import theory
     >>> round(theory.convexifying_ridge([[2.0], [0.0]], slack=2.0, strong_convexity=4.0), 4)
-    1.5275
+    1.2486
     """
     A = _validate.matrix(A, "A")
     strong_convexity = _validate.positive_number(strong_convexity, "strong_convexity", zero=True)
@@ -228,7 +235,7 @@ def smoothness(A, slack, *, ridge=0.0, spread=2.0):
     --------
     >>> from levinv import theory
     >>> round(theory.smoothness([[3.0], [4.0]], slack=1.0), 3)
-    158.333
+    69.782
     """
     A = _validate.matrix(A, "A")
     ridge = _validate.positive_number(ridge, "ridge", zero=True)
@@ -337,7 +344,8 @@ def hessian_lipschitz(A, slack, *, spread=2.0):
     Returns
     -------
     float
-        (13 + 43/3 spread) max‖aᵢ‖ ‖A‖² / β³: for c in [0, 1]ⁿ at most 42 ‖A‖³/β³. A ridge does not change it.
+        (5 + √5 + √(1 + 20h²) + (4√2 + 2√6) h) max‖aᵢ‖ ‖A‖² / β³ with h = spread/2: for c in [0, 1]ⁿ at most
+        23 ‖A‖³/β³. A ridge does not change it.
 
     Raises
     ------
@@ -349,27 +357,34 @@ def hessian_lipschitz(A, slack, *, spread=2.0):
     Along a unit vector u, with p = Bu and y = Bv, dy = -p∘y, so that by (3) and (4) at the top of
     ``levinv/theory/curvature.py``
 
-        |d(vᵀ∇²Lv)| = |-2(p∘y)ᵀNy + yᵀ(dN)y| <= π (2 (1 + 16h/3) + 11 + 18h) ‖y‖²,   h = spread/2,
+        |d(vᵀ∇²Lv)| = |-2(p∘y)ᵀNy + yᵀ(dN)y| <= π (1 + √(1 + 20h²) + 4 + √5 + (4√2 + 2√6) h) ‖y‖²,
 
     with π <= max‖aᵢ‖/β and ‖y‖ <= ‖A‖‖v‖/β.
 
     Lemmas 6.3 and E.3 print 812β⁻⁹R⁵ with ‖A‖ <= R: a sum over one row's terms, by way of Lemma E.1(6)
-    (:func:`leverage_lipschitz`). It holds where R² >= β⁶/19 and c is in [0, 1]ⁿ, and fails for smaller R and
+    (:func:`leverage_lipschitz`). It holds where R² >= β⁶/36 and c is in [0, 1]ⁿ, and fails for smaller R and
     for large c.
 
     Examples
     --------
     >>> from levinv import theory
     >>> round(theory.hessian_lipschitz([[3.0], [4.0]], slack=1.0), 2)
-    4166.67
+    2237.45
     """
     A = _validate.matrix(A, "A")
     slack, spread = _slack_and_spread(slack, spread)
-    return (13.0 + 43.0 / 3.0 * spread) * float(_row_norms(A).max()) / slack * (_norm(A) / slack) ** 2
+    change = 4.0 + math.sqrt(5.0) + (4.0 * math.sqrt(2.0) + 2.0 * math.sqrt(6.0)) * 0.5 * spread
+    constant = 2.0 * _middle_bounds(spread)[1] + change
+    return constant * float(_row_norms(A).max()) / slack * (_norm(A) / slack) ** 2
 
 
 def _slack_and_spread(slack, spread):
     return _validate.positive_number(slack, "slack"), _validate.positive_number(spread, "spread", zero=True)
+
+
+def _middle_bounds(spread):
+    """(3): how far N goes below and above zero."""
+    return 0.5 * math.sqrt(5.0) * spread, 0.5 * (1.0 + math.sqrt(1.0 + 5.0 * spread ** 2))
 
 
 def _row_norms(A):
