@@ -82,6 +82,21 @@ def test_second_order_method(problem):
                         atol=1e-9 * np.abs(papers.hessian(A, b, before)).max())
 
 
+def test_second_order_method_is_not_newtons(rng):
+    """Near a solution, where levinv's Newton steps converge quadratically, the printed Hessian's do not."""
+    A, x = rng.normal(size=(60, 3)), rng.normal(size=3)
+    b = A @ x - rng.choice([-1, 1], 60) * rng.uniform(1, 2, 60)
+    c = oracles.scores(A / (A @ x - b)[:, None])
+    start = x + 1e-4
+    printed = papers.second_order_method(A, b, c, start, 2)
+    assert np.linalg.norm(printed[2] - x) > 1e-6
+    exact = start
+    for _ in range(2):
+        J = oracles.jacobian(A, A @ exact - b)      # at the solution r = 0: the Hessian is JᵀJ
+        exact = exact - np.linalg.solve(J.T @ J, papers.gradient(A, b, c, exact))
+    assert np.linalg.norm(exact - x) < 1e-9
+
+
 def test_averaged_descent(problem):
     A, b, x, c = problem
     points, average = papers.averaged_descent(A, b, c, x, 50.0, 4)

@@ -297,6 +297,14 @@ def test_the_contraction_factor_is_attained():
     assert abs(after) == pytest.approx(theory.contraction_factor(0.1, convexity, lipschitz) * 0.1, rel=1e-12)
 
 
+@given(st.floats(1e-3, 1e3), st.floats(1e-3, 1e3))
+def test_newton_iterations_at_the_edge(convexity, lipschitz):
+    edge = 2 / 3 * convexity / lipschitz
+    with pytest.raises(ValueError, match="no step need come closer"):
+        theory.newton_iterations(edge * (1 + 1e-14), 1e-9 * edge, convexity, lipschitz)
+    assert theory.newton_iterations(edge * (1 - 1e-14), 1e-9 * edge, convexity, lipschitz) < 100
+
+
 @pytest.mark.parametrize(("distance", "accuracy", "expected"),
                          [(1.0, 1.0, 0), (0.0, 1.0, 0), (1.0, 1e-3, 10)])
 def test_descent_iterations(distance, accuracy, expected):

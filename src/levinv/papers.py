@@ -208,8 +208,9 @@ def hessian(A, b, x, *, part=1):
 
 
 def gradient(A, b, c, x):
-    """dL_c/dx, (d,), from Lemma B.2(3): right as printed, in O(n²d). levinv.ScoreLoss(A, b, c).grad(x) takes
-    O(nd²).
+    """dL_c/dx, (d,), from Lemma B.2(3): right as printed, in O(n²d).
+
+    levinv.ScoreLoss(A, b, c).grad(x) takes O(nd²).
 
     Raises as :func:`leverage_matrix`, and ValueError for a c of the wrong length.
 

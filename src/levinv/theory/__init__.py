@@ -1,10 +1,9 @@
-"""The constants of the analysis in 2404.13785, corrected, each with its proof and the printed value beside
-it.
+"""The constants of the analysis in 2404.13785, corrected, with proofs and the printed values beside.
 
 From data to a guarantee, on a ball about x in which no slack comes below β:
 
     β = slack_bound(A, b, x, radius)                  the region
-    curvature_bound(β)                                 how indefinite the Hessian can be there
+    curvature_bound(β)                                how indefinite the Hessian can be there
     ρ = convexifying_ridge(A, β, l)                   the ridge that makes L l-strongly convex there
     Λ = smoothness(A, β, ridge=ρ)                     L's largest curvature
     M = hessian_lipschitz(A, β)                       how fast the Hessian changes

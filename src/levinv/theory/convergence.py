@@ -130,7 +130,8 @@ def newton_iterations(distance, accuracy, strong_convexity, lipschitz):
     """
     distance, strong_convexity, lipschitz = _newton_constants(distance, strong_convexity, lipschitz)
     accuracy = _validate.positive_number(accuracy, "accuracy")
-    if 3.0 * lipschitz * distance >= 2.0 * strong_convexity:
+    if (lipschitz * distance >= strong_convexity
+            or contraction_factor(distance, strong_convexity, lipschitz) >= 1.0):
         reach = 2.0 / 3.0 * strong_convexity / lipschitz
         raise ValueError(f"distance must be below 2/3 strong_convexity / lipschitz = {reach}, "
                          f"got {distance}: no step need come closer")

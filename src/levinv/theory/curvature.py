@@ -200,7 +200,8 @@ def convexifying_ridge(A, slack, strong_convexity=0.0, *, spread=2.0):
     if A.shape[0] < A.shape[1] or values[-1] <= values[0] * max(A.shape) * np.finfo(float).eps:
         raise ValueError("A must have full column rank for strong convexity, got one that is rank-deficient: "
                          "no ridge makes the loss curved along its null space")
-    return math.sqrt(below + strong_convexity / float(values[-1]) ** 2)
+    least = float(values[-1])
+    return math.sqrt(below + strong_convexity / least / least)
 
 
 def smoothness(A, slack, *, ridge=0.0, spread=2.0):
@@ -240,7 +241,8 @@ def smoothness(A, slack, *, ridge=0.0, spread=2.0):
     A = _validate.matrix(A, "A")
     ridge = _validate.positive_number(ridge, "ridge", zero=True)
     above = curvature_bound(slack, spread=spread)[1]
-    return _norm(A) ** 2 * (above + ridge ** 2)
+    size = _norm(A)
+    return size * size * (above + ridge * ridge)
 
 
 def loss_lipschitz(A, slack, *, ridge=0.0, norm=0.0, spread=2.0):
@@ -287,7 +289,7 @@ def loss_lipschitz(A, slack, *, ridge=0.0, norm=0.0, spread=2.0):
     ridge = _validate.positive_number(ridge, "ridge", zero=True)
     norm = _validate.positive_number(norm, "norm", zero=True)
     size = _norm(A)
-    return 4.0 / math.sqrt(27.0) * spread * math.sqrt(A.shape[1]) * size / slack + (ridge * size) ** 2 * norm
+    return 4.0 / math.sqrt(27.0) * spread * math.sqrt(A.shape[1]) * size / slack + ridge * size * ridge * size * norm
 
 
 def leverage_lipschitz(A, slack):
@@ -375,7 +377,8 @@ def hessian_lipschitz(A, slack, *, spread=2.0):
     slack, spread = _slack_and_spread(slack, spread)
     change = 4.0 + math.sqrt(5.0) + (4.0 * math.sqrt(2.0) + 2.0 * math.sqrt(6.0)) * 0.5 * spread
     constant = 2.0 * _middle_bounds(spread)[1] + change
-    return constant * float(_row_norms(A).max()) / slack * (_norm(A) / slack) ** 2
+    size = _norm(A) / slack
+    return constant * float(_row_norms(A).max()) / slack * size * size
 
 
 def _slack_and_spread(slack, spread):
@@ -384,7 +387,7 @@ def _slack_and_spread(slack, spread):
 
 def _middle_bounds(spread):
     """(3): how far N goes below and above zero."""
-    return 0.5 * math.sqrt(5.0) * spread, 0.5 * (1.0 + math.sqrt(1.0 + 5.0 * spread ** 2))
+    return 0.5 * math.sqrt(5.0) * spread, 0.5 * (1.0 + math.sqrt(1.0 + 5.0 * spread * spread))
 
 
 def _row_norms(A):
