@@ -1,4 +1,5 @@
 """Leverage scores, forward and inverse."""
+from levinv import papers, theory
 from levinv.forward.leverage_map import LeverageMap
 from levinv.forward.score_loss import ScoreLoss
 from levinv.forward.scores import leverage_scores
@@ -15,4 +16,6 @@ __all__ = [
     "forster_weights",
     "invert_scores",
     "leverage_scores",
+    "papers",
+    "theory",
 ]
