@@ -1,4 +1,6 @@
 """Leverage scores, forward and inverse."""
+from levinv.forward.barrier import VolumetricBarrier
+from levinv.forward.gradient_loss import GradientLoss
 from levinv.forward.leverage_map import LeverageMap
 from levinv.forward.scores import leverage_scores
 from levinv.inverse.forster import forster_weights
@@ -7,9 +9,11 @@ from levinv.inverse.reduction import NoSolutionError
 from levinv.inverse.result import InversionResult
 
 __all__ = [
+    "GradientLoss",
     "InversionResult",
     "LeverageMap",
     "NoSolutionError",
+    "VolumetricBarrier",
     "forster_weights",
     "invert_scores",
     "leverage_scores",

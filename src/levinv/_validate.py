@@ -53,6 +53,26 @@ def matrix(value, name, *, min_aspect=False, check_finite=True):
     return array
 
 
+def nonnegative(value, name, n, of):
+    """A float64 vector of length n of entries at least 0, from a vector or a scalar."""
+    if np.ndim(value) == 0:
+        return np.full(n, positive_number(np.asarray(value).item(), name, zero=True))
+    array = vector(value, name, n, of)
+    if (array < 0).any():
+        index = int(np.argmax(array < 0))
+        raise ValueError(f"{name} must be at least 0, got {array[index]} at index {index}")
+    return array
+
+
+def index(value, name, n):
+    """An int in 0..n-1."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be an integer, got {type(value).__name__}")
+    if not 0 <= value < n:
+        raise ValueError(f"{name} must be in 0..{n - 1}, got {value}")
+    return int(value)
+
+
 def choice(value, name, allowed):
     """One of the ``allowed`` strings."""
     if value not in allowed:

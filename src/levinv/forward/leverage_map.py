@@ -64,12 +64,13 @@ class LeverageMap:
     def __init__(self, A, b):
         A = _validate.matrix(A, "A")
         self._b = _validate.vector(b, "b", A.shape[0], "row of A")
-        self._rows = DenseRows(A)
+        self.rows = DenseRows(A)
         self._flops = 4 * A.size * A.shape[1]
         with self._threads():
-            space = column_space(self._rows)
+            space = column_space(self.rows)
+        self.rank = space.transform.shape[1]
         transform = space.transform          # of the same condition number as A, if of full rank
-        plain = transform.shape[1] == A.shape[1] and np.linalg.cond(transform) <= PLAIN_CONDITION
+        plain = self.rank == A.shape[1] and np.linalg.cond(transform) <= PLAIN_CONDITION
         self._start = None if plain else transform
         self._loops = ~A.any(axis=1)
         self._last = None
@@ -77,7 +78,7 @@ class LeverageMap:
     @property
     def shape(self):
         """(n, d) of A."""
-        return self._rows.shape
+        return self.rows.shape
 
     def slack(self, x):
         """A x - b, (n,)."""
@@ -100,24 +101,24 @@ class LeverageMap:
         slack, projection = self.at(x)
         v = _validate.vector(v, "v", self.shape[1], "column of A")
         with self._threads(), np.errstate(over="ignore", invalid="ignore"):
-            return _finite(2.0 * projection.laplacian(_divide(self._rows.matvec(v), slack)), "v")
+            return _finite(2.0 * projection.laplacian(_divide(self.rows.matvec(v), slack)), "v")
 
     def vjp(self, x, y):
         """Transposed Jacobian at x times y, (d,): the gradient of yᵀ sigma(x). Raises as :meth:`scores`."""
         slack, projection = self.at(x)
         y = _validate.vector(y, "y", self.shape[0], "row of A")
         with self._threads(), np.errstate(over="ignore", invalid="ignore"):
-            return _finite(2.0 * self._rows.rmatvec(_divide(projection.laplacian(y), slack)), "y")
+            return _finite(2.0 * self.rows.rmatvec(_divide(projection.laplacian(y), slack)), "y")
 
     def jacobian(self, x):
         """All derivatives of the scores at x, (n, d). Raises as :meth:`scores`."""
         slack, projection = self.at(x)
         with self._threads():
-            return 2.0 * projection.laplacian(_divide(self._rows.A, slack))
+            return 2.0 * projection.laplacian(_divide(self.rows.A, slack))
 
     def _slack(self, x):
         with np.errstate(over="ignore", invalid="ignore"):
-            slack = self._rows.matvec(x) - self._b
+            slack = self.rows.matvec(x) - self._b
         if not np.isfinite(slack).all():
             raise ValueError("x must not be so large that A x - b overflows")
         slack[np.abs(slack) < TINY] = 0.0      # 1/s would overflow
@@ -134,7 +135,7 @@ class LeverageMap:
             slack = self._slack(x)
             try:
                 with self._threads():
-                    projection = project(self._rows, np.abs(slack), self._start, self._loops)
+                    projection = project(self.rows, np.abs(slack), self._start, self._loops)
             except DependentZeroSlackError:
                 raise ValueError("x must not make the slack of linearly dependent rows zero: "
                                  "the scores have no limit there") from None
