@@ -4,6 +4,7 @@ from levinv.forward.gradient_loss import GradientLoss
 from levinv.forward.leverage_map import LeverageMap
 from levinv.forward.scores import leverage_scores
 from levinv.inverse.forster import forster_weights
+from levinv.inverse.gradient.invert import invert_gradient
 from levinv.inverse.invert import invert_scores
 from levinv.inverse.reduction import NoSolutionError
 from levinv.inverse.result import InversionResult
@@ -15,6 +16,7 @@ __all__ = [
     "NoSolutionError",
     "VolumetricBarrier",
     "forster_weights",
+    "invert_gradient",
     "invert_scores",
     "leverage_scores",
 ]

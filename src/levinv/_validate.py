@@ -73,6 +73,15 @@ def index(value, name, n):
     return int(value)
 
 
+def signs(value, name, n):
+    """A float64 vector of +1 and -1, one for each of n rows, from a vector or a scalar."""
+    array = vector(np.full(n, value) if np.ndim(value) == 0 else value, name, n, "row of A")
+    if not np.all(np.abs(array) == 1.0):
+        place = int(np.argmax(np.abs(array) != 1.0))
+        raise ValueError(f"{name} must be +1 or -1, got {array[place]} at index {place}")
+    return array
+
+
 def choice(value, name, allowed):
     """One of the ``allowed`` strings."""
     if value not in allowed:

@@ -159,7 +159,7 @@ class VolumetricBarrier:
     >>> A = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
     >>> barrier = VolumetricBarrier(A, -np.ones(4))
     >>> barrier.grad([0.5, -0.25]).round(4)
-    array([ 1.7333, -0.7843])
+    array([ 1.7333, -0.7686])
     >>> barrier.hess([0.0, 0.0]).round(12)
     array([[3., 0.],
            [0., 3.]])
