@@ -1,7 +1,8 @@
 """The cell {x : signs∘(A x - b) > 0}: a point inside it, and when it holds a preimage of g.
 
 *Start.* max t subject to signs_i (a_iᵀx - b_i) >= t |a_i|, t <= 1 in units of the largest |b_i|/|a_i|: the centre of the largest
-ball in the cell, or of one large enough. The cell is empty iff the maximum is not positive.
+ball in the cell, or of one large enough. The cell is empty iff the maximum is not positive. A thin cell is lost in the rounding of
+the linear program's solver: the program is then solved again about the point found, in smaller units.
 
 *Preimages.* V(x) - gᵀx is strictly convex on the cell and inf on its boundary. Along a direction y of the recession cone
 {y : signs∘(A y) >= 0}, V decreases without bound but slower than linearly, since all slacks grow. Hence V - gᵀx has a
@@ -16,6 +17,8 @@ that g has none; a linear program over the cone, cut to sum_i signs_i a_iᵀy / 
 import numpy as np
 import scipy.optimize
 
+LP_ROUNDING = 1e-6           # ten times the solver's tolerance
+REFINEMENTS = 3
 ROUNDING = 1e-9              # to which a linear program's solution is trusted, in rows of unit norm
 
 
@@ -26,15 +29,19 @@ def interior_point(A, b, signs):
     """
     n, d = A.shape
     rows, columns, norms = _scaled(A, signs)
-    offset = signs * b / norms
-    unit = np.max(np.abs(offset)) or 1.0
-    found = scipy.optimize.linprog(
-        np.append(np.zeros(d), -1.0), A_ub=np.column_stack([-rows, np.ones(n)]), b_ub=-offset / unit,
-        bounds=[(None, None)] * d + [(None, 1.0)], method="highs")
-    if found.x is None:
-        return None, -np.inf
-    x = unit * found.x[:d] / columns
-    least = float(np.min((signs * (A @ x) - signs * b) / norms))
+    x, unit, least = np.zeros(d), np.max(np.abs(b) / norms) or 1.0, -np.inf
+    for _ in range(REFINEMENTS):
+        slack = signs * (A @ x - b) / norms
+        found = scipy.optimize.linprog(
+            np.append(np.zeros(d), -1.0), A_ub=np.column_stack([-rows, np.ones(n)]), b_ub=slack / unit,
+            bounds=[(None, None)] * d + [(None, 1.0)], method="highs")
+        if found.x is None:
+            break
+        x = x + unit * found.x[:d] / columns
+        least = float(np.min(signs * (A @ x - b) / norms))
+        if least > 0 or found.x[d] < -LP_ROUNDING:
+            break
+        unit *= 10.0 * LP_ROUNDING
     return (x if least > 0 else None), least
 
 

@@ -33,10 +33,10 @@ import scipy.optimize
 from levinv.forward.orthonormal import EPS
 from levinv.inverse.gradient.cell import boundary
 
-DIRECT_DIMENSION = 24         # up to here the Hessian is factored: measured in benchmarks/gradient.py
+DIRECT_DIMENSION = 12         # up to here the Hessian is factored: measured in benchmarks/gradient.py
 CG_TOLERANCE = 1e-8
 CG_MAXITER = 60
-FLATTER = 0.5                 # the line search ends where the slope has fallen by this factor
+FLATTER = 0.25                 # the line search ends where the slope has fallen by this factor
 TRIALS = 30                   # evaluations of one line search
 INSIDE = 0.95                 # of the way to the boundary at most, where the model does not say
 QUADRATIC = 1e-5              # decrement below which full steps are taken unseen
