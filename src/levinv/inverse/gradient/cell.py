@@ -19,7 +19,7 @@ import scipy.optimize
 
 LP_ROUNDING = 1e-6           # ten times the solver's tolerance
 REFINEMENTS = 3
-ROUNDING = 1e-9              # to which a linear program's solution is trusted, in rows of unit norm
+ROUNDING = 1e-9              # to which the signs of A y and gᵀy are told, relative to their terms
 
 
 def interior_point(A, b, signs):
@@ -50,17 +50,15 @@ def certificate(A, signs, g):
     n, d = A.shape
     rows, columns, _ = _scaled(A, signs)
     slope = g / columns
-    slope = slope / (np.linalg.norm(slope) or 1.0)
+    slope = slope / (np.max(np.abs(slope)) or 1.0)
     found = scipy.optimize.linprog(
         -slope, A_ub=-rows, b_ub=np.zeros(n), A_eq=np.mean(rows, axis=0)[None, :], b_eq=[1.0],
         bounds=(None, None), method="highs")
-    if found.status == 3:                  # unbounded only if A y = 0 has a solution: not at full rank
+    if found.x is None:                    # the cone is {0}
         return None
-    if found.x is None:
-        return None
-    size = np.linalg.norm(found.x)
-    inside = np.min(rows @ found.x) >= -ROUNDING * size and slope @ found.x >= -ROUNDING * size
-    return found.x / columns / np.linalg.norm(found.x / columns) if inside else None
+    y = found.x
+    inside = np.min(rows @ y) >= -ROUNDING * np.linalg.norm(y) and slope @ y >= -ROUNDING * (np.abs(slope) @ np.abs(y))
+    return y / columns / np.linalg.norm(y / columns) if inside else None
 
 
 def _scaled(A, signs):

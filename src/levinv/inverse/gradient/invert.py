@@ -170,7 +170,8 @@ def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0,
         start, failure = _start(task, x0)
         if start is None:
             return _nowhere(task, failure)
-        return _solve(task, start, size, rng)
+        with np.errstate(over="ignore", invalid="ignore"):       # targets near the largest float: said to be not matched
+            return _solve(task, start, size, rng)
 
 
 def _cell_of(A, b, x0, signs, active):
@@ -234,7 +235,9 @@ def _report(task, found, approximation=None):
     task.evidence.update(steps=found.steps, decrement=decrement, floor=floor)
     if found.direction is not None:
         task.evidence["certificate"] = found.direction
-    standard_errors, condition = _sensitivity(task, state, hessian)
+    standard_errors, condition = np.full(d, np.inf), np.inf
+    if success:
+        standard_errors, condition = _sensitivity(task, state, hessian)
     slack = state.point.slack.copy()
     return InversionResult(
         x=state.x, fun=loss_at(task, state), scores=state.projection.scores.copy(), slack=slack, signs=np.sign(slack),
@@ -267,7 +270,8 @@ def _message(task, found, status, decrement):
         reasons.append("the cell is unbounded in a direction y with gᵀy >= 0 (evidence['certificate'])")
     if status == 3:
         reasons.append({"maxiter": f"stopped at maxiter = {task.maxiter} steps",
-                        "stalled": "no step improved it"}.get(found.reason, found.reason)
+                        "stalled": "no step improved it",
+                        "overflow": "the target is too large to compute with"}.get(found.reason, found.reason)
                        + f", Newton decrement {decrement:.2g}")
     return MESSAGES[status] + (": " + "; ".join(reasons) if reasons else "") + "."
 

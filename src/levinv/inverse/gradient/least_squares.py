@@ -34,6 +34,9 @@ def minimise_loss(task, state):
         state = found.state
         point = GradientLossPoint(state.point, task.g)
         residual, jacobian, hessian = point.residual, state.point.hessian(), point.hessian()
+        if not (np.isfinite(hessian).all() and np.isfinite(residual @ residual)):
+            found.reason = "overflow"
+            return found
         if ridge_root is not None:
             residual = np.append(residual, ridge_root @ state.x)
             jacobian = np.vstack([jacobian, ridge_root])

@@ -40,6 +40,8 @@ FLATTER = 0.25                 # the line search ends where the slope has fallen
 TRIALS = 30                   # evaluations of one line search
 INSIDE = 0.95                 # of the way to the boundary at most, where the model does not say
 QUADRATIC = 1e-5              # decrement below which full steps are taken unseen
+HOPELESS = 1e-4               # a floor above this is no excuse: nothing is solved
+LARGEST = 1e75                # decrement beyond which its square and the line search would overflow
 SUSPECT = 1e3                 # growth of a slack in one step, and
 SUSPECT_STEPS = 20            # number of steps, from which the cell is asked whether it holds a preimage
 
@@ -88,7 +90,7 @@ class State:
         from_target = np.linalg.norm(scipy.linalg.solve_triangular(self.factor, spread, lower=True))
         size = rows.abs_matvec(np.abs(self.x)) + np.abs(b)
         from_slack = np.linalg.norm(np.sqrt(projection.scores) * self.point.divide(size))
-        return 4.0 * EPS * float(from_target + from_slack)
+        return min(4.0 * EPS * float(from_target + from_slack), HOPELESS)
 
 
 @dataclass
@@ -97,7 +99,7 @@ class Descent:
 
     state: State
     decrement: float
-    reason: str                   # "converged" | "no preimage" | "stalled" | "maxiter" | "stopped"
+    reason: str                   # "converged" | "no preimage" | "stalled" | "maxiter" | "stopped" | "overflow"
     direction: np.ndarray | None = None                  # the certificate of "no preimage"
     steps: list = field(default_factory=list)            # one dict for each
 
@@ -134,6 +136,9 @@ def minimise(task, state, direction):
         state = found.state
         squared = -float(state.gradient @ z)
         decrement = found.decrement = np.sqrt(max(squared, 0.0))
+        if not squared < LARGEST ** 2:
+            found.decrement, found.reason = np.inf, "overflow"
+            return found
         floor = state.floor(task.map.rows, task.b, task.g)
         if decrement <= max(task.tol, floor):
             if decrement > floor:                        # the step is known already: it only helps
