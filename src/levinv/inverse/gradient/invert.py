@@ -76,7 +76,8 @@ def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0,
         A start strictly inside the cell; without signs it says which cell. At least one of the two is needed.
     method : {"newton", "approximate-newton", "least-squares"}
         "newton" minimises the convex V(x) - gᵀx. "approximate-newton" does so with a Hessian from sampled rows.
-        "least-squares" minimises ½|∇V(x) - g|² + ½|diag(ridge) A x|², which need not be convex with a ridge.
+        "least-squares" minimises ½|∇V(x) - g|² + ½|diag(ridge) A x|², which need not be convex: from x0 if given, else
+        from what "newton" finds.
     ridge : float or (n,) array_like
         At least 0; must be 0 but with "least-squares". The result is then a stationary point of the objective, close
         to a solution for a small ridge only.
@@ -171,7 +172,7 @@ def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0,
         if start is None:
             return _nowhere(task, failure)
         with np.errstate(over="ignore", invalid="ignore"):       # targets near the largest float: said to be not matched
-            return _solve(task, start, size, rng)
+            return _solve(task, start, x0 is not None, size, rng)
 
 
 def _cell_of(A, b, x0, signs, active):
@@ -205,9 +206,15 @@ def _start(task, x0):
     return state, "the barrier cannot be evaluated at the start"
 
 
-def _solve(task, start, size, rng):
+def _solve(task, start, given, size, rng):
     if task.method == "least-squares":
-        return _report(task, minimise_loss(task, start))
+        # From far away |∇V - g|² descends slowly, as no norm suits it everywhere; the convex problem does not.
+        first = None if given else newton.minimise(task, start, newton.newton_direction)
+        if first is not None and (first.reason == "stopped" or first.direction is not None and not task.ridge.any()):
+            return _report(task, first)
+        found = minimise_loss(task, first.state if first is not None and first.reason == "converged" else start)
+        found.steps = (first.steps if first is not None else []) + found.steps
+        return _report(task, found)
     if task.method == "newton":
         return _report(task, newton.minimise(task, start, newton.newton_direction))
     found = newton.minimise(task, start, subsampled.sampling_direction(size, rng))
@@ -251,12 +258,13 @@ def _sensitivity(task, state, hessian):
     steps = state.projection.unit * state.projection.steps
     if task.ridge.any():                                 # a stationary point of the loss: dx = (∇²L)⁻¹ ∇²V dg
         loss = GradientLossPoint(state.point, task.g).hessian() + task.map.rows.gram(None, None, task.ridge ** 2)
-        response = np.linalg.lstsq(loss, state.point.hessian(), rcond=None)[0]
+        weighted = np.linalg.lstsq(loss, state.point.hessian() * task.g, rcond=None)[0]
     else:
-        response = steps @ scipy.linalg.solve(hessian, steps.T, assume_a="pos", check_finite=False)
-    weighted = response * task.g
-    size = np.linalg.norm(state.x)
-    condition = float(np.linalg.norm(weighted, 2) / size) if size else np.inf
+        weighted = steps @ scipy.linalg.solve(hessian, steps.T * task.g, assume_a="pos", check_finite=False)
+    largest = np.max(np.abs(state.x))                    # norms of numbers near the largest float overflow
+    condition = np.inf
+    if largest > 0:
+        condition = float(np.linalg.norm(weighted / largest, 2) / np.linalg.norm(state.x / largest))
     return 0.5 * EPS * np.linalg.norm(weighted, axis=1), condition
 
 
