@@ -241,19 +241,20 @@ def information_limit(A, b, x, c, null):
 
 
 def gradient(args):
-    """x to 1e-8 on random polytopes, to 1e-6 on the linear programs whose polytope {A x > b} has an interior."""
+    """x to 1e-8 on random polytopes, to 1e-6 on the linear programs of which {A x > b} or {A x < b} has an interior."""
     for method in ("newton", "approximate-newton", "least-squares"):
         for n, d in ((20, 2), (60, 5), (200, 10), (600, 20), (2000, 30)):
             runs = [one_gradient(*random_polytope(n, d, seed), method, 1e-8) for seed in range(args.repeats)]
             report_gradient(f"{method:18} {(n, d)!s:11}", runs)
         for path in sorted(pathlib.Path(args.directory).glob("*.npz")):
             A, b = linear_program(path)
-            if interior(A, b, np.random.default_rng(0)) is None:
-                print(f"{method:18} {path.stem:9} no interior")
-                continue
-            points = [interior(A, b, np.random.default_rng([seed, 11])) for seed in range(args.repeats)]
-            report_gradient(f"{method:18} {path.stem:9} {A.shape!s:11}",
-                            [one_gradient(A, b, x, method, 1e-6) for x in points])
+            for side, name in ((1, "A x > b"), (-1, "A x < b")):
+                points = [interior(side * A, side * b, np.random.default_rng([seed, 11])) for seed in range(args.repeats)]
+                if points[0] is None:
+                    print(f"{method:18} {path.stem:9} {name} has no interior")
+                    continue
+                report_gradient(f"{method:18} {path.stem:9} {A.shape!s:11} {name}",
+                                [one_gradient(A, b, x, method, 1e-6, side) for x in points])
 
 
 def linear_program(path):
@@ -287,10 +288,10 @@ def hit_and_run(A, b, x, rng, steps):
     return x
 
 
-def one_gradient(A, b, x, method, allowed):
+def one_gradient(A, b, x, method, allowed, side=1):
     g = levinv.VolumetricBarrier(A, b).grad(x)
     start = time.perf_counter()
-    result = levinv.invert_gradient(A, b, g, signs=1, method=method, rng=0)
+    result = levinv.invert_gradient(A, b, g, signs=side, method=method, rng=0)
     seconds = time.perf_counter() - start
     error = relative_error(result.x, x)
     known = np.linalg.norm(result.standard_errors) / np.linalg.norm(x)

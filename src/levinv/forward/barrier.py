@@ -65,7 +65,7 @@ class BarrierPoint:
 
     def scaled_rows(self):
         """B, (n, d)."""
-        return self.divide(self.rows.A)
+        return np.ascontiguousarray(self.divide(self.rows.A))
 
     def divide(self, y):
         """y / s by rows; 0 where s = 0, which only zero rows of A have here."""
@@ -99,11 +99,11 @@ class FullRankMap:
         ValueError
             At a zero slack, where V is inf and has no derivatives, and as :meth:`LeverageMap.scores`.
         """
-        slack, projection = self.scores.at(x)
-        if (slack == 0).any() and (row := self.touching(x)) is not None:
+        row = self.touching(x)
+        if row is not None:
             raise ValueError(f"x must have no zero slack, got one in row {row}: the barrier is inf there "
                              f"and has no derivatives")
-        return BarrierPoint(self.rows, slack, projection)
+        return BarrierPoint(self.rows, *self.scores.at(x))
 
     def threads(self):
         """BLAS on the caller's thread, as everywhere."""

@@ -94,7 +94,7 @@ def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0,
     workers : int, optional
         Number of threads BLAS may use; default 1.
     options : dict, optional
-        "sample_size" with "approximate-newton": rows sampled in each step, about; default 10 d log(d + 2). From about n it
+        "sample_size" with "approximate-newton": rows sampled in each step, about; default 10 d log(d + 2). From n on it
         is Newton's method.
 
     Returns

@@ -6,7 +6,7 @@ In the coordinates of levinv.inverse.gradient.newton the Hessian is
     H = G + 2 E,   G = sum_i sigma_i u_i u_iᵀ,   E = ½ sum_{i,l} P_il² (u_i - u_l)(u_i - u_l)ᵀ
 
 (rows u_i signed), since 3 diag(sigma) - 2 Q = diag(sigma) + 2 (diag(sigma) - Q) and the bracket is a graph Laplacian. Row i is
-kept with probability pi_i = min(1, k q_i), independently, and given the weight ω_i = 1/pi_i. The approximation
+kept with probability pi_i >= min(1, k q_i), independently, and given the weight ω_i = 1/pi_i. The approximation
 
     H~ = sum_i ω_i sigma_i u_i u_iᵀ + sum_{i≠l} ω_i ω_l P_il² (u_i - u_l)(u_i - u_l)ᵀ
 
@@ -25,7 +25,7 @@ both sums err by O(√(d log d / k)) G (Tropp, 2012); what is left, the pairs' i
 G ⪯ H, the same holds relative to H: the error contracts by that factor in each step. Sampling by sigma alone would
 leave tau_i/sigma_i unbounded by a constant, sampling by tau alone sigma_i/tau_i.
 
-With k so large that every row is kept this is Newton's method.
+With k >= n every row is kept and this is Newton's method.
 """
 import numpy as np
 import scipy.linalg
@@ -54,7 +54,17 @@ def probabilities(state, size):
     lengths = projection.quad(inverse.T @ inverse)
     lengths[projection.heavy] = np.sum((projection.heavy_basis @ inverse.T) ** 2, axis=1)
     share = projection.scores * (lengths + 1.0) / (2.0 * projection.rank)
-    return np.minimum(1.0, size * share)
+    chance = np.minimum(1.0, size * share)
+    if size >= len(chance):
+        return np.ones(len(chance))
+    for _ in range(10):                    # what rows kept for sure leave over goes to the others
+        certain = chance >= 1.0
+        free = size - np.count_nonzero(certain)
+        total = chance[~certain].sum()
+        if free <= total * (1.0 + 1e-3):
+            break
+        chance[~certain] = np.minimum(1.0, chance[~certain] * (free / total))
+    return chance
 
 
 def subsampled_hessian(state, size, rng):
