@@ -33,7 +33,7 @@ import scipy.optimize
 from levinv.forward.orthonormal import EPS
 from levinv.inverse.gradient.cell import boundary
 
-DIRECT_DIMENSION = 12         # up to here the Hessian is factored: measured in benchmarks/gradient.py
+DIRECT_DIMENSION = 8         # up to here the Hessian is factored: measured in benchmarks/gradient.py
 CG_TOLERANCE = 1e-8
 CG_MAXITER = 60
 FLATTER = 0.25                 # the line search ends where the slope has fallen by this factor
