@@ -1,9 +1,10 @@
 """Gradient inversion: time, Newton steps, and the error of the sub-sampled Hessian against the sample size.
 
-What was learned. Newton takes 6 to 13 steps from the centre of the largest ball to a random point, with at most 13 conjugate
-gradient iterations each, and the linear program that finds the centre takes as long as the steps do. A factored
-Hessian pays up to d of about 8, whatever n. The sub-sampled Hessian errs by 1.1 to 1.9 times √(d log d / k), less where k is
-not small against n; ten d log d rows cost about four more steps than the exact Hessian.
+What was learned. Newton takes 6 to 13 steps from the centre of the largest ball to a random point, with at
+most 13 conjugate gradient iterations each, and the linear program that finds the centre takes as long as the
+steps do. A factored Hessian pays up to d of about 8, whatever n. The sub-sampled Hessian errs by 1.1 to 1.9
+times √(d log d / k), less where k is not small against n; ten d log d rows cost about four more steps than
+the exact Hessian.
 """
 import numpy as np
 
@@ -23,7 +24,8 @@ def polytope(n, d):
 class Invert:
     """Whole inversions of problems with known x, the start found by a linear program."""
 
-    params = [[(60, 5), (600, 20), (2000, 30), (20000, 20)], ["newton", "approximate-newton", "least-squares"]]
+    params = [[(60, 5), (600, 20), (2000, 30), (20000, 20)],
+              ["newton", "approximate-newton", "least-squares"]]
     param_names = ["shape", "method"]
 
     def setup(self, shape, method):
@@ -70,7 +72,8 @@ class Derivatives:
 class Direction:
     """One Newton direction: factored, by conjugate gradients, sub-sampled."""
 
-    params = [["direct", "conjugate gradients", "sub-sampled"], [(2000, 5), (2000, 10), (2000, 20), (2000, 50), (20000, 20)]]
+    params = [["direct", "conjugate gradients", "sub-sampled"],
+              [(2000, 5), (2000, 10), (2000, 20), (2000, 50), (20000, 20)]]
     param_names = ["solver", "shape"]
 
     def setup(self, solver, shape):
@@ -80,7 +83,8 @@ class Direction:
         newton.DIRECT_DIMENSION = shape[1] if solver == "direct" else 0
         self.solve = newton.newton_direction
         if solver == "sub-sampled":
-            self.solve = subsampled.sampling_direction(subsampled.default_size(shape[1]), np.random.default_rng(0))
+            size = subsampled.default_size(shape[1])
+            self.solve = subsampled.sampling_direction(size, np.random.default_rng(0))
 
     def teardown(self, solver, shape):
         newton.DIRECT_DIMENSION = self.before
@@ -101,8 +105,8 @@ class SampleSize:
 
     def track_spectral_error(self, d, k):
         rng, exact = np.random.default_rng(1), self.state.hessian()
-        return float(np.mean([subsampled.spectral_error(subsampled.subsampled_hessian(self.state, k, rng)[0], exact)
-                              for _ in range(20)]))
+        samples = [subsampled.subsampled_hessian(self.state, k, rng)[0] for _ in range(20)]
+        return float(np.mean([subsampled.spectral_error(sample, exact) for sample in samples]))
 
     def track_ratio_to_the_law(self, d, k):
         return self.track_spectral_error(d, k) / np.sqrt(d * np.log(d) / k)
@@ -111,6 +115,6 @@ class SampleSize:
 def state_at(A, b, x):
     """The solver's state at x for the target 0."""
     n, d = A.shape
-    task = Task(FullRankMap(A, b), b, np.zeros(d), np.sign(A @ x - b), np.ones(n, dtype=bool), "newton", np.zeros(n),
-                1e-10, 100, None)
+    task = Task(FullRankMap(A, b), b, np.zeros(d), np.sign(A @ x - b), np.ones(n, dtype=bool), "newton",
+                np.zeros(n), 1e-10, 100, None)
     return newton.evaluate(task, x)

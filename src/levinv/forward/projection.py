@@ -43,7 +43,7 @@ class Projection:
     scale: np.ndarray            # (n,) unit / |s|; 0 in heavy rows
     unit: float                  # smallest |s| of the light rows
     transform: np.ndarray        # (d, k)
-    steps: np.ndarray            # (d, k) U = diag(unit / |s|) A steps; transform, with 0 for what is rounding in U
+    steps: np.ndarray            # (d, k) invertible at full rank: U = diag(unit / |s|) A steps but for rounding
     heavy: np.ndarray            # (h,) indices
     heavy_basis: np.ndarray      # (h, k) their rows of U
     heavy_defect: np.ndarray     # (h, h) I - P_HH
@@ -233,7 +233,8 @@ def _eliminate(rows, magnitude, start, left_out, heavy):
     basis = np.hstack([inverse.T, np.zeros((h, m))])
     scores = rows.quad(scale, transform)
     scores[heavy] = 1.0 - np.diag(defect)
-    return Projection(rows, scale, smallest, transform, steps, heavy, basis, defect, found.condition, found.method, scores)
+    return Projection(rows, scale, smallest, transform, steps, heavy, basis, defect, found.condition,
+                      found.method, scores)
 
 
 def _lift(start, local):

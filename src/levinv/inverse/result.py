@@ -15,8 +15,8 @@ MESSAGES = {
 class InversionResult(OptimizeResult):
     """Outcome of an inversion: an :class:`scipy.optimize.OptimizeResult`.
 
-    Described for :func:`levinv.invert_scores`; in :func:`levinv.invert_gradient` the gradient stands for the scores, and what
-    differs is said there.
+    Described for :func:`levinv.invert_scores`; in :func:`levinv.invert_gradient` the gradient stands for the
+    scores, and what differs is said there.
 
     Attributes
     ----------

@@ -1,18 +1,20 @@
 """The cell {x : signs∘(A x - b) > 0}: a point inside it, and when it holds a preimage of g.
 
-*Start.* max t subject to signs_i (a_iᵀx - b_i) >= t |a_i|, t <= 1 in units of the largest |b_i|/|a_i|: the centre of the largest
-ball in the cell, or of one large enough. The cell is empty iff the maximum is not positive. A thin cell is lost in the rounding of
-the linear program's solver: the program is then solved again about the point found, in smaller units.
+*Start.* max t subject to signs_i (a_iᵀx - b_i) >= t |a_i|, t <= 1 in units of the largest |b_i|/|a_i|: the
+centre of the largest ball in the cell, or of one large enough. The cell is empty iff the maximum is not
+positive. A thin cell is lost in the rounding of the linear program's solver: the program is then solved again
+about the point found, in smaller units.
 
-*Preimages.* V(x) - gᵀx is strictly convex on the cell and inf on its boundary. Along a direction y of the recession cone
-{y : signs∘(A y) >= 0}, V decreases without bound but slower than linearly, since all slacks grow. Hence V - gᵀx has a
-minimiser, and g a preimage, iff
+*Preimages.* V(x) - gᵀx is strictly convex on the cell and inf on its boundary. Along a direction y of the
+recession cone {y : signs∘(A y) >= 0}, V decreases without bound but slower than linearly, since all slacks
+grow. Hence V - gᵀx has a minimiser, and g a preimage, iff
 
     gᵀy < 0 for every y != 0 of the recession cone.
 
-(If so, V - gᵀx grows along every y of the cone, therefore it is coercive; if gᵀy >= 0, it decreases forever along y from
-everywhere.) On a bounded cell the cone is {0} and every g has its preimage. A y that breaks the condition is a certificate
-that g has none; a linear program over the cone, cut to sum_i signs_i a_iᵀy / |a_i| = 1, finds it.
+(If so, V - gᵀx grows along every y of the cone, therefore it is coercive; if gᵀy >= 0, it decreases forever
+along y from everywhere.) On a bounded cell the cone is {0} and every g has its preimage. A y that breaks the
+condition is a certificate that g has none; a linear program over the cone, cut to sum_i signs_i a_iᵀy / |a_i|
+= 1, finds it.
 """
 import numpy as np
 import scipy.optimize
@@ -46,7 +48,7 @@ def interior_point(A, b, signs):
 
 
 def certificate(A, signs, g):
-    """A direction y of the recession cone with gᵀy >= 0, (d,), which shows that g has no preimage; or None."""
+    """A direction y of the recession cone with gᵀy >= 0, (d,): g has no preimage. None if there is none."""
     n, d = A.shape
     rows, columns, _ = _scaled(A, signs)
     slope = g / columns
@@ -57,12 +59,15 @@ def certificate(A, signs, g):
     if found.x is None:                    # the cone is {0}
         return None
     y = found.x
-    inside = np.min(rows @ y) >= -ROUNDING * np.linalg.norm(y) and slope @ y >= -ROUNDING * (np.abs(slope) @ np.abs(y))
-    return y / columns / np.linalg.norm(y / columns) if inside else None
+    in_cone = np.min(rows @ y) >= -ROUNDING * np.linalg.norm(y)
+    if not (in_cone and slope @ y >= -ROUNDING * (np.abs(slope) @ np.abs(y))):
+        return None
+    y = y / columns
+    return y / np.linalg.norm(y)
 
 
 def _scaled(A, signs):
-    """diag(signs/norms) A diag(1/columns) with rows of unit norm; columns; norms, those of A diag(1/columns)."""
+    """R = diag(signs/norms) A diag(1/columns), rows of unit norm and entries of at most 1; columns; norms."""
     columns = np.max(np.abs(A), axis=0)
     scaled = A / columns
     norms = np.linalg.norm(scaled, axis=1)

@@ -1,4 +1,4 @@
-"""The front of gradient inversion: checks the arguments once, finds the cell and a start in it, runs the method, reports."""
+"""The front of gradient inversion: arguments, a start in the cell, the method, the result."""
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +16,7 @@ from levinv.inverse.result import InversionResult, Progress, Stopped
 METHODS = ("newton", "approximate-newton", "least-squares")
 OPTIONS = {"newton": (), "approximate-newton": ("sample_size",), "least-squares": ()}
 MAXITER = {"newton": 100, "approximate-newton": 200, "least-squares": 300}
-EXACT_FLOPS = 1e11            # of the Hessian at the solution, above which G stands in for the standard errors
+EXACT_FLOPS = 1e11            # of the Hessian at the solution; above, G stands in for it
 
 MESSAGES = {
     0: "The gradient is matched",
@@ -59,10 +59,11 @@ class Task:
 
 def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0, tol=1e-10, maxiter=None,
                     callback=None, rng=None, workers=None, options=None):
-    """Find x from the gradient of the volumetric barrier, -Bᵀsigma with B = diag(A x - b)⁻¹ A and its leverage scores sigma.
+    """Find x from the gradient of the volumetric barrier, -Bᵀsigma with B = diag(A x - b)⁻¹ A and its
+    leverage scores sigma.
 
-    Each sign cell {x : signs∘(A x - b) > 0} holds at most one solution: exactly one for every g if the cell is
-    bounded, and otherwise exactly if gᵀy < 0 for every direction y != 0 in which the cell is unbounded.
+    Each sign cell {x : signs∘(A x - b) > 0} holds at most one solution: exactly one for every g if the cell
+    is bounded, and otherwise exactly if gᵀy < 0 for every direction y != 0 in which the cell is unbounded.
 
     Parameters
     ----------
@@ -75,60 +76,67 @@ def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0,
     x0 : (d,) array_like, optional
         A start strictly inside the cell; without signs it says which cell. At least one of the two is needed.
     method : {"newton", "approximate-newton", "least-squares"}
-        "newton" minimises the convex V(x) - gᵀx. "approximate-newton" does so with a Hessian from sampled rows.
-        "least-squares" minimises ½|∇V(x) - g|² + ½|diag(ridge) A x|², which need not be convex: from x0 if given, else
-        from what "newton" finds.
+        "newton" minimises the convex V(x) - gᵀx. "approximate-newton" does so with a Hessian from sampled
+        rows.
+        "least-squares" minimises ½|∇V(x) - g|² + ½|diag(ridge) A x|², which need not be convex: from x0 if
+        given, else from what "newton" finds.
     ridge : float or (n,) array_like
-        At least 0; must be 0 but with "least-squares". The result is then a stationary point of the objective, close
-        to a solution for a small ridge only.
+        At least 0; must be 0 but with "least-squares". The result is then a stationary point of the
+        objective, close to a solution for a small ridge only.
     tol : float
-        Largest Newton decrement that counts as solved (see Notes); with a ridge the largest gradient of the objective
-        in the Gauss-Newton metric relative to the residual.
+        Largest Newton decrement that counts as solved (see Notes); with a ridge the largest gradient of the
+        objective in the Gauss-Newton metric relative to the residual.
     maxiter : int, optional
         Default 100, 200 and 300 for the three methods.
     callback : callable, optional
-        As in SciPy: ``callback(intermediate_result)`` receives an OptimizeResult with ``x, nit, stage, error``, the error
-        being the decrement; with any other signature ``callback(x)``. StopIteration ends the inversion.
+        As in SciPy: ``callback(intermediate_result)`` receives an OptimizeResult with ``x, nit, stage,
+        error``, the error being the decrement; with any other signature ``callback(x)``. StopIteration ends
+        the inversion.
     rng : None, int or numpy.random.Generator
         For the sampled rows of "approximate-newton".
     workers : int, optional
         Number of threads BLAS may use; default 1.
     options : dict, optional
-        "sample_size" with "approximate-newton": rows sampled in each step, about; default 10 d log(d + 2). From n on it
-        is Newton's method.
+        "sample_size" with "approximate-newton": rows sampled in each step, about; default 10 d log(d + 2).
+        From n on it is Newton's method.
 
     Returns
     -------
     InversionResult
-        ``fun`` is the objective of "least-squares". ``status``: 0 matched, 1 no x in the cell has this gradient, 2 the cell
-        is empty, 3 not matched, 4 stopped by the callback. ``unique`` is True on success without a ridge.
-        ``standard_errors`` are those of rounding g to double. ``condition`` is the relative change of x (2-norm) per
-        relative change of each entry of g. ``evidence`` holds ``steps`` (decrement and step length of each, with
-        ``cg_iterations`` or ``rows`` sampled), ``decrement``, its ``floor`` by rounding, ``certificate`` (status 1), ``start``
-        (least slack of the start in rows of unit norm), and with "approximate-newton" ``sample_size``, ``rows`` kept in the last
-        sample and ``spectral_error``, the error of its Hessian relative to the exact one at the solution.
+        ``fun`` is the objective of "least-squares". ``status``: 0 matched, 1 no x in the cell has this
+        gradient, 2 the cell is empty, 3 not matched, 4 stopped by the callback. ``unique`` is True on success
+        without a ridge. ``standard_errors`` are those of rounding g to double. ``condition`` is the relative
+        change of x (2-norm) per relative change of each entry of g (both from above, within a factor of 3,
+        where n d³ exceeds 1e11). ``evidence`` holds ``steps`` (decrement
+        and step length of each, with ``cg_iterations`` or ``rows`` sampled), ``decrement``, its ``floor`` by
+        rounding, ``certificate`` (status 1), ``start`` (least slack of the start in rows of unit norm), and
+        with "approximate-newton" ``sample_size``, ``rows`` kept in the last sample and ``spectral_error``,
+        the error of its Hessian relative to the exact one at the solution.
 
     Raises
     ------
     ValueError
-        Wrong shapes or lengths, empty input, NaN or inf, A not of full column rank, neither signs nor x0, x0 not
-        strictly inside the cell, signs other than +1 and -1, unknown method or option, negative ridge, a ridge with another
-        method than "least-squares".
+        Wrong shapes or lengths, empty input, NaN or inf, A not of full column rank, neither signs nor x0, x0
+        not strictly inside the cell, signs other than +1 and -1, unknown method or option, negative ridge, a
+        ridge with another method than "least-squares".
     TypeError
         Complex, object, string or sparse input.
 
     Notes
     -----
-    The Newton decrement is (∇V - g)ᵀ(∇²V)⁻¹(∇V - g), square root taken: it does not change with the units of A's columns,
-    and is about the relative error of the slacks, weighted by sigma. Where rounding of g or of A x - b alone leaves more
-    than ``tol`` (``evidence["floor"]``), that much counts as solved.
+    The Newton decrement is (∇V - g)ᵀ(∇²V)⁻¹(∇V - g), square root taken: it does not change with the units of
+    A's columns, and is about the relative error of the slacks, weighted by sigma. Where rounding of g or of A
+    x - b alone leaves more than ``tol`` (``evidence["floor"]``), that much counts as solved.
 
-    Newton steps cost O(n d²): conjugate gradients on the Hessian, preconditioned to a condition number of at most 3.
+    Newton steps cost O(n d²): conjugate gradients on the Hessian, preconditioned to a condition number of at
+    most 3.
 
     References
     ----------
-    .. [1] arXiv 2408.11267: the problem, its regularised objective and the approximate Newton method (abstract).
-    .. [2] Vaidya, "A new algorithm for minimizing convex functions over convex sets", Mathematical Programming 73 (1996).
+    .. [1] arXiv 2408.11267: the problem, its regularised objective and the approximate Newton method
+       (abstract).
+    .. [2] Vaidya, "A new algorithm for minimizing convex functions over convex sets", Mathematical
+       Programming 73 (1996).
 
     Examples
     --------
@@ -155,7 +163,8 @@ def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0,
         raise ValueError(f"ridge must be 0 with method {method!r}, got {ridge.max()}")
     if signs is None and x0 is None:
         raise ValueError("signs or x0 must be given: every bounded cell has a solution of its own")
-    size = _validate.positive_int(options.get("sample_size", subsampled.default_size(d)), "options['sample_size']")
+    size = options.get("sample_size", subsampled.default_size(d))
+    size = _validate.positive_int(size, "options['sample_size']")
     tol = _validate.positive_number(tol, "tol")
     maxiter = MAXITER[method] if maxiter is None else _validate.positive_int(maxiter, "maxiter")
     rng = _validate.generator(rng, "rng")
@@ -171,7 +180,7 @@ def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0,
         start, failure = _start(task, x0)
         if start is None:
             return _nowhere(task, failure)
-        with np.errstate(over="ignore", invalid="ignore"):       # targets near the largest float: said to be not matched
+        with np.errstate(over="ignore", invalid="ignore"):       # of targets near the largest float
             return _solve(task, start, x0 is not None, size, rng)
 
 
@@ -208,12 +217,14 @@ def _start(task, x0):
 
 def _solve(task, start, given, size, rng):
     if task.method == "least-squares":
-        # From far away |∇V - g|² descends slowly, as no norm suits it everywhere; the convex problem does not.
+        # From far away |∇V - g|² falls slowly, as no norm suits it everywhere; the convex problem has none.
         first = None if given else newton.minimise(task, start, newton.newton_direction)
-        if first is not None and (first.reason == "stopped" or first.direction is not None and not task.ridge.any()):
+        if first is None:
+            return _report(task, minimise_loss(task, start))
+        if first.reason == "stopped" or (first.reason == "no preimage" and not task.ridge.any()):
             return _report(task, first)
-        found = minimise_loss(task, first.state if first is not None and first.reason == "converged" else start)
-        found.steps = (first.steps if first is not None else []) + found.steps
+        found = minimise_loss(task, first.state if first.reason == "converged" else start)
+        found.steps = first.steps + found.steps
         return _report(task, found)
     if task.method == "newton":
         return _report(task, newton.minimise(task, start, newton.newton_direction))
@@ -247,9 +258,10 @@ def _report(task, found, approximation=None):
         standard_errors, condition = _sensitivity(task, state, hessian)
     slack = state.point.slack.copy()
     return InversionResult(
-        x=state.x, fun=loss_at(task, state), scores=state.projection.scores.copy(), slack=slack, signs=np.sign(slack),
-        success=success, status=status, message=_message(task, found, status, decrement), nit=task.progress.nit,
-        nfev=task.nfev, unique=bool(success and not task.ridge.any()), null_space=np.zeros((d, 0)),
+        x=state.x, fun=loss_at(task, state), scores=state.projection.scores.copy(), slack=slack,
+        signs=np.sign(slack), success=success, status=status,
+        message=_message(task, found, status, decrement), nit=task.progress.nit, nfev=task.nfev,
+        unique=bool(success and not task.ridge.any()), null_space=np.zeros((d, 0)),
         standard_errors=standard_errors, condition=condition, evidence=task.evidence)
 
 
@@ -257,7 +269,8 @@ def _sensitivity(task, state, hessian):
     """Standard errors of x for rounding of g, and the condition number: dx = unit² S H⁻¹ Sᵀ dg, H in z."""
     steps = state.projection.unit * state.projection.steps
     if task.ridge.any():                                 # a stationary point of the loss: dx = (∇²L)⁻¹ ∇²V dg
-        loss = GradientLossPoint(state.point, task.g).hessian() + task.map.rows.gram(None, None, task.ridge ** 2)
+        loss = GradientLossPoint(state.point, task.g).hessian()
+        loss += task.map.rows.gram(None, None, task.ridge ** 2)
         weighted = np.linalg.lstsq(loss, state.point.hessian() * task.g, rcond=None)[0]
     else:
         weighted = steps @ scipy.linalg.solve(hessian, steps.T * task.g, assume_a="pos", check_finite=False)
@@ -289,6 +302,7 @@ def _nowhere(task, reason):
     n, d = task.map.shape
     slack = -task.b
     return InversionResult(
-        x=np.zeros(d), fun=np.inf, scores=np.zeros(n), slack=slack, signs=np.sign(slack), success=False, status=2,
-        message=f"{MESSAGES[2]}: {reason}.", nit=0, nfev=task.nfev, unique=False, null_space=np.zeros((d, 0)),
+        x=np.zeros(d), fun=np.inf, scores=np.zeros(n), slack=slack, signs=np.sign(slack), success=False,
+        status=2, message=f"{MESSAGES[2]}: {reason}.", nit=0, nfev=task.nfev, unique=False,
+        null_space=np.zeros((d, 0)),
         standard_errors=np.full(d, np.inf), condition=np.inf, evidence=task.evidence)

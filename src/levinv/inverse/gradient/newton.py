@@ -1,28 +1,34 @@
 """Newton's method for F(x) = V(x) - gᵀx on one sign cell, V the volumetric barrier.
 
-∇F = -Bᵀsigma - g vanishes exactly where the gradient is matched, and F is strictly convex. With U = unit·diag(signs) B S
-orthonormal (levinv.forward.projection: S is ``steps``) everything is done in z, dx = unit S z, whatever the condition of A:
+∇F = -Bᵀsigma - g vanishes exactly where the gradient is matched, and F is strictly convex. With U =
+unit·diag(signs) B S orthonormal (levinv.forward.projection: S is ``steps``) everything is done in z, dx =
+unit S z, whatever the condition of A:
 
     B dx = signs∘(U z) = p, the relative change of the slacks,
     gradient  r = -Uᵀ(signs∘sigma) - unit Sᵀg,
-    Hessian   H = Uᵀ diag(signs) (3 diag(sigma) - 2 Q) diag(signs) U,      G ⪯ H ⪯ 3 G,   G = Uᵀ diag(sigma) U.
+    Hessian   H = Uᵀ diag(signs) (3 diag(sigma) - 2 Q) diag(signs) U,
+    bounds    G ⪯ H ⪯ 3 G,   G = Uᵀ diag(sigma) U.
 
-*Direction.* H z = -r, factored where the dimension is small, else by conjugate gradients preconditioned with G. The condition
-number is at most 3: each iteration gains a factor (√3 + 1)/(√3 - 1) = 3.7, and takes one Gram matrix and one quadratic
-form.
+*Direction.* H z = -r, factored where the dimension is small, else by conjugate gradients preconditioned with
+G. The condition number is at most 3: each iteration gains a factor (√3 + 1)/(√3 - 1) = 3.7, and takes one
+Gram matrix and one quadratic form.
 
-*Step.* A line search on the slope φ'(t) = -sum_i sigma_i(t) p_i/(1 + t p_i) - gᵀdx, to |φ'(t)| <= ½|φ'(0)|, first at t = 1.
-Where that leaves the cell or misses, the slope is modelled with each score following its own slack alone,
+*Step.* A line search on the slope φ'(t) = -sum_i sigma_i(t) p_i/(1 + t p_i) - gᵀdx, to |φ'(t)| <= ¼|φ'(0)|,
+first at t = 1. Where that leaves the cell or misses, the slope is modelled with each score following its own
+slack alone,
 
     sigma_i(t) = sigma_i / (sigma_i + (1 - sigma_i)(1 + t p_i)²),
 
-which is right for one row and right at the boundary, where the score is 1. The model increases with t: one root.
+which is right for one row and right at the boundary, where the score is 1. The model increases with t: one
+root.
 
-*Measure.* The Newton decrement λ = (rᵀH⁻¹r)^½, the length of ∇F in the dual of the Hessian's norm, does not change with A's
-columns and is a relative error: moving to the solution changes the slacks by p with sum_i sigma_i p_i² <= λ² (to first order).
-Rounding keeps it above a floor: that of g, and that of the slack A x - b.
+*Measure.* The Newton decrement λ = (rᵀH⁻¹r)^½, the length of ∇F in the dual of the Hessian's norm, does not
+change with A's columns and is a relative error: moving to the solution changes the slacks by p with sum_i
+sigma_i p_i² <= λ² (to first order). Rounding keeps it above a floor: that of g, and that of the slack A x -
+b.
 
-Reference: Nesterov and Nemirovskii, Interior-Point Polynomial Algorithms in Convex Programming (1994), section 2.2.
+Reference: Nesterov and Nemirovskii, Interior-Point Polynomial Algorithms in Convex Programming (1994),
+section 2.2.
 """
 from dataclasses import dataclass, field
 
@@ -83,6 +89,10 @@ class State:
         """G⁻¹ r."""
         return scipy.linalg.cho_solve((self.factor, True), r, check_finite=False)
 
+    def bound(self):
+        """(rᵀG⁻¹r)^½, between the decrement and √3 times it."""
+        return float(np.sqrt(max(float(self.gradient @ self.precondition(self.gradient)), 0.0)))
+
     def floor(self, rows, b, g):
         """The decrement that rounding of g and of the slack leaves, about."""
         projection = self.projection
@@ -99,7 +109,7 @@ class Descent:
 
     state: State
     decrement: float
-    reason: str                   # "converged" | "no preimage" | "stalled" | "maxiter" | "stopped" | "overflow"
+    reason: str         # "converged" | "no preimage" | "stalled" | "maxiter" | "stopped" | "overflow"
     direction: np.ndarray | None = None                  # the certificate of "no preimage"
     steps: list = field(default_factory=list)            # one dict for each
 
@@ -143,7 +153,8 @@ def minimise(task, state, direction):
         if decrement <= max(task.tol, floor):
             if decrement > floor:                        # the step is known already: it only helps
                 closer = evaluate(task, state.x + state.step(z))
-                found.state = state if closer is None else closer
+                if closer is not None and closer.bound() < state.bound():
+                    found.state = closer
             found.reason = "converged"
             return found
         idle = 0 if decrement < 0.9 * best else idle + 1
@@ -232,7 +243,7 @@ def _model(state, p, rise):
 
 
 def _root(state, p, rise, low, high):
-    """Where the model of the slope vanishes in (low, high); INSIDE of the way to an end beyond which it would."""
+    """Where the model of the slope vanishes in (low, high), or INSIDE of the way to the end nearest to it."""
     slope = _model(state, p, rise)
     if not np.isfinite(high):
         high = max(1.0, 2.0 * low)
@@ -253,8 +264,7 @@ def newton_direction(state):
     """-H⁻¹ r, exact to CG_TOLERANCE."""
     if state.projection.rank <= DIRECT_DIMENSION:
         return -scipy.linalg.solve(state.hessian(), state.gradient, assume_a="pos", check_finite=False), {}
-    bound = np.sqrt(max(float(state.gradient @ state.precondition(state.gradient)), 0.0))
-    tolerance = float(np.clip(bound, CG_TOLERANCE, 0.1))  # quadratic convergence asks for no more
+    tolerance = float(np.clip(state.bound(), CG_TOLERANCE, 0.1))   # quadratic convergence asks for no more
     z, iterations = conjugate_gradients(state.product, state.precondition, -state.gradient, tolerance)
     return z, {"cg_iterations": iterations}
 
