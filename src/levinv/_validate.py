@@ -79,8 +79,17 @@ def ordinary_size(array, name):
     """Refuse arrays whose largest entry is so large or small that squares of it over- or underflow."""
     largest = max(float(array.max()), -float(array.min()))
     if largest > 0 and not LARGEST ** -1 <= largest <= LARGEST:
-        raise ValueError(f"{name} must have its largest entry between {1 / LARGEST:.0e} and {LARGEST:.0e} (choose other "
-                         f"units), got {largest:.3g}")
+        raise ValueError(f"{name} must have its largest entry between {1 / LARGEST:.0e} and {LARGEST:.0e} "
+                         f"(choose other units), got {largest:.3g}")
+    return array
+
+
+def signs(value, name, n):
+    """A float64 vector of +1 and -1, one for each of n rows, from a vector or a scalar."""
+    array = vector(np.full(n, value) if np.ndim(value) == 0 else value, name, n, "row of A")
+    if not np.all(np.abs(array) == 1.0):
+        place = int(np.argmax(np.abs(array) != 1.0))
+        raise ValueError(f"{name} must be +1 or -1, got {array[place]} at index {place}")
     return array
 
 

@@ -68,8 +68,9 @@ class LeverageMap:
         self._flops = 4 * A.size * A.shape[1]
         with self._threads():
             space = column_space(self.rows)
+        self.rank = space.transform.shape[1]
         transform = space.transform          # of the same condition number as A, if of full rank
-        plain = transform.shape[1] == A.shape[1] and np.linalg.cond(transform) <= PLAIN_CONDITION
+        plain = self.rank == A.shape[1] and np.linalg.cond(transform) <= PLAIN_CONDITION
         self._start = None if plain else transform
         self._loops = ~A.any(axis=1)
         self._last = None

@@ -43,6 +43,7 @@ class Projection:
     scale: np.ndarray            # (n,) unit / |s|; 0 in heavy rows
     unit: float                  # smallest |s| of the light rows
     transform: np.ndarray        # (d, k)
+    steps: np.ndarray            # (d, k) invertible at full rank: U = diag(unit / |s|) A steps but for rounding
     heavy: np.ndarray            # (h,) indices
     heavy_basis: np.ndarray      # (h, k) their rows of U
     heavy_defect: np.ndarray     # (h, h) I - P_HH
@@ -53,6 +54,11 @@ class Projection:
     @property
     def rank(self):
         return self.transform.shape[1]
+
+    def half_log_det(self):
+        """½ log det(BᵀB) for A of full column rank; inf at a zero slack."""
+        sign, log_size = np.linalg.slogdet(self.steps)
+        return np.inf if sign == 0 else -float(log_size) - self.rank * float(np.log(self.unit))
 
     def complement(self):
         """1 - sigma, (n,), without cancellation in heavy rows."""
@@ -177,7 +183,7 @@ def project(rows, magnitude, start=None, left_out=None):
             except DependentZeroSlackError:          # scores too inaccurate to tell heavy rows
                 heavy = heavy[:0]
         width = found.transform.shape[1]
-        return Projection(rows, scale, smallest, found.transform, heavy, np.zeros((0, width)),
+        return Projection(rows, scale, smallest, found.transform, found.transform, heavy, np.zeros((0, width)),
                           np.zeros((0, 0)), found.condition, found.method, scores)
     return _eliminate(rows, magnitude, start, left_out, heavy)
 
@@ -210,11 +216,11 @@ def _eliminate(rows, magnitude, start, left_out, heavy):
         gram = rows.gram(scale, joint)
         joint[:, m:] -= found.transform @ gram[:m, m:]
     middle = gram[m:, m:] - gram[:m, m:].T @ gram[:m, m:]
-    ratio = magnitude[heavy] / smallest
+    whole = ratio = magnitude[heavy] / smallest
     # A row that is heavy at any slack (a coloop) has F = 0, of which rounding, times a huge slack, leaves something.
     size = np.sqrt(np.maximum(np.diag(middle), 0.0))
     rounding = EPS * np.linalg.norm(scale[:, None] * rows.abs_matvec(np.abs(right_inverse)), axis=0)
-    ratio[(size <= 100 * rounding) | (ratio * size > 1.0)] = 0.0
+    ratio = np.where((size <= 100 * rounding) | (ratio * size > 1.0), 0.0, whole)
     weighted = ratio[:, None] * middle * ratio
     lower = np.linalg.cholesky(np.eye(h) + weighted)
     inverse = scipy.linalg.solve_triangular(lower, np.eye(h), lower=True, check_finite=False)
@@ -223,10 +229,13 @@ def _eliminate(rows, magnitude, start, left_out, heavy):
     defect = 0.5 * (defect + defect.T)
     transform = np.ascontiguousarray(np.hstack([joint[:, m:] @ (ratio[:, None] * inverse.T),
                                                 found.transform]))
+    steps = transform.copy()
+    steps[:, :h] = joint[:, m:] @ (whole[:, None] * inverse.T)
     basis = np.hstack([inverse.T, np.zeros((h, m))])
     scores = rows.quad(scale, transform)
     scores[heavy] = 1.0 - np.diag(defect)
-    return Projection(rows, scale, smallest, transform, heavy, basis, defect, found.condition, found.method, scores)
+    return Projection(rows, scale, smallest, transform, steps, heavy, basis, defect, found.condition,
+                      found.method, scores)
 
 
 def _lift(start, local):

@@ -120,7 +120,7 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
     if x0 is not None:
         x0 = _validate.vector(x0, "x0", d, "column of A").copy()
     task = Task(
-        rows=DenseRows(A), b=b, scores=scores, noise=noise, known_signs=_signs(signs, n), x0=x0,
+        rows=DenseRows(A), b=b, scores=scores, noise=noise, known_signs=None if signs is None else _validate.signs(signs, "signs", n), x0=x0,
         tol=_validate.positive_number(tol, "tol"),
         maxiter=None if maxiter is None else _validate.positive_int(maxiter, "maxiter"),
         restarts=_validate.positive_int(options.get("restarts", RESTARTS), "options['restarts']"),
@@ -167,15 +167,3 @@ def _scores(scores, n, noise):
         index = int(np.argmax(outside))
         raise ValueError(f"scores must lie in [0, 1], got {scores[index]} at index {index}")
     return np.clip(scores, 0.0, 1.0)
-
-
-def _signs(signs, n):
-    if signs is None:
-        return None
-    if np.ndim(signs) == 0:
-        signs = np.full(n, signs)
-    signs = _validate.vector(signs, "signs", n, "row of A")
-    if not np.all(np.abs(signs) == 1.0):
-        index = int(np.argmax(np.abs(signs) != 1.0))
-        raise ValueError(f"signs must be +1 or -1, got {signs[index]} at index {index}")
-    return signs

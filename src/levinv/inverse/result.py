@@ -15,6 +15,9 @@ MESSAGES = {
 class InversionResult(OptimizeResult):
     """Outcome of an inversion: an :class:`scipy.optimize.OptimizeResult`.
 
+    Described for :func:`levinv.invert_scores`; in :func:`levinv.invert_gradient` the gradient stands for the
+    scores, and what differs is said there.
+
     Attributes
     ----------
     x : (d,) ndarray

@@ -1,0 +1,217 @@
+"""The objective of 2408.11267 as a function of x, with exact derivatives.
+
+    L(x) = ½ |r|² + ½ |diag(rho) A x|²,    r = ∇V(x) - g,
+
+V the volumetric barrier (levinv.forward.barrier).
+
+With H = ∇²V(x) and C = the third derivative of V contracted with r, a d x d matrix,
+
+    ∇L  = H r + Aᵀ diag(rho²) A x,
+    ∇²L = H² + C + Aᵀ diag(rho²) A.
+
+C is the derivative of H = Bᵀ (3 diag(sigma) - 2 Q) B along r. With q = B r and D = diag(q), moving x along r
+moves
+
+    B      by -D B,
+    P      by -D P - P D + 2 P D P,
+    Q      by -2 (D Q + Q D) + 4 P∘(P D P)       (twice P times the line above, entrywise),
+    sigma  by 2 z, z = (Q - diag(sigma)) q       (its diagonal),
+
+hence C = Bᵀ [6 diag(z) - 6 D diag(sigma) + 6 (D Q + Q D) - 8 P∘(P D P)] B; and with the Laplacian L = Q -
+diag(sigma), which the projection applies without cancellation,
+
+    C = Bᵀ [6 diag(z + sigma∘q) + 6 (D L + L D) - 8 P∘(P D P)] B.
+
+(One row, one column: V = -log s, all of sigma, Q, P are 1, L and z are 0 and C = -2 q/s² = -2 r/s³, the third
+derivative.)
+
+With U orthonormal, range(U) = range(B), and K_y = Uᵀ diag(y) U, the last term times p has entries u_iᵀ K_p
+K_q u_i, so that a product C v takes three Gram matrices and three quadratic forms; explicitly, with K_j = K_y
+for column y = B e_j, [Bᵀ (P∘(P D P)) B]_jm = tr(K_j K_m K_q).
+"""
+import numpy as np
+
+from levinv import _validate
+from levinv.forward.barrier import BarrierPoint, FullRankMap, finite
+
+
+class GradientLossPoint:
+    """L and its derivatives at one point; n-vectors and d x d matrices are kept, nothing larger."""
+
+    def __init__(self, point: BarrierPoint, target):
+        self.barrier, self.projection = point, point.projection
+        self.residual = point.gradient() - target
+        self.image = point.push(self.residual)
+        self._third = None
+
+    def gradient(self):
+        """H r."""
+        return self.barrier.pull(self.barrier.middle(self.image))
+
+    def product(self, v):
+        """(H² + C) v."""
+        p = self.barrier.push(v)
+        flow, form = self._third_parts()
+        image, projection = self.image, self.projection
+        joined = projection.weighted_gram(p) @ form
+        curved = self._quad(joined + joined.T)
+        out = 6.0 * ((flow + projection.scores * image) * p + image * projection.laplacian(p)
+                     + projection.laplacian(image * p)) - 4.0 * curved
+        out += self.barrier.middle(self.barrier.push(self.barrier.pull(self.barrier.middle(p))))
+        return self.barrier.pull(out)
+
+    def hessian(self):
+        """H² + C, (d, d)."""
+        projection, image = self.projection, self.image
+        scaled = self.barrier.scaled_rows()
+        flow, form = self._third_parts()
+        moved = projection.laplacian(scaled)
+        hessian = scaled.T @ (projection.scores[:, None] * scaled - 2.0 * moved)
+        cross = (image[:, None] * scaled).T @ moved
+        diagonal = (flow + projection.scores * image)[:, None]
+        out = hessian @ hessian + 6.0 * (scaled.T @ (diagonal * scaled) + cross + cross.T)
+        moments = projection.rows.moments(projection.scale, projection.transform, scaled)
+        basis = projection.heavy_basis
+        moments += np.einsum("ia,im,ib->abm", basis, scaled[projection.heavy], basis, optimize=True)
+        k, d = moments.shape[1:]
+        joined = np.tensordot(form, moments, axes=(1, 0)).reshape(k * k, d)
+        out -= 8.0 * (moments.transpose(1, 0, 2).reshape(k * k, d).T @ joined)
+        return 0.5 * (out + out.T)
+
+    def _third_parts(self):
+        if self._third is None:
+            self._third = self.projection.laplacian(self.image), self.projection.weighted_gram(self.image)
+        return self._third
+
+    def _quad(self, form):
+        """u_iᵀ form u_i in every row, (n,)."""
+        basis = self.projection.heavy_basis
+        out = self.projection.quad(form)
+        out[self.projection.heavy] = np.einsum("ia,ab,ib->i", basis, form, basis)
+        return out
+
+
+class GradientLoss:
+    """½|∇V(x) - g|² + ½|diag(rho) A x|², its gradient and its Hessian.
+
+    V is the volumetric barrier, so that ∇V = -Bᵀsigma, B = diag(A x - b)⁻¹ A with leverage scores sigma.
+
+    Parameters
+    ----------
+    A : (n, d) array_like
+        Real, of full column rank. A zero row takes no part.
+    b : (n,) array_like
+    g : (d,) array_like
+        The target: any finite numbers.
+    ridge : float or (n,) array_like
+        rho, the paper's w: at least 0.
+
+    Raises
+    ------
+    ValueError
+        Wrong shapes or lengths, empty input, NaN or inf, A not of full column rank, a negative ridge.
+    TypeError
+        Complex, object, string or sparse input.
+
+    Notes
+    -----
+    Works with SciPy's minimisers as it is: ``minimize(loss.fun, x0, jac=loss.grad, hess=loss.hess)`` or
+    ``hessp=loss.hessp``. Without a ridge its only stationary points on a cell are solutions of ∇V(x) = g, as
+    ∇²V is positive definite. ``fun`` is inf at a zero slack and finite again in the neighbouring cell.
+
+    ``fun``, ``grad`` and ``hessp`` cost O(n d²), ``hess`` O(n d³). The last point is remembered.
+
+    References
+    ----------
+    .. [1] arXiv 2408.11267, the regularised least squares problem of the abstract.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.optimize import minimize
+    >>> from levinv import GradientLoss, VolumetricBarrier
+    >>> A = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    >>> b = -np.ones(4)
+    >>> g = VolumetricBarrier(A, b).grad([0.5, -0.25])
+    >>> loss = GradientLoss(A, b, g)
+    >>> minimize(loss.fun, [0.0, 0.0], jac=loss.grad, hess=loss.hess, method="trust-exact").x.round(6)
+    array([ 0.5 , -0.25])
+    """
+
+    def __init__(self, A, b, g, *, ridge=0.0):
+        self._map = FullRankMap(A, b)
+        n, d = self._map.shape
+        self._target = _validate.vector(g, "g", d, "column of A")
+        self._ridge = _validate.nonnegative(ridge, "ridge", n, "row of A")
+        self._ridge_hessian = None
+        if self._ridge.any():
+            with self._map.threads():
+                self._ridge_hessian = self._map.rows.gram(None, None, self._ridge ** 2)
+        self._last = None
+
+    @property
+    def shape(self):
+        """(n, d) of A."""
+        return self._map.shape
+
+    def fun(self, x):
+        """L(x); inf at a zero slack.
+
+        Raises
+        ------
+        ValueError
+            If x is not a finite vector of length d, or if A x - b overflows.
+        """
+        if self._map.touching(x) is not None:
+            return np.inf
+        with np.errstate(over="ignore", invalid="ignore"):
+            residual = finite(self._at(x).residual)
+            out = 0.5 * float(residual @ residual)
+            if self._ridge_hessian is not None:
+                shrunk = self._ridge * self._map.rows.matvec(np.asarray(x, dtype=float))
+                out += 0.5 * float(shrunk @ shrunk)
+        return out
+
+    def grad(self, x):
+        """∇L(x), (d,).
+
+        Raises
+        ------
+        ValueError
+            As :meth:`fun`; at a zero slack; and so close to one that the derivative overflows. The methods
+            below raise likewise.
+        """
+        point = self._at(x)
+        with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
+            out = point.gradient()
+            if self._ridge_hessian is not None:
+                out = out + self._map.rows.rmatvec(
+                    self._ridge ** 2 * self._map.rows.matvec(np.asarray(x, dtype=float)))
+            return finite(out)
+
+    def fun_and_grad(self, x):
+        """(L(x), ∇L(x)), for ``minimize(..., jac=True)``; raises as :meth:`grad`."""
+        return self.fun(x), self.grad(x)
+
+    def hess(self, x):
+        """∇²L(x), (d, d)."""
+        point = self._at(x)
+        with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
+            out = point.hessian()
+        return finite(out if self._ridge_hessian is None else out + self._ridge_hessian)
+
+    def hessp(self, x, p):
+        """∇²L(x) p, (d,), matrix-free: O(n d²)."""
+        point = self._at(x)
+        p = _validate.vector(p, "p", self.shape[1], "column of A")
+        with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
+            out = point.product(p)
+        return finite(out if self._ridge_hessian is None else out + self._ridge_hessian @ p)
+
+    def _at(self, x):
+        point = self._map.at(x)
+        last = self._last
+        if last is None or last.projection is not point.projection:
+            with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
+                last = self._last = GradientLossPoint(point, self._target)
+        return last

@@ -1,0 +1,308 @@
+"""The front of gradient inversion: arguments, a start in the cell, the method, the result."""
+from dataclasses import dataclass, field
+
+import numpy as np
+import scipy.linalg
+
+from levinv import _validate
+from levinv._threads import blas_threads
+from levinv.forward.barrier import FullRankMap
+from levinv.forward.gradient_loss import GradientLossPoint
+from levinv.forward.orthonormal import EPS
+from levinv.inverse.gradient import cell, newton, subsampled
+from levinv.inverse.gradient.least_squares import exact_decrement, loss_at, minimise_loss
+from levinv.inverse.result import InversionResult, Progress, Stopped
+
+METHODS = ("newton", "approximate-newton", "least-squares")
+OPTIONS = {"newton": (), "approximate-newton": ("sample_size",), "least-squares": ()}
+MAXITER = {"newton": 100, "approximate-newton": 200, "least-squares": 300}
+EXACT_FLOPS = 1e11            # of the Hessian at the solution; above, G stands in for it
+
+MESSAGES = {
+    0: "The gradient is matched",
+    1: "No x in the cell has this gradient",
+    2: "The cell is empty",
+    3: "The gradient is not matched at the best x found",
+    4: "Stopped by the callback",
+}
+
+
+@dataclass
+class Task:
+    """One inversion: the checked input and what is counted."""
+
+    map: FullRankMap
+    b: np.ndarray
+    g: np.ndarray
+    signs: np.ndarray             # (n,), +1 or -1
+    active: np.ndarray            # (n,) rows of A that are not zero
+    method: str
+    ridge: np.ndarray             # (n,)
+    tol: float
+    maxiter: int
+    progress: Progress
+    nfev: int = 0
+    evidence: dict = field(default_factory=dict)
+
+    def report(self, decrement, x):
+        """Count a step and tell the callback; False if it asks to stop."""
+        try:
+            self.progress(self.method, decrement, x)
+        except Stopped:
+            return False
+        return True
+
+    def certificate(self):
+        """A direction that shows that g has no preimage in the cell, or None."""
+        return cell.certificate(self.map.rows.A[self.active], self.signs[self.active], self.g)
+
+
+def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0, tol=1e-10, maxiter=None,
+                    callback=None, rng=None, workers=None, options=None):
+    """Find x from the gradient of the volumetric barrier, -Bᵀsigma with B = diag(A x - b)⁻¹ A and its
+    leverage scores sigma.
+
+    Each sign cell {x : signs∘(A x - b) > 0} holds at most one solution: exactly one for every g if the cell
+    is bounded, and otherwise exactly if gᵀy < 0 for every direction y != 0 in which the cell is unbounded.
+
+    Parameters
+    ----------
+    A : (n, d) array_like
+        Real, of full column rank. A zero row takes no part.
+    b : (n,) array_like
+    g : (d,) array_like
+    signs : +1, -1 or (n,) array_like of +1 and -1, optional
+        Signs of the slack A x - b: which cell. +1 is the interior of the polytope A x >= b.
+    x0 : (d,) array_like, optional
+        A start strictly inside the cell; without signs it says which cell. At least one of the two is needed.
+    method : {"newton", "approximate-newton", "least-squares"}
+        "newton" minimises the convex V(x) - gᵀx. "approximate-newton" does so with a Hessian from sampled
+        rows.
+        "least-squares" minimises ½|∇V(x) - g|² + ½|diag(ridge) A x|², which need not be convex: from x0 if
+        given, else from what "newton" finds.
+    ridge : float or (n,) array_like
+        At least 0; must be 0 but with "least-squares". The result is then a stationary point of the
+        objective, close to a solution for a small ridge only.
+    tol : float
+        Largest Newton decrement that counts as solved (see Notes); with a ridge the largest gradient of the
+        objective in the Gauss-Newton metric relative to the residual.
+    maxiter : int, optional
+        Default 100, 200 and 300 for the three methods.
+    callback : callable, optional
+        As in SciPy: ``callback(intermediate_result)`` receives an OptimizeResult with ``x, nit, stage,
+        error``, the error being the decrement; with any other signature ``callback(x)``. StopIteration ends
+        the inversion.
+    rng : None, int or numpy.random.Generator
+        For the sampled rows of "approximate-newton".
+    workers : int, optional
+        Number of threads BLAS may use; default 1.
+    options : dict, optional
+        "sample_size" with "approximate-newton": rows sampled in each step, about; default 10 d log(d + 2).
+        From n on it is Newton's method.
+
+    Returns
+    -------
+    InversionResult
+        ``fun`` is the objective of "least-squares". ``status``: 0 matched, 1 no x in the cell has this
+        gradient, 2 the cell is empty, 3 not matched, 4 stopped by the callback. ``unique`` is True on success
+        without a ridge. ``standard_errors`` are those of rounding g to double. ``condition`` is the relative
+        change of x (2-norm) per relative change of each entry of g (both from above, within a factor of 3,
+        where n d³ exceeds 1e11). ``evidence`` holds ``steps`` (decrement
+        and step length of each, with ``cg_iterations`` or ``rows`` sampled), ``decrement``, its ``floor`` by
+        rounding, ``certificate`` (status 1), ``start`` (least slack of the start in rows of unit norm), and
+        with "approximate-newton" ``sample_size``, ``rows`` kept in the last sample and ``spectral_error``,
+        the error of its Hessian relative to the exact one at the solution.
+
+    Raises
+    ------
+    ValueError
+        Wrong shapes or lengths, empty input, NaN or inf, A not of full column rank, neither signs nor x0, x0
+        not strictly inside the cell, signs other than +1 and -1, unknown method or option, negative ridge, a
+        ridge with another method than "least-squares".
+    TypeError
+        Complex, object, string or sparse input.
+
+    Notes
+    -----
+    The Newton decrement is (∇V - g)ᵀ(∇²V)⁻¹(∇V - g), square root taken: it does not change with the units of
+    A's columns, and is about the relative error of the slacks, weighted by sigma. Where rounding of g or of A
+    x - b alone leaves more than ``tol`` (``evidence["floor"]``), that much counts as solved.
+
+    Newton steps cost O(n d²): conjugate gradients on the Hessian, preconditioned to a condition number of at
+    most 3.
+
+    References
+    ----------
+    .. [1] arXiv 2408.11267: the problem, its regularised objective and the approximate Newton method
+       (abstract).
+    .. [2] Vaidya, "A new algorithm for minimizing convex functions over convex sets", Mathematical
+       Programming 73 (1996).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from levinv import VolumetricBarrier, invert_gradient
+    >>> rng = np.random.default_rng(0)
+    >>> A, x = rng.standard_normal((40, 3)), np.array([1.0, -2.0, 0.5])
+    >>> b = A @ x - rng.exponential(size=40)
+    >>> g = VolumetricBarrier(A, b).grad(x)
+    >>> result = invert_gradient(A, b, g, signs=+1)
+    >>> result.x.round(10)
+    array([ 1. , -2. ,  0.5])
+    >>> result.success, result.unique
+    (True, True)
+    """
+    A = _validate.matrix(A, "A")
+    n, d = A.shape
+    b = _validate.vector(b, "b", n, "row of A")
+    g = _validate.vector(g, "g", d, "column of A")
+    _validate.choice(method, "method", METHODS)
+    options = _validate.options(options, OPTIONS[method])
+    ridge = _validate.nonnegative(ridge, "ridge", n, "row of A")
+    if method != "least-squares" and ridge.any():
+        raise ValueError(f"ridge must be 0 with method {method!r}, got {ridge.max()}")
+    if signs is None and x0 is None:
+        raise ValueError("signs or x0 must be given: every bounded cell has a solution of its own")
+    size = options.get("sample_size", subsampled.default_size(d))
+    size = _validate.positive_int(size, "options['sample_size']")
+    tol = _validate.positive_number(tol, "tol")
+    maxiter = MAXITER[method] if maxiter is None else _validate.positive_int(maxiter, "maxiter")
+    rng = _validate.generator(rng, "rng")
+    active = A.any(axis=1)
+    if signs is not None:
+        signs = _validate.signs(signs, "signs", n)
+    if x0 is not None:
+        x0 = _validate.vector(x0, "x0", d, "column of A").copy()
+        signs = _cell_of(A, b, x0, signs, active)
+    progress = Progress(callback)
+    with blas_threads(workers):
+        task = Task(FullRankMap(A, b), b, g, signs, active, method, ridge, tol, maxiter, progress)
+        start, failure = _start(task, x0)
+        if start is None:
+            return _nowhere(task, failure)
+        with np.errstate(over="ignore", invalid="ignore"):       # of targets near the largest float
+            return _solve(task, start, x0 is not None, size, rng)
+
+
+def _cell_of(A, b, x0, signs, active):
+    """The signs of the cell that x0 is strictly inside of."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        slack = A @ x0 - b
+    if not np.isfinite(slack).all():
+        raise ValueError("x0 must not be so large that A x0 - b overflows")
+    wrong = active & (slack * (np.sign(slack) if signs is None else signs) <= 0)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(f"x0 must lie strictly inside the cell{'' if signs is None else ' of signs'}, "
+                         f"got slack {slack[row]:.6g} in row {row}")
+    return np.where(slack < 0, -1.0, 1.0) if signs is None else signs
+
+
+def _start(task, x0):
+    """A State inside the cell, or None and the reason."""
+    A, active = task.map.rows.A, task.active
+    x = x0
+    if x is None:
+        wrong = ~active & (task.signs * task.b > 0)      # a zero row has slack -b at every x
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            return None, f"row {row} of A is zero and its slack {-task.b[row]:.6g} has the other sign"
+        x, least = cell.interior_point(A[active], task.b[active], task.signs[active])
+        task.evidence["start"] = least
+        if x is None:
+            return None, f"the least slack can be made no larger than {least:.3g} (rows of unit norm)"
+    state = newton.evaluate(task, x)
+    return state, "the barrier cannot be evaluated at the start"
+
+
+def _solve(task, start, given, size, rng):
+    if task.method == "least-squares":
+        # From far away |∇V - g|² falls slowly, as no norm suits it everywhere; the convex problem has none.
+        first = None if given else newton.minimise(task, start, newton.newton_direction)
+        if first is None:
+            return _report(task, minimise_loss(task, start))
+        if first.reason == "stopped" or (first.reason == "no preimage" and not task.ridge.any()):
+            return _report(task, first)
+        found = minimise_loss(task, first.state if first.reason == "converged" else start)
+        found.steps = first.steps + found.steps
+        return _report(task, found)
+    if task.method == "newton":
+        return _report(task, newton.minimise(task, start, newton.newton_direction))
+    found = newton.minimise(task, start, subsampled.sampling_direction(size, rng))
+    approximation, rows = subsampled.subsampled_hessian(found.state, size, rng)
+    task.evidence.update(sample_size=size, rows=rows)
+    return _report(task, found, approximation)
+
+
+def _report(task, found, approximation=None):
+    """Assemble the result at the last point."""
+    state, rows = found.state, task.map.rows
+    n, d = rows.shape
+    exact = n * float(d) ** 3 <= EXACT_FLOPS
+    hessian = state.hessian() if exact else state.factor @ state.factor.T
+    if approximation is not None and exact:
+        task.evidence["spectral_error"] = subsampled.spectral_error(approximation, hessian)
+    floor = state.floor(rows, task.b, task.g)
+    if not task.ridge.any():
+        decrement = exact_decrement(state) if exact else found.decrement
+        success = found.reason != "stopped" and decrement <= max(task.tol, floor)
+    else:
+        decrement = found.decrement
+        success = found.reason == "converged"
+    status = 0 if success else {"stopped": 4, "no preimage": 1}.get(found.reason, 3)
+    task.evidence.update(steps=found.steps, decrement=decrement, floor=floor)
+    if found.direction is not None:
+        task.evidence["certificate"] = found.direction
+    standard_errors, condition = np.full(d, np.inf), np.inf
+    if success:
+        standard_errors, condition = _sensitivity(task, state, hessian)
+    slack = state.point.slack.copy()
+    return InversionResult(
+        x=state.x, fun=loss_at(task, state), scores=state.projection.scores.copy(), slack=slack,
+        signs=np.sign(slack), success=success, status=status,
+        message=_message(task, found, status, decrement), nit=task.progress.nit, nfev=task.nfev,
+        unique=bool(success and not task.ridge.any()), null_space=np.zeros((d, 0)),
+        standard_errors=standard_errors, condition=condition, evidence=task.evidence)
+
+
+def _sensitivity(task, state, hessian):
+    """Standard errors of x for rounding of g, and the condition number: dx = unit² S H⁻¹ Sᵀ dg, H in z."""
+    steps = state.projection.unit * state.projection.steps
+    if task.ridge.any():                                 # a stationary point of the loss: dx = (∇²L)⁻¹ ∇²V dg
+        loss = GradientLossPoint(state.point, task.g).hessian()
+        loss += task.map.rows.gram(None, None, task.ridge ** 2)
+        weighted = np.linalg.lstsq(loss, state.point.hessian() * task.g, rcond=None)[0]
+    else:
+        weighted = steps @ scipy.linalg.solve(hessian, steps.T * task.g, assume_a="pos", check_finite=False)
+    largest = np.max(np.abs(state.x))                    # norms of numbers near the largest float overflow
+    condition = np.inf
+    if largest > 0:
+        condition = float(np.linalg.norm(weighted / largest, 2) / np.linalg.norm(state.x / largest))
+    return 0.5 * EPS * np.linalg.norm(weighted, axis=1), condition
+
+
+def _message(task, found, status, decrement):
+    reasons = []
+    if status == 0 and task.ridge.any():
+        return "A stationary point of the regularised objective."
+    if status == 0 and decrement > task.tol:
+        reasons.append(f"to the rounding of g and A x - b, Newton decrement {decrement:.2g}")
+    if status == 1:
+        reasons.append("the cell is unbounded in a direction y with gᵀy >= 0 (evidence['certificate'])")
+    if status == 3:
+        reasons.append({"maxiter": f"stopped at maxiter = {task.maxiter} steps",
+                        "stalled": "no step improved it",
+                        "overflow": "the target is too large to compute with"}.get(found.reason, found.reason)
+                       + f", Newton decrement {decrement:.2g}")
+    return MESSAGES[status] + (": " + "; ".join(reasons) if reasons else "") + "."
+
+
+def _nowhere(task, reason):
+    """The result where the cell has no point to start from."""
+    n, d = task.map.shape
+    slack = -task.b
+    return InversionResult(
+        x=np.zeros(d), fun=np.inf, scores=np.zeros(n), slack=slack, signs=np.sign(slack), success=False,
+        status=2, message=f"{MESSAGES[2]}: {reason}.", nit=0, nfev=task.nfev, unique=False,
+        null_space=np.zeros((d, 0)),
+        standard_errors=np.full(d, np.inf), condition=np.inf, evidence=task.evidence)
