@@ -1,10 +1,10 @@
 """Gradient inversion: time, Newton steps, and the error of the sub-sampled Hessian against the sample size.
 
-What was learned. Newton takes 6 to 13 steps from the centre of the largest ball to a random point, with at
+What was learned. Newton takes 6 to 14 steps from the centre of the largest ball to a random point, with at
 most 13 conjugate gradient iterations each, and the linear program that finds the centre takes as long as the
 steps do. A factored Hessian pays up to d of about 8, whatever n. The sub-sampled Hessian errs by 1.1 to 1.9
-times √(d log d / k), less where k is not small against n; ten d log d rows cost about four more steps than
-the exact Hessian.
+times √(d log d / k), less where k is not small against n; ten d log d rows cost
+at most four more steps than the exact Hessian.
 """
 import numpy as np
 
