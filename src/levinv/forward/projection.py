@@ -4,11 +4,11 @@ With U (n x k) orthonormal and range(U) = range(B): P = U Uᵀ, sigma_i = |u_i|�
 
     (Q y)_i = u_iᵀ K_y u_i,   K_y = Uᵀ diag(y) U.
 
-Everything that is differentiated or inverted contains the graph Laplacian diag(sigma) - Q, that is
+Everything that is differentiated or inverted contains Q - diag(sigma), minus a graph Laplacian, that is
 (Q y)_i - sigma_i y_i. In a row whose slack is close to zero this cancels: sigma_i = 1 - O(s_i²), while y_i may be as
 large as 1/s_i. Such *heavy rows* are therefore eliminated. Let H be the rows with 1 - sigma_i <
 min(1e-3, 1/(4k)) (their scores sum to within 1/4 of their number, so P_HH is far from singular; in other
-rows at most three digits cancel) and rho the ratio of their slacks to the
+rows few digits cancel) and rho the ratio of their slacks to the
 smallest slack of the other rows, L. With
 
     N a basis of null(A_H),  W a right inverse, A_H W = I,

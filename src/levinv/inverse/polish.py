@@ -4,7 +4,8 @@ With noise this is the maximum-likelihood estimate and the stages before are its
 scores it brings x to the *information limit*, the Cramér-Rao bound of rounding c to double.
 
 Steps are taken in the basis in which the scaled rows are orthonormal, dx = T z: A T z divided by s is ε∘(U z), so the
-Jacobian J_z = 2 (Q - diag(sigma)) diag(ε) U has singular values of at most 2 whatever the data. Directions that leave
+Jacobian J_z = 2 (Q - diag(sigma)) diag(ε) U has singular values of at most 1 whatever the data (every eigenvalue of the
+Laplacian is at most max 2 sigma (1 - sigma) <= 1/2). Directions that leave
 every score unchanged are known in number from stage 3; as many of the smallest singular values are left out.
 """
 from dataclasses import dataclass

@@ -115,6 +115,9 @@ def _message(task, status, relative_error=0.0):
     reasons = task.obstacles + task.proofs + task.remarks
     if status == 0:
         reasons = []
+        worst = float(np.max(np.abs(task.best.point.residual), initial=0.0))
+        if task.exact and worst > task.tol:
+            reasons.append(f"to {worst:.1e} only, since the slack A x - b cannot be computed more accurately in double")
         if relative_error > POORLY_KNOWN:
             reasons.append(f"x is determined to a relative error of about {relative_error:.0e} only")
     if status == 2:

@@ -23,7 +23,8 @@ class InversionResult(OptimizeResult):
     x : (d,) ndarray
         The solution, or the best point found.
     success : bool
-        Whether the scores at x are the given ones: max|sigma(x) - c| <= tol, or, with noise, a residual that the
+        Whether the scores at x are the given ones: max|sigma(x) - c| <= tol, plus at most 100 tol where rounding of
+        A x - b to double moves the scores by as much (``message`` then says so); or, with noise, a residual that the
         noise explains (chi-squared test at level 1e-3, or a root mean square of at most 1.1 noise levels).
     status : int
         0 matched, 1 no x has these scores, 2 signs not found, 3 not matched, 4 stopped by the callback.
