@@ -1,12 +1,12 @@
 """Connected components of the matroid of a matrix's rows.
 
-Two rows are connected if some circuit (a minimal dependent set) holds both. With a basis of rows A_basis, the
-components are those of the bipartite graph of nonzeros of A A_basis⁻¹ between rows and basis rows, whichever basis is
-taken (Cunningham, 1973; Oxley, Matroid Theory, section 4.3). The matrix is the direct sum of its components. A
-component of one row is a coloop.
+Two rows are connected if some circuit (a minimal dependent set) holds both. With a basis of rows
+A_basis, the components are those of the bipartite graph of nonzeros of A A_basis⁻¹ between rows and
+basis rows, whichever basis is taken (Cunningham, 1973; Oxley, Matroid Theory, section 4.3). The
+matrix is the direct sum of its components. A component of one row is a coloop.
 
-One routine serves three questions: in which rows the scale of the slack is common (stage 1), whether signs
-are determined (stage 2, on [A b]) and what x can do unseen (stage 3).
+One routine serves three questions: in which rows the scale of the slack is common (stage 1),
+whether signs are determined (stage 2, on [A b]) and what x can do unseen (stage 3).
 """
 from dataclasses import dataclass
 
@@ -16,7 +16,8 @@ import scipy.sparse.csgraph
 
 from levinv.forward.orthonormal import EPS
 
-ZERO = 1e-9                   # entries of A A_basis⁻¹ below this part of their row's largest are zero
+ZERO = 1e-9                   # entries of A A_basis⁻¹ below this part of their row's largest are
+                              # zero
 ALL_ROWS = 4096               # up to as many rows the basis is chosen among all
 CHUNK = 8192
 
@@ -62,7 +63,8 @@ def components(block, n, width):
         chunk = slice(first, min(first + CHUNK, n))
         coefficients = np.abs(block(chunk) @ inverse)
         largest = coefficients.max(axis=1, keepdims=True)
-        relative = np.divide(coefficients, largest, out=np.zeros_like(coefficients), where=largest > 0)
+        relative = np.divide(coefficients, largest, out=np.zeros_like(coefficients),
+                             where=largest > 0)
         nonzero = relative > ZERO
         largest_zero = max(largest_zero, relative[~nonzero].max(initial=0.0))
         pattern = nonzero.astype(float)

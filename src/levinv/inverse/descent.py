@@ -1,8 +1,9 @@
 """What the local methods share: the loss as they see it, and how they end.
 
-A local method minimises L(x) = ½|sigma(x) - c|² + ½|diag(rho) A x|² from a start. It works in x scaled by the norms of the
-columns of A, so that their units do not matter, and sees L = inf where the scores are
-not defined or overflow; a step there is shortened like any other that does not descend.
+A local method minimises L(x) = ½|sigma(x) - c|² + ½|diag(rho) A x|² from a start. It works in x
+scaled by the norms of the columns of A, so that their units do not matter, and sees L = inf where
+the scores are not defined or overflow; a step there is shortened like any other that does not
+descend.
 """
 from dataclasses import dataclass
 
@@ -55,7 +56,9 @@ class ScaledLoss:
         return self.loss.hess(y / self.units) / np.outer(self.units, self.units)
 
     def rounding(self, value):
-        """What rounding leaves undecided of a value of L: of the value, and of residuals that are zero."""
+        """What rounding leaves undecided of a value of L: of the value, and of residuals that are
+        zero.
+        """
         return EPS * value + 4.0 * self.loss.shape[1] * EPS ** 2
 
     def misfit(self, y):

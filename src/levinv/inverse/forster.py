@@ -35,8 +35,9 @@ def forster_weights(A, scores=None, *, tol=1e-10, maxiter=None, workers=None):
     Raises
     ------
     NoSolutionError
-        If no weights have these scores: some set S of rows has scores that sum to more than rank(S), or to rank(S)
-        without being a union of components. A ValueError; the message names such a set.
+        If no weights have these scores: some set S of rows has scores that sum to more than
+        rank(S), or to rank(S) without being a union of components. A ValueError; the message names
+        such a set.
     ValueError
         Wrong shapes or lengths, n < d, empty input, NaN or inf, scores outside [0, 1].
     TypeError
@@ -84,24 +85,27 @@ def _weights(rows, reduced, scores, tol, maxiter):
     for c in range(reduced.count):
         member = reduced.members(c)
         target[member] *= reduced.bases[c].shape[1] / target[member].sum()
-    found = match_scores(rows, reduced.start, target, reduced.active, reduced.label, maxiter=maxiter)
-    obstacle = found.obstacle or find_obstacle(rows, reduced.start, target, reduced.active, reduced.label,
-                                               found.log_weight, TIGHT)
+    found = match_scores(rows, reduced.start, target, reduced.active, reduced.label,
+                         maxiter=maxiter)
+    obstacle = found.obstacle or find_obstacle(rows, reduced.start, target, reduced.active,
+                                               reduced.label, found.log_weight, TIGHT)
     worst = float(np.max(np.abs(found.projection.residual(target)[reduced.active])))
     if obstacle is not None:
         raise NoSolutionError(f"no weights have these scores: {obstacle}")
     if worst > tol:
-        raise NoSolutionError(f"no weights found with these scores in {found.iterations} iterations: "
-                              f"max|sigma - scores| = {worst:.3g}")
+        raise NoSolutionError(f"no weights found with these scores in {found.iterations} "
+                              f"iterations: max|sigma - scores| = {worst:.3g}")
     return np.exp(found.log_weight[reduced.active])
 
 
 def _check(reduced, scores, tol):
     for index, value, what in ((reduced.loops, 0.0, "zero rows of A have score 0"),
-                               (reduced.coloops, 1.0, "rows independent of all others have score 1")):
+                               (reduced.coloops, 1.0,
+                                "rows independent of all others have score 1")):
         off = index[np.abs(scores[index] - value) > tol]
         if len(off):
-            raise NoSolutionError(f"no weights have these scores: {what}, but row {off[0]} is given {scores[off[0]]:.10g}")
+            raise NoSolutionError(f"no weights have these scores: {what}, but row {off[0]} is "
+                                  f"given {scores[off[0]]:.10g}")
     active = np.flatnonzero(reduced.active)
     for value in (0.0, 1.0):
         off = active[scores[active] == value]
@@ -112,4 +116,5 @@ def _check(reduced, scores, tol):
         rank, total = reduced.bases[c].shape[1], float(scores[member].sum())
         if abs(total - rank) > tol * len(member):
             where = "" if reduced.count == 1 else f" over the component of row {member[0]}"
-            raise NoSolutionError(f"no weights have these scores: they must sum to the rank {rank}{where}, got {total:.10g}")
+            raise NoSolutionError("no weights have these scores: they must sum to the rank "
+                                  f"{rank}{where}, got {total:.10g}")

@@ -2,10 +2,10 @@
 
     x <- x - γ_k ∇L(x).
 
-*backtracking* (default): γ starts from the Barzilai-Borwein step |Δx|² / ΔxᵀΔ∇L and is halved until L falls enough
-(Armijo), so that L decreases in every step. *fixed*: the paper's η, as it is. *strongly convex*: Lemma 7.4's γ_k =
-2 / (α (k + 1)) for an α-strongly convex L, returning the weighted average sum_k 2k / (T (T + 1)) x_k (the paper prints the
-factor 1 / (T (T + 1)) twice).
+*backtracking* (default): γ starts from the Barzilai-Borwein step |Δx|² / ΔxᵀΔ∇L and is halved until
+L falls enough (Armijo), so that L decreases in every step. *fixed*: the paper's η, as it is.
+*strongly convex*: Lemma 7.4's γ_k = 2 / (α (k + 1)) for an α-strongly convex L, returning the
+weighted average sum_k 2k / (T (T + 1)) x_k (the paper prints the factor 1 / (T (T + 1)) twice).
 """
 import numpy as np
 
@@ -19,8 +19,8 @@ SUFFICIENT = 1e-4             # Armijo's constant
 def minimise(loss, y, tol, maxiter, report, step="backtracking", strong_convexity=None):
     """Minimise a ScaledLoss from y; ``report(iteration, y, misfit)`` after every step.
 
-    ``step`` is "backtracking", a fixed step η, or "strongly convex", which needs α = ``strong_convexity``; the last
-    two are steps in x itself, without scaling.
+    ``step`` is "backtracking", a fixed step η, or "strongly convex", which needs α =
+    ``strong_convexity``; the last two are steps in x itself, without scaling.
     """
     if step == "backtracking":
         return _backtracking(loss, y, tol, maxiter, report)

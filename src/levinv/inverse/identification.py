@@ -1,14 +1,17 @@
-"""Stage 3: x from magnitudes and signs, one least-squares problem in closed form, and what it cannot tell.
+"""Stage 3: x from magnitudes and signs, one least-squares problem in closed form, and what it
+cannot tell.
 
-With u = diag(1/m) (A x - b) = κ ε on a component (ε the signs) and U an orthonormal basis of range(diag(1/m) A), f = b/m,
+With u = diag(1/m) (A x - b) = κ ε on a component (ε the signs) and U an orthonormal basis of
+range(diag(1/m) A), f = b/m,
 
-    min over y, κ of |U y - κ ε - f|²:    h = (I - U Uᵀ) ε,    κ = -hᵀ f / hᵀ h,    y = Uᵀ (f + κ ε).
+    min over y, κ of |U y - κ ε - f|²:
+    h = (I - U Uᵀ) ε,    κ = -hᵀ f / hᵀ h,    y = Uᵀ (f + κ ε).
 
-Errors of m are relative: hence the division by m. h vanishes iff A x - b lies in range(A), iff b does: then the
-component's scale κ is free, and x can move along the direction whose image is κ ε m. Together with
-null(A) and the coloops' directions these are all directions in which x can move with every score unchanged.
-Whether b lies in range(A) on a component is a question about A and b alone, and is decided there: b is
-in the range if it is so for entries of A and b changed by rounding.
+Errors of m are relative: hence the division by m. h vanishes iff A x - b lies in range(A), iff b
+does: then the component's scale κ is free, and x can move along the direction whose image is κ ε m.
+Together with null(A) and the coloops' directions these are all directions in which x can move with
+every score unchanged. Whether b lies in range(A) on a component is a question about A and b alone,
+and is decided there: b is in the range if it is so for entries of A and b changed by rounding.
 """
 from dataclasses import dataclass
 
@@ -17,7 +20,7 @@ import numpy as np
 from levinv.forward.orthonormal import EPS
 from levinv.forward.projection import project
 
-IN_RANGE = 1e3                 # residual of b on range(A), in units of what rounding of A and b gives
+IN_RANGE = 1e3    # residual of b on range(A), in units of what rounding of A and b gives
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class Range:
     """Whether b lies in range(A), component by component."""
 
     inside: np.ndarray            # (components,) boolean
-    ratio: np.ndarray             # residual over what rounding gives: far from IN_RANGE, the decision is clear
+    ratio: np.ndarray             # residual over what rounding gives: far from IN_RANGE, the
+                                  # decision is clear
     residual: np.ndarray          # (n,) of b - A offset on range(A)
     size: np.ndarray              # (components,) its norm, rows at unit length
 
@@ -42,7 +46,8 @@ class Range:
 def response_in_range(reduced, b):
     """Decide for each component whether b - A offset lies in range(A).
 
-    Components are taken one by one, so that rounding on one does not pass for a residual on another.
+    Components are taken one by one, so that rounding on one does not pass for a residual on
+    another.
     """
     rows = reduced.rows
     response = b - rows.matvec(reduced.offset)
@@ -61,7 +66,8 @@ def response_in_range(reduced, b):
         for _ in range(2):                    # the second pass removes the rounding of the first
             solution = solution + basis @ (basis.T @ part.rmatvec(unit ** 2 * left))
             left = response[member] - part.matvec(solution)
-        rounding = EPS * (uncertain[member] + part.abs_matvec(np.abs(solution)) + fitted * np.sqrt(part.quad(None, basis)))
+        rounding = EPS * (uncertain[member] + part.abs_matvec(np.abs(solution))
+                          + fitted * np.sqrt(part.quad(None, basis)))
         residual[member] = left
         scale = np.linalg.norm(unit * rounding)
         size[c] = np.linalg.norm(unit * left)
@@ -113,5 +119,6 @@ def identify(reduced, response, magnitude, signs, in_range, accuracy=None):
     x = reduced.offset + projection.transform @ (projection.unit * y)
     slack = rows.matvec(x - reduced.offset) - response
     with np.errstate(divide="ignore", invalid="ignore"):
-        misfit = np.abs(slack - per_row * signs * magnitude)[used] / (np.abs(per_row) * magnitude)[used]
+        misfit = (np.abs(slack - per_row * signs * magnitude)[used]
+                  / (np.abs(per_row) * magnitude)[used])
     return Identified(x, np.where(in_range, np.nan, scale), float(np.max(misfit, initial=0.0)))

@@ -9,12 +9,13 @@ from levinv.inverse.result import Progress
 from levinv.rows import DenseRows
 
 METHODS = ("global", *local.METHODS)
-OPTIONS = {"global": ("restarts",)} | {name: module.OPTIONS for name, module in local.METHODS.items()}
+OPTIONS = {"global": ("restarts",)} | {name: module.OPTIONS
+                                       for name, module in local.METHODS.items()}
 RESTARTS = 60
 
 
-def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0.0, noise=None, tol=1e-8,
-                  maxiter=None, callback=None, rng=None, workers=None, options=None):
+def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0.0, noise=None,
+                  tol=1e-8, maxiter=None, callback=None, rng=None, workers=None, options=None):
     """Find x from the leverage scores of diag(A x - b)⁻¹ A.
 
     Parameters
@@ -25,37 +26,40 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
     scores : (n,) array_like
         In [0, 1], summing to the rank of A.
     signs : None, +1, -1 or (n,) array_like of +1 and -1
-        Signs of the slack A x - b where they are known, as for the interior of a polytope. None: unknown.
+        Signs of the slack A x - b where they are known, as for the interior of a polytope. None:
+        unknown.
     x0 : (d,) array_like, optional
-        A guess of x. Stage 4 runs from it first (a good guess costs a few score evaluations), then the others, with
-        the guess's signs before any search for signs.
+        A guess of x. Stage 4 runs from it first (a good guess costs a few score evaluations), then
+        the others, with the guess's signs before any search for signs.
     method : {"global", "trust-region", "newton", "gradient-descent"}
-        "global" needs no starting point. The others minimise :class:`ScoreLoss` from ``x0`` and find the minimiser next to
-        it: "trust-region" with the exact Hessian, for starts that are neither good nor hopeless; "newton", the paper's
-        Algorithm 2, damped; "gradient-descent", its Algorithm 1, with backtracking.
+        "global" needs no starting point. The others minimise :class:`ScoreLoss` from ``x0`` and
+        find the minimiser next to it: "trust-region" with the exact Hessian, for starts that are
+        neither good nor hopeless; "newton", the paper's Algorithm 2, damped; "gradient-descent",
+        its Algorithm 1, with backtracking.
     ridge : float or (n,) array_like
-        rho of the regulariser ½|diag(rho) A x|², at least 0. Must be 0 with "global". With a ridge, success is a
-        stationary point of the regularised loss.
+        rho of the regulariser ½|diag(rho) A x|², at least 0. Must be 0 with "global". With a ridge,
+        success is a stationary point of the regularised loss.
     noise : float or (n,) array_like, optional
-        Standard deviation of the scores' error; for rounding to K decimals 10**-K / sqrt(12). None: exact
-        to rounding.
+        Standard deviation of the scores' error; for rounding to K decimals 10**-K / sqrt(12). None:
+        exact to rounding.
     tol : float
         Largest max|sigma(x) - scores| that counts as solved, without noise.
     maxiter : int, optional
-        "global": limit on the iterations of stage 1 (default 100) and of stage 4 (default 50). Otherwise on those of
-        the method (default 500, 100 and 3000).
+        "global": limit on the iterations of stage 1 (default 100) and of stage 4 (default 50).
+        Otherwise on those of the method (default 500, 100 and 3000).
     callback : callable, optional
-        As in SciPy: ``callback(intermediate_result)`` receives an OptimizeResult with ``nit, stage, error`` and ``x``
-        (None before stage 3); with any other signature ``callback(x)`` is called in stage 4. StopIteration ends
-        the inversion.
+        As in SciPy: ``callback(intermediate_result)`` receives an OptimizeResult with
+        ``nit, stage, error`` and ``x`` (None before stage 3); with any other signature
+        ``callback(x)`` is called in stage 4. StopIteration ends the inversion.
     rng : None, int or numpy.random.Generator
         For the starts of the sign search; results are deterministic given an int.
     workers : int, optional
         Number of threads BLAS may use; default 1.
     options : dict, optional
-        "global": "restarts", starts of the sign search on each component (default 60). "trust-region": "initial_radius".
-        "gradient-descent": "step", either "backtracking" (default), a fixed step, or "strongly convex" for Lemma 7.4's
-        steps 2/(α(k+1)) with weighted averaging, which takes α from "strong_convexity".
+        "global": "restarts", starts of the sign search on each component (default 60).
+        "trust-region": "initial_radius". "gradient-descent": "step", either "backtracking"
+        (default), a fixed step, or "strongly convex" for Lemma 7.4's steps 2/(α(k+1)) with weighted
+        averaging, which takes α from "strong_convexity".
 
     Returns
     -------
@@ -65,24 +69,28 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
     Raises
     ------
     ValueError
-        Wrong shapes or lengths, n < d, empty input, NaN or inf, A or b of extreme size (1e±100), scores outside [0, 1] by more than
-        max(1e-8, 6 noise), signs other than +1 and -1, unknown method or option, a ridge with "global".
+        Wrong shapes or lengths, n < d, empty input, NaN or inf, A or b of extreme size (1e±100),
+        scores outside [0, 1] by more than max(1e-8, 6 noise), signs other than +1 and -1, unknown
+        method or option, a ridge with "global".
     TypeError
         Complex, object, string or sparse input.
 
     Notes
     -----
-    Scores depend on |A x - b| alone and, on each connected component of A's rows, only up to scale. Finding them
-    is a convex problem (stage 1), finding the signs is real phase retrieval (stage 2), x follows by least
-    squares (stage 3) and is refined to the maximum-likelihood estimate (stage 4).
+    Scores depend on |A x - b| alone and, on each connected component of A's rows, only up to scale.
+    Finding them is a convex problem (stage 1), finding the signs is real phase retrieval (stage 2),
+    x follows by least squares (stage 3) and is refined to the maximum-likelihood estimate (stage
+    4).
 
     x is not unique if A has a null space, if a row is independent of all others (its score is 1
-    whatever x is), if b lies in range(A) on a component (its scale is free), or if b is so sparse that the matroid of [A b] is
-    disconnected on a component (signs). ``unique`` and ``null_space`` say which.
+    whatever x is), if b lies in range(A) on a component (its scale is free), or if b is so sparse
+    that the matroid of [A b] is disconnected on a component (signs). ``unique`` and ``null_space``
+    say which.
 
     References
     ----------
-    .. [1] "Inverting the leverage score gradient and the leverage score problem", arXiv 2404.13785: the problem.
+    .. [1] "Inverting the leverage score gradient and the leverage score problem", arXiv 2404.13785:
+       the problem.
     .. [2] Artstein-Avidan, Kaplan and Sharir, arXiv 2005.04918: radial isotropic position.
     .. [3] Elser, Rankenburg and Thibault, "Searching with iterated maps", PNAS 104 (2007).
 
@@ -120,7 +128,8 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
     if x0 is not None:
         x0 = _validate.vector(x0, "x0", d, "column of A").copy()
     task = Task(
-        rows=DenseRows(A), b=b, scores=scores, noise=noise, known_signs=None if signs is None else _validate.signs(signs, "signs", n), x0=x0,
+        rows=DenseRows(A), b=b, scores=scores, noise=noise,
+        known_signs=None if signs is None else _validate.signs(signs, "signs", n), x0=x0,
         tol=_validate.positive_number(tol, "tol"),
         maxiter=None if maxiter is None else _validate.positive_int(maxiter, "maxiter"),
         restarts=_validate.positive_int(options.get("restarts", RESTARTS), "options['restarts']"),
@@ -142,7 +151,8 @@ def _checked(options):
     else:
         _validate.positive_number(step, "options['step']")
     if (step == "strongly convex") != ("strong_convexity" in options):
-        raise ValueError("options['strong_convexity'] must be given with step 'strongly convex', and only with it")
+        raise ValueError("options['strong_convexity'] must be given with step 'strongly convex', "
+                         "and only with it")
     return options
 
 

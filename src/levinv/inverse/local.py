@@ -1,8 +1,9 @@
 """Score inversion from a starting point: runs a local method and reports as the global one does.
 
-The loss weighs all residuals alike, and at another stationary point of it a few rows of large score outvote the rest. Where
-the trust region ends at one, it is started once more, from the point that Levenberg-Marquardt reaches from x0 on the
-variance-stabilised residuals (sigma - c)/√c; the lower loss counts.
+The loss weighs all residuals alike, and at another stationary point of it a few rows of large score
+outvote the rest. Where the trust region ends at one, it is started once more, from the point that
+Levenberg-Marquardt reaches from x0 on the variance-stabilised residuals (sigma - c)/√c; the lower
+loss counts.
 """
 from dataclasses import replace
 
@@ -21,7 +22,8 @@ METHODS = {"trust-region": trust_region, "newton": newton, "gradient-descent": g
 def solve(task, method, A, ridge, options):
     """Minimise the loss from ``task.x0`` and report where that ended.
 
-    With a ridge, success is a stationary point of the regularised loss; without, scores matched to ``tol``.
+    With a ridge, success is a stationary point of the regularised loss; without, scores matched to
+    ``tol``.
     """
     module = METHODS[method]
     prepare(task)
@@ -35,19 +37,22 @@ def solve(task, method, A, ridge, options):
         task.progress(method, misfit, latest["x"])
 
     try:
-        outcome = module.minimise(scaled, task.x0 * scaled.units, task.tol, limit, report, **options)
+        outcome = module.minimise(scaled, task.x0 * scaled.units, task.tol, limit, report,
+                                  **options)
         if method == "trust-region" and outcome.reason == STATIONARY and not np.any(ridge):
             outcome = _second_start(task, scaled, outcome, limit, report, options)
         x, reason, iterations = outcome.x / scaled.units, outcome.reason, outcome.iterations
     except Stopped:
         x, reason, iterations = latest["x"], None, latest["iterations"]
     task.nfev += scaled.nfev
-    task.evidence[method] = {"iterations": iterations, "evaluations": scaled.nfev, "ended": reason or "stopped"}
+    task.evidence[method] = {"iterations": iterations, "evaluations": scaled.nfev,
+                             "ended": reason or "stopped"}
     regularised = bool(np.any(ridge))
     if reason in (STATIONARY, ITERATIONS, STUCK) and not (regularised and reason != ITERATIONS):
         task.remarks.append(REASONS[reason].format(limit=limit))
     converged = reason == MATCHED or (regularised and reason in (STATIONARY, STUCK))
-    return report_at(task, x, stopped=reason is None, fun=loss.fun(x), converged=regularised and converged)
+    return report_at(task, x, stopped=reason is None, fun=loss.fun(x),
+                     converged=regularised and converged)
 
 
 def _second_start(task, scaled, outcome, limit, report, options):
@@ -57,7 +62,8 @@ def _second_start(task, scaled, outcome, limit, report, options):
     if start is None:
         return outcome
     task.nfev += start.evaluations
-    again = trust_region.minimise(scaled, start.point.x * scaled.units, task.tol, limit, report, **options)
+    again = trust_region.minimise(scaled, start.point.x * scaled.units, task.tol, limit, report,
+                                  **options)
     if scaled.fun(again.x) < scaled.fun(outcome.x):
         outcome = again
     return replace(outcome, iterations=outcome.iterations + start.iterations)

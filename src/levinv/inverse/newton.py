@@ -1,12 +1,14 @@
 """Damped Newton on the loss: Algorithm 2 of 2404.13785 made usable.
 
-The paper's step x <- x - H⁻¹ ∇L is kept where it can be: near a minimiser at which H is positive definite it is taken
-whole and converges quadratically (Lemmas 8.5 and 8.6: r_{t+1} <= 0.4 r_t from a good start). Elsewhere H, exact and with the residual in
-its second-order terms, may be indefinite or the step too long. Then, with H = V diag(λ) Vᵀ,
+The paper's step x <- x - H⁻¹ ∇L is kept where it can be: near a minimiser at which H is positive
+definite it is taken whole and converges quadratically (Lemmas 8.5 and 8.6: r_{t+1} <= 0.4 r_t from
+a good start). Elsewhere H, exact and with the residual in its second-order terms, may be indefinite
+or the step too long. Then, with H = V diag(λ) Vᵀ,
 
     step = -V diag(1 / max(|λ|, δ)) Vᵀ ∇L,      δ = 1e-8 max|λ|,
 
-which is a descent direction and leaves saddle points along negative curvature; it is halved until it lowers L (Armijo's rule).
+which is a descent direction and leaves saddle points along negative curvature; it is halved until
+it lowers L (Armijo's rule).
 """
 import numpy as np
 

@@ -1,12 +1,13 @@
 """Stage 4: Levenberg-Marquardt on the whitened residual (sigma(x) - c) / noise.
 
-With noise this is the maximum-likelihood estimate and the stages before are its initialiser; with exact
-scores it brings x to the *information limit*, the Cramér-Rao bound of rounding c to double.
+With noise this is the maximum-likelihood estimate and the stages before are its initialiser; with
+exact scores it brings x to the *information limit*, the Cramér-Rao bound of rounding c to double.
 
-Steps are taken in the basis in which the scaled rows are orthonormal, dx = T z: A T z divided by s is ε∘(U z), so the
-Jacobian J_z = 2 (Q - diag(sigma)) diag(ε) U has singular values of at most 1 whatever the data (every eigenvalue of the
-Laplacian is at most max 2 sigma (1 - sigma) <= 1/2). Directions that leave
-every score unchanged are known in number from stage 3; as many of the smallest singular values are left out.
+Steps are taken in the basis in which the scaled rows are orthonormal, dx = T z: A T z divided by s
+is ε∘(U z), so the Jacobian J_z = 2 (Q - diag(sigma)) diag(ε) U has singular values of at most 1
+whatever the data (every eigenvalue of the Laplacian is at most max 2 sigma (1 - sigma) <= 1/2).
+Directions that leave every score unchanged are known in number from stage 3; as many of the
+smallest singular values are left out.
 """
 from dataclasses import dataclass
 
@@ -16,8 +17,10 @@ from levinv.forward.orthonormal import EPS
 from levinv.forward.projection import DependentZeroSlackError, project
 
 LARGEST_DAMPING = 1e8
-FLAT = 1e-10                  # predicted relative decrease of the squared residual that ends the iteration
-ROUNDING = 1e-11              # max |sigma - c| from which a step that does not help is put down to rounding
+FLAT = 1e-10                  # predicted relative decrease of the squared residual that ends the
+                              # iteration
+ROUNDING = 1e-11              # max |sigma - c| from which a step that does not help is put down to
+                              # rounding
 QR_ROWS = 8192
 
 
@@ -117,7 +120,9 @@ def evaluate(reduced, b, x, target, weight):
 
 
 def linearise(reduced, point, weight, freedom):
-    """The whitened Jacobian's singular value decomposition, less the ``freedom`` smallest values."""
+    """The whitened Jacobian's singular value decomposition, less the ``freedom`` smallest
+    values.
+    """
     projection = point.projection
     k = projection.rank
     signed = projection.basis()
@@ -132,7 +137,8 @@ def linearise(reduced, point, weight, freedom):
     wanted = max(k - freedom, 0)
     kept = int(np.count_nonzero(values[:wanted] > k * EPS * values[:1]))
     directions = projection.unit * (projection.transform @ vt[:wanted].T)
-    return Linearisation(u[:, :kept].T @ whitened, values[:kept], directions[:, :kept], directions[:, kept:])
+    return Linearisation(u[:, :kept].T @ whitened, values[:kept], directions[:, :kept],
+                         directions[:, kept:])
 
 
 def _triangle(jacobian, whitened):

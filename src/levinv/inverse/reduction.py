@@ -1,13 +1,14 @@
-"""What can be settled before the first iteration: loops, coloops, zero slacks, components, free directions.
+"""What can be settled before the first iteration: loops, coloops, zero slacks, components, free
+directions.
 
 * A zero row (loop) has score 0 and tells nothing.
 * A row that is a component of its own (coloop) has score 1 whatever x is: x can move along the
   direction that changes only this row's slack, unseen.
-* Any other row with score 1 has zero slack: an equation a_i x = b_i. It is eliminated, and what is left lives in the
-  quotient by these rows; rows spanned by them become loops of it.
+* Any other row with score 1 has zero slack: an equation a_i x = b_i. It is eliminated, and what is
+  left lives in the quotient by these rows; rows spanned by them become loops of it.
 
-The rest, the *active* rows, is the direct sum of its components: A T_C is supported on component C, with T_C of
-rank(C) columns. Points are x = offset + sum_C T_C y_C + anything in ``free``.
+The rest, the *active* rows, is the direct sum of its components: A T_C is supported on component C,
+with T_C of rank(C) columns. Points are x = offset + sum_C T_C y_C + anything in ``free``.
 """
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from levinv.forward.orthonormal import EPS, column_space, orthonormalise
 from levinv.forward.projection import DependentZeroSlackError, quotient
 from levinv.inverse.components import components
 
-SPANNED = 1e-8           # a row whose part outside the span of the zero-slack rows is smaller is spanned
+SPANNED = 1e-8    # a row whose part outside the span of the zero-slack rows is smaller is spanned
 
 
 class NoSolutionError(ValueError):
@@ -80,7 +81,8 @@ def reduce(rows, one=None, b=None, coloop_slack=None):
     rank = start.shape[1]
     free = _null_space(rows, unit, start)
     found = components(_block(rows, start), n, rank)
-    coloop = (np.bincount(found.label + 1, minlength=found.count + 1)[found.label + 1] == 1) & ~loops
+    coloop = ((np.bincount(found.label + 1, minlength=found.count + 1)[found.label + 1] == 1)
+              & ~loops)
     zero = np.zeros(n, dtype=bool) if one is None else one & ~coloop & ~loops
     active = ~(loops | coloop | zero)
     spanned = np.zeros(n, dtype=bool)
@@ -116,8 +118,8 @@ def reduce(rows, one=None, b=None, coloop_slack=None):
 
 def _dependent(index):
     shown = ", ".join(map(str, index[:5])) + (", ..." if len(index) > 5 else "")
-    return (f"scores are 1 in linearly dependent rows ({shown}): every set of rows has scores that sum "
-            f"to at most its rank")
+    return (f"scores are 1 in linearly dependent rows ({shown}): every set of rows has scores that "
+            "sum to at most its rank")
 
 
 def _block(rows, transform, active=None):
@@ -140,12 +142,14 @@ def _null_space(rows, unit, start):
     d, rank = start.shape
     if rank == d:
         return np.zeros((d, 0))
-    row_space = rows.rmatvec(rows.matvec(start) * (unit ** 2)[:, None])      # Aᵀ U: spans the row space
+    row_space = rows.rmatvec(rows.matvec(start) * (unit ** 2)[:, None])  # Aᵀ U: spans the row space
     return np.linalg.svd(row_space, full_matrices=True)[0][:, rank:]
 
 
 def _component_bases(rows, unit, start, label):
-    """T_C for every component: the Gram matrices of the components are complementary projections."""
+    """T_C for every component: the Gram matrices of the components are complementary
+    projections.
+    """
     count = int(label.max(initial=-1)) + 1
     if count <= 1:
         return [start] if count else []

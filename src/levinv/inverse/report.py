@@ -8,7 +8,8 @@ from levinv.inverse.reduction import orthonormal_columns
 from levinv.inverse.result import MESSAGES, InversionResult
 
 ROUNDING = 0.5 * EPS               # relative error of a score stored in double
-SETTLED = 1e7                      # whitened residual of exact scores above which x may be another one
+SETTLED = 1e7                      # whitened residual of exact scores above which x may be another
+                                   # one
 ALMOST_ZERO = 1e-100
 POORLY_KNOWN = 1e-6                # relative error of x from exact scores that the message mentions
 UNDETERMINED = 1e-8                # entry of the null space from which a coefficient is free
@@ -27,35 +28,40 @@ def report(task, matched, stopped, converged=False):
     scores[~reduced.active] = 0.0
     scores[reduced.coloops] = scores[reduced.zero_slack] = 1.0
     success = (matched or converged) and not stopped
-    null_space = orthonormal_columns(np.column_stack([reduced.free, *_scale_directions(task, point.slack)]))
+    null_space = orthonormal_columns(np.column_stack([reduced.free,
+                                                      *_scale_directions(task, point.slack)]))
     determined = task.known_signs is not None or task.evidence["signs_determined"]
     weighted = model.directions / model.values
     standard_errors = np.sqrt(np.einsum("ij,ij->i", weighted, weighted))
     rms = task.rms(point)
-    if task.exact:                 # the residual that arithmetic left, where it exceeds rounding of the scores
+    if task.exact:    # the residual that arithmetic left, where it exceeds rounding of the scores
         task.evidence["information_limit"] = float(np.linalg.norm(standard_errors))
         standard_errors *= max(1.0, rms)
         standard_errors = np.hypot(standard_errors, _unseen(task, point))
     for free in (null_space, model.flat):
         standard_errors[np.linalg.norm(free, axis=1) > UNDETERMINED * np.linalg.norm(free)] = np.inf
     status = 4 if stopped else 0 if success else _failure(task)
-    task.evidence["polish"] = {"iterations": task.best.iterations, "evaluations": task.best.evaluations,
-                               "whitened_rms": rms}
+    task.evidence["polish"] = {"iterations": task.best.iterations,
+                               "evaluations": task.best.evaluations, "whitened_rms": rms}
     slack = point.slack.copy()
     slack[reduced.zero_slack] = 0.0
     known = np.isfinite(standard_errors)
-    relative = np.linalg.norm(standard_errors[known]) / max(np.linalg.norm(point.x), 1e-300) if task.exact else 0.0
+    relative = (np.linalg.norm(standard_errors[known]) / max(np.linalg.norm(point.x), 1e-300)
+                if task.exact else 0.0)
     return InversionResult(
         x=point.x, fun=0.5 * float(np.sum((scores - task.scores) ** 2)), scores=scores, slack=slack,
-        signs=np.sign(slack), success=success, status=status, message=_message(task, status, relative),
-        nit=task.progress.nit, nfev=task.nfev,
+        signs=np.sign(slack), success=success, status=status,
+        message=_message(task, status, relative), nit=task.progress.nit, nfev=task.nfev,
         unique=bool(success and not converged and determined and not null_space.shape[1]
-                    and not model.flat.shape[1] and (not task.exact or rms <= SETTLED)), null_space=null_space,
-        standard_errors=standard_errors, condition=_condition(task), evidence=task.evidence)
+                    and not model.flat.shape[1] and (not task.exact or rms <= SETTLED)),
+        null_space=null_space, standard_errors=standard_errors, condition=_condition(task),
+        evidence=task.evidence)
 
 
 def _unseen(task, point):
-    """Standard errors from rows whose slack is taken for zero: it may be as large as rounding of 1 - sigma hides."""
+    """Standard errors from rows whose slack is taken for zero: it may be as large as rounding of
+    1 - sigma hides.
+    """
     reduced = task.reduced
     if not len(reduced.zero_slack):
         return 0.0
@@ -63,7 +69,8 @@ def _unseen(task, point):
     slack[reduced.zero_slack] = ALMOST_ZERO * point.projection.unit
     near = project(reduced.rows, slack, column_space(reduced.rows).transform,
                    np.isin(np.arange(len(slack)), np.append(reduced.loops, reduced.coloops)))
-    leakage = np.sqrt(near.complement()[reduced.zero_slack]) / slack[reduced.zero_slack]       # sqrt(1 - sigma) / |s|
+    # sqrt(1 - sigma) / |s|
+    leakage = np.sqrt(near.complement()[reduced.zero_slack]) / slack[reduced.zero_slack]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         hidden = np.where(leakage > 0, np.sqrt(ROUNDING) / leakage, 0.0)
         return np.sqrt(np.sum((reduced.lifts * hidden) ** 2, axis=1))
@@ -74,10 +81,10 @@ def _without_scores(task, x, stopped):
     slack = task.rows.matvec(x) - task.b
     status = 4 if stopped else 3
     return InversionResult(
-        x=x, fun=np.inf, scores=np.zeros(len(slack)), slack=slack, signs=np.sign(slack), success=False,
-        status=status, message=_message(task, status), nit=task.progress.nit, nfev=task.nfev, unique=False,
-        null_space=np.zeros((d, 0)), standard_errors=np.full(d, np.inf), condition=np.inf,
-        evidence=task.evidence)
+        x=x, fun=np.inf, scores=np.zeros(len(slack)), slack=slack, signs=np.sign(slack),
+        success=False, status=status, message=_message(task, status), nit=task.progress.nit,
+        nfev=task.nfev, unique=False, null_space=np.zeros((d, 0)),
+        standard_errors=np.full(d, np.inf), condition=np.inf, evidence=task.evidence)
 
 
 def _scale_directions(task, slack):
@@ -91,15 +98,18 @@ def _scale_directions(task, slack):
 
 def _condition(task):
     point = task.best.point
-    if not np.any(point.x) or not len(task.best.linearisation.values) or task.best.linearisation.flat.size:
+    if (not np.any(point.x) or not len(task.best.linearisation.values)
+        or task.best.linearisation.flat.size):
         return np.inf
     counted = task.reduced.active & (task.scores > 0)
     weight = np.where(counted, 1.0 / np.where(counted, task.scores, 1.0), 0.0)
     if task.exact:
         model, unit = task.best.linearisation, ROUNDING
     else:
-        model, unit = linearise(task.reduced, point, weight, int(np.count_nonzero(task.range.inside))), 1.0
-    return float(np.linalg.norm(model.directions / model.values, 2) / (unit * np.linalg.norm(point.x)))
+        model, unit = linearise(task.reduced, point, weight,
+                                int(np.count_nonzero(task.range.inside))), 1.0
+    return float(np.linalg.norm(model.directions / model.values, 2)
+                 / (unit * np.linalg.norm(point.x)))
 
 
 def _failure(task):
@@ -117,13 +127,16 @@ def _message(task, status, relative_error=0.0):
         reasons = []
         worst = float(np.max(np.abs(task.best.point.residual), initial=0.0))
         if task.exact and worst > task.tol:
-            reasons.append(f"to {worst:.1e} only, since the slack A x - b cannot be computed more accurately in double")
+            reasons.append(f"to {worst:.1e} only, since the slack A x - b cannot be computed more "
+                           "accurately in double")
         if relative_error > POORLY_KNOWN:
-            reasons.append(f"x is determined to a relative error of about {relative_error:.0e} only")
+            reasons.append("x is determined to a relative error of about "
+                           f"{relative_error:.0e} only")
     if status == 2:
         starts = max(s["restarts"] for s in task.evidence["signs"])
-        reasons.append(f"the scores fix the size of the slack, but in {starts} starts no signs were found with which "
-                       f"it is A x - b for an x (try options={{'restarts': ...}}, or noise if they are rounded)")
+        reasons.append(f"the scores fix the size of the slack, but in {starts} starts no signs "
+                       "were found with which it is A x - b for an x (try options={'restarts': "
+                       "...}, or noise if they are rounded)")
     if status == 3 and task.known_signs is not None:
         reasons.append("no x with the given signs was found to have them")
     if status in (1, 2, 3) and task.best is not None and task.reduced.count:

@@ -15,19 +15,21 @@ MESSAGES = {
 class InversionResult(OptimizeResult):
     """Outcome of an inversion: an :class:`scipy.optimize.OptimizeResult`.
 
-    Described for :func:`levinv.invert_scores`; in :func:`levinv.invert_gradient` the gradient stands for the
-    scores, and what differs is said there.
+    Described for :func:`levinv.invert_scores`; in :func:`levinv.invert_gradient` the gradient
+    stands for the scores, and what differs is said there.
 
     Attributes
     ----------
     x : (d,) ndarray
         The solution, or the best point found.
     success : bool
-        Whether the scores at x are the given ones: max|sigma(x) - c| <= tol, plus at most 100 tol where rounding of
-        A x - b to double moves the scores by as much (``message`` then says so); or, with noise, a residual that the
-        noise explains (chi-squared test at level 1e-3, or a root mean square of at most 1.1 noise levels).
+        Whether the scores at x are the given ones: max|sigma(x) - c| <= tol, plus at most 100 tol
+        where rounding of A x - b to double moves the scores by as much (``message`` then says so);
+        or, with noise, a residual that the noise explains (chi-squared test at level 1e-3, or a
+        root mean square of at most 1.1 noise levels).
     status : int
-        0 matched, 1 no x has these scores, 2 signs not found, 3 not matched, 4 stopped by the callback.
+        0 matched, 1 no x has these scores, 2 signs not found, 3 not matched, 4 stopped by the
+        callback.
     message : str
         The same in words, with the reason.
     fun : float
@@ -42,8 +44,9 @@ class InversionResult(OptimizeResult):
     null_space : (d, k) ndarray
         Orthonormal columns: the directions in which x can move with every score unchanged.
     standard_errors : (d,) ndarray
-        Of x, by the Cramér-Rao bound for the noise given; without noise, for rounding of the scores to double or for
-        the residual that arithmetic left, whichever is larger. inf where a coefficient is not determined.
+        Of x, by the Cramér-Rao bound for the noise given; without noise, for rounding of the scores
+        to double or for the residual that arithmetic left, whichever is larger. inf where a
+        coefficient is not determined.
     condition : float
         Largest |dx|/|x| for changes of the scores by factors 1 + δ_i with |δ| = 1 (2-norms).
     evidence : dict

@@ -1,20 +1,21 @@
 """Stage 1: row weights with given leverage scores, a convex problem.
 
-With t = log w, f(t) = log det(Aᵀ diag(eᵗ) A) is convex, its gradient is sigma and its Hessian the graph
-Laplacian L = diag(sigma) - Q, Q = P∘P. So the t whose scores are c minimises f(t) - cᵀt: radial isotropic
-position with marginals c (Barthe 1998; Artstein-Avidan, Kaplan and Sharir, arXiv 2005.04918; Dadush and
-Ramachandran, arXiv 2402.04799). It exists iff c lies in the relative interior of the base polytope:
-c(S) <= rank(S) for every set S of rows, with equality exactly for unions of components, and it is unique up to a constant on each
-component.
+With t = log w, f(t) = log det(Aᵀ diag(eᵗ) A) is convex, its gradient is sigma and its Hessian the
+graph Laplacian L = diag(sigma) - Q, Q = P∘P. So the t whose scores are c minimises f(t) - cᵀt:
+radial isotropic position with marginals c (Barthe 1998; Artstein-Avidan, Kaplan and Sharir, arXiv
+2005.04918; Dadush and Ramachandran, arXiv 2402.04799). It exists iff c lies in the relative
+interior of the base polytope: c(S) <= rank(S) for every set S of rows, with equality exactly for
+unions of components, and it is unique up to a constant on each component.
 
-Damped Newton from t = -2 log|a_i| + log(c_i/(1 - c_i)), columns orthonormal. Far from the solution a few sweeps
-t <- t + log(c/sigma) come first: Tyler's fixed-point iteration, which always decreases f - cᵀt. The Newton system
-L δ = c - sigma is solved after symmetric scaling by the degrees sigma_i (1 - sigma_i) = sum_{j≠i} P_ij²: directly for a
-small number of rows, by conjugate gradients above, a product with L costing one Gram matrix and one
-quadratic form per row. Where weights leave parts of A almost disconnected, L is almost singular and the step is
-damped (L + λ D), so that one part's shift does not hold up the others. A step is shortened until the slope along it, which the gradient gives without
-cancellation, is no steeper uphill than it was downhill; as f is convex that bounds its growth and, with the slope still
-negative, makes it fall.
+Damped Newton from t = -2 log|a_i| + log(c_i/(1 - c_i)), columns orthonormal. Far from the solution
+a few sweeps t <- t + log(c/sigma) come first: Tyler's fixed-point iteration, which always decreases
+f - cᵀt. The Newton system L δ = c - sigma is solved after symmetric scaling by the degrees sigma_i
+(1 - sigma_i) = sum_{j≠i} P_ij²: directly for a small number of rows, by conjugate gradients above,
+a product with L costing one Gram matrix and one quadratic form per row. Where weights leave parts
+of A almost disconnected, L is almost singular and the step is damped (L + λ D), so that one part's
+shift does not hold up the others. A step is shortened until the slope along it, which the gradient
+gives without cancellation, is no steeper uphill than it was downhill; as f is convex that bounds
+its growth and, with the slope still negative, makes it fall.
 """
 from dataclasses import dataclass
 
@@ -24,7 +25,8 @@ import scipy.linalg
 from levinv.forward.projection import DependentZeroSlackError, project
 
 DIRECT_ROWS = 128             # up to max(this, DIRECT_PER_RANK k) rows the Laplacian is factored:
-DIRECT_PER_RANK = 8           # measured crossover with conjugate gradients (benchmarks/inversion.py)
+DIRECT_PER_RANK = 8           # measured crossover with conjugate gradients
+                              # (benchmarks/inversion.py)
 LARGEST_DIRECT = 4000
 LONGEST_STEP = 4.0            # in any t_i: beyond, the quadratic model says nothing
 SHORTEST_STEP = 1e-8          # as a part of the longest
@@ -75,7 +77,8 @@ def match_scores(rows, start, target, active, label, *, enough=None, maxiter=100
     ----------
     rows : the rows of A
     start : (d, k) array; A start has orthonormal columns over the active rows
-    target : (n,) array, strictly between 0 and 1 on the active rows, summing to its rank on each component
+    target : (n,) array, strictly between 0 and 1 on the active rows, summing to its rank on each
+        component
     active : (n,) boolean array
     label : (n,) component of each active row
     enough : callable, optional
@@ -91,7 +94,8 @@ def match_scores(rows, start, target, active, label, *, enough=None, maxiter=100
     """
     share = np.where(active, np.minimum(target, 1.0 - target), 1.0)
     t = np.zeros(rows.shape[0])
-    t[active] = np.log(target[active] / (1.0 - target[active])) - np.log(rows.quad(None, start)[active])
+    t[active] = (np.log(target[active] / (1.0 - target[active]))
+                 - np.log(rows.quad(None, start)[active]))
 
     evaluations = 0
 
@@ -135,8 +139,8 @@ def match_scores(rows, start, target, active, label, *, enough=None, maxiter=100
             obstacle = find_obstacle(rows, start, target, active, label, state.t, -LATE)
             if obstacle is not None:
                 break
-    return Scaling(state.t, np.exp(-0.5 * state.t), state.projection, state.error, iteration, evaluations,
-                   products, obstacle)
+    return Scaling(state.t, np.exp(-0.5 * state.t), state.projection, state.error, iteration,
+                   evaluations, products, obstacle)
 
 
 @dataclass(frozen=True)
@@ -165,8 +169,8 @@ def _along(evaluate, t, step, slope, full):
 def find_obstacle(rows, start, target, active, label, t, margin):
     """A set of rows whose scores sum to more than its rank less ``margin``, or None.
 
-    Outside the base polytope t diverges, and its upper level sets tend to the violated sets: those at the
-    widest gaps of t are tried.
+    Outside the base polytope t diverges, and its upper level sets tend to the violated sets: those
+    at the widest gaps of t are tried.
     """
     index = np.flatnonzero(active)
     order = index[np.argsort(-t[index], kind="stable")]
@@ -176,7 +180,8 @@ def find_obstacle(rows, start, target, active, label, t, margin):
     for cut in np.argsort(-gaps, kind="stable")[:LEVEL_SETS]:
         chosen = order[:cut + 1]
         total = float(target[chosen].sum())
-        if worst is not None and total - len(chosen) <= worst.total - worst.rank and len(chosen) < start.shape[1]:
+        if (worst is not None and total - len(chosen) <= worst.total - worst.rank
+            and len(chosen) < start.shape[1]):
             continue
         scale = np.zeros(len(t))
         scale[chosen] = 1.0 / lengths[chosen]
@@ -186,7 +191,8 @@ def find_obstacle(rows, start, target, active, label, t, margin):
             rank = np.linalg.matrix_rank(rows.gram(scale, start), hermitian=True)
         # a set of full rank lacks only the scores of the others, however small
         whole = np.isin(label[index], np.unique(label[chosen])).sum() == len(chosen)
-        beyond = total > rank + abs(margin) if whole or rank == start.shape[1] else total > rank - margin
+        beyond = (total > rank + abs(margin) if whole or rank == start.shape[1]
+                  else total > rank - margin)
         if beyond and (worst is None or total - rank > worst.total - worst.rank):
             worst = Obstacle(np.sort(chosen), total, int(rank))
     return worst
@@ -202,7 +208,9 @@ def _component_mean(t, active, label):
 
 
 def _newton_step(state, active, label, damping):
-    """δ with (L + damping D) δ = -residual, not much longer than allowed; the damping; products spent."""
+    """δ with (L + damping D) δ = -residual, not much longer than allowed; the damping; products
+    spent.
+    """
     projection = state.projection
     degree = projection.scores * projection.complement()
     degree[~active] = 0.0
@@ -220,7 +228,7 @@ def _newton_step(state, active, label, damping):
                 used += more
             else:
                 step[index] = _direct(matrix, root, state.residual[index], damping)
-        except np.linalg.LinAlgError:                # singular to rounding: parts of A almost disconnected
+        except np.linalg.LinAlgError:    # singular to rounding: parts of A almost disconnected
             step[:] = np.inf
         if np.abs(step).max() <= 2.0 * LONGEST_STEP or damping >= DAMPING[1]:
             return np.where(np.isfinite(step), step, 0.0), damping, used
@@ -237,7 +245,7 @@ def _scaled_laplacian(projection, index, label):
     matrix[np.ix_(heavy, heavy)] = projection.heavy_defect[np.ix_(inside, inside)]
     matrix *= matrix
     np.fill_diagonal(matrix, 0.0)
-    degree = matrix.sum(axis=1)                    # the diagonal of a Laplacian: never sigma - sigma²
+    degree = matrix.sum(axis=1)    # the diagonal of a Laplacian: never sigma - sigma²
     degree[degree == 0] = 1.0
     root = np.sqrt(degree)
     matrix /= -root[:, None] * root
@@ -258,7 +266,9 @@ def _direct(matrix, root, residual, damping):
 
 
 def _conjugate_gradients(state, degree, label, damping):
-    """The damped step by CG on D^(-1/2) L D^(-1/2), kept orthogonal to its null space; and the products spent."""
+    """The damped step by CG on D^(-1/2) L D^(-1/2), kept orthogonal to its null space; and the
+    products spent.
+    """
     root = np.sqrt(degree)
     inverse = np.divide(1.0, root, out=np.zeros_like(root), where=root > 0)
     groups = np.where(degree > 0, label, label.max(initial=0) + 1)
@@ -266,7 +276,8 @@ def _conjugate_gradients(state, degree, label, damping):
 
     def centred(v):
         along = np.bincount(groups, weights=root * v)
-        return v - root * np.divide(along, null_norm, out=np.zeros_like(along), where=null_norm > 0)[groups]
+        return v - root * np.divide(along, null_norm, out=np.zeros_like(along),
+                                    where=null_norm > 0)[groups]
 
     residual = centred(-inverse * state.residual)
     x = np.zeros_like(residual)
@@ -289,7 +300,8 @@ def _conjugate_gradients(state, degree, label, damping):
 
 
 def log_weight_deviation(projection, active, label, noise):
-    """Standard deviations of t for independent errors of the scores: δt = L⁺ δc, by an n x n inverse.
+    """Standard deviations of t for independent errors of the scores: δt = L⁺ δc, by an n x n
+    inverse.
 
     (n,), 0 outside the active rows.
     """

@@ -1,9 +1,10 @@
 """Trust region on the loss with its exact Hessian, for starts that are neither good nor hopeless.
 
-Each step minimises the quadratic model m(p) = ∇Lᵀp + ½ pᵀHp over |p| <= radius, exactly (Moré and Sorensen, 1983): with
-H = V diag(λ) Vᵀ the solution is p(μ) = -V (∇L_V / (λ + μ)) for the μ >= max(0, -λ_min) at which |p| = radius, or the
-Newton step if that is shorter and H positive definite. Indefinite Hessians need no modification: negative curvature
-is followed to the boundary. The radius grows where the model predicts the decrease well and shrinks where it does not.
+Each step minimises the quadratic model m(p) = ∇Lᵀp + ½ pᵀHp over |p| <= radius, exactly (Moré and
+Sorensen, 1983): with H = V diag(λ) Vᵀ the solution is p(μ) = -V (∇L_V / (λ + μ)) for the μ >=
+max(0, -λ_min) at which |p| = radius, or the Newton step if that is shorter and H positive definite.
+Indefinite Hessians need no modification: negative curvature is followed to the boundary. The radius
+grows where the model predicts the decrease well and shrinks where it does not.
 """
 import numpy as np
 
@@ -49,7 +50,9 @@ def minimise(loss, y, tol, maxiter, report, initial_radius=None):
 
 
 def constrained_minimiser(eigenvalues, rotated, radius):
-    """Coefficients q of the minimiser of rotatedᵀq + ½ Σ λ q² over |q| <= radius; eigenvalues increasing."""
+    """Coefficients q of the minimiser of rotatedᵀq + ½ Σ λ q² over |q| <= radius; eigenvalues
+    increasing.
+    """
     lowest = eigenvalues[0]
     if lowest > 0:
         newton = -rotated / eigenvalues
@@ -71,7 +74,8 @@ def constrained_minimiser(eigenvalues, rotated, radius):
         if abs(length - radius) <= 1e-10 * radius:
             break
         low, high = (shift, high) if length > radius else (low, shift)
-        # Newton on 1/|q| - 1/radius, which is almost linear in the shift; bisection where it leaves the bracket
+        # Newton on 1/|q| - 1/radius, which is almost linear in the shift; bisection where it leaves
+        # the bracket
         change = (length / radius - 1.0) * length ** 2 / float(q @ (q / (eigenvalues + shift)))
         shift = shift + change if low < shift + change < high else 0.5 * (low + high)
     return q
