@@ -1,22 +1,24 @@
 """The volumetric barrier V(x) = ½ log det(BᵀB) on a sign cell of x, B = diag(1/s) A, s = A x - b.
 
-With P the projection onto range(B), Q = P∘P, sigma = diag P and p = B v (Vaidya; 2408.11267 inverts the
-gradient):
+With P the projection onto range(B), Q = P∘P, sigma = diag P and p = B v (Vaidya; 2408.11267 inverts
+the gradient):
 
     ∇V  = -Bᵀ sigma
     ∇²V = Bᵀ (3 diag(sigma) - 2 Q) B.
 
-The derivation: d log det M = tr(M⁻¹ dM) with dB = -diag(p) B gives dV = -sigmaᵀp; differentiating again,
-d sigma = 2 (Q - diag(sigma)) p (levinv.forward.leverage_map) and dB = -diag(p) B add up to the Hessian. Since
-Q is symmetric, entrywise nonnegative and has row sums sigma, 0 ⪯ Q ⪯ diag(sigma) and
+The derivation: d log det M = tr(M⁻¹ dM) with dB = -diag(p) B gives dV = -sigmaᵀp; differentiating
+again, d sigma = 2 (Q - diag(sigma)) p (levinv.forward.leverage_map) and dB = -diag(p) B add up to
+the Hessian. Since Q is symmetric, entrywise nonnegative and has row sums sigma, 0 ⪯ Q ⪯ diag(sigma)
+and
 
     Bᵀ diag(sigma) B ⪯ ∇²V ⪯ 3 Bᵀ diag(sigma) B:
 
-V is strictly convex on each cell if A has full column rank. The middle is evaluated as diag(sigma) + 2
-(diag(sigma) - Q): the bracket is a graph Laplacian, which the projection applies without cancellation near a
-zero slack.
+V is strictly convex on each cell if A has full column rank. The middle is evaluated as
+diag(sigma) + 2 (diag(sigma) - Q): the bracket is a graph Laplacian, which the projection applies
+without cancellation near a zero slack.
 
-The value needs no determinant of BᵀB: if U = unit·B T is orthonormal, V = -log|det T| - d log(unit).
+The value needs no determinant of BᵀB: if U = unit·B T is orthonormal, V = -log|det T| -
+d log(unit).
 """
 from dataclasses import dataclass
 
@@ -83,8 +85,8 @@ class FullRankMap:
         self.rows, self.shape = self.scores.rows, self.scores.shape
         rank = self.scores.rank
         if rank < self.shape[1]:
-            raise ValueError(f"A must have full column rank, got rank {rank} for shape {self.shape}: "
-                             f"the barrier is -inf everywhere")
+            raise ValueError(f"A must have full column rank, got rank {rank} for shape "
+                             f"{self.shape}: the barrier is -inf everywhere")
 
     def touching(self, x):
         """The first row other than zero rows of A whose slack is zero at x, or None."""
@@ -99,12 +101,13 @@ class FullRankMap:
         Raises
         ------
         ValueError
-            At a zero slack, where V is inf and has no derivatives, and as :meth:`LeverageMap.scores`.
+            At a zero slack, where V is inf and has no derivatives, and as
+            :meth:`LeverageMap.scores`.
         """
         row = self.touching(x)
         if row is not None:
-            raise ValueError(f"x must have no zero slack, got one in row {row}: the barrier is inf there "
-                             f"and has no derivatives")
+            raise ValueError(f"x must have no zero slack, got one in row {row}: the barrier is inf "
+                             "there and has no derivatives")
         return BarrierPoint(self.rows, *self.scores.at(x))
 
     def threads(self):
@@ -116,15 +119,16 @@ class FullRankMap:
 def finite(derivative):
     """``derivative``, or a ValueError where a slack is so small that it overflows."""
     if not np.all(np.isfinite(derivative)):
-        raise ValueError("x must not be so close to a zero slack that a derivative of the barrier overflows")
+        raise ValueError("x must not be so close to a zero slack that a derivative of the barrier "
+                         "overflows")
     return derivative
 
 
 class VolumetricBarrier:
     """½ log det(Aᵀ diag(A x - b)⁻² A), its gradient and its Hessian.
 
-    Convex on each sign cell, the set of x on which no slack A x - b changes sign, and inf on the cell's
-    boundary.
+    Convex on each sign cell, the set of x on which no slack A x - b changes sign, and inf on the
+    cell's boundary.
 
     Parameters
     ----------
@@ -142,10 +146,12 @@ class VolumetricBarrier:
     Notes
     -----
     Drops into SciPy: ``minimize(barrier.fun, x0, jac=barrier.grad, hess=barrier.hess)`` or
-    ``hessp=barrier.hessp``. ``fun`` is inf at a zero slack, as a line search expects of a barrier. It is
-    finite again beyond, in the neighbouring cell: a minimiser that takes long steps can end up there.
+    ``hessp=barrier.hessp``. ``fun`` is inf at a zero slack, as a line search expects of a barrier.
+    It is finite again beyond, in the neighbouring cell: a minimiser that takes long steps can end
+    up there.
 
-    ``fun``, ``grad`` and ``hessp`` cost O(n d²), ``hess`` O(n d²·min(n/d, d)). The last point is remembered.
+    ``fun``, ``grad`` and ``hessp`` cost O(n d²), ``hess`` O(n d²·min(n/d, d)). The last point is
+    remembered.
 
     References
     ----------
@@ -197,8 +203,8 @@ class VolumetricBarrier:
         Raises
         ------
         ValueError
-            As :meth:`fun`; at a zero slack; and so close to one that the derivative overflows. The methods
-            below raise likewise.
+            As :meth:`fun`; at a zero slack; and so close to one that the derivative overflows. The
+            methods below raise likewise.
         """
         point = self._map.at(x)
         with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):

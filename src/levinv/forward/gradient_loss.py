@@ -9,25 +9,25 @@ With H = ∇²V(x) and C = the third derivative of V contracted with r, a d x d 
     ∇L  = H r + Aᵀ diag(rho²) A x,
     ∇²L = H² + C + Aᵀ diag(rho²) A.
 
-C is the derivative of H = Bᵀ (3 diag(sigma) - 2 Q) B along r. With q = B r and D = diag(q), moving x along r
-moves
+C is the derivative of H = Bᵀ (3 diag(sigma) - 2 Q) B along r. With q = B r and D = diag(q), moving
+x along r moves
 
     B      by -D B,
     P      by -D P - P D + 2 P D P,
     Q      by -2 (D Q + Q D) + 4 P∘(P D P)       (twice P times the line above, entrywise),
     sigma  by 2 z, z = (Q - diag(sigma)) q       (its diagonal),
 
-hence C = Bᵀ [6 diag(z) - 6 D diag(sigma) + 6 (D Q + Q D) - 8 P∘(P D P)] B; and with the Laplacian L = Q -
-diag(sigma), which the projection applies without cancellation,
+hence C = Bᵀ [6 diag(z) - 6 D diag(sigma) + 6 (D Q + Q D) - 8 P∘(P D P)] B; and with the Laplacian
+L = Q - diag(sigma), which the projection applies without cancellation,
 
     C = Bᵀ [6 diag(z + sigma∘q) + 6 (D L + L D) - 8 P∘(P D P)] B.
 
-(One row, one column: V = -log s, all of sigma, Q, P are 1, L and z are 0 and C = -2 q/s² = -2 r/s³, the third
-derivative.)
+(One row, one column: V = -log s, all of sigma, Q, P are 1, L and z are 0 and C = -2 q/s² = -2 r/s³,
+the third derivative.)
 
-With U orthonormal, range(U) = range(B), and K_y = Uᵀ diag(y) U, the last term times p has entries u_iᵀ K_p
-K_q u_i, so that a product C v takes three Gram matrices and three quadratic forms; explicitly, with K_j = K_y
-for column y = B e_j, [Bᵀ (P∘(P D P)) B]_jm = tr(K_j K_m K_q).
+With U orthonormal, range(U) = range(B), and K_y = Uᵀ diag(y) U, the last term times p has entries
+u_iᵀ K_p K_q u_i, so that a product C v takes three Gram matrices and three quadratic forms;
+explicitly, with K_j = K_y for column y = B e_j, [Bᵀ (P∘(P D P)) B]_jm = tr(K_j K_m K_q).
 """
 import numpy as np
 
@@ -80,7 +80,8 @@ class GradientLossPoint:
 
     def _third_parts(self):
         if self._third is None:
-            self._third = self.projection.laplacian(self.image), self.projection.weighted_gram(self.image)
+            self._third = (self.projection.laplacian(self.image),
+                           self.projection.weighted_gram(self.image))
         return self._third
 
     def _quad(self, form):
@@ -94,7 +95,8 @@ class GradientLossPoint:
 class GradientLoss:
     """½|∇V(x) - g|² + ½|diag(rho) A x|², its gradient and its Hessian.
 
-    V is the volumetric barrier, so that ∇V = -Bᵀsigma, B = diag(A x - b)⁻¹ A with leverage scores sigma.
+    V is the volumetric barrier, so that ∇V = -Bᵀsigma, B = diag(A x - b)⁻¹ A with leverage scores
+    sigma.
 
     Parameters
     ----------
@@ -109,15 +111,17 @@ class GradientLoss:
     Raises
     ------
     ValueError
-        Wrong shapes or lengths, empty input, NaN or inf, A not of full column rank, a negative ridge.
+        Wrong shapes or lengths, empty input, NaN or inf, A not of full column rank, a negative
+        ridge.
     TypeError
         Complex, object, string or sparse input.
 
     Notes
     -----
-    Works with SciPy's minimisers as it is: ``minimize(loss.fun, x0, jac=loss.grad, hess=loss.hess)`` or
-    ``hessp=loss.hessp``. Without a ridge its only stationary points on a cell are solutions of ∇V(x) = g, as
-    ∇²V is positive definite. ``fun`` is inf at a zero slack and finite again in the neighbouring cell.
+    Works with SciPy's minimisers as it is:
+    ``minimize(loss.fun, x0, jac=loss.grad, hess=loss.hess)`` or ``hessp=loss.hessp``. Without a
+    ridge its only stationary points on a cell are solutions of ∇V(x) = g, as ∇²V is positive
+    definite. ``fun`` is inf at a zero slack and finite again in the neighbouring cell.
 
     ``fun``, ``grad`` and ``hessp`` cost O(n d²), ``hess`` O(n d³). The last point is remembered.
 
@@ -134,7 +138,8 @@ class GradientLoss:
     >>> b = -np.ones(4)
     >>> g = VolumetricBarrier(A, b).grad([0.5, -0.25])
     >>> loss = GradientLoss(A, b, g)
-    >>> minimize(loss.fun, [0.0, 0.0], jac=loss.grad, hess=loss.hess, method="trust-exact").x.round(6)
+    >>> minimize(loss.fun, [0.0, 0.0], jac=loss.grad, hess=loss.hess,
+    ...          method="trust-exact").x.round(6)
     array([ 0.5 , -0.25])
     """
 
@@ -178,8 +183,8 @@ class GradientLoss:
         Raises
         ------
         ValueError
-            As :meth:`fun`; at a zero slack; and so close to one that the derivative overflows. The methods
-            below raise likewise.
+            As :meth:`fun`; at a zero slack; and so close to one that the derivative overflows. The
+            methods below raise likewise.
         """
         point = self._at(x)
         with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):

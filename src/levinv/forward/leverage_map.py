@@ -1,14 +1,15 @@
 """The leverage scores of diag(A x - b)⁻¹ A as a function of x, and its derivatives.
 
-With s = A x - b, B = diag(1/s) A, P the projection onto range(B), Q = P∘P and p = B v (source: 2404.13785,
-Lemma 5.1, in matrix form):
+With s = A x - b, B = diag(1/s) A, P the projection onto range(B), Q = P∘P and p = B v (source:
+2404.13785, Lemma 5.1, in matrix form):
 
     d sigma = 2 (Q - diag(sigma)) p            jvp
     Jᵀ y    = 2 Bᵀ (Q - diag(sigma)) y         vjp
     J       = 2 (Q - diag(sigma)) B            jacobian
 
-At a zero slack all three have finite limits: the row's own derivative is 0 and the other rows have those
-of the quotient (see :mod:`levinv.forward.projection`, which also keeps the neighbourhood of the limit accurate).
+At a zero slack all three have finite limits: the row's own derivative is 0 and the other rows have
+those of the quotient (see :mod:`levinv.forward.projection`, which also keeps the neighbourhood of
+the limit accurate).
 """
 import numpy as np
 
@@ -40,13 +41,14 @@ class LeverageMap:
 
     Notes
     -----
-    Each evaluation costs O(n d²), the Jacobian O(n d²·min(n/d, d)). The last point is remembered as an immutable
-    snapshot: an object may be shared between threads. A and b are neither copied, if they are float64 arrays, nor
-    written to.
+    Each evaluation costs O(n d²), the Jacobian O(n d²·min(n/d, d)). The last point is remembered as
+    an immutable snapshot: an object may be shared between threads. A and b are neither copied, if
+    they are float64 arrays, nor written to.
 
     References
     ----------
-    .. [1] "Inverting the leverage score gradient and the leverage score problem", arXiv 2404.13785, Lemma 5.1.
+    .. [1] "Inverting the leverage score gradient and the leverage score problem", arXiv 2404.13785,
+       Lemma 5.1.
 
     Examples
     --------
@@ -91,20 +93,24 @@ class LeverageMap:
         Raises
         ------
         ValueError
-            If x is not a finite vector of length d, if A x - b overflows, or if linearly dependent rows have zero
-            slack at x.
+            If x is not a finite vector of length d, if A x - b overflows, or if linearly dependent
+            rows have zero slack at x.
         """
         return self.at(x)[1].scores.copy()
 
     def jvp(self, x, v):
-        """Directional derivative of the scores at x along v, (n,). Raises as :meth:`scores`, and on overflow."""
+        """Directional derivative of the scores at x along v, (n,). Raises as :meth:`scores`, and on
+        overflow.
+        """
         slack, projection = self.at(x)
         v = _validate.vector(v, "v", self.shape[1], "column of A")
         with self._threads(), np.errstate(over="ignore", invalid="ignore"):
             return _finite(2.0 * projection.laplacian(_divide(self.rows.matvec(v), slack)), "v")
 
     def vjp(self, x, y):
-        """Transposed Jacobian at x times y, (d,): the gradient of yᵀ sigma(x). Raises as :meth:`scores`."""
+        """Transposed Jacobian at x times y, (d,): the gradient of yᵀ sigma(x). Raises as
+        :meth:`scores`.
+        """
         slack, projection = self.at(x)
         y = _validate.vector(y, "y", self.shape[0], "row of A")
         with self._threads(), np.errstate(over="ignore", invalid="ignore"):

@@ -4,7 +4,8 @@ Leverage scores are those of any basis of the same column space, so the one thin
 ``transform`` T (d x k) such that U = diag(scale) A T has orthonormal columns; row i of U is
 scale_i a_i T, formed where it is needed. Then sigma_i = |u_i|².
 
-How T is found decides the accuracy (κ is the condition number after columns are scaled to unit norm):
+How T is found decides the accuracy (κ is the condition number after columns are scaled to unit
+norm):
 
 * *one pass*: T = R⁻¹ from the pivoted Cholesky factor of the Gram matrix; errors grow like ε κ²;
 * *two passes* (CholeskyQR2; Yamamoto, Nakatsukasa, Yanagisawa and Fukaya, 2015): the same again on
@@ -24,7 +25,8 @@ from levinv._kernels import factor
 EPS = np.finfo(float).eps
 ONE_PASS_CONDITION = 64.0       # ε κ² against the promised 100 ε κ
 SAFE_SQUARE = 1e280
-RCOND_IN_DOUBT = 1e-2           # rcond times the estimate of κ: closer to 1, only QR's pivots decide
+RCOND_IN_DOUBT = 1e-2           # rcond times the estimate of κ: closer to 1, only QR's pivots
+                                # decide
 TWO_PASS_CONDITION = 5e6        # ε κ² stays below 1/100: the second Gram matrix is close to I
 
 
@@ -36,7 +38,8 @@ class Orthonormaliser:
     condition: float             # estimate of κ, within a factor sqrt(k)
     method: str                  # "cholesky" | "cholesky2" | "qr"
     scores: np.ndarray | None    # |u_i|² where the factorisation gives them at no cost (QR)
-    doubt: str = ""              # why it cannot be accurate, with method="cholesky" beyond its reach
+    doubt: str = ""              # why it cannot be accurate, with method="cholesky" beyond its
+                                 # reach
 
 
 def orthonormalise(rows, scale=None, start=None, *, method="auto", rcond=None):
@@ -57,7 +60,8 @@ def orthonormalise(rows, scale=None, start=None, *, method="auto", rcond=None):
     """
     k = rows.shape[1] if start is None else start.shape[1]
     if k == 0:
-        return Orthonormaliser(np.zeros((rows.shape[1], 0)), 1.0, "cholesky", np.zeros(rows.shape[0]))
+        return Orthonormaliser(np.zeros((rows.shape[1], 0)), 1.0, "cholesky",
+                               np.zeros(rows.shape[0]))
     if method == "qr":
         return _qr(rows, scale, start, rcond)
     gram = rows.gram(scale, start)
@@ -73,7 +77,8 @@ def orthonormalise(rows, scale=None, start=None, *, method="auto", rcond=None):
         transform = _combine(start, first)
         second, second_rank, _ = factor.gram_inverse_factor(rows.gram(scale, transform), k * EPS)
         if rank == second_rank == k:
-            doubt = f"condition number about {condition:.1e}" if condition > TWO_PASS_CONDITION else ""
+            doubt = (f"condition number about {condition:.1e}" if condition > TWO_PASS_CONDITION
+                     else "")
             return Orthonormaliser(transform @ second, condition, "cholesky2", None, doubt)
     if method == "cholesky":
         doubt = f"numerical rank of the Gram matrix {rank} of {k}"
@@ -124,9 +129,11 @@ def _qr(rows, scale, start, rcond):
 
 
 def _sorted_rows(rows, scale, start):
-    """diag(scale) A start with rows by decreasing norm, column-major; the order; the norms of the columns.
+    """diag(scale) A start with rows by decreasing norm, column-major; the order; the norms of the
+    columns.
 
-    The norms are those of the rows as they are, unscaled: pivoting must see a dominating row dominate.
+    The norms are those of the rows as they are, unscaled: pivoting must see a dominating row
+    dominate.
     """
     n, k = rows.shape[0], start.shape[1]
     matrix = np.empty((n, k), order="F")
@@ -146,10 +153,12 @@ def _sorted_rows(rows, scale, start):
 
 
 def column_space(rows, active=None, *, rcond=None):
-    """A transform with diag(1/|a_i|) A transform orthonormal over the active rows; its width is the rank.
+    """A transform with diag(1/|a_i|) A transform orthonormal over the active rows; its width is the
+    rank.
 
-    ``active`` is None or a boolean (n,). Where rows will be scaled, the rank is decided here and nowhere else: scaling
-    by nonzero numbers does not change it, so that rows are taken at unit norm.
+    ``active`` is None or a boolean (n,). Where rows will be scaled, the rank is decided here and
+    nowhere else: scaling by nonzero numbers does not change it, so that rows are taken at unit
+    norm.
     """
     norms = rows.row_norms()
     kept = norms > 0 if active is None else active & (norms > 0)

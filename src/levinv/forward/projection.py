@@ -1,26 +1,29 @@
-"""The projection P = B (BᵀB)⁻¹ Bᵀ of slack-scaled rows B = diag(1/s) A, through an orthonormal basis.
+"""The projection P = B (BᵀB)⁻¹ Bᵀ of slack-scaled rows B = diag(1/s) A, through an orthonormal
+basis.
 
 With U (n x k) orthonormal and range(U) = range(B): P = U Uᵀ, sigma_i = |u_i|², and for Q = P∘P
 
     (Q y)_i = u_iᵀ K_y u_i,   K_y = Uᵀ diag(y) U.
 
-Everything that is differentiated or inverted contains Q - diag(sigma), minus a graph Laplacian, that is
-(Q y)_i - sigma_i y_i. In a row whose slack is close to zero this cancels: sigma_i = 1 - O(s_i²), while y_i may be as
-large as 1/s_i. Such *heavy rows* are therefore eliminated. Let H be the rows with 1 - sigma_i <
-min(1e-3, 1/(4k)) (their scores sum to within 1/4 of their number, so P_HH is far from singular; in other
-rows few digits cancel) and rho the ratio of their slacks to the
+Everything that is differentiated or inverted contains Q - diag(sigma), minus a graph Laplacian,
+that is (Q y)_i - sigma_i y_i. In a row whose slack is close to zero this cancels: sigma_i = 1 -
+O(s_i²), while y_i may be as large as 1/s_i. Such *heavy rows* are therefore eliminated. Let H be
+the rows with 1 - sigma_i < min(1e-3, 1/(4k)) (their scores sum to within 1/4 of their number, so
+P_HH is far from singular; in other rows few digits cancel) and rho the ratio of their slacks to the
 smallest slack of the other rows, L. With
 
     N a basis of null(A_H),  W a right inverse, A_H W = I,
     U_2 = B_L N (...)        the orthonormal basis of the light rows *modulo* the heavy ones,
     F~ = (I - U_2 U_2ᵀ) B_L W,   F = F~ diag(rho),   I + FᵀF = L Lᵀ,
 
-the columns of [I; F] L⁻ᵀ (heavy rows on top) and [0; U_2] are an orthonormal basis of range(B). Hence
+the columns of [I; F] L⁻ᵀ (heavy rows on top) and [0; U_2] are an orthonormal basis of range(B).
+Hence
 
     P_HH = (I + FᵀF)⁻¹,    1 - sigma_H = diag(FᵀF (I + FᵀF)⁻¹),    P_HL = (I + FᵀF)⁻¹ Fᵀ,
 
-each to full relative accuracy, however small rho is, and rho = 0 is the continuous limit at a zero slack: the row has
-score 1 and the others have the scores of the quotient. It exists if the zero-slack rows are independent.
+each to full relative accuracy, however small rho is, and rho = 0 is the continuous limit at a zero
+slack: the row has score 1 and the others have the scores of the quotient. It exists if the
+zero-slack rows are independent.
 """
 from dataclasses import dataclass, field
 
@@ -43,7 +46,8 @@ class Projection:
     scale: np.ndarray            # (n,) unit / |s|; 0 in heavy rows
     unit: float                  # smallest |s| of the light rows
     transform: np.ndarray        # (d, k)
-    steps: np.ndarray            # (d, k) invertible at full rank: U = diag(unit / |s|) A steps but for rounding
+    steps: np.ndarray            # (d, k) invertible at full rank: U = diag(unit / |s|) A steps but
+                                 # for rounding
     heavy: np.ndarray            # (h,) indices
     heavy_basis: np.ndarray      # (h, k) their rows of U
     heavy_defect: np.ndarray     # (h, h) I - P_HH
@@ -75,8 +79,8 @@ class Projection:
     def laplacian(self, y):
         """(Q - diag(sigma)) y for y of shape (n,) or (n, m).
 
-        A vector takes one Gram matrix and one quadratic form. Many columns share the products u_a u_b (about n k² m
-        flops) or, in short and wide problems, blocks of rows of P (2 n² (k + m)).
+        A vector takes one Gram matrix and one quadratic form. Many columns share the products u_a
+        u_b (about n k² m flops) or, in short and wide problems, blocks of rows of P (2 n² (k + m)).
         """
         basis = self.heavy_basis
         if y.ndim == 1:
@@ -106,14 +110,17 @@ class Projection:
     def weighted_gram(self, y):
         """K_y = Uᵀ diag(y) U, (k, k)."""
         basis = self.heavy_basis
-        return self.rows.gram(self.scale, self.transform, y) + basis.T @ (y[self.heavy, None] * basis)
+        return (self.rows.gram(self.scale, self.transform, y)
+                + basis.T @ (y[self.heavy, None] * basis))
 
     def quad(self, form):
         """u_iᵀ form u_i, (n,): 0 in heavy rows."""
         return self.rows.quad(self.scale, self.transform, form)
 
     def heavy_laplacian(self):
-        """The heavy block of Q - diag(sigma): off-diagonal squares, -sigma_i (1 - sigma_i) on the diagonal."""
+        """The heavy block of Q - diag(sigma): off-diagonal squares, -sigma_i (1 - sigma_i) on the
+        diagonal.
+        """
         block = self.heavy_defect ** 2
         np.fill_diagonal(block, -self.scores[self.heavy] * np.diag(self.heavy_defect))
         return block
@@ -183,8 +190,9 @@ def project(rows, magnitude, start=None, left_out=None):
             except DependentZeroSlackError:          # scores too inaccurate to tell heavy rows
                 heavy = heavy[:0]
         width = found.transform.shape[1]
-        return Projection(rows, scale, smallest, found.transform, found.transform, heavy, np.zeros((0, width)),
-                          np.zeros((0, 0)), found.condition, found.method, scores)
+        return Projection(rows, scale, smallest, found.transform, found.transform, heavy,
+                          np.zeros((0, width)), np.zeros((0, 0)), found.condition, found.method,
+                          scores)
     return _eliminate(rows, magnitude, start, left_out, heavy)
 
 
@@ -217,7 +225,8 @@ def _eliminate(rows, magnitude, start, left_out, heavy):
         joint[:, m:] -= found.transform @ gram[:m, m:]
     middle = gram[m:, m:] - gram[:m, m:].T @ gram[:m, m:]
     whole = ratio = magnitude[heavy] / smallest
-    # A row that is heavy at any slack (a coloop) has F = 0, of which rounding, times a huge slack, leaves something.
+    # A row that is heavy at any slack (a coloop) has F = 0, of which rounding, times a huge slack,
+    # leaves something.
     size = np.sqrt(np.maximum(np.diag(middle), 0.0))
     rounding = EPS * np.linalg.norm(scale[:, None] * rows.abs_matvec(np.abs(right_inverse)), axis=0)
     ratio = np.where((size <= 100 * rounding) | (ratio * size > 1.0), 0.0, whole)
@@ -234,8 +243,8 @@ def _eliminate(rows, magnitude, start, left_out, heavy):
     basis = np.hstack([inverse.T, np.zeros((h, m))])
     scores = rows.quad(scale, transform)
     scores[heavy] = 1.0 - np.diag(defect)
-    return Projection(rows, scale, smallest, transform, steps, heavy, basis, defect, found.condition,
-                      found.method, scores)
+    return Projection(rows, scale, smallest, transform, steps, heavy, basis, defect,
+                      found.condition, found.method, scores)
 
 
 def _lift(start, local):
@@ -244,7 +253,8 @@ def _lift(start, local):
 
 
 def quotient(rows, index, start=None):
-    """A basis N of the null space of rows ``index`` of A start, (k, k - h), and a right inverse W, (k, h).
+    """A basis N of the null space of rows ``index`` of A start, (k, k - h), and a right inverse W,
+    (k, h).
 
     Raises
     ------

@@ -1,7 +1,8 @@
 """The loss of 2404.13785 (Definitions 4.3 and 4.6) as a function of x, with exact derivatives.
 
     L(x) = ½ |sigma(x) - c|² + ½ |diag(rho) A x|²,
-    ∇L = Jᵀ (sigma - c) + Aᵀ diag(rho²) A x,   ∇²L = H + Aᵀ diag(rho²) A      (H: levinv.forward.second_order).
+    ∇L = Jᵀ (sigma - c) + Aᵀ diag(rho²) A x,
+    ∇²L = H + Aᵀ diag(rho²) A      (H: levinv.forward.second_order).
 
 The gradient is one vector-Jacobian product, O(nd²), where the paper's Lemma F.4 spends O(n²d).
 """
@@ -36,12 +37,13 @@ class ScoreLoss:
 
     Notes
     -----
-    Works with every SciPy minimiser as it is: ``minimize(loss.fun, x0, jac=loss.grad, hess=loss.hess)`` or ``hessp=loss.hessp``,
-    and ``least_squares(loss.residuals, x0, jac=loss.residuals_jac)``. The last point is remembered: calls at the same x
-    share their work.
+    Works with every SciPy minimiser as it is:
+    ``minimize(loss.fun, x0, jac=loss.grad, hess=loss.hess)`` or ``hessp=loss.hessp``, and
+    ``least_squares(loss.residuals, x0, jac=loss.residuals_jac)``. The last point is remembered:
+    calls at the same x share their work.
 
-    The paper (Lemmas 5.2 and C.3) drops c from the second-order terms; its Hessian is right at c = 0 and for constant c
-    only. See :mod:`levinv.papers` for the terms as printed.
+    The paper (Lemmas 5.2 and C.3) drops c from the second-order terms; its Hessian is right at c =
+    0 and for constant c only. See :mod:`levinv.papers` for the terms as printed.
 
     References
     ----------
@@ -55,7 +57,8 @@ class ScoreLoss:
     >>> rng = np.random.default_rng(0)
     >>> A, b, x = rng.standard_normal((40, 3)), rng.standard_normal(40), np.array([1.0, -2.0, 0.5])
     >>> loss = ScoreLoss(A, b, LeverageMap(A, b).scores(x))
-    >>> found = minimize(loss.fun, x + 1e-3, jac=loss.grad, hess=loss.hess, method="trust-exact", tol=1e-12)
+    >>> found = minimize(loss.fun, x + 1e-3, jac=loss.grad, hess=loss.hess, method="trust-exact",
+    ...                  tol=1e-12)
     >>> found.x.round(6)
     array([ 1. , -2. ,  0.5])
     """
@@ -83,8 +86,8 @@ class ScoreLoss:
         Raises
         ------
         ValueError
-            If x is not a finite vector of length d, if A x - b overflows, or if linearly dependent rows have zero
-            slack at x. The other methods raise likewise.
+            If x is not a finite vector of length d, if A x - b overflows, or if linearly dependent
+            rows have zero slack at x. The other methods raise likewise.
         """
         slack, projection = self._map.at(x)
         residual = projection.residual(self._target)
@@ -134,7 +137,8 @@ class ScoreLoss:
         ----------
         x : (d,) array_like
         row : int, optional
-            One row i; default: sums over all rows, which add up to the Hessian. O(n d²) flops for each row.
+            One row i; default: sums over all rows, which add up to the Hessian. O(n d²) flops for
+            each row.
 
         Returns
         -------
@@ -146,14 +150,18 @@ class ScoreLoss:
             return self._second_order(x).terms(row)
 
     def residuals(self, x):
-        """sigma(x) - c, followed by diag(rho) A x if there is a ridge: L is half their sum of squares."""
+        """sigma(x) - c, followed by diag(rho) A x if there is a ridge: L is half their sum of
+        squares.
+        """
         residual = self._map.at(x)[1].residual(self._target)
-        return residual if self._ridge_hessian is None else np.append(residual, self._ridge * self._fitted(x))
+        return (residual if self._ridge_hessian is None
+                else np.append(residual, self._ridge * self._fitted(x)))
 
     def residuals_jac(self, x):
         """Jacobian of :meth:`residuals`, (n, d) or (2n, d)."""
         jacobian = self._map.jacobian(x)
-        return jacobian if self._ridge_hessian is None else np.vstack([jacobian, self._ridge[:, None] * self._map.rows.A])
+        return (jacobian if self._ridge_hessian is None
+                else np.vstack([jacobian, self._ridge[:, None] * self._map.rows.A]))
 
     def column_norms(self):
         """Norms of the columns of A, (d,): units in which x is scaled alike."""
@@ -172,7 +180,8 @@ class ScoreLoss:
     def _expand(self, slack, projection):
         zero = slack == 0
         if zero.any():
-            # 1 - sigma_i = O(s_i²) has a second derivative at s_i = 0; a slack far below rounding shows it
+            # 1 - sigma_i = O(s_i²) has a second derivative at s_i = 0; a slack far below rounding
+            # shows it
             slack = np.where(zero, ALMOST_ZERO * projection.unit, slack)
             projection = self._map.project(slack)
         return SecondOrder(self._map.rows, projection, slack, projection.residual(self._target))

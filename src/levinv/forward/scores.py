@@ -15,7 +15,8 @@ METHODS = ("auto", "cholesky", "qr")
 
 def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, check_finite=True,
                     workers=None):
-    """Leverage scores of the rows of a matrix: the diagonal of the projection onto its column space.
+    """Leverage scores of the rows of a matrix: the diagonal of the projection onto its column
+    space.
 
     With B = A, B = diag(1/slack) A or B = diag(sqrt(weights)) A, row i has the score
     sigma_i = b_i (BᵀB)⁺ b_iᵀ. Scores lie in [0, 1] and sum to the rank.
@@ -23,19 +24,22 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
     Parameters
     ----------
     A : (n, d) array_like
-        Real; integers and single precision are computed in double. Any memory layout; n < d is fine.
+        Real; integers and single precision are computed in double. Any memory layout; n < d is
+        fine.
     slack : (n,) array_like, optional
-        Divide row i by ``slack[i]``; signs do not matter. A zero slack gives the continuous limit: that row
-        has score 1, the others their scores in the quotient by it.
+        Divide row i by ``slack[i]``; signs do not matter. A zero slack gives the continuous limit:
+        that row has score 1, the others their scores in the quotient by it.
     weights : (n,) array_like, optional
-        Multiply row i by ``sqrt(weights[i])``, which is at least 0. At most one of slack and weights.
+        Multiply row i by ``sqrt(weights[i])``, which is at least 0. At most one of slack and
+        weights.
     method : {"auto", "cholesky", "qr"}, default "auto"
         "cholesky": one or two passes of a Cholesky factor of the Gram matrix, fastest; "qr":
         Householder QR with sorted rows and column pivoting, most accurate; "auto": the first
         unless the estimated condition number asks for the second.
     rcond : float, optional
-        Columns, scaled to unit norm, count as dependent below this multiple of the largest pivot; default
-        max(n, d) times the machine precision. A rank-deficient A has the scores of its column space.
+        Columns, scaled to unit norm, count as dependent below this multiple of the largest pivot;
+        default max(n, d) times the machine precision. A rank-deficient A has the scores of its
+        column space.
     check_finite : bool, default True
         Check for NaN and inf. Without the check such input gives a meaningless result.
     workers : int, optional
@@ -60,9 +64,9 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
 
     Notes
     -----
-    The error is at most about 100 ε κ, with κ the condition number of B after its columns are scaled to
-    unit norm. Scores do not change when A is replaced by A T for an invertible T, nor with the
-    scale of slack or weights.
+    The error is at most about 100 ε κ, with κ the condition number of B after its columns are
+    scaled to unit norm. Scores do not change when A is replaced by A T for an invertible T, nor
+    with the scale of slack or weights.
 
     References
     ----------
@@ -91,13 +95,15 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
     rows = DenseRows(A)
     with blas_threads(workers, 4 * A.size * A.shape[1]):
         if slack is not None:
-            slack = np.abs(_validate.vector(slack, "slack", n, "row of A", check_finite=check_finite))
+            slack = np.abs(_validate.vector(slack, "slack", n, "row of A",
+                                            check_finite=check_finite))
             scores, doubt = _slack_scores(rows, slack, method, rcond)
         elif weights is not None:
             weights = _validate.vector(weights, "weights", n, "row of A", check_finite=check_finite)
             if (weights < 0).any():
                 index = int(np.argmax(weights < 0))
-                raise ValueError(f"weights must be at least 0, got {weights[index]} at index {index}")
+                raise ValueError(f"weights must be at least 0, got {weights[index]} at index "
+                                 f"{index}")
             largest = weights.max()
             scale = np.sqrt(weights / largest) if largest > 0 else np.zeros(n)
             scores, doubt = _scaled_scores(rows, scale, method, rcond)

@@ -1,24 +1,27 @@
 """Second derivatives of the loss ½|sigma(x) - c|².
 
-With B = diag(1/s) A, P its projection, Q = P∘P, r = sigma - c, D_y = diag(y), and W = (Q - D_sigma) B (source:
-2404.13785, Lemma C.3, corrected: the paper prints sigma for r in the second-order terms),
+With B = diag(1/s) A, P its projection, Q = P∘P, r = sigma - c, D_y = diag(y), and W = (Q - D_sigma)
+B (source: 2404.13785, Lemma C.3, corrected: the paper prints sigma for r in the second-order
+terms),
 
     H = JᵀJ + sum_i r_i ∇²sigma_i = 4 WᵀW + Bᵀ G B,
     G = 8 P∘(P D_r P) - 6 D_{Qr} - 4 (D_r Q + Q D_r) + 6 D_{r∘sigma}.
 
-Row by row it is D_{i,1} + ... + D_{i,6}, the paper's decomposition (``terms``). It is run in one of two exact forms. With U
-an orthonormal basis and K_y = Uᵀ D_y U, the entry of P D_r P at (i, l) is u_iᵀ K_r u_l, so that off the diagonal
-G_il = P_il (8 u_iᵀ K_r u_l - 4 (r_i + r_l) P_il): *short*, by blocks of rows of P, about 4 n² (k + d) flops. And with the third
-moments S_j = sum_l B_lj u_l u_lᵀ, (QB)_ij = u_iᵀ S_j u_i and [Bᵀ (P∘P D_r P) B]_jm = tr(S_j S_m K_r): *tall*, 2 n k² d flops.
+Row by row it is D_{i,1} + ... + D_{i,6}, the paper's decomposition (``terms``). It is run in one of
+two exact forms. With U an orthonormal basis and K_y = Uᵀ D_y U, the entry of P D_r P at (i, l) is
+u_iᵀ K_r u_l, so that off the diagonal G_il = P_il (8 u_iᵀ K_r u_l - 4 (r_i + r_l) P_il): *short*,
+by blocks of rows of P, about 4 n² (k + d) flops. And with the third moments S_j = sum_l B_lj u_l
+u_lᵀ, (QB)_ij = u_iᵀ S_j u_i and [Bᵀ (P∘P D_r P) B]_jm = tr(S_j S_m K_r): *tall*, 2 n k² d flops.
 
-On the diagonal everything cancels near a zero slack. With z = (Q - D_sigma) r, which the projection computes
-without cancellation, it simplifies to G_ii = 2 (4 sigma_i - 3) z_i: eliminate (Qr)_i = z_i + r_i sigma_i from
-8 sigma_i (Qr)_i - 6 (Qr)_i - 8 r_i sigma_i² + 6 r_i sigma_i. Heavy rows (see levinv.forward.projection) get their rows of P and G
-explicitly; there are at most k of them.
+On the diagonal everything cancels near a zero slack. With z = (Q - D_sigma) r, which the projection
+computes without cancellation, it simplifies to G_ii = 2 (4 sigma_i - 3) z_i: eliminate (Qr)_i =
+z_i + r_i sigma_i from 8 sigma_i (Qr)_i - 6 (Qr)_i - 8 r_i sigma_i² + 6 r_i sigma_i. Heavy rows (see
+levinv.forward.projection) get their rows of P and G explicitly; there are at most k of them.
 
 A product with a vector takes three Gram matrices and three quadratic forms: with p = B v,
 
-    H v = JᵀJ v + Bᵀ G p,   (G p)_i = u_iᵀ (4 (K_p K_r + K_r K_p) - 4 K_{r∘p}) u_i - 4 r_i (Qp)_i + 6 (r∘sigma - Qr)_i p_i.
+    H v = JᵀJ v + Bᵀ G p,
+    (G p)_i = u_iᵀ (4 (K_p K_r + K_r K_p) - 4 K_{r∘p}) u_i - 4 r_i (Qp)_i + 6 (r∘sigma - Qr)_i p_i.
 """
 import numpy as np
 
@@ -46,14 +49,15 @@ class SecondOrder:
         self.flow = projection.laplacian(residual)
         scores = projection.scores
         self.diagonal = 2.0 * (4.0 * scores - 3.0) * self.flow
-        # 6 (r∘sigma - Qr), the part of the diagonal that stands outside the products of the tall form
+        # 6 (r∘sigma - Qr), the part of the diagonal that stands outside the products of the tall
+        # form
         self.outside = -6.0 * self.flow
 
     def hessian(self):
         """H, (d, d)."""
         n, d = self.rows.shape
         k = self.projection.rank
-        if n * (k + d) <= k * k * d:                # flop for flop, short runs at about twice the rate
+        if n * (k + d) <= k * k * d:    # flop for flop, short runs at about twice the rate
             out = self._short()
         else:
             out = self._tall()
@@ -64,7 +68,8 @@ class SecondOrder:
         u = projection.basis()
         out = np.zeros((self.rows.shape[1],) * 2)
         square = -projection.scores * projection.complement()
-        hessian.short(u, self._scaled_rows(), u @ self.form, self.residual, square, self.diagonal, out)
+        hessian.short(u, self._scaled_rows(), u @ self.form, self.residual, square, self.diagonal,
+                      out)
         return out
 
     def _tall(self):
@@ -84,8 +89,8 @@ class SecondOrder:
         doubled = packed + np.einsum("ip,ij->pj", basis[:, upper[0]] * basis[:, upper[1]], scaled)
         doubled[upper[0] != upper[1]] *= 2.0
         cross = np.zeros((d, d))
-        rows.tall_hessian(projection.scale, projection.transform, self.light_inverse, doubled, projection.scores,
-                          self.residual, self.outside, out, cross)
+        rows.tall_hessian(projection.scale, projection.transform, self.light_inverse, doubled,
+                          projection.scores, self.residual, self.outside, out, cross)
         out -= 4.0 * (cross + cross.T)
         if len(heavy):
             image = np.einsum("ia,abj,ib->ij", basis, moments, basis, optimize=True)
@@ -102,7 +107,8 @@ class SecondOrder:
         p = rows.matvec(v) * self.inverse_slack
         form_p = projection.weighted_gram(p)
         joined = form_p @ self.form
-        curved = projection.quad(4.0 * (joined + joined.T) - 4.0 * projection.weighted_gram(self.residual * p))
+        curved = projection.quad(4.0 * (joined + joined.T)
+                                 - 4.0 * projection.weighted_gram(self.residual * p))
         curved -= 4.0 * self.residual * projection.quad(form_p)
         curved += self.outside * p
         heavy = projection.heavy
@@ -144,7 +150,8 @@ class SecondOrder:
         mixed = inner * (8.0 * curved - 4.0 * np.add.outer(r[heavy], r[heavy]) * inner)
         np.fill_diagonal(mixed, self.diagonal[heavy])
         light = projection.scale[:, None] * self.rows.matvec(projection.transform @ basis.T)
-        curved = projection.scale[:, None] * self.rows.matvec(projection.transform @ (self.form @ basis.T))
+        curved = (projection.scale[:, None]
+                  * self.rows.matvec(projection.transform @ (self.form @ basis.T)))
         weight = r[heavy] + (r[:, None] if with_light_residual else 0.0)
         return mixed, light * (8.0 * curved - 4.0 * weight * light)
 
