@@ -1,1 +1,3 @@
-"""Compiled arithmetic on blocks of rows. No checks here: the Python layer above passes clean arrays."""
+"""Compiled arithmetic on blocks of rows. No checks here: the Python layer above passes clean
+arrays.
+"""

@@ -130,7 +130,8 @@ def quad(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
     free(workspace)
 
 
-cdef void row_products(const double* u, Py_ssize_t rows, Py_ssize_t k, double* products) noexcept nogil:
+cdef void row_products(const double* u, Py_ssize_t rows, Py_ssize_t k,
+                       double* products) noexcept nogil:
     """products (rows x k(k+1)/2) <- u_a u_b for a <= b."""
     cdef Py_ssize_t pairs = k * (k + 1) // 2, i, a, b, position
     for i in range(rows):
@@ -165,7 +166,9 @@ def moments(const double[:, :] A, const double[::1] scale, const double[:, ::1] 
 
 def contract(const double[:, :] A, const double[::1] scale, const double[:, ::1] transform,
              const double[:, ::1] forms, double[:, ::1] out):
-    """out_im <- sum over a <= b of u_ia u_ib forms[(a, b), m] (off-diagonal pairs doubled by the caller)."""
+    """out_im <- sum over a <= b of u_ia u_ib forms[(a, b), m] (off-diagonal pairs doubled by the
+    caller).
+    """
     cdef Py_ssize_t n = A.shape[0], d = A.shape[1], pairs = forms.shape[0], columns = forms.shape[1]
     cdef Py_ssize_t k = d if transform is None else transform.shape[1]
     cdef Py_ssize_t step = block_rows(n, d + k + pairs), blocks, index, first, rows

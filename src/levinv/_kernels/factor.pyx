@@ -1,4 +1,6 @@
-"""Factorisations of the accuracy rule: pivoted Cholesky of a Gram matrix, pivoted QR of sorted rows."""
+"""Factorisations of the accuracy rule: pivoted Cholesky of a Gram matrix, pivoted QR of sorted
+rows.
+"""
 from libc.math cimport sqrt
 
 from levinv._kernels.linalg cimport blas_int, geqp3, orgqr, pstrf, trtri
@@ -42,7 +44,7 @@ def gram_inverse_factor(double[:, ::1] gram, double tolerance):
         info = pstrf(k, &gram[0, 0], k, &pivots[0], &rank, tolerance, &work[0])
         if info == 0 and rank == k:
             info = trtri(k, &gram[0, 0], k)
-            for j in range(k):                       # the inverse, column-major: R⁻¹[i, j] = gram[j, i]
+            for j in range(k):    # the inverse, column-major: R⁻¹[i, j] = gram[j, i]
                 for i in range(j + 1):
                     total += gram[j, i] * gram[j, i]
                     transform[pivots[i] - 1, j] = column_scale[pivots[i] - 1] * gram[j, i]

@@ -12,12 +12,14 @@ from levinv._kernels.dense cimport allocate, block_rows, load, row_products, row
 from libc.stdlib cimport free
 
 
-def row_terms(const double[:, ::1] U, const double[:, ::1] B, const double[::1] scores, const double[::1] residual,
-              Py_ssize_t first, Py_ssize_t last, double[:, :, ::1] out):
+def row_terms(const double[:, ::1] U, const double[:, ::1] B, const double[::1] scores,
+              const double[::1] residual, Py_ssize_t first, Py_ssize_t last,
+              double[:, :, ::1] out):
     """out[k - 1] += sum over first <= i < last of D_{i,k}, k = 1 ... 6.
 
-    With q_i = P_i∘P_i and r_i the residual: D1 = 4 Bᵀq_i q_iᵀB, D2 = -4 (sigma_i + r_i) b_i q_iᵀB, D3 = D2ᵀ,
-    D4 = (4 sigma_i² + 6 r_i sigma_i) b_i b_iᵀ, D5 = 8 r_i V_iᵀV_i with V_i = Uᵀdiag(P_i)B, D6 = -6 r_i Bᵀdiag(q_i)B.
+    With q_i = P_i∘P_i and r_i the residual: D1 = 4 Bᵀq_i q_iᵀB, D2 = -4 (sigma_i + r_i) b_i q_iᵀB,
+    D3 = D2ᵀ, D4 = (4 sigma_i² + 6 r_i sigma_i) b_i b_iᵀ, D5 = 8 r_i V_iᵀV_i with V_i =
+    Uᵀdiag(P_i)B, D6 = -6 r_i Bᵀdiag(q_i)B.
     """
     cdef Py_ssize_t n = U.shape[0], k = U.shape[1], d = B.shape[1], i, l, a, b
     cdef double* workspace = allocate(n + d + n * d + k * d)
@@ -52,12 +54,14 @@ def row_terms(const double[:, ::1] U, const double[:, ::1] B, const double[::1] 
     free(workspace)
 
 
-def short(const double[:, ::1] U, const double[:, ::1] B, const double[:, ::1] UK, const double[::1] residual,
-          const double[::1] square_diagonal, const double[::1] curvature_diagonal, double[:, ::1] out):
+def short(const double[:, ::1] U, const double[:, ::1] B, const double[:, ::1] UK,
+          const double[::1] residual, const double[::1] square_diagonal,
+          const double[::1] curvature_diagonal, double[:, ::1] out):
     """out += 4 WᵀW + Bᵀ G B, a block of rows of P at a time.
 
-    UK = U K_r; W = (Q - diag(sigma)) B has the given ``square_diagonal`` in place of the diagonal of its matrix, and
-    G = P∘(8 U K_r Uᵀ - 4 (r_i + r_l) P) the given ``curvature_diagonal``: both free of cancellation.
+    UK = U K_r; W = (Q - diag(sigma)) B has the given ``square_diagonal`` in place of the diagonal
+    of its matrix, and G = P∘(8 U K_r Uᵀ - 4 (r_i + r_l) P) the given ``curvature_diagonal``: both
+    free of cancellation.
     """
     cdef Py_ssize_t n = U.shape[0], k = U.shape[1], d = B.shape[1]
     cdef Py_ssize_t step = block_rows(n, 2 * n), blocks, index, first, rows, i, l
@@ -112,8 +116,10 @@ def third_moments(const double[:, :] A, const double[::1] scale, const double[:,
 
 def tall(const double[:, :] A, const double[::1] scale, const double[:, ::1] transform,
          const double[::1] inverse_slack, const double[:, ::1] forms, const double[::1] scores,
-         const double[::1] residual, const double[::1] diagonal, double[:, ::1] out, double[:, ::1] cross):
-    """out += 4 WᵀW + Bᵀ diag(diagonal) B and cross += Bᵀ diag(r) X, where X = Q B and W = X - diag(sigma) B.
+         const double[::1] residual, const double[::1] diagonal, double[:, ::1] out,
+         double[:, ::1] cross):
+    """out += 4 WᵀW + Bᵀ diag(diagonal) B and cross += Bᵀ diag(r) X, where X = Q B and W = X -
+    diag(sigma) B.
 
     ``forms`` are third moments with off-diagonal pairs doubled; rows of scale 0 take no part.
     """

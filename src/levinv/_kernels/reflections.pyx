@@ -11,8 +11,8 @@ def reflect(const double[:, ::1] basis, const double[::1] magnitude, double[::1]
             Py_ssize_t check_every):
     """Iterate point <- point + m sign(2 Π point - point) - Π point, Π = basis basisᵀ.
 
-    Every ``check_every`` iterations the sign vector of Π point is judged by the relative distance of
-    m∘signs from the subspace; the best so far goes to ``best_signs``. Ends at ``tolerance``.
+    Every ``check_every`` iterations the sign vector of Π point is judged by the relative distance
+    of m∘signs from the subspace; the best so far goes to ``best_signs``. Ends at ``tolerance``.
 
     Returns
     -------
