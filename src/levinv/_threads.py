@@ -1,10 +1,12 @@
 """How many threads BLAS may use, while a call lasts: one, unless more are asked for.
 
-Blocks of rows are too small for BLAS's own threads: they gain little on an idle machine and, spinning, lose
-a factor of twenty and more on a busy one (20000 x 200 with two threads, one core taken: 1750 ms against 75 ms).
+Blocks of rows are too small for BLAS's own threads: they gain little on an idle machine and,
+spinning, lose a factor of twenty and more on a busy one (20000 x 200 with two threads, one core
+taken: 1750 ms against 75 ms).
 
-threadpoolctl's limit is global to the process: overlapping limits from two threads would restore each
-other's value. They are counted, therefore: the first in sets the limit, the last out restores it.
+threadpoolctl's limit is global to the process: overlapping limits from two threads would restore
+each other's value. They are counted, therefore: the first in sets the limit, the last out restores
+it.
 """
 import contextlib
 import functools
@@ -44,7 +46,8 @@ class _Limit:
 _limit = _Limit()
 
 
-SMALL = 1 << 21         # flops below which BLAS stays on the caller's thread by itself; setting a limit takes 15 µs
+SMALL = 1 << 21         # flops below which BLAS stays on the caller's thread by itself; setting a
+                        # limit takes 15 µs
 
 
 @contextlib.contextmanager

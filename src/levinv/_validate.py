@@ -1,4 +1,5 @@
-"""The door: every public function checks its arguments here, once, and what is behind it trusts them.
+"""The door: every public function checks its arguments here, once, and what is behind it trusts
+them.
 
 Messages name the argument, what was expected and what came.
 """
@@ -24,7 +25,8 @@ def real_array(value, name, ndim, *, check_finite=True):
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"{name} must be a {_dimensions(ndim)} array of real numbers: {error}") from None
+        raise ValueError(f"{name} must be a {_dimensions(ndim)} array of "
+                         f"real numbers: {error}") from None
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
     if array.ndim != ndim:
@@ -35,7 +37,8 @@ def real_array(value, name, ndim, *, check_finite=True):
         array = array.astype(np.float64)
     array = np.asarray(array)                       # subclasses (matrix, memmap) keep their memory
     if check_finite and not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite, got NaN or inf at index {_first(~np.isfinite(array))}")
+        raise ValueError(f"{name} must be finite, got NaN or inf at index "
+                         f"{_first(~np.isfinite(array))}")
     return array
 
 
@@ -51,7 +54,8 @@ def matrix(value, name, *, min_aspect=False, check_finite=True):
     """A float64 matrix; with ``min_aspect`` at least as many rows as columns."""
     array = real_array(value, name, 2, check_finite=check_finite)
     if min_aspect and array.shape[0] < array.shape[1]:
-        raise ValueError(f"{name} must have at least as many rows as columns, got shape {array.shape}")
+        raise ValueError(f"{name} must have at least as many rows as columns, got shape "
+                         f"{array.shape}")
     return array
 
 
@@ -76,11 +80,13 @@ def index(value, name, n):
 
 
 def ordinary_size(array, name):
-    """Refuse arrays whose largest entry is so large or small that squares of it over- or underflow."""
+    """Refuse arrays whose largest entry is so large or small that squares of it over- or
+    underflow.
+    """
     largest = max(float(array.max()), -float(array.min()))
     if largest > 0 and not LARGEST ** -1 <= largest <= LARGEST:
-        raise ValueError(f"{name} must have its largest entry between {1 / LARGEST:.0e} and {LARGEST:.0e} "
-                         f"(choose other units), got {largest:.3g}")
+        raise ValueError(f"{name} must have its largest entry between {1 / LARGEST:.0e} and "
+                         f"{LARGEST:.0e} (choose other units), got {largest:.3g}")
     return array
 
 
@@ -106,7 +112,8 @@ def positive_number(value, name, *, zero=False):
         raise TypeError(f"{name} must be a real number, got {type(value).__name__}")
     value = float(value)
     if not (np.isfinite(value) and (value > 0 or (zero and value == 0))):
-        raise ValueError(f"{name} must be {'at least' if zero else 'above'} 0 and finite, got {value}")
+        raise ValueError(f"{name} must be {'at least' if zero else 'above'} 0 and finite, got "
+                         f"{value}")
     return value
 
 
@@ -124,7 +131,8 @@ def generator(value, name):
     try:
         return np.random.default_rng(value)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{name} must be None, a non-negative int or a numpy Generator, got {value!r}") from None
+        raise type(error)(f"{name} must be None, a non-negative int or a numpy Generator, got "
+                          f"{value!r}") from None
 
 
 def options(value, allowed):

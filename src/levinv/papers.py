@@ -1,9 +1,10 @@
 """arXiv 2404.13785 to the letter, slips included: for reproduction and comparison, not for use.
 
-Every docstring names what is wrong, if anything, and the part of levinv that is right; docs/errata.md is the
-list. Notation of the paper: A(x) = diag(Ax - b)⁻¹ A and the leverage score *matrix* σ(x) = A(x) (A(x)ᵀA(x))⁻¹
-A(x)ᵀ, formed here in full (n x n), as the literal formulas demand: for small n. R, β, l and M are the paper's
-constants; the functions of constants alone at the end do not check their arguments.
+Every docstring names what is wrong, if anything, and the part of levinv that is right;
+docs/errata.md is the list. Notation of the paper: A(x) = diag(Ax - b)⁻¹ A and the leverage score
+*matrix* σ(x) = A(x) (A(x)ᵀA(x))⁻¹ A(x)ᵀ, formed here in full (n x n), as the literal formulas
+demand: for small n. R, β, l and M are the paper's constants; the functions of constants alone at
+the end do not check their arguments.
 """
 import math
 
@@ -37,7 +38,8 @@ def scaled_rows(A, b, x):
 
 
 def leverage_matrix(A, b, x):
-    """σ(x), (n, n): Definition A.7. Its diagonal alone, accurately, is levinv.LeverageMap(A, b).scores(x).
+    """σ(x), (n, n): Definition A.7. Its diagonal alone, accurately, is levinv.LeverageMap(A,
+    b).scores(x).
 
     Raises
     ------
@@ -76,17 +78,18 @@ def leverage_derivative(A, b, x, j):
 def leverage_entry_second_derivative(A, b, x, i, m, k, j):
     """d²σ(x)_{i,m} / dx_k dx_j as Lemma C.1(2) prints it.
 
-    Right for i = m, where it is Lemma C.1(1). For i ≠ m C_3 and C_4 hold row i's factors where half of them
-    belong to row m, and even the order of k and j matters. True, with q = σ(x)_{*,i}∘σ(x)_{*,m} and row sums
-    a = A(x)_{i,*} + A(x)_{m,*}: C_3 = -2⟨q, A(x)_{*,j}⟩a_k - 2⟨q, A(x)_{*,k}⟩a_j and C_4 = σ(x)_{i,m} a_k
-    a_j.
+    Right for i = m, where it is Lemma C.1(1). For i ≠ m C_3 and C_4 hold row i's factors where half
+    of them belong to row m, and even the order of k and j matters. True, with q =
+    σ(x)_{*,i}∘σ(x)_{*,m} and row sums a = A(x)_{i,*} + A(x)_{m,*}: C_3 = -2⟨q, A(x)_{*,j}⟩a_k -
+    2⟨q, A(x)_{*,k}⟩a_j and C_4 = σ(x)_{i,m} a_k a_j.
 
     Raises as :func:`leverage_matrix`.
 
     Examples
     --------
     >>> from levinv import papers
-    >>> round(papers.leverage_entry_second_derivative([[1.0], [1.0]], [-1.0, -2.0], [0.0], 0, 0, 0, 0), 4)
+    >>> round(papers.leverage_entry_second_derivative([[1.0], [1.0]], [-1.0, -2.0], [0.0],
+    ...                                               0, 0, 0, 0), 4)
     0.144
     """
     B = scaled_rows(A, b, x)
@@ -103,9 +106,9 @@ def leverage_entry_second_derivative(A, b, x, i, m, k, j):
 def leverage_column_second_derivative(A, b, x, i, k, j):
     """d²σ(x)_{*,i} / dx_k dx_j, (n,), as Lemma C.2(1) prints it.
 
-    C_2 has σ diag(A(x)_{*,k}) σ diag(A(x)_{*,j}) for σ diag(A(x)_{*,k} ∘ A(x)_{*,j}), and another term that
-    belongs to C_3; C_5 has A(x)_{i,k} for a second diag and a stray last term. True: column i of what is said
-    at :func:`leverage_second_derivative`.
+    C_2 has σ diag(A(x)_{*,k}) σ diag(A(x)_{*,j}) for σ diag(A(x)_{*,k} ∘ A(x)_{*,j}), and another
+    term that belongs to C_3; C_5 has A(x)_{i,k} for a second diag and a stray last term. True:
+    column i of what is said at :func:`leverage_second_derivative`.
 
     Raises as :func:`leverage_matrix`.
     """
@@ -125,8 +128,8 @@ def leverage_column_second_derivative(A, b, x, i, k, j):
 def leverage_second_derivative(A, b, x, k, j):
     """d²σ(x) / dx_k dx_j, (n, n), as Lemma C.2(2) prints it.
 
-    C_2 = -6 σ diag(A(x)_{*,k}) σ diag(A(x)_{*,j}) σ has a σ too many: true is -6 σ diag(A(x)_{*,k} ∘
-    A(x)_{*,j}) σ. The rest is right.
+    C_2 = -6 σ diag(A(x)_{*,k}) σ diag(A(x)_{*,j}) σ has a σ too many: true is -6 σ diag(A(x)_{*,k}
+    ∘ A(x)_{*,j}) σ. The rest is right.
 
     Raises as :func:`leverage_matrix`.
     """
@@ -166,11 +169,11 @@ def hessian_terms(A, b, x, *, row=None, part=1):
 
     Notes
     -----
-    c does not occur: the terms with second derivatives of σᵢ carry the factor σᵢ where ½ d²(σᵢ - cᵢ)² needs
-    σᵢ - cᵢ. The coefficients 4, -8, -8, 10, 8, -6 are 4, -(4σᵢ + 4rᵢ)/σᵢ (twice), (4σᵢ + 6rᵢ)/σᵢ, 8rᵢ/σᵢ,
-    -6rᵢ/σᵢ in truth, rᵢ = σᵢ - cᵢ. So the sum is right iff ∑ cᵢ∇²σᵢ = 0, as for c = 0 and for constant c. In
-    part 2, moreover, D_{i,3} equals D_{i,2}, where part 1 has its transpose: the Hessian comes out
-    unsymmetric.
+    c does not occur: the terms with second derivatives of σᵢ carry the factor σᵢ where ½ d²(σᵢ -
+    cᵢ)² needs σᵢ - cᵢ. The coefficients 4, -8, -8, 10, 8, -6 are 4, -(4σᵢ + 4rᵢ)/σᵢ (twice), (4σᵢ +
+    6rᵢ)/σᵢ, 8rᵢ/σᵢ, -6rᵢ/σᵢ in truth, rᵢ = σᵢ - cᵢ. So the sum is right iff ∑ cᵢ∇²σᵢ = 0, as for
+    c = 0 and for constant c. In part 2, moreover, D_{i,3} equals D_{i,2}, where part 1 has its
+    transpose: the Hessian comes out unsymmetric.
 
     Right: levinv.ScoreLoss(A, b, c).hess_terms(x, row).
 
@@ -192,11 +195,12 @@ def hessian_terms(A, b, x, *, row=None, part=1):
 
 
 def hessian(A, b, x, *, part=1):
-    """The Hessian of L_c as printed, (d, d): all terms of all rows. Right: levinv.ScoreLoss(A, b, c).hess(x).
+    """The Hessian of L_c as printed, (d, d): all terms of all rows. Right: levinv.ScoreLoss(A, b,
+    c).hess(x).
 
-    Lemma 5.2 leaves out the sum over rows, and so do Fact C.4 and Fact D.3; it is taken here, as Lemma C.3's
-    H_i and Lemma F.5 intend. Everything else is wrong as at :func:`hessian_terms`, whose parameters and
-    errors it has.
+    Lemma 5.2 leaves out the sum over rows, and so do Fact C.4 and Fact D.3; it is taken here, as
+    Lemma C.3's H_i and Lemma F.5 intend. Everything else is wrong as at :func:`hessian_terms`,
+    whose parameters and errors it has.
 
     Examples
     --------
@@ -248,12 +252,14 @@ def first_order_method(A, b, c, x0, step, iterations):
     Raises
     ------
     ValueError, TypeError, numpy.linalg.LinAlgError
-        At the door, or where a step lands on a zero slack or does not stay finite: nothing guards it.
+        At the door, or where a step lands on a zero slack or does not stay finite: nothing guards
+        it.
 
     Notes
     -----
-    It descends on L_c, while the analysis is of L = L_c + L_reg: the minimiser of L is not a fixed point.
-    Lemma 7.4, by which Theorem G.1 counts its iterations, is about other steps (:func:`averaged_descent`).
+    It descends on L_c, while the analysis is of L = L_c + L_reg: the minimiser of L is not a fixed
+    point. Lemma 7.4, by which Theorem G.1 counts its iterations, is about other steps
+    (:func:`averaged_descent`).
 
     Right: levinv.invert_scores(A, b, c, x0=x0, method="gradient-descent"), and
     levinv.theory.descent_iterations.
@@ -288,16 +294,17 @@ def second_order_method(A, b, c, x0, iterations):
     Raises
     ------
     ValueError, TypeError, numpy.linalg.LinAlgError
-        At the door, or where a step lands on a zero slack, does not stay finite or meets a singular H:
-        nothing guards it.
+        At the door, or where a step lands on a zero slack, does not stay finite or meets a singular
+        H: nothing guards it.
 
     Notes
     -----
-    H is that of Lemma C.3 (:func:`hessian`), which is not the Hessian: near a solution the method converges
-    linearly, if at all. And H may be indefinite, even the right one: the algorithm leaves out L_reg, which
-    the analysis relies on.
+    H is that of Lemma C.3 (:func:`hessian`), which is not the Hessian: near a solution the method
+    converges linearly, if at all. And H may be indefinite, even the right one: the algorithm leaves
+    out L_reg, which the analysis relies on.
 
-    Right: levinv.invert_scores(A, b, c, x0=x0, method="newton"), and levinv.theory.newton_iterations.
+    Right: levinv.invert_scores(A, b, c, x0=x0, method="newton"), and
+    levinv.theory.newton_iterations.
 
     Examples
     --------
@@ -306,7 +313,8 @@ def second_order_method(A, b, c, x0, iterations):
     array([[0.    ],
            [0.6977]])
     """
-    return _iterate(x0, iterations, lambda x: x - np.linalg.solve(hessian(A, b, x), gradient(A, b, c, x)))
+    return _iterate(x0, iterations,
+                    lambda x: x - np.linalg.solve(hessian(A, b, x), gradient(A, b, c, x)))
 
 
 def averaged_descent(A, b, c, x0, strong_convexity, iterations):
@@ -333,9 +341,9 @@ def averaged_descent(A, b, c, x0, strong_convexity, iterations):
 
     Notes
     -----
-    The lemma projects to a set on which L is Lipschitz; Algorithm 1 knows no such set, and nothing is
-    projected here. Right: levinv.invert_scores(A, b, c, x0=x0, method="gradient-descent"), whose options have
-    these steps, and levinv.theory.averaged_descent_iterations.
+    The lemma projects to a set on which L is Lipschitz; Algorithm 1 knows no such set, and nothing
+    is projected here. Right: levinv.invert_scores(A, b, c, x0=x0, method="gradient-descent"), whose
+    options have these steps, and levinv.theory.averaged_descent_iterations.
     """
     alpha = _validate.positive_number(strong_convexity, "strong_convexity")
     iterations = _validate.positive_int(iterations, "iterations")
@@ -395,7 +403,9 @@ def convexifying_ridge(beta, strong_convexity, smallest_singular_value):
 
 
 def leverage_lipschitz(beta, R):
-    """‖σ(x) - σ(x̂)‖ <= 3β⁻⁷R³‖x - x̂‖: Lemma E.1(6). True: levinv.theory.leverage_lipschitz, max‖aᵢ‖/β."""
+    """‖σ(x) - σ(x̂)‖ <= 3β⁻⁷R³‖x - x̂‖: Lemma E.1(6). True: levinv.theory.leverage_lipschitz,
+    max‖aᵢ‖/β.
+    """
     return 3 * beta ** -7 * R ** 3
 
 
@@ -417,7 +427,9 @@ def contraction_factor(distance, strong_convexity, lipschitz, relative_error):
 
 
 def newton_iterations(distance, accuracy):
-    """log(r₀/ε): Theorem G.2. At Lemma 8.6's rate of 0.4 it falls short; levinv.theory.newton_iterations."""
+    """log(r₀/ε): Theorem G.2. At Lemma 8.6's rate of 0.4 it falls short;
+    levinv.theory.newton_iterations.
+    """
     return math.log(distance / accuracy)
 
 

@@ -63,7 +63,8 @@ def _end(ended, message):
 def _plain_warnings():
     """Warnings as one line, without the source line that raised them."""
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_: print(f"levinv: warning: {message}", file=sys.stderr)
+        warnings.showwarning = lambda message, *_: print(f"levinv: warning: {message}",
+                                                         file=sys.stderr)
         yield
 
 
@@ -78,8 +79,8 @@ class _Version(argparse.Action):
 def _parser():
     parser = _add_parser(
         argparse.ArgumentParser, prog="levinv",
-        description="Leverage scores of a matrix, and the way back: find x from the leverage scores\n"
-                    "of diag(1/(A x - b)) A.")
+        description="Leverage scores of a matrix, and the way back: find x from the leverage "
+                    "scores\nof diag(1/(A x - b)) A.")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_demo(commands)
@@ -90,11 +91,14 @@ def _parser():
 
 def _add_demo(commands):
     parser = _add_parser(
-        commands.add_parser, "demo", help="recover a regression from its leverage scores, on real data",
+        commands.add_parser, "demo",
+        help="recover a regression from its leverage scores, on real data",
         description="Recover the coefficients of a real regression from the design, the response\n"
                     "and the leverage scores alone: exact, and rounded to a few decimals.")
-    parser.add_argument("--seed", type=count, default=0, help="seed of all that is random (default 0)")
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout instead of the table")
+    parser.add_argument("--seed", type=count, default=0,
+                        help="seed of all that is random (default 0)")
+    parser.add_argument("--json", action="store_true",
+                        help="one JSON object on stdout instead of the table")
 
 
 def _add_scores(commands):
@@ -105,21 +109,23 @@ def _add_scores(commands):
     parser.add_argument("A", help="n x d matrix")
     scale = parser.add_mutually_exclusive_group()
     scale.add_argument("--slack", metavar="FILE", help="divide each row by its slack")
-    scale.add_argument("--weights", metavar="FILE", help="multiply each row by the square root of its weight")
+    scale.add_argument("--weights", metavar="FILE",
+                       help="multiply each row by the square root of its weight")
     scale.add_argument("--b", metavar="FILE", help="with --x: the slack is A x - b")
     parser.add_argument("--x", metavar="FILE", help="with --b")
     parser.add_argument("--method", choices=("auto", "cholesky", "qr"), default="auto",
-                        help="cholesky is fastest, qr most accurate (default auto: what accuracy needs)")
+                        help="cholesky is fastest, qr most accurate (default auto: what accuracy "
+                             "needs)")
     _add_output(parser, "the scores")
 
 
 def _add_invert(commands):
     parser = _add_parser(
         commands.add_parser, "invert", help="find x from leverage scores",
-        description="Find x such that diag(1/(A x - b)) A has the given leverage scores, and say whether it\n"
-                    "is the only one. Nothing is written when there is no solution.",
-        more="--json:\n  numbers that are not finite, such as the standard error of a coefficient that the\n"
-             "  scores do not determine, are null.\n")
+        description="Find x such that diag(1/(A x - b)) A has the given leverage scores, and say "
+                    "whether it\nis the only one. Nothing is written when there is no solution.",
+        more="--json:\n  numbers that are not finite, such as the standard error of a coefficient "
+             "that the\n  scores do not determine, are null.\n")
     parser.add_argument("A", help="n x d matrix")
     parser.add_argument("b", help="vector of length n")
     parser.add_argument("scores", help="vector of length n")
@@ -127,14 +133,17 @@ def _add_invert(commands):
                         help="signs of the slacks A x - b, if known: all the same, or in a vector")
     parser.add_argument("--x0", metavar="FILE", help="a first guess at x")
     accuracy = parser.add_mutually_exclusive_group()
-    accuracy.add_argument("--noise", type=float, metavar="SD", help="standard deviation of the scores' error")
+    accuracy.add_argument("--noise", type=float, metavar="SD",
+                          help="standard deviation of the scores' error")
     accuracy.add_argument("--decimals", type=count, metavar="K",
                           help="the scores are rounded to K decimals: --noise 10**-K/sqrt(12)")
-    parser.add_argument("--method", default="global", help="as in levinv.invert_scores (default global)")
+    parser.add_argument("--method", default="global",
+                        help="as in levinv.invert_scores (default global)")
     parser.add_argument("--tol", type=float, default=1e-8,
                         help="largest score error of a solution, without noise (default 1e-8)")
     parser.add_argument("--maxiter", type=count, help="most iterations of a stage")
-    parser.add_argument("--seed", type=count, help="seed of the random starts (default: from the system)")
+    parser.add_argument("--seed", type=count,
+                        help="seed of the random starts (default: from the system)")
     parser.add_argument("--json", action="store_true",
                         help="one JSON object on stdout instead of the summary")
     _add_output(parser, "x")

@@ -1,9 +1,9 @@
 """levinv demo: a real regression recovered from its leverage scores.
 
-The residuals of a linear model are a slack s = A x - b, and the leverage scores of diag(1/s) A are a
-diagnostic that looks harmless: one number between 0 and 1 a patient. The demo computes them, rounds
-them, and gives A, b and the scores, nothing else, to invert_scores. The model is fitted to half of the
-patients: one fitted to all could be had from A and b without any scores.
+The residuals of a linear model are a slack s = A x - b, and the leverage scores of diag(1/s) A are
+a diagnostic that looks harmless: one number between 0 and 1 a patient. The demo computes them,
+rounds them, and gives A, b and the scores, nothing else, to invert_scores. The model is fitted to
+half of the patients: one fitted to all could be had from A and b without any scores.
 """
 import json
 import math
@@ -29,7 +29,8 @@ def run(arguments):
     scores = LeverageMap(A, b).scores(x)
     recoveries = [recover(A, b, scores, x, decimals, arguments.seed) for decimals in DECIMALS]
     if arguments.json:
-        print(json.dumps(plain({"command": "demo", "data": "diabetes", "rows": len(b), "coefficients": names,
+        print(json.dumps(plain({"command": "demo", "data": "diabetes", "rows": len(b),
+                                "coefficients": names,
                                 "true": x, "refit_error": refit_error, "recoveries": recoveries}),
                          allow_nan=False))
     else:
@@ -47,7 +48,9 @@ def half_fit(A, b, seed):
 
 
 def relative_size(A, change, x):
-    """|D change| / |D x|, D the root mean squares of A's columns, which make coefficients comparable."""
+    """|D change| / |D x|, D the root mean squares of A's columns, which make coefficients
+    comparable.
+    """
     share = np.sqrt(np.mean(A ** 2, axis=0))
     return np.linalg.norm(share * change) / np.linalg.norm(share * x)
 

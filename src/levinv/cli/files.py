@@ -1,8 +1,8 @@
 """Matrices and vectors in files: reading .npy, .npz, .csv and .mtx, writing .npy and .csv.
 
-A file is written under a temporary name in the directory of its target, flushed to disk, and then takes
-the target's place in one step (os.replace): whatever happens, the target is the old file, or absent, or
-complete.
+A file is written under a temporary name in the directory of its target, flushed to disk, and then
+takes the target's place in one step (os.replace): whatever happens, the target is the old file, or
+absent, or complete.
 """
 import contextlib
 import csv
@@ -25,8 +25,9 @@ def read_matrix(path):
     Parameters
     ----------
     path : str or Path
-        ``.npy``; ``.npz`` written by scipy.sparse.save_npz; ``.csv`` with commas, and names in the first line
-        or none; ``.mtx`` (Matrix Market, dense or sparse). Sparse matrices come back dense.
+        ``.npy``; ``.npz`` written by scipy.sparse.save_npz; ``.csv`` with commas, and names in the
+        first line or none; ``.mtx`` (Matrix Market, dense or sparse). Sparse matrices come back
+        dense.
 
     Returns
     -------
@@ -45,7 +46,9 @@ def read_matrix(path):
 
 
 def read_vector(path):
-    """The vector in a file; an n x 1 or 1 x n matrix counts as one. Otherwise as :func:`read_matrix`."""
+    """The vector in a file; an n x 1 or 1 x n matrix counts as one. Otherwise as
+    :func:`read_matrix`.
+    """
     array = _read(Path(path))
     if array.ndim == 2 and 1 in array.shape:
         return array.ravel()
@@ -55,7 +58,9 @@ def read_vector(path):
 
 
 def check_target(path, *, force=False):
-    """Raise InputError if :func:`write_vector` could not write to ``path``: for use before long work."""
+    """Raise InputError if :func:`write_vector` could not write to ``path``: for use before long
+    work.
+    """
     path = Path(path)
     _format(path, _WRITERS, "write")
     if path.is_dir():
@@ -75,7 +80,8 @@ def write_vector(path, vector, *, force=False):
     Parameters
     ----------
     path : str or Path
-        Its suffix chooses the format: ``.npy``, or ``.csv`` with one value a line, in full precision.
+        Its suffix chooses the format: ``.npy``, or ``.csv`` with one value a line, in full
+        precision.
     vector : (n,) ndarray
     force : bool, default False
         Replace an existing file.
@@ -97,7 +103,9 @@ def write_vector(path, vector, *, force=False):
 
 @contextlib.contextmanager
 def _replacing(target):
-    """A binary file that takes the place of ``target`` when the block ends well, and vanishes otherwise."""
+    """A binary file that takes the place of ``target`` when the block ends well, and vanishes
+    otherwise.
+    """
     # Not tempfile: its files are private to the user, and the target would stay so.
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     try:
@@ -140,7 +148,8 @@ def _read_npz(file, path):
     try:
         matrix = scipy.sparse.load_npz(file)
         if hasattr(matrix, "check_format"):
-            # load_npz leaves indices unchecked; out of range ones make toarray write outside its array.
+            # load_npz leaves indices unchecked; out of range ones make toarray write outside its
+            # array.
             matrix.check_format(full_check=True)
     except (ValueError, TypeError, KeyError, EOFError, NotImplementedError, AttributeError,
             zipfile.BadZipFile, zlib.error) as error:
@@ -200,8 +209,8 @@ def _dense(matrix, path):
     try:
         return matrix.toarray()
     except (MemoryError, ValueError) as error:
-        raise InputError(f"{path}: a sparse matrix of shape {matrix.shape} does not fit in memory as a dense "
-                         f"one") from error
+        raise InputError(f"{path}: a sparse matrix of shape {matrix.shape} does not fit in memory "
+                         "as a dense one") from error
 
 
 def _write_npy(file, vector):

@@ -24,7 +24,8 @@ def run(arguments):
     scores = read_vector(arguments.scores)
     noise = noise_of(arguments)
     start = time.perf_counter()
-    with Progress(sys.stderr.isatty() and not (arguments.quiet or arguments.json)) as progress, refusals():
+    with Progress(sys.stderr.isatty()
+                  and not (arguments.quiet or arguments.json)) as progress, refusals():
         result = invert_scores(
             A, b, scores, signs=_signs(arguments.signs), noise=noise, tol=arguments.tol,
             x0=None if arguments.x0 is None else read_vector(arguments.x0), method=arguments.method,
@@ -41,7 +42,9 @@ def run(arguments):
 
 
 def noise_of(arguments):
-    """The standard deviation of the scores' error: given, or that of rounding to decimals, or None."""
+    """The standard deviation of the scores' error: given, or that of rounding to decimals, or
+    None.
+    """
     if arguments.decimals is not None:
         return 10.0 ** -arguments.decimals / math.sqrt(12)
     return arguments.noise

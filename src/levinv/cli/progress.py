@@ -9,7 +9,8 @@ PLAIN_INTERVAL = 5.0     # seconds between plain lines
 class Progress:
     """A callback for :func:`levinv.invert_scores` that shows its stage, iterations and error.
 
-    How many iterations there will be is not known, so there is a counter and a clock instead of a percentage.
+    How many iterations there will be is not known, so there is a counter and a clock instead of a
+    percentage.
 
     Parameters
     ----------
@@ -45,7 +46,8 @@ def _display():
 
 class _Bar:
     def __init__(self, tqdm):
-        self._bar = tqdm(desc="inverting", delay=DELAY, leave=False, file=sys.stderr, dynamic_ncols=True,
+        self._bar = tqdm(desc="inverting", delay=DELAY, leave=False, file=sys.stderr,
+                         dynamic_ncols=True,
                          bar_format="{desc}: {n_fmt} iterations, {elapsed}{postfix}")
 
     def step(self, stage, error):

@@ -20,8 +20,9 @@ def run(arguments):
     write_vector(arguments.output, scores, force=arguments.force)
     if not arguments.quiet:
         largest = int(np.argmax(scores))
-        print(f"{len(scores)} leverage scores, sum {scores.sum():.6g}, largest {scores[largest]:.6g} "
-              f"in row {largest} (counted from 0), {seconds:.2g} s\nwritten to {arguments.output}")
+        print(f"{len(scores)} leverage scores, sum {scores.sum():.6g}, largest "
+              f"{scores[largest]:.6g} in row {largest} (counted from 0), {seconds:.2g} s\nwritten "
+              f"to {arguments.output}")
     return SUCCESS
 
 

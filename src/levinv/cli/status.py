@@ -4,7 +4,8 @@ import contextlib
 SUCCESS = 0
 NO_SOLUTION = 1
 BAD_INPUT = 2
-INTERNAL_ERROR = 70      # EX_SOFTWARE; Python's own 1 for an uncaught exception would read as "no solution"
+INTERNAL_ERROR = 70      # EX_SOFTWARE; Python's own 1 for an uncaught exception would read as "no
+                         # solution"
 INTERRUPTED = 130        # 128 + SIGINT, as a shell reports it
 BROKEN_PIPE = 141        # 128 + SIGPIPE
 
@@ -28,7 +29,8 @@ def refusals():
     try:
         yield
     except (ValueError, TypeError) as error:
-        # Subclasses, such as LinAlgError, are no refusals of the library's door but failures behind it.
+        # Subclasses, such as LinAlgError, are no refusals of the library's door but failures behind
+        # it.
         if type(error) not in (ValueError, TypeError):
             raise
         raise InputError(" ".join(str(error).split())) from error

@@ -19,7 +19,8 @@ def load_diabetes():
 
     References
     ----------
-    .. [1] Efron, Hastie, Johnstone and Tibshirani, "Least angle regression", Annals of Statistics 32 (2004).
+    .. [1] Efron, Hastie, Johnstone and Tibshirani, "Least angle regression", Annals of Statistics
+       32 (2004).
 
     Examples
     --------

@@ -97,11 +97,12 @@ class DenseRows:
         for chunk in self._chunks(self._width(transform) ** 2 * self.shape[1]):
             hessian.third_moments(self.A[chunk], scale[chunk], transform, inverse_slack[chunk], out)
 
-    def tall_hessian(self, scale, transform, inverse_slack, forms, scores, residual, diagonal, out, cross):
+    def tall_hessian(self, scale, transform, inverse_slack, forms, scores, residual, diagonal, out,
+                     cross):
         """The pass over the rows of :meth:`levinv.forward.second_order.SecondOrder.hessian`."""
         for chunk in self._chunks(self._width(transform) ** 2 * self.shape[1]):
-            hessian.tall(self.A[chunk], scale[chunk], transform, inverse_slack[chunk], forms, scores[chunk],
-                         residual[chunk], diagonal[chunk], out, cross)
+            hessian.tall(self.A[chunk], scale[chunk], transform, inverse_slack[chunk], forms,
+                         scores[chunk], residual[chunk], diagonal[chunk], out, cross)
 
 
 def _part(vector, chunk):

@@ -1,6 +1,8 @@
-"""How close a start has to be, and how many steps it then takes: 2404.13785, Sections 7 and 8, corrected.
+"""How close a start has to be, and how many steps it then takes: 2404.13785, Sections 7 and 8,
+corrected.
 
-Each proof stands in the docstring of the function that it proves. x* is a minimiser of L with ∇L(x*) = 0.
+Each proof stands in the docstring of the function that it proves. x* is a minimiser of L with
+∇L(x*) = 0.
 """
 import math
 
@@ -19,8 +21,8 @@ def is_good_start(distance, strong_convexity, lipschitz):
     strong_convexity : float
         l > 0 with ∇²L(x*) ⪰ l·I.
     lipschitz : float
-        M >= 0, the Hessian's Lipschitz constant (:func:`hessian_lipschitz`) on the ball of radius r₀ about
-        x*.
+        M >= 0, the Hessian's Lipschitz constant (:func:`hessian_lipschitz`) on the ball of radius
+        r₀ about x*.
 
     Returns
     -------
@@ -33,7 +35,8 @@ def is_good_start(distance, strong_convexity, lipschitz):
 
     Notes
     -----
-    Sufficient, not necessary: Newton's method contracts from every r₀M < ⅔·l (:func:`contraction_factor`).
+    Sufficient, not necessary: Newton's method contracts from every r₀M < ⅔·l
+    (:func:`contraction_factor`).
 
     Examples
     --------
@@ -72,12 +75,12 @@ def contraction_factor(distance, strong_convexity, lipschitz):
         x_{t+1} - x* = H(x_t)⁻¹ ∫₀¹ (H(x_t) - H(x* + τe)) e dτ,
         r_{t+1} <= ‖H(x_t)⁻¹‖ M r²/2,   H(x_t) ⪰ (l - Mr) I.
 
-    q grows with r, so it holds for all later steps too: r_{t+1} <= 0.4·r_t, Lemma 8.6, is true with much to
-    spare.
+    q grows with r, so it holds for all later steps too: r_{t+1} <= 0.4·r_t, Lemma 8.6, is true with
+    much to spare.
 
-    Lemma 8.5 prints 2 (ε₀ + Mr/(l - Mr)) for Hessians known to a relative ε₀ in (0, 0.1). From a good start
-    that is 0.4222 at ε₀ = 0.1: Lemma 8.6's 0.4 follows for ε₀ <= 4/45 only. Algorithm 2 uses the exact
-    Hessian, ε₀ = 0, which the lemma excludes.
+    Lemma 8.5 prints 2 (ε₀ + Mr/(l - Mr)) for Hessians known to a relative ε₀ in (0, 0.1). From a
+    good start that is 0.4222 at ε₀ = 0.1: Lemma 8.6's 0.4 follows for ε₀ <= 4/45 only. Algorithm 2
+    uses the exact Hessian, ε₀ = 0, which the lemma excludes.
 
     Examples
     --------
@@ -88,8 +91,9 @@ def contraction_factor(distance, strong_convexity, lipschitz):
     distance, strong_convexity, lipschitz = _newton_constants(distance, strong_convexity, lipschitz)
     shift = lipschitz * distance
     if shift >= strong_convexity:
-        raise ValueError(f"distance must be below strong_convexity / lipschitz = "
-                         f"{strong_convexity / lipschitz}, got {distance}: the Hessian may be singular there")
+        raise ValueError("distance must be below strong_convexity / lipschitz = "
+                         f"{strong_convexity / lipschitz}, got {distance}: the Hessian may be "
+                         "singular there")
     return 0.5 * shift / (strong_convexity - shift)
 
 
@@ -108,7 +112,8 @@ def newton_iterations(distance, accuracy, strong_convexity, lipschitz):
     Returns
     -------
     int
-        The least T for which r ← r·q(r), T times from r₀, is at most ε; q as in :func:`contraction_factor`.
+        The least T for which r ← r·q(r), T times from r₀, is at most ε; q as in
+        :func:`contraction_factor`.
 
     Raises
     ------
@@ -119,8 +124,9 @@ def newton_iterations(distance, accuracy, strong_convexity, lipschitz):
     -----
     r ↦ r·q(r) increases, so bounds stay bounds. It is quadratic: T = O(log log(r₀/ε)).
 
-    Theorem G.2 prints log(r₀/ε). At Lemma 8.6's rate of 0.4 that needs base 5/2: the natural logarithm falls
-    short, 0.4^ln(r₀/ε) = (ε/r₀)^0.916. It is enough in truth from a good start, where the rate is 1/18.
+    Theorem G.2 prints log(r₀/ε). At Lemma 8.6's rate of 0.4 that needs base 5/2: the natural
+    logarithm falls short, 0.4^ln(r₀/ε) = (ε/r₀)^0.916. It is enough in truth from a good start,
+    where the rate is 1/18.
 
     Examples
     --------
@@ -152,8 +158,8 @@ def descent_iterations(distance, accuracy, strong_convexity, smoothness):
     accuracy : float
         ε > 0.
     strong_convexity, smoothness : float
-        0 < l <= Λ with l·I ⪯ ∇²L ⪯ Λ·I on the ball of radius r₀ about x* (:func:`convexifying_ridge`,
-        :func:`smoothness`).
+        0 < l <= Λ with l·I ⪯ ∇²L ⪯ Λ·I on the ball of radius r₀ about x*
+        (:func:`convexifying_ridge`, :func:`smoothness`).
 
     Returns
     -------
@@ -173,9 +179,9 @@ def descent_iterations(distance, accuracy, strong_convexity, smoothness):
 
     which also keeps x_t in the ball.
 
-    This is Algorithm 1 with a fixed step. Theorem G.1 counts O(poly(nd, exp(R²))/ε) steps for it instead, by
-    Lemma 7.4, which is about another step and another point (:func:`averaged_descent_iterations`) and needs
-    no second derivative.
+    This is Algorithm 1 with a fixed step. Theorem G.1 counts O(poly(nd, exp(R²))/ε) steps for it
+    instead, by Lemma 7.4, which is about another step and another point
+    (:func:`averaged_descent_iterations`) and needs no second derivative.
 
     Examples
     --------
@@ -194,11 +200,13 @@ def descent_iterations(distance, accuracy, strong_convexity, smoothness):
         return 0
     if strong_convexity == smoothness:
         return 1
-    return math.ceil((math.log(distance) - math.log(accuracy)) / -math.log1p(-strong_convexity / smoothness))
+    return math.ceil((math.log(distance) - math.log(accuracy))
+                     / -math.log1p(-strong_convexity / smoothness))
 
 
 def averaged_descent_iterations(accuracy, strong_convexity, loss_lipschitz):
-    """How many steps γ_k = 2/(α(k+1)) bring the loss at their weighted average to within ε of its minimum.
+    """How many steps γ_k = 2/(α(k+1)) bring the loss at their weighted average to within ε of its
+    minimum.
 
     Parameters
     ----------
@@ -222,13 +230,13 @@ def averaged_descent_iterations(accuracy, strong_convexity, loss_lipschitz):
     Notes
     -----
     Lemma 7.4. The average is ∑ 2k/(T(T+1)) x_k, whose weights sum to 1; the paper prints a second
-    1/(T(T+1)) in front of it, which sends it to the origin. Proof of the bound, with r_k = ‖x_k - x*‖:
-    r_{k+1} <= ‖x_k - γ_k∇L(x_k) - x*‖ and strong convexity give
+    1/(T(T+1)) in front of it, which sends it to the origin. Proof of the bound, with r_k = ‖x_k -
+    x*‖: r_{k+1} <= ‖x_k - γ_k∇L(x_k) - x*‖ and strong convexity give
 
         L(x_k) - L* <= γ_k l²/2 + (1/(2γ_k) - α/2) r_k² - r_{k+1}²/(2γ_k);
 
-    times k, the last two terms telescope, (α/4) k ((k-1) r_k² - (k+1) r_{k+1}²), and the first is at most
-    l²/α: the sum over k is at most T l²/α, and T(T+1)/2 is the sum of the weights k.
+    times k, the last two terms telescope, (α/4) k ((k-1) r_k² - (k+1) r_{k+1}²), and the first is
+    at most l²/α: the sum over k is at most T l²/α, and T(T+1)/2 is the sum of the weights k.
 
     Examples
     --------
