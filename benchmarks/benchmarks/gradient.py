@@ -1,10 +1,11 @@
-"""Gradient inversion: time, Newton steps, and the error of the sub-sampled Hessian against the sample size.
+"""Gradient inversion: time, Newton steps, and the error of the sub-sampled Hessian against the
+sample size.
 
-What was learned. Newton takes 6 to 14 steps from the centre of the largest ball to a random point, with at
-most 13 conjugate gradient iterations each, and the linear program that finds the centre takes as long as the
-steps do. A factored Hessian pays up to d of about 8, whatever n. The sub-sampled Hessian errs by 1.1 to 1.9
-times √(d log d / k), less where k is not small against n; ten d log d rows cost
-at most four more steps than the exact Hessian.
+What was learned. Newton takes 6 to 14 steps from the centre of the largest ball to a random point,
+with at most 13 conjugate gradient iterations each, and the linear program that finds the centre
+takes as long as the steps do. A factored Hessian pays up to d of about 8, whatever n. The
+sub-sampled Hessian errs by 1.1 to 1.9 times √(d log d / k), less where k is not small against n;
+ten d log d rows cost at most four more steps than the exact Hessian.
 """
 import numpy as np
 
@@ -101,7 +102,8 @@ class SampleSize:
 
     def setup(self, d, k):
         rng = np.random.default_rng(0)
-        self.state = state_at(rng.standard_normal((20000, d)), -rng.uniform(1.0, 2.0, 20000), np.zeros(d))
+        self.state = state_at(rng.standard_normal((20000, d)), -rng.uniform(1.0, 2.0, 20000),
+                              np.zeros(d))
 
     def track_spectral_error(self, d, k):
         rng, exact = np.random.default_rng(1), self.state.hessian()
@@ -115,6 +117,6 @@ class SampleSize:
 def state_at(A, b, x):
     """The solver's state at x for the target 0."""
     n, d = A.shape
-    task = Task(FullRankMap(A, b), b, np.zeros(d), np.sign(A @ x - b), np.ones(n, dtype=bool), "newton",
-                np.zeros(n), 1e-10, 100, None)
+    task = Task(FullRankMap(A, b), b, np.zeros(d), np.sign(A @ x - b), np.ones(n, dtype=bool),
+                "newton", np.zeros(n), 1e-10, 100, None)
     return newton.evaluate(task, x)

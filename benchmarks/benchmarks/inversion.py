@@ -1,8 +1,9 @@
 """Inversion: time, Newton steps, Laplacian products, success and error.
 
-What was learned. Stage 1 takes 8 to 14 Newton steps whatever the data; its cost is that of the products with the
-Laplacian (40 to 80 in all for conjugate gradients, n = 300 to 200 000), so the Laplacian is factored only where
-n is below about 8 d. Stage 2 is done in milliseconds on a subset of 8 (d + 1) rows.
+What was learned. Stage 1 takes 8 to 14 Newton steps whatever the data; its cost is that of the
+products with the Laplacian (40 to 80 in all for conjugate gradients, n = 300 to 200 000), so the
+Laplacian is factored only where n is below about 8 d. Stage 2 is done in milliseconds on a subset
+of 8 (d + 1) rows.
 """
 import numpy as np
 
@@ -46,7 +47,8 @@ class Invert:
 class Solvers:
     """The crossover of stage 1's two solvers: a factored Laplacian against conjugate gradients."""
 
-    params = [["direct", "conjugate gradients"], [(100, 10), (200, 10), (400, 10), (200, 40), (400, 40), (800, 40)]]
+    params = [["direct", "conjugate gradients"],
+              [(100, 10), (200, 10), (400, 10), (200, 40), (400, 40), (800, 40)]]
     param_names = ["solver", "shape"]
 
     def setup(self, solver, shape):
@@ -54,7 +56,8 @@ class Solvers:
         self.A = problems.design(*shape)
         self.scores = leverage_scores(self.A, slack=rng.exponential(size=shape[0]))
         self.before = scaling.DIRECT_ROWS, scaling.DIRECT_PER_RANK
-        scaling.DIRECT_ROWS, scaling.DIRECT_PER_RANK = (10 ** 6, 0) if solver == "direct" else (0, 0)
+        scaling.DIRECT_ROWS, scaling.DIRECT_PER_RANK = ((10 ** 6, 0) if solver == "direct"
+                                                        else (0, 0))
 
     def teardown(self, solver, shape):
         scaling.DIRECT_ROWS, scaling.DIRECT_PER_RANK = self.before

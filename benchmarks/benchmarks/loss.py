@@ -1,8 +1,9 @@
 """The loss: value, gradient, Hessian and products with it, at a point that is new or remembered.
 
-What was learned. Products u_a u_b are formed in cache, block by block, and each of the two passes is one GEMM of
-d(d+1)/2 x d: the tall form stays within about twice the 2 n d³ flops of a square product (2000 x 20: 2.2x, 2000 x 50: 1.9x,
-one thread). Below n of about d²/4 blocks of rows of P are cheaper (100 x 40: ten times).
+What was learned. Products u_a u_b are formed in cache, block by block, and each of the two passes
+is one GEMM of d(d+1)/2 x d: the tall form stays within about twice the 2 n d³ flops of a square
+product (2000 x 20: 2.2x, 2000 x 50: 1.9x, one thread). Below n of about d²/4 blocks of rows of P
+are cheaper (100 x 40: ten times).
 """
 import numpy as np
 
@@ -45,7 +46,8 @@ class Loss:
     def track_hess_over_floor(self, shape):
         """Time of the Hessian over that of 2 n d³ flops in square products."""
         import timeit
-        floor = min(timeit.repeat(lambda: self.square @ self.square, number=1, repeat=3)) * self.parts
+        floor = (min(timeit.repeat(lambda: self.square @ self.square, number=1, repeat=3))
+                 * self.parts)
         return min(timeit.repeat(lambda: self.loss.hess(self.x), number=1, repeat=5)) / floor
 
 

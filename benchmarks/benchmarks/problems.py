@@ -16,7 +16,9 @@ def linear_model(n, d):
 
 
 def conditioned(condition, n=200, d=6):
-    """Condition number to order, the same for the columns scaled to unit norm up to a small factor."""
+    """Condition number to order, the same for the columns scaled to unit norm up to a small
+    factor.
+    """
     rng = np.random.default_rng(3)
     u, v = (np.linalg.qr(rng.normal(size=(size, d)))[0] for size in (n, d))
     return u * np.geomspace(1.0, 1.0 / condition, d) @ v.T
@@ -46,6 +48,7 @@ HARD = {
 def known_scores(B, digits=50):
     """Leverage scores of full-rank B, right to double precision."""
     with mpmath.workdps(digits):
-        exact = np.array([mpmath.mpf(float(entry)) for entry in B.ravel()], dtype=object).reshape(B.shape)
+        exact = np.array([mpmath.mpf(float(entry)) for entry in B.ravel()],
+                         dtype=object).reshape(B.shape)
         inverse = np.array((mpmath.matrix((exact.T @ exact).tolist()) ** -1).tolist(), dtype=object)
         return ((exact @ inverse.reshape(B.shape[1], -1)) * exact).sum(axis=1).astype(float)

@@ -57,12 +57,16 @@ class Time:
         numpy_qr(self.A)
 
     def time_floor(self, shape):
-        """A product of square matrices of 2 n d² flops, those of one Gram matrix: nothing is faster."""
+        """A product of square matrices of 2 n d² flops, those of one Gram matrix: nothing is
+        faster.
+        """
         self.square @ self.square
 
 
 class Memory:
-    """Peaks of the process: the matrix and the libraries, which `peakmem_nothing` holds alone, included."""
+    """Peaks of the process: the matrix and the libraries, which `peakmem_nothing` holds alone,
+    included.
+    """
 
     def setup(self):
         self.A = problems.design(200000, 50)
