@@ -1,10 +1,12 @@
-"""What the inversion promises, measured: one command for each claim, exit status 1 where it does not hold.
+"""What the inversion promises, measured: one command for each claim, exit status 1 where it does
+not hold.
 
     python tests/acceptance.py signs          unknown signs, random designs
     python tests/acceptance.py unique         `unique` against enumeration of all signs
     python tests/acceptance.py regression     real regressions, exact and rounded scores
     python tests/acceptance.py netlib DIR     linear programs as .npz files (CSR parts and b)
-    python tests/acceptance.py gradient DIR   barrier gradients: random polytopes, the same linear programs
+    python tests/acceptance.py gradient DIR   barrier gradients: random polytopes, the same
+                                              linear programs
     python tests/acceptance.py large          200 000 rows against 20 000
 """
 import argparse
@@ -24,7 +26,7 @@ import oracles
 from levinv.inverse.gradient import cell
 
 
-# --- designs ---------------------------------------------------------------------------------------------------
+# --- designs --------------------------------------------------------------------------------------
 
 def gaussian(n, d, rng):
     return rng.standard_normal((n, d))
@@ -56,7 +58,8 @@ def monomials(n, d, rng):
     while len(exponents(variables, 3)) < d:
         variables += 1
     points = rng.uniform(-1, 1, (n, variables))
-    return np.column_stack([np.prod(points ** np.array(e), axis=1) for e in exponents(variables, 3)[:d]])
+    return np.column_stack([np.prod(points ** np.array(e), axis=1)
+                            for e in exponents(variables, 3)[:d]])
 
 
 def exponents(variables, degree):
@@ -74,7 +77,7 @@ def relative_error(found, true, null_space=None):
     return np.linalg.norm(difference) / np.linalg.norm(true)
 
 
-# --- claims ----------------------------------------------------------------------------------------------------
+# --- claims ---------------------------------------------------------------------------------------
 
 def signs(args):
     """>= 98 % recovered to 1e-5 where the sign rule says determined."""
@@ -102,8 +105,9 @@ def signs(args):
                 total += determined
                 recovered += right
                 if args.verbose or right < determined or claimed:
-                    print(f"{name:10} d={d:2} n/d={ratio:<4} determined {determined}/{count} recovered {right} "
-                          f"wrongly unique {claimed} mean {(time.perf_counter() - start) / count:.3f} s "
+                    print(f"{name:10} d={d:2} n/d={ratio:<4} determined {determined}/{count} "
+                          f"recovered {right} wrongly unique {claimed} mean "
+                          f"{(time.perf_counter() - start) / count:.3f} s "
                           f"slowest {slowest:.2f} s", flush=True)
     print(f"recovered {recovered} of {total} determined ({100 * recovered / total:.2f} %)")
     return recovered >= 0.98 * total
@@ -152,7 +156,8 @@ def regression_sets():
     yield "iris", with_intercept(data.data[:, 1:]), data.data[:, 0]
     data = sklearn.datasets.load_wine()
     yield "wine", with_intercept(data.data[:, 1:]), data.data[:, 0]
-    for name in ("longley", "stackloss", "scotland", "ccard", "statecrime", "star98", "engel", "copper"):
+    for name in ("longley", "stackloss", "scotland", "ccard", "statecrime", "star98", "engel",
+                 "copper"):
         data = getattr(sm.datasets, name).load()
         response = np.asarray(data.endog, dtype=float)
         yield name, with_intercept(data.exog), response if response.ndim == 1 else response[:, 0]
@@ -167,7 +172,8 @@ def regression(args):
         c = levinv.LeverageMap(A, b).scores(x)
         result = levinv.invert_scores(A, b, c, rng=0)
         exact &= relative_error(result.x, x) <= 1e-8
-        unit = np.linalg.norm(A, axis=0) / np.linalg.norm(A @ x)   # error in the scale of fitted values
+        unit = np.linalg.norm(A, axis=0) / np.linalg.norm(A @ x)   # error in the scale of fitted
+                                                                   # values
         line = (f"{name:10} {A.shape!s:10} exact {relative_error(result.x, x):.1e} (scaled "
                 f"{relative_error(unit * result.x, unit * x):.1e}) unique {result.unique} |")
         for decimals in (8, 6, 5, 4, 3):
@@ -180,7 +186,8 @@ def regression(args):
             counted = bound < 0.2
             cases += counted
             within += counted and error <= 3 * bound
-            line += f" {decimals}: {error:.1e}/{bound:.1e}{'' if counted else '-'}{'' if error <= 3 * bound else '*'} {took:.1f}s"
+            line += (f" {decimals}: {error:.1e}/{bound:.1e}{'' if counted else '-'}"
+                     f"{'' if error <= 3 * bound else '*'} {took:.1f}s")
         print(line, flush=True)
     print(f"within 3x the Cramér-Rao bound: {within} of {cases} ({100 * within / cases:.1f} %)")
     return exact and within >= 0.95 * cases
@@ -194,7 +201,9 @@ def bound_at(A, b, x, noise):
 
 
 def netlib(args):
-    """Known signs, random x: scores to 1e-8, x to the larger of 1e-6 and 100x the information limit."""
+    """Known signs, random x: scores to 1e-8, x to the larger of 1e-6 and 100x the information
+    limit.
+    """
     for path in sorted(pathlib.Path(args.directory).glob("*.npz")):
         A, b = linear_program(path)
         good = 0
@@ -212,7 +221,8 @@ def netlib(args):
             null = exact_null_dimension(A, b, x)
             limit = information_limit(A, b, x, c, null) / np.linalg.norm(x)
             fit = np.abs(result.scores - c).max()
-            ok = fit <= 1e-8 and error <= max(1e-6, 100 * limit) and result.null_space.shape[1] == null
+            ok = (fit <= 1e-8 and error <= max(1e-6, 100 * limit)
+                  and result.null_space.shape[1] == null)
             good += ok
             worst = max(worst, error)
             worst_ratio = max(worst_ratio, error / limit)
@@ -220,7 +230,8 @@ def netlib(args):
                 notes.add(f"seed {seed}: fit {fit:.1e} error {error:.1e} limit {limit:.1e} "
                           f"null {result.null_space.shape[1]}/{null} {result.message}")
         print(f"{path.stem:9} {A.shape!s:11} {good}/{args.repeats} worst error {worst:.1e} "
-              f"({worst_ratio:.1f}x the limit) null {null} unique {result.unique} slowest {slowest:.2f} s", flush=True)
+              f"({worst_ratio:.1f}x the limit) null {null} unique {result.unique} slowest "
+              f"{slowest:.2f} s", flush=True)
         for note in sorted(notes):
             print("   ", note)
         held &= good == args.repeats
@@ -228,14 +239,17 @@ def netlib(args):
 
 
 def exact_null_dimension(A, b, x):
-    """Dimension of the null space of the exact linear system in (x, κ), one κ for each component: by SVD."""
+    """Dimension of the null space of the exact linear system in (x, κ), one κ for each component:
+    by SVD.
+    """
     label = oracles.row_components(A)
     size = np.bincount(label[label >= 0])
     kept = (label >= 0) & (size[label] > 1)                # coloops tell nothing
     slack = A @ x - b
     columns = [np.where(label == c, slack, 0.0) for c in np.unique(label[kept])]
     system = np.column_stack([A, *columns])[kept] / np.abs(slack[kept])[:, None]
-    system = system / np.where(np.linalg.norm(system, axis=0) > 0, np.linalg.norm(system, axis=0), 1.0)
+    system = system / np.where(np.linalg.norm(system, axis=0) > 0, np.linalg.norm(system, axis=0),
+                               1.0)
     values = np.linalg.svd(system, compute_uv=False)
     return system.shape[1] - int((values > 1e-11 * values[0]).sum())
 
@@ -249,15 +263,19 @@ def information_limit(A, b, x, c, null):
 
 
 def gradient(args):
-    """x to 1e-8 on random polytopes, to 1e-6 on the linear programs of which {A x > b} or {A x < b} has an interior."""
+    """x to 1e-8 on random polytopes, to 1e-6 on the linear programs of which {A x > b} or {A x < b}
+    has an interior.
+    """
     for method in ("newton", "approximate-newton", "least-squares"):
         for n, d in ((20, 2), (60, 5), (200, 10), (600, 20), (2000, 30)):
-            runs = [one_gradient(*random_polytope(n, d, seed), method, 1e-8) for seed in range(args.repeats)]
+            runs = [one_gradient(*random_polytope(n, d, seed), method, 1e-8)
+                    for seed in range(args.repeats)]
             report_gradient(f"{method:18} {(n, d)!s:11}", runs)
         for path in sorted(pathlib.Path(args.directory).glob("*.npz")):
             A, b = linear_program(path)
             for side, name in ((1, "A x > b"), (-1, "A x < b")):
-                points = [interior(side * A, side * b, np.random.default_rng([seed, 11])) for seed in range(args.repeats)]
+                points = [interior(side * A, side * b, np.random.default_rng([seed, 11]))
+                          for seed in range(args.repeats)]
                 if points[0] is None:
                     print(f"{method:18} {path.stem:9} {name} has no interior")
                     continue
@@ -267,7 +285,8 @@ def gradient(args):
 
 def linear_program(path):
     with np.load(path) as parts:
-        A = scipy.sparse.csr_array((parts["data"], parts["indices"], parts["indptr"]), shape=parts["shape"])
+        A = scipy.sparse.csr_array((parts["data"], parts["indices"], parts["indptr"]),
+                                   shape=parts["shape"])
         return A.toarray(), parts["b"]
 
 
@@ -280,18 +299,23 @@ def random_polytope(n, d, seed):
 
 
 def interior(A, b, rng):
-    """A random point of {A x > b}: from the centre of the largest ball by hit-and-run; None without an interior."""
+    """A random point of {A x > b}: from the centre of the largest ball by hit-and-run; None without
+    an interior.
+    """
     x = cell.interior_point(A, b, np.ones(len(b)))[0]
     return None if x is None else hit_and_run(A, b, x, rng, 50)
 
 
 def hit_and_run(A, b, x, rng, steps):
-    """Random chords, uniform in the limit: directions natural to the start; unbounded chords cut at 10 times the slack."""
+    """Random chords, uniform in the limit: directions natural to the start; unbounded chords cut at
+    10 times the slack.
+    """
     R = np.linalg.qr(A / (A @ x - b)[:, None], mode="r")
     for _ in range(steps):
         direction = np.linalg.solve(R, rng.standard_normal(len(x)))
         change = A @ direction / (A @ x - b)
-        longest, furthest = (1.0 / max(np.max(sign * change), 0.1 * np.max(np.abs(change))) for sign in (-1.0, 1.0))
+        longest, furthest = (1.0 / max(np.max(sign * change), 0.1 * np.max(np.abs(change)))
+                             for sign in (-1.0, 1.0))
         x = x + rng.uniform(-furthest, longest) * direction
     return x
 
@@ -305,30 +329,36 @@ def one_gradient(A, b, x, method, allowed, side=1):
     known = np.linalg.norm(result.standard_errors) / np.linalg.norm(x)
     steps = result.evidence.get("steps", [])
     products = max((step.get("cg_iterations", 0) for step in steps), default=0)
-    return error <= allowed, error, known, result.nit, products, seconds, result.success, result.message
+    return (error <= allowed, error, known, result.nit, products, seconds, result.success,
+            result.message)
 
 
 def report_gradient(name, runs):
     good, error, known, steps, products, seconds, success, _ = zip(*runs, strict=True)
-    print(f"{name} {sum(good)}/{len(good)} success {sum(success)} worst error {max(error):.1e} (limit {max(known):.1e}) "
-          f"steps {max(steps)} CG {max(products)} slowest {max(seconds):.2f} s", flush=True)
+    print(f"{name} {sum(good)}/{len(good)} success {sum(success)} worst error {max(error):.1e} "
+          f"(limit {max(known):.1e}) steps {max(steps)} CG {max(products)} slowest "
+          f"{max(seconds):.2f} s", flush=True)
     for run in runs:
         if not (run[0] and run[6]):
             print(f"    error {run[1]:.1e} limit {run[2]:.1e} steps {run[3]}: {run[7]}")
 
 
 def large(args):
-    """200 000 x 20 against 20 000 x 20, exponential slacks, signs random: known and unknown, a process each."""
+    """200 000 x 20 against 20 000 x 20, exponential slacks, signs random: known and unknown, a
+    process each.
+    """
     held = True
     for known in (True, False):
         times = []
         for n in (20_000, 200_000):
-            with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            with concurrent.futures.ProcessPoolExecutor(
+                    1, multiprocessing.get_context("spawn")) as pool:
                 error, seconds, copies, scaling = pool.submit(one_large, n, 20, known).result()
             times.append(seconds)
             held &= error <= 1e-7 and (n < 200_000 or copies <= 6)
-            print(f"signs {'known' if known else 'unknown'} n={n}: error {error:.1e} {seconds:.2f} s, peak memory "
-                  f"{copies:.1f} copies of A, {scaling['iterations']} steps, {scaling['products']} products")
+            print(f"signs {'known' if known else 'unknown'} n={n}: error {error:.1e} {seconds:.2f} "
+                  f"s, peak memory {copies:.1f} copies of A, {scaling['iterations']} steps, "
+                  f"{scaling['products']} products")
         print(f"   ratio of times {times[1] / times[0]:.1f}")
         held &= times[1] <= 15 * times[0]
     return held
@@ -336,7 +366,8 @@ def large(args):
 
 def one_large(n, d, known):
     """Error, seconds and peak memory (in copies of A, A itself included) of one inversion."""
-    levinv.invert_scores([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], [0.0, 0.0, 1.0], [0.5, 0.5, 1.0])   # all loaded
+    # all loaded
+    levinv.invert_scores([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], [0.0, 0.0, 1.0], [0.5, 0.5, 1.0])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     rng = np.random.default_rng(3)
     A, x = rng.standard_normal((n, d)), rng.standard_normal(d)
@@ -351,7 +382,8 @@ def one_large(n, d, known):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     for claim in (signs, unique, regression, netlib, gradient, large):
         command = commands.add_parser(claim.__name__, help=claim.__doc__)

@@ -13,7 +13,9 @@ GOLDEN = json.loads(pathlib.Path(__file__).with_name("golden.json").read_text())
 
 @pytest.fixture(params=GOLDEN)
 def golden(request):
-    """One case of golden.json: arrays by name, computed with 60 digits and rounded; and its name."""
+    """One case of golden.json: arrays by name, computed with 60 digits and rounded; and its
+    name.
+    """
     case = {key: np.array(value) for key, value in GOLDEN[request.param].items()}
     return case | {"name": request.param}
 

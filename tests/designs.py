@@ -15,7 +15,8 @@ def layouts(array):
         return view
 
     reverse = (slice(None, None, -1),) * array.ndim
-    unaligned = np.zeros(array.size * 8 + 1, dtype=np.uint8)[1:].view(np.float64).reshape(array.shape)
+    unaligned = np.zeros(array.size * 8 + 1,
+                         dtype=np.uint8)[1:].view(np.float64).reshape(array.shape)
     unaligned[...] = array
     yield "C", np.ascontiguousarray(array)
     yield "Fortran", np.asfortranarray(array)
@@ -49,7 +50,9 @@ def conditioned(rng, n, d, condition):
 
 @st.composite
 def integer_matrices(draw, max_rows=9, max_columns=4, full_rank=False):
-    """Small integer matrices: often rank-deficient, with zero and parallel rows, never ill-conditioned."""
+    """Small integer matrices: often rank-deficient, with zero and parallel rows, never
+    ill-conditioned.
+    """
     d = draw(st.integers(1, max_columns))
     n = draw(st.integers(d if full_rank else 1, max_rows))
     A = draw(hnp.arrays(float, (n, d), elements=st.integers(-4, 4).map(float)))

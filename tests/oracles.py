@@ -1,7 +1,7 @@
 """The definitions, literally: slow, n x n, nothing shared with the library.
 
-Arrays of floats are computed in double precision, arrays of mpmath numbers (``exact``) with the digits of
-``mpmath.mp``; the formulas are the same.
+Arrays of floats are computed in double precision, arrays of mpmath numbers (``exact``) with the
+digits of ``mpmath.mp``; the formulas are the same.
 """
 import itertools
 
@@ -13,13 +13,15 @@ import scipy.linalg
 def exact(array):
     """The same numbers as mpmath numbers; doubles convert without error."""
     array = np.asarray(array)
-    return np.array([mpmath.mpf(float(value)) for value in array.ravel()], dtype=object).reshape(array.shape)
+    return np.array([mpmath.mpf(float(value)) for value in array.ravel()],
+                    dtype=object).reshape(array.shape)
 
 
 def inverse(matrix):
     if matrix.dtype != object:
         return np.linalg.inv(matrix)
-    return np.array((mpmath.matrix(matrix.tolist()) ** -1).tolist(), dtype=object).reshape(matrix.shape)
+    return np.array((mpmath.matrix(matrix.tolist()) ** -1).tolist(),
+                    dtype=object).reshape(matrix.shape)
 
 
 def projection(B):
@@ -60,7 +62,9 @@ def central_difference(function, x, direction, step):
 
 
 def worst_relative_error(found, expected):
-    """Largest error of the entries of ``found``, relative to each (``expected`` may be exact numbers)."""
+    """Largest error of the entries of ``found``, relative to each (``expected`` may be exact
+    numbers).
+    """
     errors = np.abs(exact(found) - expected)
     sizes = np.abs(expected)
     return max(float(error / size) if size else float(error > 0) * np.inf
@@ -68,7 +72,9 @@ def worst_relative_error(found, expected):
 
 
 def row_components(A):
-    """Label of each row's component, -1 for zero rows: reachability in the nonzeros of A A_basis⁻¹."""
+    """Label of each row's component, -1 for zero rows: reachability in the nonzeros of A
+    A_basis⁻¹.
+    """
     n, d = A.shape
     basis = scipy.linalg.qr(A.T, pivoting=True, mode="r")[1][:d]
     tableau = np.abs(A @ np.linalg.inv(A[basis]))
@@ -87,7 +93,8 @@ def row_components(A):
 
 
 def unique_by_enumeration(A, b, x):
-    """Enumerate the signs: is x the only point whose slack has these magnitudes up to scale on each component?
+    """Enumerate the signs: is x the only point whose slack has these magnitudes up to scale on each
+    component?
 
     A has full column rank.
     """
@@ -112,7 +119,8 @@ def unique_by_enumeration(A, b, x):
                 return False                     # the scale is free
             if y[-1] > 1e-9:
                 solutions.append(A[rows] @ y[:d] - b[rows])
-        if any(np.linalg.norm(s - solutions[0]) > 1e-7 * np.linalg.norm(solutions[0]) for s in solutions):
+        if any(np.linalg.norm(s - solutions[0]) > 1e-7 * np.linalg.norm(solutions[0])
+               for s in solutions):
             return False
     return True
 
@@ -127,5 +135,6 @@ def loss_hessian_terms(A, slack, c, row):
     b = B[row][:, None]
     diag = np.diag(P[row])
     second = -(4 * sigma + 4 * r) * b @ q.T @ B
-    return np.array([4 * B.T @ q @ q.T @ B, second, second.T, (4 * sigma ** 2 + 6 * r * sigma) * b @ b.T,
+    return np.array([4 * B.T @ q @ q.T @ B, second, second.T,
+                     (4 * sigma ** 2 + 6 * r * sigma) * b @ b.T,
                      8 * r * B.T @ diag @ P @ diag @ B, -6 * r * B.T @ np.diag(P[row] ** 2) @ B])

@@ -73,7 +73,8 @@ def test_third_derivative_to_40_digits(golden):
     """The Hessian of the loss against differences of its gradient in multiple precision."""
     g = 0.3 * golden["volumetric_gradient"]
     with mpmath.workdps(60):
-        A, b, x, target = (oracles.exact(part) for part in (golden["A"], golden["b"], golden["x"], g))
+        A, b, x, target = (oracles.exact(part)
+                           for part in (golden["A"], golden["b"], golden["x"], g))
 
         def gradient(point):
             B = A / (A @ point - b)[:, None]
@@ -81,10 +82,11 @@ def test_third_derivative_to_40_digits(golden):
             return B.T @ (3 * np.diag(np.diag(P)) - 2 * P * P) @ B @ (-B.T @ np.diag(P) - target)
 
         step = mpmath.mpf(10) ** -20 * oracles.exact(np.eye(len(g)))
-        expected = np.array([(gradient(x + h) - gradient(x - h)) / (2 * mpmath.mpf(10) ** -20) for h in step])
+        expected = np.array([(gradient(x + h) - gradient(x - h)) / (2 * mpmath.mpf(10) ** -20)
+                             for h in step])
     expected = expected.astype(float)
-    assert_allclose(GradientLoss(golden["A"], golden["b"], g).hess(golden["x"]), expected, rtol=1e-9,
-                    atol=1e-12 * np.abs(expected).max())
+    assert_allclose(GradientLoss(golden["A"], golden["b"], g).hess(golden["x"]), expected,
+                    rtol=1e-9, atol=1e-12 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 1), (6, 6), (9, 4), (30, 20), (300, 40), (900, 3)])
@@ -99,7 +101,8 @@ def test_definition(rng, shape):
     gradient = -B.T @ np.diag(P)
     assert_allclose(barrier.grad(x), gradient, rtol=0, atol=1e-11 * np.abs(B).max())
     assert_allclose(barrier.hess(x), hessian, rtol=0, atol=1e-10 * np.abs(hessian).max())
-    assert_allclose(barrier.hessp(x, x), hessian @ x, rtol=0, atol=1e-10 * np.abs(hessian @ x).max())
+    assert_allclose(barrier.hessp(x, x), hessian @ x, rtol=0,
+                    atol=1e-10 * np.abs(hessian @ x).max())
 
 
 def test_finite_differences(polytope):
@@ -124,7 +127,8 @@ def test_ridge(polytope):
     plain, ridged = GradientLoss(A, b, v), GradientLoss(A, b, v, ridge=rho)
     assert_allclose(ridged.fun(x) - plain.fun(x), 0.5 * np.sum((rho * (A @ x)) ** 2), rtol=1e-12)
     assert_allclose(ridged.hess(x) - plain.hess(x), A.T @ np.diag(rho ** 2) @ A, rtol=1e-8)
-    assert GradientLoss(A, b, v, ridge=0.5).fun(x) == GradientLoss(A, b, v, ridge=np.full(30, 0.5)).fun(x)
+    assert (GradientLoss(A, b, v, ridge=0.5).fun(x)
+            == GradientLoss(A, b, v, ridge=np.full(30, 0.5)).fun(x))
 
 
 def test_sign_of_the_slack_does_not_matter_to_the_hessian(polytope):
@@ -155,7 +159,8 @@ def test_near_a_zero_slack():
             Q, scores = P * P, np.diag(P)
             hessian = B.T @ (3 * np.diag(scores) - 2 * Q) @ B
             D = np.diag(-B @ (B.T @ scores))                   # the target is 0
-            third = B.T @ (6 * np.diag(Q @ np.diag(D)) - 12 * D @ np.diag(scores) + 6 * (D @ Q + Q @ D)
+            third = B.T @ (6 * np.diag(Q @ np.diag(D)) - 12 * D @ np.diag(scores)
+                           + 6 * (D @ Q + Q @ D)
                            - 8 * P * (P @ D @ P)) @ B
             curvature = (hessian @ hessian + third).astype(float) if tiny > 1e-50 else None
             hessian = hessian.astype(float)
@@ -177,7 +182,9 @@ def test_columns_of_wild_scale(polytope):
 
 
 def test_a_coloop_far_away():
-    """A row that alone spans a direction has score 1 at any slack: -log of its slack comes on top."""
+    """A row that alone spans a direction has score 1 at any slack: -log of its slack comes on
+    top.
+    """
     A = np.array([[1.0, 0.0], [-1.0, 0.0], [1.0, 1.0]])
     for far in (1.0, 1e12, 1e200):
         barrier = VolumetricBarrier(A, [-1.0, -1.0, -far])
@@ -191,7 +198,8 @@ def test_zero_slack():
     for objective in (VolumetricBarrier(A, b), GradientLoss(A, b, np.zeros(2), ridge=1.0)):
         for x in ([1.0, 0.0], [-1.0, 0.0]):               # one row, two parallel rows
             assert objective.fun(x) == np.inf
-            for call in (objective.grad, objective.hess, lambda x: objective.hessp(x, x)):   # noqa: B023
+            for call in (objective.grad, objective.hess,
+                         lambda x: objective.hessp(x, x)):   # noqa: B023
                 with pytest.raises(ValueError, match="zero slack"):
                     call(x)
 
@@ -240,8 +248,8 @@ def test_scipy_minimisers(polytope, method):
     assert (A @ start > b).all()
     for objective in (GradientLoss(A, b, barrier.grad(x)), barrier):
         given = {name: getattr(objective, name) for name in curvature}
-        found = scipy.optimize.minimize(objective.fun, start, jac=objective.grad, method=method, tol=1e-10,
-                                        **given)
+        found = scipy.optimize.minimize(objective.fun, start, jac=objective.grad, method=method,
+                                        tol=1e-10, **given)
         assert np.abs(objective.grad(found.x)).max() < 1e-4
         if objective is not barrier:
             assert_allclose(found.x, x, atol=1e-5)

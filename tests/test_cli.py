@@ -35,8 +35,8 @@ def problem(tmp_path, monkeypatch):
 
 
 def run(*arguments, **kwargs):
-    return subprocess.run([sys.executable, "-m", "levinv", *arguments], capture_output=True, text=True,
-                          timeout=60, check=False, **kwargs)
+    return subprocess.run([sys.executable, "-m", "levinv", *arguments], capture_output=True,
+                          text=True, timeout=60, check=False, **kwargs)
 
 
 def strict_json(text):
@@ -115,7 +115,8 @@ class TestScores:
             np.savetxt(name, problem.A, delimiter=",", header="p,q,r,s", comments="", fmt="%.17g")
         else:
             dense = name == "A.mtx"
-            scipy.io.mmwrite(name, problem.A if dense else scipy.sparse.coo_matrix(problem.A), precision=17)
+            scipy.io.mmwrite(name, problem.A if dense else scipy.sparse.coo_matrix(problem.A),
+                             precision=17)
         assert main(["scores", name, "--slack", "slack.npy", "-o", "out.npy"]) == SUCCESS
         np.testing.assert_allclose(np.load("out.npy"), problem.scores, rtol=1e-12)
 
@@ -146,12 +147,14 @@ class TestScores:
         np.save("hard.npy", np.vander(np.linspace(1, 2, 40), 14))
         ended = run("scores", "hard.npy", "--method", "cholesky", "-o", "out.npy")
         assert ended.returncode == SUCCESS
-        assert one_line(ended.stderr).startswith("levinv: warning: method='cholesky' cannot be accurate")
+        assert one_line(ended.stderr).startswith("levinv: warning: method='cholesky' cannot be "
+                                                 "accurate")
 
 
 class TestInvert:
     def test_recovers_x(self, problem, capsys):
-        assert main(["invert", "A.npy", "b.npy", "scores.npy", "-o", "out.npy", "--seed", "0"]) == SUCCESS
+        assert (main(["invert", "A.npy", "b.npy", "scores.npy", "-o", "out.npy", "--seed", "0"])
+                == SUCCESS)
         np.testing.assert_allclose(np.load("out.npy"), problem.x, rtol=1e-9)
         out, err = capsys.readouterr()
         assert err == ""
@@ -162,7 +165,8 @@ class TestInvert:
         assert "written to out.npy" in out
 
     def test_json(self, problem, capsys):
-        arguments = ["invert", "A.npy", "b.npy", "scores.npy", "-o", "out.csv", "--seed", "0", "--json"]
+        arguments = ["invert", "A.npy", "b.npy", "scores.npy", "-o", "out.csv", "--seed", "0",
+                     "--json"]
         assert main(arguments) == SUCCESS
         out, err = capsys.readouterr()
         report = strict_json(out)
@@ -176,11 +180,12 @@ class TestInvert:
         assert len(report["standard_errors"]) == 4
         assert np.shape(report["null_space"]) == (4, 0)
 
-    @pytest.mark.parametrize("accuracy", [["--decimals", "6"], ["--noise", str(1e-6 / np.sqrt(12))]])
+    @pytest.mark.parametrize("accuracy",
+                             [["--decimals", "6"], ["--noise", str(1e-6 / np.sqrt(12))]])
     def test_rounded_scores(self, problem, accuracy, capsys):
         np.save("rounded.npy", problem.scores.round(6))
-        assert main(["invert", "A.npy", "b.npy", "rounded.npy", "-o", "out.npy", *accuracy, "--seed", "0",
-                     "--json"]) == SUCCESS
+        assert main(["invert", "A.npy", "b.npy", "rounded.npy", "-o", "out.npy", *accuracy,
+                     "--seed", "0", "--json"]) == SUCCESS
         report = strict_json(capsys.readouterr().out)
         assert report["noise"] == pytest.approx(1e-6 / np.sqrt(12), rel=1e-14)
         deviation = (np.load("out.npy") - problem.x) / np.array(report["standard_errors"])
@@ -193,7 +198,8 @@ class TestInvert:
         assert "standard error" in capsys.readouterr().out
 
     def test_signs_from_a_file(self, problem):
-        arguments = ["invert", "A.npy", "b.npy", "scores.npy", "--signs", "signs.npy", "-o", "out.npy"]
+        arguments = ["invert", "A.npy", "b.npy", "scores.npy", "--signs", "signs.npy", "-o",
+                     "out.npy"]
         assert main(arguments) == SUCCESS
         np.testing.assert_allclose(np.load("out.npy"), problem.x, rtol=1e-9)
 
@@ -201,11 +207,13 @@ class TestInvert:
     def test_signs_by_name(self, problem, signs, direction):
         b = problem.A @ problem.x + direction * np.abs(problem.slack)
         np.save("b.npy", b)
-        assert main(["invert", "A.npy", "b.npy", "scores.npy", "--signs", signs, "-o", "out.npy"]) == SUCCESS
+        assert (main(["invert", "A.npy", "b.npy", "scores.npy", "--signs", signs, "-o", "out.npy"])
+                == SUCCESS)
         np.testing.assert_allclose(np.load("out.npy"), problem.x, rtol=1e-9)
 
     def test_start(self, problem):
-        assert main(["invert", "A.npy", "b.npy", "scores.npy", "--x0", "x.npy", "-o", "out.npy"]) == SUCCESS
+        assert (main(["invert", "A.npy", "b.npy", "scores.npy", "--x0", "x.npy", "-o", "out.npy"])
+                == SUCCESS)
         np.testing.assert_allclose(np.load("out.npy"), problem.x, rtol=1e-9)
 
     def test_not_determined(self, problem, capsys):
@@ -230,7 +238,8 @@ class TestInvert:
     @pytest.mark.parametrize("flags", [[], ["--json"], ["-q"]])
     def test_no_solution(self, problem, flags, capsys):
         np.save("scores.npy", np.full(30, 0.25))        # they sum to 7.5, not to 4
-        assert main(["invert", "A.npy", "b.npy", "scores.npy", "-o", "out.npy", *flags]) == NO_SOLUTION
+        assert (main(["invert", "A.npy", "b.npy", "scores.npy", "-o", "out.npy", *flags])
+                == NO_SOLUTION)
         out, err = capsys.readouterr()
         assert err == ""
         assert not os.path.exists("out.npy")
@@ -261,7 +270,8 @@ class TestInvert:
         (["A.npy", "b.npy", "scores.npy", "--signs", "upwards"], "upwards: cannot read"),
         (["A.npy", "b.npy", "scores.npy", "--x0", "b.npy"], "x0 must have length 4"),
         (["nan.csv", "b.npy", "scores.npy"], "A must be finite"),
-        (["object.npy", "b.npy", "scores.npy"], "object.npy: not a .npy file of numbers: Python objects"),
+        (["object.npy", "b.npy", "scores.npy"],
+         "object.npy: not a .npy file of numbers: Python objects"),
         (["complex.npy", "b.npy", "scores.npy"], "A must hold real numbers"),
     ])
     @pytest.mark.parametrize("flags", [[], ["--json"]])
@@ -280,14 +290,16 @@ class TestInvert:
         ("x.npy", "x.npy: exists; --force"), ("absent/x.npy", "absent"), ("x.txt", "suffix '.txt'"),
     ])
     def test_output_is_refused_before_the_work(self, problem, monkeypatch, output, message, capsys):
-        monkeypatch.setattr("levinv.cli.invert.invert_scores", lambda *_, **__: pytest.fail("worked in vain"))
+        monkeypatch.setattr("levinv.cli.invert.invert_scores",
+                            lambda *_, **__: pytest.fail("worked in vain"))
         before = problem.x.tobytes()
         assert main(["invert", "A.npy", "b.npy", "scores.npy", "-o", output]) == BAD_INPUT
         assert message in one_line(capsys.readouterr().err)
         assert np.load("x.npy").tobytes() == before
 
     def test_in_a_process_of_its_own(self, problem):
-        arguments = ["invert", "A.npy", "b.npy", "scores.npy", "-o", "out.npy", "--seed", "0", "--json"]
+        arguments = ["invert", "A.npy", "b.npy", "scores.npy", "-o", "out.npy", "--seed", "0",
+                     "--json"]
         ended = run(*arguments)
         assert ended.returncode == SUCCESS
         assert ended.stderr == ""
@@ -302,7 +314,8 @@ class TestInvert:
     ])
     def test_progress_is_for_terminals(self, problem, monkeypatch, flags, terminal, shown):
         asked = []
-        monkeypatch.setattr("sys.stderr", SimpleNamespace(isatty=lambda: terminal, write=None, flush=None))
+        monkeypatch.setattr("sys.stderr",
+                            SimpleNamespace(isatty=lambda: terminal, write=None, flush=None))
         monkeypatch.setattr("levinv.cli.invert.Progress",
                             lambda shown: asked.append(shown) or progress.Progress(False))
         assert main(["invert", "A.npy", "b.npy", "scores.npy", "-o", "out.npy", *flags]) == SUCCESS
@@ -330,8 +343,8 @@ class TestEnds:
             levinv.cli.scores.leverage_scores = wait
             sys.exit(main(["scores", "A.npy", "-o", "out.npy"]))
         """)
-        with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              text=True) as child:
+        with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True) as child:
             assert child.stdout.readline() == "waiting\n"
             child.send_signal(signal.SIGINT)
             _, err = child.communicate(timeout=30)
@@ -344,8 +357,10 @@ class TestEnds:
         read, write = os.pipe()
         os.close(read)
         with os.fdopen(write, "w") as closed:
-            ended = subprocess.run([sys.executable, "-m", "levinv", "scores", "A.npy", "-o", "out.npy"],
-                                   stdout=closed, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+            ended = subprocess.run([sys.executable, "-m", "levinv", "scores", "A.npy", "-o",
+                                    "out.npy"],
+                                   stdout=closed, stderr=subprocess.PIPE, text=True, timeout=60,
+                                   check=False)
         assert ended.returncode == 141
         assert ended.stderr == ""
         assert os.path.exists("out.npy")
@@ -393,7 +408,8 @@ class TestProgress:
 
 
 def test_plain():
-    value = {"a": np.array([1.0, np.inf, np.nan]), 2: (np.int64(3), np.True_, None, "text"), "s": {1},
-             "o": object}
-    assert plain(value) == {"a": [1.0, None, None], "2": [3, True, None, "text"], "s": [1], "o": str(object)}
+    value = {"a": np.array([1.0, np.inf, np.nan]), 2: (np.int64(3), np.True_, None, "text"),
+             "s": {1}, "o": object}
+    assert plain(value) == {"a": [1.0, None, None], "2": [3, True, None, "text"], "s": [1],
+                            "o": str(object)}
     assert type(plain(np.float64(1.0))) is float

@@ -10,17 +10,18 @@ from levinv.cli import demo, main
 from levinv.data import load_diabetes
 
 # As if only the runtime dependencies were installed.
-BARE = ("import sys; sys.modules.update(dict.fromkeys(['tqdm', 'sklearn', 'statsmodels', 'pandas']));"
-        "from levinv.cli import main; sys.exit(main(['demo', '--json']))")
+BARE = ("import sys; sys.modules.update(dict.fromkeys(['tqdm', 'sklearn', 'statsmodels', "
+        "'pandas']));from levinv.cli import main; sys.exit(main(['demo', '--json']))")
 
 
 @pytest.fixture(scope="module")
 def report():
-    ended = subprocess.run([sys.executable, "-c", BARE], capture_output=True, text=True, timeout=100,
-                           check=False)
+    ended = subprocess.run([sys.executable, "-c", BARE], capture_output=True, text=True,
+                           timeout=100, check=False)
     assert ended.stderr == ""
     report = json.loads(ended.stdout, parse_constant=pytest.fail)
-    assert ended.returncode == (0 if all(recovery["success"] for recovery in report["recoveries"]) else 1)
+    assert (ended.returncode
+            == (0 if all(recovery["success"] for recovery in report["recoveries"]) else 1))
     return report
 
 
@@ -30,7 +31,8 @@ def test_data_are_the_published_ones():
     source = datasets.load_diabetes(scaled=False)
     np.testing.assert_array_equal(A, np.column_stack([np.ones(442), source.data]))
     np.testing.assert_array_equal(b, source.target)
-    assert names == ["intercept", "age", "sex", "bmi", "bp", "tc", "ldl", "hdl", "tch", "ltg", "glu"]
+    assert names == ["intercept", "age", "sex", "bmi", "bp", "tc", "ldl", "hdl", "tch", "ltg",
+                     "glu"]
 
 
 def test_recovers_the_model_up_to_what_rounding_destroyed(report):
@@ -49,8 +51,10 @@ def test_recovers_the_model_up_to_what_rounding_destroyed(report):
 
 
 def test_table_is_computed_and_fits(report, monkeypatch, capsys):
-    recoveries = {recovery["decimals"]: recovery | {"success": True} for recovery in report["recoveries"]}
-    monkeypatch.setattr(demo, "recover", lambda A, b, scores, true, decimals, seed: recoveries[decimals])
+    recoveries = {recovery["decimals"]: recovery | {"success": True}
+                  for recovery in report["recoveries"]}
+    monkeypatch.setattr(demo, "recover",
+                        lambda A, b, scores, true, decimals, seed: recoveries[decimals])
     assert main(["demo"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
@@ -59,7 +63,8 @@ def test_table_is_computed_and_fits(report, monkeypatch, capsys):
     rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.strip()}
     for j, name in enumerate(report["coefficients"]):
         columns = [report["true"], *(recovery["x"] for recovery in report["recoveries"])]
-        assert [float(figure) for figure in rows[name]] == pytest.approx([x[j] for x in columns], rel=1e-6)
+        assert [float(figure) for figure in rows[name]] == pytest.approx([x[j] for x in columns],
+                                                                         rel=1e-6)
 
 
 def test_failure_is_said(report, monkeypatch, capsys):

@@ -1,4 +1,5 @@
-"""One test per row of docs/errata.md: the statement as 2404.13785 prints it fails, the corrected one holds.
+"""One test per row of docs/errata.md: the statement as 2404.13785 prints it fails, the corrected
+one holds.
 
 Everything is literal and n x n; derivatives are held against differences of the definitions.
 """
@@ -63,8 +64,10 @@ def curvature(A, b, c, x):
 
 
 def minimiser(A, b, c, x0, ridge):
-    arguments = {"jac": lambda x: gradient(A, b, c, x, ridge), "hess": lambda x: hessian(A, b, c, x, ridge)}
-    found = scipy.optimize.minimize(lambda x: loss(A, b, c, x, ridge), x0, method="trust-exact", **arguments)
+    arguments = {"jac": lambda x: gradient(A, b, c, x, ridge),
+                 "hess": lambda x: hessian(A, b, c, x, ridge)}
+    found = scipy.optimize.minimize(lambda x: loss(A, b, c, x, ridge), x0, method="trust-exact",
+                                    **arguments)
     x = found.x - np.linalg.solve(arguments["hess"](found.x), found.jac)
     assert norm(gradient(A, b, c, x, ridge)) < 1e-8
     return x
@@ -94,7 +97,8 @@ def tight():
     rng = np.random.default_rng(11)
     A, x = rng.normal(size=(8, 3)), rng.normal(size=3)
     A, x = A / spectral(A), x / norm(x)
-    return A, A @ x - rng.choice([-1, 1], 8) * rng.uniform(BETA, 2 * BETA, 8), rng.uniform(size=8), x
+    return (A, A @ x - rng.choice([-1, 1], 8) * rng.uniform(BETA, 2 * BETA, 8), rng.uniform(size=8),
+            x)
 
 
 # the Hessian
@@ -113,7 +117,9 @@ def test_hessian_without_c(golden):
 
 
 def test_hessian_third_term(problem):
-    """Lemmas 5.2, C.3 part 2 print D_{i,3} = D_{i,2}, where part 1 has its transpose: H is not symmetric."""
+    """Lemmas 5.2, C.3 part 2 print D_{i,3} = D_{i,2}, where part 1 has its transpose: H is not
+    symmetric.
+    """
     A, b, _, x = problem
     entries, matrices = papers.hessian(A, b, x, part=1), papers.hessian(A, b, x, part=2)
     assert_allclose(entries, entries.T, atol=1e-12)
@@ -128,7 +134,8 @@ def test_hessian_sum_over_rows(problem):
     B, P, zero = A / (A @ x - b)[:, None], projection(A, b, x), np.zeros(8)
     i, exact = 2, hessian(A, b, np.zeros(8), x)
     q, sigma = P[:, i] ** 2, P[i, i]
-    shapes = [np.outer(q, q).shape, q[None, :].shape, q[:, None].shape, (sigma ** 2).shape]    # D_1 ... D_4
+    # D_1 ... D_4
+    shapes = [np.outer(q, q).shape, q[None, :].shape, q[:, None].shape, (sigma ** 2).shape]
     assert shapes == [(8, 8), (1, 8), (8, 1), ()]
     assert norm(papers.hessian_terms(A, b, x, row=i).sum(axis=0) - exact) > 0.05 * norm(exact)
     assert_allclose(B.T @ middle(A, b, zero, x) @ B, exact, atol=1e-12)
@@ -148,8 +155,10 @@ def test_second_derivative_of_an_entry(problem):
             printed = papers.leverage_entry_second_derivative(A, b, x, i, m, k, j)
             q, rows = P[:, i] * P[:, m], B[i] + B[m]
             true = (4 * (B[:, k] * P[:, m]) @ P @ (B[:, j] * P[:, i])
-                    + 4 * (B[:, j] * P[:, m]) @ P @ (B[:, k] * P[:, i]) - 6 * q @ (B[:, k] * B[:, j])
-                    - 2 * (q @ B[:, j]) * rows[k] - 2 * (q @ B[:, k]) * rows[j] + P[i, m] * rows[k] * rows[j]
+                    + 4 * (B[:, j] * P[:, m]) @ P @ (B[:, k] * P[:, i])
+                    - 6 * q @ (B[:, k] * B[:, j])
+                    - 2 * (q @ B[:, j]) * rows[k] - 2 * (q @ B[:, k]) * rows[j]
+                    + P[i, m] * rows[k] * rows[j]
                     + P[i, m] * (B[i, k] * B[i, j] + B[m, k] * B[m, j]))
             assert true == pytest.approx(exact[i, m], abs=1e-7)
             if i == m:
@@ -197,11 +206,14 @@ def test_curvature(tight):
     assert -below <= values[0] and values[-1] <= above < 44 * BETA ** -2
     large = 1000.0 * c                                   # the lemma does not ask for c in [0, 1]ⁿ
     assert spectral(curvature(A, b, large, x)) > 44 * BETA ** -2
-    assert spectral(curvature(A, b, large, x)) <= theory.curvature_bound(BETA, spread=1 + np.ptp(large))[1]
+    assert (spectral(curvature(A, b, large, x))
+            <= theory.curvature_bound(BETA, spread=1 + np.ptp(large))[1])
 
 
 def test_slack_hypothesis():
-    """Lemmas D.2, D.4, E.1: ‖S(x)‖ >= β bounds the largest slack; the smallest one is what counts."""
+    """Lemmas D.2, D.4, E.1: ‖S(x)‖ >= β bounds the largest slack; the smallest one is what
+    counts.
+    """
     A, x, c = np.ones((3, 1)), np.zeros(1), np.array([1.0, 0.0, 0.0])
     b = -np.array([2e-3, 1e-3, 1.0])
     assert spectral(np.diag(A @ x - b)) >= BETA and spectral(A) * 1e-3 < BETA
@@ -211,7 +223,9 @@ def test_slack_hypothesis():
 
 
 def test_ridge():
-    """Definition 4.5, Lemma D.5: with w² = max(0, -44β + l/σ_min²) the Hessian is not positive definite."""
+    """Definition 4.5, Lemma D.5: with w² = max(0, -44β + l/σ_min²) the Hessian is not positive
+    definite.
+    """
     A, b, c, convexity = np.ones((2, 1)), -np.array([BETA, 2 * BETA]), np.array([1.0, 0.0]), 0.5
     printed = papers.convexifying_ridge(BETA, convexity, math.sqrt(2.0))
     corrected = theory.convexifying_ridge(A, BETA, convexity)
@@ -230,7 +244,8 @@ def test_convex_everywhere():
     inside, outside = np.array([1.0]), np.array([2e-4])
     assert theory.slack_bound(A, b, inside) >= BETA > theory.slack_bound(A, b, outside)
     assert hessian(A, b, c, inside, ridge)[0, 0] >= 1.0
-    assert min(hessian(A, b, c, np.array([t]), ridge)[0, 0] for t in np.linspace(1e-4, 9e-4, 101)) < -1e3
+    assert (min(hessian(A, b, c, np.array([t]), ridge)[0, 0] for t in np.linspace(1e-4, 9e-4, 101))
+            < -1e3)
 
 
 def test_diagonal_fact():
@@ -251,7 +266,9 @@ def test_norm_fact():
 
 
 def test_pseudo_inverse_step():
-    """Lemma E.1(4): ‖X⁻¹ - Y⁻¹‖ <= β⁻²‖X - Y‖ for σ_min >= β holds for inverses; pseudo-inverses need √2."""
+    """Lemma E.1(4): ‖X⁻¹ - Y⁻¹‖ <= β⁻²‖X - Y‖ for σ_min >= β holds for inverses; pseudo-inverses
+    need √2.
+    """
     X = np.array([[-0.53, -0.2], [-0.48, 0.06], [-0.39, 0.64]])
     Y = np.array([[-0.17, -0.11], [-0.48, -0.3], [-0.6, 0.81]])
     least = min(np.linalg.svd(X, compute_uv=False)[-1], np.linalg.svd(Y, compute_uv=False)[-1])
@@ -287,7 +304,9 @@ def test_hessian_lipschitz():
 
 
 def test_squared_score():
-    """Lemma E.7: |10σ² - 10σ̂²| is up to 20 |σ - σ̂|; the proof says 10 and the statement 1/3 (of 3β⁻⁷R³)."""
+    """Lemma E.7: |10σ² - 10σ̂²| is up to 20 |σ - σ̂|; the proof says 10 and the statement 1/3 (of
+    3β⁻⁷R³).
+    """
     sigma, other = 0.95, 0.9
     assert abs(10 * sigma ** 2 - 10 * other ** 2) > 18 * abs(sigma - other)
     assert abs(10 * sigma ** 2 - 10 * other ** 2) <= 20 * abs(sigma - other)
@@ -296,7 +315,9 @@ def test_squared_score():
 # convergence
 
 def test_contraction():
-    """Lemmas 8.5, 8.6: with ε₀ near 0.1 a good start gives 0.4222, not 0.4. Exact Hessians give 1/18."""
+    """Lemmas 8.5, 8.6: with ε₀ near 0.1 a good start gives 0.4222, not 0.4. Exact Hessians give
+    1/18.
+    """
     assert theory.is_good_start(0.1, 1.0, 1.0)
     assert papers.contraction_factor(0.1, 1.0, 1.0, 0.0999) > 0.42 > 0.4
     assert papers.contraction_factor(0.1, 1.0, 1.0, 4 / 45) == pytest.approx(0.4)
@@ -304,7 +325,9 @@ def test_contraction():
 
 
 def test_newton_count():
-    """Theorem G.2: log(r₀/ε) steps at rate 0.4 fall short if the logarithm is natural; base 5/2 is right."""
+    """Theorem G.2: log(r₀/ε) steps at rate 0.4 fall short if the logarithm is natural; base 5/2 is
+    right.
+    """
     ratio = 1e12
     steps = math.ceil(papers.newton_iterations(ratio, 1.0))
     assert 0.4 ** steps * ratio > 1
@@ -329,7 +352,7 @@ def test_average():
 def test_lipschitz_of_the_loss(problem):
     """Theorem G.1 puts the Hessian's Lipschitz constant for the loss's: for L_reg the one is 0."""
     A, b, c, x = problem
-    square, shift = A[:3], b[:3]                        # n = d: all scores are 1 and L_c is constant
+    square, shift = A[:3], b[:3]    # n = d: all scores are 1 and L_c is constant
     ridge, R = 1e9, max(spectral(square), norm(x))
     change = hessian(square, shift, c[:3], x, ridge) - hessian(square, shift, c[:3], 0.9 * x, ridge)
     assert norm(change) <= 1e-9 * ridge ** 2
@@ -340,7 +363,9 @@ def test_lipschitz_of_the_loss(problem):
 
 
 def test_algorithms_leave_out_the_regulariser(problem):
-    """Algorithms 1, 2 step along the derivative of L_c: the minimiser of L is not a fixed point of either."""
+    """Algorithms 1, 2 step along the derivative of L_c: the minimiser of L is not a fixed point of
+    either.
+    """
     A, b, c, x = problem
     ridge = 0.3
     x = minimiser(A, b, c, x, ridge)
@@ -351,7 +376,9 @@ def test_algorithms_leave_out_the_regulariser(problem):
 
 
 def test_regularised_solution(problem):
-    """Theorems G.1, G.2 claim Definition 1.1's minimiser from that of L, which the regulariser moves."""
+    """Theorems G.1, G.2 claim Definition 1.1's minimiser from that of L, which the regulariser
+    moves.
+    """
     A, b, _, x = problem
     c, ridge = scores(A, b, x), 0.3
     assert norm(gradient(A, b, c, x)) < 1e-12           # x solves Definition 1.1
@@ -404,7 +431,8 @@ def test_gradient_cost():
 
 
 def test_the_page_names_every_test():
-    page = pathlib.Path(__file__).parents[1].joinpath("docs", "errata.md").read_text(encoding="utf-8")
+    page = pathlib.Path(__file__).parents[1].joinpath("docs",
+                                                      "errata.md").read_text(encoding="utf-8")
     named = re.findall(r"`(\w+)` \|$", page, flags=re.MULTILINE)
     tests = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
     assert len(set(named)) == len(named) and set(named) <= tests
@@ -430,13 +458,15 @@ def test_what_holds_as_printed(problem):
             (rows, -D @ B),  # B.1(4)
             (lambda y: np.diag((A @ y - b) ** -2.0), 2 * np.diag(-A[:, j] / slack ** 3)),  # B.1(5)
             (lambda y: rows(y).T @ rows(y), -2 * B.T @ D @ B),  # B.1(7)
-            (lambda y: np.linalg.inv(rows(y).T @ rows(y)), 2 * inverse @ B.T @ D @ B @ inverse),  # B.2(2)
+            (lambda y: np.linalg.inv(rows(y).T @ rows(y)),
+             2 * inverse @ B.T @ D @ B @ inverse),  # B.2(2)
             (lambda y: scores(A, b, y), 2 * (P * P - np.diag(np.diag(P))) @ B[:, j]),  # B.2(4)
             (lambda y: projection(A, b, y), 2 * P @ D @ P - D @ P - P @ D),  # B.2(6)
             (lambda y: 0.5 * norm(c * (A @ y)) ** 2, (A.T @ np.diag(c ** 2) @ A @ x)[j]),  # 5.3
         ]:
             assert_allclose(derivative(function), printed, atol=1e-8)
-    assert spectral(P) <= 1 + 1e-12 and np.diag(P).max() <= 1 + 1e-12 and norm(P, axis=0).max() <= 1 + 1e-12
+    assert (spectral(P) <= 1 + 1e-12 and np.diag(P).max() <= 1 + 1e-12
+            and norm(P, axis=0).max() <= 1 + 1e-12)
     least = np.linalg.svd(B, compute_uv=False)[-1]
     assert spectral(np.linalg.pinv(B)) <= (1 + 1e-12) / least
     assert spectral(inverse) <= (1 + 1e-12) / least ** 2

@@ -39,7 +39,8 @@ def save_sparse_mtx(path, array):
     scipy.io.mmwrite(path, scipy.sparse.coo_matrix(array), precision=17)
 
 
-SAVERS = {save_npy: ".npy", save_npz: ".npz", save_csv: ".csv", save_mtx: ".mtx", save_sparse_mtx: ".mtx"}
+SAVERS = {save_npy: ".npy", save_npz: ".npz", save_csv: ".csv", save_mtx: ".mtx",
+          save_sparse_mtx: ".mtx"}
 
 
 class TestRead:
@@ -72,7 +73,8 @@ class TestRead:
         (tmp_path / "A.CSV").write_text("1,2\n3,4\n")
         np.testing.assert_array_equal(read_matrix(tmp_path / "A.CSV"), [[1, 2], [3, 4]])
 
-    @pytest.mark.parametrize("header", ["", "age,bmi\n", '"age","income, 1,000"\n', "# a comment\n"])
+    @pytest.mark.parametrize("header",
+                             ["", "age,bmi\n", '"age","income, 1,000"\n', "# a comment\n"])
     @pytest.mark.parametrize("start", ["", "\ufeff"])
     @pytest.mark.parametrize("end", ["\n", "\r\n"])
     def test_csv_header_bom_and_line_ends(self, tmp_path, header, start, end):
@@ -144,13 +146,15 @@ class TestReadRefuses:
     @pytest.mark.parametrize("bad_index", [3, 10 ** 8, -1])
     def test_npz_with_indices_out_of_range(self, tmp_path, bad_index):
         np.savez(tmp_path / "A.npz", format=b"csr", shape=np.array([3, 3]), data=np.ones(3),
-                 indices=np.array([bad_index, 1, 2], dtype=np.int32), indptr=np.arange(4, dtype=np.int32))
+                 indices=np.array([bad_index, 1, 2], dtype=np.int32),
+                 indptr=np.arange(4, dtype=np.int32))
         with pytest.raises(InputError, match="A.npz: not a sparse matrix"):
             read_matrix(tmp_path / "A.npz")
 
     @pytest.mark.parametrize("entry", ["4 1 1.0", "0 1 1.0", "1 1 text", "1 1"])
     def test_mtx_with_a_bad_entry(self, tmp_path, entry):
-        (tmp_path / "A.mtx").write_text(f"%%MatrixMarket matrix coordinate real general\n3 3 1\n{entry}\n")
+        (tmp_path / "A.mtx").write_text("%%MatrixMarket matrix coordinate real general\n3 3 1\n"
+                                        f"{entry}\n")
         with pytest.raises(InputError, match="A.mtx: not a Matrix Market file: Line 3"):
             read_matrix(tmp_path / "A.mtx")
 
@@ -179,11 +183,14 @@ class TestReadRefuses:
         np.save(tmp_path / "b.npy", VECTOR)
         np.save(tmp_path / "A.npy", MATRIX)
         np.save(tmp_path / "scalar.npy", 3.0)
-        with pytest.raises(InputError, match=r"b.npy: expected a matrix, got an array of shape \(4,\)"):
+        with pytest.raises(InputError,
+                           match=r"b.npy: expected a matrix, got an array of shape \(4,\)"):
             read_matrix(tmp_path / "b.npy")
-        with pytest.raises(InputError, match=r"A.npy: expected a vector, got an array of shape \(4, 3\)"):
+        with pytest.raises(InputError,
+                           match=r"A.npy: expected a vector, got an array of shape \(4, 3\)"):
             read_vector(tmp_path / "A.npy")
-        with pytest.raises(InputError, match=r"scalar.npy: expected a vector, got an array of shape \(\)"):
+        with pytest.raises(InputError,
+                           match=r"scalar.npy: expected a vector, got an array of shape \(\)"):
             read_vector(tmp_path / "scalar.npy")
 
     @pytest.mark.parametrize("size", [2 ** 25, 2 ** 31 - 1])
@@ -254,7 +261,8 @@ class TestWrite:
             tmp_path.chmod(0o700)
 
     @pytest.mark.parametrize("step", ["fsync", "replace"])
-    @pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+    @pytest.mark.parametrize("failure",
+                             [OSError(28, "No space left on device"), KeyboardInterrupt()])
     @pytest.mark.parametrize("old", [None, b"old"])
     def test_failure_in_the_middle(self, tmp_path, monkeypatch, step, failure, old):
         path = tmp_path / "x.npy"
@@ -288,7 +296,8 @@ class TestWrite:
             files.os.fsync = hang
             files.write_vector({str(path)!r}, np.ones(100_000), force=True)
         """)
-        with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as child:
+        with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE,
+                              text=True) as child:
             assert child.stdout.readline() == "written\n"
             child.send_signal(signal.SIGKILL)
         assert child.returncode == -signal.SIGKILL

@@ -29,8 +29,8 @@ def polytope(n, d, seed):
 
 def state_at(A, b, x, g):
     n = len(b)
-    task = Task(FullRankMap(A, b), b, g, np.sign(A @ x - b), np.ones(n, bool), "newton", np.zeros(n), 1e-10, 100,
-                None)
+    task = Task(FullRankMap(A, b), b, g, np.sign(A @ x - b), np.ones(n, bool), "newton",
+                np.zeros(n), 1e-10, 100, None)
     return newton.evaluate(task, x)
 
 
@@ -41,7 +41,8 @@ def state_at(A, b, x, g):
 def test_random_polytopes(shape, method):
     for seed in range(4 if shape[0] < 1000 else 2):
         A, b, x = polytope(*shape, seed)
-        result = invert_gradient(A, b, VolumetricBarrier(A, b).grad(x), signs=1, method=method, rng=seed)
+        result = invert_gradient(A, b, VolumetricBarrier(A, b).grad(x), signs=1, method=method,
+                                 rng=seed)
         assert result.success, result.message
         assert result.unique
         assert_allclose(result.x, x, rtol=0, atol=1e-8 * np.linalg.norm(x))
@@ -112,7 +113,8 @@ def test_badly_scaled_columns():
 def test_zero_rows_take_no_part():
     A, b, x = polytope(60, 5, 3)
     g = VolumetricBarrier(A, b).grad(x)
-    result = invert_gradient(np.vstack([A, np.zeros((2, 5))]), np.append(b, [-1.0, 0.0]), g, signs=1)
+    result = invert_gradient(np.vstack([A, np.zeros((2, 5))]), np.append(b, [-1.0, 0.0]), g,
+                             signs=1)
     assert result.success
     assert_allclose(result.x, x, atol=1e-9)
     empty = invert_gradient(np.vstack([A, np.zeros(5)]), np.append(b, 1.0), g, signs=1)
@@ -174,7 +176,8 @@ def test_extreme_targets_end_without_nan(method, size):
         assert not np.isnan(result[part]).any()
     assert result.message
     if result.success:
-        assert_allclose(VolumetricBarrier(SQUARE, -np.ones(4)).grad(result.x), [size, -1.0], rtol=1e-3)
+        assert_allclose(VolumetricBarrier(SQUARE, -np.ones(4)).grad(result.x), [size, -1.0],
+                        rtol=1e-3)
 
 
 # the methods
@@ -183,7 +186,8 @@ def test_preconditioned_condition_number_is_at_most_3(rng):
     for n, d in ((6, 5), (30, 4), (100, 20)):
         A, b, x = rng.standard_cauchy((n, d)), rng.normal(size=n), rng.normal(size=d)
         state = state_at(A, b, x, np.zeros(d))
-        values = scipy.linalg.eigh(state.hessian(), state.factor @ state.factor.T, eigvals_only=True)
+        values = scipy.linalg.eigh(state.hessian(), state.factor @ state.factor.T,
+                                   eigvals_only=True)
         assert values[0] >= 1 - 1e-9
         assert values[-1] <= 3 + 1e-9
         right = rng.normal(size=d)
@@ -223,7 +227,8 @@ def test_subsampled_error_falls_like_the_root_of_the_sample_size(rng):
     A = rng.normal(size=(20000, 5))
     state = state_at(A, -rng.uniform(1.0, 2.0, 20000), np.zeros(5), np.zeros(5))
     exact = state.hessian()
-    errors = [np.mean([subsampled.spectral_error(subsampled.subsampled_hessian(state, size, rng)[0], exact)
+    errors = [np.mean([subsampled.spectral_error(subsampled.subsampled_hessian(state, size, rng)[0],
+                                                 exact)
                        for _ in range(20)]) for size in (60, 240, 960)]
     assert 1.6 < errors[0] / errors[1] < 3.0                  # 2 for four times as many rows
     assert 1.6 < errors[1] / errors[2] < 3.0
@@ -267,17 +272,19 @@ def test_ridge_finds_a_stationary_point_of_the_loss():
 
 def test_ridge_on_an_unbounded_cell():
     """With a ridge there is a minimum though g has no preimage."""
-    result = invert_gradient(CONE, np.zeros(3), [1.0, -1.0], signs=1, method="least-squares", ridge=0.1)
+    result = invert_gradient(CONE, np.zeros(3), [1.0, -1.0], signs=1, method="least-squares",
+                             ridge=0.1)
     assert result.success, result.message
-    assert np.abs(GradientLoss(CONE, np.zeros(3), [1.0, -1.0], ridge=0.1).grad(result.x)).max() < 1e-7
+    assert (np.abs(GradientLoss(CONE, np.zeros(3), [1.0, -1.0], ridge=0.1).grad(result.x)).max()
+            < 1e-7)
 
 
 def test_least_squares_descends_from_a_given_start():
     A, b, x = polytope(60, 5, 6)
     loss = GradientLoss(A, b, VolumetricBarrier(A, b).grad(x))
     values = []
-    result = invert_gradient(A, b, VolumetricBarrier(A, b).grad(x), x0=0.3 * x, method="least-squares",
-                             callback=lambda x: values.append(loss.fun(x)))
+    result = invert_gradient(A, b, VolumetricBarrier(A, b).grad(x), x0=0.3 * x,
+                             method="least-squares", callback=lambda x: values.append(loss.fun(x)))
     assert result.success
     assert values == sorted(values, reverse=True)
 
@@ -358,8 +365,10 @@ def test_threads_and_memory_layout_do_not_matter():
     ({"signs": 2}, ValueError, "signs must be"),
     ({"signs": [1, 1, 0, 1]}, ValueError, r"signs must be \+1 or -1, got 0.0 at index 2"),
     ({"signs": [1, 1]}, ValueError, "signs must have length 4"),
-    ({"x0": [2.0, 0.0]}, ValueError, "x0 must lie strictly inside the cell of signs, got slack -1 in row 1"),
-    ({"x0": [1.0, 0.0], "signs": None}, ValueError, "strictly inside the cell, got slack 0 in row 1"),
+    ({"x0": [2.0, 0.0]}, ValueError,
+     "x0 must lie strictly inside the cell of signs, got slack -1 in row 1"),
+    ({"x0": [1.0, 0.0], "signs": None}, ValueError,
+     "strictly inside the cell, got slack 0 in row 1"),
     ({"x0": [0.0]}, ValueError, "x0 must have length 2"),
     ({"x0": [1e308, 1e308], "A": 10 * SQUARE}, ValueError, "x0 must not be so large"),
     ({"method": "bfgs"}, ValueError, "method must be one of"),

@@ -48,7 +48,8 @@ def test_known_signs(known):
     if known == "all positive":
         b = A @ x - np.abs(slack)
         slack = np.abs(slack)
-    signs = {"all positive": 1, "vector": np.sign(slack), "integers": np.sign(slack).astype(int)}[known]
+    signs = {"all positive": 1, "vector": np.sign(slack),
+             "integers": np.sign(slack).astype(int)}[known]
     result = invert_scores(A, b, oracles.scores(A / slack[:, None]), signs=signs)
     assert_recovered(result, x)
     assert result.unique
@@ -150,7 +151,8 @@ def test_many_rows_without_a_matrix_of_their_number():
 
 @pytest.mark.parametrize("seed", range(8))
 def test_badly_scaled_sparse_rows(seed):
-    # As linear programs have them: rows and columns over six orders of magnitude, three entries a row.
+    # As linear programs have them: rows and columns over six orders of magnitude, three entries a
+    # row.
     rng = np.random.default_rng(seed)
     n, d = 70, 35
     A = np.zeros((n, d))
@@ -296,7 +298,8 @@ def test_rounded_scores(decimals):
 def test_noise_per_row(rng):
     A, b, x, _, c = problem(100, 5)
     noise = np.where(np.arange(100) < 50, 1e-4, 1e-7)
-    result = invert_scores(A, b, np.clip(c + noise * rng.standard_normal(100), 0, 1), noise=noise, rng=0)
+    result = invert_scores(A, b, np.clip(c + noise * rng.standard_normal(100), 0, 1), noise=noise,
+                           rng=0)
     assert result.success, result.message
     assert np.linalg.norm(result.x - x) <= 4 * np.linalg.norm(result.standard_errors)
     even = invert_scores(A, b, c, noise=1e-4, rng=0)
@@ -315,7 +318,8 @@ def test_standard_errors_say_how_far_estimates_scatter(rng):
     A, b, x, _, c = problem(60, 4)
     deviations = []
     for _ in range(40):
-        result = invert_scores(A, b, np.clip(c + 1e-6 * rng.standard_normal(60), 0, 1), noise=1e-6, x0=x)
+        result = invert_scores(A, b, np.clip(c + 1e-6 * rng.standard_normal(60), 0, 1), noise=1e-6,
+                               x0=x)
         deviations.append((result.x - x) / result.standard_errors)
     scatter = np.sqrt(np.mean(np.square(deviations)))
     assert 0.8 < scatter < 1.2
@@ -401,7 +405,8 @@ def test_callback_with_intermediate_result():
 def test_plain_callback_receives_x():
     A, b, x, _, c = problem(40, 6)
     seen = []
-    invert_scores(A, b, c.round(5), noise=1e-5 / 12 ** 0.5, callback=lambda xk: seen.append(xk), rng=0)
+    invert_scores(A, b, c.round(5), noise=1e-5 / 12 ** 0.5, callback=lambda xk: seen.append(xk),
+                  rng=0)
     assert seen
     assert all(xk.shape == x.shape for xk in seen)
 
@@ -441,10 +446,12 @@ BAD = {
     "NaN in signs": ({"signs": np.full(30, np.nan)}, ValueError, "signs must be"),
     "one-dimensional A": ({"A": np.ones(30)}, ValueError, "A must be a two-dimensional"),
     "three-dimensional A": ({"A": np.ones((2, 30, 3))}, ValueError, "A must be a two-dimensional"),
-    "n < d": ({"A": np.ones((3, 4)), "b": np.ones(3), "scores": np.ones(3)}, ValueError, "at least as many rows"),
+    "n < d": ({"A": np.ones((3, 4)), "b": np.ones(3), "scores": np.ones(3)}, ValueError,
+              "at least as many rows"),
     "short b": ({"b": np.ones(29)}, ValueError, "b must have length 30"),
     "long scores": ({"scores": np.ones(31)}, ValueError, "scores must have length 30"),
-    "matrix for scores": ({"scores": np.ones((30, 1))}, ValueError, "scores must be a one-dimensional"),
+    "matrix for scores": ({"scores": np.ones((30, 1))}, ValueError,
+                          "scores must be a one-dimensional"),
     "wrong x0": ({"x0": np.ones(4)}, ValueError, "x0 must have length 3"),
     "wrong noise": ({"noise": np.ones(4)}, ValueError, "noise must have length 30"),
     "wrong signs": ({"signs": np.ones(4)}, ValueError, "signs must have length 30"),

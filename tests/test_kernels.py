@@ -1,4 +1,6 @@
-"""The primitives and the factorisations against einsum, on one block and across block and chunk borders."""
+"""The primitives and the factorisations against einsum, on one block and across block and chunk
+borders.
+"""
 import threading
 
 import numpy as np
@@ -36,7 +38,8 @@ def symmetric(rng, k, *more):
 
 def close(found, expected):
     assert found.shape == expected.shape
-    assert_allclose(found, expected, rtol=0, atol=1e-13 * len(found) * (1.0 + np.abs(expected).max()))
+    assert_allclose(found, expected, rtol=0,
+                    atol=1e-13 * len(found) * (1.0 + np.abs(expected).max()))
 
 
 def check_primitives(A, rng, scale, transform):
@@ -66,7 +69,8 @@ def test_primitives(rng, shape, present):
 
 
 @pytest.mark.parametrize("present", range(4))
-@pytest.mark.parametrize("name", [name for name in LAYOUTS if name not in ("big-endian", "unaligned")])
+@pytest.mark.parametrize("name",
+                         [name for name in LAYOUTS if name not in ("big-endian", "unaligned")])
 @pytest.mark.parametrize("n", [40, 1100])
 def test_primitives_in_every_layout(rng, n, name, present):
     A = rng.normal(size=(n, 5))
@@ -86,7 +90,8 @@ def test_chunks_do_not_change_results_beyond_rounding(rng, monkeypatch):
     rows = DenseRows(A)
     whole = rows.gram(), rows.quad(), rows.moments(None, None, Y)
     monkeypatch.setattr(levinv.rows.dense, "FLOPS_PER_CALL", 1)
-    for found, expected in zip((rows.gram(), rows.quad(), rows.moments(None, None, Y)), whole, strict=True):
+    for found, expected in zip((rows.gram(), rows.quad(), rows.moments(None, None, Y)), whole,
+                               strict=True):
         assert_allclose(found, expected, rtol=1e-12, atol=1e-11)
 
 
@@ -165,7 +170,8 @@ def test_kernels_run_in_many_threads(rng):
 
 @pytest.mark.parametrize("k", [1, 2, 7, 70])
 def test_inverse_factor_of_a_gram_matrix(rng, k):
-    A = rng.normal(size=(3 * k, k)) * np.geomspace(1e-60, 1e60, k)      # the columns' units do not matter
+    # the columns' units do not matter
+    A = rng.normal(size=(3 * k, k)) * np.geomspace(1e-60, 1e60, k)
     gram = A.T @ A
     transform, rank, condition = factor.gram_inverse_factor(gram.copy(), 1e-14)
     assert rank == k
@@ -175,7 +181,8 @@ def test_inverse_factor_of_a_gram_matrix(rng, k):
 
 
 @pytest.mark.parametrize("A, rank", [(np.ones((5, 2)), 1), (np.zeros((3, 2)), 0),
-                                     (np.eye(3)[:, [0, 1, 1]], 2), (np.array([[1.0, 0.0], [2.0, 0.0]]), 1)])
+                                     (np.eye(3)[:, [0, 1, 1]], 2),
+                                     (np.array([[1.0, 0.0], [2.0, 0.0]]), 1)])
 def test_inverse_factor_of_a_singular_matrix(A, rank):
     transform, found, condition = factor.gram_inverse_factor(A.T @ A, 1e-14)
     assert found == rank

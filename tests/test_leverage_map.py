@@ -1,4 +1,6 @@
-"""LeverageMap: slack, scores and derivatives at ordinary points (test_projection.py: near zero slacks)."""
+"""LeverageMap: slack, scores and derivatives at ordinary points (test_projection.py: near zero
+slacks).
+"""
 import hypothesis
 import mpmath
 import numpy as np
@@ -50,11 +52,13 @@ def test_golden_values_are_those_of_the_definition(golden):
     with mpmath.workdps(60):
         A, b, x = (oracles.exact(golden[name]) for name in "Abx")
         slack = A @ x - b
-        assert oracles.worst_relative_error(golden["scores"], oracles.scores(A / slack[:, None])) <= 2e-16
+        assert (oracles.worst_relative_error(golden["scores"], oracles.scores(A / slack[:, None]))
+                <= 2e-16)
         assert oracles.worst_relative_error(golden["jacobian"], oracles.jacobian(A, slack)) <= 2e-16
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (5, 1), (6, 6), (9, 4), (30, 20), (300, 40), (700, 3), (1300, 17)])
+@pytest.mark.parametrize("shape", [(1, 1), (5, 1), (6, 6), (9, 4), (30, 20), (300, 40), (700, 3),
+                                   (1300, 17)])
 def test_definition(rng, shape):
     A, b, x = rng.normal(size=shape), rng.normal(size=shape[0]), rng.normal(size=shape[1])
     v, y = rng.normal(size=shape[1]), rng.normal(size=shape[0])
@@ -72,7 +76,7 @@ def test_definition(rng, shape):
 
 def test_finite_differences(problem):
     A, b, x, v, _ = problem
-    leverage = LeverageMap(A, b - 20.0)         # far from zero slacks, where the differences are accurate
+    leverage = LeverageMap(A, b - 20.0)   # far from zero slacks, where the differences are accurate
     found = oracles.central_difference(leverage.scores, x, v, 1e-2)
     assert np.abs(found).max() > 1e-3
     assert_allclose(leverage.jvp(x, v), found, rtol=0, atol=1e-10)
@@ -100,7 +104,8 @@ def test_products_agree_with_the_jacobian_and_are_adjoint(data, A):
 def test_scores_agree_with_the_function(data, A):
     slack = data.draw(magnitudes(len(A), 1))
     leverage = LeverageMap(A, -slack)
-    assert_allclose(leverage.scores(np.zeros(A.shape[1])), leverage_scores(A, slack=slack), atol=1e-12)
+    assert_allclose(leverage.scores(np.zeros(A.shape[1])), leverage_scores(A, slack=slack),
+                    atol=1e-12)
 
 
 def test_change_of_variables(problem, rng):
@@ -234,7 +239,8 @@ def test_a_point_changed_in_place_is_a_new_point(problem):
     leverage = LeverageMap(A, b)
     leverage.scores(x)
     x *= 1.5
-    for found, expected in zip(results(leverage, x, v, y), results(LeverageMap(A, b), x, v, y), strict=True):
+    for found, expected in zip(results(leverage, x, v, y), results(LeverageMap(A, b), x, v, y),
+                               strict=True):
         assert_array_equal(found, expected)
 
 

@@ -35,7 +35,8 @@ def test_hand_computed():
 def test_golden(golden, method):
     slack = golden["A"] @ golden["x"] - golden["b"]
     rtol = 1e-9 if golden["name"] == "graded" else 1e-11
-    assert_allclose(leverage_scores(golden["A"], slack=slack, method=method), golden["scores"], rtol=rtol)
+    assert_allclose(leverage_scores(golden["A"], slack=slack, method=method), golden["scores"],
+                    rtol=rtol)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -44,7 +45,8 @@ def test_definition(rng, shape, method):
     A, weights = rng.normal(size=shape), rng.uniform(0.1, 10.0, size=shape[0])
     B = np.sqrt(weights)[:, None] * A
     expected = ((B @ np.linalg.inv(B.T @ B)) * B).sum(axis=1)
-    assert_allclose(leverage_scores(A, weights=weights, method=method), expected, rtol=1e-9, atol=1e-14)
+    assert_allclose(leverage_scores(A, weights=weights, method=method), expected, rtol=1e-9,
+                    atol=1e-14)
 
 
 # accuracy
@@ -103,7 +105,8 @@ def test_parallel_rows_near_zero_slack(size, method):
     # 0.8 and 0.2 in their common direction; (2, -1) is left for the others.
     expected = [0.8, 0.2, 9 / 13, 4 / 13]
     promise = 100 * np.finfo(float).eps / size          # of the condition number 1 / size
-    assert_allclose(leverage_scores(A, slack=slack, method=method), expected, rtol=0, atol=size ** 2 + promise)
+    assert_allclose(leverage_scores(A, slack=slack, method=method), expected, rtol=0,
+                    atol=size ** 2 + promise)
 
 
 # rank
@@ -127,7 +130,8 @@ DEFICIENT = list(deficient_designs())
 
 
 @pytest.mark.parametrize("method", ["auto", "qr"])
-@pytest.mark.parametrize("A, rank", [case[1:] for case in DEFICIENT], ids=[case[0] for case in DEFICIENT])
+@pytest.mark.parametrize("A, rank", [case[1:] for case in DEFICIENT],
+                         ids=[case[0] for case in DEFICIENT])
 def test_rank_deficient(A, rank, method):
     # Unit columns for the SVD, which would take a small column for noise.
     norms = np.linalg.norm(A, axis=0)
@@ -230,7 +234,8 @@ def test_zero_weights_that_reduce_the_rank(rng):
     weights[[2, 7]] = 0.3, 5.0
     assert_allclose(leverage_scores(A, weights=weights), weights > 0, atol=1e-14)
     A[3:8] = rng.normal(size=(5, 2)) @ rng.normal(size=(2, 4))
-    weights = np.where((np.arange(10) >= 3) & (np.arange(10) < 8), rng.uniform(0.1, 1.0, size=10), 0.0)
+    weights = np.where((np.arange(10) >= 3) & (np.arange(10) < 8), rng.uniform(0.1, 1.0, size=10),
+                       0.0)
     expected = oracles.svd_scores(np.sqrt(weights)[:, None] * A, 2)
     assert_allclose(leverage_scores(A, weights=weights), expected, atol=1e-10)
 
@@ -324,18 +329,21 @@ def test_memory_layout_does_not_matter(rng, name, shape, method):
     vectors = rng.uniform(1.0, 2.0, size=shape[0])
     laid_out = dict(layouts(A))[name]
     vectors_laid_out = dict(layouts(vectors)).get(name, vectors)
-    assert_allclose(leverage_scores(laid_out, method=method), leverage_scores(A, method=method), rtol=1e-13)
+    assert_allclose(leverage_scores(laid_out, method=method), leverage_scores(A, method=method),
+                    rtol=1e-13)
     for argument in ("slack", "weights"):
         assert_allclose(leverage_scores(laid_out, method=method, **{argument: vectors_laid_out}),
                         leverage_scores(A, method=method, **{argument: vectors}), rtol=1e-13)
 
 
 def test_strided_zero_weights(rng):
-    assert_array_equal(leverage_scores(rng.normal(size=(5, 2)), weights=np.zeros(10)[::2]), np.zeros(5))
+    assert_array_equal(leverage_scores(rng.normal(size=(5, 2)), weights=np.zeros(10)[::2]),
+                       np.zeros(5))
 
 
 def test_broadcast_rows():
-    assert_allclose(leverage_scores(np.broadcast_to([1.0, 2.0], (5, 2))), np.full(5, 0.2), rtol=1e-14)
+    assert_allclose(leverage_scores(np.broadcast_to([1.0, 2.0], (5, 2))), np.full(5, 0.2),
+                    rtol=1e-14)
 
 
 def test_memory_mapped(rng, tmp_path):

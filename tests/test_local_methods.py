@@ -22,7 +22,8 @@ def polytope(seed, n=60, d=5):
     A, x = rng.standard_normal((n, d)), rng.standard_normal(d)
     slack = rng.uniform(1.0, 3.0, n)
     direction = rng.standard_normal(d)
-    return A, A @ x - slack, x, leverage_scores(A, slack=slack), direction / np.linalg.norm(direction)
+    return (A, A @ x - slack, x, leverage_scores(A, slack=slack),
+            direction / np.linalg.norm(direction))
 
 
 def path(callback_list):
@@ -62,7 +63,8 @@ def test_trust_region_from_a_start_that_is_neither_good_nor_hopeless():
 def test_gradient_descent_is_monotone(seed):
     A, b, x, c, direction = problem(seed)
     points = [x + 0.03 * direction]
-    invert_scores(A, b, c, x0=points[0], method="gradient-descent", callback=path(points), maxiter=200)
+    invert_scores(A, b, c, x0=points[0], method="gradient-descent", callback=path(points),
+                  maxiter=200)
     loss = ScoreLoss(A, b, c)
     values = np.array([loss.fun(p) for p in points])
     assert len(values) > 5
@@ -85,8 +87,8 @@ def test_fixed_step():
     loss, start = ScoreLoss(A, b, c), x + 0.01 * direction
     step = 1.0 / np.linalg.norm(loss.hess(x), 2)
     points = []
-    invert_scores(A, b, c, x0=start, method="gradient-descent", options={"step": step}, callback=path(points), maxiter=3,
-                  tol=1e-15)
+    invert_scores(A, b, c, x0=start, method="gradient-descent", options={"step": step},
+                  callback=path(points), maxiter=3, tol=1e-15)
     expected = start
     for point in points:
         expected = expected - step * loss.grad(expected)
@@ -99,7 +101,8 @@ def test_strongly_convex_steps_are_averaged():
     loss, start = ScoreLoss(A, b, c, ridge=ridge), x + 0.01 * direction
     alpha = 2.0 * np.linalg.norm(loss.hess(x), 2)
     steps = 4
-    result = invert_scores(A, b, c, x0=start, method="gradient-descent", ridge=ridge, maxiter=steps, tol=1e-15,
+    result = invert_scores(A, b, c, x0=start, method="gradient-descent", ridge=ridge, maxiter=steps,
+                           tol=1e-15,
                            options={"step": "strongly convex", "strong_convexity": alpha})
     point, average = start, 0.0
     for k in range(1, steps + 1):
@@ -123,8 +126,8 @@ def test_ridge_ends_at_a_stationary_point(method):
 @pytest.mark.parametrize("start", ["far", "zero slack", "huge", "zero"])
 def test_hopeless_starts_end_with_a_reason(method, start):
     A, b, x, c, direction = problem(3)
-    x0 = {"far": x + 5 * direction, "zero slack": np.linalg.solve(A[:5], b[:5]), "huge": 1e12 * direction,
-          "zero": np.zeros(5)}[start]
+    x0 = {"far": x + 5 * direction, "zero slack": np.linalg.solve(A[:5], b[:5]),
+          "huge": 1e12 * direction, "zero": np.zeros(5)}[start]
     result = invert_scores(A, b, c, x0=x0, method=method, maxiter=50)
     assert np.isfinite(result.x).all()
     assert np.isfinite(result.fun)

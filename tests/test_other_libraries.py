@@ -25,9 +25,10 @@ def hat_values(model):
 
 
 @pytest.mark.parametrize("method", ["auto", "qr"])
-@pytest.mark.parametrize("name", ["anes96", "cancer", "ccard", "committee", "copper", "cpunish", "engel",
-                                  "fair", "heart", "longley", "modechoice", "randhie", "scotland",
-                                  "spector", "stackloss", "star98", "statecrime"])
+@pytest.mark.parametrize("name",
+                         ["anes96", "cancer", "ccard", "committee", "copper", "cpunish", "engel",
+                          "fair", "heart", "longley", "modechoice", "randhie", "scotland",
+                          "spector", "stackloss", "star98", "statecrime"])
 def test_regression_on_data_of_statsmodels(name, method):
     design, response = statsmodels_data(name)
     # longley's condition number is 5e9 before its columns are scaled, which statsmodels does not do
@@ -52,7 +53,8 @@ def test_rank_deficient_images():
 
 
 @pytest.mark.parametrize("name, family, variance", [
-    ("spector", "Binomial", lambda mean: mean * (1 - mean)), ("cpunish", "Poisson", lambda mean: mean)])
+    ("spector", "Binomial", lambda mean: mean * (1 - mean)),
+    ("cpunish", "Poisson", lambda mean: mean)])
 def test_weights_of_generalised_linear_models(name, family, variance):
     design, response = statsmodels_data(name)
     fit = sm.GLM(response, design, family=getattr(sm.families, family)()).fit()

@@ -1,4 +1,5 @@
-"""levinv.papers: the literal formulas agree with the definitions where they are right, and do what they say.
+"""levinv.papers: the literal formulas agree with the definitions where they are right, and do what
+they say.
 
 Where they are wrong: test_errata.py.
 """
@@ -78,12 +79,15 @@ def test_second_order_method(problem):
     A, b, x, c = problem
     points = papers.second_order_method(A, b, c, x, 3)
     for before, after in zip(points[:-1], points[1:], strict=True):
-        assert_allclose(papers.hessian(A, b, before) @ (after - before), -papers.gradient(A, b, c, before),
+        assert_allclose(papers.hessian(A, b, before) @ (after - before),
+                        -papers.gradient(A, b, c, before),
                         atol=1e-9 * np.abs(papers.hessian(A, b, before)).max())
 
 
 def test_second_order_method_is_not_newtons(rng):
-    """Near a solution, where levinv's Newton steps converge quadratically, the printed Hessian's do not."""
+    """Near a solution, where levinv's Newton steps converge quadratically, the printed Hessian's do
+    not.
+    """
     A, x = rng.normal(size=(60, 3)), rng.normal(size=3)
     b = A @ x - rng.choice([-1, 1], 60) * rng.uniform(1, 2, 60)
     c = oracles.scores(A / (A @ x - b)[:, None])
@@ -102,8 +106,10 @@ def test_averaged_descent(problem):
     points, average = papers.averaged_descent(A, b, c, x, 50.0, 4)
     assert points.shape == (4, 3)
     assert_allclose(points[1], x - 2 / (50.0 * 2) * papers.gradient(A, b, c, x), rtol=1e-14)
-    assert_allclose(points[3], points[2] - 2 / (50.0 * 4) * papers.gradient(A, b, c, points[2]), rtol=1e-14)
-    assert_allclose(average, (2 * points[0] + 4 * points[1] + 6 * points[2] + 8 * points[3]) / 20 ** 2)
+    assert_allclose(points[3], points[2] - 2 / (50.0 * 4) * papers.gradient(A, b, c, points[2]),
+                    rtol=1e-14)
+    assert_allclose(average,
+                    (2 * points[0] + 4 * points[1] + 6 * points[2] + 8 * points[3]) / 20 ** 2)
 
 
 def test_constants():
@@ -120,14 +126,20 @@ def test_constants():
 
 @pytest.mark.parametrize(("call", "error", "message"), [
     (lambda: papers.scaled_rows([[1.0], [1.0]], [0.0, 1.0], [0.0]), ValueError, "got 0 in row 0"),
-    (lambda: papers.leverage_matrix([[1.0, 2.0]], [1.0], [0.0, 0.0]), ValueError, "A must have at least"),
-    (lambda: papers.hessian_terms([[1.0]], [1.0], [0.0], row=1), ValueError, "row must be between 0 and 0"),
-    (lambda: papers.hessian_terms([[1.0]], [1.0], [0.0], part=3), ValueError, "part must be 1 or 2"),
-    (lambda: papers.gradient([[1.0]], [1.0], [0.5, 0.5], [0.0]), ValueError, "c must have length 1"),
-    (lambda: papers.first_order_method([[1.0]], [1.0], [0.5], [0.0], 0.0, 1), ValueError, "step must be"),
-    (lambda: papers.second_order_method([[1.0]], [1.0], [0.5], [0.0], 0), ValueError, "iterations must be"),
-    (lambda: papers.second_order_method([[1.0]] * 2, [1.0] * 2, [0.5] * 2, [0.0], 1), np.linalg.LinAlgError,
-     "Singular"),
+    (lambda: papers.leverage_matrix([[1.0, 2.0]], [1.0], [0.0, 0.0]), ValueError,
+     "A must have at least"),
+    (lambda: papers.hessian_terms([[1.0]], [1.0], [0.0], row=1), ValueError,
+     "row must be between 0 and 0"),
+    (lambda: papers.hessian_terms([[1.0]], [1.0], [0.0], part=3), ValueError,
+     "part must be 1 or 2"),
+    (lambda: papers.gradient([[1.0]], [1.0], [0.5, 0.5], [0.0]), ValueError,
+     "c must have length 1"),
+    (lambda: papers.first_order_method([[1.0]], [1.0], [0.5], [0.0], 0.0, 1), ValueError,
+     "step must be"),
+    (lambda: papers.second_order_method([[1.0]], [1.0], [0.5], [0.0], 0), ValueError,
+     "iterations must be"),
+    (lambda: papers.second_order_method([[1.0]] * 2, [1.0] * 2, [0.5] * 2, [0.0], 1),
+     np.linalg.LinAlgError, "Singular"),
 ])
 def test_door(call, error, message):
     with pytest.raises(error, match=message):

@@ -1,4 +1,5 @@
-"""Near zero slacks: rows whose score is close to 1, the limit at zero, coloops, slacks out of all proportion.
+"""Near zero slacks: rows whose score is close to 1, the limit at zero, coloops, slacks out of all
+proportion.
 
 Each point is x = 0, where the slack -b is exact however small it is.
 """
@@ -10,7 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 import oracles
 from levinv import LeverageMap, leverage_scores
 
-# Rows in general position, of a graph, with whole multiples: errors hide where entries are zero or equal.
+# Rows in general position, of a graph, with whole multiples: errors hide where entries are zero or
+# equal.
 DESIGNS = {
     "gaussian": np.random.default_rng(5).normal(size=(12, 3)),
     "wide": np.random.default_rng(6).normal(size=(12, 9)),
@@ -33,9 +35,11 @@ def exactly(A, slack):
 
 
 def assert_accurate(A, slack, rtol=1e-12, floor=0.0):
-    """Each value to nearly full relative precision; rows of derivatives relative to their largest entry.
+    """Each value to nearly full relative precision; rows of derivatives relative to their largest
+    entry.
 
-    Below ``floor`` a number counts as one that would be zero but for rounding in A's own coefficients.
+    Below ``floor`` a number counts as one that would be zero but for rounding in A's own
+    coefficients.
     """
     sigma, complement, jacobian = exactly(A, slack)
     leverage, x = LeverageMap(A, -slack), np.zeros(A.shape[1])
@@ -68,14 +72,16 @@ def test_one_slack_near_zero(name, size):
     assert_accurate(A, slack)
 
 
-@pytest.mark.parametrize("sizes", [(1e-6, -1e-9), (1e-150, 1e-3), (1e-150, -1e-150), (1e-100, 1e-20),
-                                   (1e-8, 2e-8)])
+@pytest.mark.parametrize("sizes",
+                         [(1e-6, -1e-9), (1e-150, 1e-3), (1e-150, -1e-150), (1e-100, 1e-20),
+                          (1e-8, 2e-8)])
 @pytest.mark.parametrize("name", ["gaussian", "wide", "one more row than columns", "integer"])
 def test_several_slacks_near_zero(name, sizes):
     A = DESIGNS[name]
     slack = ORDINARY[:len(A)].copy()
     slack[[0, 4]] = sizes
-    # In "integer", row 2 vanishes in the quotient by rows 0 and 4: a zero that rounding does not respect.
+    # In "integer", row 2 vanishes in the quotient by rows 0 and 4: a zero that rounding does not
+    # respect.
     assert_accurate(A, slack, floor=1e-18 if name == "integer" else 0.0)
 
 
@@ -111,7 +117,8 @@ def test_ill_conditioned_design_near_zero_slack(rng):
 
 @pytest.mark.parametrize("size", [1e-6, 1e-9, 1e-12, 1e-16, 1e-100])
 def test_groups_of_rows_at_widely_different_slacks(size):
-    # Two groups of a one-hot design, of which one is fitted to within rounding: neither knows of the other.
+    # Two groups of a one-hot design, of which one is fitted to within rounding: neither knows of
+    # the other.
     A = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
     assert_accurate(A, np.array([size, 2 * size, 1.0, 10.0]), rtol=1e-11)
 
@@ -122,15 +129,17 @@ def test_parallel_rows_near_zero_slack(size):
     slack = np.array([size, 2 * size, 2.0, 3.0])
     _, _, jacobian = exactly(A, slack)
     found = LeverageMap(A, -slack).jacobian(np.zeros(2))
-    # No single row is heavy, and the two are not eliminated together: accurate against the largest entry only.
+    # No single row is heavy, and the two are not eliminated together: accurate against the largest
+    # entry only.
     assert_within(found, jacobian, np.abs(jacobian).max(), 1e-9)
 
 
 # the limit
 
-@pytest.mark.parametrize("name, zeros", [("gaussian", [3]), ("gaussian", [0, 7]), ("wide", [1, 4, 11]),
-                                         ("graph", [2]), ("graph", [0, 1, 2]), ("integer", [1]),
-                                         ("one column", [2])])
+@pytest.mark.parametrize("name, zeros",
+                         [("gaussian", [3]), ("gaussian", [0, 7]), ("wide", [1, 4, 11]),
+                          ("graph", [2]), ("graph", [0, 1, 2]), ("integer", [1]),
+                          ("one column", [2])])
 def test_zero_slack(name, zeros):
     A = DESIGNS[name]
     slack = ORDINARY[:len(A)].copy()
@@ -201,8 +210,9 @@ def test_coloop_has_score_one_at_any_slack(size):
     assert_allclose(jacobian[:, 3], 0.0, atol=1e-14)
 
 
-@pytest.mark.parametrize("slack", [[1.0, 2.0, 3.0], [1e-12, 1.0, 1e12], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0],
-                                   [1e-150, 1.0, 1e150]])
+@pytest.mark.parametrize("slack",
+                         [[1.0, 2.0, 3.0], [1e-12, 1.0, 1e12], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0],
+                          [1e-150, 1.0, 1e150]])
 def test_square_design_consists_of_coloops(slack):
     A = np.array([[1.0, 2.0, 0.0], [0.0, 1.0, -1.0], [3.0, 0.0, 1.0]])
     leverage, x = LeverageMap(A, -np.array(slack)), np.zeros(3)

@@ -1,4 +1,6 @@
-"""ScoreLoss against 60-digit values, literal formulas, finite differences and SciPy's minimisers."""
+"""ScoreLoss against 60-digit values, literal formulas, finite differences and SciPy's
+minimisers.
+"""
 import mpmath
 import numpy as np
 import pytest
@@ -36,14 +38,16 @@ def test_golden(golden):
     assert relative(loss.hess(x), hessian) < rtol
     assert relative(loss.hessp(x, v), hessian @ v) < rtol
     assert relative(loss.hess_terms(x).sum(axis=0), hessian) < rtol
-    assert relative(sum(loss.hess_terms(x, row=i) for i in range(len(golden["A"]))).sum(axis=0), hessian) < rtol
+    assert relative(sum(loss.hess_terms(x, row=i) for i in range(len(golden["A"]))).sum(axis=0),
+                    hessian) < rtol
 
 
 @pytest.mark.parametrize("form", ["_short", "_tall"])
 def test_both_forms_on_golden(golden, form):
     loss = ScoreLoss(golden["A"], golden["b"], golden["c"])
     out = getattr(second_order(loss, golden["x"]), form)()
-    assert relative(0.5 * (out + out.T), golden["loss_hessian"]) < (1e-8 if golden["name"] == "graded" else 1e-10)
+    assert (relative(0.5 * (out + out.T), golden["loss_hessian"])
+            < (1e-8 if golden["name"] == "graded" else 1e-10))
 
 
 # definitions
@@ -52,15 +56,16 @@ def test_terms_are_the_papers(problem):
     A, b, x, c, _ = problem
     loss = ScoreLoss(A, b, c)
     for row in (0, 7, 24):
-        assert_allclose(loss.hess_terms(x, row=row), oracles.loss_hessian_terms(A, A @ x - b, c, row), rtol=1e-9,
-                        atol=1e-11)
+        assert_allclose(loss.hess_terms(x, row=row),
+                        oracles.loss_hessian_terms(A, A @ x - b, c, row), rtol=1e-9, atol=1e-11)
     total = sum(oracles.loss_hessian_terms(A, A @ x - b, c, row) for row in range(25))
     assert_allclose(loss.hess_terms(x), total, rtol=1e-9, atol=1e-10)
 
 
 @pytest.mark.parametrize("n, d", [(4, 4), (5, 4), (40, 9), (300, 3), (1500, 12)])
 def test_forms_agree(rng, n, d):
-    A, b, x, c = rng.standard_normal((n, d)), rng.standard_normal(n), rng.standard_normal(d), rng.random(n)
+    A, b, x, c = (rng.standard_normal((n, d)), rng.standard_normal(n), rng.standard_normal(d),
+                  rng.random(n))
     loss = ScoreLoss(A, b, c)
     at = second_order(loss, x)
     scale = np.abs(at._short()).max()
@@ -84,9 +89,11 @@ def test_ridge(problem):
     plain, regularised = ScoreLoss(A, b, c), ScoreLoss(A, b, c, ridge=ridge)
     fitted = ridge * (A @ x)
     assert_allclose(regularised.fun(x) - plain.fun(x), 0.5 * fitted @ fitted, rtol=1e-12)
-    assert_allclose(regularised.hess(x) - plain.hess(x), A.T @ np.diag(ridge ** 2) @ A, rtol=1e-9, atol=1e-10)
+    assert_allclose(regularised.hess(x) - plain.hess(x), A.T @ np.diag(ridge ** 2) @ A, rtol=1e-9,
+                    atol=1e-10)
     assert_allclose(regularised.hess_terms(x), plain.hess_terms(x))
-    assert_allclose(ScoreLoss(A, b, c, ridge=0.3).grad(x), ScoreLoss(A, b, c, ridge=np.full(25, 0.3)).grad(x))
+    assert_allclose(ScoreLoss(A, b, c, ridge=0.3).grad(x),
+                    ScoreLoss(A, b, c, ridge=np.full(25, 0.3)).grad(x))
     value, grad = regularised.fun_and_grad(x)
     assert value == regularised.fun(x)
     assert_allclose(grad, regularised.grad(x))
@@ -108,7 +115,8 @@ def test_near_a_zero_slack(n, size):
     if n == 12:
         with mpmath.workdps(450):
             exact = (oracles.exact(A), oracles.exact(slack), oracles.exact(c))
-            expected = sum(oracles.loss_hessian_terms(*exact, i).sum(axis=0) for i in range(n)).astype(float)
+            expected = sum(oracles.loss_hessian_terms(*exact, i).sum(axis=0)
+                           for i in range(n)).astype(float)
         assert relative(loss.hess(x), expected) < 1e-10
 
 
@@ -140,7 +148,8 @@ def test_point_is_shared(problem, monkeypatch):
     loss = ScoreLoss(A, b, c)
     built = []
     original = SecondOrder.__init__
-    monkeypatch.setattr(SecondOrder, "__init__", lambda self, *args: built.append(1) or original(self, *args))
+    monkeypatch.setattr(SecondOrder, "__init__",
+                        lambda self, *args: built.append(1) or original(self, *args))
     loss.hess(x)
     loss.hessp(x, x)
     loss.hess_terms(x)
@@ -149,21 +158,23 @@ def test_point_is_shared(problem, monkeypatch):
 
 # SciPy
 
-@pytest.mark.parametrize("method, second", [("trust-exact", "hess"), ("trust-krylov", "hessp"), ("Newton-CG", "hessp"),
-                                            ("L-BFGS-B", None)])
+@pytest.mark.parametrize("method, second", [("trust-exact", "hess"), ("trust-krylov", "hessp"),
+                                            ("Newton-CG", "hessp"), ("L-BFGS-B", None)])
 def test_scipy_minimisers(rng, method, second):
     A, x = rng.standard_normal((60, 4)), rng.standard_normal(4)
     b = A @ x - rng.uniform(1.0, 3.0, 60)
     loss = ScoreLoss(A, b, LeverageMap(A, b).scores(x))
     given = {} if second is None else {second: getattr(loss, second)}
-    found = scipy.optimize.minimize(loss.fun, x + 1e-3, jac=loss.grad, method=method, tol=1e-8, **given)
+    found = scipy.optimize.minimize(loss.fun, x + 1e-3, jac=loss.grad, method=method, tol=1e-8,
+                                    **given)
     assert_allclose(found.x, x, rtol=0, atol=1e-4)
 
 
 def test_scipy_least_squares(rng):
     A, b, x = rng.standard_normal((60, 4)), rng.standard_normal(60), rng.standard_normal(4)
     loss = ScoreLoss(A, b, LeverageMap(A, b).scores(x), ridge=1e-9)
-    found = scipy.optimize.least_squares(loss.residuals, x + 1e-3, jac=loss.residuals_jac, xtol=1e-15, gtol=1e-15)
+    found = scipy.optimize.least_squares(loss.residuals, x + 1e-3, jac=loss.residuals_jac,
+                                         xtol=1e-15, gtol=1e-15)
     assert_allclose(found.x, x, rtol=0, atol=1e-7)
 
 
@@ -184,7 +195,8 @@ def test_bad_input(problem, change, error, message):
         ScoreLoss(**({"A": A, "b": b, "scores": c} | change))
 
 
-@pytest.mark.parametrize("row, error", [(25, ValueError), (-1, ValueError), (1.5, TypeError), (True, TypeError)])
+@pytest.mark.parametrize("row, error",
+                         [(25, ValueError), (-1, ValueError), (1.5, TypeError), (True, TypeError)])
 def test_bad_row(problem, row, error):
     A, b, x, c, _ = problem
     with pytest.raises(error, match="row must be"):

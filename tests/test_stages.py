@@ -32,7 +32,8 @@ def circuits_join(A):
         for rows in itertools.combinations(range(n), size):
             part = A[list(rows)]
             if np.linalg.matrix_rank(part) == size - 1 and all(
-                    np.linalg.matrix_rank(np.delete(part, i, axis=0)) == size - 1 for i in range(size)):
+                    np.linalg.matrix_rank(np.delete(part, i, axis=0)) == size - 1
+                    for i in range(size)):
                 joined[np.ix_(rows, rows)] = True
     for _ in range(n):
         joined = (joined.astype(int) @ joined) > 0
@@ -56,7 +57,8 @@ def test_components_of_many_rows_need_a_sample_only():
     rng = np.random.default_rng(0)
     A = np.zeros((10_000, 6))
     half = rng.random(10_000) < 0.5
-    A[half, :3], A[~half, 3:] = rng.standard_normal((half.sum(), 3)), rng.standard_normal(((~half).sum(), 3))
+    A[half, :3], A[~half, 3:] = (rng.standard_normal((half.sum(), 3)),
+                                 rng.standard_normal(((~half).sum(), 3)))
     found = components_of(A)
     assert found.count == 2
     assert_array_equal(found.label == found.label[0], half == half[0])
@@ -127,14 +129,16 @@ def test_direct_solver_and_conjugate_gradients_agree(rng, monkeypatch):
 
 def test_a_violated_set_is_named():
     A = np.array([[1.0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 2, 3], [0, 1, 1], [2, 0, 1]])
-    with pytest.raises(NoSolutionError, match=r"2 rows \(0, 1\) have scores that sum to 1.2, but rank 1"):
+    with pytest.raises(NoSolutionError,
+                       match=r"2 rows \(0, 1\) have scores that sum to 1.2, but rank 1"):
         forster_weights(A, [0.6, 0.6, 0.45, 0.45, 0.45, 0.45])
     with pytest.raises(NoSolutionError, match=r"2 rows \(0, 1\)"):
         forster_weights(A, [0.5, 0.5, 0.5, 0.5, 0.5, 0.5])
 
 
 @settings(max_examples=40)
-@given(designs.integer_matrices(max_rows=8, max_columns=3, full_rank=True), st.integers(0, 2 ** 32 - 1))
+@given(designs.integer_matrices(max_rows=8, max_columns=3, full_rank=True),
+       st.integers(0, 2 ** 32 - 1))
 def test_there_are_weights_iff_no_set_is_violated(A, seed):
     assume(A.any(axis=1).all())
     n, d = A.shape
@@ -159,14 +163,15 @@ def test_obstacle_is_a_proof():
     c[:5] = 0.5
     reduced = reduce(DenseRows(A))
     found = match_scores(reduced.rows, reduced.start, c, reduced.active, reduced.label)
-    obstacle = found.obstacle or find_obstacle(reduced.rows, reduced.start, c, reduced.active, reduced.label,
-                                               found.log_weight, 1e-9)
+    obstacle = found.obstacle or find_obstacle(reduced.rows, reduced.start, c, reduced.active,
+                                               reduced.label, found.log_weight, 1e-9)
     assert c[obstacle.index].sum() > np.linalg.matrix_rank(A[obstacle.index])
     assert_array_equal(obstacle.index, range(5))
 
 
 @pytest.mark.parametrize("scores, words", [
-    ([0.5, 0.5, 0.5], "sum to the rank 2"), ([1.0, 0.5, 0.5], "row 0 the score 1"), ([0.0, 1.0, 1.0], "row 0 the score 0")])
+    ([0.5, 0.5, 0.5], "sum to the rank 2"), ([1.0, 0.5, 0.5], "row 0 the score 1"),
+    ([0.0, 1.0, 1.0], "row 0 the score 0")])
 def test_impossible_scores(scores, words):
     with pytest.raises(NoSolutionError, match=words):
         forster_weights([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], scores)

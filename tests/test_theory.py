@@ -15,13 +15,16 @@ BETA = 0.09      # the paper takes β from (0, 0.1)
 
 
 def parts(A, b, x, c):
-    """B, P, and the n x n matrices N and G of the Hessian Bᵀ N B = Aᵀ G A, term by term as in the design."""
+    """B, P, and the n x n matrices N and G of the Hessian Bᵀ N B = Aᵀ G A, term by term as in the
+    design.
+    """
     slack = A @ x - b
     B = A / slack[:, None]
     P = oracles.projection(B)
     sigma, Q = np.diag(P), P * P
     r = sigma - c
-    N = (4 * (Q - np.diag(sigma)) @ (Q - np.diag(sigma)) + 8 * P * (P @ np.diag(r) @ P) - 6 * np.diag(Q @ r)
+    N = (4 * (Q - np.diag(sigma)) @ (Q - np.diag(sigma)) + 8 * P * (P @ np.diag(r) @ P)
+         - 6 * np.diag(Q @ r)
          - 4 * (np.diag(r) @ Q + Q @ np.diag(r)) + 6 * np.diag(r * sigma))
     return B, P, N, N / slack[:, None] / slack
 
@@ -33,11 +36,14 @@ def hessian(A, b, x, c, ridge=0.0):
 
 def gradient(A, b, x, c, ridge=0.0):
     slack = A @ x - b
-    return oracles.jacobian(A, slack).T @ (oracles.scores(A / slack[:, None]) - c) + ridge ** 2 * A.T @ A @ x
+    return (oracles.jacobian(A, slack).T @ (oracles.scores(A / slack[:, None]) - c)
+            + ridge ** 2 * A.T @ A @ x)
 
 
 def problem(seed, slack=None):
-    """A, b, x, c in [0, 1]ⁿ, often at its corners; slacks random, or between ``slack`` and twice that."""
+    """A, b, x, c in [0, 1]ⁿ, often at its corners; slacks random, or between ``slack`` and twice
+    that.
+    """
     rng = np.random.default_rng(seed)
     d = int(rng.integers(1, 5))
     n = d + int(rng.integers(1, 8))
@@ -76,7 +82,8 @@ def test_slack_bound_is_attained(seed):
 
 def test_slack_bound_zero_and_zero_rows():
     A, b = [[1.0, 0.0], [0.0, 0.0]], [1.0, 0.0]
-    assert theory.slack_bound(A, b, [0.0, 0.0]) == 1.0       # the zero row has zero slack and does not count
+    assert theory.slack_bound(A, b, [0.0, 0.0]) == 1.0       # the zero row has zero slack and does
+                                                             # not count
     assert theory.slack_bound(A, b, [0.0, 0.0], radius=2.0) == 0.0
     with pytest.raises(ValueError, match="nonzero row"):
         theory.slack_bound([[0.0]], [1.0], [0.0])
@@ -129,7 +136,8 @@ def test_the_derivative_of_the_middle_matrix(seed):
     u /= np.abs(B @ u).max()
     h = 0.5 * np.ptp(np.diag(P) - c)
     for which, bound in [(2, 4 + 5 ** 0.5 + (4 * 2 ** 0.5 + 2 * 6 ** 0.5) * h), (1, 1.0)]:
-        change = oracles.central_difference(lambda y, which=which: parts(A, b, y, c)[which], x, u, 1e-3)
+        change = oracles.central_difference(lambda y, which=which: parts(A, b, y, c)[which], x, u,
+                                            1e-3)
         assert np.linalg.norm(change, 2) <= bound + 1e-6
 
 
@@ -147,7 +155,8 @@ def test_a_large_target_needs_its_spread():
     assert norm > 44
     below, above = theory.curvature_bound(1.0, spread=1 + np.ptp(c))
     assert norm <= above
-    assert np.linalg.norm(parts(A, b, x, c)[3], 2) <= theory.curvature_bound(beta, spread=1 + np.ptp(c))[1]
+    assert (np.linalg.norm(parts(A, b, x, c)[3], 2)
+            <= theory.curvature_bound(beta, spread=1 + np.ptp(c))[1])
 
 
 @given(seeds, st.sampled_from([0.0, 1e-3, 1.0, 50.0]))
@@ -163,7 +172,8 @@ def test_convexifying_ridge(seed, convexity):
 def test_convexifying_ridge_is_smallest_by_its_formula():
     A = np.diag([2.0, 3.0])
     below = theory.curvature_bound(0.5)[0]
-    assert theory.convexifying_ridge(A, 0.5, 8.0) == pytest.approx(math.sqrt(below + 8.0 / 4.0), rel=1e-14)
+    assert theory.convexifying_ridge(A, 0.5, 8.0) == pytest.approx(math.sqrt(below + 8.0 / 4.0),
+                                                                   rel=1e-14)
     assert theory.convexifying_ridge(A, 0.5) == pytest.approx(math.sqrt(below), rel=1e-14)
 
 
@@ -179,7 +189,8 @@ def test_loss_lipschitz(seed):
     A, b, x, c = problem(seed)
     beta = np.abs(A @ x - b).min()
     for ridge in (0.0, 0.7):
-        bound = theory.loss_lipschitz(A, beta, ridge=ridge, norm=np.linalg.norm(x), spread=1 + np.ptp(c))
+        bound = theory.loss_lipschitz(A, beta, ridge=ridge, norm=np.linalg.norm(x),
+                                      spread=1 + np.ptp(c))
         assert np.linalg.norm(gradient(A, b, x, c, ridge)) <= bound * (1 + 1e-12)
 
 
@@ -204,19 +215,23 @@ def test_leverage_lipschitz_is_sharp():
     # P projects on (1/s_1, 1/s_2), whose angle turns at rate 1 when s_1 = 1 = -s_2 move at rate 1.
     A, b = np.array([[1.0], [1.0]]), np.array([-1.0, 1.0])
     near, far = (parts(A, b, np.array([t]), np.zeros(2))[1] for t in (-1e-6, 1e-6))
-    assert np.linalg.norm(near - far, 2) / 2e-6 == pytest.approx(theory.leverage_lipschitz(A, 1.0), rel=1e-6)
+    assert np.linalg.norm(near - far, 2) / 2e-6 == pytest.approx(theory.leverage_lipschitz(A, 1.0),
+                                                                 rel=1e-6)
 
 
 # Newton's method and gradient descent on L
 
 @pytest.fixture(params=range(4))
 def minimised(request):
-    """A, b, c, the ridge, the minimiser, the constants l and M on a ball about it, and its radius."""
+    """A, b, c, the ridge, the minimiser, the constants l and M on a ball about it, and its
+    radius.
+    """
     rng = np.random.default_rng(request.param)
     A = rng.normal(size=(12, 3))
-    b, c = A @ rng.normal(size=3) - rng.choice([-1, 1], 12) * rng.uniform(1, 3, 12), rng.uniform(size=12)
+    b, c = (A @ rng.normal(size=3) - rng.choice([-1, 1], 12) * rng.uniform(1, 3, 12),
+            rng.uniform(size=12))
     ridge, x = 0.5, np.zeros(3)
-    b += 2 * np.sign(b)                        # the minimum is near 0: keep the slacks there away from 0
+    b += 2 * np.sign(b)    # the minimum is near 0: keep the slacks there away from 0
     for _ in range(30):
         x = x - np.linalg.solve(hessian(A, b, x, c, ridge), gradient(A, b, x, c, ridge))
     radius = 0.2 * theory.slack_bound(A, b, x) / np.linalg.norm(A, axis=1).max()
@@ -234,8 +249,10 @@ def test_newton_contracts_as_promised(minimised, rng):
     point = x + distance * start / np.linalg.norm(start)
     steps = 0
     while (far := np.linalg.norm(point - x)) > 1e-12:
-        point = point - np.linalg.solve(hessian(A, b, point, c, ridge), gradient(A, b, point, c, ridge))
-        assert np.linalg.norm(point - x) <= theory.contraction_factor(far, convexity, lipschitz) * far + 1e-14
+        point = point - np.linalg.solve(hessian(A, b, point, c, ridge),
+                                        gradient(A, b, point, c, ridge))
+        assert (np.linalg.norm(point - x)
+                <= theory.contraction_factor(far, convexity, lipschitz) * far + 1e-14)
         steps += 1
     assert 1 <= steps <= theory.newton_iterations(distance, 1e-12, convexity, lipschitz)
 
@@ -247,7 +264,8 @@ def test_descent_arrives_as_promised(minimised, rng):
     ridge = theory.convexifying_ridge(A, beta, 30.0)
     smooth = theory.smoothness(A, beta, ridge=ridge)
     for _ in range(20):
-        point = point - np.linalg.solve(hessian(A, b, point, c, ridge), gradient(A, b, point, c, ridge))
+        point = point - np.linalg.solve(hessian(A, b, point, c, ridge),
+                                        gradient(A, b, point, c, ridge))
     minimum = point
     assert np.linalg.norm(minimum) < 0.1
     start = rng.normal(size=3)
@@ -291,10 +309,13 @@ def test_newton_iterations_are_the_least(shift, accuracy):
 
 
 def test_the_contraction_factor_is_attained():
-    """L' = l x + M x²/2 has Hessian l + M x: one Newton step from r < 0 attains M r² / (2 (l - M r))."""
+    """L' = l x + M x²/2 has Hessian l + M x: one Newton step from r < 0 attains M r² / (2 (l - M
+    r)).
+    """
     convexity, lipschitz, x = 2.0, 3.0, -0.1
     after = x - (convexity * x + 0.5 * lipschitz * x * x) / (convexity + lipschitz * x)
-    assert abs(after) == pytest.approx(theory.contraction_factor(0.1, convexity, lipschitz) * 0.1, rel=1e-12)
+    assert abs(after) == pytest.approx(theory.contraction_factor(0.1, convexity, lipschitz) * 0.1,
+                                       rel=1e-12)
 
 
 @given(st.floats(1e-3, 1e3), st.floats(1e-3, 1e3))
@@ -328,7 +349,8 @@ def test_examples(name):
 
 @pytest.mark.parametrize(("call", "error", "message"), [
     (lambda: theory.slack_bound([[1.0]], [1.0, 2.0], [0.0]), ValueError, "b must have length 1"),
-    (lambda: theory.slack_bound([[1.0]], [1.0], [0.0], -1.0), ValueError, "radius must be at least 0"),
+    (lambda: theory.slack_bound([[1.0]], [1.0], [0.0], -1.0), ValueError,
+     "radius must be at least 0"),
     (lambda: theory.curvature_bound(0.0), ValueError, "slack must be above 0"),
     (lambda: theory.curvature_bound("1"), TypeError, "slack must be a real number"),
     (lambda: theory.curvature_bound(1.0, spread=-1.0), ValueError, "spread must be at least 0"),
@@ -336,9 +358,11 @@ def test_examples(name):
     (lambda: theory.hessian_lipschitz([[np.nan]], 1.0), ValueError, "A must be finite"),
     (lambda: theory.is_good_start(0.1, 0.0, 1.0), ValueError, "strong_convexity must be above 0"),
     (lambda: theory.contraction_factor(1.0, 1.0, 1.0), ValueError, "distance must be below"),
-    (lambda: theory.newton_iterations(0.7, 1e-3, 1.0, 1.0), ValueError, "distance must be below 2/3"),
+    (lambda: theory.newton_iterations(0.7, 1e-3, 1.0, 1.0), ValueError,
+     "distance must be below 2/3"),
     (lambda: theory.descent_iterations(1.0, 1e-3, 2.0, 1.0), ValueError, "at most smoothness"),
-    (lambda: theory.averaged_descent_iterations(0.0, 1.0, 1.0), ValueError, "accuracy must be above 0"),
+    (lambda: theory.averaged_descent_iterations(0.0, 1.0, 1.0), ValueError,
+     "accuracy must be above 0"),
 ])
 def test_door(call, error, message):
     with pytest.raises(error, match=message):

@@ -8,7 +8,9 @@ from levinv import invert_scores, leverage_scores
 
 
 def sparse_cases(count, seed):
-    """Small sparse integer designs with sparse responses: components, coloops, loops, undetermined signs."""
+    """Small sparse integer designs with sparse responses: components, coloops, loops, undetermined
+    signs.
+    """
     rng = np.random.default_rng(seed)
     while count:
         d = int(rng.integers(1, 5))

@@ -20,7 +20,8 @@ def with_entry(array, value):
     return changed
 
 
-# Each argument that is an array, by name: a valid value, and the call with another one in its place.
+# Each argument that is an array, by name: a valid value, and the call with another one in its
+# place.
 CALLS = {
     "A": (A, leverage_scores),
     "slack": (b, lambda value: leverage_scores(A, slack=value)),
@@ -58,12 +59,14 @@ def test_valid_values_are_accepted(argument):
 def test_not_finite(argument, value):
     valid = CALLS[argument][0]
     last = len(valid) - 1 if valid.ndim == 1 else (len(valid) - 1, valid.shape[1] - 1)
-    refuse(ValueError, argument, with_entry(valid, value), f"must be finite, got NaN or inf at index {last}")
+    refuse(ValueError, argument, with_entry(valid, value),
+           f"must be finite, got NaN or inf at index {last}")
 
 
 @ARRAYS
 def test_complex(argument):
-    refuse(TypeError, argument, CALLS[argument][0] + 0j, "must hold real numbers, got dtype complex128")
+    refuse(TypeError, argument, CALLS[argument][0] + 0j,
+           "must hold real numbers, got dtype complex128")
 
 
 @ARRAYS
@@ -76,7 +79,8 @@ def test_object(argument):
 @ARRAYS
 @pytest.mark.parametrize("dtype", ["U8", "S8"])
 def test_string(argument, dtype):
-    refuse(TypeError, argument, CALLS[argument][0].astype(dtype), "must hold real numbers, got dtype")
+    refuse(TypeError, argument, CALLS[argument][0].astype(dtype),
+           "must hold real numbers, got dtype")
 
 
 @ARRAYS
@@ -89,7 +93,8 @@ def test_dates(argument):
 @pytest.mark.parametrize("kind", [scipy.sparse.csr_array, scipy.sparse.coo_matrix])
 def test_sparse(argument, kind):
     value = kind(np.atleast_2d(CALLS[argument][0]))
-    refuse(TypeError, argument, value, f"must be a dense array, got a sparse {kind.__name__}; convert")
+    refuse(TypeError, argument, value,
+           f"must be a dense array, got a sparse {kind.__name__}; convert")
 
 
 @ARRAYS
@@ -103,7 +108,8 @@ def test_masked(argument):
 @ARRAYS
 def test_ragged(argument):
     number = "one" if CALLS[argument][0].ndim == 1 else "two"
-    refuse(ValueError, argument, [[1.0, 2.0], [3.0]], f"must be a {number}-dimensional array of real numbers")
+    refuse(ValueError, argument, [[1.0, 2.0], [3.0]],
+           f"must be a {number}-dimensional array of real numbers")
 
 
 @pytest.mark.parametrize("argument", [name for name in CALLS if name not in ("slack", "weights")])
@@ -114,13 +120,15 @@ def test_nothing(argument):
 @VECTORS
 @pytest.mark.parametrize("value", [1.0, np.ones((3, 1)), np.ones((1, 2)), np.ones((2, 2, 2))])
 def test_vector_of_other_dimension(argument, value):
-    refuse(ValueError, argument, value, f"must be a one-dimensional array, got shape {np.shape(value)}")
+    refuse(ValueError, argument, value,
+           f"must be a one-dimensional array, got shape {np.shape(value)}")
 
 
 @MATRICES
 @pytest.mark.parametrize("value", [1.0, np.ones(3)])
 def test_matrix_of_other_dimension(argument, value):
-    refuse(ValueError, argument, value, f"must be a two-dimensional array, got shape {np.shape(value)}")
+    refuse(ValueError, argument, value,
+           f"must be a two-dimensional array, got shape {np.shape(value)}")
 
 
 @VECTORS
@@ -128,7 +136,8 @@ def test_matrix_of_other_dimension(argument, value):
 def test_vector_of_other_length(argument, length):
     n = len(CALLS[argument][0])
     of = "row of A" if n == 3 else "column of A"
-    refuse(ValueError, argument, np.ones(length), f"must have length {n}, one entry per {of}, got {length}")
+    refuse(ValueError, argument, np.ones(length),
+           f"must have length {n}, one entry per {of}, got {length}")
 
 
 @MATRICES
@@ -159,13 +168,15 @@ def test_negative_weights():
         leverage_scores(A, weights=[1.0, -2.0, -3.0])
 
 
-@pytest.mark.parametrize("slack, rows", [([0.0, 0.0, 1.0, 1.0], "0, 1"), ([1.0, 0.0, 0.0, 0.0], "1, 2, 3")])
+@pytest.mark.parametrize("slack, rows",
+                         [([0.0, 0.0, 1.0, 1.0], "0, 1"), ([1.0, 0.0, 0.0, 0.0], "1, 2, 3")])
 def test_dependent_rows_of_zero_slack(slack, rows):
     dependent = np.array([[1.0, 2.0], [2.0, 4.0], [1.0, 0.0], [3.0, 3.0]])
     message = f"^slack must be zero in linearly independent rows.*got zeros in rows {rows}$"
     with pytest.raises(ValueError, match=message):
         leverage_scores(dependent, slack=slack)
-    with pytest.raises(ValueError, match="^x must not make the slack of linearly dependent rows zero"):
+    with pytest.raises(ValueError,
+                       match="^x must not make the slack of linearly dependent rows zero"):
         LeverageMap(dependent, -np.array(slack)).scores([0.0, 0.0])
 
 
@@ -176,8 +187,9 @@ def test_bad_workers(workers, error):
         leverage_scores(A, workers=workers)
 
 
-@pytest.mark.parametrize("rcond, error", [(-1e-9, ValueError), (np.nan, ValueError), (np.inf, ValueError),
-                                          ("small", TypeError), (1j, TypeError), (True, TypeError)])
+@pytest.mark.parametrize("rcond, error",
+                         [(-1e-9, ValueError), (np.nan, ValueError), (np.inf, ValueError),
+                          ("small", TypeError), (1j, TypeError), (True, TypeError)])
 def test_bad_rcond(rcond, error):
     with pytest.raises(error, match="^rcond must be (at least 0 and finite|a real number), got "):
         leverage_scores(A, rcond=rcond)
