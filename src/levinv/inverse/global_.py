@@ -6,9 +6,10 @@
     3 identification   x and its null space, least squares in closed form
     4 polish       maximum likelihood on the scores themselves
 
-A component's scale κ is positive: a solution of stage 3 with κ < 0 has its signs flipped.
-With noise, stages 1 to 3 only start stage 4: scores are moved into (0, 1) and to the right sum, stage 1 stops when the noise explains
-the rest, and rows whose score is below three noise levels take no part in stages 2 and 3.
+A component's scale κ is positive: a solution of stage 3 with κ < 0 has its signs flipped. With
+noise, stages 1 to 3 only start stage 4: scores are moved into (0, 1) and to the right sum, stage 1
+stops when the noise explains the rest, and rows whose score is below three noise levels take no
+part in stages 2 and 3.
 """
 from dataclasses import dataclass, field
 
@@ -26,10 +27,13 @@ from levinv.inverse.scaling import TIGHT, find_obstacle, log_weight_deviation, m
 from levinv.inverse.signs import ENUMERATED, enumerate_signs, sign_candidates
 
 LEVEL = 1e-3                       # of the chi-squared test
-NOISE_KNOWN = 1.1                  # residual, in noise levels, that is explained however many rows there are
+NOISE_KNOWN = 1.1                  # residual, in noise levels, that is explained however many rows
+                                   # there are
 SMALLEST_SCORE = 1e-30             # smaller ones are not known to full relative precision
-CLEAR = 4.0                        # standard deviations of a slack from zero at which its sign counts
-MOST_PROPAGATED = 1000             # rows up to which the error of every score is propagated to every magnitude
+CLEAR = 4.0                        # standard deviations of a slack from zero at which its sign
+                                   # counts
+MOST_PROPAGATED = 1000             # rows up to which the error of every score is propagated to
+                                   # every magnitude
 FEW_RESTARTS = 3                   # of the sign search when no x can have the scores
 
 
@@ -110,7 +114,8 @@ def prepare(task):
     task.evidence.update(
         rank=reduced.rank, components=reduced.count, loops=reduced.loops, coloops=reduced.coloops,
         zero_slack=reduced.zero_slack, component_gap=reduced.gap,
-        response_in_range=task.range.inside, response_ratio=task.range.ratio, signs_determined=determined)
+        response_in_range=task.range.inside, response_ratio=task.range.ratio,
+        signs_determined=determined)
     _check_fixed_scores(task)
 
 
@@ -120,12 +125,14 @@ def _check_fixed_scores(task):
     allowed = task.tol if task.exact else 6.0 * task.noise
     allowed = np.broadcast_to(allowed, c.shape)
     for index, value, what in ((reduced.loops, 0.0, "zero rows of A have score 0"),
-                               (reduced.spanned, 0.0, "rows spanned by rows of zero slack have score 0"),
-                               (reduced.coloops, 1.0, "rows independent of all others have score 1")):
+                               (reduced.spanned, 0.0,
+                                "rows spanned by rows of zero slack have score 0"),
+                               (reduced.coloops, 1.0,
+                                "rows independent of all others have score 1")):
         off = index[np.abs(c[index] - value) > allowed[index]]
         if len(off):
             task.obstacles.append(f"{what}, but row {off[0]} is given {c[off[0]]:.10g}")
-    if not task.exact:                    # rounded to zero, scores sum to less: the residual decides
+    if not task.exact:    # rounded to zero, scores sum to less: the residual decides
         return
     for k in range(reduced.count):
         member = reduced.members(k)
@@ -141,8 +148,11 @@ def _check_fixed_scores(task):
 
 
 def _augmented(task, c):
-    """[A_C b_C], its last column replaced by b's residual on range(A_C): the same matroid and range."""
-    return Augmented(task.reduced, c, None if task.range.inside[c] else task.range.residual / task.range.size[c])
+    """[A_C b_C], its last column replaced by b's residual on range(A_C): the same matroid and
+    range.
+    """
+    return Augmented(task.reduced, c,
+                     None if task.range.inside[c] else task.range.residual / task.range.size[c])
 
 
 def _signs_determined(task):
@@ -167,7 +177,8 @@ def _try(task, x):
         task.latest = x
         task.progress("polish", error, x)
 
-    found = polish(task.reduced, task.b, x, task.scores, task.deviation(), freedom, maxiter=limit, report=report)
+    found = polish(task.reduced, task.b, x, task.scores, task.deviation(), freedom, maxiter=limit,
+                   report=report)
     if found is None:
         return
     task.nfev += found.evaluations
@@ -179,7 +190,8 @@ def _better(task, found):
     if task.best is None:
         return True
     agreed = [_signs_agree(task, p) for p in (found, task.best)]
-    return agreed[0] > agreed[1] or (agreed[0] == agreed[1] and found.point.size < task.best.point.size)
+    return (agreed[0] > agreed[1]
+            or (agreed[0] == agreed[1] and found.point.size < task.best.point.size))
 
 
 def _signs_agree(task, found):
@@ -213,7 +225,8 @@ def _slack_rounding(task, point):
     relative = np.divide(rounding, slack, out=np.ones_like(slack), where=slack > rounding)
     relative[~task.reduced.active] = 0.0
     scores = point.projection.scores
-    return 2.0 * np.abs(point.projection.laplacian(relative)) + 4.0 * scores * point.projection.complement() * relative
+    return (2.0 * np.abs(point.projection.laplacian(relative))
+            + 4.0 * scores * point.projection.complement() * relative)
 
 
 def _accuracy(task):
@@ -243,7 +256,8 @@ def _run_stages(task):
         task.remarks.append(f"stage 1 stopped at maxiter = {task.maxiter} iterations")
     _from_magnitudes(task, scaling, target)
     if task.exact and not (task.obstacles or task.proofs or matched(task)):
-        tight = find_obstacle(task.rows, reduced.start, target, reduced.active, reduced.label, scaling.log_weight, TIGHT)
+        tight = find_obstacle(task.rows, reduced.start, target, reduced.active, reduced.label,
+                              scaling.log_weight, TIGHT)
         if tight is not None:
             task.proofs.append(str(tight))
 
@@ -253,9 +267,12 @@ def _from_magnitudes(task, scaling, target):
     reduced, magnitude = task.reduced, scaling.magnitude
     accuracy = None if task.exact else _accuracy(task)
     if accuracy is not None and np.count_nonzero(reduced.active) <= MOST_PROPAGATED:
-        spread = 0.5 * log_weight_deviation(scaling.projection, reduced.active, reduced.label, task.noise)
-        accuracy = np.where(np.isfinite(accuracy), np.minimum(np.maximum(accuracy, spread), 1.0), np.inf)
-    if accuracy is not None and np.isfinite(accuracy[reduced.active]).sum() <= 2 * reduced.start.shape[1] + 2:
+        spread = 0.5 * log_weight_deviation(scaling.projection, reduced.active, reduced.label,
+                                            task.noise)
+        accuracy = np.where(np.isfinite(accuracy), np.minimum(np.maximum(accuracy, spread), 1.0),
+                            np.inf)
+    if (accuracy is not None
+        and np.isfinite(accuracy[reduced.active]).sum() <= 2 * reduced.start.shape[1] + 2):
         accuracy = np.where(reduced.active, np.minimum(0.5 * task.noise / target, 1.0), np.inf)
     if task.known_signs is not None:
         _from_signs(task, magnitude, task.known_signs, accuracy)
@@ -269,7 +286,9 @@ def _from_magnitudes(task, scaling, target):
 
 
 def _interior_target(task):
-    """Scores inside (0, 1) that sum to the rank on each component, and when they are matched well enough."""
+    """Scores inside (0, 1) that sum to the rank on each component, and when they are matched well
+    enough.
+    """
     reduced = task.reduced
     active = reduced.active
     if task.exact:
@@ -331,8 +350,10 @@ def _search_signs(task, magnitude, accuracy):
     for c in range(reduced.count):
         member = reduced.members(c)
         searches.append(sign_candidates(
-            _augmented(task, c), magnitude[member], task.rng, accuracy=None if accuracy is None else accuracy[member],
-            tolerance=SIGN_TOLERANCE, restarts=FEW_RESTARTS if task.obstacles or task.proofs else task.restarts,
+            _augmented(task, c), magnitude[member], task.rng,
+            accuracy=None if accuracy is None else accuracy[member],
+            tolerance=SIGN_TOLERANCE,
+            restarts=FEW_RESTARTS if task.obstacles or task.proofs else task.restarts,
             report=lambda start, misfit: task.progress("signs", misfit)))
     signs = np.ones(len(magnitude))
     _note_ambiguity(task, magnitude)
@@ -371,15 +392,19 @@ def _settled(task, c):
     residual = task.best.point.residual[member]
     if task.exact:
         whitened = residual / task.deviation()[member]
-        return bool(np.all(np.abs(residual) <= task.tol) and np.sqrt(np.mean(whitened ** 2)) <= SETTLED)
+        return bool(np.all(np.abs(residual) <= task.tol)
+                    and np.sqrt(np.mean(whitened ** 2)) <= SETTLED)
     freedom = len(member) - task.reduced.bases[c].shape[1] - 1
     return _explained(residual / task.noise[member], freedom)
 
 
 def _explained(whitened, freedom):
-    """Chi-squared test of a residual in units of its standard deviation, which is known to one part in ten at best."""
+    """Chi-squared test of a residual in units of its standard deviation, which is known to one part
+    in ten at best.
+    """
     freedom = max(freedom, 1)
-    return bool(whitened @ whitened <= max(scipy.special.chdtri(freedom, LEVEL), NOISE_KNOWN ** 2 * freedom))
+    return bool(whitened @ whitened
+                <= max(scipy.special.chdtri(freedom, LEVEL), NOISE_KNOWN ** 2 * freedom))
 
 
 def report_at(task, x, stopped, fun, converged):

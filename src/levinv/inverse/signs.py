@@ -1,23 +1,27 @@
 """Stage 2: signs of the slack, real phase retrieval on each component.
 
-With m the magnitudes of stage 1, |A x - b| = κ m on a component, so z = (x, -1)/κ satisfies |[A b] z| = m:
-a vector u in the subspace V = range([A b]) with given magnitudes. The Douglas-Rachford iteration between the two,
+With m the magnitudes of stage 1, |A x - b| = κ m on a component, so z = (x, -1)/κ satisfies |[A b]
+z| = m: a vector u in the subspace V = range([A b]) with given magnitudes. The Douglas-Rachford
+iteration between the two,
 
     u <- u + m∘sign(2 Π u - u) - Π u,        Π the projection onto V,
 
-from a spectral start and then from random ones, ends when m∘sign(Π u) lies in V. Two things
-decide how soon. Rows are weighted first so that those of [A b] are close to isotropic (all leverage
-scores of the weighted [A b] equal): heavy-tailed and structured designs then behave like Gaussian ones. And
-restarts beat patience: runs that succeed do so early. In a long matrix a subset of rows finds z and all signs are read off [A b] z.
+from a spectral start and then from random ones, ends when m∘sign(Π u) lies in V. Two things decide
+how soon. Rows are weighted first so that those of [A b] are close to isotropic (all leverage scores
+of the weighted [A b] equal): heavy-tailed and structured designs then behave like Gaussian ones.
+And restarts beat patience: runs that succeed do so early. In a long matrix a subset of rows finds z
+and all signs are read off [A b] z.
 
-With inexact magnitudes (relative deviation α_i) a nearly right sign vector is wrong in rows of tiny but accurate slack, which
-hardly count in V. They count in the likelihood: with rows divided by α_i m_i, so that g_i = ε_i/α_i, and K = I - Π there,
-the misfit is gᵀ K g, and flipping a row, or two, changes it by a closed formula. Flips that lower it are made, the best first.
+With inexact magnitudes (relative deviation α_i) a nearly right sign vector is wrong in rows of tiny
+but accurate slack, which hardly count in V. They count in the likelihood: with rows divided by α_i
+m_i, so that g_i = ε_i/α_i, and K = I - Π there, the misfit is gᵀ K g, and flipping a row, or two,
+changes it by a closed formula. Flips that lower it are made, the best first.
 
-*When are the signs determined?* Two solutions ±z, ±z' split the rows into S, where z + z' vanishes, and
-its complement, where z - z' does. Such z fill ker M_S + ker M_{S^c}, M = [A b], of dimension 2p - r(S) - r(S^c), which is below p
-unless r(S) + r(S^c) = p, that is unless S separates the matroid of M. So for almost every x the signs are
-determined iff [A_C b_C] is connected on every component C; components decide (:mod:`levinv.inverse.components`).
+*When are the signs determined?* Two solutions ±z, ±z' split the rows into S, where z + z' vanishes,
+and its complement, where z - z' does. Such z fill ker M_S + ker M_{S^c}, M = [A b], of dimension
+2p - r(S) - r(S^c), which is below p unless r(S) + r(S^c) = p, that is unless S separates the
+matroid of M. So for almost every x the signs are determined iff [A_C b_C] is connected on every
+component C; components decide (:mod:`levinv.inverse.components`).
 """
 import dataclasses
 from dataclasses import dataclass
@@ -32,8 +36,10 @@ ISOTROPY_STEPS = 5
 RUN = 10000                    # iterations before a restart
 CALL = 500                     # iterations in one kernel call
 CHECK_EVERY = 20
-EXPLAINED = 1.5                # misfit of a start that inexact magnitudes may leave, in standard deviations
-LIKELY = 3.0                   # misfit after flips, in standard deviations: those of magnitudes are rough
+EXPLAINED = 1.5                # misfit of a start that inexact magnitudes may leave, in standard
+                               # deviations
+LIKELY = 3.0                   # misfit after flips, in standard deviations: those of magnitudes are
+                               # rough
 MAX_FLIPS = 40                 # a start that needs more is none
 CANDIDATES = 5                 # that do not fit, but are the closest of all starts
 
@@ -47,7 +53,8 @@ class Signs:
     restarts: int              # starts made so far, or vectors enumerated
 
 
-def sign_candidates(matrix, magnitude, rng, *, accuracy=None, tolerance=1e-6, restarts=60, report=None):
+def sign_candidates(matrix, magnitude, rng, *, accuracy=None, tolerance=1e-6, restarts=60,
+                    report=None):
     """Signs with which ``magnitude`` lies in the range of ``matrix``, the likeliest first.
 
     Parameters
@@ -59,8 +66,8 @@ def sign_candidates(matrix, magnitude, rng, *, accuracy=None, tolerance=1e-6, re
     accuracy : (n,) array, optional
         Relative standard deviations of the magnitudes; rows with inf take no part.
     tolerance : float
-        Relative distance at which exact magnitudes accept signs; with ``accuracy`` what the deviations explain is
-        added.
+        Relative distance at which exact magnitudes accept signs; with ``accuracy`` what the
+        deviations explain is added.
     restarts : int
         Number of starting points tried.
     report : callable, optional
@@ -80,7 +87,8 @@ def sign_candidates(matrix, magnitude, rng, *, accuracy=None, tolerance=1e-6, re
     search = None
     for restart in range(restarts):
         if search is None:
-            search = _Search(matrix, magnitude, _choose(usable, size, accuracy, rng), accuracy, tolerance)
+            search = _Search(matrix, magnitude, _choose(usable, size, accuracy, rng), accuracy,
+                             tolerance)
         found = search.run(restart, rng)
         rejected.append(found)
         if report is not None:
@@ -96,7 +104,9 @@ def sign_candidates(matrix, magnitude, rng, *, accuracy=None, tolerance=1e-6, re
 
 
 def enumerate_signs(matrix, magnitude, tolerance):
-    """All sign vectors, the first entry +1, with which the magnitudes fit; if none does, the closest ones."""
+    """All sign vectors, the first entry +1, with which the magnitudes fit; if none does, the
+    closest ones.
+    """
     n = len(magnitude)
     weight, basis = _isotropic(matrix.block(np.arange(n)))
     target = weight * magnitude / np.linalg.norm(weight * magnitude)
@@ -143,7 +153,8 @@ class _Search:
             point = self.target * rng.choice([-1.0, 1.0], len(self.chosen))
         signs, best, done = np.ones(len(self.chosen)), np.inf, 0
         while done < RUN and best > self.tolerance:
-            best, used = reflect(self.basis, self.target, point, signs, best, self.tolerance, CALL, CHECK_EVERY)
+            best, used = reflect(self.basis, self.target, point, signs, best, self.tolerance, CALL,
+                                 CHECK_EVERY)
             done += used
         self.solved = best <= self.tolerance
         return self._read(signs, best, restart + 1)
@@ -157,7 +168,8 @@ class _Search:
             signs, whitened = _flip(part * weight[:, None], signs / self.accuracy)
             # the deviations are first-order estimates: three times what they explain is close
             misfit = whitened * self.tolerance / LIKELY
-        coefficients = np.linalg.lstsq(part * weight[:, None], weight * magnitude * signs, rcond=None)[0]
+        coefficients = np.linalg.lstsq(part * weight[:, None], weight * magnitude * signs,
+                                       rcond=None)[0]
         image = self.matrix.matvec(coefficients)
         if len(self.chosen) < len(self.magnitude) and self.accuracy is None:
             relative = (np.abs(image) - self.magnitude) / (np.abs(image) + self.magnitude)
@@ -166,7 +178,8 @@ class _Search:
 
 
 def _flip(matrix, g):
-    """Flip entries of g, one or two at a time, while that brings it closer to the range of ``matrix``.
+    """Flip entries of g, one or two at a time, while that brings it closer to the range of
+    ``matrix``.
 
     Returns the signs and the root mean square distance.
     """
@@ -191,7 +204,9 @@ def _flip(matrix, g):
 
 
 def _isotropic(matrix):
-    """Weights that bring the leverage scores of the weighted rows close to equal, and an orthonormal basis."""
+    """Weights that bring the leverage scores of the weighted rows close to equal, and an
+    orthonormal basis.
+    """
     weight = np.ones(len(matrix))
     for step in range(ISOTROPY_STEPS + 1):
         u, values, _ = np.linalg.svd(matrix * weight[:, None], full_matrices=False)
@@ -203,7 +218,9 @@ def _isotropic(matrix):
 
 
 def _spectral_start(basis, target):
-    """The direction in which rows are long where magnitudes are: top eigenvector of sum (m_i/|v_i|²)² v_i v_iᵀ."""
+    """The direction in which rows are long where magnitudes are: top eigenvector of sum
+    (m_i/|v_i|²)² v_i v_iᵀ.
+    """
     lengths = np.maximum(np.linalg.norm(basis, axis=1), 1e-300)
     rows = basis / lengths[:, None]
     _, vectors = np.linalg.eigh((rows * ((target / lengths) ** 2)[:, None]).T @ rows)
