@@ -302,7 +302,7 @@ def _interior_target(task):
     if task.exact:
         return target, None
     weight = np.where(active, 1.0 / task.noise, 0.0)
-    return target, lambda residual: np.linalg.norm(residual * weight) <= 0.1 * np.sqrt(active.sum())
+    return target, lambda residual: np.linalg.norm(residual * weight) <= np.sqrt(active.sum())
 
 
 def _shift_to_sum(target, total):

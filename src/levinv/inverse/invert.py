@@ -165,8 +165,8 @@ def _noise(noise, n):
     if (noise <= 0).any():
         index = int(np.argmax(noise <= 0))
         raise ValueError(f"noise must be above 0, got {noise[index]} at index {index}")
-    # less than rounding is not possible, and more than 1 says no more than 1 does
-    return np.clip(noise, np.finfo(float).eps, 1.0)
+    # scores are computed to a few units of rounding, and more than 1 says no more than 1 does
+    return np.clip(noise, 16.0 * np.finfo(float).eps, 1.0)
 
 
 def _scores(scores, n, noise):

@@ -135,7 +135,7 @@ def match_scores(rows, start, target, active, label, *, enough=None, maxiter=100
         stalled = stalled + 1 if stagnant else 0
         if stagnant and (state.error < AT_ROUNDING or stalled >= MAX_STALLED):
             break
-        if iteration % CERTIFY_EVERY == 0 and state.error > LATE:
+        if enough is None and iteration % CERTIFY_EVERY == 0 and state.error > LATE:
             obstacle = find_obstacle(rows, start, target, active, label, state.t, -LATE)
             if obstacle is not None:
                 break
