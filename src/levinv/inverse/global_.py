@@ -91,7 +91,7 @@ def solve(task):
         if task.best is None and task.latest is not None:
             task.maxiter, task.progress.callback = 0, None
             _try(task, task.latest)
-    return report(task, matched(task), stopped)
+    return _report(task, stopped)
 
 
 def prepare(task):
@@ -212,21 +212,23 @@ def matched(task):
         return False
     point = task.best.point
     if task.exact:
-        allowed = task.tol + np.minimum(_slack_rounding(task, point), 100.0 * task.tol)
-        return bool(np.all(np.abs(point.residual) <= allowed))
+        return bool(np.all(np.abs(point.residual) <= _allowed(task, point)))
     freedom = np.count_nonzero(task.reduced.active) - len(task.best.linearisation.values)
     return _explained(point.residual / task.noise, freedom)
 
 
-def _slack_rounding(task, point):
-    """What rounding of x and of A x - b to double changes in each score, (n,)."""
+def _allowed(task, point):
+    """Errors of exact scores that count as none, (n,): tol and, within limits, what rounding of x
+    and of A x - b to double changes in each.
+    """
     rounding = EPS * (task.rows.abs_matvec(np.abs(point.x)) + np.abs(task.b))
     slack = np.abs(point.slack)
     relative = np.divide(rounding, slack, out=np.ones_like(slack), where=slack > rounding)
     relative[~task.reduced.active] = 0.0
     scores = point.projection.scores
-    return (2.0 * np.abs(point.projection.laplacian(relative))
-            + 4.0 * scores * point.projection.complement() * relative)
+    changed = (2.0 * np.abs(point.projection.laplacian(relative))
+               + 4.0 * scores * point.projection.complement() * relative)
+    return task.tol + np.minimum(changed, 100.0 * task.tol)
 
 
 def _accuracy(task):
@@ -356,7 +358,6 @@ def _search_signs(task, magnitude, accuracy):
             restarts=FEW_RESTARTS if task.obstacles or task.proofs else task.restarts,
             report=lambda start, misfit: task.progress("signs", misfit)))
     signs = np.ones(len(magnitude))
-    _note_ambiguity(task, magnitude)
     evidence = task.evidence["signs"] = [{"misfit": np.inf, "restarts": 0} for _ in searches]
     unsettled = range(reduced.count)
     while unsettled:
@@ -374,16 +375,6 @@ def _search_signs(task, magnitude, accuracy):
         unsettled = [c for c in unsettled if not _settled(task, c)]
 
 
-def _note_ambiguity(task, magnitude):
-    """Few rows: count the sign vectors that fit, for x that is none of "almost every x"."""
-    for c in range(task.reduced.count):
-        member = task.reduced.members(c)
-        if task.exact and not task.range.inside[c] and len(member) <= ENUMERATED:
-            found = enumerate_signs(_augmented(task, c), magnitude[member], SIGN_TOLERANCE)
-            if sum(s.misfit <= SIGN_TOLERANCE for s in found) > 1:
-                task.evidence["signs_determined"] = False
-
-
 def _settled(task, c):
     """Whether the best point matches the scores on component c."""
     if task.best is None:
@@ -392,7 +383,7 @@ def _settled(task, c):
     residual = task.best.point.residual[member]
     if task.exact:
         whitened = residual / task.deviation()[member]
-        return bool(np.all(np.abs(residual) <= task.tol)
+        return bool(np.all(np.abs(residual) <= _allowed(task, task.best.point)[member])
                     and np.sqrt(np.mean(whitened ** 2)) <= SETTLED)
     freedom = len(member) - task.reduced.bases[c].shape[1] - 1
     return _explained(residual / task.noise[member], freedom)
@@ -411,6 +402,23 @@ def report_at(task, x, stopped, fun, converged):
     """The result at a point that another method found; ``converged``: a success by its own rule."""
     task.maxiter = 0
     _try(task, x)
-    result = report(task, matched(task), stopped, converged)
+    result = _report(task, stopped, converged)
     result.fun = fun
     return result
+
+
+def _report(task, stopped, converged=False):
+    success = matched(task)
+    if success and task.known_signs is None:
+        _note_ambiguity(task, np.abs(task.best.point.slack))
+    return report(task, success, stopped, converged)
+
+
+def _note_ambiguity(task, magnitude):
+    """Few rows: count the sign vectors that fit, for x that is none of "almost every x"."""
+    for c in range(task.reduced.count):
+        member = task.reduced.members(c)
+        if task.exact and not task.range.inside[c] and len(member) <= ENUMERATED:
+            found = enumerate_signs(_augmented(task, c), magnitude[member], SIGN_TOLERANCE)
+            if sum(s.misfit <= SIGN_TOLERANCE for s in found) > 1:
+                task.evidence["signs_determined"] = False
