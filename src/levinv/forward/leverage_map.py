@@ -143,12 +143,14 @@ class LeverageMap:
         return blas_threads(None, self._flops)
 
     def at(self, x):
-        """Slack and projection at x, remembered."""
+        """Slack and projection at x, remembered: read-only."""
         x = _validate.vector(x, "x", self.shape[1], "column of A")
         last = self._last
         if last is None or not np.array_equal(last[0], x):
             slack = self._slack(x)
-            last = self._last = (x.copy(), slack, self.project(slack))
+            projection = self.project(slack)
+            slack.flags.writeable = projection.scores.flags.writeable = False
+            last = self._last = (x.copy(), slack, projection)
         return last[1], last[2]
 
 
