@@ -4,9 +4,11 @@ not hold.
     python tests/acceptance.py signs          unknown signs, random designs
     python tests/acceptance.py unique         `unique` against enumeration of all signs
     python tests/acceptance.py regression     real regressions, exact and rounded scores
-    python tests/acceptance.py netlib DIR     linear programs as .npz files (CSR parts and b)
+    python tests/acceptance.py netlib DIR     linear programs as .npz files (CSR parts and b),
+                                              --rescale: badly scaled on top
     python tests/acceptance.py gradient DIR   barrier gradients: random polytopes, the same
                                               linear programs
+    python tests/acceptance.py local          the methods that need a starting point
     python tests/acceptance.py large          200 000 rows against 20 000
 """
 import argparse
@@ -208,13 +210,17 @@ def netlib(args):
     """
     held = True
     for path in sorted(pathlib.Path(args.directory).glob("*.npz")):
-        A, b = linear_program(path)
+        A, b = program = linear_program(path)
         good = 0
         worst = worst_ratio = slowest = 0.0
         notes = set()
         for seed in range(args.repeats):
             rng = np.random.default_rng([seed, 7])
             x = rng.standard_normal(A.shape[1])
+            if args.rescale:
+                rows = 10.0 ** rng.uniform(-3, 3, len(b))
+                columns = 10.0 ** rng.uniform(-3, 3, len(x))
+                A, b, x = program[0] * rows[:, None] * columns, program[1] * rows, x / columns
             slack = A @ x - b
             c = levinv.LeverageMap(A, b).scores(x)
             start = time.perf_counter()
@@ -269,11 +275,12 @@ def gradient(args):
     """x to 1e-8 on random polytopes, to 1e-6 on the linear programs of which {A x > b} or {A x < b}
     has an interior.
     """
+    held = True
     for method in ("newton", "approximate-newton", "least-squares"):
         for n, d in ((20, 2), (60, 5), (200, 10), (600, 20), (2000, 30)):
             runs = [one_gradient(*random_polytope(n, d, seed), method, 1e-8)
                     for seed in range(args.repeats)]
-            report_gradient(f"{method:18} {(n, d)!s:11}", runs)
+            held &= report_gradient(f"{method:18} {(n, d)!s:11}", runs)
         for path in sorted(pathlib.Path(args.directory).glob("*.npz")):
             A, b = linear_program(path)
             for side, name in ((1, "A x > b"), (-1, "A x < b")):
@@ -282,8 +289,34 @@ def gradient(args):
                 if points[0] is None:
                     print(f"{method:18} {path.stem:9} {name} has no interior")
                     continue
-                report_gradient(f"{method:18} {path.stem:9} {A.shape!s:11} {name}",
-                                [one_gradient(A, b, x, method, 1e-6, side) for x in points])
+                held &= report_gradient(
+                    f"{method:18} {path.stem:9} {A.shape!s:11} {name}",
+                    [one_gradient(A, b, x, method, 1e-6, side) for x in points])
+    return held
+
+
+def local(args):
+    """Local methods, n = 60, d = 5: trust region from 0.1 away reaches x to 1e-7 in 75 %; gradient
+    descent from 0.03 away lowers the loss by 1e3, in 90 % (else: another stationary point).
+    """
+    held = True
+    for method, away in (("trust-region", 0.1), ("newton", 0.01), ("gradient-descent", 0.03)):
+        falls, reached = [], 0
+        count = 20 * args.repeats
+        for seed in range(count):
+            rng = np.random.default_rng(seed)
+            A, b, x = rng.standard_normal((60, 5)), rng.standard_normal(60), rng.standard_normal(5)
+            c = levinv.leverage_scores(A, slack=A @ x - b)
+            direction = rng.standard_normal(5)
+            x0 = x + away * direction / np.linalg.norm(direction)
+            result = levinv.invert_scores(A, b, c, x0=x0, method=method)
+            reached += np.linalg.norm(result.x - x) <= 1e-7
+            falls.append(levinv.ScoreLoss(A, b, c).fun(x0) / max(result.fun, 1e-300))
+        fell = int(np.count_nonzero(np.array(falls) >= 1e3))
+        print(f"{method:16} from {away} away: x to 1e-7 in {reached} of {count}, "
+              f"loss down by 1e3 in {fell}, at least by {min(falls):.1f}", flush=True)
+        held &= reached >= 0.75 * count if method == "trust-region" else fell >= 0.9 * count
+    return held
 
 
 def linear_program(path):
@@ -344,6 +377,8 @@ def report_gradient(name, runs):
     for run in runs:
         if not (run[0] and run[6]):
             print(f"    error {run[1]:.1e} limit {run[2]:.1e} steps {run[3]}: {run[7]}")
+    return (all(good) and all(success)
+            and (not name.startswith("newton") or (max(steps) <= 15 and max(products) <= 25)))
 
 
 def large(args):
@@ -388,12 +423,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    for claim in (signs, unique, regression, netlib, gradient, large):
+    for claim in (signs, unique, regression, netlib, gradient, local, large):
         command = commands.add_parser(claim.__name__, help=claim.__doc__)
         command.set_defaults(run=claim)
         command.add_argument("-v", "--verbose", action="store_true")
         command.add_argument("--repeats", type=int, default=5)
         command.add_argument("--cases", type=int, default=300)
+        if claim is netlib:
+            command.add_argument("--rescale", action="store_true",
+                                 help="rows and columns over six orders of magnitude")
         if claim in (netlib, gradient):
             command.add_argument("directory")
     args = parser.parse_args()

@@ -51,8 +51,6 @@ class Projection:
     heavy: np.ndarray            # (h,) indices
     heavy_basis: np.ndarray      # (h, k) their rows of U
     heavy_defect: np.ndarray     # (h, h) I - P_HH
-    condition: float
-    method: str
     scores: np.ndarray = field(default=None)   # (n,)
 
     @property
@@ -191,8 +189,7 @@ def project(rows, magnitude, start=None, left_out=None):
                 heavy = heavy[:0]
         width = found.transform.shape[1]
         return Projection(rows, scale, smallest, found.transform, found.transform, heavy,
-                          np.zeros((0, width)), np.zeros((0, 0)), found.condition, found.method,
-                          scores)
+                          np.zeros((0, width)), np.zeros((0, 0)), scores)
     return _eliminate(rows, magnitude, start, left_out, heavy)
 
 
@@ -244,7 +241,7 @@ def _eliminate(rows, magnitude, start, left_out, heavy):
     scores = rows.quad(scale, transform)
     scores[heavy] = 1.0 - np.diag(defect)
     return Projection(rows, scale, smallest, transform, steps, heavy, basis, defect,
-                      found.condition, found.method, scores)
+                      scores)
 
 
 def _lift(start, local):

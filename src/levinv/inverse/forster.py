@@ -3,7 +3,8 @@ import numpy as np
 
 from levinv import _validate
 from levinv._threads import blas_threads
-from levinv.inverse.reduction import NoSolutionError, reduce
+from levinv.inverse.reduction import (NoSolutionError, fixed_score_faults, reduce,
+                                      sum_faults)
 from levinv.inverse.scaling import TIGHT, find_obstacle, match_scores
 from levinv.rows import DenseRows
 
@@ -99,22 +100,12 @@ def _weights(rows, reduced, scores, tol, maxiter):
 
 
 def _check(reduced, scores, tol):
-    for index, value, what in ((reduced.loops, 0.0, "zero rows of A have score 0"),
-                               (reduced.coloops, 1.0,
-                                "rows independent of all others have score 1")):
-        off = index[np.abs(scores[index] - value) > tol]
-        if len(off):
-            raise NoSolutionError(f"no weights have these scores: {what}, but row {off[0]} is "
-                                  f"given {scores[off[0]]:.10g}")
+    faults = fixed_score_faults(reduced, scores, np.full(len(scores), tol))
     active = np.flatnonzero(reduced.active)
     for value in (0.0, 1.0):
         off = active[scores[active] == value]
         if len(off):
-            raise NoSolutionError(f"no positive weights give row {off[0]} the score {value:.0f}")
-    for c in range(reduced.count):
-        member = reduced.members(c)
-        rank, total = reduced.bases[c].shape[1], float(scores[member].sum())
-        if abs(total - rank) > tol * len(member):
-            where = "" if reduced.count == 1 else f" over the component of row {member[0]}"
-            raise NoSolutionError("no weights have these scores: they must sum to the rank "
-                                  f"{rank}{where}, got {total:.10g}")
+            faults.append(f"no positive weights give row {off[0]} the score {value:.0f}")
+    faults += sum_faults(reduced, scores, tol)
+    if faults:
+        raise NoSolutionError(f"no weights have these scores: {faults[0]}")

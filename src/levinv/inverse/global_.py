@@ -20,7 +20,8 @@ from levinv.forward.orthonormal import EPS
 from levinv.inverse.components import components
 from levinv.inverse.identification import identify, response_in_range
 from levinv.inverse.polish import polish
-from levinv.inverse.reduction import Augmented, NoSolutionError, reduce
+from levinv.inverse.reduction import (Augmented, NoSolutionError, fixed_score_faults, reduce,
+                                      sum_faults)
 from levinv.inverse.report import ROUNDING, SETTLED, SIGN_TOLERANCE, report
 from levinv.inverse.result import Progress, Stopped
 from levinv.inverse.scaling import TIGHT, find_obstacle, log_weight_deviation, match_scores
@@ -122,29 +123,14 @@ def prepare(task):
 def _check_fixed_scores(task):
     """Scores that no x can change: zero rows, coloops, sums over components."""
     reduced, c = task.reduced, task.scores
-    allowed = task.tol if task.exact else 6.0 * task.noise
-    allowed = np.broadcast_to(allowed, c.shape)
-    for index, value, what in ((reduced.loops, 0.0, "zero rows of A have score 0"),
-                               (reduced.spanned, 0.0,
-                                "rows spanned by rows of zero slack have score 0"),
-                               (reduced.coloops, 1.0,
-                                "rows independent of all others have score 1")):
-        off = index[np.abs(c[index] - value) > allowed[index]]
-        if len(off):
-            task.obstacles.append(f"{what}, but row {off[0]} is given {c[off[0]]:.10g}")
-    if not task.exact:    # rounded to zero, scores sum to less: the residual decides
-        return
-    for k in range(reduced.count):
-        member = reduced.members(k)
-        rank = reduced.bases[k].shape[1]
-        total = float(c[member].sum())
-        if abs(total - rank) > task.tol * len(member) + 64 * EPS * rank:
-            where = "" if reduced.count == 1 else f" over the component of row {member[0]}"
-            task.obstacles.append(f"scores must sum to the rank {rank}{where}, got {total:.10g} "
-                                  f"(give noise if they are rounded)")
-    zero = np.flatnonzero(reduced.active & (c == 0))
-    if len(zero):
-        task.obstacles.append(f"no finite slack gives row {zero[0]} the score 0")
+    allowed = np.broadcast_to(task.tol if task.exact else 6.0 * task.noise, c.shape)
+    task.obstacles += fixed_score_faults(reduced, c, allowed)
+    if task.exact:        # scores rounded to zero sum to less: with noise the residual decides
+        task.obstacles += [fault + " (give noise if they are rounded)"
+                           for fault in sum_faults(reduced, c, task.tol)]
+        zero = np.flatnonzero(reduced.active & (c == 0))
+        if len(zero):
+            task.obstacles.append(f"no finite slack gives row {zero[0]} the score 0")
 
 
 def _augmented(task, c):

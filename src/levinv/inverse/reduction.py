@@ -116,6 +116,33 @@ def reduce(rows, one=None, b=None, coloop_slack=None):
                    orthonormal_columns(free), lifts, found.gap)
 
 
+def fixed_score_faults(reduced, scores, allowed):
+    """Sentences on scores that nothing can change and that are given otherwise, by more than
+    ``allowed`` (n,).
+    """
+    faults = []
+    for index, value, what in (
+            (reduced.loops, 0.0, "zero rows of A have score 0"),
+            (reduced.spanned, 0.0, "rows spanned by rows of zero slack have score 0"),
+            (reduced.coloops, 1.0, "rows independent of all others have score 1")):
+        off = index[np.abs(scores[index] - value) > allowed[index]]
+        if len(off):
+            faults.append(f"{what}, but row {off[0]} is given {scores[off[0]]:.10g}")
+    return faults
+
+
+def sum_faults(reduced, scores, tol):
+    """Sentences on components whose scores do not sum to the rank, to ``tol`` for each row."""
+    faults = []
+    for c in range(reduced.count):
+        member = reduced.members(c)
+        rank, total = reduced.bases[c].shape[1], float(scores[member].sum())
+        if abs(total - rank) > tol * len(member) + 64 * EPS * rank:
+            where = "" if reduced.count == 1 else f" over the component of row {member[0]}"
+            faults.append(f"scores must sum to the rank {rank}{where}, got {total:.10g}")
+    return faults
+
+
 def _dependent(index):
     shown = ", ".join(map(str, index[:5])) + (", ..." if len(index) > 5 else "")
     return (f"scores are 1 in linearly dependent rows ({shown}): every set of rows has scores that "
