@@ -334,9 +334,11 @@ class TestEnds:
     @pytest.mark.skipif(os.name != "posix", reason="SIGINT")
     def test_interrupted(self, problem):
         program = textwrap.dedent("""
-            import sys, time
+            import signal, sys, time
             import levinv.cli.scores
             from levinv.cli import main
+            # A background job of a shell inherits that SIGINT is ignored.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             def wait(*_, **__):
                 print("waiting", flush=True)
                 time.sleep(60)
