@@ -1,9 +1,24 @@
+cdef struct Rows:                     # u_i = scale_i a_i T
+    const double* data                # a_ij at data[i * row_stride + j * column_stride]
+    Py_ssize_t n, d, k                # k: entries of u_i
+    Py_ssize_t row_stride, column_stride
+    const double* scale               # (n,) or NULL for 1
+    const double* transform           # T, d x padded(k), or NULL for I
+
+
+cdef Py_ssize_t padded(Py_ssize_t k) noexcept nogil
 cdef Py_ssize_t block_rows(Py_ssize_t n, Py_ssize_t width) noexcept nogil
 cdef double* allocate(Py_ssize_t size) except NULL
-cdef void load(const double[:, :] A, const double[::1] scale, Py_ssize_t first, Py_ssize_t rows,
+cdef Rows describe(const double[:, :] A, const double[::1] scale) noexcept nogil
+cdef Py_ssize_t workspace_of(const double[:, ::1] transform) noexcept nogil
+cdef void transform_by(Rows* rows, const double[:, ::1] transform,
+                       double* packed) noexcept nogil
+cdef void pack(const double[:, ::1] matrix, double* out, Py_ssize_t width) noexcept nogil
+cdef void load(const Rows* rows, const double* scale, Py_ssize_t first, Py_ssize_t count,
                double* block) noexcept nogil
-cdef const double* rows_of(const double[:, :] A, const double[::1] scale,
-                           const double[:, ::1] transform, Py_ssize_t first, Py_ssize_t rows,
-                           double* block, double* product) noexcept nogil
-cdef void row_products(const double* u, Py_ssize_t rows, Py_ssize_t k,
-                       double* products) noexcept nogil
+cdef const double* rows_of(const Rows* rows, Py_ssize_t first, Py_ssize_t count, double* block,
+                           double* product) noexcept nogil
+cdef void add_gram(const Rows* rows, const double* weights, Py_ssize_t step, double* workspace,
+                   double* c) noexcept nogil
+cdef void triangular_quad(const Rows* rows, const double* t, bint square, Py_ssize_t step,
+                          double* workspace, double* out) noexcept nogil

@@ -9,159 +9,279 @@ The rows are u_i = scale_i a_i T, where a_i is row i of A (any strides), ``scale
     contract  u_iᵀ K_m u_i for each m                        (n x m)
     squares   (P∘P) Y by row blocks of P = U Uᵀ               (n x m), U in memory
 
-``moments`` and ``contract`` work on the products u_a u_b with a <= b, so that each is one GEMM.
+Only upper triangles are computed: of a Gram matrix, and of a form, whose lower entries are added to
+the upper ones first. So ``gram`` and ``quad`` take n k² multiply-adds together, and with an upper
+triangular T no more, as |a_i T|² is then itself such a form. ``moments`` and ``contract`` work on
+the products u_a u_b with a <= b.
 """
-from libc.stdlib cimport free, malloc
+from libc.string cimport memset
 
 from levinv._kernels.linalg cimport gemm
+from levinv._kernels.tiles cimport (TILE, tiles_allocate, tiles_free, tiles_gram, tiles_nn,
+                                    tiles_pairs, tiles_quad, tiles_scaled, tiles_tn)
 
-cdef Py_ssize_t BLOCK_BYTES = 256 * 1024      # one block and its product share an L2 cache
+cdef Py_ssize_t BLOCK_BYTES = 128 * 1024      # a block and its product share an L2 cache
+cdef Py_ssize_t PAGE = 512                    # doubles in 4096 bytes: rows so far apart share one
+                                              # set of the L1 cache
+
+
+cdef Py_ssize_t padded(Py_ssize_t k) noexcept nogil:
+    """Width of a packed block of k columns."""
+    cdef Py_ssize_t width = (k + TILE - 1) // TILE * TILE
+    return width + TILE if width % PAGE == 0 else width
 
 
 cdef Py_ssize_t block_rows(Py_ssize_t n, Py_ssize_t width) noexcept nogil:
-    """Rows in a block of which ``width`` doubles a row are kept."""
+    """Rows in a block of which ``width`` doubles a row are kept: a multiple of TILE."""
     cdef Py_ssize_t rows = BLOCK_BYTES // (8 * width)
-    rows = min(max(rows, 16), 512)
-    return min(rows, n)
+    rows = min(max(rows, 2 * TILE), 512, n)
+    return (rows + TILE - 1) // TILE * TILE
 
 
 cdef double* allocate(Py_ssize_t size) except NULL:
-    cdef double* memory = <double*> malloc(max(size, 1) * sizeof(double))
+    cdef double* memory = tiles_allocate(size)
     if memory == NULL:
         raise MemoryError(f"could not allocate {size * 8} bytes of workspace")
     return memory
 
 
-cdef void load(const double[:, :] A, const double[::1] scale, Py_ssize_t first, Py_ssize_t rows,
+cdef Rows describe(const double[:, :] A, const double[::1] scale) noexcept nogil:
+    """The rows scale_i a_i."""
+    cdef Rows rows
+    rows.data = &A[0, 0]
+    rows.n, rows.d, rows.k = A.shape[0], A.shape[1], A.shape[1]
+    rows.row_stride = A.strides[0] // <Py_ssize_t> sizeof(double)
+    rows.column_stride = A.strides[1] // <Py_ssize_t> sizeof(double)
+    rows.scale = NULL if scale is None else &scale[0]
+    rows.transform = NULL
+    return rows
+
+
+cdef Py_ssize_t workspace_of(const double[:, ::1] transform) noexcept nogil:
+    """Doubles that :func:`transform_by` takes."""
+    return 0 if transform is None else transform.shape[0] * padded(transform.shape[1])
+
+
+cdef void transform_by(Rows* rows, const double[:, ::1] transform,
+                       double* packed) noexcept nogil:
+    """Multiply the rows by a transform, if there is one."""
+    if transform is not None:
+        rows.k = transform.shape[1]
+        pack(transform, packed, padded(rows.k))
+        rows.transform = packed
+
+
+cdef void pack(const double[:, ::1] matrix, double* out, Py_ssize_t width) noexcept nogil:
+    """``matrix`` with rows of ``width`` entries, the rest zero."""
+    cdef Py_ssize_t i, j, columns = matrix.shape[1]
+    for i in range(matrix.shape[0]):
+        for j in range(columns):
+            out[i * width + j] = matrix[i, j]
+        for j in range(columns, width):
+            out[i * width + j] = 0.0
+
+
+cdef void load(const Rows* rows, const double* scale, Py_ssize_t first, Py_ssize_t count,
                double* block) noexcept nogil:
-    """block (rows x d, row-major) <- scaled rows of A."""
-    cdef Py_ssize_t d = A.shape[1], i, j
-    cdef double factor
-    cdef double* row
-    cdef const double* source
-    if A.strides[1] == sizeof(double):              # contiguous rows: a loop that vectorises
-        for i in range(rows):
-            factor = 1.0 if scale is None else scale[first + i]
-            row = block + i * d
-            source = &A[first + i, 0]
-            for j in range(d):
-                row[j] = factor * source[j]
-    elif A.strides[0] >= A.strides[1] or A.strides[0] < 0:
-        for i in range(rows):
-            factor = 1.0 if scale is None else scale[first + i]
-            row = block + i * d
-            for j in range(d):
-                row[j] = factor * A[first + i, j]
-    else:                                           # column-major: walk down the columns
-        for j in range(d):
-            for i in range(rows):
-                factor = 1.0 if scale is None else scale[first + i]
-                block[i * d + j] = factor * A[first + i, j]
+    """block <- diag(scale) times rows of A, packed; zero rows up to a multiple of TILE."""
+    cdef Py_ssize_t d = rows.d, width = padded(rows.d), whole = (count + TILE - 1) // TILE * TILE
+    cdef Py_ssize_t i, j
+    cdef const double* source = rows.data + first * rows.row_stride
+    cdef const double* factor = NULL if scale == NULL else scale + first
+    if rows.column_stride == 1:
+        tiles_scaled(source, rows.row_stride, count, d, factor, width, block)
+    else:
+        for i in range(count):
+            for j in range(d, width):
+                block[i * width + j] = 0.0
+        for j in range(d):                          # mostly column-major: walk down the columns
+            for i in range(count):
+                block[i * width + j] = source[i * rows.row_stride + j * rows.column_stride]
+        if factor != NULL:
+            for i in range(count):
+                for j in range(d):
+                    block[i * width + j] = factor[i] * block[i * width + j]
+    memset(block + count * width, 0, (whole - count) * width * sizeof(double))
 
 
-cdef const double* rows_of(const double[:, :] A, const double[::1] scale,
-                           const double[:, ::1] transform, Py_ssize_t first, Py_ssize_t rows,
-                           double* block, double* product) noexcept nogil:
-    """The block of rows u_i; ``block`` or ``product`` holds it."""
-    cdef Py_ssize_t d = A.shape[1], k
-    load(A, scale, first, rows, block)
-    if transform is None:
+cdef const double* rows_of(const Rows* rows, Py_ssize_t first, Py_ssize_t count, double* block,
+                           double* product) noexcept nogil:
+    """The rows u_i, packed; ``block`` or ``product`` holds them."""
+    cdef Py_ssize_t whole = (count + TILE - 1) // TILE * TILE
+    load(rows, rows.scale, first, count, block)
+    if rows.transform == NULL:
         return block
-    k = transform.shape[1]
-    gemm(False, False, rows, k, d, 1.0, block, d, &transform[0, 0], k, 0.0, product, k)
+    tiles_nn(block, padded(rows.d), whole, rows.d, rows.transform, padded(rows.k), product)
     return product
+
+
+cdef bint in_place(const Rows* rows) noexcept nogil:
+    """Whether tiles may read A itself."""
+    return (rows.transform == NULL and rows.scale == NULL and rows.column_stride == 1
+            and rows.row_stride > 0 and rows.row_stride % PAGE != 0)
+
+
+cdef void add_gram(const Rows* rows, const double* weights, Py_ssize_t step, double* workspace,
+                   double* c) noexcept nogil:
+    """Upper triangle of c (padded) += sum_i weights_i u_i u_iᵀ; workspace: step rows of d, k, k."""
+    cdef Py_ssize_t k = rows.k, width = padded(rows.k), stride, first, count, index, i
+    cdef Py_ssize_t blocks = (rows.n + step - 1) // step
+    cdef double* product = workspace + step * padded(rows.d)
+    cdef double* weighted = product + step * width
+    cdef const double* u
+    # the last rows end less than a padded width before the end of the memory
+    cdef Py_ssize_t readable = rows.n - (width - rows.d + rows.row_stride) // rows.row_stride \
+        if in_place(rows) else 0
+    for index in range(blocks):
+        first = index * step
+        count = min(step, rows.n - first)
+        if first + count <= readable:
+            u, stride = rows.data + first * rows.row_stride, rows.row_stride
+        else:
+            u, stride = rows_of(rows, first, count, workspace, product), width
+        if weights == NULL:
+            tiles_gram(u, stride, u, stride, count, width, c)
+        else:
+            tiles_scaled(u, stride, count, k, weights + first, width, weighted)
+            tiles_gram(u, stride, weighted, width, count, width, c)
+
+
+cdef void triangular_quad(const Rows* rows, const double* t, bint square, Py_ssize_t step,
+                          double* workspace, double* out) noexcept nogil:
+    """out_i <- u_i t u_iᵀ, or |u_i t|², t upper triangular (padded); workspace: step rows of d, k,
+    1.
+    """
+    cdef Py_ssize_t k = rows.k, width = padded(rows.k), first, count, index, i
+    cdef Py_ssize_t blocks = (rows.n + step - 1) // step
+    cdef double* product = workspace + step * padded(rows.d)
+    cdef double* values = product + step * width
+    cdef const double* u
+    cdef bint direct = square and in_place(rows)
+    for index in range(blocks):
+        first = index * step
+        count = min(step, rows.n - first)
+        if direct and count == step:
+            tiles_quad(rows.data + first * rows.row_stride, rows.row_stride, count, k, t, width,
+                       square, out + first)
+        else:
+            u = rows_of(rows, first, count, workspace, product)
+            tiles_quad(u, width, (count + TILE - 1) // TILE * TILE, k, t, width, square, values)
+            for i in range(count):
+                out[first + i] = values[i]
 
 
 def gram(const double[:, :] A, const double[::1] scale, const double[:, ::1] transform,
          const double[::1] weights, double[:, ::1] out):
     """out += sum_i weights_i u_i u_iᵀ."""
-    cdef Py_ssize_t n = A.shape[0], d = A.shape[1], k = out.shape[0]
-    cdef Py_ssize_t step = block_rows(n, d + 2 * k), blocks, index, first, rows, i, j
-    cdef double* workspace = allocate(step * (d + 2 * k))
-    cdef double* product = workspace + step * d
-    cdef double* weighted = product + step * k
-    cdef const double* u
+    cdef Rows rows = describe(A, scale)
+    cdef Py_ssize_t k = out.shape[0], width = padded(k), i, j
+    cdef Py_ssize_t step = block_rows(rows.n, padded(rows.d) + 2 * width)
+    cdef double* workspace = allocate(step * (padded(rows.d) + 2 * width) + width * width
+                                      + workspace_of(transform))
+    cdef double* c = workspace + step * (padded(rows.d) + 2 * width)
     with nogil:
-        blocks = (n + step - 1) // step
-        for index in range(blocks):
-            first = index * step
-            rows = min(step, n - first)
-            u = rows_of(A, scale, transform, first, rows, workspace, product)
-            if weights is None:
-                gemm(True, False, k, k, rows, 1.0, u, k, u, k, 1.0, &out[0, 0], k)
-            else:
-                for i in range(rows):
-                    for j in range(k):
-                        weighted[i * k + j] = weights[first + i] * u[i * k + j]
-                gemm(True, False, k, k, rows, 1.0, u, k, weighted, k, 1.0, &out[0, 0], k)
+        transform_by(&rows, transform, c + width * width)
+        memset(c, 0, width * width * sizeof(double))
+        add_gram(&rows, NULL if weights is None else &weights[0], step, workspace, c)
         for i in range(k):                          # one triangle decides: exactly symmetric
-            for j in range(i):
-                out[i, j] = out[j, i]
-    free(workspace)
+            for j in range(i, k):
+                out[i, j] += c[i * width + j]
+                out[j, i] = out[i, j]
+    tiles_free(workspace)
 
 
 def quad(const double[:, :] A, const double[::1] scale, const double[:, ::1] transform,
          const double[:, ::1] form, double[::1] out):
     """out_i <- u_iᵀ form u_i; form None: |u_i|²."""
-    cdef Py_ssize_t n = A.shape[0], d = A.shape[1]
-    cdef Py_ssize_t k = d if transform is None else transform.shape[1]
-    cdef Py_ssize_t step = block_rows(n, d + 2 * k), blocks, index, first, rows, i, j
-    cdef double* workspace = allocate(step * (d + 2 * k))
-    cdef double* product = workspace + step * d
-    cdef double* image = product + step * k
-    cdef const double* u
-    cdef const double* v
-    cdef double total
+    cdef Rows rows = describe(A, scale)
+    cdef bint direct = form is None and upper_triangular(transform)
+    cdef Py_ssize_t k = rows.d if transform is None else transform.shape[1], width = padded(k)
+    cdef Py_ssize_t step = block_rows(rows.n, padded(rows.d) + width), i, j
+    cdef double* workspace = allocate(step * (padded(rows.d) + width + 1) + width * width
+                                      + workspace_of(transform))
+    cdef double* t = workspace + step * (padded(rows.d) + width + 1)
     with nogil:
-        blocks = (n + step - 1) // step
-        for index in range(blocks):
-            first = index * step
-            rows = min(step, n - first)
-            u = rows_of(A, scale, transform, first, rows, workspace, product)
-            v = u
-            if form is not None:
-                gemm(False, False, rows, k, k, 1.0, u, k, &form[0, 0], k, 0.0, image, k)
-                v = image
-            for i in range(rows):
-                total = 0.0
-                for j in range(k):
-                    total = total + u[i * k + j] * v[i * k + j]
-                out[first + i] = total
-    free(workspace)
+        if direct:
+            pack(transform, t, width)
+        else:
+            transform_by(&rows, transform, t + width * width)
+        if form is not None:
+            memset(t, 0, width * width * sizeof(double))
+            for i in range(k):
+                t[i * width + i] = form[i, i]
+                for j in range(i + 1, k):
+                    t[i * width + j] = form[i, j] + form[j, i]
+        if direct or form is not None:
+            triangular_quad(&rows, t, direct, step, workspace, &out[0])
+        else:
+            row_squares(&rows, step, workspace, &out[0])
+    tiles_free(workspace)
 
 
-cdef void row_products(const double* u, Py_ssize_t rows, Py_ssize_t k,
-                       double* products) noexcept nogil:
-    """products (rows x k(k+1)/2) <- u_a u_b for a <= b."""
-    cdef Py_ssize_t pairs = k * (k + 1) // 2, i, a, b, position
-    for i in range(rows):
-        position = i * pairs
-        for a in range(k):
-            for b in range(a, k):
-                products[position] = u[i * k + a] * u[i * k + b]
-                position = position + 1
+cdef bint upper_triangular(const double[:, ::1] transform) noexcept nogil:
+    cdef Py_ssize_t i, j
+    if transform is None or transform.shape[0] != transform.shape[1]:
+        return False
+    for i in range(transform.shape[0]):
+        for j in range(i):
+            if transform[i, j] != 0.0:
+                return False
+    return True
+
+
+cdef void row_squares(const Rows* rows, Py_ssize_t step, double* workspace,
+                      double* out) noexcept nogil:
+    """out_i <- |u_i|²."""
+    cdef Py_ssize_t k = rows.k, width = padded(rows.k), first, count, index, i, j
+    cdef Py_ssize_t blocks = (rows.n + step - 1) // step
+    cdef const double* u
+    cdef double total
+    for index in range(blocks):
+        first = index * step
+        count = min(step, rows.n - first)
+        u = rows_of(rows, first, count, workspace, workspace + step * padded(rows.d))
+        for i in range(count):
+            total = 0.0
+            for j in range(k):
+                total = total + u[i * width + j] * u[i * width + j]
+            out[first + i] = total
 
 
 def moments(const double[:, :] A, const double[::1] scale, const double[:, ::1] transform,
             const double[:, ::1] Y, double[:, ::1] out):
     """out[(a, b), m] += sum_i Y_im u_ia u_ib, a <= b."""
-    cdef Py_ssize_t n = A.shape[0], d = A.shape[1], pairs = out.shape[0], columns = Y.shape[1]
-    cdef Py_ssize_t k = d if transform is None else transform.shape[1]
-    cdef Py_ssize_t step = block_rows(n, d + k + pairs), blocks, index, first, rows
-    cdef double* workspace = allocate(step * (d + k + pairs))
-    cdef double* product = workspace + step * d
-    cdef double* products = product + step * k
+    cdef Rows rows = describe(A, scale)
+    cdef Py_ssize_t k = rows.d if transform is None else transform.shape[1]
+    cdef Py_ssize_t pairs = padded(out.shape[0]), columns = padded(Y.shape[1])
+    cdef Py_ssize_t wide = padded(rows.d) + padded(k) + pairs + columns
+    cdef Py_ssize_t step = block_rows(rows.n, wide), blocks, index, first, count
+    cdef double* workspace = allocate(step * wide + TILE + pairs * columns
+                                      + workspace_of(transform))
+    cdef double* product = workspace + step * padded(rows.d)
+    cdef double* weights = product + step * padded(k)
+    cdef double* products = weights + step * columns
+    cdef double* c = products + step * pairs + TILE
     cdef const double* u
     with nogil:
-        blocks = (n + step - 1) // step
+        transform_by(&rows, transform, c + pairs * columns)
+        memset(c, 0, pairs * columns * sizeof(double))
+        blocks = (rows.n + step - 1) // step
         for index in range(blocks):
             first = index * step
-            rows = min(step, n - first)
-            u = rows_of(A, scale, transform, first, rows, workspace, product)
-            row_products(u, rows, k, products)
-            gemm(True, False, pairs, columns, rows, 1.0, products, pairs, &Y[first, 0], columns,
-                 1.0, &out[0, 0], columns)
-    free(workspace)
+            count = min(step, rows.n - first)
+            u = rows_of(&rows, first, count, workspace, product)
+            tiles_pairs(u, padded(k), count, k, pairs, products)
+            tiles_scaled(&Y[first, 0], Y.shape[1], count, Y.shape[1], NULL, columns, weights)
+            tiles_tn(products, pairs, weights, columns, count, c)
+        add_packed(c, columns, out)
+    tiles_free(workspace)
+
+
+cdef void add_packed(const double* packed, Py_ssize_t width, double[:, ::1] out) noexcept nogil:
+    cdef Py_ssize_t i, j
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            out[i, j] += packed[i * width + j]
 
 
 def contract(const double[:, :] A, const double[::1] scale, const double[:, ::1] transform,
@@ -169,29 +289,39 @@ def contract(const double[:, :] A, const double[::1] scale, const double[:, ::1]
     """out_im <- sum over a <= b of u_ia u_ib forms[(a, b), m] (off-diagonal pairs doubled by the
     caller).
     """
-    cdef Py_ssize_t n = A.shape[0], d = A.shape[1], pairs = forms.shape[0], columns = forms.shape[1]
-    cdef Py_ssize_t k = d if transform is None else transform.shape[1]
-    cdef Py_ssize_t step = block_rows(n, d + k + pairs), blocks, index, first, rows
-    cdef double* workspace = allocate(step * (d + k + pairs))
-    cdef double* product = workspace + step * d
-    cdef double* products = product + step * k
+    cdef Rows rows = describe(A, scale)
+    cdef Py_ssize_t k = rows.d if transform is None else transform.shape[1]
+    cdef Py_ssize_t pairs = padded(forms.shape[0]), columns = padded(forms.shape[1])
+    cdef Py_ssize_t wide = padded(rows.d) + padded(k) + pairs + columns
+    cdef Py_ssize_t step = block_rows(rows.n, wide), blocks, index, first, count, i, j
+    cdef double* workspace = allocate(step * wide + TILE + pairs * columns
+                                      + workspace_of(transform))
+    cdef double* product = workspace + step * padded(rows.d)
+    cdef double* image = product + step * padded(k)
+    cdef double* products = image + step * columns
+    cdef double* packed = products + step * pairs + TILE
     cdef const double* u
     with nogil:
-        blocks = (n + step - 1) // step
+        transform_by(&rows, transform, packed + pairs * columns)
+        pack(forms, packed, columns)
+        blocks = (rows.n + step - 1) // step
         for index in range(blocks):
             first = index * step
-            rows = min(step, n - first)
-            u = rows_of(A, scale, transform, first, rows, workspace, product)
-            row_products(u, rows, k, products)
-            gemm(False, False, rows, columns, pairs, 1.0, products, pairs, &forms[0, 0], columns,
-                 0.0, &out[first, 0], columns)
-    free(workspace)
+            count = min(step, rows.n - first)
+            u = rows_of(&rows, first, count, workspace, product)
+            tiles_pairs(u, padded(k), (count + TILE - 1) // TILE * TILE, k, pairs, products)
+            tiles_nn(products, pairs, (count + TILE - 1) // TILE * TILE, forms.shape[0], packed,
+                     columns, image)
+            for i in range(count):
+                for j in range(forms.shape[1]):
+                    out[first + i, j] = image[i * columns + j]
+    tiles_free(workspace)
 
 
 def squares(const double[:, ::1] U, const double[:, ::1] Y, double[:, ::1] out):
     """out <- (P∘P) Y with P = U Uᵀ, a block of rows of P at a time."""
     cdef Py_ssize_t n = U.shape[0], k = U.shape[1], columns = Y.shape[1]
-    cdef Py_ssize_t step = block_rows(n, n), blocks, index, first, rows, i
+    cdef Py_ssize_t step = min(block_rows(n, n), n), blocks, index, first, rows, i
     cdef double* projection = allocate(step * n)
     with nogil:
         blocks = (n + step - 1) // step
@@ -203,4 +333,4 @@ def squares(const double[:, ::1] U, const double[:, ::1] Y, double[:, ::1] out):
                 projection[i] = projection[i] * projection[i]
             gemm(False, False, rows, columns, n, 1.0, projection, n, &Y[0, 0], columns, 0.0,
                  &out[first, 0], columns)
-    free(projection)
+    tiles_free(projection)

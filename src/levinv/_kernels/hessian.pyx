@@ -6,10 +6,13 @@
 
 Throughout u_i are rows of U (P = U Uᵀ), b_i rows of B = diag(1/s) A.
 """
-from levinv._kernels.linalg cimport gemm, gemv
-from levinv._kernels.dense cimport allocate, block_rows, load, row_products, rows_of
+from libc.string cimport memset
 
-from libc.stdlib cimport free
+from levinv._kernels.dense cimport (Rows, allocate, block_rows, describe, load, pack, padded,
+                                    rows_of, transform_by, workspace_of)
+from levinv._kernels.linalg cimport gemm, gemv
+from levinv._kernels.tiles cimport (TILE, tiles_free, tiles_gram, tiles_nn, tiles_pairs,
+                                    tiles_scaled, tiles_tn)
 
 
 def row_terms(const double[:, ::1] U, const double[:, ::1] B, const double[::1] scores,
@@ -51,7 +54,7 @@ def row_terms(const double[:, ::1] U, const double[:, ::1] B, const double[::1] 
                     out[1, a, b] = out[1, a, b] + second * B[i, a] * squares[b]
                     out[2, a, b] = out[2, a, b] + second * squares[a] * B[i, b]
                     out[3, a, b] = out[3, a, b] + fourth * B[i, a] * B[i, b]
-    free(workspace)
+    tiles_free(workspace)
 
 
 def short(const double[:, ::1] U, const double[:, ::1] B, const double[:, ::1] UK,
@@ -88,30 +91,39 @@ def short(const double[:, ::1] U, const double[:, ::1] B, const double[:, ::1] U
             gemm(True, False, d, d, rows, 4.0, image, d, image, d, 1.0, &out[0, 0], d)
             gemm(False, False, rows, d, n, 1.0, curvature, n, &B[0, 0], d, 0.0, image, d)
             gemm(True, False, d, d, rows, 1.0, &B[first, 0], d, image, d, 1.0, &out[0, 0], d)
-    free(workspace)
+    tiles_free(workspace)
 
 
 def third_moments(const double[:, :] A, const double[::1] scale, const double[:, ::1] transform,
                   const double[::1] inverse_slack, double[:, ::1] out):
     """out[(a, b), j] += sum_l u_la u_lb B_lj, a <= b."""
-    cdef Py_ssize_t n = A.shape[0], d = A.shape[1], pairs = out.shape[0]
-    cdef Py_ssize_t k = d if transform is None else transform.shape[1]
-    cdef Py_ssize_t step = block_rows(n, 2 * d + k + pairs), blocks, index, first, rows
-    cdef double* workspace = allocate(step * (2 * d + k + pairs))
-    cdef double* product = workspace + step * d
-    cdef double* products = product + step * k
-    cdef double* scaled = products + step * pairs
+    cdef Rows rows = describe(A, scale)
+    cdef Py_ssize_t k = rows.d if transform is None else transform.shape[1]
+    cdef Py_ssize_t pairs = padded(out.shape[0]), width = padded(rows.d), i, j
+    cdef Py_ssize_t wide = 2 * width + padded(k) + pairs
+    cdef Py_ssize_t step = block_rows(rows.n, wide), blocks, index, first, count
+    cdef double* workspace = allocate(step * wide + TILE + pairs * width
+                                      + workspace_of(transform))
+    cdef double* product = workspace + step * width
+    cdef double* scaled = product + step * padded(k)
+    cdef double* products = scaled + step * width
+    cdef double* c = products + step * pairs + TILE
     cdef const double* u
     with nogil:
-        blocks = (n + step - 1) // step
+        transform_by(&rows, transform, c + pairs * width)
+        memset(c, 0, pairs * width * sizeof(double))
+        blocks = (rows.n + step - 1) // step
         for index in range(blocks):
             first = index * step
-            rows = min(step, n - first)
-            u = rows_of(A, scale, transform, first, rows, workspace, product)
-            row_products(u, rows, k, products)
-            load(A, inverse_slack, first, rows, scaled)
-            gemm(True, False, pairs, d, rows, 1.0, products, pairs, scaled, d, 1.0, &out[0, 0], d)
-    free(workspace)
+            count = min(step, rows.n - first)
+            u = rows_of(&rows, first, count, workspace, product)
+            tiles_pairs(u, padded(k), count, k, pairs, products)
+            load(&rows, &inverse_slack[0], first, count, scaled)
+            tiles_tn(products, pairs, scaled, width, count, c)
+        for i in range(out.shape[0]):
+            for j in range(rows.d):
+                out[i, j] += c[i * width + j]
+    tiles_free(workspace)
 
 
 def tall(const double[:, :] A, const double[::1] scale, const double[:, ::1] transform,
@@ -123,36 +135,50 @@ def tall(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
 
     ``forms`` are third moments with off-diagonal pairs doubled; rows of scale 0 take no part.
     """
-    cdef Py_ssize_t n = A.shape[0], d = A.shape[1], pairs = forms.shape[0]
-    cdef Py_ssize_t k = d if transform is None else transform.shape[1]
-    cdef Py_ssize_t step = block_rows(n, 4 * d + k + pairs), blocks, index, first, rows, i, j
-    cdef double* workspace = allocate(step * (4 * d + k + pairs))
-    cdef double* product = workspace + step * d
-    cdef double* products = product + step * k
-    cdef double* scaled = products + step * pairs
-    cdef double* image = scaled + step * d
-    cdef double* weighted = image + step * d
+    cdef Rows rows = describe(A, scale)
+    cdef Py_ssize_t k = rows.d if transform is None else transform.shape[1]
+    cdef Py_ssize_t pairs = padded(forms.shape[0]), width = padded(rows.d), i, j
+    cdef Py_ssize_t wide = 4 * width + padded(k) + pairs
+    cdef Py_ssize_t step = block_rows(rows.n, wide), blocks, index, first, count, whole
+    cdef double* workspace = allocate(step * wide + TILE + pairs * width + 2 * width * width
+                                      + workspace_of(transform))
+    cdef double* product = workspace + step * width
+    cdef double* scaled = product + step * padded(k)
+    cdef double* image = scaled + step * width
+    cdef double* weighted = image + step * width
+    cdef double* products = weighted + step * width
+    cdef double* packed = products + step * pairs + TILE
+    cdef double* square = packed + pairs * width
+    cdef double* mixed = square + width * width
     cdef const double* u
     with nogil:
-        blocks = (n + step - 1) // step
+        transform_by(&rows, transform, mixed + width * width)
+        pack(forms, packed, width)
+        memset(square, 0, 2 * width * width * sizeof(double))
+        blocks = (rows.n + step - 1) // step
         for index in range(blocks):
             first = index * step
-            rows = min(step, n - first)
-            u = rows_of(A, scale, transform, first, rows, workspace, product)
-            row_products(u, rows, k, products)
-            load(A, inverse_slack, first, rows, scaled)
-            gemm(False, False, rows, d, pairs, 1.0, products, pairs, &forms[0, 0], d, 0.0, image, d)
-            for i in range(rows):
+            count = min(step, rows.n - first)
+            whole = (count + TILE - 1) // TILE * TILE
+            u = rows_of(&rows, first, count, workspace, product)
+            tiles_pairs(u, padded(k), whole, k, pairs, products)
+            load(&rows, &inverse_slack[0], first, count, scaled)
+            tiles_nn(products, pairs, whole, forms.shape[0], packed, width, image)
+            for i in range(count):
                 if inverse_slack[first + i] == 0.0:
-                    for j in range(d):
-                        image[i * d + j] = 0.0
-                for j in range(d):
-                    weighted[i * d + j] = residual[first + i] * scaled[i * d + j]
-            gemm(True, False, d, d, rows, 1.0, weighted, d, image, d, 1.0, &cross[0, 0], d)
-            for i in range(rows):
-                for j in range(d):
-                    weighted[i * d + j] = diagonal[first + i] * scaled[i * d + j]
-                    image[i * d + j] = image[i * d + j] - scores[first + i] * scaled[i * d + j]
-            gemm(True, False, d, d, rows, 4.0, image, d, image, d, 1.0, &out[0, 0], d)
-            gemm(True, False, d, d, rows, 1.0, weighted, d, scaled, d, 1.0, &out[0, 0], d)
-    free(workspace)
+                    for j in range(width):
+                        image[i * width + j] = 0.0
+            tiles_scaled(scaled, width, count, rows.d, &residual[first], width, weighted)
+            tiles_tn(weighted, width, image, width, count, mixed)
+            for i in range(count):
+                for j in range(width):
+                    image[i * width + j] = 2.0 * (image[i * width + j]
+                                                  - scores[first + i] * scaled[i * width + j])
+            tiles_gram(image, width, image, width, count, width, square)
+            tiles_scaled(scaled, width, count, rows.d, &diagonal[first], width, weighted)
+            tiles_gram(scaled, width, weighted, width, count, width, square)
+        for i in range(rows.d):
+            for j in range(rows.d):
+                out[i, j] += square[min(i, j) * width + max(i, j)]
+                cross[i, j] += mixed[i * width + j]
+    tiles_free(workspace)

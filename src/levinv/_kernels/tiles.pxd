@@ -1,0 +1,18 @@
+"""Small dense products on packed blocks (see tiles.h)."""
+
+cdef extern from "tiles.h" nogil:
+    const Py_ssize_t TILE
+    double* tiles_allocate(size_t size)
+    void tiles_free(double* memory)
+    void tiles_gram(const double* u, Py_ssize_t ldu, const double* v, Py_ssize_t ldv,
+                    Py_ssize_t rows, Py_ssize_t width, double* c)
+    void tiles_tn(const double* u, Py_ssize_t p, const double* v, Py_ssize_t q, Py_ssize_t rows,
+                  double* c)
+    void tiles_nn(const double* u, Py_ssize_t ldu, Py_ssize_t rows, Py_ssize_t depth,
+                  const double* t, Py_ssize_t q, double* c)
+    void tiles_quad(const double* u, Py_ssize_t ldu, Py_ssize_t rows, Py_ssize_t depth,
+                    const double* t, Py_ssize_t width, int square, double* out)
+    void tiles_scaled(const double* a, Py_ssize_t lda, Py_ssize_t rows, Py_ssize_t d,
+                      const double* scale, Py_ssize_t width, double* block)
+    void tiles_pairs(const double* u, Py_ssize_t ldu, Py_ssize_t rows, Py_ssize_t k,
+                     Py_ssize_t width, double* products)

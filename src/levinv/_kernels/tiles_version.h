@@ -1,0 +1,193 @@
+/* One version of the functions of tiles.h. Macros: VERSION its suffix, TARGET its attribute, LANES
+ * doubles to a vector, DOWN rows of a tile; WIDE 1 if tiles may be two groups of columns across.
+ * Included once for each version.
+ *
+ * Accumulators are variables by name: of an array of them compilers keep a copy in memory. */
+
+#define GROUP (TILE / LANES)     /* vectors in a group of TILE columns */
+
+typedef double OF(Vector) __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
+#define LOAD(p) (*(const OF(Vector) *)(p))
+#define STORE(p, v) (*(OF(Vector) *)(p) = (v))
+
+#if LANES == 8
+#define SPLAT(x) (OF(Vector)){x, x, x, x, x, x, x, x}
+#define ACROSS_NARROW(M, r) M(r, 0)
+#define ACROSS_WIDE(M, r) M(r, 0) M(r, 1)
+#define SUM(v) (((v)[0] + (v)[4]) + ((v)[1] + (v)[5]) + (((v)[2] + (v)[6]) + ((v)[3] + (v)[7])))
+#elif LANES == 4
+#define SPLAT(x) (OF(Vector)){x, x, x, x}
+#define ACROSS_NARROW(M, r) M(r, 0) M(r, 1)
+#define SUM(v) (((v)[0] + (v)[2]) + ((v)[1] + (v)[3]))
+#else
+#define SPLAT(x) (OF(Vector)){x, x}
+#define ACROSS_NARROW(M, r) M(r, 0) M(r, 1) M(r, 2) M(r, 3)
+#define SUM(v) ((v)[0] + (v)[1])
+#endif
+
+#if DOWN == 8
+#define ROWS(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
+#elif DOWN == 4
+#define ROWS(M) M(0) M(1) M(2) M(3)
+#else
+#define ROWS(M) M(0) M(1)
+#endif
+
+#define ZERO(r, b) OF(Vector) sum_##r##_##b = SPLAT(0.0);
+#define LOAD_ACROSS(r, b) const OF(Vector) x_##b = LOAD(right + b * LANES);
+#define MULTIPLY(r, b) sum_##r##_##b += s * x_##b;
+#define ADD_TO(r, b) STORE(c + r * ldc + b * LANES, LOAD(c + r * ldc + b * LANES) + sum_##r##_##b);
+#define PUT(r, b) STORE(c + r * ldc + b * LANES, sum_##r##_##b);
+#define SQUARE(r, b) total[r] += sum_##r##_##b * sum_##r##_##b;
+#define TIMES_OWN(r, b) total[r] += sum_##r##_##b * LOAD(own + r * ldu + b * LANES);
+
+/* The sums of s times the row `right` of vectors, s an entry of the left factor */
+#define ROW_TN(r) { const double entry = left[r]; const OF(Vector) s = SPLAT(entry); \
+                    ACROSS(MULTIPLY, r) }
+#define ROW_NN(r) { const double entry = left[r * ldu]; const OF(Vector) s = SPLAT(entry); \
+                    ACROSS(MULTIPLY, r) }
+#define ROW_ZERO(r) ACROSS(ZERO, r)
+#define ROW_ADD_TO(r) ACROSS(ADD_TO, r)
+#define ROW_PUT(r) ACROSS(PUT, r)
+#define ROW_SQUARE(r) ACROSS(SQUARE, r)
+#define ROW_TIMES_OWN(r) ACROSS(TIMES_OWN, r)
+
+#define ACROSS ACROSS_NARROW
+#define SHAPED(name) OF(name)
+#include "tiles_shape.h"
+#undef ACROSS
+#undef SHAPED
+#if WIDE
+#define ACROSS ACROSS_WIDE
+#define SHAPED(name) OF(name##_wide)
+#include "tiles_shape.h"
+#undef ACROSS
+#undef SHAPED
+#define BY_WIDTH(step, name, ...) \
+    do { if ((step) > TILE) OF(name##_wide)(__VA_ARGS__); else OF(name)(__VA_ARGS__); } while (0)
+#define STEP(b, width) ((b) + 2 * TILE <= (width) ? 2 * TILE : TILE)
+#else
+#define BY_WIDTH(step, name, ...) OF(name)(__VA_ARGS__)
+#define STEP(b, width) TILE
+#endif
+
+TARGET static void OF(gram)(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv,
+                            ptrdiff_t rows, ptrdiff_t width, double *c)
+{
+    ptrdiff_t step;
+    for (ptrdiff_t b = 0; b < width; b += step) {
+        step = STEP(b, width);
+        for (ptrdiff_t a = 0; a < b + step; a += DOWN)
+            BY_WIDTH(step, tn_tile, u + a, ldu, v + b, ldv, rows, c + a * width + b, width);
+    }
+}
+
+TARGET static void OF(tn)(const double *u, ptrdiff_t p, const double *v, ptrdiff_t q,
+                          ptrdiff_t rows, double *c)
+{
+    ptrdiff_t step;
+    for (ptrdiff_t b = 0; b < q; b += step) {
+        step = STEP(b, q);
+        for (ptrdiff_t a = 0; a < p; a += DOWN)
+            BY_WIDTH(step, tn_tile, u + a, p, v + b, q, rows, c + a * q + b, q);
+    }
+}
+
+TARGET static void OF(nn)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth,
+                          const double *t, ptrdiff_t q, double *c)
+{
+    ptrdiff_t step;
+    for (ptrdiff_t b = 0; b < q; b += step) {
+        step = STEP(b, q);
+        for (ptrdiff_t i = 0; i < rows; i += DOWN)
+            BY_WIDTH(step, nn_tile, u + i * ldu, ldu, depth, t + b, q, c + i * q + b, q);
+    }
+}
+
+TARGET static void OF(quad)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth,
+                            const double *t, ptrdiff_t width, int square, double *out)
+{
+    for (ptrdiff_t i = 0; i < rows; i += DOWN) {
+        OF(Vector) total[DOWN];
+        ptrdiff_t step, used;
+        for (int r = 0; r < DOWN; r++)
+            total[r] = SPLAT(0.0);
+        for (ptrdiff_t b = 0; b < width; b += step) {
+            step = STEP(b, width);
+            used = b + step < depth ? b + step : depth;
+            if (square)
+                BY_WIDTH(step, square_tile, u + i * ldu, ldu, used, t + b, width, total);
+            else
+                BY_WIDTH(step, form_tile, u + i * ldu, ldu, used, t + b, width,
+                         u + i * ldu + b, total);
+        }
+        for (int r = 0; r < DOWN; r++)
+            out[i + r] = SUM(total[r]);
+    }
+}
+
+TARGET static void OF(scaled)(const double *a, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t d,
+                              const double *scale, ptrdiff_t width, double *block)
+{
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const double *from = a + i * lda;
+        double *to = block + i * width;
+        const double factor = scale ? scale[i] : 1.0;
+        const OF(Vector) s = SPLAT(factor);
+        ptrdiff_t j = 0;
+        for (; j + LANES <= d; j += LANES)
+            STORE(to + j, s * LOAD(from + j));
+        for (; j < d; j++)
+            to[j] = factor * from[j];
+        for (; j < width; j++)
+            to[j] = 0.0;
+    }
+}
+
+TARGET static void OF(pairs)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t k,
+                             ptrdiff_t width, double *products)
+{
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const double *row = u + i * ldu;
+        double *to = products + i * width, *const end = to + width;
+        for (ptrdiff_t a = 0; a < k; a++) {
+            const OF(Vector) s = SPLAT(row[a]);
+            /* whole vectors: what is too much is overwritten next */
+            for (ptrdiff_t b = a; b < k; b += LANES)
+                STORE(to + (b - a), s * LOAD(row + b));
+            to += k - a;
+        }
+        for (; to < end; to++)
+            *to = 0.0;
+    }
+}
+
+#undef VERSION
+#undef TARGET
+#undef LANES
+#undef DOWN
+#undef WIDE
+#undef GROUP
+#undef LOAD
+#undef STORE
+#undef SPLAT
+#undef ACROSS_NARROW
+#undef ACROSS_WIDE
+#undef SUM
+#undef ROWS
+#undef ZERO
+#undef LOAD_ACROSS
+#undef MULTIPLY
+#undef ADD_TO
+#undef PUT
+#undef SQUARE
+#undef TIMES_OWN
+#undef ROW_TN
+#undef ROW_NN
+#undef ROW_ZERO
+#undef ROW_ADD_TO
+#undef ROW_PUT
+#undef ROW_SQUARE
+#undef ROW_TIMES_OWN
+#undef BY_WIDTH
+#undef STEP
