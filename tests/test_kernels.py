@@ -79,7 +79,7 @@ def test_primitives_in_every_layout(rng, n, name, present):
 
 @pytest.mark.parametrize("n", SIZES)
 def test_primitives_across_borders(rng, monkeypatch, n):
-    monkeypatch.setattr(levinv.rows.dense, "FLOPS_PER_CALL", 1)
+    monkeypatch.setattr(levinv.rows.dense, "CHUNK_WORK", 1)
     A = rng.normal(size=(n, 4))
     for laid_out in (A, np.asfortranarray(A), np.hstack([A, A])[:, ::2]):
         check_primitives(laid_out, rng, *arguments(rng, n, 4)[3])
@@ -89,7 +89,7 @@ def test_chunks_do_not_change_results_beyond_rounding(rng, monkeypatch):
     A, Y = rng.normal(size=(5000, 6)), rng.normal(size=(5000, 2))
     rows = DenseRows(A)
     whole = rows.gram(), rows.quad(), rows.moments(None, None, Y)
-    monkeypatch.setattr(levinv.rows.dense, "FLOPS_PER_CALL", 1)
+    monkeypatch.setattr(levinv.rows.dense, "CHUNK_WORK", 1)
     for found, expected in zip((rows.gram(), rows.quad(), rows.moments(None, None, Y)), whole,
                                strict=True):
         assert_allclose(found, expected, rtol=1e-12, atol=1e-11)

@@ -8,7 +8,7 @@ import threadpoolctl
 from numpy.testing import assert_allclose
 
 from levinv import LeverageMap, leverage_scores
-from levinv._threads import blas_threads
+from levinv._threads import sharing
 
 
 def blas_in_use():
@@ -51,26 +51,26 @@ def test_workers_do_not_change_the_scores(rng, workers):
 
 def test_limit_holds_while_it_lasts():
     before = blas_in_use()
-    with blas_threads(1):
+    with sharing(1):
         assert set(blas_in_use()) == {1}
     assert blas_in_use() == before
-    with blas_threads(None):
+    with sharing(None):
         assert set(blas_in_use()) == {1}
-    with blas_threads(None, flops=1000):               # too small to be worth a limit
+    with sharing(None, flops=1000):               # too small to be worth a limit
         assert blas_in_use() == before
     assert blas_in_use() == before
 
 
 @pytest.fixture
-def several_blas_threads():
+def several_sharing():
     with threadpoolctl.threadpool_limits(2, user_api="blas"):
         if set(blas_in_use()) != {2}:
             pytest.skip("this BLAS has one thread only")
         yield
 
 
-def test_overlapping_limits_restore_the_number_of_threads(several_blas_threads):
-    first, second = blas_threads(1), blas_threads(1)
+def test_overlapping_limits_restore_the_number_of_threads(several_sharing):
+    first, second = sharing(1), sharing(1)
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)             # the first in is not the last out
@@ -79,13 +79,13 @@ def test_overlapping_limits_restore_the_number_of_threads(several_blas_threads):
     assert set(blas_in_use()) == {2}
 
 
-def test_limit_is_restored_after_an_error(several_blas_threads):
+def test_limit_is_restored_after_an_error(several_sharing):
     with pytest.raises(ValueError, match="slack"):
         leverage_scores(np.eye(2), slack=[1.0, 2.0, 3.0], workers=1)
     assert set(blas_in_use()) == {2}
 
 
-def test_limits_in_many_threads(several_blas_threads, rng):
+def test_limits_in_many_threads(several_sharing, rng):
     A = rng.normal(size=(200, 4))
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: leverage_scores(A, workers=1), range(200)))

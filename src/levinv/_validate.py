@@ -8,38 +8,58 @@ import numbers
 import numpy as np
 import scipy.sparse
 
+FLOAT = np.dtype(np.float64)
 LARGEST = 1e100
 
 
 def real_array(value, name, ndim, *, check_finite=True):
-    """A float64 array of ``ndim`` dimensions; no copy of one that already is.
+    """A float64 array of ``ndim`` dimensions (None: two or more); no copy of one that already is.
 
     Raises TypeError for complex, object, string and other non-numeric input and for sparse
     matrices, ValueError for a wrong number of dimensions, emptiness, NaN and inf.
     """
+    if type(value) is not np.ndarray:
+        value = _plain(value, name, ndim)
+    array = value
+    if array.dtype != FLOAT:
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+        array = array.astype(FLOAT)
+    if array.ndim != ndim and (ndim is not None or array.ndim < 2):
+        raise ValueError(f"{name} must be a {_dimensions(ndim)} array, got shape {array.shape}")
+    if array.size == 0:
+        raise ValueError(f"{name} must not be empty, got shape {array.shape}")
+    if not array.flags.aligned:
+        array = array.copy()
+    if check_finite:
+        finite(array, name)
+    return array
+
+
+def finite(array, name):
+    """Raise ValueError where an array holds NaN or inf."""
+    if array.flags.forc:                            # one fast pass; squares may overflow, though
+        flat = array.ravel(order="K")
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(np.dot(flat, flat)):
+                return
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, got NaN or inf at index "
+                         f"{_first(~np.isfinite(array))}")
+
+
+def _plain(value, name, ndim):
+    """An ndarray, not of a subclass (matrix, memmap: they share their memory)."""
     if scipy.sparse.issparse(value):
         raise TypeError(f"{name} must be a dense array, got a sparse {type(value).__name__}; "
                         f"convert it with .toarray()")
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise TypeError(f"{name} must not have masked entries, got {np.ma.count_masked(value)}")
     try:
-        array = np.asarray(value)
+        return np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} must be a {_dimensions(ndim)} array of "
                          f"real numbers: {error}") from None
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
-    if array.ndim != ndim:
-        raise ValueError(f"{name} must be a {_dimensions(ndim)} array, got shape {array.shape}")
-    if array.size == 0:
-        raise ValueError(f"{name} must not be empty, got shape {array.shape}")
-    if not (array.dtype == np.float64 and array.dtype.isnative and array.flags.aligned):
-        array = array.astype(np.float64)
-    array = np.asarray(array)                       # subclasses (matrix, memmap) keep their memory
-    if check_finite and not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite, got NaN or inf at index "
-                         f"{_first(~np.isfinite(array))}")
-    return array
 
 
 def vector(value, name, n, of, *, check_finite=True):
@@ -149,7 +169,8 @@ def options(value, allowed):
 
 
 def _dimensions(ndim):
-    return {1: "one-dimensional", 2: "two-dimensional"}[ndim]
+    return {1: "one-dimensional", 2: "two-dimensional",
+            None: "two-dimensional"}.get(ndim, f"{ndim}-dimensional")
 
 
 def _first(mask):

@@ -1,11 +1,94 @@
-"""Factorisations of the accuracy rule: pivoted Cholesky of a Gram matrix, pivoted QR of sorted
-rows.
+"""Factorisations of the accuracy rule: Cholesky of a Gram matrix, plain and pivoted, and pivoted QR
+of sorted rows.
 """
 from libc.math cimport sqrt
+from libc.string cimport memset
 
-from levinv._kernels.linalg cimport blas_int, geqp3, orgqr, pstrf, trtri
+from levinv._kernels.linalg cimport blas_int, geqp3, orgqr, potrf, pstrf, trtri
 
 import numpy as np
+
+
+cdef double LARGEST_SQUARE = 1e280, SMALLEST_SQUARE = 1e-280
+cdef Py_ssize_t UNBLOCKED = 32                # up to it the loops below beat a call of LAPACK
+
+
+cdef double inverse_factor(double* gram, Py_ssize_t k, Py_ssize_t width, double* column_scale,
+                           double* transform) noexcept nogil:
+    """Upper triangular T = D⁻¹R⁻¹ with Tᵀ gram T = I, from the upper triangle of a Gram matrix.
+
+    D = diag(gram)^(1/2), D⁻¹ gram D⁻¹ = RᵀR. ``gram`` (row-major, ``width`` apart) is overwritten;
+    ``transform`` likewise, zero elsewhere. Returns the Frobenius norm of R⁻¹ (see
+    :func:`gram_inverse_factor`), inf where there is no factor in double precision, or nan where
+    the diagonal holds one.
+    """
+    cdef Py_ssize_t i, j, l
+    cdef double total = 0.0, factor
+    cdef double* row
+    cdef double* other
+    memset(transform, 0, k * width * sizeof(double))
+    for i in range(k):
+        factor = gram[i * width + i]
+        if not (SMALLEST_SQUARE < factor < LARGEST_SQUARE):
+            return factor - factor + LARGEST_SQUARE * LARGEST_SQUARE
+        column_scale[i] = 1.0 / sqrt(factor)
+    for i in range(k):
+        row = gram + i * width
+        for j in range(i, k):
+            row[j] = row[j] * column_scale[i] * column_scale[j]
+    if k > UNBLOCKED:                             # the upper triangle by rows is a lower one by columns
+        if potrf(True, k, gram, width) != 0 or trtri(True, k, gram, width) != 0:
+            return LARGEST_SQUARE * LARGEST_SQUARE
+        for i in range(k):
+            for j in range(i, k):
+                factor = gram[i * width + j]
+                total = total + factor * factor
+                transform[i * width + j] = column_scale[i] * factor
+        return sqrt(total)
+    for l in range(k):
+        row = gram + l * width
+        if not row[l] > 0.0:
+            return LARGEST_SQUARE * LARGEST_SQUARE
+        factor = 1.0 / sqrt(row[l])
+        for j in range(l, k):
+            row[j] = factor * row[j]
+        for i in range(l + 1, k):
+            other = gram + i * width
+            factor = row[i]
+            for j in range(i, k):
+                other[j] = other[j] - factor * row[j]
+    for i in range(k - 1, -1, -1):                # rows of R⁻¹ from the last one up
+        row = transform + i * width
+        row[i] = 1.0
+        for l in range(i + 1, k):
+            factor = gram[i * width + l]
+            other = transform + l * width
+            for j in range(l, k):
+                row[j] = row[j] - factor * other[j]
+        factor = 1.0 / gram[i * width + i]
+        for j in range(i, k):
+            row[j] = factor * row[j]
+            total = total + row[j] * row[j]
+    for i in range(k):
+        for j in range(i, k):
+            transform[i * width + j] = column_scale[i] * transform[i * width + j]
+    return sqrt(total)
+
+
+def triangular_inverse_factor(double[:, ::1] gram):
+    """Upper triangular T with Tᵀ gram T = I, and its condition as in :func:`gram_inverse_factor`.
+
+    ``gram`` is overwritten. The condition is inf where there is no factor in double precision, nan
+    where the diagonal of ``gram`` holds nan or inf; T is then useless.
+    """
+    cdef Py_ssize_t k = gram.shape[0]
+    out = np.empty((k, k))
+    cdef double[:, ::1] transform = out
+    cdef double[::1] column_scale = np.empty(k)
+    cdef double condition
+    with nogil:
+        condition = inverse_factor(&gram[0, 0], k, k, &column_scale[0], &transform[0, 0])
+    return out, condition
 
 
 def gram_inverse_factor(double[:, ::1] gram, double tolerance):
@@ -43,7 +126,7 @@ def gram_inverse_factor(double[:, ::1] gram, double tolerance):
                 gram[i, j] *= column_scale[i] * column_scale[j]
         info = pstrf(k, &gram[0, 0], k, &pivots[0], &rank, tolerance, &work[0])
         if info == 0 and rank == k:
-            info = trtri(k, &gram[0, 0], k)
+            info = trtri(False, k, &gram[0, 0], k)
             for j in range(k):    # the inverse, column-major: R⁻¹[i, j] = gram[j, i]
                 for i in range(j + 1):
                     total += gram[j, i] * gram[j, i]

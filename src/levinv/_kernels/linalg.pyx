@@ -4,7 +4,7 @@ Storage is in the names of the arguments: ``gemm`` and ``gemv`` take row-major a
 routines column-major ones. LAPACK's ``info`` is returned as an int; nothing is raised here.
 """
 from scipy.linalg.cython_blas cimport dgemm, dgemv
-from scipy.linalg.cython_lapack cimport dgeqp3, dorgqr, dpstrf, dtrtri
+from scipy.linalg.cython_lapack cimport dgeqp3, dorgqr, dpotrf, dpstrf, dtrtri
 
 
 cdef void gemm(bint transpose_a, bint transpose_b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
@@ -41,9 +41,17 @@ cdef int pstrf(Py_ssize_t n, double* a, Py_ssize_t lda, blas_int* pivots, Py_ssi
     return <int> info
 
 
-cdef int trtri(Py_ssize_t n, double* a, Py_ssize_t lda) noexcept nogil:
-    """A <- A⁻¹ for an upper triangular A (column-major)."""
-    cdef char uplo = b'U', diag = b'N'
+cdef int potrf(bint lower, Py_ssize_t n, double* a, Py_ssize_t lda) noexcept nogil:
+    """A = LLᵀ or RᵀR in the triangle named (column-major)."""
+    cdef char uplo = b'L' if lower else b'U'
+    cdef blas_int n_ = <blas_int> n, lda_ = <blas_int> lda, info = 0
+    dpotrf(&uplo, &n_, a, &lda_, &info)
+    return <int> info
+
+
+cdef int trtri(bint lower, Py_ssize_t n, double* a, Py_ssize_t lda) noexcept nogil:
+    """A <- A⁻¹ for a triangular A (column-major)."""
+    cdef char uplo = b'L' if lower else b'U', diag = b'N'
     cdef blas_int n_ = <blas_int> n, lda_ = <blas_int> lda, info = 0
     dtrtri(&uplo, &diag, &n_, a, &lda_, &info)
     return <int> info

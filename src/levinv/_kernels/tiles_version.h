@@ -7,6 +7,7 @@
 #define GROUP (TILE / LANES)     /* vectors in a group of TILE columns */
 
 typedef double OF(Vector) __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
+typedef int64_t OF(Mask) __attribute__((vector_size(8 * LANES)));
 #define LOAD(p) (*(const OF(Vector) *)(p))
 #define STORE(p, v) (*(OF(Vector) *)(p) = (v))
 
@@ -129,14 +130,22 @@ TARGET static void OF(quad)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrd
 TARGET static void OF(scaled)(const double *a, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t d,
                               const double *scale, ptrdiff_t width, double *block)
 {
+    const ptrdiff_t full = d / LANES * LANES;
+    OF(Mask) rest;
+    for (int j = 0; j < LANES; j++)
+        rest[j] = full + j < d ? -1 : 0;
     for (ptrdiff_t i = 0; i < rows; i++) {
         const double *from = a + i * lda;
         double *to = block + i * width;
         const double factor = scale ? scale[i] : 1.0;
         const OF(Vector) s = SPLAT(factor);
         ptrdiff_t j = 0;
-        for (; j + LANES <= d; j += LANES)
+        for (; j < full; j += LANES)
             STORE(to + j, s * LOAD(from + j));
+        if (j < d && from + j + LANES <= a + (rows - 1) * lda + d) {
+            STORE(to + j, (OF(Vector))((OF(Mask))(s * LOAD(from + j)) & rest));
+            j += LANES;
+        }
         for (; j < d; j++)
             to[j] = factor * from[j];
         for (; j < width; j++)

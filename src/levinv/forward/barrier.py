@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from levinv import _validate
-from levinv._threads import blas_threads
+from levinv._threads import sharing
 from levinv.forward.leverage_map import LeverageMap
 
 
@@ -113,7 +113,7 @@ class FullRankMap:
     def threads(self):
         """BLAS on the caller's thread, as everywhere."""
         n, d = self.shape
-        return blas_threads(None, 4 * n * d * d)
+        return sharing(None, 4 * n * d * d)
 
 
 def finite(derivative):

@@ -14,7 +14,7 @@ the limit accurate).
 import numpy as np
 
 from levinv import _validate
-from levinv._threads import blas_threads
+from levinv._threads import sharing
 from levinv.forward.orthonormal import column_space
 from levinv.forward.projection import DependentZeroSlackError, project
 from levinv.rows import DenseRows
@@ -66,9 +66,9 @@ class LeverageMap:
     def __init__(self, A, b):
         A = _validate.matrix(A, "A")
         self._b = _validate.vector(b, "b", A.shape[0], "row of A")
-        self.rows = DenseRows(A)
         self._flops = 4 * A.size * A.shape[1]
-        with self._threads():
+        with self._threads() as workers:
+            self.rows = DenseRows(A, workers)
             space = column_space(self.rows)
         self.rank = space.transform.shape[1]
         transform = space.transform          # of the same condition number as A, if of full rank
@@ -140,7 +140,7 @@ class LeverageMap:
         return slack
 
     def _threads(self):
-        return blas_threads(None, self._flops)
+        return sharing(None, self._flops)
 
     def at(self, x):
         """Slack and projection at x, remembered: read-only."""

@@ -7,9 +7,10 @@ scale_i a_i T, formed where it is needed. Then sigma_i = |u_i|².
 How T is found decides the accuracy (κ is the condition number after columns are scaled to unit
 norm):
 
-* *one pass*: T = R⁻¹ from the pivoted Cholesky factor of the Gram matrix; errors grow like ε κ²;
-* *two passes* (CholeskyQR2; Yamamoto, Nakatsukasa, Yanagisawa and Fukaya, 2015): the same again on
-  A T; errors like ε κ as long as κ² ε is well below 1;
+* *one pass*: T = R⁻¹, upper triangular, from the Cholesky factor of the Gram matrix; errors grow
+  like ε κ²;
+* *two passes* (CholeskyQR2; Yamamoto, Nakatsukasa, Yanagisawa and Fukaya, 2015): T from the pivoted
+  factor and the same again on A T; errors like ε κ as long as κ² ε is well below 1;
 * *QR*: Householder with column pivoting on rows sorted by norm, row-wise backward stable (Cox and
   Higham, 1998); errors like ε κ throughout; it also decides the rank.
 
@@ -42,7 +43,7 @@ class Orthonormaliser:
                                  # reach
 
 
-def orthonormalise(rows, scale=None, start=None, *, method="auto", rcond=None):
+def orthonormalise(rows, scale=None, start=None, *, method="auto", rcond=None, gram=None):
     """Find the transform for diag(scale) A start.
 
     Parameters
@@ -57,6 +58,8 @@ def orthonormalise(rows, scale=None, start=None, *, method="auto", rcond=None):
     rcond : float or None
         Columns are dropped as dependent below ``rcond`` times the largest pivot of the QR
         (default max(n, d) ε); 0 keeps every column with a nonzero pivot.
+    gram : (k, k) array or None
+        The Gram matrix, if it is known.
     """
     k = rows.shape[1] if start is None else start.shape[1]
     if k == 0:
@@ -64,7 +67,12 @@ def orthonormalise(rows, scale=None, start=None, *, method="auto", rcond=None):
                                np.zeros(rows.shape[0]))
     if method == "qr":
         return _qr(rows, scale, start, rcond)
-    gram = rows.gram(scale, start)
+    if gram is None:
+        gram = rows.gram(scale, start)
+    if rcond is None or rcond == 0:
+        transform, condition = factor.triangular_inverse_factor(gram.copy())
+        if condition <= ONE_PASS_CONDITION:
+            return Orthonormaliser(_combine(start, transform), condition, "cholesky", None)
     sizes = np.diag(gram)
     if start is None and not (sizes.max() < SAFE_SQUARE and sizes.min() > 1.0 / SAFE_SQUARE):
         start = _column_units(rows)                  # squares of the entries may over- or underflow

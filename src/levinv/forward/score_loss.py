@@ -9,7 +9,7 @@ The gradient is one vector-Jacobian product, O(nd²), where the paper's Lemma F.
 import numpy as np
 
 from levinv import _validate
-from levinv._threads import blas_threads
+from levinv._threads import sharing
 from levinv.forward.leverage_map import LeverageMap
 from levinv.forward.second_order import SecondOrder
 
@@ -188,4 +188,4 @@ class ScoreLoss:
 
     def _threads(self):
         n, d = self.shape
-        return blas_threads(None, 4 * n * d * d)
+        return sharing(None, 4 * n * d * d)

@@ -1,16 +1,19 @@
-"""Leverage scores of a matrix, of slack-scaled rows, of weighted rows."""
+"""Leverage scores of a matrix, of slack-scaled rows, of weighted rows, and of stacks of matrices."""
 import warnings
 
 import numpy as np
 import scipy.linalg
 
 from levinv import _validate
-from levinv._threads import blas_threads
-from levinv.forward.orthonormal import column_space, orthonormalise
+from levinv._kernels.scores import one_pass
+from levinv._threads import share, sharing
+from levinv.forward.orthonormal import ONE_PASS_CONDITION, column_space, orthonormalise
 from levinv.forward.projection import DependentZeroSlackError, quotient, row_scale
 from levinv.rows import DenseRows
 
 METHODS = ("auto", "cholesky", "qr")
+SMALL = 1 << 24           # flops of a matrix that is done in one call, without a look at threads
+STACK_WORK = 1 << 24      # multiply-adds of small matrices handed to a thread at once
 
 
 def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, check_finite=True,
@@ -23,13 +26,13 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
 
     Parameters
     ----------
-    A : (n, d) array_like
-        Real; integers and single precision are computed in double. Any memory layout; n < d is
-        fine.
-    slack : (n,) array_like, optional
+    A : (n, d) or (..., n, d) array_like
+        A matrix or a stack of matrices. Real; integers and single precision are computed in
+        double. Any memory layout; n < d is fine.
+    slack : (n,) or (..., n) array_like, optional
         Divide row i by ``slack[i]``; signs do not matter. A zero slack gives the continuous limit:
         that row has score 1, the others their scores in the quotient by it.
-    weights : (n,) array_like, optional
+    weights : (n,) or (..., n) array_like, optional
         Multiply row i by ``sqrt(weights[i])``, which is at least 0. At most one of slack and
         weights.
     method : {"auto", "cholesky", "qr"}, default "auto"
@@ -43,11 +46,13 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
     check_finite : bool, default True
         Check for NaN and inf. Without the check such input gives a meaningless result.
     workers : int, optional
-        Number of threads BLAS may use; default 1.
+        Number of threads that share the rows, or the matrices of a stack. Default: as many as BLAS
+        may use, but one where a call takes less than about half a millisecond. Results do not
+        depend on it.
 
     Returns
     -------
-    scores : (n,) ndarray
+    scores : (n,) or (..., n) ndarray
 
     Raises
     ------
@@ -85,40 +90,114 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
     >>> leverage_scores(A, slack=[1.0, 2.0, 0.0, 3.0]).round(3)
     array([0.413, 0.026, 1.   , 0.562])
     """
-    A = _validate.matrix(A, "A", check_finite=check_finite)
-    n = A.shape[0]
-    _validate.choice(method, "method", METHODS)
+    A = _validate.real_array(A, "A", None, check_finite=False)
+    if method not in METHODS:
+        _validate.choice(method, "method", METHODS)
     if rcond is not None:
         rcond = _validate.positive_number(rcond, "rcond", zero=True)
     if slack is not None and weights is not None:
         raise ValueError("slack and weights cannot both be given")
-    rows = DenseRows(A)
-    with blas_threads(workers, 4 * A.size * A.shape[1]):
-        if slack is not None:
-            slack = np.abs(_validate.vector(slack, "slack", n, "row of A",
-                                            check_finite=check_finite))
-            scores, doubt = _slack_scores(rows, slack, method, rcond)
-        elif weights is not None:
-            weights = _validate.vector(weights, "weights", n, "row of A", check_finite=check_finite)
-            if (weights < 0).any():
-                index = int(np.argmax(weights < 0))
-                raise ValueError(f"weights must be at least 0, got {weights[index]} at index "
-                                 f"{index}")
-            largest = weights.max()
-            scale = np.sqrt(weights / largest) if largest > 0 else np.zeros(n)
-            scores, doubt = _scaled_scores(rows, scale, method, rcond)
+    if slack is not None:
+        kind, values = "slack", _row_values(slack, "slack", A)
+    elif weights is not None:
+        kind, values = "weights", _row_values(weights, "weights", A)
+    else:
+        kind = values = None
+    flops = 4 * A.size * A.shape[-1]
+    in_one_pass = method != "qr" and rcond is None
+    if in_one_pass and workers is None and A.ndim == 2 and flops < SMALL:
+        scores = _one_pass_small(A, kind, values)
+        if scores is not None:
+            return scores
+    with sharing(workers, flops) as workers:
+        if A.ndim == 2:
+            scores, doubt = _matrix_scores(A, kind, values, method, rcond, check_finite, workers)
         else:
-            scores, doubt = _scores(rows, None, None, method, rcond)
+            scores, doubt = _stack_scores(A, kind, values, method, rcond, check_finite, workers,
+                                          in_one_pass)
     if doubt:
         warnings.warn(f"method='cholesky' cannot be accurate here ({doubt}); use 'auto' or 'qr'",
                       scipy.linalg.LinAlgWarning, stacklevel=2)
     return scores
 
 
-def _slack_scores(rows, slack, method, rcond):
+def _row_values(value, name, A):
+    """A value for each row, (..., n); one vector stands for all matrices of a stack."""
+    n = A.shape[-2]
+    if A.ndim == 2:
+        return _validate.vector(value, name, n, "row of A", check_finite=False)
+    if np.ndim(value) == 1:
+        values = _validate.vector(value, name, n, "row of A", check_finite=False)
+        return np.broadcast_to(values, A.shape[:-1])
+    values = _validate.real_array(value, name, A.ndim - 1, check_finite=False)
+    if values.shape != A.shape[:-1]:
+        raise ValueError(f"{name} must have shape {A.shape[:-1]}, one entry per row of A, or "
+                         f"({n},), got {values.shape}")
+    return values
+
+
+def _one_pass_small(A, kind, values):
+    """Scores of a small and well-conditioned matrix, or None."""
+    out, condition = np.empty((1, A.shape[0])), np.empty(1)
+    one_pass(A[None], None if kind is None else values[None], kind == "weights",
+             ONE_PASS_CONDITION, out, condition)
+    return out[0] if condition[0] <= ONE_PASS_CONDITION else None
+
+
+def _stack_scores(A, kind, values, method, rcond, check_finite, workers, in_one_pass):
+    """Scores (..., n) of a stack of matrices, and what is in doubt."""
+    stack = A.reshape(-1, *A.shape[-2:])
+    m, n, d = stack.shape
+    rows = None if kind is None else np.ascontiguousarray(values).reshape(m, n)
+    out, condition = np.empty((m, n)), np.full(m, np.inf)
+    if in_one_pass:
+        step = max(1, STACK_WORK // (n * d * d + 100 * n + 10000))
+
+        def work(first):
+            part = slice(first, first + step)
+            one_pass(stack[part], None if rows is None else rows[part], kind == "weights",
+                     ONE_PASS_CONDITION, out[part], condition[part])
+
+        share(work, range(0, m, step), workers)
+    doubts = []
+    for i in np.flatnonzero(~(condition <= ONE_PASS_CONDITION)):
+        out[i], doubt = _matrix_scores(stack[i], kind, None if rows is None else rows[i], method,
+                                       rcond, check_finite, workers)
+        doubts += [f"matrix {i} of the stack: {doubt}"] if doubt else []
+    return out.reshape(A.shape[:-1]), "; ".join(doubts[:3])
+
+
+def _matrix_scores(A, kind, values, method, rcond, check_finite, workers):
+    """Scores (n,) of one matrix, and what is in doubt."""
+    if check_finite and kind is not None:
+        _validate.finite(values, kind)
+    rows = DenseRows(A, workers)
+    if kind == "slack":
+        slack = np.abs(values)
+        zero = not slack.all()
+        scale = None if zero else row_scale(slack)[0]
+    elif kind == "weights":
+        if (values < 0).any():
+            index = int(np.argmax(values < 0))
+            raise ValueError(f"weights must be at least 0, got {values[index]} at index {index}")
+        largest, zero = values.max(), False
+        scale = np.sqrt(values / largest) if largest > 0 else np.zeros(len(values))
+    else:
+        scale, zero = None, False
+    gram = None
+    if method != "qr" and not zero:
+        gram = rows.gram(scale)
+    if check_finite and (gram is None or not np.isfinite(np.trace(gram))):
+        _validate.finite(A, "A")
+    if zero:
+        return _slack_limit(rows, slack, method, rcond)
+    if kind is None:
+        return _scores(rows, None, None, method, rcond, gram)
+    return _scaled_scores(rows, scale, method, rcond, gram)
+
+
+def _slack_limit(rows, slack, method, rcond):
     zero = np.flatnonzero(slack == 0)
-    if not len(zero):
-        return _scaled_scores(rows, row_scale(slack)[0], method, rcond)
     start = column_space(rows, rcond=rcond).transform
     left_out = slack == 0
     zero = zero[np.any(rows.block(zero), axis=1)]   # a zero row has score 0, whatever its slack
@@ -132,8 +211,8 @@ def _slack_scores(rows, slack, method, rcond):
     return scores, doubt
 
 
-def _scaled_scores(rows, scale, method, rcond):
-    found = orthonormalise(rows, scale, None, method=method, rcond=0.0)
+def _scaled_scores(rows, scale, method, rcond, gram):
+    found = orthonormalise(rows, scale, None, method=method, rcond=0.0, gram=gram)
     if found.method != "qr":
         return _read(rows, scale, found)
     # The rank is that of the rows themselves: what scaling makes small is not dependent.
@@ -141,8 +220,9 @@ def _scaled_scores(rows, scale, method, rcond):
     return _scores(rows, scale, space.transform, method, 0.0)
 
 
-def _scores(rows, scale, start, method, rcond):
-    return _read(rows, scale, orthonormalise(rows, scale, start, method=method, rcond=rcond))
+def _scores(rows, scale, start, method, rcond, gram=None):
+    return _read(rows, scale, orthonormalise(rows, scale, start, method=method, rcond=rcond,
+                                             gram=gram))
 
 
 def _read(rows, scale, found):

@@ -75,8 +75,7 @@ class SecondOrder:
     def _tall(self):
         projection, rows = self.projection, self.rows
         d, k = rows.shape[1], projection.rank
-        packed = np.zeros((k * (k + 1) // 2, d))
-        rows.third_moments(projection.scale, projection.transform, self.light_inverse, packed)
+        packed = rows.third_moments(projection.scale, projection.transform, self.light_inverse)
         upper = np.triu_indices(k)
         moments = np.empty((k, k, d))
         moments[upper] = moments[upper[::-1]] = packed
@@ -88,10 +87,10 @@ class SecondOrder:
         scaled = self._heavy_rows()
         doubled = packed + np.einsum("ip,ij->pj", basis[:, upper[0]] * basis[:, upper[1]], scaled)
         doubled[upper[0] != upper[1]] *= 2.0
-        cross = np.zeros((d, d))
-        rows.tall_hessian(projection.scale, projection.transform, self.light_inverse, doubled,
-                          projection.scores, self.residual, self.outside, out, cross)
-        out -= 4.0 * (cross + cross.T)
+        square, cross = rows.tall_hessian(projection.scale, projection.transform,
+                                          self.light_inverse, doubled, projection.scores,
+                                          self.residual, self.outside)
+        out += square - 4.0 * (cross + cross.T)
         if len(heavy):
             image = np.einsum("ia,abj,ib->ij", basis, moments, basis, optimize=True)
             image += projection.heavy_laplacian() @ scaled

@@ -2,7 +2,7 @@
 import numpy as np
 
 from levinv import _validate
-from levinv._threads import blas_threads
+from levinv._threads import sharing
 from levinv.inverse.reduction import (NoSolutionError, fixed_score_faults, reduce,
                                       sum_faults)
 from levinv.inverse.scaling import TIGHT, find_obstacle, match_scores
@@ -63,8 +63,8 @@ def forster_weights(A, scores=None, *, tol=1e-10, maxiter=None, workers=None):
     n = A.shape[0]
     tol = _validate.positive_number(tol, "tol")
     maxiter = 100 if maxiter is None else _validate.positive_int(maxiter, "maxiter")
-    rows = DenseRows(A)
-    with blas_threads(workers):
+    with sharing(workers, 100 * A.size * A.shape[1]) as workers:
+        rows = DenseRows(A, workers)
         reduced = reduce(rows)
         if scores is None:
             scores = np.full(n, reduced.rank / max(n - len(reduced.loops), 1))

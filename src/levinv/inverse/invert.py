@@ -2,7 +2,7 @@
 import numpy as np
 
 from levinv import _validate
-from levinv._threads import blas_threads
+from levinv._threads import sharing
 from levinv.inverse import local
 from levinv.inverse.global_ import Task, solve
 from levinv.inverse.result import Progress
@@ -12,6 +12,7 @@ METHODS = ("global", *local.METHODS)
 OPTIONS = {"global": ("restarts",)} | {name: module.OPTIONS
                                        for name, module in local.METHODS.items()}
 RESTARTS = 60
+EVALUATIONS = 30           # of the scores in an inversion, roughly: is it worth several threads?
 
 
 def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0.0, noise=None,
@@ -134,7 +135,7 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
         maxiter=None if maxiter is None else _validate.positive_int(maxiter, "maxiter"),
         restarts=_validate.positive_int(options.get("restarts", RESTARTS), "options['restarts']"),
         rng=_validate.generator(rng, "rng"), progress=Progress(callback))
-    with blas_threads(workers):
+    with sharing(workers, EVALUATIONS * 4 * n * d * d) as task.rows.workers:
         if method == "global":
             return solve(task)
         return local.solve(task, method, A, ridge, _checked(options))

@@ -1,55 +1,108 @@
 """Dense rows in memory, in any memory layout."""
 import numpy as np
 
+from levinv import _threads
 from levinv._kernels import dense, hessian
 
-# One kernel call stays below about a tenth of a second, so that Ctrl-C is heard between calls.
-FLOPS_PER_CALL = 1 << 30
+# Multiply-adds in a chunk of rows: a tenth of a millisecond, enough for the hand-over to another
+# thread, far from long enough for Ctrl-C to go unheard.
+CHUNK_WORK = 1 << 23
+LONGEST_CHUNK_WORK = 1 << 33          # a tenth of a second
+SHARED_ELEMENTS = 1 << 19             # entries of A from which a pass that is no more than a pass is
+                                      # shared out
 
 
 class DenseRows:
-    """The rows of a float64 array, never copied beyond a block (see :mod:`levinv.rows`)."""
+    """The rows of a float64 array, never copied beyond a block (see :mod:`levinv.rows`).
 
-    def __init__(self, A):
+    ``workers`` threads share each pass over them.
+    """
+
+    def __init__(self, A, workers=1):
         self.A = A
         self.shape = A.shape
+        self.workers = workers
 
-    def _chunks(self, flops_per_row):
-        n = self.shape[0]
-        step = max(1024, int(FLOPS_PER_CALL / max(flops_per_row, 1)))
-        return (slice(first, min(first + step, n)) for first in range(0, n, step))
+    def _chunks(self, work_per_row, width=0):
+        """Slices of rows that are worth handing over; of at least 8 ``width`` rows, the size of
+        what is summed over chunks.
+        """
+        n, work_per_row = self.shape[0], max(work_per_row, 1)
+        step = max(CHUNK_WORK // work_per_row, 8 * width)
+        step = max(min(step, LONGEST_CHUNK_WORK // work_per_row), 64)
+        count = max(1, round(n / step))
+        step = -(-n // count)
+        step += -step % 16                           # whole tiles
+        return [slice(first, min(first + step, n)) for first in range(0, n, step)]
+
+    def _sum(self, chunks, shape, add):
+        """The sum over chunks of what ``add(chunk, out)`` adds to an array of zeros."""
+        if len(chunks) == 1:
+            out = np.zeros(shape)
+            add(chunks[0], out)
+            return out
+        total = _threads.OrderedSum(np.zeros(shape))
+
+        def work(item):
+            position, chunk = item
+            part = np.zeros(shape)
+            add(chunk, part)
+            total.add(position, part)
+
+        _threads.share(work, list(enumerate(chunks)), self.workers)
+        return total.total
+
+    def _each(self, chunks, work):
+        _threads.share(work, chunks, self.workers)
+
+    def _passes(self):
+        """Chunks for a pass over A whose arithmetic does not count."""
+        return self._chunks(CHUNK_WORK * self.shape[1] // SHARED_ELEMENTS)
 
     def _width(self, transform):
         return self.shape[1] if transform is None else transform.shape[1]
 
     def matvec(self, v):
         """A v for a vector (d,) or a few columns (d, m)."""
-        if self.A.flags.forc:
-            return self.A @ v
-        # NumPy would copy the whole of a strided A at once.
-        return np.concatenate([self.A[chunk] @ v for chunk in self._chunks(1 << 16)])
+        out = np.empty(self.shape[:1] + v.shape[1:])
+
+        def work(chunk):
+            np.matmul(self.A[chunk], v, out=out[chunk])
+
+        self._each(self._passes(), work)
+        return out
 
     def rmatvec(self, y):
         """Aᵀ y for a vector (n,) or a few columns (n, m)."""
-        if self.A.flags.forc:
-            return self.A.T @ y
-        return sum(self.A[chunk].T @ y[chunk] for chunk in self._chunks(1 << 16))
+        def add(chunk, out):
+            np.matmul(self.A[chunk].T, y[chunk], out=out)
+
+        return self._sum(self._passes(), self.shape[1:] + y.shape[1:], add)
 
     def abs_matvec(self, v):
         """|A| v with entrywise absolute values: bounds the rounding errors of A v."""
-        return np.concatenate([np.abs(self.A[chunk]) @ v for chunk in self._chunks(1 << 16)])
+        out = np.empty(self.shape[:1] + v.shape[1:])
+
+        def work(chunk):
+            out[chunk] = np.abs(self.A[chunk]) @ v
+
+        self._each(self._passes(), work)
+        return out
 
     def row_norms(self):
         """Euclidean norms of the rows, (n,), without overflow."""
+        norms = np.sqrt(self.quad())
+        if norms.max() < 1e150 and norms.min() > 1e-140:
+            return norms
         largest = np.concatenate([np.maximum(self.A[chunk].max(axis=1), -self.A[chunk].min(axis=1))
-                                  for chunk in self._chunks(1 << 16)])
+                                  for chunk in self._passes()])
         unit = np.where(largest > 0, largest, 1.0)
         return largest * np.sqrt(self.quad(1.0 / unit))
 
     def column_max(self):
         """Largest absolute entry of each column, (d,)."""
         return np.max([np.maximum(self.A[chunk].max(axis=0), -self.A[chunk].min(axis=0))
-                       for chunk in self._chunks(1 << 16)], axis=0)
+                       for chunk in self._passes()], axis=0)
 
     def block(self, index):
         """Rows ``index`` as a new (len(index), d) array."""
@@ -58,24 +111,32 @@ class DenseRows:
     def gram(self, scale=None, transform=None, weights=None):
         """sum_i weights_i u_i u_iᵀ, (k, k)."""
         k = self._width(transform)
-        out = np.zeros((k, k))
-        for chunk in self._chunks(4 * self.shape[1] * k):
+
+        def add(chunk, out):
             dense.gram(self.A[chunk], _part(scale, chunk), transform, _part(weights, chunk), out)
-        return out
+
+        return self._sum(self._chunks(self.shape[1] * k, k), (k, k), add)
 
     def quad(self, scale=None, transform=None, form=None):
         """u_iᵀ form u_i, (n,)."""
         out = np.empty(self.shape[0])
-        for chunk in self._chunks(4 * self.shape[1] * self._width(transform)):
+
+        def work(chunk):
             dense.quad(self.A[chunk], _part(scale, chunk), transform, form, out[chunk])
+
+        # from the end: a pass that went before left the last rows in cache
+        self._each(self._chunks(self.shape[1] * self._width(transform))[::-1], work)
         return out
 
     def moments(self, scale, transform, Y):
         """sum_i Y_im u_i u_iᵀ for each column of Y (n, m): symmetric (k, k, m)."""
         k, m = self._width(transform), Y.shape[1]
-        packed = np.zeros((k * (k + 1) // 2, m))
-        for chunk in self._chunks(k * k * m):
-            dense.moments(self.A[chunk], _part(scale, chunk), transform, Y[chunk], packed)
+
+        def add(chunk, out):
+            dense.moments(self.A[chunk], _part(scale, chunk), transform, Y[chunk], out)
+
+        pairs = k * (k + 1) // 2
+        packed = self._sum(self._chunks(pairs * m, m), (pairs, m), add)
         upper = np.triu_indices(k)
         out = np.empty((k, k, m))
         out[upper] = packed
@@ -88,21 +149,32 @@ class DenseRows:
         upper = np.triu_indices(k)
         packed = forms[upper] * np.where(upper[0] == upper[1], 1.0, 2.0)[:, None]
         out = np.empty((self.shape[0], m))
-        for chunk in self._chunks(k * k * m):
+
+        def work(chunk):
             dense.contract(self.A[chunk], _part(scale, chunk), transform, packed, out[chunk])
+
+        self._each(self._chunks(len(packed) * m), work)
         return out
 
-    def third_moments(self, scale, transform, inverse_slack, out):
-        """out[(a, b), j] += sum_l u_la u_lb B_lj, a <= b, with B = diag(inverse_slack) A."""
-        for chunk in self._chunks(self._width(transform) ** 2 * self.shape[1]):
+    def third_moments(self, scale, transform, inverse_slack):
+        """sum_l u_la u_lb B_lj for a <= b, (k(k+1)/2, d), with B = diag(inverse_slack) A."""
+        def add(chunk, out):
             hessian.third_moments(self.A[chunk], scale[chunk], transform, inverse_slack[chunk], out)
 
-    def tall_hessian(self, scale, transform, inverse_slack, forms, scores, residual, diagonal, out,
-                     cross):
-        """The pass over the rows of :meth:`levinv.forward.second_order.SecondOrder.hessian`."""
-        for chunk in self._chunks(self._width(transform) ** 2 * self.shape[1]):
+        k, d = self._width(transform), self.shape[1]
+        pairs = k * (k + 1) // 2
+        return self._sum(self._chunks(pairs * d, d), (pairs, d), add)
+
+    def tall_hessian(self, scale, transform, inverse_slack, forms, scores, residual, diagonal):
+        """The pass over the rows of :meth:`levinv.forward.second_order.SecondOrder.hessian`: two
+        (d, d) arrays, out and cross of :func:`levinv._kernels.hessian.tall`.
+        """
+        def add(chunk, out):
             hessian.tall(self.A[chunk], scale[chunk], transform, inverse_slack[chunk], forms,
-                         scores[chunk], residual[chunk], diagonal[chunk], out, cross)
+                         scores[chunk], residual[chunk], diagonal[chunk], out[0], out[1])
+
+        d = self.shape[1]
+        return self._sum(self._chunks(len(forms) * d, d), (2, d, d), add)
 
 
 def _part(vector, chunk):

@@ -5,7 +5,7 @@ import numpy as np
 import scipy.linalg
 
 from levinv import _validate
-from levinv._threads import blas_threads
+from levinv._threads import sharing
 from levinv.forward.barrier import FullRankMap
 from levinv.forward.gradient_loss import GradientLossPoint
 from levinv.forward.orthonormal import EPS
@@ -15,6 +15,7 @@ from levinv.inverse.result import InversionResult, Progress, Stopped
 
 METHODS = ("newton", "approximate-newton", "least-squares")
 OPTIONS = {"newton": (), "approximate-newton": ("sample_size",), "least-squares": ()}
+EVALUATIONS = 30           # of the scores in an inversion, roughly: is it worth several threads?
 MAXITER = {"newton": 100, "approximate-newton": 200, "least-squares": 300}
 EXACT_FLOPS = 1e11            # of the Hessian at the solution; above, G stands in for it
 
@@ -175,7 +176,7 @@ def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0,
         x0 = _validate.vector(x0, "x0", d, "column of A").copy()
         signs = _cell_of(A, b, x0, signs, active)
     progress = Progress(callback)
-    with blas_threads(workers):
+    with sharing(workers, EVALUATIONS * 4 * n * d * d):
         task = Task(FullRankMap(A, b), b, g, signs, active, method, ridge, tol, maxiter, progress)
         start, failure = _start(task, x0)
         if start is None:

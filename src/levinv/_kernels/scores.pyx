@@ -1,0 +1,62 @@
+"""Leverage scores of many small matrices, one after the other: the one-pass route of
+:mod:`levinv.forward.orthonormal` without a return to Python.
+"""
+from libc.math cimport NAN, fabs, isfinite, sqrt
+from libc.string cimport memset
+
+from levinv._kernels.dense cimport (Rows, add_gram, allocate, block_rows, describe, padded,
+                                    triangular_quad)
+from levinv._kernels.factor cimport inverse_factor
+from levinv._kernels.tiles cimport tiles_free
+
+
+cdef bint row_scale(const double[:] values, bint weights, double* scale) noexcept nogil:
+    """Factors of the rows, at most 1; whether there are."""
+    cdef Py_ssize_t n = values.shape[0], i
+    cdef double least = fabs(values[0]), most = values[0], lowest = values[0], total = 0.0
+    for i in range(n):
+        least = min(least, fabs(values[i]))
+        most, lowest = max(most, values[i]), min(lowest, values[i])
+        total = total + values[i]
+    if not isfinite(total) or (weights and (lowest < 0.0 or most == 0.0)) or (
+            not weights and least == 0.0):
+        return False
+    for i in range(n):
+        scale[i] = sqrt(values[i] / most) if weights else least / fabs(values[i])
+    return True
+
+
+def one_pass(const double[:, :, :] A, const double[:, :] values, bint weights,
+             double greatest_condition, double[:, ::1] out, double[::1] condition):
+    """out[m] <- scores of A[m], its rows divided by slacks ``values[m]`` or, with ``weights``,
+    multiplied by their square roots (None: neither); condition[m] <- their estimated condition
+    number.
+
+    Where that is not at most ``greatest_condition`` the scores are not computed. It is nan where an
+    entry is nan or inf, squares overflow, a slack is zero or a weight negative.
+    """
+    cdef Py_ssize_t k = A.shape[2], n = A.shape[1], width = padded(k), m, i
+    cdef Py_ssize_t step = block_rows(n, 3 * width)
+    cdef double* workspace = allocate(step * (3 * width + 1) + 2 * width * width + width + n)
+    cdef double* c = workspace + step * (3 * width + 1)
+    cdef double* transform = c + width * width
+    cdef double* column_scale = transform + width * width
+    cdef double* scale = column_scale + width
+    cdef Rows rows
+    with nogil:
+        rows = describe(A[0], None)
+        for m in range(A.shape[0]):
+            rows.data = &A[m, 0, 0]
+            if values is not None:
+                if not row_scale(values[m], weights, scale):
+                    condition[m] = NAN
+                    continue
+                rows.scale = scale
+            memset(c, 0, width * width * sizeof(double))
+            add_gram(&rows, NULL, step, workspace, c)
+            condition[m] = inverse_factor(c, k, width, column_scale, transform)
+            if condition[m] <= greatest_condition:
+                triangular_quad(&rows, transform, True, step, workspace, &out[m, 0])
+                for i in range(n):
+                    out[m, i] = min(out[m, i], 1.0)
+    tiles_free(workspace)
