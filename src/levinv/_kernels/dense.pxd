@@ -7,7 +7,7 @@ cdef struct Rows:                     # u_i = scale_i a_i T
 
 
 cdef Py_ssize_t padded(Py_ssize_t k) noexcept nogil
-cdef Py_ssize_t block_rows(Py_ssize_t n, Py_ssize_t width) noexcept nogil
+cdef Py_ssize_t block_rows(Py_ssize_t n, Py_ssize_t width, Py_ssize_t least) noexcept nogil
 cdef double* allocate(Py_ssize_t size) except NULL
 cdef Rows describe(const double[:, :] A, const double[::1] scale) noexcept nogil
 cdef Py_ssize_t workspace_of(const double[:, ::1] transform) noexcept nogil

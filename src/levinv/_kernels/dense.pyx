@@ -20,7 +20,7 @@ from levinv._kernels.linalg cimport gemm
 from levinv._kernels.tiles cimport (TILE, tiles_allocate, tiles_free, tiles_gram, tiles_nn,
                                     tiles_pairs, tiles_quad, tiles_scaled, tiles_tn)
 
-cdef Py_ssize_t BLOCK_BYTES = 128 * 1024      # a block and its product share an L2 cache
+cdef Py_ssize_t BLOCK_BYTES = 32 * 1024       # narrow blocks and their products stay in an L1 cache
 cdef Py_ssize_t PAGE = 512                    # doubles in 4096 bytes: rows so far apart share one
                                               # set of the L1 cache
 
@@ -31,10 +31,12 @@ cdef Py_ssize_t padded(Py_ssize_t k) noexcept nogil:
     return width + TILE if width % PAGE == 0 else width
 
 
-cdef Py_ssize_t block_rows(Py_ssize_t n, Py_ssize_t width) noexcept nogil:
-    """Rows in a block of which ``width`` doubles a row are kept: a multiple of TILE."""
+cdef Py_ssize_t block_rows(Py_ssize_t n, Py_ssize_t width, Py_ssize_t least) noexcept nogil:
+    """Rows in a block of which ``width`` doubles a row are kept: a multiple of TILE, and no fewer
+    than ``least`` if there are so many, since every block loads and stores the sums once.
+    """
     cdef Py_ssize_t rows = BLOCK_BYTES // (8 * width)
-    rows = min(max(rows, 2 * TILE), 512, n)
+    rows = min(max(rows, least), 512, n)
     return (rows + TILE - 1) // TILE * TILE
 
 
@@ -121,14 +123,22 @@ cdef bint in_place(const Rows* rows) noexcept nogil:
             and rows.row_stride > 0 and rows.row_stride % PAGE != 0)
 
 
+cdef const double* next_block(const Rows* rows, Py_ssize_t first, Py_ssize_t count) noexcept nogil:
+    """``count`` rows of A to fetch ahead of their use, or NULL."""
+    if rows.column_stride != 1 or first + count > rows.n:
+        return NULL
+    return rows.data + first * rows.row_stride
+
+
 cdef void add_gram(const Rows* rows, const double* weights, Py_ssize_t step, double* workspace,
                    double* c) noexcept nogil:
-    """Upper triangle of c (padded) += sum_i weights_i u_i u_iᵀ; workspace: step rows of d, k, k."""
+    """c (padded, symmetric) += sum_i weights_i u_i u_iᵀ; workspace: step rows of d, k, k."""
     cdef Py_ssize_t k = rows.k, width = padded(rows.k), stride, first, count, index, i
     cdef Py_ssize_t blocks = (rows.n + step - 1) // step
     cdef double* product = workspace + step * padded(rows.d)
     cdef double* weighted = product + step * width
     cdef const double* u
+    cdef const double* ahead
     # the last rows end less than a padded width before the end of the memory
     cdef Py_ssize_t readable = rows.n - (width - rows.d + rows.row_stride) // rows.row_stride \
         if in_place(rows) else 0
@@ -139,11 +149,15 @@ cdef void add_gram(const Rows* rows, const double* weights, Py_ssize_t step, dou
             u, stride = rows.data + first * rows.row_stride, rows.row_stride
         else:
             u, stride = rows_of(rows, first, count, workspace, product), width
+        ahead = next_block(rows, first + step, count)
         if weights == NULL:
-            tiles_gram(u, stride, u, stride, count, width, c)
+            tiles_gram(u, stride, u, stride, count, k, width, c, ahead, rows.row_stride)
         else:
             tiles_scaled(u, stride, count, k, weights + first, width, weighted)
-            tiles_gram(u, stride, weighted, width, count, width, c)
+            tiles_gram(u, stride, weighted, width, count, k, width, c, ahead, rows.row_stride)
+    for i in range(k):
+        for index in range(i):
+            c[index * width + i] = c[i * width + index]
 
 
 cdef void triangular_quad(const Rows* rows, const double* t, bint square, Py_ssize_t step,
@@ -156,16 +170,20 @@ cdef void triangular_quad(const Rows* rows, const double* t, bint square, Py_ssi
     cdef double* product = workspace + step * padded(rows.d)
     cdef double* values = product + step * width
     cdef const double* u
+    cdef const double* ahead
     cdef bint direct = square and in_place(rows)
     for index in range(blocks):
         first = index * step
         count = min(step, rows.n - first)
         if direct and count == step:
+            ahead = next_block(rows, first + 2 * TILE, count)
             tiles_quad(rows.data + first * rows.row_stride, rows.row_stride, count, k, t, width,
-                       square, out + first)
+                       square, out + first, ahead, rows.row_stride)
         else:
             u = rows_of(rows, first, count, workspace, product)
-            tiles_quad(u, width, (count + TILE - 1) // TILE * TILE, k, t, width, square, values)
+            ahead = next_block(rows, first + step, count)
+            tiles_quad(u, width, (count + TILE - 1) // TILE * TILE, k, t, width, square, values,
+                       ahead, rows.row_stride)
             for i in range(count):
                 out[first + i] = values[i]
 
@@ -175,7 +193,7 @@ def gram(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
     """out += sum_i weights_i u_i u_iᵀ."""
     cdef Rows rows = describe(A, scale)
     cdef Py_ssize_t k = out.shape[0], width = padded(k), i, j
-    cdef Py_ssize_t step = block_rows(rows.n, padded(rows.d) + 2 * width)
+    cdef Py_ssize_t step = block_rows(rows.n, padded(rows.d) + 2 * width, 64)
     cdef double* workspace = allocate(step * (padded(rows.d) + 2 * width) + width * width
                                       + workspace_of(transform))
     cdef double* c = workspace + step * (padded(rows.d) + 2 * width)
@@ -183,10 +201,9 @@ def gram(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
         transform_by(&rows, transform, c + width * width)
         memset(c, 0, width * width * sizeof(double))
         add_gram(&rows, NULL if weights is None else &weights[0], step, workspace, c)
-        for i in range(k):                          # one triangle decides: exactly symmetric
-            for j in range(i, k):
+        for i in range(k):
+            for j in range(k):
                 out[i, j] += c[i * width + j]
-                out[j, i] = out[i, j]
     tiles_free(workspace)
 
 
@@ -196,7 +213,7 @@ def quad(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
     cdef Rows rows = describe(A, scale)
     cdef bint direct = form is None and upper_triangular(transform)
     cdef Py_ssize_t k = rows.d if transform is None else transform.shape[1], width = padded(k)
-    cdef Py_ssize_t step = block_rows(rows.n, padded(rows.d) + width), i, j
+    cdef Py_ssize_t step = block_rows(rows.n, padded(rows.d) + width, 64), i, j
     cdef double* workspace = allocate(step * (padded(rows.d) + width + 1) + width * width
                                       + workspace_of(transform))
     cdef double* t = workspace + step * (padded(rows.d) + width + 1)
@@ -254,7 +271,7 @@ def moments(const double[:, :] A, const double[::1] scale, const double[:, ::1] 
     cdef Py_ssize_t k = rows.d if transform is None else transform.shape[1]
     cdef Py_ssize_t pairs = padded(out.shape[0]), columns = padded(Y.shape[1])
     cdef Py_ssize_t wide = padded(rows.d) + padded(k) + pairs + columns
-    cdef Py_ssize_t step = block_rows(rows.n, wide), blocks, index, first, count
+    cdef Py_ssize_t step = block_rows(rows.n, wide, 32), blocks, index, first, count
     cdef double* workspace = allocate(step * wide + TILE + pairs * columns
                                       + workspace_of(transform))
     cdef double* product = workspace + step * padded(rows.d)
@@ -293,7 +310,7 @@ def contract(const double[:, :] A, const double[::1] scale, const double[:, ::1]
     cdef Py_ssize_t k = rows.d if transform is None else transform.shape[1]
     cdef Py_ssize_t pairs = padded(forms.shape[0]), columns = padded(forms.shape[1])
     cdef Py_ssize_t wide = padded(rows.d) + padded(k) + pairs + columns
-    cdef Py_ssize_t step = block_rows(rows.n, wide), blocks, index, first, count, i, j
+    cdef Py_ssize_t step = block_rows(rows.n, wide, 32), blocks, index, first, count, i, j
     cdef double* workspace = allocate(step * wide + TILE + pairs * columns
                                       + workspace_of(transform))
     cdef double* product = workspace + step * padded(rows.d)
@@ -321,7 +338,7 @@ def contract(const double[:, :] A, const double[::1] scale, const double[:, ::1]
 def squares(const double[:, ::1] U, const double[:, ::1] Y, double[:, ::1] out):
     """out <- (P∘P) Y with P = U Uᵀ, a block of rows of P at a time."""
     cdef Py_ssize_t n = U.shape[0], k = U.shape[1], columns = Y.shape[1]
-    cdef Py_ssize_t step = min(block_rows(n, n), n), blocks, index, first, rows, i
+    cdef Py_ssize_t step = min(block_rows(n, n, 16), n), blocks, index, first, rows, i
     cdef double* projection = allocate(step * n)
     with nogil:
         blocks = (n + step - 1) // step

@@ -67,7 +67,7 @@ def short(const double[:, ::1] U, const double[:, ::1] B, const double[:, ::1] U
     free of cancellation.
     """
     cdef Py_ssize_t n = U.shape[0], k = U.shape[1], d = B.shape[1]
-    cdef Py_ssize_t step = block_rows(n, 2 * n), blocks, index, first, rows, i, l
+    cdef Py_ssize_t step = block_rows(n, 2 * n, 16), blocks, index, first, rows, i, l
     cdef double* workspace = allocate(2 * step * n + step * d)
     cdef double* projection = workspace
     cdef double* curvature = projection + step * n
@@ -101,7 +101,7 @@ def third_moments(const double[:, :] A, const double[::1] scale, const double[:,
     cdef Py_ssize_t k = rows.d if transform is None else transform.shape[1]
     cdef Py_ssize_t pairs = padded(out.shape[0]), width = padded(rows.d), i, j
     cdef Py_ssize_t wide = 2 * width + padded(k) + pairs
-    cdef Py_ssize_t step = block_rows(rows.n, wide), blocks, index, first, count
+    cdef Py_ssize_t step = block_rows(rows.n, wide, 32), blocks, index, first, count
     cdef double* workspace = allocate(step * wide + TILE + pairs * width
                                       + workspace_of(transform))
     cdef double* product = workspace + step * width
@@ -139,7 +139,7 @@ def tall(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
     cdef Py_ssize_t k = rows.d if transform is None else transform.shape[1]
     cdef Py_ssize_t pairs = padded(forms.shape[0]), width = padded(rows.d), i, j
     cdef Py_ssize_t wide = 4 * width + padded(k) + pairs
-    cdef Py_ssize_t step = block_rows(rows.n, wide), blocks, index, first, count, whole
+    cdef Py_ssize_t step = block_rows(rows.n, wide, 32), blocks, index, first, count, whole
     cdef double* workspace = allocate(step * wide + TILE + pairs * width + 2 * width * width
                                       + workspace_of(transform))
     cdef double* product = workspace + step * width
@@ -174,11 +174,12 @@ def tall(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
                 for j in range(width):
                     image[i * width + j] = 2.0 * (image[i * width + j]
                                                   - scores[first + i] * scaled[i * width + j])
-            tiles_gram(image, width, image, width, count, width, square)
+            tiles_gram(image, width, image, width, count, rows.d, width, square, NULL, 0)
             tiles_scaled(scaled, width, count, rows.d, &diagonal[first], width, weighted)
-            tiles_gram(scaled, width, weighted, width, count, width, square)
+            tiles_gram(scaled, width, weighted, width, count, rows.d, width, square, NULL,
+                       0)
         for i in range(rows.d):
             for j in range(rows.d):
-                out[i, j] += square[min(i, j) * width + max(i, j)]
+                out[i, j] += square[max(i, j) * width + min(i, j)]
                 cross[i, j] += mixed[i * width + j]
     tiles_free(workspace)

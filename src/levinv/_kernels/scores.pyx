@@ -36,7 +36,7 @@ def one_pass(const double[:, :, :] A, const double[:, :] values, bint weights,
     entry is nan or inf, squares overflow, a slack is zero or a weight negative.
     """
     cdef Py_ssize_t k = A.shape[2], n = A.shape[1], width = padded(k), m, i
-    cdef Py_ssize_t step = block_rows(n, 3 * width)
+    cdef Py_ssize_t step = block_rows(n, 3 * width, 64)
     cdef double* workspace = allocate(step * (3 * width + 1) + 2 * width * width + width + n)
     cdef double* c = workspace + step * (3 * width + 1)
     cdef double* transform = c + width * width

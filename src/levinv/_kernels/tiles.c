@@ -61,12 +61,12 @@ void tiles_free(double *memory)
 
 typedef struct {
     void (*gram)(const double *, ptrdiff_t, const double *, ptrdiff_t, ptrdiff_t, ptrdiff_t,
-                 double *);
+                 ptrdiff_t, double *, const double *, ptrdiff_t);
     void (*tn)(const double *, ptrdiff_t, const double *, ptrdiff_t, ptrdiff_t, double *);
     void (*nn)(const double *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const double *, ptrdiff_t,
                double *);
     void (*quad)(const double *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const double *, ptrdiff_t, int,
-                 double *);
+                 double *, const double *, ptrdiff_t);
     void (*scaled)(const double *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const double *, ptrdiff_t,
                    double *);
     void (*pairs)(const double *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, double *);
@@ -97,9 +97,9 @@ static const Version *chosen(void)
 }
 
 void tiles_gram(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv, ptrdiff_t rows,
-                ptrdiff_t width, double *c)
+                ptrdiff_t k, ptrdiff_t width, double *c, const double *ahead, ptrdiff_t stride)
 {
-    chosen()->gram(u, ldu, v, ldv, rows, width, c);
+    chosen()->gram(u, ldu, v, ldv, rows, k, width, c, ahead, stride);
 }
 
 void tiles_tn(const double *u, ptrdiff_t p, const double *v, ptrdiff_t q, ptrdiff_t rows,
@@ -115,9 +115,10 @@ void tiles_nn(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth, c
 }
 
 void tiles_quad(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth, const double *t,
-                ptrdiff_t width, int square, double *out)
+                ptrdiff_t width, int square, double *out, const double *ahead,
+                ptrdiff_t stride)
 {
-    chosen()->quad(u, ldu, rows, depth, t, width, square, out);
+    chosen()->quad(u, ldu, rows, depth, t, width, square, out, ahead, stride);
 }
 
 void tiles_scaled(const double *a, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t d, const double *scale,

@@ -7,15 +7,19 @@
  * A block is row-major, its width a multiple of TILE, its number of rows too where `nn` or `quad`
  * read it; what is beyond the data is zero.
  *
- *     gram    upper triangle of c (width x width) += uᵀ v
+ *     gram    lower triangle of c (k x k, rows of `width`) += uᵀ v
  *     tn      c (p x q) += uᵀ v
  *     nn      c (rows x q) = u t, u of `depth` columns
  *     quad    out_i = u_i t u_iᵀ, or |u_i t|² if `square`, for an upper triangular t
  *     scaled  block = diag(scale) a for contiguous rows of d entries, the rest of `width` zero
  *     pairs   products (rows x width): u_a u_b for a <= b, the rest of `width` zero
  *
- * `gram` may write below the diagonal, within the tiles that the diagonal crosses; `pairs` up to
- * TILE entries beyond its last row.
+ * `ahead` is what a pass over memory will read next, row by row as far apart as `stride` says, as
+ * many rows of as many entries as u has: it is fetched meanwhile, as tiles go across rows, which
+ * processors do not foresee. NULL for none.
+ *
+ * `gram` may write above the diagonal and beyond row k, within tiles; `pairs` up to TILE entries
+ * beyond its last row.
  *
  * On x86-64 there are three versions of each (SSE2, AVX2, AVX-512), chosen once by what the
  * processor has.
@@ -32,13 +36,14 @@ double *tiles_allocate(size_t size);
 void tiles_free(double *memory);
 
 void tiles_gram(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv, ptrdiff_t rows,
-                ptrdiff_t width, double *c);
+                ptrdiff_t k, ptrdiff_t width, double *c, const double *ahead, ptrdiff_t stride);
 void tiles_tn(const double *u, ptrdiff_t p, const double *v, ptrdiff_t q, ptrdiff_t rows,
               double *c);
 void tiles_nn(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth, const double *t,
               ptrdiff_t q, double *c);
 void tiles_quad(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth, const double *t,
-                ptrdiff_t width, int square, double *out);
+                ptrdiff_t width, int square, double *out, const double *ahead,
+                ptrdiff_t stride);
 void tiles_scaled(const double *a, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t d, const double *scale,
                   ptrdiff_t width, double *block);
 void tiles_pairs(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t k, ptrdiff_t width,

@@ -13,6 +13,20 @@ TARGET static inline void SHAPED(tn_tile)(const double *u, ptrdiff_t ldu, const 
     ROWS(ROW_ADD_TO)
 }
 
+/* the same for the first half of the tile's rows */
+TARGET static inline void SHAPED(tn_half_tile)(const double *u, ptrdiff_t ldu, const double *v,
+                                               ptrdiff_t ldv, ptrdiff_t rows, double *c,
+                                               ptrdiff_t ldc)
+{
+    HALF_ROWS(ROW_ZERO)
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const double *left = u + i * ldu, *right = v + i * ldv;
+        ACROSS(LOAD_ACROSS, 0)
+        HALF_ROWS(ROW_TN)
+    }
+    HALF_ROWS(ROW_ADD_TO)
+}
+
 #define PRODUCT_NN                                           \
     ROWS(ROW_ZERO)                                           \
     for (ptrdiff_t l = 0; l < depth; l++) {                  \

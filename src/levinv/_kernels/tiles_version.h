@@ -28,10 +28,13 @@ typedef int64_t OF(Mask) __attribute__((vector_size(8 * LANES)));
 
 #if DOWN == 8
 #define ROWS(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
+#define HALF_ROWS(M) M(0) M(1) M(2) M(3)
 #elif DOWN == 4
 #define ROWS(M) M(0) M(1) M(2) M(3)
+#define HALF_ROWS(M) M(0) M(1)
 #else
 #define ROWS(M) M(0) M(1)
+#define HALF_ROWS(M) M(0)
 #endif
 
 #define ZERO(r, b) OF(Vector) sum_##r##_##b = SPLAT(0.0);
@@ -66,20 +69,40 @@ typedef int64_t OF(Mask) __attribute__((vector_size(8 * LANES)));
 #undef SHAPED
 #define BY_WIDTH(step, name, ...) \
     do { if ((step) > TILE) OF(name##_wide)(__VA_ARGS__); else OF(name)(__VA_ARGS__); } while (0)
-#define STEP(b, width) ((b) + 2 * TILE <= (width) ? 2 * TILE : TILE)
+/* one group, then pairs of them: what is left over costs least where triangles are thin */
+#define STEP(b, width) ((b) > 0 || (width) / TILE % 2 == 0 ? 2 * TILE : TILE)
 #else
 #define BY_WIDTH(step, name, ...) OF(name)(__VA_ARGS__)
 #define STEP(b, width) TILE
 #endif
 
-TARGET static void OF(gram)(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv,
-                            ptrdiff_t rows, ptrdiff_t width, double *c)
+TARGET static inline void OF(fetch)(const double *a, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t d)
 {
+    for (ptrdiff_t i = 0; i < rows; i++)
+        for (ptrdiff_t j = 0; j < d; j += TILE)
+            __builtin_prefetch(a + i * lda + j);
+}
+
+TARGET static void OF(gram)(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv,
+                            ptrdiff_t rows, ptrdiff_t k, ptrdiff_t width, double *c,
+                            const double *ahead, ptrdiff_t stride)
+{
+    const ptrdiff_t strips = (k + DOWN - 1) / DOWN;
     ptrdiff_t step;
-    for (ptrdiff_t b = 0; b < width; b += step) {
-        step = STEP(b, width);
-        for (ptrdiff_t a = 0; a < b + step; a += DOWN)
-            BY_WIDTH(step, tn_tile, u + a, ldu, v + b, ldv, rows, c + a * width + b, width);
+    for (ptrdiff_t a = 0; a < k; a += DOWN) {
+        const ptrdiff_t across = (a + DOWN + TILE - 1) / TILE * TILE;
+        if (ahead) {
+            const ptrdiff_t from = rows * (a / DOWN) / strips, to = rows * (a / DOWN + 1) / strips;
+            OF(fetch)(ahead + from * stride, stride, to - from, k);
+        }
+        for (ptrdiff_t b = 0; b < across; b += step) {
+            step = STEP(b, across);
+            if (k - a > DOWN / 2)
+                BY_WIDTH(step, tn_tile, u + a, ldu, v + b, ldv, rows, c + a * width + b, width);
+            else
+                BY_WIDTH(step, tn_half_tile, u + a, ldu, v + b, ldv, rows, c + a * width + b,
+                         width);
+        }
     }
 }
 
@@ -106,11 +129,14 @@ TARGET static void OF(nn)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdif
 }
 
 TARGET static void OF(quad)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth,
-                            const double *t, ptrdiff_t width, int square, double *out)
+                            const double *t, ptrdiff_t width, int square, double *out,
+                            const double *ahead, ptrdiff_t stride)
 {
     for (ptrdiff_t i = 0; i < rows; i += DOWN) {
         OF(Vector) total[DOWN];
         ptrdiff_t step, used;
+        if (ahead)
+            OF(fetch)(ahead + i * stride, stride, DOWN, depth);
         for (int r = 0; r < DOWN; r++)
             total[r] = SPLAT(0.0);
         for (ptrdiff_t b = 0; b < width; b += step) {
@@ -184,6 +210,7 @@ TARGET static void OF(pairs)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptr
 #undef ACROSS_WIDE
 #undef SUM
 #undef ROWS
+#undef HALF_ROWS
 #undef ZERO
 #undef LOAD_ACROSS
 #undef MULTIPLY
