@@ -21,6 +21,7 @@ from levinv._kernels.tiles cimport (TILE, tiles_allocate, tiles_free, tiles_gram
                                     tiles_pairs, tiles_quad, tiles_scaled, tiles_tn)
 
 cdef Py_ssize_t BLOCK_BYTES = 32 * 1024       # narrow blocks and their products stay in an L1 cache
+cdef Py_ssize_t CACHED = 64 * 1024            # doubles that an L2 cache holds
 cdef Py_ssize_t PAGE = 512                    # doubles in 4096 bytes: rows so far apart share one
                                               # set of the L1 cache
 
@@ -124,8 +125,8 @@ cdef bint in_place(const Rows* rows) noexcept nogil:
 
 
 cdef const double* next_block(const Rows* rows, Py_ssize_t first, Py_ssize_t count) noexcept nogil:
-    """``count`` rows of A to fetch ahead of their use, or NULL."""
-    if rows.column_stride != 1 or first + count > rows.n:
+    """``count`` rows of A to fetch ahead of their use, or NULL; A in cache needs no fetching."""
+    if rows.column_stride != 1 or first + count > rows.n or rows.n * rows.d < CACHED:
         return NULL
     return rows.data + first * rows.row_stride
 

@@ -52,6 +52,8 @@ class Projection:
     heavy_basis: np.ndarray      # (h, k) their rows of U
     heavy_defect: np.ndarray     # (h, h) I - P_HH
     scores: np.ndarray = field(default=None)   # (n,)
+    plain: bool = False          # diag(scale) A is well conditioned itself: sums and forms may be
+                                 # taken in its own columns, without the transform in between
 
     @property
     def rank(self):
@@ -82,7 +84,7 @@ class Projection:
         """
         basis = self.heavy_basis
         if y.ndim == 1:
-            form = self.rows.gram(self.scale, self.transform, y)
+            form = self._light_gram(y)
             heavy_part = np.einsum("ia,ab,ib->i", basis, form, basis)
             form += basis.T @ (y[self.heavy, None] * basis)
             out = self.quad(form)
@@ -108,11 +110,18 @@ class Projection:
     def weighted_gram(self, y):
         """K_y = Uᵀ diag(y) U, (k, k)."""
         basis = self.heavy_basis
-        return (self.rows.gram(self.scale, self.transform, y)
-                + basis.T @ (y[self.heavy, None] * basis))
+        return self._light_gram(y) + basis.T @ (y[self.heavy, None] * basis)
+
+    def _light_gram(self, y):
+        """The part of K_y from the light rows."""
+        if self.plain:
+            return self.transform.T @ self.rows.gram(self.scale, None, y) @ self.transform
+        return self.rows.gram(self.scale, self.transform, y)
 
     def quad(self, form):
         """u_iᵀ form u_i, (n,): 0 in heavy rows."""
+        if self.plain:
+            return self.rows.quad(self.scale, None, self.transform @ form @ self.transform.T)
         return self.rows.quad(self.scale, self.transform, form)
 
     def heavy_laplacian(self):
@@ -189,7 +198,8 @@ def project(rows, magnitude, start=None, left_out=None):
                 heavy = heavy[:0]
         width = found.transform.shape[1]
         return Projection(rows, scale, smallest, found.transform, found.transform, heavy,
-                          np.zeros((0, width)), np.zeros((0, 0)), scores)
+                          np.zeros((0, width)), np.zeros((0, 0)), scores,
+                          plain=start is None and found.method == "cholesky")
     return _eliminate(rows, magnitude, start, left_out, heavy)
 
 

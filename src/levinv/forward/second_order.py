@@ -18,10 +18,13 @@ computes without cancellation, it simplifies to G_ii = 2 (4 sigma_i - 3) z_i: el
 z_i + r_i sigma_i from 8 sigma_i (Qr)_i - 6 (Qr)_i - 8 r_i sigma_i² + 6 r_i sigma_i. Heavy rows (see
 levinv.forward.projection) get their rows of P and G explicitly; there are at most k of them.
 
-A product with a vector takes three Gram matrices and three quadratic forms: with p = B v,
+A product with a vector takes three Gram matrices and two quadratic forms: with p = B v, Qp its
+first form and y = 4 (Qp - sigma∘p),
 
-    H v = JᵀJ v + Bᵀ G p,
-    (G p)_i = u_iᵀ (4 (K_p K_r + K_r K_p) - 4 K_{r∘p}) u_i - 4 r_i (Qp)_i + 6 (r∘sigma - Qr)_i p_i.
+    H v = Bᵀ ((Q - D_sigma) y + G p),
+    (G p)_i = u_iᵀ (4 (K_p K_r + K_r K_p) - 4 K_{r∘p}) u_i - 4 r_i (Qp)_i + 6 (r∘sigma - Qr)_i p_i,
+
+and the forms of K_y and of G are taken together. (Heavy rows take one of each more.)
 """
 import numpy as np
 
@@ -102,20 +105,29 @@ class SecondOrder:
 
     def product(self, v):
         """H v, (d,)."""
-        projection, rows = self.projection, self.rows
-        p = rows.matvec(v) * self.inverse_slack
-        form_p = projection.weighted_gram(p)
-        joined = form_p @ self.form
-        curved = projection.quad(4.0 * (joined + joined.T)
-                                 - 4.0 * projection.weighted_gram(self.residual * p))
-        curved -= 4.0 * self.residual * projection.quad(form_p)
-        curved += self.outside * p
+        projection, rows, residual = self.projection, self.rows, self.residual
         heavy = projection.heavy
+        p = rows.matvec(v)
+        p *= self.inverse_slack
+        form = projection.weighted_gram(p)
+        image = projection.quad(form)                      # Qp
+        joined = form @ self.form
+        joined += joined.T
+        joined -= projection.weighted_gram(residual * p)
+        joined *= 4.0
+        out = self.outside * p - 4.0 * residual * image
         if len(heavy):
+            out += projection.quad(joined)
             mixed, light = self._heavy_products(with_light_residual=True)
-            curved[heavy] = mixed @ p[heavy] + light.T @ np.where(projection.scale > 0, p, 0.0)
-        flat = projection.laplacian(2.0 * projection.laplacian(p))
-        return rows.rmatvec((2.0 * flat + curved) * self.inverse_slack)
+            out[heavy] = mixed @ p[heavy] + light.T @ np.where(projection.scale > 0, p, 0.0)
+            out += 4.0 * projection.laplacian(projection.laplacian(p))
+        else:
+            image -= projection.scores * p
+            image *= 4.0                                   # y
+            out += projection.quad(joined + projection.weighted_gram(image))
+            out -= projection.scores * image
+        out *= self.inverse_slack
+        return rows.rmatvec(out)
 
     def terms(self, row=None):
         """The six terms D_{i,1} ... D_{i,6}, (6, d, d): of one row, or summed over all."""
