@@ -12,10 +12,11 @@ import levinv.rows.dense
 from levinv._kernels import dense, factor
 from levinv.rows import DenseRows
 
-# Blocks hold 16 to 512 rows, chunks at least 1024.
+# Blocks hold 32 to 512 rows, chunks at least 64.
 SIZES = [1, 15, 16, 17, 511, 512, 513, 1023, 1024, 1025, 2600]
 # 60 columns make 60·61/2 products a row: blocks of the fewest rows.
 SHAPES = [(1, 1), (3, 7), (40, 1), (40, 5), (700, 30), (100, 60)]
+INSTRUCTION_SETS = [0, 1, 2]
 
 
 def arguments(rng, n, d):
@@ -23,7 +24,8 @@ def arguments(rng, n, d):
     scale = rng.uniform(0.0, 2.0, size=n)
     scale[rng.random(n) < 0.2] = 0.0
     square, narrow = rng.normal(size=(d, d)), rng.normal(size=(d, max(d - 1, 1)))
-    return [(None, None), (scale, None), (None, square), (scale, narrow)]
+    return [(None, None), (scale, None), (None, square), (scale, narrow), (None, np.triu(square)),
+            (scale, np.triu(square))]
 
 
 def scaled_rows(A, scale, transform):
@@ -62,13 +64,57 @@ def check_primitives(A, rng, scale, transform):
     close(rows.rmatvec(Y), np.array(A).T @ Y)
 
 
-@pytest.mark.parametrize("present", range(4))
+@pytest.fixture(params=INSTRUCTION_SETS)
+def instruction_set(request):
+    dense.limit_tiles(request.param)
+    yield
+    dense.limit_tiles(INSTRUCTION_SETS[-1])
+
+
+@pytest.mark.parametrize("present", range(6))
 @pytest.mark.parametrize("shape", SHAPES)
-def test_primitives(rng, shape, present):
+def test_primitives(rng, shape, present, instruction_set):
     check_primitives(rng.normal(size=shape), rng, *arguments(rng, *shape)[present])
 
 
-@pytest.mark.parametrize("present", range(4))
+@pytest.mark.parametrize("k", range(1, 36))
+def test_every_width(rng, k, instruction_set):
+    A, scale, triangle = rng.normal(size=(37, k)), rng.random(37), np.triu(rng.normal(size=(k, k)))
+    rows = DenseRows(A)
+    close(rows.gram(), A.T @ A)
+    close(rows.gram(scale, None, scale), (A.T * scale ** 3) @ A)
+    close(rows.quad(None, triangle), ((A @ triangle) ** 2).sum(axis=1))
+    close(rows.quad(scale, triangle), ((scale[:, None] * A @ triangle) ** 2).sum(axis=1))
+
+
+def test_rows_a_page_apart(rng):
+    A = rng.normal(size=(70, 512))
+    close(DenseRows(A).gram(), A.T @ A)
+    close(DenseRows(A).quad(None, np.eye(512)), (A ** 2).sum(axis=1))
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("d", [3, 10, 20])
+def test_what_is_next_to_the_rows_is_not_seen(rng, d, workers):
+    wide = np.full((60000, d + 2), np.nan)
+    wide[:, :d] = rng.normal(size=(60000, d))
+    rows, A, T = DenseRows(wide[:, :d], workers), wide[:, :d].copy(), np.triu(rng.normal(size=(d, d)))
+    close(rows.gram(), A.T @ A)
+    close(rows.quad(None, T), ((A @ T) ** 2).sum(axis=1))
+    close(rows.quad(None, None, T + T.T), np.einsum("ia,ab,ib->i", A, T + T.T, A))
+
+
+@pytest.mark.parametrize("d", [1, 12])
+def test_workers_do_not_change_a_bit(rng, monkeypatch, d):
+    monkeypatch.setattr(levinv.rows.dense, "CHUNK_WORK", 1)
+    A, Y, scale = rng.normal(size=(5000, d)), rng.normal(size=(5000, 2)), rng.random(5000)
+    alone, shared = DenseRows(A), DenseRows(A, 3)
+    for name, arguments in (("gram", (scale,)), ("quad", (scale,)), ("moments", (None, None, Y)),
+                            ("rmatvec", (Y,)), ("matvec", (Y[:d].ravel()[:d],))):
+        assert_array_equal(getattr(shared, name)(*arguments), getattr(alone, name)(*arguments))
+
+
+@pytest.mark.parametrize("present", range(6))
 @pytest.mark.parametrize("name",
                          [name for name in LAYOUTS if name not in ("big-endian", "unaligned")])
 @pytest.mark.parametrize("n", [40, 1100])

@@ -386,3 +386,80 @@ def test_scale_of_the_matrix_does_not_matter(rng, scale):
 def test_entries_whose_squares_overflow(rng, units):
     A = rng.normal(size=(20, 3))
     assert_allclose(leverage_scores(A * units), leverage_scores(A), rtol=1e-12)
+
+
+# stacks of matrices
+
+@pytest.mark.parametrize("kind", [None, "slack", "weights"])
+@pytest.mark.parametrize("shape", [(1, 7, 2), (50, 100, 5), (2, 3, 40, 4), (3, 4, 9)])
+def test_stacks(rng, shape, kind):
+    A, values = rng.normal(size=shape), rng.uniform(0.5, 2.0, size=shape[:-1])
+    given = {} if kind is None else {kind: values}
+    found = leverage_scores(A, **given)
+    assert found.shape == shape[:-1]
+    for place in np.ndindex(shape[:-2]):
+        single = {} if kind is None else {kind: values[place]}
+        assert_allclose(found[place], leverage_scores(A[place], **single), rtol=0, atol=1e-14)
+
+
+def test_one_slack_for_a_whole_stack(rng):
+    A, slack = rng.normal(size=(4, 30, 3)), rng.normal(size=30)
+    assert_array_equal(leverage_scores(A, slack=slack),
+                       [leverage_scores(matrix, slack=slack) for matrix in A])
+
+
+def test_hard_matrices_in_a_stack(rng):
+    A = rng.normal(size=(6, 40, 4))
+    slack = rng.uniform(0.5, 2.0, size=(6, 40))
+    A[1, :, 3] = A[1, :, 2]                               # rank-deficient
+    A[2] = conditioned(rng, 40, 4, 1e9)
+    slack[3, 5] = 0.0
+    A[4] *= 1e200
+    found = leverage_scores(A, slack=slack)
+    for matrix, row, scores in zip(A, slack, found, strict=True):
+        assert_array_equal(scores, leverage_scores(matrix, slack=row))
+    assert_allclose(found.sum(axis=1), [4, 3, 4, 4, 4, 4], rtol=1e-7)
+    for method in ("cholesky", "qr"):
+        assert_allclose(leverage_scores(A[[0, 4, 5]], slack=slack[[0, 4, 5]], method=method),
+                        found[[0, 4, 5]], rtol=1e-9)
+
+
+def test_doubt_names_the_matrix_of_the_stack(rng):
+    A = rng.normal(size=(3, 40, 4))
+    A[2] = conditioned(rng, 40, 4, 1e9)
+    with pytest.warns(scipy.linalg.LinAlgWarning, match="matrix 2 of the stack: numerical rank"):
+        leverage_scores(A, method="cholesky")
+
+
+@pytest.mark.parametrize("change", ["transposed", "strided", "reversed", "read-only", "integers"])
+def test_stacks_in_every_layout(rng, change):
+    A = rng.integers(-9, 9, size=(5, 30, 3)).astype(float)
+    expected = leverage_scores(A)
+    changed = {"transposed": np.asfortranarray(A), "strided": np.repeat(A, 2, axis=1)[:, ::2],
+               "reversed": A[::-1, ::-1, ::-1], "read-only": frozen(A)[0],
+               "integers": A.astype(np.int32)}[change]
+    if change == "reversed":
+        expected = expected[::-1, ::-1]
+    assert_allclose(leverage_scores(changed), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("given", "message"), [
+    ({"slack": np.ones((2, 7))}, r"slack must have shape \(2, 8\), one entry per row of A, or \(8,\)"),
+    ({"slack": np.ones(7)}, "slack must have length 8"),
+    ({"weights": -np.ones((2, 8))}, "weights must be at least 0"),
+    ({"weights": np.full((2, 8), np.nan)}, "weights must be finite"),
+    ({"slack": np.full((2, 8), np.inf)}, "slack must be finite"),
+])
+def test_values_for_a_stack_are_checked(rng, given, message):
+    with pytest.raises(ValueError, match=message):
+        leverage_scores(rng.normal(size=(2, 8, 3)), **given)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("shape", [(9, 2), (3, 9, 2), (30000, 30)])
+def test_entries_that_are_not_finite_are_found_in_every_route(rng, shape, value):
+    A = rng.normal(size=shape)
+    A[(-1,) * len(shape)] = value
+    with pytest.raises(ValueError, match="^A must be finite, got NaN or inf at index"):
+        leverage_scores(A)
+    leverage_scores(np.where(np.isfinite(A), A, 1e200))   # large is not infinite

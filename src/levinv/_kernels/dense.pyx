@@ -17,8 +17,9 @@ the products u_a u_b with a <= b.
 from libc.string cimport memset
 
 from levinv._kernels.linalg cimport gemm
-from levinv._kernels.tiles cimport (TILE, tiles_allocate, tiles_free, tiles_gram, tiles_nn,
-                                    tiles_pairs, tiles_quad, tiles_scaled, tiles_tn)
+from levinv._kernels.tiles cimport (TILE, tiles_allocate, tiles_free, tiles_gram,
+                                    tiles_limit, tiles_nn, tiles_pairs, tiles_quad, tiles_scaled,
+                                    tiles_tn)
 
 cdef Py_ssize_t BLOCK_BYTES = 32 * 1024       # narrow blocks and their products stay in an L1 cache
 cdef Py_ssize_t CACHED = 64 * 1024            # doubles that an L2 cache holds
@@ -352,3 +353,8 @@ def squares(const double[:, ::1] U, const double[:, ::1] Y, double[:, ::1] out):
             gemm(False, False, rows, columns, n, 1.0, projection, n, &Y[0, 0], columns, 0.0,
                  &out[first, 0], columns)
     tiles_free(projection)
+
+
+def limit_tiles(int version):
+    """Take no instruction set beyond 0 (SSE2), 1 (AVX2) or 2 (AVX-512) in this module: for tests."""
+    tiles_limit(version)

@@ -29,19 +29,23 @@ void tiles_free(double *memory)
 #define NAMED(name, suffix) PASTE(name, suffix)
 #define OF(name) NAMED(name, VERSION)
 
-#define VERSION portable
+#if defined(__GNUC__) && !defined(LEVINV_PLAIN)
+#define VERSION common
 #define TARGET
-#if defined(__aarch64__)
 #define LANES 2
+#ifdef __aarch64__
 #define DOWN 4
 #else
-#define LANES 2
 #define DOWN 2
 #endif
 #define WIDE 0
 #include "tiles_version.h"
+#else
+#define common plain
+#include "tiles_plain.h"
+#endif
 
-#if defined(__GNUC__) && defined(__x86_64__)
+#if defined(__GNUC__) && defined(__x86_64__) && !defined(LEVINV_PLAIN)
 #define X86_VERSIONS 1
 
 #define VERSION avx2
@@ -76,21 +80,28 @@ typedef struct {
                        NAMED(quad, suffix), NAMED(scaled, suffix), NAMED(pairs, suffix)}
 
 static const Version versions[] = {
-    TABLE(portable),
+    TABLE(common),
 #ifdef X86_VERSIONS
     TABLE(avx2),
     TABLE(avx512),
 #endif
 };
 
+static int limit = 2;
+
+void tiles_limit(int version)
+{
+    limit = version;
+}
+
 static const Version *chosen(void)
 {
 #ifdef X86_VERSIONS
-    /* Asking costs a few loads: the answer is kept by the compiler's runtime. */
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")
+    /* Asking costs a few loads: the compiler's runtime keeps the answer. */
+    if (limit >= 2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")
         && __builtin_cpu_supports("avx512vl"))
         return &versions[2];
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    if (limit >= 1 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         return &versions[1];
 #endif
     return &versions[0];

@@ -21,8 +21,10 @@
  * `gram` may write above the diagonal and beyond row k, within tiles; `pairs` up to TILE entries
  * beyond its last row.
  *
- * On x86-64 there are three versions of each (SSE2, AVX2, AVX-512), chosen once by what the
- * processor has.
+ * On x86-64 there are three versions of each (SSE2, AVX2, AVX-512); the last that the processor has
+ * is taken. Measured on an AMD EPYC (Zen 5), d = 20 to 400, in multiply-adds that count both halves
+ * of a symmetric result: 90 to 120 per nanosecond with AVX-512, 50 with AVX2, where OpenBLAS's dgemm
+ * makes 25 to 35.
  */
 #ifndef LEVINV_TILES_H
 #define LEVINV_TILES_H
@@ -30,6 +32,9 @@
 #include <stddef.h>
 
 #define TILE 8
+
+/* From now on no version beyond 0, 1 or 2: for tests. */
+void tiles_limit(int version);
 
 /* Memory for `size` doubles, aligned to a cache line, or NULL; `tiles_free` returns it. */
 double *tiles_allocate(size_t size);

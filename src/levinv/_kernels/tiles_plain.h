@@ -1,0 +1,70 @@
+/* The functions of tiles.h for compilers without vector extensions. */
+
+static void gram_plain(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv,
+                       ptrdiff_t rows, ptrdiff_t k, ptrdiff_t width, double *c,
+                       const double *ahead, ptrdiff_t stride)
+{
+    (void)ahead, (void)stride;
+    for (ptrdiff_t i = 0; i < rows; i++)
+        for (ptrdiff_t a = 0; a < k; a++)
+            for (ptrdiff_t b = 0; b <= a; b++)
+                c[a * width + b] += u[i * ldu + a] * v[i * ldv + b];
+}
+
+static void tn_plain(const double *u, ptrdiff_t p, const double *v, ptrdiff_t q, ptrdiff_t rows,
+                     double *c)
+{
+    for (ptrdiff_t i = 0; i < rows; i++)
+        for (ptrdiff_t a = 0; a < p; a++)
+            for (ptrdiff_t b = 0; b < q; b++)
+                c[a * q + b] += u[i * p + a] * v[i * q + b];
+}
+
+static void nn_plain(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth,
+                     const double *t, ptrdiff_t q, double *c)
+{
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        for (ptrdiff_t b = 0; b < q; b++)
+            c[i * q + b] = 0.0;
+        for (ptrdiff_t l = 0; l < depth; l++)
+            for (ptrdiff_t b = 0; b < q; b++)
+                c[i * q + b] += u[i * ldu + l] * t[l * q + b];
+    }
+}
+
+static void quad_plain(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth,
+                       const double *t, ptrdiff_t width, int square, double *out,
+                       const double *ahead, ptrdiff_t stride)
+{
+    (void)ahead, (void)stride;
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        out[i] = 0.0;
+        for (ptrdiff_t b = 0; b < depth; b++) {
+            double product = 0.0;
+            for (ptrdiff_t l = 0; l <= b; l++)
+                product += u[i * ldu + l] * t[l * width + b];
+            out[i] += product * (square ? product : u[i * ldu + b]);
+        }
+    }
+}
+
+static void scaled_plain(const double *a, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t d,
+                         const double *scale, ptrdiff_t width, double *block)
+{
+    for (ptrdiff_t i = 0; i < rows; i++)
+        for (ptrdiff_t j = 0; j < width; j++)
+            block[i * width + j] = j < d ? (scale ? scale[i] : 1.0) * a[i * lda + j] : 0.0;
+}
+
+static void pairs_plain(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t k,
+                        ptrdiff_t width, double *products)
+{
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        double *to = products + i * width;
+        for (ptrdiff_t a = 0; a < k; a++)
+            for (ptrdiff_t b = a; b < k; b++)
+                *to++ = u[i * ldu + a] * u[i * ldu + b];
+        while (to < products + (i + 1) * width)
+            *to++ = 0.0;
+    }
+}
