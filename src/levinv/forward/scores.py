@@ -198,7 +198,7 @@ def _matrix_scores(A, kind, values, method, rcond, check_finite, workers):
 
 def _slack_limit(rows, slack, method, rcond):
     zero = np.flatnonzero(slack == 0)
-    start = column_space(rows, rcond=rcond).transform
+    start = _space(rows, None, rcond)
     left_out = slack == 0
     zero = zero[np.any(rows.block(zero), axis=1)]   # a zero row has score 0, whatever its slack
     try:
@@ -216,8 +216,12 @@ def _scaled_scores(rows, scale, method, rcond, gram):
     if found.method != "qr":
         return _read(rows, scale, found)
     # The rank is that of the rows themselves: what scaling makes small is not dependent.
-    space = column_space(rows, scale > 0, rcond=rcond)
-    return _scores(rows, scale, space.transform, method, 0.0)
+    return _scores(rows, scale, _space(rows, scale > 0, rcond), method, 0.0)
+
+
+def _space(rows, active, rcond):
+    """Columns that A's entries of any size, combined by them, are of ordinary size in."""
+    return column_space(rows, active, rcond=rcond).transform / rows.column_max().max()
 
 
 def _scores(rows, scale, start, method, rcond, gram=None):
