@@ -8,6 +8,8 @@ import numbers
 import numpy as np
 import scipy.sparse
 
+from levinv._kernels.dense import all_finite
+
 FLOAT = np.dtype(np.float64)
 LARGEST = 1e100
 
@@ -38,11 +40,8 @@ def real_array(value, name, ndim, *, check_finite=True):
 
 def finite(array, name):
     """Raise ValueError where an array holds NaN or inf."""
-    if array.flags.forc:                            # one fast pass; squares may overflow, though
-        flat = array.ravel(order="K")
-        with np.errstate(over="ignore", invalid="ignore"):
-            if np.isfinite(np.dot(flat, flat)):
-                return
+    if array.flags.forc and all_finite(array.ravel(order="K")):
+        return
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite, got NaN or inf at index "
                          f"{_first(~np.isfinite(array))}")

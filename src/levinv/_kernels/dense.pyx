@@ -355,6 +355,16 @@ def squares(const double[:, ::1] U, const double[:, ::1] Y, double[:, ::1] out):
     tiles_free(projection)
 
 
+def all_finite(const double[::1] values):
+    """Whether there is neither nan nor inf."""
+    cdef Py_ssize_t n = values.shape[0], i
+    cdef double total = 0.0
+    with nogil:
+        for i in range(n):
+            total = total + 0.0 * values[i]
+    return total == 0.0
+
+
 def limit_tiles(int version):
     """Take no instruction set beyond 0 (SSE2), 1 (AVX2) or 2 (AVX-512) in this module: for tests."""
     tiles_limit(version)

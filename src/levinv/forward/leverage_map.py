@@ -111,16 +111,20 @@ class LeverageMap:
         """Transposed Jacobian at x times y, (d,): the gradient of yᵀ sigma(x). Raises as
         :meth:`scores`.
         """
-        slack, projection = self.at(x)
         y = _validate.vector(y, "y", self.shape[0], "row of A")
-        with self._threads(), np.errstate(over="ignore", invalid="ignore"):
-            return _finite(2.0 * self.rows.rmatvec(_divide(projection.laplacian(y), slack)), "y")
+        return self.pull(self.at(x), y)
 
     def jacobian(self, x):
         """All derivatives of the scores at x, (n, d). Raises as :meth:`scores`."""
         slack, projection = self.at(x)
         with self._threads(), np.errstate(over="ignore", invalid="ignore"):
             return _finite(2.0 * projection.laplacian(_divide(self.rows.A, slack)), "A")
+
+    def pull(self, point, y):
+        """Transposed Jacobian at a point of :meth:`at` times y."""
+        slack, projection = point
+        with self._threads(), np.errstate(over="ignore", invalid="ignore"):
+            return _finite(2.0 * self.rows.rmatvec(_divide(projection.laplacian(y), slack)), "y")
 
     def project(self, slack):
         """The projection for a slack vector."""
@@ -145,13 +149,13 @@ class LeverageMap:
     def at(self, x):
         """Slack and projection at x, remembered: read-only."""
         x = _validate.vector(x, "x", self.shape[1], "column of A")
-        last = self._last
-        if last is None or not np.array_equal(last[0], x):
+        key, last = x.tobytes(), self._last
+        if last is None or last[0] != key:
             slack = self._slack(x)
             projection = self.project(slack)
             slack.flags.writeable = projection.scores.flags.writeable = False
-            last = self._last = (x.copy(), slack, projection)
-        return last[1], last[2]
+            last = self._last = key, (slack, projection)
+        return last[1]
 
 
 def _finite(derivative, name):
@@ -162,5 +166,5 @@ def _finite(derivative, name):
 
 def _divide(values, slack):
     """values / slack by rows, 0 where the slack is 0: those rows drop out in the limit."""
-    divisor = np.where(slack == 0, np.inf, slack)
+    divisor = slack if slack.all() else np.where(slack == 0, np.inf, slack)
     return values / (divisor if values.ndim == 1 else divisor[:, None])

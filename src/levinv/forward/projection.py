@@ -34,6 +34,9 @@ from levinv._kernels import dense
 from levinv.forward.orthonormal import EPS, orthonormalise
 
 
+ROWS_AT_ONCE = 4096
+
+
 class DependentZeroSlackError(ValueError):
     """The rows with zero slack are linearly dependent: scores have no limit there."""
 
@@ -67,13 +70,15 @@ class Projection:
     def complement(self):
         """1 - sigma, (n,), without cancellation in heavy rows."""
         out = 1.0 - self.scores
-        out[self.heavy] = np.diag(self.heavy_defect)
+        if len(self.heavy):
+            out[self.heavy] = np.diag(self.heavy_defect)
         return out
 
     def residual(self, target):
         """sigma - target, (n,), without cancellation in heavy rows."""
         out = self.scores - target
-        out[self.heavy] = (1.0 - target[self.heavy]) - np.diag(self.heavy_defect)
+        if len(self.heavy):
+            out[self.heavy] = (1.0 - target[self.heavy]) - np.diag(self.heavy_defect)
         return out
 
     def laplacian(self, y):
@@ -82,11 +87,13 @@ class Projection:
         A vector takes one Gram matrix and one quadratic form. Many columns share the products u_a
         u_b (about n k² m flops) or, in short and wide problems, blocks of rows of P (2 n² (k + m)).
         """
-        basis = self.heavy_basis
+        heavy, basis = self.heavy, self.heavy_basis
+        heavy_part = None
         if y.ndim == 1:
             form = self._light_gram(y)
-            heavy_part = np.einsum("ia,ab,ib->i", basis, form, basis)
-            form += basis.T @ (y[self.heavy, None] * basis)
+            if len(heavy):
+                heavy_part = np.einsum("ia,ab,ib->i", basis, form, basis)
+                form += basis.T @ (y[heavy, None] * basis)
             out = self.quad(form)
             out -= self.scores * y
         else:
@@ -95,22 +102,26 @@ class Projection:
                 u = self.basis()
                 out = np.empty(y.shape)
                 dense.squares(u, np.ascontiguousarray(y), out)
-                u[self.heavy] = 0.0
-                heavy_part = (basis @ u.T) ** 2 @ y
+                if len(heavy):
+                    u[heavy] = 0.0
+                    heavy_part = (basis @ u.T) ** 2 @ y
             else:
                 forms = self.rows.moments(self.scale, self.transform, np.ascontiguousarray(y))
-                heavy_part = np.einsum("ia,abm,ib->im", basis, forms, basis, optimize=True)
-                forms += np.einsum("ia,im,ib->abm", basis, y[self.heavy], basis, optimize=True)
+                if len(heavy):
+                    heavy_part = np.einsum("ia,abm,ib->im", basis, forms, basis, optimize=True)
+                    forms += np.einsum("ia,im,ib->abm", basis, y[heavy], basis, optimize=True)
                 out = self.rows.contract(self.scale, self.transform, forms)
-            for column in range(y.shape[1]):       # by columns: no second n x m array
-                out[:, column] -= self.scores * y[:, column]
-        out[self.heavy] = heavy_part + self.heavy_laplacian() @ y[self.heavy]
+            for first in range(0, n, ROWS_AT_ONCE):          # no second n x m array
+                part = slice(first, first + ROWS_AT_ONCE)
+                out[part] -= self.scores[part, None] * y[part]
+        if len(heavy):
+            out[heavy] = heavy_part + self.heavy_laplacian() @ y[heavy]
         return out
 
     def weighted_gram(self, y):
         """K_y = Uᵀ diag(y) U, (k, k)."""
-        basis = self.heavy_basis
-        return self._light_gram(y) + basis.T @ (y[self.heavy, None] * basis)
+        light, basis = self._light_gram(y), self.heavy_basis
+        return light + basis.T @ (y[self.heavy, None] * basis) if len(basis) else light
 
     def _light_gram(self, y):
         """The part of K_y from the light rows."""
@@ -153,7 +164,10 @@ class Projection:
 
 def row_scale(magnitude, left_out=None):
     """smallest / magnitude, 0 where a row is left out: never 1/s², which overflows."""
-    kept = np.ones(len(magnitude), dtype=bool) if left_out is None else ~left_out
+    if left_out is None or not left_out.any():
+        smallest = magnitude.min()
+        return smallest / magnitude, smallest
+    kept = ~left_out
     scale = np.zeros(len(magnitude))
     if kept.any():
         smallest = magnitude[kept].min()
@@ -182,16 +196,19 @@ def project(rows, magnitude, start=None, left_out=None):
         If the rows with zero slack are linearly dependent.
     """
     n, d = rows.shape
-    left_out = np.zeros(n, dtype=bool) if left_out is None else left_out
-    zero = (magnitude == 0) & ~left_out
-    heavy = np.flatnonzero(zero)
+    if magnitude.all():
+        heavy = np.zeros(0, dtype=int)
+    else:
+        left_out = np.zeros(n, dtype=bool) if left_out is None else left_out
+        heavy = np.flatnonzero((magnitude == 0) & ~left_out)
     k = d if start is None else start.shape[1]
     if not len(heavy):
         scale, smallest = row_scale(magnitude, left_out)
         found = orthonormalise(rows, scale, start, rcond=0.0)
         scores = found.scores if found.scores is not None else rows.quad(scale, found.transform)
-        heavy = np.flatnonzero(scores > 1.0 - _heavy_below(k))
-        if len(heavy):
+        if scores.max() > 1.0 - _heavy_below(k):
+            heavy = np.flatnonzero(scores > 1.0 - _heavy_below(k))
+            left_out = np.zeros(n, dtype=bool) if left_out is None else left_out
             try:
                 return _eliminate(rows, magnitude, start, left_out, heavy)
             except DependentZeroSlackError:          # scores too inaccurate to tell heavy rows

@@ -89,25 +89,30 @@ class ScoreLoss:
             If x is not a finite vector of length d, if A x - b overflows, or if linearly dependent
             rows have zero slack at x. The other methods raise likewise.
         """
-        slack, projection = self._map.at(x)
-        residual = projection.residual(self._target)
+        return self._fun(self._map.at(x), x)
+
+    def grad(self, x):
+        """∇L(x), (d,)."""
+        return self._grad(self._map.at(x), x)
+
+    def fun_and_grad(self, x):
+        """(L(x), ∇L(x)), for ``minimize(..., jac=True)``."""
+        point = self._map.at(x)
+        return self._fun(point, x), self._grad(point, x)
+
+    def _fun(self, point, x):
+        residual = point[1].residual(self._target)
         out = 0.5 * float(residual @ residual)
         if self._ridge_hessian is not None:
             shrunk = self._ridge * self._fitted(x)
             out += 0.5 * float(shrunk @ shrunk)
         return out
 
-    def grad(self, x):
-        """∇L(x), (d,)."""
-        slack, projection = self._map.at(x)
-        out = self._map.vjp(x, projection.residual(self._target))
+    def _grad(self, point, x):
+        out = self._map.pull(point, point[1].residual(self._target))
         if self._ridge_hessian is not None:
             out = out + self._map.rows.rmatvec(self._squared_ridge * self._fitted(x))
         return out
-
-    def fun_and_grad(self, x):
-        """(L(x), ∇L(x)), for ``minimize(..., jac=True)``."""
-        return self.fun(x), self.grad(x)
 
     def hess(self, x):
         """∇²L(x), (d, d): O(n²d) or 2 n d³ flops, whichever is less."""

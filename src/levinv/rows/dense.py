@@ -28,6 +28,8 @@ class DenseRows:
         what is summed over chunks.
         """
         n, work_per_row = self.shape[0], max(work_per_row, 1)
+        if n * work_per_row <= CHUNK_WORK:
+            return [slice(0, n)]
         step = max(CHUNK_WORK // work_per_row, 8 * width)
         step = max(min(step, LONGEST_CHUNK_WORK // work_per_row), 64)
         count = max(1, round(n / step))
