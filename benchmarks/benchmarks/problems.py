@@ -126,3 +126,15 @@ def known_hessian(A, b, scores, x):
     G[np.diag_indices_from(G)] += 6.0 * (r * sigma - Q @ r)
     J = 2.0 * (Q - np.diag(sigma)) @ B
     return J.T @ J + B.T @ G @ B
+
+
+def known_gradient(A, b, scores, x):
+    """Gradient of ½|sigma(x) - c|², 2 Bᵀ (Q - diag sigma) r, with U from Householder QR:
+    (Q r)_i = u_iᵀ (Uᵀ diag(r) U) u_i.
+    """
+    B = A / (A @ x - b)[:, None]
+    u = np.linalg.qr(B)[0]
+    sigma = (u * u).sum(axis=1)
+    r = sigma - scores
+    product = ((u @ (u.T @ (r[:, None] * u))) * u).sum(axis=1)
+    return 2.0 * B.T @ (product - sigma * r)

@@ -1,0 +1,53 @@
+"""Interleaved timing: A B C, B C A, C A B, ...
+
+All calls go through the same seconds of the machine, so that what slows it down slows all of them;
+each starts a round in its turn, so that no call is always the one to find its matrix out of cache.
+"""
+import gc
+import time
+
+import numpy as np
+
+SAMPLE_SECONDS = 2e-3       # calls shorter than this are repeated within a sample
+DGEMM_SIDE = 1500
+DGEMM_FLOPS = 2 * DGEMM_SIDE ** 3
+
+
+def square_product():
+    """The call whose rate is the machine's: dgemm."""
+    square = np.random.default_rng(0).standard_normal((DGEMM_SIDE, DGEMM_SIDE))
+    out = np.empty_like(square)
+    return lambda: np.matmul(square, square, out=out)
+
+
+def medians(calls, budget, fewest, most=101):
+    """Median seconds of each of a dict of calls.
+
+    As many rounds as fit into ``budget`` seconds, at least ``fewest``. Each call has been called
+    before.
+    """
+    repeats = {name: max(1, round(SAMPLE_SECONDS / sample(call, 1)))
+               for name, call in calls.items()}
+    names, samples = list(calls), {name: [] for name in calls}
+    start = time.perf_counter()
+    for done in range(most):
+        if done >= fewest and time.perf_counter() - start > budget:
+            break
+        turn = done % len(names)
+        for name in names[turn:] + names[:turn]:
+            samples[name].append(sample(calls[name], repeats[name]))
+    return {name: float(np.median(taken)) for name, taken in samples.items()}
+
+
+def sample(call, repeats):
+    """Mean seconds of ``repeats`` calls."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        start = time.perf_counter()
+        for _ in range(repeats):
+            call()
+        return (time.perf_counter() - start) / repeats
+    finally:
+        if collects:
+            gc.enable()
