@@ -59,7 +59,7 @@ def run(work, threads, budget, fewest):
         calls[DGEMM] = timing.square_product()
         with threadpoolctl.threadpool_limits(threads):
             errors = judge(calls, kind, kind.known(problem))
-            took = timing.medians(calls, budget, fewest)
+            took = timing.medians(calls, threads, budget, fewest)
         extras = kind.extras(work.n, work.d) if kind.extras else {}
     rate = timing.DGEMM_FLOPS / took.pop(DGEMM)
     rows = [report.Row(name, value / kind.per, errors.get(name)) for name, value in took.items()]
@@ -86,7 +86,7 @@ def main():
               or any(part in work.name for part in arguments.works)]
     if not chosen:
         parser.error(f"no such work; there are {', '.join(work.name for work in WORKS)}")
-    budget, fewest = (1.0, 3) if arguments.quick else (8.0, 7)
+    budget, fewest = (1.0, 3) if arguments.quick else (8.0, 5)
 
     measured, tables, notes, rates = {}, [], [], {}
     for work in chosen:
@@ -102,9 +102,9 @@ def main():
     names = {work.name for work in chosen}
     judged = [(promise, promise.ratio(measured.get(promise.work, {}))) for promise in PROMISES
               if promise.work in names]
-    promises = report.promise_table(judged)
+    promises = report.promise_table(judged) if judged else ""
     notes = list(dict.fromkeys(notes))
-    print(promises, *notes, sep="\n")
+    print("\n".join([promises, *notes]))
     if arguments.write:
         command = shlex.join(["python", "benchmarks/compare.py", *sys.argv[1:]])
         rates = {threads: float(np.median(found)) for threads, found in rates.items()}

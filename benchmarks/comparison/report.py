@@ -18,8 +18,9 @@ def seconds(value):
     return f"{value / scale:.3g} {unit}"
 
 
-def table(head, rows):
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+def table(head, rows, words):
+    """Markdown; the first ``words`` columns hold words, the others numbers."""
+    lines = [head, ["---"] * words + ["---:"] * (len(head) - words), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
@@ -32,7 +33,7 @@ def work_table(work, kind, threads, rows, floor, extras):
     if floor:
         lines.append(["floor", seconds(floor), f"{floor / base:.2f}" if base else "–", "–"])
     out = (f"## {kind.title}: {work.n} x {work.d}, {threads} thread{'s' * (threads > 1)}\n\n"
-           + table([work.kind, "time", f"ratio to {kind.base}", kind.measure], lines))
+           + table([work.kind, "time", f"ratio to {kind.base}", kind.measure], lines, 1))
     for name, (value, unit) in extras.items():
         out += f"\n{name[0].upper()}{name[1:]}: {value:.2f} {unit}.\n"
     return out
@@ -40,10 +41,12 @@ def work_table(work, kind, threads, rows, floor, extras):
 
 def promise_table(judged):
     """The (promise, ratio) that belong to the works that were run."""
-    rows = [[promise.work, promise.text, promise.bound, "–" if ratio is None else f"{ratio:.3g}",
-             "not measured" if ratio is None else "yes" if promise.holds(ratio) else "NO"]
+    rows = [[promise.work, promise.text, promise.bound,
+             "not measured" if ratio is None else "yes" if promise.holds(ratio) else "NO",
+             "–" if ratio is None else f"{ratio:.3g}"]
             for promise, ratio in judged]
-    return "## Promises\n\n" + table(["work", "quantity", "promised", "measured", "holds"], rows)
+    head = ["work", "quantity", "promised", "holds", "measured"]
+    return "## Promises\n\n" + table(head, rows, 4)
 
 
 def introduction(command, rates, peers, notes):

@@ -2,6 +2,8 @@
 
 All calls go through the same seconds of the machine, so that what slows it down slows all of them;
 each starts a round in its turn, so that no call is always the one to find its matrix out of cache.
+Threads of BLAS spin for a while after a product: with more than one there is a pause before each
+sample, lest they take a core from the next call.
 """
 import gc
 import time
@@ -9,6 +11,7 @@ import time
 import numpy as np
 
 SAMPLE_SECONDS = 2e-3       # calls shorter than this are repeated within a sample
+PAUSE_SECONDS = 0.05
 DGEMM_SIDE = 1500
 DGEMM_FLOPS = 2 * DGEMM_SIDE ** 3
 
@@ -20,14 +23,13 @@ def square_product():
     return lambda: np.matmul(square, square, out=out)
 
 
-def medians(calls, budget, fewest, most=101):
-    """Median seconds of each of a dict of calls.
+def medians(calls, threads, budget, fewest, most=101):
+    """Median seconds of each of a dict of calls that have been called before.
 
-    As many rounds as fit into ``budget`` seconds, at least ``fewest``. Each call has been called
-    before.
+    As many rounds as fit into ``budget`` seconds, at least ``fewest``.
     """
-    repeats = {name: max(1, round(SAMPLE_SECONDS / sample(call, 1)))
-               for name, call in calls.items()}
+    once = {name: sample(call, 1) for name, call in calls.items()}
+    repeats = {name: max(1, round(SAMPLE_SECONDS / taken)) for name, taken in once.items()}
     names, samples = list(calls), {name: [] for name in calls}
     start = time.perf_counter()
     for done in range(most):
@@ -35,6 +37,8 @@ def medians(calls, budget, fewest, most=101):
             break
         turn = done % len(names)
         for name in names[turn:] + names[:turn]:
+            if threads > 1:
+                time.sleep(PAUSE_SECONDS)
             samples[name].append(sample(calls[name], repeats[name]))
     return {name: float(np.median(taken)) for name, taken in samples.items()}
 
