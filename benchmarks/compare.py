@@ -84,6 +84,8 @@ def main():
     arguments = parser.parse_args()
     chosen = [work for work in WORKS if not arguments.works
               or any(part in work.name for part in arguments.works)]
+    if arguments.threads < 1:
+        parser.error(f"--threads must be at least 1, got {arguments.threads}")
     if not chosen:
         parser.error(f"no such work; there are {', '.join(work.name for work in WORKS)}")
     budget, fewest = (1.0, 3) if arguments.quick else (8.0, 5)

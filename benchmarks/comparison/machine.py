@@ -6,6 +6,7 @@ import pathlib
 import platform
 
 LIBRARIES = ("levinv", "numpy", "scipy")
+STATUS = pathlib.Path("/proc/self/status")
 
 
 def cores():
@@ -47,7 +48,7 @@ def versions(names):
 
 def resident(field):
     """Bytes of VmRSS (now) or VmHWM (the peak) of this process, Linux only."""
-    for line in pathlib.Path("/proc/self/status").read_text().splitlines():
+    for line in STATUS.read_text().splitlines():
         if line.startswith(field):
             return 1024 * int(line.split()[1])
-    raise ValueError(f"/proc/self/status must have the field {field}")
+    raise ValueError(f"{STATUS} must have the field {field}")

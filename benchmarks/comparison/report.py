@@ -65,4 +65,4 @@ Written by `{command}`.
   is the time that 2 n d² flops (Hessian: 2 n d³) take at the rate of `dgemm`.
 - Scores are compared with 50 digits where n d² is at most a million, with Householder QR otherwise;
   the Hessian and the gradient with a formula in NumPy; recoveries with the x that was hidden.
-{"".join(f"- {note}" + chr(10) for note in notes)}"""
+""" + "".join(f"- {note}\n" for note in notes)

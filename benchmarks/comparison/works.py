@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from benchmarks import problems
+from benchmarks import problems, recipes
 from levinv import ScoreLoss, invert_scores, leverage_scores
 
 from . import machine
@@ -62,17 +62,15 @@ def inversion_problem(count, n, d):
 
 def large_problem(n, d):
     A, b, scores, signs, x = problems.inversion(n, d)
-    return SimpleNamespace(A=A, b=b, scores=scores, signs=signs, x=x, slack=A @ x - b)
+    return SimpleNamespace(A=A, b=b, scores=scores, signs=signs, x=x)
 
 
 def known_scores(problem):
     """To 50 digits where that takes seconds; by Householder QR of the rows in reverse otherwise."""
     n, d = problem.A.shape
     if n * d * d <= EXACT:
-        known = problems.known_scores(problem.A)
-    else:
-        known = (np.linalg.qr(problem.A[::-1])[0] ** 2).sum(axis=1)[::-1]
-    return known
+        return problems.known_scores(problem.A)
+    return recipes.numpy_qr(problem.A[::-1])[::-1]
 
 
 def known_hessian(problem):
@@ -133,7 +131,9 @@ def invert_known_signs(problem):
 
 
 def peak_copies(n, d):
-    """Peak memory of an inversion at known signs, in copies of A, A itself included."""
+    """Peak memory of an inversion at known signs, in copies of A, A itself included; Linux only."""
+    if not machine.STATUS.exists():
+        return {}
     # A process of its own: the peak of this one is long past.
     with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return {"peak memory": (pool.submit(copies_of_one, n, d).result(), "copies of A")}
