@@ -28,8 +28,7 @@ def medians(calls, threads, budget, fewest, most=101):
 
     As many rounds as fit into ``budget`` seconds, at least ``fewest``.
     """
-    once = {name: sample(call, 1) for name, call in calls.items()}
-    repeats = {name: max(1, round(SAMPLE_SECONDS / taken)) for name, taken in once.items()}
+    repeats = {name: enough(call) for name, call in calls.items()}
     names, samples = list(calls), {name: [] for name in calls}
     start = time.perf_counter()
     for done in range(most):
@@ -43,8 +42,18 @@ def medians(calls, threads, budget, fewest, most=101):
     return {name: float(np.median(taken)) for name, taken in samples.items()}
 
 
+def enough(call):
+    """How many calls last as long as a sample: 1, 2, 4, ..."""
+    repeats = 1
+    while repeats * sample(call, repeats) < SAMPLE_SECONDS:
+        repeats *= 2
+    return repeats
+
+
 def sample(call, repeats):
-    """Mean seconds of ``repeats`` calls."""
+    """Mean seconds of ``repeats`` calls. Short ones find their data in cache: one goes before."""
+    if repeats > 1:
+        call()
     collects = gc.isenabled()
     gc.disable()
     try:
