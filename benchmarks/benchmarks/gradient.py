@@ -14,12 +14,7 @@ from levinv.forward.barrier import FullRankMap
 from levinv.inverse.gradient import newton, subsampled
 from levinv.inverse.gradient.invert import Task
 
-
-def polytope(n, d):
-    """A, b and a point inside {A x > b}, slacks exponential."""
-    rng = np.random.default_rng([n, d])
-    A, x = rng.standard_normal((n, d)), rng.standard_normal(d)
-    return A, A @ x - rng.exponential(size=n), x
+from . import problems
 
 
 class Invert:
@@ -30,7 +25,7 @@ class Invert:
     param_names = ["shape", "method"]
 
     def setup(self, shape, method):
-        self.A, self.b, self.x = polytope(*shape)
+        self.A, self.b, self.x = problems.polytope(*shape)
         self.g = VolumetricBarrier(self.A, self.b).grad(self.x)
 
     def invert(self, method):
@@ -38,6 +33,9 @@ class Invert:
 
     def time_invert(self, shape, method):
         self.invert(method)
+
+    def track_success(self, shape, method):
+        return int(self.invert(method).success)
 
     def track_newton_steps(self, shape, method):
         return self.invert(method).nit
@@ -56,7 +54,7 @@ class Derivatives:
     param_names = ["shape", "what"]
 
     def setup(self, shape, what):
-        self.A, self.b, self.x = polytope(*shape)
+        self.A, self.b, self.x = problems.polytope(*shape)
         self.barrier = VolumetricBarrier(self.A, self.b)
         self.loss = GradientLoss(self.A, self.b, np.zeros(shape[1]))
         self.given = (self.x, self.x) if what == "hessp" else (self.x,)
@@ -78,7 +76,7 @@ class Direction:
     param_names = ["solver", "shape"]
 
     def setup(self, solver, shape):
-        A, b, x = polytope(*shape)
+        A, b, x = problems.polytope(*shape)
         self.state = state_at(A, b, x)
         self.before = newton.DIRECT_DIMENSION
         newton.DIRECT_DIMENSION = shape[1] if solver == "direct" else 0
@@ -101,9 +99,7 @@ class SampleSize:
     param_names = ["d", "k"]
 
     def setup(self, d, k):
-        rng = np.random.default_rng(0)
-        self.state = state_at(rng.standard_normal((20000, d)), -rng.uniform(1.0, 2.0, 20000),
-                              np.zeros(d))
+        self.state = state_at(*problems.away_from_zero(20000, d))
 
     def track_spectral_error(self, d, k):
         rng, exact = np.random.default_rng(1), self.state.hessian()

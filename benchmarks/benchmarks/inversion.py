@@ -7,7 +7,7 @@ of 8 (d + 1) rows.
 """
 import numpy as np
 
-from levinv import forster_weights, invert_scores, leverage_scores
+from levinv import forster_weights, invert_scores
 from levinv.inverse import scaling
 
 from . import problems
@@ -20,13 +20,8 @@ class Invert:
     param_names = ["shape", "signs known"]
 
     def setup(self, shape, known):
-        n, d = shape
-        rng = np.random.default_rng(n)
-        self.A, self.x = problems.design(n, d), rng.standard_normal(d)
-        slack = rng.exponential(size=n) * rng.choice([-1.0, 1.0], n)
-        self.b = self.A @ self.x - slack
-        self.scores = leverage_scores(self.A, slack=slack)
-        self.signs = np.sign(slack) if known else None
+        self.A, self.b, self.scores, signs, self.x = problems.inversion(*shape)
+        self.signs = signs if known else None
 
     def invert(self):
         return invert_scores(self.A, self.b, self.scores, signs=self.signs, rng=0)
@@ -34,11 +29,11 @@ class Invert:
     def time_invert(self, shape, known):
         self.invert()
 
-    def peakmem_invert(self, shape, known):
-        self.invert()
-
     def track_error(self, shape, known):
         return float(np.linalg.norm(self.invert().x - self.x) / np.linalg.norm(self.x))
+
+    def track_success(self, shape, known):
+        return int(self.invert().success)
 
     def track_newton_steps(self, shape, known):
         return self.invert().evidence["scaling"]["iterations"]
@@ -52,9 +47,7 @@ class Solvers:
     param_names = ["solver", "shape"]
 
     def setup(self, solver, shape):
-        rng = np.random.default_rng(1)
-        self.A = problems.design(*shape)
-        self.scores = leverage_scores(self.A, slack=rng.exponential(size=shape[0]))
+        self.A, _, self.scores, _, _ = problems.inversion(*shape)
         self.before = scaling.DIRECT_ROWS, scaling.DIRECT_PER_RANK
         scaling.DIRECT_ROWS, scaling.DIRECT_PER_RANK = ((10 ** 6, 0) if solver == "direct"
                                                         else (0, 0))
@@ -76,9 +69,7 @@ class SignSearch:
     def track_recovered(self, d):
         recovered = 0
         for seed in range(20):
-            rng = np.random.default_rng([seed, d])
-            n = 5 * d // 2
-            A, b, x = rng.standard_normal((n, d)), rng.standard_normal(n), rng.standard_normal(d)
-            result = invert_scores(A, b, leverage_scores(A, slack=A @ x - b), rng=seed)
+            A, b, scores, _, x = problems.gaussian_inversion(5 * d // 2, d, seed)
+            result = invert_scores(A, b, scores, rng=seed)
             recovered += np.linalg.norm(result.x - x) <= 1e-5 * np.linalg.norm(x)
         return recovered / 20

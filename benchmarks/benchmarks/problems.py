@@ -1,6 +1,10 @@
-"""Designs to measure on, and hard ones whose scores are known to 50 digits."""
+"""The problems that everything is measured on, with their answers: x, or scores to 50 digits, or a
+formula with n x n matrices that shares nothing with levinv.
+"""
 import mpmath
 import numpy as np
+
+from levinv import leverage_scores
 
 
 def design(n, d):
@@ -8,11 +12,56 @@ def design(n, d):
     return np.random.default_rng(1).normal(size=(n, d))
 
 
+def slack(n):
+    """Slacks of one magnitude."""
+    return np.random.default_rng(0).uniform(0.5, 2.0, size=n)
+
+
 def linear_model(n, d):
     """A, b and a point x of ordinary slacks, all Gaussian."""
     rng = np.random.default_rng(2)
     A, x = rng.normal(size=(n, d)), rng.normal(size=d)
     return A, A @ x - rng.normal(size=n), x
+
+
+def loss(n, d):
+    """A, b, targets and a point x at which the residuals are as large as the scores."""
+    rng = np.random.default_rng(n)
+    A, x = design(n, d), rng.standard_normal(d)
+    signed = rng.choice([-1.0, 1.0], n) * rng.uniform(0.5, 2.0, n)
+    return A, A @ x - signed, rng.random(n) * d / n, x
+
+
+def inversion(n, d, seed=0):
+    """A, b, scores, signs and the x that they are the scores of; slacks exponential, of any
+    sign.
+    """
+    rng = np.random.default_rng([seed, n, d])
+    A, x = rng.standard_normal((n, d)), rng.standard_normal(d)
+    signs = rng.choice([-1.0, 1.0], n)
+    slack = rng.exponential(size=n) * signs
+    return A, A @ x - slack, leverage_scores(A, slack=slack), signs, x
+
+
+def gaussian_inversion(n, d, seed):
+    """As :func:`inversion`, b Gaussian, as in the phase retrieval literature."""
+    rng = np.random.default_rng([seed, d])
+    A, b, x = rng.standard_normal((n, d)), rng.standard_normal(n), rng.standard_normal(d)
+    slack = A @ x - b
+    return A, b, leverage_scores(A, slack=slack), np.sign(slack), x
+
+
+def polytope(n, d):
+    """A, b and a point inside {A x > b}, slacks exponential."""
+    rng = np.random.default_rng([n, d])
+    A, x = rng.standard_normal((n, d)), rng.standard_normal(d)
+    return A, A @ x - rng.exponential(size=n), x
+
+
+def away_from_zero(n, d):
+    """A, b and x = 0, all slacks between 1 and 2."""
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((n, d)), -rng.uniform(1.0, 2.0, n), np.zeros(d)
 
 
 def conditioned(condition, n=200, d=6):
@@ -52,3 +101,40 @@ def known_scores(B, digits=50):
                          dtype=object).reshape(B.shape)
         inverse = np.array((mpmath.matrix((exact.T @ exact).tolist()) ** -1).tolist(), dtype=object)
         return ((exact @ inverse.reshape(B.shape[1], -1)) * exact).sum(axis=1).astype(float)
+
+
+def projection(B):
+    """P, n x n, by Householder QR."""
+    q = np.linalg.qr(B)[0]
+    return q @ q.T
+
+
+def known_jacobian(A, b, x):
+    """2 (P∘P - diag sigma) B."""
+    B = A / (A @ x - b)[:, None]
+    P = projection(B)
+    return 2.0 * (P * P - np.diag(np.diag(P))) @ B
+
+
+def known_hessian(A, b, scores, x):
+    """Hessian of ½|sigma(x) - c|², as printed at the top of levinv.forward.second_order."""
+    B = A / (A @ x - b)[:, None]
+    P = projection(B)
+    Q, sigma = P * P, np.diag(P)
+    r = sigma - scores
+    G = 8.0 * P * ((P * r) @ P) - 4.0 * (r[:, None] + r) * Q
+    G[np.diag_indices_from(G)] += 6.0 * (r * sigma - Q @ r)
+    J = 2.0 * (Q - np.diag(sigma)) @ B
+    return J.T @ J + B.T @ G @ B
+
+
+def known_gradient(A, b, scores, x):
+    """Gradient of ½|sigma(x) - c|², 2 Bᵀ (Q - diag sigma) r, with U from Householder QR:
+    (Q r)_i = u_iᵀ (Uᵀ diag(r) U) u_i.
+    """
+    B = A / (A @ x - b)[:, None]
+    u = np.linalg.qr(B)[0]
+    sigma = (u * u).sum(axis=1)
+    r = sigma - scores
+    product = ((u @ (u.T @ (r[:, None] * u))) * u).sum(axis=1)
+    return 2.0 * B.T @ (product - sigma * r)

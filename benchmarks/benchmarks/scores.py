@@ -1,26 +1,12 @@
 """Leverage scores: levinv and the recipes that it replaces."""
 import numpy as np
-import scipy.linalg
 
 from levinv import leverage_scores
 
 from . import problems
+from .recipes import numpy_inverse, numpy_qr, scipy_cholesky
 
 SHAPES = [(100, 5), (2000, 20), (20000, 50), (200000, 20), (3000, 300)]
-
-
-def scipy_cholesky(B):
-    factor = scipy.linalg.cholesky(B.T @ B, lower=True, check_finite=False)
-    whitened = scipy.linalg.solve_triangular(factor, B.T, lower=True, check_finite=False)
-    return (whitened ** 2).sum(axis=0)
-
-
-def numpy_inverse(B):
-    return np.einsum("ij,ij->i", B @ np.linalg.inv(B.T @ B), B)
-
-
-def numpy_qr(B):
-    return (np.linalg.qr(B)[0] ** 2).sum(axis=1)
 
 
 class Time:
@@ -30,7 +16,7 @@ class Time:
     def setup(self, shape):
         n, d = shape
         self.A = problems.design(n, d)
-        self.slack = np.random.default_rng(0).uniform(0.5, 2.0, size=n)
+        self.slack = problems.slack(n)
         self.column_major = np.asfortranarray(self.A)
         side = round((n * d * d) ** (1 / 3))
         self.square = problems.design(side, side)
@@ -61,30 +47,6 @@ class Time:
         faster.
         """
         self.square @ self.square
-
-
-class Memory:
-    """Peaks of the process: the matrix and the libraries, which `peakmem_nothing` holds alone,
-    included.
-    """
-
-    def setup(self):
-        self.A = problems.design(200000, 50)
-
-    def peakmem_nothing(self):
-        pass
-
-    def peakmem_levinv(self):
-        leverage_scores(self.A)
-
-    def peakmem_levinv_qr(self):
-        leverage_scores(self.A, method="qr")
-
-    def peakmem_scipy_cholesky(self):
-        scipy_cholesky(self.A)
-
-    def peakmem_numpy_inverse(self):
-        numpy_inverse(self.A)
 
 
 class Accuracy:

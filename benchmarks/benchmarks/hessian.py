@@ -1,0 +1,97 @@
+"""The loss: value, gradient, Hessian and products with it, at a point that is new or remembered.
+
+What was learned. Products u_a u_b are formed in cache, block by block, and each of the two passes
+is one GEMM of d(d+1)/2 x d: the tall form stays within about twice the 2 n d³ flops of a square
+product (2000 x 20: 2.2x, 2000 x 50: 1.9x, one thread). Below n of about d²/4 blocks of rows of P
+are cheaper (100 x 40: ten times).
+"""
+import timeit
+
+import numpy as np
+
+from levinv import ScoreLoss
+from levinv.forward.second_order import SecondOrder
+
+from . import problems
+
+
+class Loss:
+    params = [[(100, 40), (2000, 20), (2000, 50), (20000, 50)]]
+    param_names = ["shape"]
+
+    def setup(self, shape):
+        A, b, scores, self.x = problems.loss(*shape)
+        self.loss = ScoreLoss(A, b, scores)
+        self.elsewhere = self.x + 1e-9
+        self.loss.hess(self.x)
+
+    def new_point(self):
+        """The loss remembers its last point: two points in turn make each evaluation a new one."""
+        self.x, self.elsewhere = self.elsewhere, self.x
+        return self.x
+
+    def time_fun_at_a_new_point(self, shape):
+        self.loss.fun(self.new_point())
+
+    def time_fun_and_grad_at_a_new_point(self, shape):
+        self.loss.fun_and_grad(self.new_point())
+
+    def time_hess_at_a_new_point(self, shape):
+        self.loss.hess(self.new_point())
+
+    def time_hessp_at_a_new_point(self, shape):
+        self.loss.hessp(self.new_point(), self.x)
+
+    def time_grad(self, shape):
+        self.loss.grad(self.x)
+
+    def time_hess(self, shape):
+        self.loss.hess(self.x)
+
+    def time_hessp(self, shape):
+        self.loss.hessp(self.x, self.x)
+
+    def track_hess_over_floor(self, shape):
+        """Time of the Hessian over that of 2 n d³ flops in square products."""
+        n, d = shape
+        side = min(round((n * d ** 3) ** (1 / 3)), 3000)
+        square = np.ones((side, side))
+        floor = min(timeit.repeat(lambda: square @ square, number=1, repeat=3))
+        took = min(timeit.repeat(lambda: self.loss.hess(self.x), number=1, repeat=5))
+        return took / (floor * n * d ** 3 / side ** 3)
+
+
+class Accuracy:
+    """Against the formula with n x n matrices: largest error, relative to the largest entry."""
+
+    params = [[(100, 40), (2000, 20)]]
+    param_names = ["shape"]
+
+    def setup(self, shape):
+        A, b, scores, self.x = problems.loss(*shape)
+        self.loss = ScoreLoss(A, b, scores)
+        self.known = problems.known_hessian(A, b, scores, self.x)
+
+    def error(self, found):
+        return float(np.abs(found - self.known).max() / np.abs(self.known).max())
+
+    def track_hess(self, shape):
+        return self.error(self.loss.hess(self.x))
+
+    def track_hessp(self, shape):
+        return self.error(np.column_stack([self.loss.hessp(self.x, p) for p in np.eye(shape[1])]))
+
+
+class Forms:
+    """The crossover of the two forms."""
+
+    params = [["short", "tall"], [(50, 20), (100, 20), (200, 20), (400, 20), (200, 40), (800, 40)]]
+    param_names = ["form", "shape"]
+
+    def setup(self, form, shape):
+        A, b, scores, x = problems.loss(*shape)
+        self.form = getattr(SecondOrder, f"_{form}")
+        self.at = ScoreLoss(A, b, scores)._second_order(x)
+
+    def time_hess(self, form, shape):
+        self.form(self.at)

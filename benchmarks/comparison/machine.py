@@ -1,0 +1,54 @@
+"""The machine and the libraries: what a figure depends on, and how many cores it may use."""
+import contextlib
+import importlib.metadata
+import os
+import pathlib
+import platform
+
+LIBRARIES = ("levinv", "numpy", "scipy")
+STATUS = pathlib.Path("/proc/self/status")
+
+
+def cores():
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+@contextlib.contextmanager
+def pinned(threads):
+    """Run on the first ``threads`` of the cores that are allowed, where the system can pin."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(allowed)[:threads])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+def processor():
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def versions(names):
+    """"name version" of those distributions that are installed."""
+    found = []
+    for name in dict.fromkeys([*LIBRARIES, *names]):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found.append(f"{name} {importlib.metadata.version(name)}")
+    return found
+
+
+def resident(field):
+    """Bytes of VmRSS (now) or VmHWM (the peak) of this process, Linux only."""
+    for line in STATUS.read_text().splitlines():
+        if line.startswith(field):
+            return 1024 * int(line.split()[1])
+    raise ValueError(f"{STATUS} must have the field {field}")

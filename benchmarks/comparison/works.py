@@ -1,0 +1,208 @@
+"""The works: which problem, levinv's own calls, and by what answer they are judged."""
+import concurrent.futures
+import contextlib
+import dataclasses
+import itertools
+import multiprocessing
+import pathlib
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import numpy as np
+
+from benchmarks import problems, recipes
+from levinv import ScoreLoss, invert_scores, leverage_scores
+
+from . import machine
+
+EXACT = 10 ** 6         # n d² up to which scores are computed to 50 digits to compare with
+RECOVERED = 1e-6        # relative error of an x that counts as found
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    title: str
+    problem: Callable                   # (n, d) -> namespace
+    calls: dict[str, Callable]          # name -> function of the problem -> call
+    base: str                           # ratios are stated to this call
+    known: Callable                     # problem -> the answer, or {name: answer}
+    error: Callable                     # (found, answer) -> number
+    measure: str                        # what the error is
+    flops: Callable | None = None       # (n, d) -> flops of the floor
+    per: int = 1                        # problems in one call
+    extras: Callable | None = None      # (n, d) -> {name: (value, unit)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    kind: str
+    n: int
+    d: int
+    threads: int | None = None          # None: as asked for
+
+    @property
+    def name(self):
+        return f"{self.kind} {self.n}x{self.d}"
+
+
+def scores_problem(n, d):
+    return SimpleNamespace(A=problems.design(n, d))
+
+
+def loss_problem(n, d):
+    A, b, scores, x = problems.loss(n, d)
+    return SimpleNamespace(A=A, b=b, scores=scores, x=x)
+
+
+def inversion_problem(count, n, d):
+    made = [problems.inversion(n, d, seed) for seed in range(count)]
+    return SimpleNamespace(many=[problem[:3] for problem in made],
+                           x=np.array([problem[4] for problem in made]))
+
+
+def large_problem(n, d):
+    A, b, scores, signs, x = problems.inversion(n, d)
+    return SimpleNamespace(A=A, b=b, scores=scores, signs=signs, x=x)
+
+
+def known_scores(problem):
+    """To 50 digits where that takes seconds; by Householder QR of the rows in reverse otherwise."""
+    n, d = problem.A.shape
+    if n * d * d <= EXACT:
+        return problems.known_scores(problem.A)
+    return recipes.numpy_qr(problem.A[::-1])[::-1]
+
+
+def known_hessian(problem):
+    return problems.known_hessian(problem.A, problem.b, problem.scores, problem.x)
+
+
+def known_gradient(problem):
+    known = problems.known_gradient(problem.A, problem.b, problem.scores, problem.x)
+    return dict.fromkeys(["grad, last x", "fun_and_grad, new x", "JAX inverse"], known)
+
+
+def largest(found, known):
+    return float(np.abs(np.asarray(found) - known).max())
+
+
+def largest_relative(found, known):
+    return largest(found, known) / float(np.abs(known).max())
+
+
+def not_recovered(found, known):
+    error = np.linalg.norm(found - known, axis=1) / np.linalg.norm(known, axis=1)
+    return float(np.mean(~(error <= RECOVERED)))
+
+
+def workers(problem):
+    """levinv's argument: None, its default, is one."""
+    return None if problem.threads == 1 else problem.threads
+
+
+def loss_call(problem, method, new, part=None):
+    """A method of the loss at a new point in every call, the first one x, or always at x."""
+    loss = ScoreLoss(problem.A, problem.b, problem.scores)
+    points = itertools.cycle([problem.x, problem.x + 1e-9] if new else [problem.x])
+    arguments = (problem.x,) if method == "hessp" else ()
+    method = getattr(loss, method)
+    if part is None:
+        return lambda: method(next(points), *arguments)
+    return lambda: method(next(points), *arguments)[part]
+
+
+def scores_at_slack(problem):
+    slack = problem.A @ problem.x - problem.b
+    return lambda: leverage_scores(problem.A, slack=slack, workers=workers(problem))
+
+
+def invert_one_by_one(problem):
+    return lambda: np.array([invert_scores(*given, rng=0).x for given in problem.many])
+
+
+def invert_together(problem):
+    from levinv import invert_many
+    A, b, scores = (np.array(part) for part in zip(*problem.many, strict=True))
+    return lambda: invert_many(A, b, scores, rng=0, workers=problem.threads).x
+
+
+def invert_known_signs(problem):
+    return lambda: invert_scores(problem.A, problem.b, problem.scores, signs=problem.signs).x
+
+
+def peak_copies(n, d):
+    """Peak memory of an inversion at known signs, in copies of A, A itself included; Linux only."""
+    if not machine.STATUS.exists():
+        return {}
+    # A process of its own: the peak of this one is long past.
+    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return {"peak memory": (pool.submit(copies_of_one, n, d).result(), "copies of A")}
+
+
+def copies_of_one(n, d):
+    small = large_problem(3 * d, d)
+    invert_known_signs(small)()         # everything is loaded
+    before = machine.resident("VmRSS")
+    problem = large_problem(n, d)
+    with contextlib.suppress(OSError):  # forgets the peak of making the problem, where allowed
+        pathlib.Path("/proc/self/clear_refs").write_text("5")
+    invert_known_signs(problem)()
+    return (machine.resident("VmHWM") - before) / problem.A.nbytes
+
+
+KINDS = {
+    "scores": Kind(
+        "Leverage scores", scores_problem,
+        {"levinv": lambda problem: lambda: leverage_scores(problem.A, workers=workers(problem))},
+        "levinv", known_scores, largest, "largest error", lambda n, d: 2 * n * d ** 2),
+    "workers": Kind(
+        "Leverage scores, one worker and two", scores_problem,
+        {f"{count} worker{'s' * (count > 1)}": lambda problem, count=count:
+            lambda: leverage_scores(problem.A, workers=count) for count in (1, 2)},
+        "1 worker", known_scores, largest, "largest error", lambda n, d: 2 * n * d ** 2),
+    "hessian": Kind(
+        "Exact Hessian of the loss", loss_problem,
+        {"levinv, new x": lambda problem: loss_call(problem, "hess", new=True),
+         "levinv, last x": lambda problem: loss_call(problem, "hess", new=False)},
+        "levinv, new x", known_hessian, largest_relative, "largest relative error",
+        lambda n, d: 2 * n * d ** 3),
+    "gradient": Kind(
+        "Gradient of the loss and Hessian products, beside one evaluation of the scores",
+        loss_problem,
+        {"scores": scores_at_slack,
+         "grad, last x": lambda problem: loss_call(problem, "grad", new=False),
+         "fun_and_grad, new x": lambda problem: loss_call(problem, "fun_and_grad", True, 1),
+         "hessp, last x": lambda problem: loss_call(problem, "hessp", new=False)},
+        "scores", known_gradient, largest_relative, "largest relative error"),
+    "inversion": Kind(
+        "Scores to x, signs unknown, no starting point: time of one",
+        lambda n, d: inversion_problem(10, n, d), {"levinv": invert_one_by_one}, "levinv",
+        lambda problem: problem.x, not_recovered, "not recovered", per=10),
+    "many": Kind(
+        "Many inversions in one call, signs unknown: time of one",
+        lambda n, d: inversion_problem(400, n, d),
+        {"invert_many": invert_together, "invert_scores": invert_one_by_one}, "invert_many",
+        lambda problem: problem.x, not_recovered, "not recovered", per=400),
+    "large": Kind(
+        "Inversion at known signs beside one evaluation of the scores", large_problem,
+        {"scores": scores_at_slack, "invert_scores": invert_known_signs}, "scores",
+        lambda problem: {"invert_scores": problem.x}, largest_relative, "largest relative error",
+        extras=peak_copies),
+}
+
+WORKS = [
+    Work("scores", 100, 5),
+    Work("scores", 2000, 20),
+    Work("scores", 20000, 50),
+    Work("scores", 500000, 10),
+    Work("scores", 20000, 200),
+    Work("workers", 20000, 50, threads=2),
+    Work("workers", 200000, 50, threads=2),
+    Work("workers", 20000, 200, threads=2),
+    Work("hessian", 2000, 20),
+    Work("hessian", 2000, 50),
+    Work("gradient", 20000, 50),
+    Work("inversion", 60, 8),
+    Work("many", 60, 8),
+    Work("large", 200000, 40),
+]
