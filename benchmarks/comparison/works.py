@@ -95,11 +95,6 @@ def not_recovered(found, known):
     return float(np.mean(~(error <= RECOVERED)))
 
 
-def workers(problem):
-    """levinv's argument: None, its default, is one."""
-    return None if problem.threads == 1 else problem.threads
-
-
 def loss_call(problem, method, new, part=None):
     """A method of the loss at a new point in every call, the first one x, or always at x."""
     loss = ScoreLoss(problem.A, problem.b, problem.scores)
@@ -113,7 +108,7 @@ def loss_call(problem, method, new, part=None):
 
 def scores_at_slack(problem):
     slack = problem.A @ problem.x - problem.b
-    return lambda: leverage_scores(problem.A, slack=slack, workers=workers(problem))
+    return lambda: leverage_scores(problem.A, slack=slack, workers=problem.threads)
 
 
 def invert_one_by_one(problem):
@@ -153,7 +148,7 @@ def copies_of_one(n, d):
 KINDS = {
     "scores": Kind(
         "Leverage scores", scores_problem,
-        {"levinv": lambda problem: lambda: leverage_scores(problem.A, workers=workers(problem))},
+        {"levinv": lambda problem: lambda: leverage_scores(problem.A, workers=problem.threads)},
         "levinv", known_scores, largest, "largest error", lambda n, d: 2 * n * d ** 2),
     "workers": Kind(
         "Leverage scores, one worker and two", scores_problem,

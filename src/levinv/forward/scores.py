@@ -105,7 +105,9 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
         kind = values = None
     flops = 4 * A.size * A.shape[-1]
     in_one_pass = method != "qr" and rcond is None
-    if in_one_pass and workers is None and A.ndim == 2 and flops < SMALL:
+    if workers is not None:
+        workers = _validate.positive_int(workers, "workers")
+    if in_one_pass and A.ndim == 2 and flops < SMALL:
         scores = _one_pass_small(A, kind, values)
         if scores is not None:
             return scores

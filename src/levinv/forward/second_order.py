@@ -83,13 +83,14 @@ class SecondOrder:
         moments = np.empty((k, k, d))
         moments[upper] = moments[upper[::-1]] = packed
         flat = moments.reshape(k * k, d)
-        out = 8.0 * (np.einsum("ab,bcj->acj", self.form, moments, optimize=True)
-                     .transpose(1, 0, 2).reshape(k * k, d).T @ flat)
-        heavy = projection.heavy
-        basis = projection.heavy_basis
-        scaled = self._heavy_rows()
-        doubled = packed + np.einsum("ip,ij->pj", basis[:, upper[0]] * basis[:, upper[1]], scaled)
-        doubled[upper[0] != upper[1]] *= 2.0
+        turned = (self.form @ moments.reshape(k, k * d)).reshape(k, k, d).transpose(1, 0, 2)
+        out = 8.0 * (turned.reshape(k * k, d).T @ flat)
+        heavy, basis = projection.heavy, projection.heavy_basis
+        doubled = packed
+        if len(heavy):
+            scaled = self._heavy_rows()
+            doubled = packed + (basis[:, upper[0]] * basis[:, upper[1]]).T @ scaled
+        doubled *= np.where(upper[0] == upper[1], 1.0, 2.0)[:, None]
         square, cross = rows.tall_hessian(projection.scale, projection.transform,
                                           self.light_inverse, doubled, projection.scores,
                                           self.residual, self.outside)
