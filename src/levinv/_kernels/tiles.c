@@ -56,7 +56,7 @@ void tiles_free(double *memory)
 #include "tiles_version.h"
 
 #define VERSION avx512
-#define TARGET __attribute__((target("avx512f,avx512dq,avx512vl,fma,prefer-vector-width=512")))
+#define TARGET __attribute__((target("avx512f,avx512dq,avx512vl,fma")))
 #define LANES 8
 #define DOWN 8
 #define WIDE 1
