@@ -48,8 +48,8 @@ cdef double IN_RANGE = 1e-7            # relative part of b outside range(A) bel
                                        # doubt
 cdef double SWEPT = 0.1                # relative error at which Newton takes over
 cdef double MATCHED = 1e-7             # relative error of the scores that ends stage 1
-cdef double LATE = 1e-3                # below it full steps, and an error that no longer halves is
-                                       # rounding
+cdef double LATE = 1e-3                # below it full steps
+cdef double STAGNANT = 1e-5            # below it an error that no longer halves is rounding
 cdef double LONGEST_STEP = 4.0
 cdef double FIT = 1e-6                 # relative distance from the range at which signs are accepted
 cdef double EXPLAINED = 1.5            # of what inexact magnitudes explain, added to it
@@ -322,8 +322,8 @@ cdef bint prepare_response(Space* s, const double* b, bint need_signs) noexcept 
         s.centre[k] = 0.0
     total = sqrt(dot(width, q, q))
     for best in range(2):
+        products(d, width, s.frame, q, s.coordinate)
         for k in range(d):
-            s.coordinate[k] = dot(width, s.frame + k * width, q)
             s.centre[k] += s.coordinate[k]
         combine(d, width, s.coordinate, s.frame, outside)
         for i in range(width):
@@ -389,7 +389,7 @@ cdef void newton_step(Space* s, double tolerance) noexcept nogil:
     first = size
     for product in range(MAX_PRODUCTS):
         gram(d, width, s.rows, s.direction, s.work, s.kernel)
-        quad(d, width, s.rows, s.kernel, s.image)
+        quad(d, width, s.rows, s.kernel, s.work, s.image)
         curvature = 0.0
         for i in range(n):
             s.image[i] = s.sigma[i] * s.direction[i] - s.image[i]
@@ -438,7 +438,7 @@ cdef bint match_scores(Space* s, bint exact) noexcept nogil:
             longest = max(longest, fabs(s.step[i]))
             s.kept[i] = s.weight[i]
         if not slope < 0.0:
-            return error < LATE
+            return error < STAGNANT
         length = 1.0 if longest <= LONGEST_STEP else LONGEST_STEP / longest
         before, accepted = error, False
         for shortening in range(MAX_SHORTENINGS):
@@ -458,8 +458,8 @@ cdef bint match_scores(Space* s, bint exact) noexcept nogil:
             return False
         s.iterations += 1
         error = relative_error(s)
-        if before < LATE and error > 0.5 * before:
-            return error < LATE
+        if before < STAGNANT and error > 0.5 * before:
+            return True
     return False
 
 
@@ -513,7 +513,9 @@ cdef void spectral_start(Space* s) noexcept nogil:
         size = s.aim[i] / max(s.point[i], 1e-8)
         s.point[i] = size * size
     gram(p, width, s.isotropic, s.point, s.work, s.kernel)
-    for k in range(1, p):
+    for k in range(p):
+        for j in range(k):
+            s.kernel[j * p + k] = s.kernel[k * p + j]
         if s.kernel[k * p + k] > s.kernel[largest * p + largest]:
             largest = k
     for k in range(p):
@@ -547,15 +549,14 @@ cdef bint find_signs(Space* s, int start, double tolerance) noexcept nogil:
             s.point[i] = s.aim[i] if bits & 1 else -s.aim[i]
             bits >>= 1
     for iteration in range(RUN):
-        for k in range(p):
-            s.coordinate[k] = dot(width, s.isotropic + k * width, s.point)
+        products(p, width, s.isotropic, s.point, s.coordinate)
         combine(p, width, s.coordinate, s.isotropic, s.projected)
         if iteration % CHECK_EVERY == CHECK_EVERY - 1:
             for i in range(n):
                 s.signed[i] = copysign(s.aim[i], s.projected[i])
             inside = 0.0
+            products(p, width, s.isotropic, s.signed, s.coordinate)
             for k in range(p):
-                s.coordinate[k] = dot(width, s.isotropic + k * width, s.signed)
                 inside += s.coordinate[k] * s.coordinate[k]
             if 1.0 - inside <= tolerance * tolerance:
                 back(p, s.mixing, s.coordinate)      # rows that took no part: off [A b] z
@@ -575,7 +576,7 @@ cdef bint orthonormal_rows(Space* s, const double* factor) noexcept nogil:
     """V = T U diag(factor) with orthonormal rows, the lower triangular T updated."""
     cdef Py_ssize_t d = s.d, width = s.width
     cdef double pivot
-    lower_times(d, width, s.lower, s.frame, factor, s.rows)
+    lower_times(d, width, s.lower, s.frame, factor, s.image, s.rows)
     for _ in range(2):
         gram(d, width, s.rows, NULL, NULL, s.gram)
         pivot = cholesky(d, s.gram)
@@ -617,9 +618,8 @@ cdef bint identify(Space* s, bint exact, bint settle) noexcept nogil:
         for i in range(n):
             s.signed[i] = s.sign[i] * s.stretch[i]
             s.image[i] = q[i] * s.work[i]
-        for k in range(d):
-            s.coordinate[k] = dot(width, s.rows + k * width, s.signed)
-            s.vector[k] = dot(width, s.rows + k * width, s.image)
+        products(d, width, s.rows, s.signed, s.coordinate)
+        products(d, width, s.rows, s.image, s.vector)
         combine(d, width, s.coordinate, s.rows, s.projected)
         along = size = 0.0
         for i in range(n):
@@ -687,7 +687,7 @@ cdef void linearise(Space* s) noexcept nogil:
         for i in range(n):
             s.direction[i] = copysign(1.0, s.slack[i]) * s.rows[k * width + i]
         gram(d, width, s.rows, s.direction, s.work, s.kernel)
-        quad(d, width, s.rows, s.kernel, column)
+        quad(d, width, s.rows, s.kernel, s.work, column)
         for i in range(n):
             column[i] = 2.0 * s.whiten[i] * (column[i] - s.sigma[i] * s.direction[i])
     gram(d, width, s.jacobian, NULL, NULL, s.normal)
@@ -724,8 +724,8 @@ cdef double polish(Space* s, bint exact) noexcept nogil:
     for step in range(MAX_POLISH):
         for i in range(s.n):
             s.work[i] = s.residual[i] * s.whiten[i]
+        products(d, s.width, s.jacobian, s.work, s.vector)
         for k in range(d):
-            s.vector[k] = dot(s.width, s.jacobian + k * s.width, s.work)
             s.coordinate[k] = s.vector[k]
         solve(d, s.factor, s.coordinate)
         predicted = 0.0
@@ -811,8 +811,7 @@ cdef double finish(Space* s, const double* A, const double* b, double* x) noexce
             for i in range(n):
                 s.remainder[i] = (s.norm * (s.remainder[i] - s.frame[d * s.width + i])
                                   - s.slack[i])
-            for k in range(d):
-                s.coordinate[k] = dot(s.width, s.frame + k * s.width, s.remainder)
+            products(d, s.width, s.frame, s.remainder, s.coordinate)
     for i in range(n):
         s.slack[i] /= s.norm
     return evaluate(s)
