@@ -16,11 +16,13 @@ from levinv import _validate
 from levinv._kernels import many as kernel
 from levinv.inverse.global_ import LEVEL, NOISE_KNOWN
 from levinv.inverse.invert import clipped_scores, invert_scores, usable_noise
-from levinv.inverse.signs import ENUMERATED
+
+if kernel.has_avx2():
+    from levinv._kernels import many_avx2 as kernel
 
 MOST_COLUMNS = 32              # beyond, plain loops on small matrices gain nothing over BLAS
 MOST_ROWS = 2000
-CHUNK_SECONDS = 0.01           # aimed at for one kernel call, so that an interrupt is heard
+CHUNK_SECONDS = 0.005          # aimed at for one kernel call, so that an interrupt is heard
 SECONDS = 15e-9                # measured for one problem, over n d²
 MOST_IN_CHUNK = 256
 
@@ -159,8 +161,7 @@ def _invert(problems, chunk, out):
     """Solve the problems of a chunk, by the kernel where it can."""
     _, n, d = problems.shape
     solved = np.zeros(chunk.stop - chunk.start, dtype=np.uint8)
-    enumerated = problems.signs is None and problems.noise is None and n <= ENUMERATED
-    if d <= MOST_COLUMNS and d < n <= MOST_ROWS and not enumerated:
+    if d <= MOST_COLUMNS and d < n <= MOST_ROWS:
         freedom = n - d
         kernel.invert(
             _part(problems.A, chunk), _part(problems.b, chunk), _part(problems.scores, chunk),
