@@ -211,6 +211,21 @@ def test_sizes_beyond_the_kernel(n, d):
         assert result.unique[i] == one.unique
 
 
+@pytest.mark.parametrize("n, d", [(9, 2), (20, 4)])
+@pytest.mark.parametrize("nonzeros", [1, 2, 3])
+def test_sparse_b(n, d, nonzeros):
+    A, b, x, _, _ = problems(k=n, n=n, d=d, seed=nonzeros)
+    b[(np.arange(n)[:, None] - np.arange(n)) % n >= nonzeros] = 0.0
+    slack = np.einsum("kij,kj->ki", A, x) - b
+    scores = np.array([oracles.scores(a / s[:, None]) for a, s in zip(A, slack, strict=True)])
+    result = invert_many(A, b, scores, rng=0)
+    assert result.success.all()
+    # one nonzero makes its row independent of the others in [A b]
+    assert_array_equal(result.unique, np.full(n, nonzeros > 1))
+    noisy = invert_many(A, b, scores, noise=1e-9, rng=0)
+    assert_array_equal(noisy.unique, noisy.success & (nonzeros > 1))
+
+
 @given(A=designs.integer_matrices(full_rank=True), data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_unique_is_never_generous(A, data):

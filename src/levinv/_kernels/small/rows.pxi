@@ -109,7 +109,7 @@ cdef bint prepare_response(Space* s, const double* b, bint need_signs) noexcept 
     doubt.
     """
     cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, k, best = 0
-    cdef double total, largest, size = 0.0
+    cdef double total, largest, pivot, size = 0.0
     cdef double* q = s.frame + d * width
     cdef double* outside = s.work
     for i in range(n):
@@ -126,19 +126,20 @@ cdef bint prepare_response(Space* s, const double* b, bint need_signs) noexcept 
                 best, largest = i, fabs(outside[i])
         if not largest > IN_RANGE * size:
             return False
+        pivot = 1.0 / outside[best]
+        for k in range(d):
+            s.vector[k] = s.coefficient[k * width + best]
         for i in range(n):
-            outside[i] /= outside[best]
-            total = fabs(outside[i])
+            outside[i] *= pivot
+            largest = fabs(outside[i])
             for k in range(d):
-                total = max(total, fabs(s.coefficient[k * width + i]
-                                        - outside[i] * s.coefficient[k * width + best]))
+                s.coordinate[k] = fabs(s.coefficient[k * width + i] - outside[i] * s.vector[k])
+                largest = max(largest, s.coordinate[k])
+            s.coordinate[d] = fabs(outside[i])
             s.pattern[i] = 0
-            for k in range(d):
-                if fabs(s.coefficient[k * width + i]
-                        - outside[i] * s.coefficient[k * width + best]) > ZERO * total:
+            for k in range(d + 1):
+                if s.coordinate[k] > ZERO * largest:
                     s.pattern[i] |= <uint64_t> 1 << k
-            if fabs(outside[i]) > ZERO * total:
-                s.pattern[i] |= <uint64_t> 1 << d
         for k in range(d):
             s.pattern[s.basis[k]] = 0
         s.pattern[best] = 0
