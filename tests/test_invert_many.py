@@ -335,6 +335,8 @@ GOOD = dict(zip(("A", "b", "x", "slack", "scores"), problems(k=3, n=6, d=2), str
 
 @pytest.mark.parametrize("changes, error, message", [
     ({"A": np.zeros(3)}, ValueError, "A must be a"),
+    ({"A": [[1.0], [1.0, 2.0]]}, ValueError, "A must be a"),
+    ({"signs": [[1.0], [1.0, 2.0]]}, ValueError, "signs must be a"),
     ({"A": np.zeros((3, 2, 4))}, ValueError, "A must have at least as many rows as columns"),
     ({"A": GOOD["A"] * 1j}, TypeError, "A must hold real numbers"),
     ({"A": np.where(np.arange(2) == 1, np.nan, GOOD["A"])}, ValueError, "A must be finite"),

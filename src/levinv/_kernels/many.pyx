@@ -45,7 +45,8 @@ def has_avx2():
     return bool(levinv_has_avx2())
 
 
-cdef bint prepare_scores(Space* s, const double* scores, const double* noise, double tol) noexcept nogil:
+cdef bint prepare_scores(Space* s, const double* scores, const double* noise,
+                         double tol) noexcept nogil:
     """Targets strictly inside (0, 1) that sum to d; False where that is not for this route."""
     cdef Py_ssize_t n = s.n, d = s.d, i, step, kept = 0
     cdef double total = 0.0, excess, slope, margin, factor, c

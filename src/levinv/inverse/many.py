@@ -186,7 +186,7 @@ def _part(array, chunk):
 
 
 def _checked(A, b, scores, signs, noise):
-    shared = np.ndim(A) != 3
+    shared = _dimension(A) != 3
     A = _validate.real_array(A, "A", 2 if shared else 3)
     if A.shape[-2] < A.shape[-1]:
         raise ValueError("A must have at least as many rows as columns, got shape "
@@ -206,6 +206,14 @@ def _checked(A, b, scores, signs, noise):
     return _Problems(A, b, clipped_scores(scores, noise), signs, noise)
 
 
+def _dimension(value):
+    """Number of dimensions; 1 for lists of unequal length, which ``_validate`` refuses by name."""
+    try:
+        return np.ndim(value)
+    except ValueError:
+        return 1
+
+
 def _of_shape(array, name, k, n):
     if array.shape != (k, n):
         raise ValueError(f"{name} must have shape {(k, n)}, one row per problem and one column per "
@@ -215,9 +223,10 @@ def _of_shape(array, name, k, n):
 
 def _per_row(value, name, k, n):
     """A (1, n) or (k, n) array from a scalar, a vector or a matrix."""
-    if np.ndim(value) == 2:
+    dimension = _dimension(value)
+    if dimension == 2:
         return _of_shape(_validate.real_array(value, name, 2), name, k, n)
-    value = np.full(n, value) if np.ndim(value) == 0 else value
+    value = np.full(n, value) if dimension == 0 else value
     return _validate.vector(value, name, n, "row of A")[None]
 
 

@@ -14,7 +14,8 @@ cdef enum:
     LANES = 8
 
 
-cdef inline void dots(Py_ssize_t width, const double* v, const double* rows, levinv_row out) noexcept nogil:
+cdef inline void dots(Py_ssize_t width, const double* v, const double* rows,
+                      levinv_row out) noexcept nogil:
     """The products of four rows with v."""
     cdef Py_ssize_t i
     cdef double first = 0.0, second = 0.0, third = 0.0, fourth = 0.0
@@ -57,7 +58,8 @@ cdef inline void add_four(Py_ssize_t width, double first, double second, double 
                    + (third * rows[2 * width + i] + fourth * rows[3 * width + i]))
 
 
-cdef inline void add_one(Py_ssize_t width, double factor, const double* row, levinv_row out) noexcept nogil:
+cdef inline void add_one(Py_ssize_t width, double factor, const double* row,
+                         levinv_row out) noexcept nogil:
     """out += factor row."""
     cdef Py_ssize_t i
     for i in range(width):
@@ -77,21 +79,24 @@ cdef inline void add_rows(Py_ssize_t k, Py_ssize_t width, double factor, const d
         add_one(width, factor * coefficients[b], rows + b * width, out)
 
 
-cdef inline void times(Py_ssize_t width, const double* a, const double* b, levinv_row out) noexcept nogil:
+cdef inline void times(Py_ssize_t width, const double* a, const double* b,
+                       levinv_row out) noexcept nogil:
     """a∘b."""
     cdef Py_ssize_t i
     for i in range(width):
         out[i] = a[i] * b[i]
 
 
-cdef inline void scaled(Py_ssize_t width, double factor, const double* row, levinv_row out) noexcept nogil:
+cdef inline void scaled(Py_ssize_t width, double factor, const double* row,
+                        levinv_row out) noexcept nogil:
     """factor row."""
     cdef Py_ssize_t i
     for i in range(width):
         out[i] = factor * row[i]
 
 
-cdef inline void add_times(Py_ssize_t width, const double* a, const double* b, levinv_row out) noexcept nogil:
+cdef inline void add_times(Py_ssize_t width, const double* a, const double* b,
+                           levinv_row out) noexcept nogil:
     """out += a∘b."""
     cdef Py_ssize_t i
     for i in range(width):
@@ -123,7 +128,8 @@ cdef inline void quad(Py_ssize_t k, Py_ssize_t width, const double* rows, const 
             add_times(width, rows + a * width, work, out)
 
 
-cdef inline void lengths(Py_ssize_t k, Py_ssize_t width, const double* rows, double* out) noexcept nogil:
+cdef inline void lengths(Py_ssize_t k, Py_ssize_t width, const double* rows,
+                         double* out) noexcept nogil:
     """|v_i|² for every column."""
     cdef Py_ssize_t a
     times(width, rows, rows, out)
@@ -150,29 +156,30 @@ cdef inline void lower_times(Py_ssize_t k, Py_ssize_t width, const double* lower
 cdef inline double cholesky(Py_ssize_t k, double* matrix) noexcept nogil:
     """The lower triangle becomes L with L Lᵀ = matrix, its diagonal inverted.
 
-    Returns the smallest pivot relative to its diagonal entry; 0 or less: not positive definite.
+    Returns the smallest pivot relative to its diagonal entry; 0: not positive definite.
     """
     cdef Py_ssize_t a, b, c
-    cdef double total, pivot, smallest = 1.0
+    cdef double factor, pivot, whole, smallest = 1.0
+    cdef double* row
     for a in range(k):
+        row = matrix + a * k
+        whole = pivot = row[a]
         for b in range(a):
-            total = matrix[a * k + b]
-            for c in range(b):
-                total -= matrix[a * k + c] * matrix[b * k + c]
-            matrix[a * k + b] = total * matrix[b * k + b]
-        total = matrix[a * k + a]
-        pivot = total
-        for c in range(a):
-            pivot -= matrix[a * k + c] * matrix[a * k + c]
-        if not (pivot > 0.0 and total < 1e300):
+            factor = row[b] * matrix[b * k + b]
+            row[b] = factor
+            pivot -= factor * factor
+            for c in range(b + 1, a):
+                row[c] -= factor * matrix[c * k + b]
+        if not (pivot > 0.0 and whole < HUGE):
             return 0.0
-        if pivot < smallest * total:
-            smallest = pivot / total
-        matrix[a * k + a] = 1.0 / sqrt(pivot)
+        if pivot < smallest * whole:
+            smallest = pivot / whole
+        row[a] = 1.0 / sqrt(pivot)
     return smallest
 
 
-cdef inline void forward(Py_ssize_t k, Py_ssize_t width, const double* lower, double* rows) noexcept nogil:
+cdef inline void forward(Py_ssize_t k, Py_ssize_t width, const double* lower,
+                         double* rows) noexcept nogil:
     """V <- L⁻¹ V, L as ``cholesky`` leaves it."""
     cdef Py_ssize_t a, i
     cdef double* row

@@ -61,7 +61,8 @@ cdef struct Space:
     int iterations
 
 
-cdef Py_ssize_t place(double** pointer, double* base, Py_ssize_t used, Py_ssize_t size) noexcept nogil:
+cdef Py_ssize_t place(double** pointer, double* base, Py_ssize_t used,
+                      Py_ssize_t size) noexcept nogil:
     if base != NULL:
         pointer[0] = base + used
     return used + (size + LANES - 1) // LANES * LANES
