@@ -286,6 +286,18 @@ def test_workers_and_chunks(monkeypatch):
             assert_array_equal(getattr(result, name), getattr(plain, name))
 
 
+def test_overflow_in_one_problem_leaves_the_next_alone(monkeypatch):
+    given_up = {"x": 0.0, "success": False, "unique": False, "fun": np.inf, "nit": 0}
+    monkeypatch.setattr(many, "invert_scores", lambda *arguments, **options: given_up)
+    A, b, x, slack, scores = problems(k=3, n=17)
+    A[0, 2] *= 1e-120
+    b[0, 2] = 1e90
+    result = invert_many(A, b, scores, signs=np.sign(slack))
+    assert_array_equal(result.success, [False, True, True])
+    assert_array_equal(result.x[1:], invert_many(A[1:], b[1:], scores[1:],
+                                                 signs=np.sign(slack[1:])).x)
+
+
 def test_an_error_in_a_thread_is_raised(monkeypatch):
     def fail(*arguments, **options):
         raise RuntimeError("on purpose")

@@ -161,7 +161,7 @@ def invert(const double[:, :, ::1] A, const double[:, ::1] b, const double[:, ::
     x, fun, nit, solved : output, one row for each problem; x and fun where it is solved, which
         includes that x is the only solution.
     """
-    cdef Py_ssize_t count = b.shape[0], n = A.shape[1], d = A.shape[2], i
+    cdef Py_ssize_t count = b.shape[0], n = A.shape[1], d = A.shape[2], i, j
     cdef Space s
     cdef double[::1] memory = np.zeros(lay_out(&s, n, d, NULL))
     cdef bint shared = A.shape[0] == 1, generic = False, exact = noise is None
@@ -172,7 +172,7 @@ def invert(const double[:, :, ::1] A, const double[:, ::1] b, const double[:, ::
     with nogil:
         for i in range(count):
             rows = &A[0 if shared else i, 0, 0]
-            if i == 0 or not shared:
+            if i == 0 or not shared or not solved[i - 1]:
                 generic = prepare_rows(&s, rows)
             if signs is not None:
                 known = &signs[i if signs.shape[0] > 1 else 0, 0]
@@ -185,3 +185,6 @@ def invert(const double[:, :, ::1] A, const double[:, ::1] b, const double[:, ::
                          and invert_one(&s, rows, &b[i, 0], known, exact, tol, most, &x[i, 0],
                                         &fun[i]))
             nit[i] = s.iterations
+            if not solved[i]:            # which may have left infinities behind
+                for j in range(memory.shape[0]):
+                    memory[j] = 0.0

@@ -1,9 +1,9 @@
 # Stages 3 and 4: x from magnitudes and signs in closed form (levinv.inverse.identification), then
 # Levenberg-Marquardt on the scores (levinv.inverse.polish).
 #
-# Steps are taken in the basis V in which the scaled rows are orthonormal, by normal equations: where
-# the iteration ends is decided by their right-hand side, not by the matrix, which is kept as long as
-# it serves.
+# Steps are taken in the basis V in which the scaled rows are orthonormal, by normal equations:
+# their right-hand side decides where the iteration ends, not the matrix, which is kept as long as it
+# serves.
 
 cdef enum:
     SETTLINGS = 5

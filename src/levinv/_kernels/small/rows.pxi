@@ -6,6 +6,7 @@
 # answer is no: the general route decides.
 
 cdef double SMALLEST_PIVOT = 1e-8      # of unit rows and columns: below it the rank is in doubt
+cdef double SMALLEST_SQUARE = 1e-280   # of a row's or column's norm
 cdef double LARGEST_COEFFICIENT = 1e6  # of rows in terms of the basis rows
 cdef double ZERO = 1e-7                # relative: smaller coefficients connect nothing
 cdef double IN_RANGE = 1e-7            # part of b outside range(A), relative, below which it is in
@@ -30,17 +31,16 @@ cdef bint connected(Py_ssize_t n, int width, const uint64_t* pattern) noexcept n
     return reached == every
 
 
-cdef bint prepare_rows(Space* s, const double* A) noexcept nogil:
-    """Basis of range(A); False where A is not generic beyond doubt."""
-    cdef Py_ssize_t n = s.n, d = s.d, width = s.width, small = s.small, i, k, r, best
-    cdef double total, pivot, largest, factor
+cdef bint unit_rows_and_columns(Space* s, const double* A) noexcept nogil:
+    """Aᵀ with rows of A, then columns, scaled to norm 1; E remembers the columns' scale."""
+    cdef Py_ssize_t n = s.n, d = s.d, width = s.width, small = s.small, i, k
+    cdef double total
     cdef double* row
-    cdef double* other
     for i in range(n):
         total = 0.0
         for k in range(d):
             total += A[i * d + k] * A[i * d + k]
-        if not total > 1e-280:
+        if not total > SMALLEST_SQUARE:
             return False
         s.unit[i] = 1.0 / sqrt(total)
     for i in range(d * small):
@@ -50,12 +50,20 @@ cdef bint prepare_rows(Space* s, const double* A) noexcept nogil:
         for i in range(n):
             row[i] = A[i * d + k] * s.unit[i]
         total = dot(width, row, row)
-        if not total > 1e-280:
+        if not total > SMALLEST_SQUARE:
             return False
         total = 1.0 / sqrt(total)
         s.transform[k * small + k] = total
         for i in range(n):
             row[i] *= total
+    return True
+
+
+cdef bint eliminate(Space* s) noexcept nogil:
+    """Gauss-Jordan elimination, on E likewise."""
+    cdef Py_ssize_t n = s.n, d = s.d, width = s.width, small = s.small, i, k, r, best
+    cdef double pivot, largest, factor
+    cdef double* row
     for k in range(d):
         row = s.frame + k * width
         best, largest = 0, -1.0
@@ -66,18 +74,24 @@ cdef bint prepare_rows(Space* s, const double* A) noexcept nogil:
             return False
         s.basis[k] = best
         pivot = 1.0 / row[best]
-        for i in range(width):
+        for i in range(n):
             row[i] *= pivot
-        for i in range(small):
+        for i in range(d):
             s.transform[k * small + i] *= pivot
         for r in range(d):
             if r != k:
-                other = s.frame + r * width
-                factor = other[best]
-                for i in range(width):
-                    other[i] -= factor * row[i]
-                for i in range(small):
-                    s.transform[r * small + i] -= factor * s.transform[k * small + i]
+                factor = -s.frame[r * width + best]
+                add_one(width, factor, row, s.frame + r * width)
+                add_one(small, factor, s.transform + k * small, s.transform + r * small)
+    return True
+
+
+cdef bint prepare_rows(Space* s, const double* A) noexcept nogil:
+    """Basis of range(A); False where A is not generic beyond doubt."""
+    cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, k
+    cdef double largest
+    if not unit_rows_and_columns(s, A) or not eliminate(s):
+        return False
     for i in range(n):
         largest = 0.0
         for k in range(d):
@@ -99,65 +113,66 @@ cdef bint prepare_rows(Space* s, const double* A) noexcept nogil:
         if cholesky(d, s.gram) < SMALLEST_PIVOT:
             return False
         forward(d, width, s.gram, s.frame)
-        forward(d, small, s.gram, s.transform)
+        forward(d, s.small, s.gram, s.transform)
     lengths(d, width, s.frame, s.length)
     return True
 
 
-cdef bint prepare_response(Space* s, const double* b, bint need_signs) noexcept nogil:
-    """The part of b outside range(A); False where that or the signs are not determined beyond
-    doubt.
-    """
+cdef bint signs_determined(Space* s, const double* q, double* outside) noexcept nogil:
+    """Whether [A b] is connected beyond doubt: one more step of the elimination, on b."""
     cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, k, best = 0
-    cdef double total, largest, pivot, size = 0.0
+    cdef double largest = 0.0, pivot, size = 0.0
+    for k in range(d):
+        s.coordinate[k] = q[s.basis[k]]
+    combine(d, width, s.coordinate, s.coefficient, outside)
+    for i in range(n):
+        size = max(size, fabs(q[i]))
+        outside[i] = q[i] - outside[i]
+        if fabs(outside[i]) > largest:
+            best, largest = i, fabs(outside[i])
+    if not largest > IN_RANGE * size:
+        return False
+    pivot = 1.0 / outside[best]
+    for k in range(d):
+        s.vector[k] = s.coefficient[k * width + best]
+    for i in range(n):
+        outside[i] *= pivot
+        largest = s.coordinate[d] = fabs(outside[i])
+        for k in range(d):
+            s.coordinate[k] = fabs(s.coefficient[k * width + i] - outside[i] * s.vector[k])
+            largest = max(largest, s.coordinate[k])
+        s.pattern[i] = 0
+        for k in range(d + 1):
+            if s.coordinate[k] > ZERO * largest:
+                s.pattern[i] |= <uint64_t> 1 << k
+    for k in range(d):
+        s.pattern[s.basis[k]] = 0
+    s.pattern[best] = 0
+    return connected(n, <int> d + 1, s.pattern)
+
+
+cdef bint prepare_response(Space* s, const double* b, bint need_signs) noexcept nogil:
+    """q and U b; False where b may lie in range(A), or signs are needed and may not be
+    determined.
+    """
+    cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, k, turn
+    cdef double size
     cdef double* q = s.frame + d * width
-    cdef double* outside = s.work
     for i in range(n):
         q[i] = b[i] * s.unit[i]
-        size = max(size, fabs(q[i]))
-    if need_signs:
-        for k in range(d):
-            s.coordinate[k] = q[s.basis[k]]
-        combine(d, width, s.coordinate, s.coefficient, outside)
-        largest = 0.0
-        for i in range(n):
-            outside[i] = q[i] - outside[i]
-            if fabs(outside[i]) > largest:
-                best, largest = i, fabs(outside[i])
-        if not largest > IN_RANGE * size:
-            return False
-        pivot = 1.0 / outside[best]
-        for k in range(d):
-            s.vector[k] = s.coefficient[k * width + best]
-        for i in range(n):
-            outside[i] *= pivot
-            largest = fabs(outside[i])
-            for k in range(d):
-                s.coordinate[k] = fabs(s.coefficient[k * width + i] - outside[i] * s.vector[k])
-                largest = max(largest, s.coordinate[k])
-            s.coordinate[d] = fabs(outside[i])
-            s.pattern[i] = 0
-            for k in range(d + 1):
-                if s.coordinate[k] > ZERO * largest:
-                    s.pattern[i] |= <uint64_t> 1 << k
-        for k in range(d):
-            s.pattern[s.basis[k]] = 0
-        s.pattern[best] = 0
-        if not connected(n, <int> d + 1, s.pattern):
-            return False
+    if need_signs and not signs_determined(s, q, s.image):
+        return False
+    size = sqrt(dot(width, q, q))
     for k in range(d):
         s.centre[k] = 0.0
-    total = sqrt(dot(width, q, q))
-    for best in range(2):
+    for turn in range(2):                # the second takes away what rounding left
         products(d, width, s.frame, q, s.coordinate)
         for k in range(d):
             s.centre[k] += s.coordinate[k]
-        combine(d, width, s.coordinate, s.frame, outside)
-        for i in range(width):
-            q[i] -= outside[i]
+        add_rows(d, width, -1.0, s.coordinate, s.frame, q)
     s.norm = sqrt(dot(width, q, q))
-    if not s.norm > IN_RANGE * total:
+    if not s.norm > IN_RANGE * size:
         return False
-    for i in range(width):
+    for i in range(n):
         q[i] /= s.norm
     return True

@@ -16,6 +16,7 @@ cdef double SWEPT = 0.1                # relative error at which Newton takes ov
 cdef double MATCHED = 1e-7             # relative error that ends stage 1
 cdef double LATE = 1e-3                # below it full steps
 cdef double STAGNANT = 1e-5            # below it an error that no longer halves is rounding
+cdef double SINGULAR = 1e-12           # relative pivot of the weighted Gram matrix
 cdef double LONGEST_STEP = 4.0         # in any t_i
 
 
@@ -23,13 +24,12 @@ cdef bint scale(Space* s) noexcept nogil:
     """V and its scores at ``weight``."""
     cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, k
     gram(d, width, s.frame, s.weight, s.work, s.gram)
-    if cholesky(d, s.gram) < 1e-12:
+    if cholesky(d, s.gram) < SINGULAR:
         return False
     for i in range(n):
         s.work[i] = sqrt(s.weight[i])
     for k in range(d):
-        for i in range(width):
-            s.rows[k * width + i] = s.work[i] * s.frame[k * width + i]
+        times(width, s.work, s.frame + k * width, s.rows + k * width)
     forward(d, width, s.gram, s.rows)
     lengths(d, width, s.rows, s.sigma)
     for i in range(n):
@@ -38,6 +38,7 @@ cdef bint scale(Space* s) noexcept nogil:
 
 
 cdef double relative_error(Space* s) noexcept nogil:
+    """max |sigma - c| / min(c, 1 - c)."""
     cdef double worst = 0.0, error
     cdef Py_ssize_t i
     for i in range(s.n):

@@ -6,7 +6,7 @@ cdef enum:
     RUN = 400                          # iterations before a restart
     CHECK_EVERY = 3
 
-cdef double FIT = 1e-6                 # relative distance from the range at which signs are accepted
+cdef double FIT = 1e-6                 # relative distance from the range that signs may leave
 cdef double EXPLAINED = 1.5            # deviations of inexact magnitudes added to it
 cdef double ALMOST_FIT = 1e-4          # with which other signs leave doubts
 
@@ -30,8 +30,7 @@ cdef bint prepare_signs(Space* s) noexcept nogil:
         s.stretch[i] = 0.0 if s.accuracy[i] < 0.0 else 1.0 / sqrt(size)
     for step in range(ISOTROPY_STEPS):
         for k in range(p):
-            for i in range(width):
-                s.isotropic[k * width + i] = s.stretch[i] * s.frame[k * width + i]
+            times(width, s.stretch, s.frame + k * width, s.isotropic + k * width)
         gram(p, width, s.isotropic, NULL, NULL, s.mixing)
         if cholesky(p, s.mixing) < SMALLEST_PIVOT:
             return False
