@@ -110,6 +110,17 @@ def test_noise_too_small_is_no_success():
     assert np.isfinite(result.x).all()
 
 
+def test_noisy_scores_at_a_vertex():
+    """Zero slacks, and noise that cannot tell them from small ones: x may move unseen."""
+    A, b, x, slack, scores = problems(k=4, n=20, d=4)
+    b[:, :4] = np.einsum("kij,kj->ki", A[:, :4], x)
+    scores[:] = np.arange(20) < 4
+    result = invert_many(A, b, scores, noise=1e-6, rng=0)
+    ones = [invert_scores(A[i], b[i], scores[i], noise=1e-6, rng=0) for i in range(4)]
+    assert_array_equal(result.success, [one.success for one in ones])
+    assert_array_equal(result.unique, [one.unique for one in ones])
+
+
 def test_shared_matrix():
     A, b, x, slack, scores = problems(k=30)
     slack = x @ A[0].T - b

@@ -34,9 +34,8 @@ cdef enum:
     MAX_SHIFTS = 60
     ENUMERATED = 14                    # up to as many rows other signs are looked for
 
-cdef double SMALLEST_SCORE = 1e-12     # of exact scores; beyond, the general route
+cdef double SMALLEST_SCORE = 1e-12     # beyond these, the general route
 cdef double LARGEST_SCORE = 1.0 - 1e-10
-cdef double REGULAR = 1e-12            # relative pivot of JᵀJ below which uniqueness is in doubt
 cdef double SETTLED = 1e7              # whitened residual of exact scores that leaves doubts
 
 
@@ -126,7 +125,7 @@ cdef bint invert_one(Space* s, const double* A, const double* b, const double* s
             continue
         if signs != NULL and not signs_agree(s, signs):
             continue
-        if factorise(s, 0.0) < REGULAR:
+        if not regular(s):
             return False
         size = finish(s, A, b, x)
         if size >= HUGE or (exact and size > SETTLED * SETTLED * n):
@@ -137,6 +136,8 @@ cdef bint invert_one(Space* s, const double* A, const double* b, const double* s
             return False
         total = 0.0
         for i in range(n):
+            if s.sigma[i] > LARGEST_SCORE:
+                return False
             total += s.residual[i] * s.residual[i]
         fun[0] = 0.5 * total
         return True

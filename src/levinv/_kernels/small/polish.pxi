@@ -11,10 +11,14 @@ cdef enum:
 
 cdef double AT_ROUNDING = 1e-11        # max |sigma - c| from which a step that does not help is
                                        # rounding
+cdef double ROUNDINGS = 10.0           # errors of exact scores, in units of rounding, that are left
+cdef double HALVED = 0.5               # decrease of the residual with which it goes on beyond them
 cdef double SERVES = 1e-2              # decrease of the residual with which JᵀJ is kept
 cdef double FLAT = 1e-14               # predicted relative decrease of its square that ends it
 cdef double LARGEST_DAMPING = 1e8
 cdef double ILL = 1e-2                 # relative pivot of a Gram matrix that asks for a second pass
+cdef double REGULAR = 1e-12            # pivot of JᵀJ, relative to its diagonal entry, below which
+cdef double FLATTEST = 1e-24           # ... or to the largest entry, uniqueness is in doubt
 cdef double CLEAR = 4.0                # standard deviations at which a sign counts
 
 
@@ -151,16 +155,30 @@ cdef double factorise(Space* s, double damping) noexcept nogil:
     return cholesky(d, s.factor)
 
 
+cdef bint regular(Space* s) noexcept nogil:
+    """Whether JᵀJ at the last linearisation is regular beyond doubt: x cannot move unseen."""
+    cdef Py_ssize_t d = s.d, k
+    cdef double largest = 0.0
+    if factorise(s, 0.0) < REGULAR:
+        return False
+    for k in range(d):
+        largest = max(largest, s.normal[k * d + k])
+    for k in range(d):                   # inverse square roots of the pivots
+        if not (s.factor[k * d + k] * s.factor[k * d + k]) * (FLATTEST * largest) < 1.0:
+            return False
+    return True
+
+
 cdef double polish(Space* s, bint exact) noexcept nogil:
     """Levenberg-Marquardt from ``y``; the square of the whitened residual, HUGE where undefined."""
     cdef Py_ssize_t d = s.d, i, k, step
-    cdef double size, new, predicted, worst, damping = 0.0
-    cdef bint fresh = True, last
+    cdef double size, new, predicted, decrease, worst, damping = 0.0
+    cdef double enough = ROUNDINGS * ROUNDINGS * s.n
+    cdef bint fresh = True, close
     size = evaluate_at(s, s.y)
     if size >= HUGE:
         return size
     worst = s.worst
-    last = exact and worst < AT_ROUNDING
     linearise(s)
     if factorise(s, damping) <= 0.0:
         return HUGE
@@ -180,23 +198,23 @@ cdef double polish(Space* s, bint exact) noexcept nogil:
         for k in range(d):
             s.trial[k] = s.y[k] - s.trial[k]
         s.iterations += 1
+        close = exact and worst < AT_ROUNDING
         new = evaluate_at(s, s.trial)
         if new < size:
             for k in range(d):
                 s.y[k] = s.trial[k]
-            fresh = False
-            predicted, size, worst = new / size, new, s.worst
-            if last:
+            decrease, size, worst = new / size, new, s.worst
+            if close and (size <= enough or decrease > HALVED * HALVED):
                 break
-            last = exact and worst < AT_ROUNDING
-            if not last and (damping > 0.0 or predicted > SERVES * SERVES):
+            fresh = False
+            if damping > 0.0 or decrease > SERVES * SERVES:
                 damping = 0.0 if damping < 1e-5 else 0.1 * damping
                 linearise(s)
                 fresh = True
                 if factorise(s, damping) <= 0.0:
                     return HUGE
         else:
-            if last:
+            if close and (size <= enough or fresh):
                 break
             evaluate_at(s, s.y)
             if fresh:
