@@ -145,7 +145,8 @@ cdef inline void combine(Py_ssize_t k, Py_ssize_t width, const double* coefficie
 
 
 cdef inline void lower_times(Py_ssize_t k, Py_ssize_t width, const double* lower,
-                             const double* rows, const double* scale, double* work, double* out) noexcept nogil:
+                             const double* rows, const double* scale, double* work,
+                             double* out) noexcept nogil:
     """(lower triangular matrix) V diag(scale)."""
     cdef Py_ssize_t a
     for a in range(k):

@@ -2,8 +2,8 @@
 # Levenberg-Marquardt on the scores (levinv.inverse.polish).
 #
 # Steps are taken in the basis V in which the scaled rows are orthonormal, by normal equations:
-# their right-hand side decides where the iteration ends, not the matrix, which is kept as long as it
-# serves.
+# their right-hand side decides where the iteration ends, not the matrix, which is kept as long as
+# it serves.
 
 cdef enum:
     SETTLINGS = 5
@@ -17,8 +17,8 @@ cdef double SERVES = 1e-2              # decrease of the residual with which J�
 cdef double FLAT = 1e-14               # predicted relative decrease of its square that ends it
 cdef double LARGEST_DAMPING = 1e8
 cdef double ILL = 1e-2                 # relative pivot of a Gram matrix that asks for a second pass
-cdef double REGULAR = 1e-12            # pivot of JᵀJ, relative to its diagonal entry, below which
-cdef double FLATTEST = 1e-24           # ... or to the largest entry, uniqueness is in doubt
+cdef double REGULAR = 1e-12            # pivots of JᵀJ, relative to their diagonal entries and
+cdef double FLATTEST = 1e-24           # to the largest of those, below which x may not be unique
 cdef double CLEAR = 4.0                # standard deviations at which a sign counts
 
 
@@ -39,30 +39,38 @@ cdef bint orthonormal_rows(Space* s, const double* factor) noexcept nogil:
     return pivot > ILL
 
 
-cdef bint identify(Space* s, bint exact, bint settle) noexcept nogil:
-    """y whose slack is nearest to κ sign∘magnitude, relative to the magnitudes' accuracy; False if
-    κ < 0.
+cdef bint relative_rows(Space* s, bint exact) noexcept nogil:
+    """V for rows divided by their magnitudes, the more certain of them weighing more; the divisor
+    in ``work``.
     """
-    cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, k, settling
-    cdef double best = 1.0, along, size, kappa
-    cdef double* q = s.frame + d * width
-    cdef bint changed
+    cdef Py_ssize_t n = s.n, d = s.d, i
+    cdef double best = 1.0
     if not exact:
         for i in range(n):
             if s.accuracy[i] >= 0.0:
                 best = min(best, s.accuracy[i])
-        for i in range(n):
-            s.certainty[i] = 0.0 if s.accuracy[i] < 0.0 else best / max(s.accuracy[i], 1e-300)
-    else:
-        for i in range(n):
-            s.certainty[i] = 1.0
     for i in range(n):
+        if exact:
+            s.certainty[i] = 1.0
+        else:
+            s.certainty[i] = best / s.accuracy[i] if s.accuracy[i] > 0.0 else 0.0
         s.work[i] = s.certainty[i] / s.magnitude[i]
     for i in range(d * d):
         s.lower[i] = 0.0
-    for k in range(d):
-        s.lower[k * d + k] = 1.0
-    if not orthonormal_rows(s, s.work):
+    for i in range(d):
+        s.lower[i * d + i] = 1.0
+    return orthonormal_rows(s, s.work)
+
+
+cdef bint identify(Space* s, bint exact, bint settle) noexcept nogil:
+    """y whose slack is nearest to κ sign∘magnitude, relative to the magnitudes' accuracy; False if
+    κ < 0. ``settle``: signs are read off y and y found again until they agree.
+    """
+    cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, k, settling
+    cdef double along, size, kappa
+    cdef double* q = s.frame + d * width
+    cdef bint changed
+    if not relative_rows(s, exact):
         return False
     for settling in range(SETTLINGS if settle else 1):
         for i in range(n):
@@ -97,8 +105,9 @@ cdef bint identify(Space* s, bint exact, bint settle) noexcept nogil:
             return True
     return True
 
+
 cdef double evaluate(Space* s) noexcept nogil:
-    """Scores at ``slack``; the square of the whitened residual, or inf where undefined."""
+    """Scores at ``slack``; the square of the whitened residual, HUGE where undefined."""
     cdef Py_ssize_t n = s.n, i
     cdef double total = 0.0, worst = 0.0, whitened
     for i in range(n):
