@@ -8,6 +8,7 @@ from levinv.forward.scores import leverage_scores
 from levinv.inverse.forster import forster_weights
 from levinv.inverse.gradient.invert import invert_gradient
 from levinv.inverse.invert import invert_scores
+from levinv.inverse.many import ManyResult, invert_many
 from levinv.inverse.reduction import NoSolutionError
 from levinv.inverse.result import InversionResult
 
@@ -15,11 +16,13 @@ __all__ = [
     "GradientLoss",
     "InversionResult",
     "LeverageMap",
+    "ManyResult",
     "NoSolutionError",
     "ScoreLoss",
     "VolumetricBarrier",
     "forster_weights",
     "invert_gradient",
+    "invert_many",
     "invert_scores",
     "leverage_scores",
     "papers",

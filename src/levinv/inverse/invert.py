@@ -166,15 +166,26 @@ def _noise(noise, n):
     if (noise <= 0).any():
         index = int(np.argmax(noise <= 0))
         raise ValueError(f"noise must be above 0, got {noise[index]} at index {index}")
-    # scores are computed to a few units of rounding, and more than 1 says no more than 1 does
+    return usable_noise(noise)
+
+
+def usable_noise(noise):
+    """Positive deviations of any shape: scores are computed to a few units of rounding, and more
+    than 1 says no more than 1 does.
+    """
     return np.clip(noise, 16.0 * np.finfo(float).eps, 1.0)
 
 
 def _scores(scores, n, noise):
-    scores = _validate.vector(scores, "scores", n, "row of A")
+    return clipped_scores(_validate.vector(scores, "scores", n, "row of A"), noise)
+
+
+def clipped_scores(scores, noise):
+    """Scores of any shape moved into [0, 1], refused where that is more than rounding or noise."""
     room = 1e-8 if noise is None else np.maximum(1e-8, 6.0 * noise)
     outside = (scores < -room) | (scores > 1.0 + room)
     if outside.any():
-        index = int(np.argmax(outside))
-        raise ValueError(f"scores must lie in [0, 1], got {scores[index]} at index {index}")
+        index = tuple(np.argwhere(outside)[0].tolist())
+        raise ValueError(f"scores must lie in [0, 1], got {scores[index]} at index "
+                         f"{index[0] if len(index) == 1 else index}")
     return np.clip(scores, 0.0, 1.0)

@@ -1,0 +1,249 @@
+"""Score inversion of many problems of one size: the compiled route, and the general one for what is
+left.
+
+The kernel (:mod:`levinv._kernels.many`) solves problems that are plain sailing and says which it
+did not: those go to :func:`levinv.invert_scores` one by one. Each problem has its own seed, drawn
+from ``rng`` at the start, so that the result does not depend on how problems are divided among
+calls and threads.
+"""
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.special
+
+from levinv import _validate
+from levinv._kernels import many as kernel
+from levinv.inverse.global_ import LEVEL, NOISE_KNOWN
+from levinv.inverse.invert import clipped_scores, invert_scores, usable_noise
+
+if kernel.has_avx2():
+    from levinv._kernels import many_avx2 as kernel
+
+MOST_COLUMNS = 32              # up to here measured to be at least six times as fast as the general
+MOST_ROWS = 2000               # route (2000 x 32), and short enough for an interrupt to be heard
+CHUNK_SECONDS = 0.005          # aimed at for one kernel call, for the same reason
+SECONDS = 1e-8                 # measured for one problem, over n d²
+MOST_IN_CHUNK = 256
+
+
+@dataclass(frozen=True, eq=False)
+class ManyResult:
+    """Outcome of :func:`levinv.invert_many`, one entry for each of the k problems.
+
+    Attributes
+    ----------
+    x : (k, d) ndarray
+        The solutions, or the best points found.
+    success : (k,) ndarray of bool
+        Whether the scores at x are the given ones, as in :class:`levinv.InversionResult`.
+    unique : (k,) ndarray of bool
+        Whether x is the only solution, likewise.
+    fun : (k,) ndarray
+        Half the sum of squares of sigma(x) - c.
+    nit : (k,) ndarray of int
+        Iterations of all stages together.
+    """
+
+    x: np.ndarray
+    success: np.ndarray
+    unique: np.ndarray
+    fun: np.ndarray
+    nit: np.ndarray
+
+
+def invert_many(A, b, scores, *, signs=None, noise=None, tol=1e-8, rng=None, workers=None):
+    """Find x from the leverage scores of diag(A x - b)⁻¹ A, for many problems of one size.
+
+    The same as :func:`levinv.invert_scores` on each, but compiled as a whole: thousands of small
+    problems a second.
+
+    Parameters
+    ----------
+    A : (k, n, d) or (n, d) array_like
+        Real, n >= d; one matrix for each problem, or one for all.
+    b : (k, n) array_like
+    scores : (k, n) array_like
+        In [0, 1], each row summing to the rank of A.
+    signs : None, +1, -1, (n,) or (k, n) array_like of +1 and -1
+        Signs of the slack A x - b where they are known. None: unknown.
+    noise : float, (n,) or (k, n) array_like, optional
+        Standard deviation of the scores' error; for rounding to K decimals 10**-K / sqrt(12). None:
+        exact to rounding.
+    tol : float
+        Largest max|sigma(x) - scores| that counts as solved, without noise.
+    rng : None, int or numpy.random.Generator
+        For the starts of the sign search; results are deterministic given an int.
+    workers : int, optional
+        Number of threads over which problems are divided; default 1. The result does not depend on
+        it.
+
+    Returns
+    -------
+    ManyResult
+        With ``x, success, unique, fun, nit``.
+
+    Raises
+    ------
+    ValueError
+        Wrong shapes or lengths, n < d, empty input, NaN or inf, A or b of extreme size (1e±100),
+        scores outside [0, 1] by more than max(1e-8, 6 noise), signs other than +1 and -1.
+    TypeError
+        Complex, object, string or sparse input.
+
+    Notes
+    -----
+    Problems that need more than the compiled route has (rank-deficient A, zero slacks, independent
+    or unconnected rows, scores that no x has, more than 32 columns, ...) are handed to
+    :func:`levinv.invert_scores`, which is a hundred times slower. To see why one of them failed,
+    call that.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from levinv import invert_many, leverage_scores
+    >>> rng = np.random.default_rng(0)
+    >>> A, b = rng.standard_normal((100, 40, 3)), rng.standard_normal((100, 40))
+    >>> x = rng.standard_normal((100, 3))
+    >>> slacks = np.einsum("knd,kd->kn", A, x) - b
+    >>> scores = [leverage_scores(A[i], slack=slacks[i]) for i in range(100)]
+    >>> result = invert_many(A, b, scores, rng=0)
+    >>> bool(result.success.all()), bool(np.allclose(result.x, x))
+    (True, True)
+    """
+    problems = _checked(A, b, scores, signs, noise)
+    problems.tol = _validate.positive_number(tol, "tol")
+    workers = 1 if workers is None else _validate.positive_int(workers, "workers")
+    k, n, d = problems.shape
+    problems.seeds = _validate.generator(rng, "rng").integers(2 ** 64, size=k, dtype=np.uint64)
+    out = ManyResult(np.zeros((k, d)), np.zeros(k, dtype=bool), np.zeros(k, dtype=bool),
+                     np.zeros(k), np.zeros(k, dtype=np.intp))
+    size = int(np.clip(CHUNK_SECONDS / (SECONDS * n * d ** 2), 1, MOST_IN_CHUNK))
+    _run(lambda first: _invert(problems, slice(first, min(first + size, k)), out),
+         range(0, k, size), workers)
+    return out
+
+
+def _run(work, items, workers):
+    """``work(item)`` for all items, on so many threads."""
+    if workers == 1 or len(items) == 1:
+        for item in items:
+            work(item)
+        return
+    with ThreadPoolExecutor(min(workers, len(items))) as pool:
+        futures = [pool.submit(work, item) for item in items]
+        try:
+            for future in futures:
+                future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+@dataclass
+class _Problems:
+    """The checked input. A leading dimension of 1 is shared by all problems."""
+
+    A: np.ndarray                  # (k or 1, n, d)
+    b: np.ndarray                  # (k, n)
+    scores: np.ndarray             # (k, n), clipped to [0, 1]
+    signs: np.ndarray | None       # (k or 1, n)
+    noise: np.ndarray | None       # (k or 1, n)
+    tol: float = 0.0
+    seeds: np.ndarray = None
+
+    @property
+    def shape(self):
+        """(k, n, d)."""
+        return len(self.b), *self.A.shape[1:]
+
+
+def _invert(problems, chunk, out):
+    """Solve the problems of a chunk, by the kernel where it can."""
+    _, n, d = problems.shape
+    solved = np.zeros(chunk.stop - chunk.start, dtype=np.uint8)
+    if d <= MOST_COLUMNS and d < n <= MOST_ROWS:
+        freedom = n - d
+        kernel.invert(
+            _part(problems.A, chunk), _part(problems.b, chunk), _part(problems.scores, chunk),
+            _part(problems.signs, chunk), _part(problems.noise, chunk), problems.seeds[chunk],
+            problems.tol, max(scipy.special.chdtri(freedom, LEVEL), NOISE_KNOWN ** 2 * freedom),
+            out.x[chunk], out.fun[chunk], out.nit[chunk], solved)
+    out.success[chunk] = out.unique[chunk] = solved
+    for i in chunk.start + np.flatnonzero(solved == 0):
+        A, signs, noise = (None if array is None else array[i if len(array) > 1 else 0]
+                           for array in (problems.A, problems.signs, problems.noise))
+        result = invert_scores(A, problems.b[i], problems.scores[i], signs=signs, noise=noise,
+                               tol=problems.tol, rng=int(problems.seeds[i]))
+        for name in ("x", "success", "unique", "fun", "nit"):
+            getattr(out, name)[i] = result[name]
+
+
+def _part(array, chunk):
+    """A chunk of what may be shared by all problems, or None, in C order."""
+    if array is None:
+        return None
+    return np.ascontiguousarray(array if len(array) == 1 else array[chunk])
+
+
+def _checked(A, b, scores, signs, noise):
+    shared = _dimension(A) != 3
+    A = _validate.real_array(A, "A", 2 if shared else 3)
+    if A.shape[-2] < A.shape[-1]:
+        raise ValueError("A must have at least as many rows as columns, got shape "
+                         f"{A.shape[-2:]}")
+    A = _ordinary_sizes(A[None] if shared else A, "A")
+    b = _validate.real_array(b, "b", 2)
+    k, n = len(b) if shared else len(A), A.shape[1]
+    b = _ordinary_sizes(_of_shape(b, "b", k, n), "b")
+    if noise is not None:
+        noise = _refuse(_per_row(noise, "noise", k, n), lambda value: value <= 0, "noise",
+                        "above 0")
+        noise = usable_noise(noise)
+    scores = _of_shape(_validate.real_array(scores, "scores", 2), "scores", k, n)
+    if signs is not None:
+        signs = _refuse(_per_row(signs, "signs", k, n), lambda value: np.abs(value) != 1.0,
+                        "signs", "+1 or -1")
+    return _Problems(A, b, clipped_scores(scores, noise), signs, noise)
+
+
+def _dimension(value):
+    """Number of dimensions; 1 for lists of unequal length, which ``_validate`` refuses by name."""
+    try:
+        return np.ndim(value)
+    except ValueError:
+        return 1
+
+
+def _of_shape(array, name, k, n):
+    if array.shape != (k, n):
+        raise ValueError(f"{name} must have shape {(k, n)}, one row per problem and one column per "
+                         f"row of A, got {array.shape}")
+    return array
+
+
+def _per_row(value, name, k, n):
+    """A (1, n) or (k, n) array from a scalar, a vector or a matrix."""
+    dimension = _dimension(value)
+    if dimension == 2:
+        return _of_shape(_validate.real_array(value, name, 2), name, k, n)
+    value = np.full(n, value) if dimension == 0 else value
+    return _validate.vector(value, name, n, "row of A")[None]
+
+
+def _refuse(array, wrong, name, expected):
+    """The array, unless an entry is wrong."""
+    mask = wrong(array)
+    if mask.any():
+        index = tuple(np.argwhere(mask)[0].tolist())
+        raise ValueError(f"{name} must be {expected}, got {array[index]} at index {index}")
+    return array
+
+
+def _ordinary_sizes(array, name):
+    """The array, unless one problem's largest entry is of extreme size."""
+    axes = tuple(range(1, array.ndim))
+    largest = np.maximum(array.max(axis=axes), -array.min(axis=axes))
+    for value in largest[[largest.argmax(), largest.argmin()]]:
+        _validate.ordinary_size(np.array([value]), name)
+    return array
