@@ -25,7 +25,8 @@ def forster_weights(A, scores=None, *, tol=1e-10, maxiter=None, workers=None):
     maxiter : int, optional
         Limit on Newton iterations; default 100.
     workers : int, optional
-        Number of threads BLAS may use; default 1.
+        Number of threads that share the rows; default as in :func:`levinv.leverage_scores`.
+        Results do not depend on it.
 
     Returns
     -------

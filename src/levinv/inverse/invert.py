@@ -55,7 +55,8 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
     rng : None, int or numpy.random.Generator
         For the starts of the sign search; results are deterministic given an int.
     workers : int, optional
-        Number of threads BLAS may use; default 1.
+        Number of threads that share the rows; default as in :func:`levinv.leverage_scores`.
+        Results do not depend on it.
     options : dict, optional
         "global": "restarts", starts of the sign search on each component (default 60).
         "trust-region": "initial_radius". "gradient-descent": "step", either "backtracking"

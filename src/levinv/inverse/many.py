@@ -6,7 +6,6 @@ did not: those go to :func:`levinv.invert_scores` one by one. Each problem has i
 from ``rng`` at the start, so that the result does not depend on how problems are divided among
 calls and threads.
 """
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +13,9 @@ import scipy.special
 
 from levinv import _validate
 from levinv._kernels import many as kernel
+from levinv._threads import share, sharing
 from levinv.inverse.global_ import LEVEL, NOISE_KNOWN
-from levinv.inverse.invert import clipped_scores, invert_scores, usable_noise
+from levinv.inverse.invert import EVALUATIONS, clipped_scores, invert_scores, usable_noise
 
 if kernel.has_avx2():
     from levinv._kernels import many_avx2 as kernel
@@ -75,8 +75,8 @@ def invert_many(A, b, scores, *, signs=None, noise=None, tol=1e-8, rng=None, wor
     rng : None, int or numpy.random.Generator
         For the starts of the sign search; results are deterministic given an int.
     workers : int, optional
-        Number of threads over which problems are divided; default 1. The result does not depend on
-        it.
+        Number of threads that problems are shared among; default as in
+        :func:`levinv.leverage_scores`. Results do not depend on it.
 
     Returns
     -------
@@ -106,38 +106,21 @@ def invert_many(A, b, scores, *, signs=None, noise=None, tol=1e-8, rng=None, wor
     >>> A, b = rng.standard_normal((100, 40, 3)), rng.standard_normal((100, 40))
     >>> x = rng.standard_normal((100, 3))
     >>> slacks = np.einsum("knd,kd->kn", A, x) - b
-    >>> scores = [leverage_scores(A[i], slack=slacks[i]) for i in range(100)]
-    >>> result = invert_many(A, b, scores, rng=0)
+    >>> result = invert_many(A, b, leverage_scores(A, slack=slacks), rng=0)
     >>> bool(result.success.all()), bool(np.allclose(result.x, x))
     (True, True)
     """
     problems = _checked(A, b, scores, signs, noise)
     problems.tol = _validate.positive_number(tol, "tol")
-    workers = 1 if workers is None else _validate.positive_int(workers, "workers")
     k, n, d = problems.shape
     problems.seeds = _validate.generator(rng, "rng").integers(2 ** 64, size=k, dtype=np.uint64)
     out = ManyResult(np.zeros((k, d)), np.zeros(k, dtype=bool), np.zeros(k, dtype=bool),
                      np.zeros(k), np.zeros(k, dtype=np.intp))
     size = int(np.clip(CHUNK_SECONDS / (SECONDS * n * d ** 2), 1, MOST_IN_CHUNK))
-    _run(lambda first: _invert(problems, slice(first, min(first + size, k)), out),
-         range(0, k, size), workers)
+    with sharing(workers, EVALUATIONS * 4 * k * n * d * d) as workers:
+        share(lambda first: _invert(problems, slice(first, min(first + size, k)), out),
+              range(0, k, size), workers)
     return out
-
-
-def _run(work, items, workers):
-    """``work(item)`` for all items, on so many threads."""
-    if workers == 1 or len(items) == 1:
-        for item in items:
-            work(item)
-        return
-    with ThreadPoolExecutor(min(workers, len(items))) as pool:
-        futures = [pool.submit(work, item) for item in items]
-        try:
-            for future in futures:
-                future.result()
-        finally:
-            for future in futures:
-                future.cancel()
 
 
 @dataclass

@@ -96,7 +96,8 @@ def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0,
     rng : None, int or numpy.random.Generator
         For the sampled rows of "approximate-newton".
     workers : int, optional
-        Number of threads BLAS may use; default 1.
+        Number of threads that share the rows; default as in :func:`levinv.leverage_scores`.
+        Results do not depend on it.
     options : dict, optional
         "sample_size" with "approximate-newton": rows sampled in each step, about; default 10 d log(d + 2).
         From n on it is Newton's method.
