@@ -51,6 +51,15 @@ def gaussian_inversion(n, d, seed):
     return A, b, leverage_scores(A, slack=slack), np.sign(slack), x
 
 
+def many(count, n, d):
+    """A, b, x, scores and signs of the slacks of Gaussian problems, stacked."""
+    rng = np.random.default_rng([n, d])
+    A, b = rng.standard_normal((count, n, d)), rng.standard_normal((count, n))
+    x = rng.standard_normal((count, d))
+    slack = np.einsum("kij,kj->ki", A, x) - b
+    return A, b, x, leverage_scores(A, slack=slack), np.sign(slack)
+
+
 def polytope(n, d):
     """A, b and a point inside {A x > b}, slacks exponential."""
     rng = np.random.default_rng([n, d])

@@ -1,4 +1,12 @@
-"""Leverage scores: levinv and the recipes that it replaces."""
+"""Leverage scores: levinv and the recipes that it replaces.
+
+What was learned. Calls of dgemm on blocks of rows cannot beat the fastest recipe, NumPy's inverse:
+they compute both halves of symmetric results, and OpenBLAS takes AVX2 where the processor has
+AVX-512. Tiles of the lower triangle that stay in registers take a third of the time. Then memory
+shows: below d of about 16 blocks must fit the L1 cache, tiles that go across rows must be fetched
+ahead (200000 x 40: 10.4 to 4.3 ms for a form), and A is read in place where its rows are not
+scaled. At 100 x 5 the call was 18 µs, of which the arithmetic takes one.
+"""
 import numpy as np
 
 from levinv import leverage_scores
@@ -43,9 +51,7 @@ class Time:
         numpy_qr(self.A)
 
     def time_floor(self, shape):
-        """A product of square matrices of 2 n d² flops, those of one Gram matrix: nothing is
-        faster.
-        """
+        """A product of square matrices of 2 n d² flops, those of one full Gram matrix."""
         self.square @ self.square
 
 

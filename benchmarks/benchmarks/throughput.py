@@ -1,4 +1,4 @@
-"""Many small inversions: problems a second, and how many are recovered.
+"""Many small problems in one call: scores, inversions a second, and how many are recovered.
 
 What was learned. At n = 60, d = 8 one core solves about twenty-five thousand a second, a hundred
 times as many as invert_scores one by one, and two cores twice as many. A third of the time is
@@ -12,15 +12,29 @@ import numpy as np
 
 from levinv import invert_many, invert_scores, leverage_scores
 
+from . import problems
+from .recipes import numpy_inverse
 
-def problems(count, n, d):
-    """A, b, x and scores of Gaussian problems, and the signs of their slacks."""
-    rng = np.random.default_rng([n, d])
-    A, b = rng.standard_normal((count, n, d)), rng.standard_normal((count, n))
-    x = rng.standard_normal((count, d))
-    slack = np.einsum("kij,kj->ki", A, x) - b
-    scores = np.array([leverage_scores(A[i], slack=slack[i]) for i in range(count)])
-    return A, b, x, scores, np.sign(slack)
+
+class Stacks:
+    """Scores of many small matrices: in one call, and one by one by the fastest recipe."""
+
+    params = [[(20, 4), (100, 5), (100, 20)]]
+    param_names = ["shape"]
+
+    def setup(self, shape):
+        self.A = problems.many(500, *shape)[0]
+
+    def time_levinv(self, shape):
+        leverage_scores(self.A)
+
+    def time_levinv_one_by_one(self, shape):
+        for matrix in self.A:
+            leverage_scores(matrix)
+
+    def time_numpy_inverse(self, shape):
+        for matrix in self.A:
+            numpy_inverse(matrix)
 
 
 class Many:
@@ -30,7 +44,7 @@ class Many:
     param_names = ["shape", "signs known"]
 
     def setup(self, shape, known):
-        self.A, self.b, self.x, self.scores, signs = problems(500, *shape)
+        self.A, self.b, self.x, self.scores, signs = problems.many(500, *shape)
         self.signs = signs if known else None
 
     def invert(self):
@@ -61,7 +75,7 @@ class OneByOne:
     param_names = ["shape", "signs known"]
 
     def setup(self, shape, known):
-        self.A, self.b, self.x, self.scores, self.signs = problems(10, *shape)
+        self.A, self.b, self.x, self.scores, self.signs = problems.many(10, *shape)
 
     def time_invert_scores(self, shape, known):
         for i in range(len(self.x)):

@@ -14,6 +14,8 @@ cdef Py_ssize_t workspace_of(const double[:, ::1] transform) noexcept nogil
 cdef void transform_by(Rows* rows, const double[:, ::1] transform,
                        double* packed) noexcept nogil
 cdef void pack(const double[:, ::1] matrix, double* out, Py_ssize_t width) noexcept nogil
+cdef void pack_transposed(const double[:, ::1] matrix, double* out,
+                          Py_ssize_t width) noexcept nogil
 cdef void load(const Rows* rows, const double* scale, Py_ssize_t first, Py_ssize_t count,
                double* block) noexcept nogil
 cdef const double* rows_of(const Rows* rows, Py_ssize_t first, Py_ssize_t count, double* block,

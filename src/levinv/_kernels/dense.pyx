@@ -16,7 +16,6 @@ the products u_a u_b with a <= b.
 """
 from libc.string cimport memset
 
-from levinv._kernels.linalg cimport gemm
 from levinv._kernels.tiles cimport (TILE, tiles_allocate, tiles_free, tiles_gram,
                                     tiles_limit, tiles_nn, tiles_pairs, tiles_quad, tiles_scaled,
                                     tiles_tn)
@@ -339,20 +338,42 @@ def contract(const double[:, :] A, const double[::1] scale, const double[:, ::1]
 
 def squares(const double[:, ::1] U, const double[:, ::1] Y, double[:, ::1] out):
     """out <- (P∘P) Y with P = U Uᵀ, a block of rows of P at a time."""
-    cdef Py_ssize_t n = U.shape[0], k = U.shape[1], columns = Y.shape[1]
-    cdef Py_ssize_t step = min(block_rows(n, n, 16), n), blocks, index, first, rows, i
-    cdef double* projection = allocate(step * n)
+    cdef Py_ssize_t n = U.shape[0], k = U.shape[1], whole = (n + TILE - 1) // TILE * TILE
+    cdef Py_ssize_t width = padded(k), across = padded(n), columns = padded(Y.shape[1])
+    cdef Py_ssize_t step = block_rows(n, across + columns, 16), blocks, index, first, count, i, j
+    cdef double* u = allocate(whole * width + k * across + n * columns + step * (across + columns))
+    cdef double* transposed = u + whole * width
+    cdef double* packed = transposed + k * across
+    cdef double* projection = packed + n * columns
+    cdef double* image = projection + step * across
     with nogil:
+        pack(U, u, width)
+        memset(u + n * width, 0, (whole - n) * width * sizeof(double))
+        pack_transposed(U, transposed, across)
+        pack(Y, packed, columns)
         blocks = (n + step - 1) // step
         for index in range(blocks):
             first = index * step
-            rows = min(step, n - first)
-            gemm(False, True, rows, n, k, 1.0, &U[first, 0], k, &U[0, 0], k, 0.0, projection, n)
-            for i in range(rows * n):
+            count = min(step, n - first)
+            tiles_nn(u + first * width, width, min(step, whole - first), k, transposed, across,
+                     projection)
+            for i in range(min(step, whole - first) * across):
                 projection[i] = projection[i] * projection[i]
-            gemm(False, False, rows, columns, n, 1.0, projection, n, &Y[0, 0], columns, 0.0,
-                 &out[first, 0], columns)
-    tiles_free(projection)
+            tiles_nn(projection, across, min(step, whole - first), n, packed, columns, image)
+            for i in range(count):
+                for j in range(Y.shape[1]):
+                    out[first + i, j] = image[i * columns + j]
+    tiles_free(u)
+
+
+cdef void pack_transposed(const double[:, ::1] matrix, double* out,
+                          Py_ssize_t width) noexcept nogil:
+    """Its transpose with rows of ``width`` entries, the rest zero."""
+    cdef Py_ssize_t i, j
+    memset(out, 0, matrix.shape[1] * width * sizeof(double))
+    for i in range(matrix.shape[0]):
+        for j in range(matrix.shape[1]):
+            out[j * width + i] = matrix[i, j]
 
 
 def all_finite(const double[::1] values):

@@ -8,8 +8,8 @@ Throughout u_i are rows of U (P = U Uᵀ), b_i rows of B = diag(1/s) A.
 """
 from libc.string cimport memset
 
-from levinv._kernels.dense cimport (Rows, allocate, block_rows, describe, load, pack, padded,
-                                    rows_of, transform_by, workspace_of)
+from levinv._kernels.dense cimport (Rows, allocate, block_rows, describe, load, pack,
+                                    pack_transposed, padded, rows_of, transform_by, workspace_of)
 from levinv._kernels.linalg cimport gemm, gemv
 from levinv._kernels.tiles cimport (TILE, tiles_free, tiles_gram, tiles_nn, tiles_pairs,
                                     tiles_scaled, tiles_tn)
@@ -67,31 +67,52 @@ def short(const double[:, ::1] U, const double[:, ::1] B, const double[:, ::1] U
     free of cancellation.
     """
     cdef Py_ssize_t n = U.shape[0], k = U.shape[1], d = B.shape[1]
-    cdef Py_ssize_t step = block_rows(n, 2 * n, 16), blocks, index, first, rows, i, l
-    cdef double* workspace = allocate(2 * step * n + step * d)
-    cdef double* projection = workspace
-    cdef double* curvature = projection + step * n
-    cdef double* image = curvature + step * n
+    cdef Py_ssize_t whole = (n + TILE - 1) // TILE * TILE, across = padded(n)
+    cdef Py_ssize_t width = padded(k), columns = padded(d)
+    cdef Py_ssize_t step = block_rows(n, 2 * across + columns, 16), blocks, index, first, count, i, l
+    cdef double* u = allocate(2 * whole * width + k * across + n * columns + 2 * columns * columns
+                              + step * (2 * across + columns))
+    cdef double* turned = u + whole * width
+    cdef double* transposed = turned + whole * width
+    cdef double* packed = transposed + k * across
+    cdef double* square = packed + n * columns
+    cdef double* mixed = square + columns * columns
+    cdef double* projection = mixed + columns * columns
+    cdef double* curvature = projection + step * across
+    cdef double* image = curvature + step * across
     cdef double p
     with nogil:
+        pack(U, u, width)
+        pack(UK, turned, width)
+        for i in range(n * width, whole * width):
+            u[i] = turned[i] = 0.0
+        pack_transposed(U, transposed, across)
+        pack(B, packed, columns)
+        memset(square, 0, 2 * columns * columns * sizeof(double))
         blocks = (n + step - 1) // step
         for index in range(blocks):
             first = index * step
-            rows = min(step, n - first)
-            gemm(False, True, rows, n, k, 1.0, &U[first, 0], k, &U[0, 0], k, 0.0, projection, n)
-            gemm(False, True, rows, n, k, 8.0, &UK[first, 0], k, &U[0, 0], k, 0.0, curvature, n)
-            for i in range(rows):
+            count = min(step, n - first)
+            tiles_nn(u + first * width, width, min(step, whole - first), k, transposed, across,
+                     projection)
+            tiles_nn(turned + first * width, width, min(step, whole - first), k, transposed,
+                     across, curvature)
+            for i in range(count):
                 for l in range(n):
-                    p = projection[i * n + l]
-                    curvature[i * n + l] = p * (curvature[i * n + l] - 4.0 * (residual[first + i] + residual[l]) * p)
-                    projection[i * n + l] = p * p
-                projection[i * n + first + i] = square_diagonal[first + i]
-                curvature[i * n + first + i] = curvature_diagonal[first + i]
-            gemm(False, False, rows, d, n, 1.0, projection, n, &B[0, 0], d, 0.0, image, d)
-            gemm(True, False, d, d, rows, 4.0, image, d, image, d, 1.0, &out[0, 0], d)
-            gemm(False, False, rows, d, n, 1.0, curvature, n, &B[0, 0], d, 0.0, image, d)
-            gemm(True, False, d, d, rows, 1.0, &B[first, 0], d, image, d, 1.0, &out[0, 0], d)
-    tiles_free(workspace)
+                    p = projection[i * across + l]
+                    curvature[i * across + l] = p * (8.0 * curvature[i * across + l]
+                                                     - 4.0 * (residual[first + i] + residual[l]) * p)
+                    projection[i * across + l] = 2.0 * p * p
+                projection[i * across + first + i] = 2.0 * square_diagonal[first + i]
+                curvature[i * across + first + i] = curvature_diagonal[first + i]
+            tiles_nn(projection, across, min(step, whole - first), n, packed, columns, image)
+            tiles_gram(image, columns, image, columns, count, d, columns, square, NULL, 0)
+            tiles_nn(curvature, across, min(step, whole - first), n, packed, columns, image)
+            tiles_tn(packed + first * columns, columns, image, columns, count, mixed)
+        for i in range(d):
+            for l in range(d):
+                out[i, l] += square[max(i, l) * columns + min(i, l)] + mixed[i * columns + l]
+    tiles_free(u)
 
 
 def third_moments(const double[:, :] A, const double[::1] scale, const double[:, ::1] transform,

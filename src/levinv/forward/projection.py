@@ -98,7 +98,7 @@ class Projection:
             out -= self.scores * y
         else:
             n, k = self.rows.shape[0], self.rank
-            if 2 * n * (k + y.shape[1]) < k * k * y.shape[1]:
+            if n * (k + y.shape[1]) < k * k * y.shape[1]:
                 u = self.basis()
                 out = np.empty(y.shape)
                 dense.squares(u, np.ascontiguousarray(y), out)
