@@ -1,6 +1,8 @@
 """The primitives and the factorisations against einsum, on one block and across block and chunk
 borders.
 """
+import ctypes
+import mmap
 import threading
 
 import numpy as np
@@ -249,3 +251,47 @@ def test_pivoted_qr(rng, shape):
     assert sorted(pivots) == list(range(shape[1]))
     sizes = np.abs(np.diag(r))
     assert (sizes[1:] <= sizes[:-1] * (1 + 1e-12)).all()
+
+
+# memory
+
+@pytest.fixture
+def before_a_guard():
+    """A function that copies an array to the very end, or start, of memory that may be read."""
+    mprotect = getattr(ctypes.CDLL(None, use_errno=True), "mprotect", None)
+    if mprotect is None:
+        pytest.skip("this system has no mprotect")
+    page, kept = mmap.PAGESIZE, []
+
+    def place(array, at_start=False):
+        pages = -(-array.nbytes // page)
+        memory = mmap.mmap(-1, (pages + 2) * page)
+        kept.append(memory)
+        everything = np.frombuffer(memory, dtype=np.uint8)
+        for guard in (0, (pages + 1) * page):
+            address = ctypes.c_void_p(everything.ctypes.data + guard)
+            assert mprotect(address, ctypes.c_size_t(page), 0) == 0
+        first = page if at_start else (pages + 1) * page - array.nbytes
+        placed = everything[first:first + array.nbytes].view(np.float64).reshape(array.shape)
+        placed[...] = array
+        return placed
+
+    return place
+
+
+@pytest.mark.parametrize("at_start", [False, True])
+@pytest.mark.parametrize("d", [1, 2, 3, 7, 8, 9, 10, 17, 20])
+def test_nothing_beyond_the_array_is_read(before_a_guard, rng, d, at_start, instruction_set):
+    for n in (1, 2, 8, 63, 64, 65, 500):
+        A, scale, triangle = rng.normal(size=(n, d)), rng.random(n), np.triu(rng.normal(size=(d, d)))
+        placed = before_a_guard(A, at_start)
+        for given, expected in ((placed, A), (placed[::-1], A[::-1]), (placed[:, ::-1], A[:, ::-1])):
+            rows = DenseRows(given)
+            close(rows.gram(), expected.T @ expected)
+            close(rows.gram(before_a_guard(scale)), (expected.T * scale ** 2) @ expected)
+            close(rows.quad(None, before_a_guard(triangle)), ((expected @ triangle) ** 2).sum(axis=1))
+            close(rows.quad(scale, None, before_a_guard(triangle + triangle.T)),
+                  scale ** 2 * np.einsum("ia,ab,ib->i", expected, triangle + triangle.T, expected))
+            Y = rng.normal(size=(n, 3))
+            close(rows.moments(None, None, before_a_guard(Y)),
+                  np.einsum("im,ia,ib->abm", Y, expected, expected))
