@@ -19,6 +19,7 @@ import scipy.special
 from levinv.forward.orthonormal import EPS
 from levinv.inverse.components import components
 from levinv.inverse.identification import identify, response_in_range
+from levinv.inverse.linearisation import many_rows
 from levinv.inverse.polish import polish
 from levinv.inverse.reduction import (Augmented, NoSolutionError, fixed_score_faults, reduce,
                                       sum_faults)
@@ -35,6 +36,9 @@ CLEAR = 4.0                        # standard deviations of a slack from zero at
                                    # counts
 MOST_PROPAGATED = 1000             # rows up to which the error of every score is propagated to
                                    # every magnitude
+ROUGH = 0.5, 0.01                  # errors of stage 1 that stage 4 makes good in a matrix of many
+                                   # rows, tried in turn; signs known;
+FAIR = (1e-8,)                     # unknown, they are searched for with these magnitudes
 FEW_RESTARTS = 3                   # of the sign search when no x can have the scores
 
 
@@ -154,8 +158,8 @@ def _signs_determined(task):
     return True
 
 
-def _try(task, x):
-    """Polish from x and keep the result if it is the best."""
+def _try(task, x, brief=False):
+    """Polish from x and keep the result if it is the best; ``brief``: unless it takes long."""
     limit = 50 if task.maxiter is None else task.maxiter
     freedom = int(np.count_nonzero(task.range.inside))
 
@@ -164,7 +168,7 @@ def _try(task, x):
         task.progress("polish", error, x)
 
     found = polish(task.reduced, task.b, x, task.scores, task.deviation(), freedom, maxiter=limit,
-                   report=report)
+                   brief=brief, report=report)
     if found is None:
         return
     task.nfev += found.evaluations
@@ -184,11 +188,13 @@ def _signs_agree(task, found):
     """Whether the slack has the known signs, in the rows in which it is clear of zero."""
     if task.known_signs is None:
         return True
-    model, slack = found.linearisation, found.point.slack
-    spread = np.linalg.norm(task.rows.matvec(model.directions / model.values), axis=1)
+    active, slack = task.reduced.active, found.point.slack
+    if np.all((np.sign(slack) == task.known_signs)[active]):
+        return True
+    spread = np.sqrt(task.rows.quad(None, found.linearisation.steps))
     if task.exact:
         spread = spread * max(1.0, task.rms(found.point))
-    clear = task.reduced.active & (np.abs(slack) > CLEAR * spread)
+    clear = active & (np.abs(slack) > CLEAR * spread)
     return bool(np.all(np.sign(slack[clear]) == task.known_signs[clear]))
 
 
@@ -198,9 +204,15 @@ def matched(task):
         return False
     point = task.best.point
     if task.exact:
-        return bool(np.all(np.abs(point.residual) <= _allowed(task, point)))
-    freedom = np.count_nonzero(task.reduced.active) - len(task.best.linearisation.values)
+        return _within(task, point, slice(None))
+    freedom = np.count_nonzero(task.reduced.active) - task.best.linearisation.steps.shape[1]
     return _explained(point.residual / task.noise, freedom)
+
+
+def _within(task, point, member):
+    """Whether the errors of exact scores are allowed, on some of the rows."""
+    error = np.abs(point.residual[member])
+    return bool(np.all(error <= task.tol) or np.all(error <= _allowed(task, point)[member]))
 
 
 def _allowed(task, point):
@@ -231,16 +243,17 @@ def _run_stages(task):
         _try(task, x)
         return
     target, enough = _interior_target(task)
-    scaling = match_scores(
-        task.rows, reduced.start, target, reduced.active, reduced.label, enough=enough,
-        maxiter=100 if task.maxiter is None else task.maxiter,
-        report=lambda iteration, error: task.progress("scaling", error))
-    task.nfev += scaling.evaluations
-    task.evidence["scaling"] = {"iterations": scaling.iterations, "products": scaling.products,
-                                "error": scaling.error}
+    scaling = None
+    if task.exact and many_rows(len(task.b), reduced.start.shape[1]):
+        for accuracy in ROUGH if task.known_signs is not None else FAIR:
+            scaling = _scale(task, target, enough, scaling, accuracy)
+            _from_magnitudes(task, scaling, target, brief=True)
+            if matched(task):
+                return
+    scaling = _scale(task, target, enough, scaling)
     if scaling.obstacle is not None and task.exact:
         task.proofs.append(str(scaling.obstacle))
-    if scaling.iterations == task.maxiter:
+    if task.evidence["scaling"]["iterations"] == task.maxiter:
         task.remarks.append(f"stage 1 stopped at maxiter = {task.maxiter} iterations")
     _from_magnitudes(task, scaling, target)
     if task.exact and not (task.obstacles or task.proofs or matched(task)):
@@ -250,7 +263,23 @@ def _run_stages(task):
             task.proofs.append(str(tight))
 
 
-def _from_magnitudes(task, scaling, target):
+def _scale(task, target, enough, before=None, accuracy=0.0):
+    """Stage 1, or its continuation; the evidence counts both."""
+    reduced = task.reduced
+    spent = task.evidence.setdefault("scaling", {"iterations": 0, "products": 0})
+    scaling = match_scores(
+        task.rows, reduced.start, target, reduced.active, reduced.label,
+        log_weight=None if before is None else before.log_weight, accuracy=accuracy, enough=enough,
+        maxiter=(100 if task.maxiter is None else task.maxiter) - spent["iterations"],
+        report=lambda iteration, error: task.progress("scaling", error))
+    task.nfev += scaling.evaluations
+    task.evidence["scaling"] = {"iterations": spent["iterations"] + scaling.iterations,
+                                "products": spent["products"] + scaling.products,
+                                "error": scaling.error}
+    return scaling
+
+
+def _from_magnitudes(task, scaling, target, brief=False):
     """Stages 2 to 4."""
     reduced, magnitude = task.reduced, scaling.magnitude
     accuracy = None if task.exact else _accuracy(task)
@@ -263,7 +292,7 @@ def _from_magnitudes(task, scaling, target):
         and np.isfinite(accuracy[reduced.active]).sum() <= 2 * reduced.start.shape[1] + 2):
         accuracy = np.where(reduced.active, np.minimum(0.5 * task.noise / target, 1.0), np.inf)
     if task.known_signs is not None:
-        _from_signs(task, magnitude, task.known_signs, accuracy)
+        _from_signs(task, magnitude, task.known_signs, accuracy, brief)
         return
     if task.x0 is not None:
         slack = task.rows.matvec(task.x0) - task.b
@@ -310,7 +339,7 @@ def _shift_to_sum(target, total):
     return moved
 
 
-def _from_signs(task, magnitude, signs, accuracy):
+def _from_signs(task, magnitude, signs, accuracy, brief=False):
     """Stages 3 and 4 from one vector of signs."""
     reduced = task.reduced
     found = identify(reduced, task.response, magnitude, signs, task.range.inside, accuracy)
@@ -328,7 +357,7 @@ def _from_signs(task, magnitude, signs, accuracy):
                 break
             signs = settled
             found = identify(reduced, task.response, magnitude, signs, task.range.inside, accuracy)
-    _try(task, found.x)
+    _try(task, found.x, brief)
 
 
 def _search_signs(task, magnitude, accuracy):
@@ -369,8 +398,8 @@ def _settled(task, c):
     residual = task.best.point.residual[member]
     if task.exact:
         whitened = residual / task.deviation()[member]
-        return bool(np.all(np.abs(residual) <= _allowed(task, task.best.point)[member])
-                    and np.sqrt(np.mean(whitened ** 2)) <= SETTLED)
+        return (np.sqrt(np.mean(whitened ** 2)) <= SETTLED
+                and _within(task, task.best.point, member))
     freedom = len(member) - task.reduced.bases[c].shape[1] - 1
     return _explained(residual / task.noise[member], freedom)
 

@@ -23,6 +23,7 @@ import numpy as np
 import scipy.linalg
 
 from levinv.forward.projection import DependentZeroSlackError, project
+from levinv.inverse.projection import rough_projection
 
 DIRECT_ROWS = 128             # up to max(this, DIRECT_PER_RANK k) rows the Laplacian is factored:
 DIRECT_PER_RANK = 8           # measured crossover with conjugate gradients
@@ -34,6 +35,7 @@ DAMPING = 1e-10, 1.0          # range, in units of the degrees; below it none
 FAR = 2.0                     # relative error above which sweeps precede Newton
 MAX_SWEEPS = 20
 LATE = 1e-5                   # relative error below which only full steps are taken
+ROUGH = 1e-3                  # accuracy wanted from which the last digits of 1 - sigma do not count
 AT_ROUNDING = 1e-9            # relative error from which a step that does not halve it is the last
 MAX_STALLED = 5
 MAX_CG = 200
@@ -70,7 +72,8 @@ class Obstacle:
                 f"but rank {self.rank}")
 
 
-def match_scores(rows, start, target, active, label, *, enough=None, maxiter=100, report=None):
+def match_scores(rows, start, target, active, label, *, log_weight=None, accuracy=0.0, enough=None,
+                 maxiter=100, report=None):
     """Find magnitudes whose scores are ``target`` on the active rows.
 
     Parameters
@@ -81,6 +84,10 @@ def match_scores(rows, start, target, active, label, *, enough=None, maxiter=100
         component
     active : (n,) boolean array
     label : (n,) component of each active row
+    log_weight : (n,) array, optional
+        t to start from.
+    accuracy : float
+        The ``error`` at which the iteration ends, if rounding does not end it.
     enough : callable, optional
         ``enough(residual)`` ends the iteration early: with noise, once the residual is explained.
     maxiter : int
@@ -93,10 +100,11 @@ def match_scores(rows, start, target, active, label, *, enough=None, maxiter=100
         The best found; its ``error`` tells how good, its ``obstacle`` why not better.
     """
     share = np.where(active, np.minimum(target, 1.0 - target), 1.0)
-    t = np.zeros(rows.shape[0])
-    t[active] = (np.log(target[active] / (1.0 - target[active]))
-                 - np.log(rows.quad(None, start)[active]))
-
+    if log_weight is None:
+        log_weight = np.zeros(rows.shape[0])
+        log_weight[active] = (np.log(target[active] / (1.0 - target[active]))
+                              - np.log(rows.quad(None, start)[active]))
+    projector = rough_projection if accuracy >= ROUGH else project
     evaluations = 0
 
     def evaluate(t):
@@ -104,16 +112,17 @@ def match_scores(rows, start, target, active, label, *, enough=None, maxiter=100
         evaluations += 1
         t = np.clip(t - _component_mean(t, active, label), -600.0, 600.0)
         try:
-            projection = project(rows, np.exp(-0.5 * t), start, ~active)
+            projection = projector(rows, np.exp(-0.5 * t), start, ~active)
         except DependentZeroSlackError:              # weights too uneven for double precision
             return None
         residual = np.where(active, projection.residual(target), 0.0)
         return _State(t, projection, residual, float(np.max(np.abs(residual) / share)))
 
-    state = evaluate(t)
+    state = evaluate(log_weight)
     products = iteration = stalled = 0
     damping, obstacle = 0.0, None
-    while iteration < maxiter and not (enough is not None and enough(state.residual)):
+    while (iteration < maxiter and state.error > accuracy
+           and not (enough is not None and enough(state.residual))):
         late = state.error < LATE and not stalled
         if state.error > FAR and iteration < MAX_SWEEPS:
             ratio = np.where(active, target, 1.0) / np.where(active, state.projection.scores, 1.0)

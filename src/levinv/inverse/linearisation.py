@@ -1,0 +1,155 @@
+"""A point x, what is known there, and the Jacobian of the whitened residual W (sigma(x) - c), W =
+diag(1/noise).
+
+In the basis in which the scaled rows are orthonormal, dx = T z, A T z divided by s is ε∘(U z), so
+the Jacobian J_z = 2 (Q - diag(sigma)) diag(ε) U has singular values of at most 1 whatever the data
+(every eigenvalue of the Laplacian is at most max 2 sigma (1 - sigma) <= 1/2).
+
+All of W J costs about n k² min(2k, n) flops, k/2 times an evaluation of the scores and more. In a
+matrix of many rows a sample S of them stands for the rest: row i is in S with probability p_i, and
+
+    J_zᵀ W² J_z  ~  sum over i in S of j_i j_iᵀ / p_i,
+    j_i = 2 W_i sum over l in S of P_il² (ε_l u_l - ε_i u_i) / p_l,
+
+the Laplacian of the sampled columns. By Jensen's inequality |j_i|² <= 8 (W_i σ_i)² ((Qσ)_i/σ_i +
+σ_i): rows are drawn in proportion to this bound and to σ_i, which bounds what row l can add to
+others. For a product of two with k + 1 columns more this gives the matrix to about sqrt(k/|S|),
+measured: eigenvalues of the quotient within 15 % of 1 for |S| = 16 k², from Gaussian to one-hot
+designs, with outliers up to 2 for Cauchy ones.
+"""
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from levinv.forward.orthonormal import EPS
+from levinv.forward.projection import DependentZeroSlackError, project
+
+QR_ROWS = 8192
+SAMPLED = 16                  # rows in a sample, in units of k²
+MANY = 2                      # samples' worth of rows from which a sample is taken
+
+
+@dataclass(frozen=True)
+class Point:
+    """x and what is known there."""
+
+    x: np.ndarray                  # (d,)
+    slack: np.ndarray              # (n,)
+    projection: object
+    residual: np.ndarray           # (n,) sigma - c on the active rows, 0 elsewhere
+    size: float                    # norm of the whitened residual
+
+
+@dataclass(frozen=True)
+class Linearisation:
+    """Singular value decomposition of the whitened Jacobian, in coordinates of unit effect."""
+
+    left: np.ndarray               # (r,) coefficients of the whitened residual
+    values: np.ndarray             # (r,) singular values in z, decreasing, above rounding
+    steps: np.ndarray              # (d, r) dx that change the whitened residual by unit vectors
+    flat: np.ndarray               # (d, f) dx of further values that are zero to rounding
+
+
+def evaluate(reduced, b, x, target, weight, projector=project):
+    """The Point at x, or None where the scores or the residual are not defined."""
+    if not np.isfinite(x).all():
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        slack = reduced.rows.matvec(x)
+        slack -= b
+    if not np.isfinite(slack).all():
+        return None
+    try:
+        projection = projector(reduced.rows, np.abs(slack), reduced.start, ~reduced.active)
+    except DependentZeroSlackError:
+        return None
+    residual = projection.residual(target)
+    residual[~reduced.active] = 0.0
+    with np.errstate(over="ignore"):
+        size = float(np.linalg.norm(residual * weight))
+    return Point(x, slack, projection, residual, size) if np.isfinite(size) else None
+
+
+def gradient(reduced, point, weight):
+    """Half the gradient of |W (sigma(x) - c)|²: Jᵀ W² (sigma - c), (d,)."""
+    image = point.projection.laplacian(weight ** 2 * point.residual)
+    # at a zero slack the Laplacian vanishes like s², the row drops out
+    image = np.divide(image, point.slack, out=np.zeros_like(image), where=point.slack != 0)
+    return 2.0 * reduced.rows.rmatvec(image)
+
+
+def many_rows(n, rank):
+    """Whether there are so many rows that a sample of them stands for all."""
+    return rank > 0 and n > MANY * SAMPLED * rank ** 2
+
+
+def linearise(reduced, point, weight, freedom):
+    """The whitened Jacobian's singular value decomposition, less the ``freedom`` smallest values;
+    from a sample of the rows where there are many.
+    """
+    if many_rows(len(weight), point.projection.rank):
+        triangle, _ = _sampled_triangle(point, weight)
+        model = _decompose(point, triangle, np.zeros(len(triangle)), freedom)
+        if not model.flat.shape[1]:
+            return replace(model, left=model.steps.T @ gradient(reduced, point, weight))
+    return linearise_all(point, weight, freedom)
+
+
+def linearise_all(point, weight, freedom):
+    """The same from all rows."""
+    projection = point.projection
+    signed = projection.basis()
+    signed[point.slack < 0] *= -1.0
+    jacobian = projection.laplacian(signed)
+    del signed
+    jacobian *= 2.0 * weight[:, None]
+    whitened = point.residual * weight
+    if len(weight) > 4 * projection.rank:
+        jacobian, whitened = _triangle(jacobian, whitened)
+    return _decompose(point, jacobian, whitened, freedom)
+
+
+def _decompose(point, jacobian, whitened, freedom):
+    k = point.projection.rank
+    u, values, vt = np.linalg.svd(jacobian, full_matrices=False)
+    wanted = max(k - freedom, 0)
+    kept = int(np.count_nonzero(values[:wanted] > k * EPS * values[:1]))
+    directions = point.projection.unit * (point.projection.transform @ vt[:wanted].T)
+    return Linearisation(u[:, :kept].T @ whitened, values[:kept],
+                         directions[:, :kept] / values[:kept], directions[:, kept:])
+
+
+def _triangle(jacobian, whitened):
+    """R of [J r] by blocks of rows: all that least squares needs of a long J."""
+    k = jacobian.shape[1]
+    r = np.zeros((0, k + 1))
+    for first in range(0, len(whitened), QR_ROWS):
+        chunk = slice(first, first + QR_ROWS)
+        block = np.column_stack([jacobian[chunk], whitened[chunk]])
+        r = np.linalg.qr(np.vstack([r, block]), mode="r")
+    return r[:k, :k], r[:k, k]
+
+
+def _sampled_triangle(point, weight):
+    """R of the sampled W J_z, and the number of rows in the sample."""
+    projection = point.projection
+    n, k = len(weight), projection.rank
+    scores = projection.scores
+    bound = projection.laplacian(scores) + 2.0 * scores ** 2
+    bound *= weight ** 2 * scores
+    size = SAMPLED * k ** 2
+    chance = np.minimum(size * (0.4 * bound / bound.sum() + 0.4 * scores / k + 0.2 / n), 1.0)
+    chance[projection.heavy] = 1.0
+    # a fixed seed: the result does not depend on chance
+    chance[weight == 0] = 0.0
+    index = np.flatnonzero(np.random.default_rng(0).random(n) < chance)
+    chance = chance[index]
+    part = replace(projection, rows=type(projection.rows)(projection.rows.block(index)),
+                   scale=projection.scale[index], scores=scores[index],
+                   heavy=np.searchsorted(index, projection.heavy))
+    signed = part.basis()
+    signed[point.slack[index] < 0] *= -1.0
+    jacobian = part.laplacian(signed / chance[:, None])
+    jacobian -= part.laplacian(1.0 / chance)[:, None] * signed
+    jacobian *= (2.0 * weight[index] / np.sqrt(chance))[:, None]
+    return np.linalg.qr(jacobian, mode="r"), len(index)
