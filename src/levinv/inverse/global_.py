@@ -113,8 +113,9 @@ def prepare(task):
         task.obstacles.append(str(reason))
         task.reduced = reduce(task.rows, None, task.b, coloop_slack)
     reduced = task.reduced
-    task.response = task.b - task.rows.matvec(reduced.offset)
-    task.range = response_in_range(reduced, task.b)
+    task.response = (task.b - task.rows.matvec(reduced.offset) if reduced.offset.any()
+                     else task.b)
+    task.range = response_in_range(reduced, task.b, task.response)
     determined = _signs_determined(task)
     task.evidence.update(
         rank=reduced.rank, components=reduced.count, loops=reduced.loops, coloops=reduced.coloops,
@@ -150,8 +151,9 @@ def _signs_determined(task):
     for c in range(task.reduced.count):
         if not task.range.inside[c]:
             matrix = _augmented(task, c)
+            no_loops = np.zeros(matrix.shape[0], dtype=bool)
             try:
-                if components(matrix.block, *matrix.shape).count > 1:
+                if components(matrix.block, *matrix.shape, no_loops).count > 1:
                     return False
             except np.linalg.LinAlgError:            # b close to range(A): nothing is certain
                 return False

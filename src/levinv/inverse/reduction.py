@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from levinv.forward.orthonormal import EPS, column_space, orthonormalise
+from levinv.forward.orthonormal import EPS, orthonormalise
 from levinv.forward.projection import DependentZeroSlackError, quotient
 from levinv.inverse.components import components
 
@@ -77,10 +77,10 @@ def reduce(rows, one=None, b=None, coloop_slack=None):
     norms = rows.row_norms()
     loops = norms == 0
     unit = np.where(loops, 0.0, 1.0 / np.where(loops, 1.0, norms))
-    start = column_space(rows).transform
+    start = orthonormalise(rows, unit).transform
     rank = start.shape[1]
     free = _null_space(rows, unit, start)
-    found = components(_block(rows, start), n, rank)
+    found = components(_block(rows, start), n, rank, loops)
     coloop = ((np.bincount(found.label + 1, minlength=found.count + 1)[found.label + 1] == 1)
               & ~loops)
     zero = np.zeros(n, dtype=bool) if one is None else one & ~coloop & ~loops
@@ -107,7 +107,7 @@ def reduce(rows, one=None, b=None, coloop_slack=None):
             lifts = right[:, zero[settled]]
             start = transform
             if zero.any():
-                found = components(_block(rows, start, active), n, start.shape[1])
+                found = components(_block(rows, start, active), n, start.shape[1], ~active)
             label = np.where(active, found.label, -1)
             kept, label[active] = np.unique(label[active], return_inverse=True)
     bases = _component_bases(rows, unit, start, label)
