@@ -283,7 +283,7 @@ def _scale(task, target, enough, before=None, accuracy=0.0):
 
 def _from_magnitudes(task, scaling, target, brief=False):
     """Stages 2 to 4."""
-    reduced, magnitude = task.reduced, scaling.magnitude
+    reduced = task.reduced
     accuracy = None if task.exact else _accuracy(task)
     if accuracy is not None and np.count_nonzero(reduced.active) <= MOST_PROPAGATED:
         spread = 0.5 * log_weight_deviation(scaling.projection, reduced.active, reduced.label,
@@ -294,14 +294,14 @@ def _from_magnitudes(task, scaling, target, brief=False):
         and np.isfinite(accuracy[reduced.active]).sum() <= 2 * reduced.start.shape[1] + 2):
         accuracy = np.where(reduced.active, np.minimum(0.5 * task.noise / target, 1.0), np.inf)
     if task.known_signs is not None:
-        _from_signs(task, magnitude, task.known_signs, accuracy, brief)
+        _from_signs(task, scaling, task.known_signs, accuracy, brief)
         return
     if task.x0 is not None:
         slack = task.rows.matvec(task.x0) - task.b
-        _from_signs(task, magnitude, np.where(slack < 0, -1.0, 1.0), accuracy)
+        _from_signs(task, scaling, np.where(slack < 0, -1.0, 1.0), accuracy)
         if matched(task):
             return
-    _search_signs(task, magnitude, accuracy)
+    _search_signs(task, scaling, accuracy)
 
 
 def _interior_target(task):
@@ -341,14 +341,14 @@ def _shift_to_sum(target, total):
     return moved
 
 
-def _from_signs(task, magnitude, signs, accuracy, brief=False):
+def _from_signs(task, scaling, signs, accuracy, brief=False):
     """Stages 3 and 4 from one vector of signs."""
     reduced = task.reduced
-    found = identify(reduced, task.response, magnitude, signs, task.range.inside, accuracy)
+    found = identify(reduced, task.response, scaling, signs, task.range.inside, accuracy)
     negative = [c for c in range(reduced.count) if found.scale[c] < 0]
     if negative and task.known_signs is None:
         signs = np.where(np.isin(reduced.label, negative), -signs, signs)
-        found = identify(reduced, task.response, magnitude, signs, task.range.inside, accuracy)
+        found = identify(reduced, task.response, scaling, signs, task.range.inside, accuracy)
     elif negative:
         task.evidence["negative_scale"] = negative
     task.evidence["identification"] = {"scale": found.scale, "misfit": found.misfit}
@@ -358,13 +358,13 @@ def _from_signs(task, magnitude, signs, accuracy, brief=False):
             if np.array_equal(settled[reduced.active], signs[reduced.active]):
                 break
             signs = settled
-            found = identify(reduced, task.response, magnitude, signs, task.range.inside, accuracy)
+            found = identify(reduced, task.response, scaling, signs, task.range.inside, accuracy)
     _try(task, found.x, brief)
 
 
-def _search_signs(task, magnitude, accuracy):
+def _search_signs(task, scaling, accuracy):
     """Take sign candidates component by component until the scores are matched."""
-    reduced = task.reduced
+    reduced, magnitude = task.reduced, scaling.magnitude
     searches = []
     for c in range(reduced.count):
         member = reduced.members(c)
@@ -388,7 +388,7 @@ def _search_signs(task, magnitude, accuracy):
                                "restarts": max(candidate.restarts, evidence[c]["restarts"])}
         if not moved:
             return
-        _from_signs(task, magnitude, signs, accuracy)
+        _from_signs(task, scaling, signs, accuracy)
         unsettled = [c for c in unsettled if not _settled(task, c)]
 
 

@@ -87,14 +87,16 @@ def response_in_range(reduced, b, response):
     return Range(ratio <= IN_RANGE, ratio, residual, size)
 
 
-def identify(reduced, response, magnitude, signs, in_range, accuracy=None):
+def identify(reduced, response, scaling, signs, in_range, accuracy=None):
     """The x whose slack is κ ε m on each component, in the least-squares sense.
 
     Parameters
     ----------
     reduced : Reduced
     response : (n,) array, b - A offset
-    magnitude, signs : (n,) arrays on the active rows
+    scaling : Scaling
+        The magnitudes, and the projection there.
+    signs : (n,) array on the active rows
     in_range : (components,) boolean array
     accuracy : (n,) array, optional
         Relative standard deviations of the magnitudes; inf leaves a row out.
@@ -103,14 +105,14 @@ def identify(reduced, response, magnitude, signs, in_range, accuracy=None):
     -------
     Identified
     """
-    rows, active = reduced.rows, reduced.active
+    used, divisor, projection = reduced.active, scaling.magnitude, scaling.projection
     weight = np.ones(len(response))
     if accuracy is not None:
-        finite = np.isfinite(accuracy) & active
+        finite = np.isfinite(accuracy) & used
         weight = np.where(finite, accuracy[finite].min() / np.where(finite, accuracy, 1.0), 0.0)
-    used = active & (weight > 0)
-    divisor = np.where(used, magnitude / np.where(used, weight, 1.0), 1.0)
-    projection = project(rows, divisor, reduced.start, ~used)
+        used = weight > 0
+        divisor = np.where(used, divisor / np.where(used, weight, 1.0), 1.0)
+        projection = project(reduced.rows, divisor, reduced.start, ~used)
     signed = np.where(used, signs * weight, 0.0)
     data = np.where(used, response / divisor, 0.0)
     labels = np.where(used, reduced.label, reduced.count)

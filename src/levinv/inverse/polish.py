@@ -129,7 +129,10 @@ def _quasi_newton(reduced, b, at, start, weight, freedom, maxiter, patience, tol
         if stuck > patience:
             return replace(start, point=point, iterations=iteration, evaluations=evaluations)
         step = length * model.left
-        trial = at(point.x - model.steps @ step, rough_projection)
+        change = model.steps @ step
+        if np.all(np.abs(change) <= EPS * np.abs(point.x)):
+            break
+        trial = at(point.x - change, rough_projection)
         evaluations += 1
         better = trial is not None and trial.size < point.size
         if not better:
