@@ -19,8 +19,7 @@ import scipy.special
 from levinv.forward.orthonormal import EPS
 from levinv.inverse.components import components
 from levinv.inverse.identification import identify, response_in_range
-from levinv.inverse.linearisation import many_rows
-from levinv.inverse.polish import polish
+from levinv.inverse.polish import many_rows, polish
 from levinv.inverse.reduction import (Augmented, NoSolutionError, fixed_score_faults, reduce,
                                       sum_faults)
 from levinv.inverse.report import ROUNDING, SETTLED, SIGN_TOLERANCE, report

@@ -78,16 +78,11 @@ def gradient(reduced, point, weight):
     return 2.0 * reduced.rows.rmatvec(image)
 
 
-def many_rows(n, rank):
-    """Whether there are so many rows that a sample of them stands for all."""
-    return rank > 0 and n > MANY * SAMPLED * rank ** 2
-
-
 def linearise(reduced, point, weight, freedom):
     """The whitened Jacobian's singular value decomposition, less the ``freedom`` smallest values;
     from a sample of the rows where there are many.
     """
-    if many_rows(len(weight), point.projection.rank):
+    if point.projection.rank and len(weight) > MANY * SAMPLED * point.projection.rank ** 2:
         triangle, _ = _sampled_triangle(point, weight)
         model = _decompose(point, triangle, np.zeros(len(triangle)), freedom)
         if not model.flat.shape[1]:
@@ -97,16 +92,49 @@ def linearise(reduced, point, weight, freedom):
 
 def linearise_all(point, weight, freedom):
     """The same from all rows."""
-    projection = point.projection
-    signed = projection.basis()
-    signed[point.slack < 0] *= -1.0
-    jacobian = projection.laplacian(signed)
-    del signed
-    jacobian *= 2.0 * weight[:, None]
-    whitened = point.residual * weight
-    if len(weight) > 4 * projection.rank:
-        jacobian, whitened = _triangle(jacobian, whitened)
-    return _decompose(point, jacobian, whitened, freedom)
+    k = point.projection.rank
+    if len(weight) <= max(4 * k, k * k // 4):
+        signed = point.projection.basis()
+        signed[point.slack < 0] *= -1.0
+        jacobian = point.projection.laplacian(signed)
+        jacobian *= 2.0 * weight[:, None]
+        return _decompose(point, jacobian, point.residual * weight, freedom)
+    triangle = np.zeros((0, k + 1))          # R of [J r]: all that least squares needs of a long J
+    for block in _jacobian_blocks(point, weight):
+        triangle = np.linalg.qr(np.vstack([triangle, block]), mode="r")
+    return _decompose(point, triangle[:k, :k], triangle[:k, k], freedom)
+
+
+def _jacobian_blocks(point, weight):
+    """Blocks of rows of W [J_z, sigma - c]: J_z as :meth:`Projection.laplacian` gives it for a long
+    matrix, without an n x k array.
+    """
+    projection, rows = point.projection, point.projection.rows
+    n, transform, heavy = len(weight), projection.transform, projection.heavy
+    sign = np.where(point.slack < 0, -1.0, 1.0)
+    basis = projection.heavy_basis
+    signed_heavy = sign[heavy, None] * basis
+
+    def blocks():
+        for first in range(0, n, QR_ROWS):
+            chunk = slice(first, min(first + QR_ROWS, n))
+            part = type(rows)(rows.block(chunk))
+            signed = part.matvec(transform)
+            signed *= (sign[chunk] * projection.scale[chunk])[:, None]       # 0 in heavy rows
+            yield chunk, part, signed
+
+    forms = sum(part.moments(projection.scale[chunk], transform, signed)
+                for chunk, part, signed in blocks())
+    heavy_part = np.einsum("ia,abm,ib->im", basis, forms, basis, optimize=True)
+    heavy_part += projection.heavy_laplacian() @ signed_heavy
+    forms += np.einsum("ia,im,ib->abm", basis, signed_heavy, basis, optimize=True)
+    for chunk, part, signed in blocks():
+        block = part.contract(projection.scale[chunk], transform, forms)
+        block -= projection.scores[chunk, None] * signed
+        inside = (heavy >= chunk.start) & (heavy < chunk.stop)
+        block[heavy[inside] - chunk.start] = heavy_part[inside]
+        block *= 2.0 * weight[chunk, None]
+        yield np.column_stack([block, point.residual[chunk] * weight[chunk]])
 
 
 def _decompose(point, jacobian, whitened, freedom):
@@ -117,17 +145,6 @@ def _decompose(point, jacobian, whitened, freedom):
     directions = point.projection.unit * (point.projection.transform @ vt[:wanted].T)
     return Linearisation(u[:, :kept].T @ whitened, values[:kept],
                          directions[:, :kept] / values[:kept], directions[:, kept:])
-
-
-def _triangle(jacobian, whitened):
-    """R of [J r] by blocks of rows: all that least squares needs of a long J."""
-    k = jacobian.shape[1]
-    r = np.zeros((0, k + 1))
-    for first in range(0, len(whitened), QR_ROWS):
-        chunk = slice(first, first + QR_ROWS)
-        block = np.column_stack([jacobian[chunk], whitened[chunk]])
-        r = np.linalg.qr(np.vstack([r, block]), mode="r")
-    return r[:k, :k], r[:k, k]
 
 
 def _sampled_triangle(point, weight):

@@ -21,7 +21,7 @@ import numpy as np
 from levinv.forward.orthonormal import EPS, ONE_PASS_CONDITION
 from levinv.forward.projection import project
 from levinv.inverse.linearisation import (Linearisation, Point, evaluate, gradient, linearise,
-                                          linearise_all, many_rows)
+                                          linearise_all)
 from levinv.inverse.projection import rough_projection
 
 LARGEST_DAMPING = 1e8
@@ -30,8 +30,14 @@ FLAT = 1e-10                  # predicted relative decrease of the squared resid
 ROUNDING = 1e-11              # max |sigma - c| from which a step that does not help is put down to
                               # rounding
 STALL = 0.25                  # part of the predicted decrease that is left by a step of no use
+MANY, MANY_PER_RANK = 1000, 8     # rows from which the Jacobian is formed once only
 MAX_STUCK = 8, 2              # such steps end the iteration at rounding; above, after so many of
                               # them, Levenberg-Marquardt takes over (if that may wait: none)
+
+
+def many_rows(n, rank):
+    """Whether steps without a new Jacobian are taken."""
+    return rank > 0 and n > max(MANY, MANY_PER_RANK * rank)
 
 
 @dataclass(frozen=True)
