@@ -84,22 +84,15 @@ def polish(reduced, b, x, target, noise, freedom, *, maxiter=50, brief=False, re
         if report is not None:
             report(iteration, point.x, float(np.max(np.abs(point.residual))))
 
-    point = at(x, rough_projection if many else project)
-    if point is None:
-        return None
-    found = Polished(point, None, 0, 1)
     if many:
-        found = _quasi_newton(reduced, b, at, found, weight, freedom, maxiter, MAX_STUCK[brief],
-                              told)
-        if found.linearisation is None and brief:
-            return None
-        point = at(found.point.x)
-        if point is None:
-            return None
-        found = replace(found, point=point, evaluations=found.evaluations + 1)
-    if found.linearisation is None:
-        found = _levenberg_marquardt(at, found, weight, freedom, maxiter, told)
-    return found
+        found, stuck = _quasi_newton(reduced, b, at, x, weight, freedom, maxiter, MAX_STUCK[brief],
+                                     told)
+    else:
+        point, stuck = at(x), True
+        found = None if point is None else Polished(point, None, 0, 1)
+    if found is None or not stuck or brief and many:
+        return found
+    return _levenberg_marquardt(at, found, weight, freedom, maxiter, told)
 
 
 def _levenberg_marquardt(at, start, weight, freedom, maxiter, told):
@@ -125,20 +118,20 @@ def _levenberg_marquardt(at, start, weight, freedom, maxiter, told):
     return Polished(point, model, iteration, evaluations)
 
 
-def _quasi_newton(reduced, b, at, start, weight, freedom, maxiter, patience, told):
-    """Polished, without a linearisation where this got stuck."""
-    point, iteration, evaluations = start.point, start.iterations, start.evaluations
+def _quasi_newton(reduced, b, at, x, weight, freedom, maxiter, patience, told):
+    """Polished or None, and whether this got stuck."""
+    point = at(x, rough_projection)
+    if point is None:
+        return None, True
     model = linearise(reduced, point, weight, freedom)
-    stuck = 0
-    length = 1.0
-    while iteration < maxiter and float(model.left @ model.left) > FLAT * point.size ** 2:
-        if stuck > patience:
-            return replace(start, point=point, iterations=iteration, evaluations=evaluations)
+    iteration, evaluations, stuck, length = 0, 1, 0, 1.0
+    while (iteration < maxiter and stuck <= patience
+           and float(model.left @ model.left) > FLAT * point.size ** 2):
         step = length * model.left
-        change = model.steps @ step
-        if np.all(np.abs(change) <= EPS * np.abs(point.x)):
+        move = model.steps @ step
+        if np.all(np.abs(move) <= EPS * np.abs(point.x)):
             break
-        trial = at(point.x - change, rough_projection)
+        trial = at(point.x - move, rough_projection)
         evaluations += 1
         better = trial is not None and trial.size < point.size
         if not better:
@@ -159,7 +152,9 @@ def _quasi_newton(reduced, b, at, start, weight, freedom, maxiter, patience, tol
                 break
             stuck += useless
         model = _corrected(model, step, change)
-    return Polished(point, model, iteration, evaluations)
+    final = at(point.x)
+    return (None if final is None else Polished(final, model, iteration, evaluations + 1),
+            stuck > patience)
 
 
 def _corrected(model, step, change):
