@@ -37,7 +37,7 @@ MOST_PROPAGATED = 1000             # rows up to which the error of every score i
                                    # every magnitude
 ROUGH = 0.5, 0.01                  # errors of stage 1 that stage 4 makes good in a matrix of many
                                    # rows, tried in turn; signs known;
-FAIR = 1e-8                        # unknown, they are searched for with these magnitudes
+FAIR = (1e-8,)                     # unknown, they are searched for with these magnitudes
 FEW_RESTARTS = 3                   # of the sign search when no x can have the scores
 
 
@@ -244,26 +244,32 @@ def _run_stages(task):
         _try(task, x)
         return
     target, enough = _interior_target(task)
-    scaling, levels = None, (0.0,)
-    if task.exact and many_rows(len(task.b), reduced.start.shape[1]):
-        levels = (*ROUGH, 0.0) if task.known_signs is not None else (FAIR,)
-    for accuracy in levels:
-        scaling = _scale(task, target, enough, scaling, accuracy)
-        last = accuracy == levels[-1] or scaling.obstacle is not None
+    many = task.exact and many_rows(len(task.b), reduced.start.shape[1])
+    known = task.known_signs is not None
+    scaling = None
+    for accuracy in (*(ROUGH if known else FAIR), 0.0) if many else (0.0,):
+        before, scaling = scaling, _scale(task, target, enough, scaling, accuracy)
+        last = accuracy == 0 or scaling.error > accuracy
         if scaling.obstacle is not None and task.exact:
             task.proofs.append(str(scaling.obstacle))
         if last and task.evidence["scaling"]["iterations"] == task.maxiter:
             task.remarks.append(f"stage 1 stopped at maxiter = {task.maxiter} iterations")
-        _from_magnitudes(task, scaling, target, brief=accuracy > 0)
+        if known or before is None or _moved(scaling, before) > SIGN_TOLERANCE:
+            _from_magnitudes(task, scaling, target, brief=many and not (known and last))
         if last or matched(task):
             break
-    if accuracy > 0 and task.best is not None and not matched(task):
+    if many and not known and task.best is not None and not matched(task):
         _try(task, task.best.point.x)
     if task.exact and not (task.obstacles or task.proofs or matched(task)):
         tight = find_obstacle(task.rows, reduced.start, target, reduced.active, reduced.label,
                               scaling.log_weight, TIGHT)
         if tight is not None:
             task.proofs.append(str(tight))
+
+
+def _moved(scaling, before):
+    """Largest relative change of a magnitude."""
+    return 0.5 * float(np.abs(scaling.log_weight - before.log_weight).max())
 
 
 def _scale(task, target, enough, before=None, accuracy=0.0):

@@ -5,17 +5,18 @@ In the basis in which the scaled rows are orthonormal, dx = T z, A T z divided b
 the Jacobian J_z = 2 (Q - diag(sigma)) diag(ε) U has singular values of at most 1 whatever the data
 (every eigenvalue of the Laplacian is at most max 2 sigma (1 - sigma) <= 1/2).
 
-All of W J costs about n k² min(2k, n) flops, k/2 times an evaluation of the scores and more. In a
-matrix of many rows a sample S of them stands for the rest: row i is in S with probability p_i, and
+All of W J costs about 2 n k³ flops, as much as k/2 evaluations of the scores and more. In a matrix
+of many rows a sample S of them stands for the rest: row i is in S with probability p_i, and
 
     J_zᵀ W² J_z  ~  sum over i in S of j_i j_iᵀ / p_i,
     j_i = 2 W_i sum over l in S of P_il² (ε_l u_l - ε_i u_i) / p_l,
 
-the Laplacian of the sampled columns. By Jensen's inequality |j_i|² <= 8 (W_i σ_i)² ((Qσ)_i/σ_i +
-σ_i): rows are drawn in proportion to this bound and to σ_i, which bounds what row l can add to
-others. For a product of two with k + 1 columns more this gives the matrix to about sqrt(k/|S|),
-measured: eigenvalues of the quotient within 15 % of 1 for |S| = 16 k², from Gaussian to one-hot
-designs, with outliers up to 2 for Cauchy ones.
+the Laplacian of the graph in which only sampled rows have edges. As P_il² sums to σ_i over l,
+Jensen's inequality gives |j_i|² <= 8 (W_i σ_i)² ((Q σ)_i/σ_i + σ_i): rows are drawn in proportion
+to this bound and to σ_l, which bounds what row l adds to others. The result is as good as a
+preconditioner and as standard errors have to be, no better. Eigenvalues of the quotient by the true
+matrix, measured for 16 k² of 20 000 to 100 000 rows, k = 20 and 40: 0.79 to 1.24 for Gaussian and
+one-hot designs with uniform, normal and exponential slacks; in Cauchy designs single ones up to 1.8.
 """
 from dataclasses import dataclass, replace
 
@@ -25,8 +26,9 @@ from levinv.forward.orthonormal import EPS
 from levinv.forward.projection import DependentZeroSlackError, project
 
 QR_ROWS = 8192
-SAMPLED = 16                  # rows in a sample, in units of k²
-MANY = 2                      # samples' worth of rows from which a sample is taken
+SAMPLED = 16                  # rows in a sample, in units of k²,
+LEAST_SAMPLE = 2048           # and at least
+MANY = 2                      # from so many times the rows of a sample on, one is taken
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,16 @@ def linearise(reduced, point, weight, freedom):
     """The whitened Jacobian's singular value decomposition, less the ``freedom`` smallest values;
     from a sample of the rows where there are many.
     """
-    if point.projection.rank and len(weight) > MANY * SAMPLED * point.projection.rank ** 2:
-        triangle, _ = _sampled_triangle(point, weight)
+    if len(weight) > MANY * _sample_size(point.projection.rank):
+        triangle = _sampled_triangle(point, weight)
         model = _decompose(point, triangle, np.zeros(len(triangle)), freedom)
         if not model.flat.shape[1]:
             return replace(model, left=model.steps.T @ gradient(reduced, point, weight))
     return linearise_all(point, weight, freedom)
+
+
+def _sample_size(rank):
+    return max(SAMPLED * rank ** 2, LEAST_SAMPLE)
 
 
 def linearise_all(point, weight, freedom):
@@ -148,17 +154,17 @@ def _decompose(point, jacobian, whitened, freedom):
 
 
 def _sampled_triangle(point, weight):
-    """R of the sampled W J_z, and the number of rows in the sample."""
+    """R of the sampled W J_z."""
     projection = point.projection
     n, k = len(weight), projection.rank
     scores = projection.scores
     bound = projection.laplacian(scores) + 2.0 * scores ** 2
     bound *= weight ** 2 * scores
-    size = SAMPLED * k ** 2
+    size = _sample_size(k)
     chance = np.minimum(size * (0.4 * bound / bound.sum() + 0.4 * scores / k + 0.2 / n), 1.0)
-    chance[projection.heavy] = 1.0
-    # a fixed seed: the result does not depend on chance
     chance[weight == 0] = 0.0
+    chance[projection.heavy] = 1.0
+    # a fixed seed, so that the result does not depend on chance
     index = np.flatnonzero(np.random.default_rng(0).random(n) < chance)
     chance = chance[index]
     part = replace(projection, rows=type(projection.rows)(projection.rows.block(index)),
@@ -169,4 +175,4 @@ def _sampled_triangle(point, weight):
     jacobian = part.laplacian(signed / chance[:, None])
     jacobian -= part.laplacian(1.0 / chance)[:, None] * signed
     jacobian *= (2.0 * weight[index] / np.sqrt(chance))[:, None]
-    return np.linalg.qr(jacobian, mode="r"), len(index)
+    return np.linalg.qr(jacobian, mode="r")

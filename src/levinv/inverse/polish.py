@@ -11,8 +11,9 @@ Many rows: the Jacobian would cost as much as tens of evaluations, the gradient 
 costs one. The Gauss-Newton matrix comes from a sample of the rows, once, and steps -G⁻¹ g with
 exact gradients converge to the same minimiser, at the rate at which G errs. What each step shows of
 the matrix corrects it (BFGS; Broyden, Fletcher, Goldfarb and Shanno, 1970): in coordinates in which
-G = I, with a step p and the change y of the gradient, G becomes I - p pᵀ/pᵀp + y yᵀ/yᵀp. Where that
-gets stuck above rounding, Levenberg-Marquardt takes over.
+G = I, with a step p and the change y of the gradient, G becomes I - p pᵀ/pᵀp + y yᵀ/yᵀp. Each step
+lowers the residual ten- to twentyfold. Where that gets stuck above rounding, Levenberg-Marquardt
+takes over.
 """
 from dataclasses import dataclass, replace
 
@@ -22,17 +23,19 @@ from levinv.forward.orthonormal import EPS, ONE_PASS_CONDITION
 from levinv.forward.projection import project
 from levinv.inverse.linearisation import (Linearisation, Point, evaluate, gradient, linearise,
                                           linearise_all)
-from levinv.inverse.projection import rough_projection
+from levinv.inverse.projection import is_accurate, rough_projection
 
 LARGEST_DAMPING = 1e8
 FLAT = 1e-10                  # predicted relative decrease of the squared residual that ends the
                               # iteration
 ROUNDING = 1e-11              # max |sigma - c| from which a step that does not help is put down to
                               # rounding
-STALL = 0.25                  # part of the predicted decrease that is left by a step of no use
-MANY, MANY_PER_RANK = 1000, 8     # rows from which the Jacobian is formed once only
-MAX_STUCK = 8, 2              # such steps end the iteration at rounding; above, after so many of
-                              # them, Levenberg-Marquardt takes over (if that may wait: none)
+MANY, MANY_PER_RANK = 128, 8  # rows from which the Jacobian is formed once only: half the time at
+                              # 300 x 10 to 900 x 20 (benchmarks/inversion.py)
+STALL = 0.25                  # part of the predicted decrease left over by a step that was of no use
+UNRELATED = 0.1               # part of the squared residual in the range of J: below, it is rounding
+MAX_STUCK = 8, 2              # useless steps above rounding that are too many, and where that is
+                              # soon tried again from elsewhere
 
 
 def many_rows(n, rank):
@@ -64,14 +67,14 @@ def polish(reduced, b, x, target, noise, freedom, *, maxiter=50, brief=False, re
         Directions to leave out: those of the null space within span(reduced.start).
     maxiter : int
     brief : bool
-        Many rows: give up where the steps that cost little get stuck.
+        Many rows: where the steps that cost little get stuck, leave it there.
     report : callable, optional
         Called with (iteration, x, max |sigma - c|).
 
     Returns
     -------
     Polished or None
-        None if the scores are not defined at x (dependent rows with zero slack), or given up.
+        None if the scores are not defined at x (dependent rows with zero slack).
     """
     weight = np.where(reduced.active, 1.0 / noise, 0.0)
 
@@ -119,12 +122,12 @@ def _levenberg_marquardt(at, start, weight, freedom, maxiter, told):
 
 
 def _quasi_newton(reduced, b, at, x, weight, freedom, maxiter, patience, told):
-    """Polished or None, and whether this got stuck."""
+    """Polished, None where the scores are not defined, and whether this got stuck above rounding."""
     point = at(x, rough_projection)
     if point is None:
         return None, True
     model = linearise(reduced, point, weight, freedom)
-    iteration, evaluations, stuck, length = 0, 1, 0, 1.0
+    iteration, evaluations, stuck, stalled, length = 0, 1, 0, False, 1.0
     while (iteration < maxiter and stuck <= patience
            and float(model.left @ model.left) > FLAT * point.size ** 2):
         step = length * model.left
@@ -134,25 +137,32 @@ def _quasi_newton(reduced, b, at, x, weight, freedom, maxiter, patience, told):
         trial = at(point.x - move, rough_projection)
         evaluations += 1
         better = trial is not None and trial.size < point.size
-        if not better:
-            if point.size <= _rounding(reduced, b, point, weight):
-                break
-            stuck += 1
-            if trial is None or trial.size > 2.0 * point.size:
-                length *= 0.25
-                continue
-        left = model.steps.T @ gradient(reduced, trial, weight)
-        change = model.left - left
+        useless = not better
+        if trial is None or trial.size > 2.0 * point.size:
+            change = None
+            length *= 0.25
+        else:
+            left = model.steps.T @ gradient(reduced, trial, weight)
+            change = model.left - left
         if better:
             useless = float(left @ left) > STALL * float(model.left @ model.left)
             point, model, length = trial, replace(model, left=left), 1.0
             iteration += 1
             told(iteration, point)
-            if useless and point.size <= _rounding(reduced, b, point, weight):
+        if useless:
+            part = float(model.left @ model.left) / point.size ** 2
+            if part > 1.0 or point.size > _rounding(reduced, b, point, weight):
+                stuck += 1
+            elif part < UNRELATED or stalled:
                 break
-            stuck += useless
-        model = _corrected(model, step, change)
-    final = at(point.x)
+            else:
+                stalled = True
+        if change is not None:
+            model = _corrected(model, step, change)
+    else:
+        if iteration and stuck <= patience:    # noise: the corrections hold second derivatives too
+            model = linearise(reduced, point, weight, freedom)
+    final = point if is_accurate(point.projection) else at(point.x)
     return (None if final is None else Polished(final, model, iteration, evaluations + 1),
             stuck > patience)
 
@@ -174,15 +184,13 @@ def _corrected(model, step, change):
 def _rounding(reduced, b, point, weight):
     """Bound of the whitened residual that rounding leaves.
 
-    A x - b is known to ε (|a_i| |x| + |b_i|), a relative change δ_i of the slack, and changes of
-    the slack move σ_i by at most 2 σ_i (δ_i + sum σ_l δ_l); arithmetic on the scaled rows adds
-    about ε κ² where one pass finds their basis.
+    A x - b is known to ε (|A| |x| + |b|), a relative change δ_i of the slack, and changes of the
+    slack move σ_i by at most 2 σ_i (δ_i + sum σ_l δ_l); arithmetic on the scaled rows adds about
+    ε κ² where one pass finds their basis.
     """
-    norms = np.divide(1.0, reduced.unit, out=np.zeros_like(reduced.unit), where=reduced.unit > 0)
-    relative = np.abs(b) + np.linalg.norm(point.x) * norms
-    relative = np.divide(EPS * relative, np.abs(point.slack), out=np.ones_like(relative),
+    uncertain = EPS * (reduced.rows.abs_matvec(np.abs(point.x)) + np.abs(b))
+    relative = np.divide(uncertain, np.abs(point.slack), out=np.ones_like(uncertain),
                          where=point.slack != 0)
     scores = np.where(reduced.active, point.projection.scores, 0.0)
-    total = float(scores @ relative)
-    relative += total + EPS * ONE_PASS_CONDITION ** 2
+    relative += float(scores @ relative) + EPS * ONE_PASS_CONDITION ** 2
     return 2.0 * float(np.linalg.norm(weight * scores * relative))

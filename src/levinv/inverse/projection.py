@@ -4,10 +4,10 @@ Elimination of heavy rows (:mod:`levinv.forward.projection`) keeps 1 - sigma to 
 accuracy and costs as much as four evaluations of the scores. On the way to a solution it is enough
 that 1 - sigma is known to a few digits: rows are eliminated only where less than that is left.
 """
-from levinv.forward.orthonormal import orthonormalise
-from levinv.forward.projection import Projection, project, row_scale
-
 import numpy as np
+
+from levinv.forward.orthonormal import orthonormalise
+from levinv.forward.projection import Projection, _heavy_below, project, row_scale
 
 NEAR_ONE = 1e-7               # 1 - sigma: errors there are about ε κ² at most, 1e-12
 
@@ -26,3 +26,9 @@ def rough_projection(rows, magnitude, start, left_out):
     width = found.transform.shape[1]
     return Projection(rows, scale, smallest, found.transform, found.transform,
                       np.zeros(0, dtype=int), np.zeros((0, width)), np.zeros((0, 0)), scores)
+
+
+def is_accurate(projection):
+    """Whether no heavy row was kept."""
+    kept = np.delete(projection.scores, projection.heavy)
+    return kept.max(initial=0.0) <= 1.0 - _heavy_below(projection.rank)
