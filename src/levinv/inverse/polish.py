@@ -153,10 +153,10 @@ def _quasi_newton(reduced, b, at, x, weight, freedom, maxiter, patience, told):
             part = float(model.left @ model.left) / point.size ** 2
             if part > 1.0 or point.size > _rounding(reduced, b, point, weight):
                 stuck += 1
-            elif part < UNRELATED or stalled:
+            elif not better or stalled or part < UNRELATED:
                 break
-            else:
-                stalled = True
+            else:                              # nothing to learn from rounding
+                stalled, change = True, None
         if change is not None:
             model = _corrected(model, step, change)
     else:
