@@ -35,7 +35,7 @@ CLEAR = 4.0                        # standard deviations of a slack from zero at
                                    # counts
 MOST_PROPAGATED = 1000             # rows up to which the error of every score is propagated to
                                    # every magnitude
-ROUGH = 0.5, 0.01                  # errors of stage 1 that stage 4 makes good in a matrix of many
+ROUGH = 0.1, 0.01                  # errors of stage 1 that stage 4 makes good in a matrix of many
                                    # rows, tried in turn; signs known;
 FAIR = (1e-8,)                     # unknown, they are searched for with these magnitudes
 FEW_RESTARTS = 3                   # of the sign search when no x can have the scores
