@@ -6,6 +6,10 @@
     3 identification   x and its null space, least squares in closed form
     4 polish       maximum likelihood on the scores themselves
 
+Where A has many rows and the scores are exact, x comes out of stage 3 far more accurate than the
+magnitudes, whose errors average out, and stage 4 costs little: stage 1 is left early then and taken
+up again only where stage 4 does not get to the scores.
+
 A component's scale κ is positive: a solution of stage 3 with κ < 0 has its signs flipped. With
 noise, stages 1 to 3 only start stage 4: scores are moved into (0, 1) and to the right sum, stage 1
 stops when the noise explains the rest, and rows whose score is below three noise levels take no

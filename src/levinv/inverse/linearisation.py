@@ -16,7 +16,8 @@ Jensen's inequality gives |j_i|² <= 8 (W_i σ_i)² ((Q σ)_i/σ_i + σ_i): rows
 to this bound and to σ_l, which bounds what row l adds to others. The result is as good as a
 preconditioner and as standard errors have to be, no better. Eigenvalues of the quotient by the true
 matrix, measured for 16 k² of 20 000 to 100 000 rows, k = 20 and 40: 0.79 to 1.24 for Gaussian and
-one-hot designs with uniform, normal and exponential slacks; in Cauchy designs single ones up to 1.8.
+one-hot designs with uniform, normal and exponential slacks; in Cauchy designs single ones up to
+1.8.
 """
 from dataclasses import dataclass, replace
 
@@ -131,14 +132,16 @@ def _jacobian_blocks(point, weight):
 
     forms = sum(part.moments(projection.scale[chunk], transform, signed)
                 for chunk, part, signed in blocks())
-    heavy_part = np.einsum("ia,abm,ib->im", basis, forms, basis, optimize=True)
-    heavy_part += projection.heavy_laplacian() @ signed_heavy
-    forms += np.einsum("ia,im,ib->abm", basis, signed_heavy, basis, optimize=True)
+    if len(heavy):
+        heavy_part = np.einsum("ia,abm,ib->im", basis, forms, basis, optimize=True)
+        heavy_part += projection.heavy_laplacian() @ signed_heavy
+        forms += np.einsum("ia,im,ib->abm", basis, signed_heavy, basis, optimize=True)
     for chunk, part, signed in blocks():
         block = part.contract(projection.scale[chunk], transform, forms)
         block -= projection.scores[chunk, None] * signed
-        inside = (heavy >= chunk.start) & (heavy < chunk.stop)
-        block[heavy[inside] - chunk.start] = heavy_part[inside]
+        if len(heavy):
+            inside = (heavy >= chunk.start) & (heavy < chunk.stop)
+            block[heavy[inside] - chunk.start] = heavy_part[inside]
         block *= 2.0 * weight[chunk, None]
         yield np.column_stack([block, point.residual[chunk] * weight[chunk]])
 

@@ -32,8 +32,9 @@ ROUNDING = 1e-11              # max |sigma - c| from which a step that does not 
                               # rounding
 MANY, MANY_PER_RANK = 128, 8  # rows from which the Jacobian is formed once only: half the time at
                               # 300 x 10 to 900 x 20 (benchmarks/inversion.py)
-STALL = 0.25                  # part of the predicted decrease left over by a step that was of no use
-UNRELATED = 0.1               # part of the squared residual in the range of J: below, it is rounding
+STALL = 0.25                  # part of the predicted decrease left over by a step of no use
+UNRELATED = 0.1               # part of the squared residual in the range of J that is put down to
+                              # rounding
 MAX_STUCK = 8, 2              # useless steps above rounding that are too many, and where that is
                               # soon tried again from elsewhere
 
@@ -122,7 +123,9 @@ def _levenberg_marquardt(at, start, weight, freedom, maxiter, told):
 
 
 def _quasi_newton(reduced, b, at, x, weight, freedom, maxiter, patience, told):
-    """Polished, None where the scores are not defined, and whether this got stuck above rounding."""
+    """Polished (None where the scores are not defined), and whether this got stuck above
+    rounding.
+    """
     point = at(x, rough_projection)
     if point is None:
         return None, True

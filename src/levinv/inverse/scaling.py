@@ -87,7 +87,7 @@ def match_scores(rows, start, target, active, label, *, log_weight=None, accurac
     log_weight : (n,) array, optional
         t to start from.
     accuracy : float
-        The ``error`` at which the iteration ends, if rounding does not end it.
+        The ``error`` at which the iteration ends; 0: where rounding ends it.
     enough : callable, optional
         ``enough(residual)`` ends the iteration early: with noise, once the residual is explained.
     maxiter : int
