@@ -281,7 +281,7 @@ def _scale(task, target, enough, before=None, accuracy=0.0):
     reduced = task.reduced
     spent = task.evidence.setdefault("scaling", {"iterations": 0, "products": 0})
     scaling = match_scores(
-        task.rows, reduced.start, target, reduced.active, reduced.label,
+        task.rows, reduced.start, target, reduced.active, reduced.label, plain=reduced.plain,
         log_weight=None if before is None else before.log_weight, accuracy=accuracy, enough=enough,
         maxiter=(100 if task.maxiter is None else task.maxiter) - spent["iterations"],
         report=lambda iteration, error: task.progress("scaling", error))

@@ -63,7 +63,7 @@ def evaluate(reduced, b, x, target, weight, projector=project):
     if not np.isfinite(slack).all():
         return None
     try:
-        projection = projector(reduced.rows, np.abs(slack), reduced.start, ~reduced.active)
+        projection = projector(reduced.rows, np.abs(slack), reduced.columns, ~reduced.active)
     except DependentZeroSlackError:
         return None
     residual = projection.residual(target)

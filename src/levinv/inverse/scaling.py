@@ -72,8 +72,8 @@ class Obstacle:
                 f"but rank {self.rank}")
 
 
-def match_scores(rows, start, target, active, label, *, log_weight=None, accuracy=0.0, enough=None,
-                 maxiter=100, report=None):
+def match_scores(rows, start, target, active, label, *, plain=False, log_weight=None, accuracy=0.0,
+                 enough=None, maxiter=100, report=None):
     """Find magnitudes whose scores are ``target`` on the active rows.
 
     Parameters
@@ -84,6 +84,8 @@ def match_scores(rows, start, target, active, label, *, log_weight=None, accurac
         component
     active : (n,) boolean array
     label : (n,) component of each active row
+    plain : bool
+        Whether A's own columns will do as well as those of A start.
     log_weight : (n,) array, optional
         t to start from.
     accuracy : float
@@ -112,7 +114,7 @@ def match_scores(rows, start, target, active, label, *, log_weight=None, accurac
         evaluations += 1
         t = np.clip(t - _component_mean(t, active, label), -600.0, 600.0)
         try:
-            projection = projector(rows, np.exp(-0.5 * t), start, ~active)
+            projection = projector(rows, np.exp(-0.5 * t), None if plain else start, ~active)
         except DependentZeroSlackError:              # weights too uneven for double precision
             return None
         residual = np.where(active, projection.residual(target), 0.0)
