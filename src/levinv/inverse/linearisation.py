@@ -63,11 +63,12 @@ def evaluate(reduced, b, x, target, weight, projector=project):
     if not np.isfinite(slack).all():
         return None
     try:
-        projection = projector(reduced.rows, np.abs(slack), reduced.columns, ~reduced.active)
+        projection = projector(reduced.rows, np.abs(slack), reduced.columns, reduced.left_out)
     except DependentZeroSlackError:
         return None
     residual = projection.residual(target)
-    residual[~reduced.active] = 0.0
+    if reduced.left_out is not None:
+        residual[reduced.left_out] = 0.0
     with np.errstate(over="ignore"):
         size = float(np.linalg.norm(residual * weight))
     return Point(x, slack, projection, residual, size) if np.isfinite(size) else None
@@ -75,9 +76,11 @@ def evaluate(reduced, b, x, target, weight, projector=project):
 
 def gradient(reduced, point, weight):
     """Half the gradient of |W (sigma(x) - c)|²: Jᵀ W² (sigma - c), (d,)."""
-    image = point.projection.laplacian(weight ** 2 * point.residual)
+    weighted = weight * point.residual
+    weighted *= weight
+    image = point.projection.laplacian(weighted)
     # at a zero slack the Laplacian vanishes like s², the row drops out
-    image = np.divide(image, point.slack, out=np.zeros_like(image), where=point.slack != 0)
+    image /= point.slack if point.slack.all() else np.where(point.slack == 0, np.inf, point.slack)
     return 2.0 * reduced.rows.rmatvec(image)
 
 

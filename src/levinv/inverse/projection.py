@@ -16,7 +16,7 @@ def rough_projection(rows, magnitude, start, left_out):
     """As :func:`levinv.forward.projection.project`, its last digits of 1 - sigma in heavy rows
     aside.
     """
-    if np.any(magnitude[~left_out] == 0):
+    if not magnitude.all() and (left_out is None or not magnitude[~left_out].all()):
         return project(rows, magnitude, start, left_out)
     scale, smallest = row_scale(magnitude, left_out)
     found = orthonormalise(rows, scale, start, rcond=0.0)

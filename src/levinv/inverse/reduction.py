@@ -10,6 +10,7 @@ directions.
 The rest, the *active* rows, is the direct sum of its components: A T_C is supported on component C,
 with T_C of rank(C) columns. Points are x = offset + sum_C T_C y_C + anything in ``free``.
 """
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +52,11 @@ class Reduced:
     def columns(self):
         """What projections combine the columns of A by: None for A itself."""
         return None if self.plain else self.start
+
+    @functools.cached_property
+    def left_out(self):
+        """Rows that take no part, (n,); None if all do."""
+        return None if self.active.all() else ~self.active
 
     @property
     def count(self):

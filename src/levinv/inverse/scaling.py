@@ -106,6 +106,7 @@ def match_scores(rows, start, target, active, label, *, plain=False, log_weight=
         log_weight = np.zeros(rows.shape[0])
         log_weight[active] = (np.log(target[active] / (1.0 - target[active]))
                               - np.log(rows.quad(None, start)[active]))
+    left_out = None if active.all() else ~active
     projector = rough_projection if accuracy >= ROUGH else project
     evaluations = 0
 
@@ -114,7 +115,7 @@ def match_scores(rows, start, target, active, label, *, plain=False, log_weight=
         evaluations += 1
         t = np.clip(t - _component_mean(t, active, label), -600.0, 600.0)
         try:
-            projection = projector(rows, np.exp(-0.5 * t), None if plain else start, ~active)
+            projection = projector(rows, np.exp(-0.5 * t), None if plain else start, left_out)
         except DependentZeroSlackError:              # weights too uneven for double precision
             return None
         residual = np.where(active, projection.residual(target), 0.0)
@@ -210,7 +211,9 @@ def find_obstacle(rows, start, target, active, label, t, margin):
 
 
 def _component_mean(t, active, label):
-    """The mean of t over each row's component, as an (n,) array."""
+    """The mean of t over each row's component, as an (n,) array or a number."""
+    if not label.any():                              # all rows, one component
+        return t.mean()
     out = np.zeros(len(t))
     groups = label[active]
     sums = np.bincount(groups, weights=t[active])
@@ -286,6 +289,8 @@ def _conjugate_gradients(state, degree, label, damping):
     null_norm = np.bincount(groups, weights=degree)
 
     def centred(v):
+        if len(null_norm) == 1:
+            return v - root * (float(root @ v) / null_norm[0])
         along = np.bincount(groups, weights=root * v)
         return v - root * np.divide(along, null_norm, out=np.zeros_like(along),
                                     where=null_norm > 0)[groups]
