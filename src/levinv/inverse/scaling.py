@@ -32,6 +32,7 @@ LARGEST_DIRECT = 4000
 LONGEST_STEP = 4.0            # in any t_i: beyond, the quadratic model says nothing
 SHORTEST_STEP = 1e-8          # as a part of the longest
 DAMPING = 1e-10, 1.0          # range, in units of the degrees; below it none
+DAMPING_SEEN = 1e-2           # least that a few conjugate gradients notice; each trial costs a solve
 FAR = 2.0                     # relative error above which sweeps precede Newton
 MAX_SWEEPS = 20
 LATE = 1e-5                   # relative error below which only full steps are taken
@@ -246,7 +247,10 @@ def _newton_step(state, active, label, damping):
             step[:] = np.inf
         if np.abs(step).max() <= 2.0 * LONGEST_STEP or damping >= DAMPING[1]:
             return np.where(np.isfinite(step), step, 0.0), damping, used
-        damping = max(10.0 * damping, DAMPING[0])
+        if matrix is None:
+            damping = min(max(100.0 * damping, DAMPING_SEEN), DAMPING[1])
+        else:
+            damping = max(10.0 * damping, DAMPING[0])
 
 
 def _scaled_laplacian(projection, index, label):
