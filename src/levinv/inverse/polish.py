@@ -165,8 +165,9 @@ def _quasi_newton(reduced, b, at, x, weight, freedom, maxiter, patience, told):
     else:
         if iteration and stuck <= patience:    # noise: the corrections hold second derivatives too
             model = linearise(reduced, point, weight, freedom)
-    final = point if is_accurate(point.projection) else at(point.x)
-    return (None if final is None else Polished(final, model, iteration, evaluations + 1),
+    if not is_accurate(point.projection):
+        point, evaluations = at(point.x), evaluations + 1
+    return (None if point is None else Polished(point, model, iteration, evaluations),
             stuck > patience)
 
 
