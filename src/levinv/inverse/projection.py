@@ -1,8 +1,9 @@
 """Projections of which few digits are wanted: heavy rows stay with the others.
 
 Elimination of heavy rows (:mod:`levinv.forward.projection`) keeps 1 - sigma to full relative
-accuracy and costs as much as four evaluations of the scores (200 000 x 40). On the way to a solution it is enough
-that 1 - sigma is known to a few digits: rows are eliminated only where less than that is left.
+accuracy and costs as much as four evaluations of the scores (200 000 x 40). On the way to a
+solution it is enough that 1 - sigma is known to a few digits: rows are eliminated only where less
+than that is left.
 """
 import numpy as np
 

@@ -125,8 +125,8 @@ def reduce(rows, one=None, b=None, coloop_slack=None):
             label = np.where(active, found.label, -1)
             kept, label[active] = np.unique(label[active], return_inverse=True)
     bases = _component_bases(rows, unit, start, label)
-    return Reduced(rows, rank, unit, start, plain, active, np.flatnonzero(loops), np.flatnonzero(spanned),
-                   np.flatnonzero(coloop), np.flatnonzero(zero), label, bases, offset,
+    return Reduced(rows, rank, unit, start, plain, active, np.flatnonzero(loops),
+                   np.flatnonzero(spanned), np.flatnonzero(coloop), np.flatnonzero(zero), label, bases, offset,
                    orthonormal_columns(free), lifts, found.gap)
 
 
