@@ -126,8 +126,8 @@ def reduce(rows, one=None, b=None, coloop_slack=None):
             kept, label[active] = np.unique(label[active], return_inverse=True)
     bases = _component_bases(rows, unit, start, label)
     return Reduced(rows, rank, unit, start, plain, active, np.flatnonzero(loops),
-                   np.flatnonzero(spanned), np.flatnonzero(coloop), np.flatnonzero(zero), label, bases, offset,
-                   orthonormal_columns(free), lifts, found.gap)
+                   np.flatnonzero(spanned), np.flatnonzero(coloop), np.flatnonzero(zero), label,
+                   bases, offset, orthonormal_columns(free), lifts, found.gap)
 
 
 def fixed_score_faults(reduced, scores, allowed):
