@@ -64,14 +64,29 @@ def test_components_of_many_rows_need_a_sample_only():
     assert_array_equal(found.label == found.label[0], half == half[0])
 
 
+def test_rows_are_looked_at_until_all_are_connected():
+    A = np.random.default_rng(0).standard_normal((50_000, 6))
+    A[[3, 40_000]] = 0.0
+    seen = []
+
+    def block(index):
+        seen.append(len(A[index]))
+        return A[index]
+
+    found = components(block, *A.shape, ~A.any(axis=1))
+    assert_array_equal(found.label, np.where(A.any(axis=1), 0, -1))
+    assert found.count == 1
+    assert sum(seen) < 5000
+
+
 def test_a_component_that_the_sample_misses():
     rng = np.random.default_rng(0)
     A = np.zeros((10_000, 4))
     A[:, :3] = rng.standard_normal((10_000, 3))
     A[[17, 6000]] = [[0, 0, 0, 1.0], [0, 0, 0, -2.0]]
-    found = components_of(A)
-    assert found.count == 2
-    assert_array_equal(np.flatnonzero(found.label == found.label[17]), [17, 6000])
+    for found in (components_of(A), components(lambda index: A[index], *A.shape, ~A.any(axis=1))):
+        assert found.count == 2
+        assert_array_equal(np.flatnonzero(found.label == found.label[17]), [17, 6000])
 
 
 def test_dependent_columns_are_refused():
@@ -114,6 +129,20 @@ def test_scores_close_to_one(rng, spread):
     # rounding of c near 1 is all that limits the weight of such a row
     known = np.finfo(float).eps / np.minimum(c, 1 - c)
     assert_array_equal(np.abs(relative / np.median(relative) - 1) <= 1e-10 + 100 * known, True)
+
+
+def test_an_iteration_that_ended_early_is_taken_up(rng):
+    A = rng.standard_normal((300, 5))
+    c = leverage_scores(A, slack=rng.exponential(size=300))
+    reduced = reduce(DenseRows(A))
+    arguments = reduced.rows, reduced.start, c, reduced.active, reduced.label
+    whole = match_scores(*arguments)
+    some = match_scores(*arguments, accuracy=0.1)
+    assert 1e-6 < some.error <= 0.1
+    rest = match_scores(*arguments, log_weight=some.log_weight)
+    assert some.iterations + rest.iterations <= whole.iterations + 2
+    assert_allclose(rest.log_weight, whole.log_weight, atol=1e-9)
+    assert rest.error < 1e-11
 
 
 def test_direct_solver_and_conjugate_gradients_agree(rng, monkeypatch):

@@ -3,7 +3,8 @@
 Two rows are connected if some circuit (a minimal dependent set) holds both. With a basis of rows
 A_basis, the components are those of the bipartite graph of nonzeros of A A_basis⁻¹ between rows and
 basis rows, whichever basis is taken (Cunningham, 1973; Oxley, Matroid Theory, section 4.3). The
-matrix is the direct sum of its components. A component of one row is a coloop.
+matrix is the direct sum of its components. A component of one row is a coloop. Rows are looked at
+until the basis rows are all connected: further rows, loops aside, belong to the one component.
 
 One routine serves three questions: in which rows the scale of the slack is common (stage 1),
 whether signs are determined (stage 2, on [A b]) and what x can do unseen (stage 3).
@@ -19,7 +20,8 @@ from levinv.forward.orthonormal import EPS
 ZERO = 1e-9                   # entries of A A_basis⁻¹ below this part of their row's largest are
                               # zero
 ALL_ROWS = 4096               # up to as many rows the basis is chosen among all
-CHUNK = 8192
+CHUNK = 1024                  # rows looked at first, LONGEST_CHUNK later
+LONGEST_CHUNK = 8192
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,12 @@ class Components:
 
     label: np.ndarray
     count: int
-    gap: float                # largest relative entry taken for zero: how clear the decision was
-
+    gap: float                # largest relative entry taken for zero among the rows looked at: how
+                              # clear the decision was
     ranks: np.ndarray         # number of independent rows in each
 
 
-def components(block, n, width):
+def components(block, n, width, loops=None):
     """Components of a matrix with independent columns.
 
     Parameters
@@ -42,6 +44,8 @@ def components(block, n, width):
         ``block(index)`` returns rows (slice or index array) as an (m, width) array.
     n, width : int
         Shape of the matrix; its rank must be ``width``.
+    loops : (n,) boolean array, optional
+        The zero rows, where they are known: all rows need not be looked at then.
 
     Returns
     -------
@@ -58,9 +62,10 @@ def components(block, n, width):
     inverse = _basis_inverse(block, n, width)
     joined = np.zeros((width, width), dtype=bool)
     largest_zero = 0.0
-    owner = np.empty(n, dtype=int)
-    for first in range(0, n, CHUNK):
-        chunk = slice(first, min(first + CHUNK, n))
+    owner = np.zeros(n, dtype=int)                  # a basis row that the row is connected to
+    first, count, basis_label = 0, width, np.arange(width)
+    while first < n and (count > 1 or loops is None):
+        chunk = slice(first, first + (LONGEST_CHUNK if first else CHUNK))
         coefficients = np.abs(block(chunk) @ inverse)
         largest = coefficients.max(axis=1, keepdims=True)
         relative = np.divide(coefficients, largest, out=np.zeros_like(coefficients),
@@ -70,7 +75,13 @@ def components(block, n, width):
         pattern = nonzero.astype(float)
         joined |= (pattern.T @ pattern) > 0
         owner[chunk] = np.where(largest[:, 0] > 0, relative.argmax(axis=1), -1)
-    count, basis_label = scipy.sparse.csgraph.connected_components(joined, directed=False)
+        first = chunk.stop
+        if joined[0].all():                          # the usual case, a hundred times faster
+            count, basis_label = 1, np.zeros(width, dtype=int)
+        else:
+            count, basis_label = scipy.sparse.csgraph.connected_components(joined, directed=False)
+    if loops is not None:
+        owner[loops] = -1
     real = owner >= 0
     label[real] = basis_label[owner[real]]
     return Components(label, count, largest_zero, np.bincount(basis_label, minlength=count))

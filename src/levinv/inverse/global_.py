@@ -6,6 +6,10 @@
     3 identification   x and its null space, least squares in closed form
     4 polish       maximum likelihood on the scores themselves
 
+Where A has many rows and the scores are exact, x comes out of stage 3 far more accurate than the
+magnitudes, whose errors average out, and stage 4 costs little: stage 1 is left early then and taken
+up again only where stage 4 does not get to the scores.
+
 A component's scale κ is positive: a solution of stage 3 with κ < 0 has its signs flipped. With
 noise, stages 1 to 3 only start stage 4: scores are moved into (0, 1) and to the right sum, stage 1
 stops when the noise explains the rest, and rows whose score is below three noise levels take no
@@ -19,7 +23,7 @@ import scipy.special
 from levinv.forward.orthonormal import EPS
 from levinv.inverse.components import components
 from levinv.inverse.identification import identify, response_in_range
-from levinv.inverse.polish import polish
+from levinv.inverse.polish import many_rows, polish
 from levinv.inverse.reduction import (Augmented, NoSolutionError, fixed_score_faults, reduce,
                                       sum_faults)
 from levinv.inverse.report import ROUNDING, SETTLED, SIGN_TOLERANCE, report
@@ -35,6 +39,9 @@ CLEAR = 4.0                        # standard deviations of a slack from zero at
                                    # counts
 MOST_PROPAGATED = 1000             # rows up to which the error of every score is propagated to
                                    # every magnitude
+ROUGH = 0.1, 0.01                  # errors of stage 1 that stage 4 makes good in a matrix of many
+                                   # rows, tried in turn; signs known;
+FAIR = (1e-8,)                     # unknown, they are searched for with these magnitudes
 FEW_RESTARTS = 3                   # of the sign search when no x can have the scores
 
 
@@ -109,8 +116,9 @@ def prepare(task):
         task.obstacles.append(str(reason))
         task.reduced = reduce(task.rows, None, task.b, coloop_slack)
     reduced = task.reduced
-    task.response = task.b - task.rows.matvec(reduced.offset)
-    task.range = response_in_range(reduced, task.b)
+    task.response = (task.b - task.rows.matvec(reduced.offset) if reduced.offset.any()
+                     else task.b)
+    task.range = response_in_range(reduced, task.b, task.response)
     determined = _signs_determined(task)
     task.evidence.update(
         rank=reduced.rank, components=reduced.count, loops=reduced.loops, coloops=reduced.coloops,
@@ -146,16 +154,17 @@ def _signs_determined(task):
     for c in range(task.reduced.count):
         if not task.range.inside[c]:
             matrix = _augmented(task, c)
+            no_loops = np.zeros(matrix.shape[0], dtype=bool)
             try:
-                if components(matrix.block, *matrix.shape).count > 1:
+                if components(matrix.block, *matrix.shape, no_loops).count > 1:
                     return False
             except np.linalg.LinAlgError:            # b close to range(A): nothing is certain
                 return False
     return True
 
 
-def _try(task, x):
-    """Polish from x and keep the result if it is the best."""
+def _try(task, x, brief=False):
+    """Polish from x and keep the result if it is the best; ``brief``: unless it takes long."""
     limit = 50 if task.maxiter is None else task.maxiter
     freedom = int(np.count_nonzero(task.range.inside))
 
@@ -164,7 +173,7 @@ def _try(task, x):
         task.progress("polish", error, x)
 
     found = polish(task.reduced, task.b, x, task.scores, task.deviation(), freedom, maxiter=limit,
-                   report=report)
+                   brief=brief, report=report)
     if found is None:
         return
     task.nfev += found.evaluations
@@ -184,11 +193,13 @@ def _signs_agree(task, found):
     """Whether the slack has the known signs, in the rows in which it is clear of zero."""
     if task.known_signs is None:
         return True
-    model, slack = found.linearisation, found.point.slack
-    spread = np.linalg.norm(task.rows.matvec(model.directions / model.values), axis=1)
+    active, slack = task.reduced.active, found.point.slack
+    if np.all((np.sign(slack) == task.known_signs)[active]):
+        return True
+    spread = np.sqrt(task.rows.quad(None, found.linearisation.steps))
     if task.exact:
         spread = spread * max(1.0, task.rms(found.point))
-    clear = task.reduced.active & (np.abs(slack) > CLEAR * spread)
+    clear = active & (np.abs(slack) > CLEAR * spread)
     return bool(np.all(np.sign(slack[clear]) == task.known_signs[clear]))
 
 
@@ -198,9 +209,15 @@ def matched(task):
         return False
     point = task.best.point
     if task.exact:
-        return bool(np.all(np.abs(point.residual) <= _allowed(task, point)))
-    freedom = np.count_nonzero(task.reduced.active) - len(task.best.linearisation.values)
+        return _within(task, point, slice(None))
+    freedom = np.count_nonzero(task.reduced.active) - task.best.linearisation.steps.shape[1]
     return _explained(point.residual / task.noise, freedom)
+
+
+def _within(task, point, member):
+    """Whether the errors of exact scores are allowed, on some of the rows."""
+    error = np.abs(point.residual[member])
+    return bool(np.all(error <= task.tol) or np.all(error <= _allowed(task, point)[member]))
 
 
 def _allowed(task, point):
@@ -231,18 +248,22 @@ def _run_stages(task):
         _try(task, x)
         return
     target, enough = _interior_target(task)
-    scaling = match_scores(
-        task.rows, reduced.start, target, reduced.active, reduced.label, enough=enough,
-        maxiter=100 if task.maxiter is None else task.maxiter,
-        report=lambda iteration, error: task.progress("scaling", error))
-    task.nfev += scaling.evaluations
-    task.evidence["scaling"] = {"iterations": scaling.iterations, "products": scaling.products,
-                                "error": scaling.error}
-    if scaling.obstacle is not None and task.exact:
-        task.proofs.append(str(scaling.obstacle))
-    if scaling.iterations == task.maxiter:
-        task.remarks.append(f"stage 1 stopped at maxiter = {task.maxiter} iterations")
-    _from_magnitudes(task, scaling, target)
+    many = task.exact and many_rows(len(task.b), reduced.start.shape[1])
+    known = task.known_signs is not None
+    scaling = None
+    for accuracy in (*(ROUGH if known else FAIR), 0.0) if many else (0.0,):
+        before, scaling = scaling, _scale(task, target, enough, scaling, accuracy)
+        last = accuracy == 0 or scaling.error > accuracy
+        if scaling.obstacle is not None and task.exact:
+            task.proofs.append(str(scaling.obstacle))
+        if last and task.evidence["scaling"]["iterations"] == task.maxiter:
+            task.remarks.append(f"stage 1 stopped at maxiter = {task.maxiter} iterations")
+        if known or before is None or _moved(scaling, before) > SIGN_TOLERANCE:
+            _from_magnitudes(task, scaling, target, brief=many and not (known and last))
+        if last or matched(task):
+            break
+    if many and not known and task.best is not None and not matched(task):
+        _try(task, task.best.point.x)
     if task.exact and not (task.obstacles or task.proofs or matched(task)):
         tight = find_obstacle(task.rows, reduced.start, target, reduced.active, reduced.label,
                               scaling.log_weight, TIGHT)
@@ -250,9 +271,30 @@ def _run_stages(task):
             task.proofs.append(str(tight))
 
 
-def _from_magnitudes(task, scaling, target):
+def _moved(scaling, before):
+    """Largest relative change of a magnitude."""
+    return 0.5 * float(np.abs(scaling.log_weight - before.log_weight).max())
+
+
+def _scale(task, target, enough, before=None, accuracy=0.0):
+    """Stage 1, or its continuation; the evidence counts both."""
+    reduced = task.reduced
+    spent = task.evidence.setdefault("scaling", {"iterations": 0, "products": 0})
+    scaling = match_scores(
+        task.rows, reduced.start, target, reduced.active, reduced.label, plain=reduced.plain,
+        log_weight=None if before is None else before.log_weight, accuracy=accuracy, enough=enough,
+        maxiter=(100 if task.maxiter is None else task.maxiter) - spent["iterations"],
+        report=lambda iteration, error: task.progress("scaling", error))
+    task.nfev += scaling.evaluations
+    task.evidence["scaling"] = {"iterations": spent["iterations"] + scaling.iterations,
+                                "products": spent["products"] + scaling.products,
+                                "error": scaling.error}
+    return scaling
+
+
+def _from_magnitudes(task, scaling, target, brief=False):
     """Stages 2 to 4."""
-    reduced, magnitude = task.reduced, scaling.magnitude
+    reduced = task.reduced
     accuracy = None if task.exact else _accuracy(task)
     if accuracy is not None and np.count_nonzero(reduced.active) <= MOST_PROPAGATED:
         spread = 0.5 * log_weight_deviation(scaling.projection, reduced.active, reduced.label,
@@ -263,14 +305,14 @@ def _from_magnitudes(task, scaling, target):
         and np.isfinite(accuracy[reduced.active]).sum() <= 2 * reduced.start.shape[1] + 2):
         accuracy = np.where(reduced.active, np.minimum(0.5 * task.noise / target, 1.0), np.inf)
     if task.known_signs is not None:
-        _from_signs(task, magnitude, task.known_signs, accuracy)
+        _from_signs(task, scaling, task.known_signs, accuracy, brief)
         return
     if task.x0 is not None:
         slack = task.rows.matvec(task.x0) - task.b
-        _from_signs(task, magnitude, np.where(slack < 0, -1.0, 1.0), accuracy)
+        _from_signs(task, scaling, np.where(slack < 0, -1.0, 1.0), accuracy)
         if matched(task):
             return
-    _search_signs(task, magnitude, accuracy)
+    _search_signs(task, scaling, accuracy)
 
 
 def _interior_target(task):
@@ -310,14 +352,14 @@ def _shift_to_sum(target, total):
     return moved
 
 
-def _from_signs(task, magnitude, signs, accuracy):
+def _from_signs(task, scaling, signs, accuracy, brief=False):
     """Stages 3 and 4 from one vector of signs."""
     reduced = task.reduced
-    found = identify(reduced, task.response, magnitude, signs, task.range.inside, accuracy)
+    found = identify(reduced, task.response, scaling, signs, task.range.inside, accuracy)
     negative = [c for c in range(reduced.count) if found.scale[c] < 0]
     if negative and task.known_signs is None:
         signs = np.where(np.isin(reduced.label, negative), -signs, signs)
-        found = identify(reduced, task.response, magnitude, signs, task.range.inside, accuracy)
+        found = identify(reduced, task.response, scaling, signs, task.range.inside, accuracy)
     elif negative:
         task.evidence["negative_scale"] = negative
     task.evidence["identification"] = {"scale": found.scale, "misfit": found.misfit}
@@ -327,13 +369,13 @@ def _from_signs(task, magnitude, signs, accuracy):
             if np.array_equal(settled[reduced.active], signs[reduced.active]):
                 break
             signs = settled
-            found = identify(reduced, task.response, magnitude, signs, task.range.inside, accuracy)
-    _try(task, found.x)
+            found = identify(reduced, task.response, scaling, signs, task.range.inside, accuracy)
+    _try(task, found.x, brief)
 
 
-def _search_signs(task, magnitude, accuracy):
+def _search_signs(task, scaling, accuracy):
     """Take sign candidates component by component until the scores are matched."""
-    reduced = task.reduced
+    reduced, magnitude = task.reduced, scaling.magnitude
     searches = []
     for c in range(reduced.count):
         member = reduced.members(c)
@@ -357,7 +399,7 @@ def _search_signs(task, magnitude, accuracy):
                                "restarts": max(candidate.restarts, evidence[c]["restarts"])}
         if not moved:
             return
-        _from_signs(task, magnitude, signs, accuracy)
+        _from_signs(task, scaling, signs, accuracy)
         unsettled = [c for c in unsettled if not _settled(task, c)]
 
 
@@ -369,8 +411,8 @@ def _settled(task, c):
     residual = task.best.point.residual[member]
     if task.exact:
         whitened = residual / task.deviation()[member]
-        return bool(np.all(np.abs(residual) <= _allowed(task, task.best.point)[member])
-                    and np.sqrt(np.mean(whitened ** 2)) <= SETTLED)
+        return (np.sqrt(np.mean(whitened ** 2)) <= SETTLED
+                and _within(task, task.best.point, member))
     freedom = len(member) - task.reduced.bases[c].shape[1] - 1
     return _explained(residual / task.noise[member], freedom)
 

@@ -21,6 +21,8 @@ from levinv.forward.orthonormal import EPS
 from levinv.forward.projection import project
 
 IN_RANGE = 1e3    # residual of b on range(A), in units of what rounding of A and b gives
+CLEAR = 1e3       # so far above IN_RANGE bounds of the rounding decide,
+LARGEST_FIT = 1e2 # if the fit is at most so large that its rounding leaves the residual accurate
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Identified:
 
     x: np.ndarray
     scale: np.ndarray             # (components,) κ; nan where it is free
-    misfit: float                 # largest |A x - b - κ ε m| / (κ m)
+    misfit: float                 # largest |A x - b - κ ε m| / (κ m), up to rounding
 
 
 @dataclass(frozen=True)
@@ -37,52 +39,64 @@ class Range:
     """Whether b lies in range(A), component by component."""
 
     inside: np.ndarray            # (components,) boolean
-    ratio: np.ndarray             # residual over what rounding gives: far from IN_RANGE, the
-                                  # decision is clear
+    ratio: np.ndarray             # residual over what rounding gives, at least: far from IN_RANGE,
+                                  # the decision is clear
     residual: np.ndarray          # (n,) of b - A offset on range(A)
     size: np.ndarray              # (components,) its norm, rows at unit length
 
 
-def response_in_range(reduced, b):
-    """Decide for each component whether b - A offset lies in range(A).
+def response_in_range(reduced, b, response):
+    """Decide for each component whether ``response``, b - A offset, lies in range(A).
 
     Components are taken one by one, so that rounding on one does not pass for a residual on
     another.
     """
     rows = reduced.rows
-    response = b - rows.matvec(reduced.offset)
     # what rounding of A, of b and of the response itself leaves
-    uncertain = np.abs(b) + rows.abs_matvec(np.abs(reduced.offset))
+    uncertain = np.abs(b)
+    if reduced.offset.any():
+        uncertain += rows.abs_matvec(np.abs(reduced.offset))
     residual = np.zeros(len(b))
     ratio, size = np.zeros(reduced.count), np.zeros(reduced.count)
     for c in range(reduced.count):
         member = reduced.members(c)
         part = type(rows)(rows.block(member)) if reduced.count > 1 or len(member) < len(b) else rows
         basis = reduced.bases[c]
-        solution = np.zeros(rows.shape[1])
         unit = reduced.unit[member]
         left = response[member]
-        fitted = np.linalg.norm(basis.T @ part.rmatvec(unit ** 2 * left))
-        for _ in range(2):                    # the second pass removes the rounding of the first
+        coefficients = basis.T @ part.rmatvec(unit ** 2 * left)
+        solution = basis @ coefficients
+        fitted = np.linalg.norm(coefficients)
+        left = left - part.matvec(solution)
+        size[c] = np.linalg.norm(unit * left)
+        # rows of unit length: |A| |solution| is at most |solution| each, the basis has norm √k
+        most = EPS * (np.linalg.norm(unit * uncertain[member]) + fitted * np.sqrt(basis.shape[1])
+                      + np.sqrt(len(member)) * np.linalg.norm(solution))
+        if size[c] > max(CLEAR * IN_RANGE * most, fitted / LARGEST_FIT):
+            ratio[c] = size[c] / most
+        else:
+            # the second pass removes the rounding of the first
             solution = solution + basis @ (basis.T @ part.rmatvec(unit ** 2 * left))
             left = response[member] - part.matvec(solution)
-        rounding = EPS * (uncertain[member] + part.abs_matvec(np.abs(solution))
-                          + fitted * np.sqrt(part.quad(None, basis)))
+            rounding = EPS * (uncertain[member] + part.abs_matvec(np.abs(solution))
+                              + fitted * np.sqrt(part.quad(None, basis)))
+            scale = np.linalg.norm(unit * rounding)
+            size[c] = np.linalg.norm(unit * left)
+            ratio[c] = size[c] / scale if scale > 0 else 0.0
         residual[member] = left
-        scale = np.linalg.norm(unit * rounding)
-        size[c] = np.linalg.norm(unit * left)
-        ratio[c] = size[c] / scale if scale > 0 else 0.0
     return Range(ratio <= IN_RANGE, ratio, residual, size)
 
 
-def identify(reduced, response, magnitude, signs, in_range, accuracy=None):
+def identify(reduced, response, scaling, signs, in_range, accuracy=None):
     """The x whose slack is κ ε m on each component, in the least-squares sense.
 
     Parameters
     ----------
     reduced : Reduced
     response : (n,) array, b - A offset
-    magnitude, signs : (n,) arrays on the active rows
+    scaling : Scaling
+        The magnitudes, and the projection there.
+    signs : (n,) array on the active rows
     in_range : (components,) boolean array
     accuracy : (n,) array, optional
         Relative standard deviations of the magnitudes; inf leaves a row out.
@@ -91,23 +105,22 @@ def identify(reduced, response, magnitude, signs, in_range, accuracy=None):
     -------
     Identified
     """
-    rows, active = reduced.rows, reduced.active
+    used, divisor, projection = reduced.active, scaling.magnitude, scaling.projection
     weight = np.ones(len(response))
     if accuracy is not None:
-        finite = np.isfinite(accuracy) & active
+        finite = np.isfinite(accuracy) & used
         weight = np.where(finite, accuracy[finite].min() / np.where(finite, accuracy, 1.0), 0.0)
-    used = active & (weight > 0)
-    divisor = np.where(used, magnitude / np.where(used, weight, 1.0), 1.0)
-    projection = project(rows, divisor, reduced.start, ~used)
+        used = weight > 0
+        divisor = np.where(used, divisor / np.where(used, weight, 1.0), 1.0)
+        projection = project(reduced.rows, divisor, reduced.columns, ~used)
     signed = np.where(used, signs * weight, 0.0)
     data = np.where(used, response / divisor, 0.0)
     labels = np.where(used, reduced.label, reduced.count)
 
-    def outside(v):
-        return v - projection.expand(projection.coordinates(v))
-
-    h = outside(signed)
-    data_outside = outside(data)
+    pair = np.column_stack([signed, data])
+    fit = projection.coordinates(pair)
+    pair -= projection.expand(fit)
+    h, data_outside = pair.T
     scale = np.ones(reduced.count)
     for c in range(reduced.count):
         member = labels == c
@@ -115,10 +128,9 @@ def identify(reduced, response, magnitude, signs, in_range, accuracy=None):
             norm = float(h[member] @ h[member])
             scale[c] = -float(h[member] @ data_outside[member]) / norm if norm > 0 else np.nan
     per_row = np.append(scale, 0.0)[labels]
-    y = projection.coordinates(data + per_row * signed)
+    y = (fit[:, 1] + scale[0] * fit[:, 0] if reduced.count == 1
+         else projection.coordinates(data + per_row * signed))
     x = reduced.offset + projection.transform @ (projection.unit * y)
-    slack = rows.matvec(x - reduced.offset) - response
     with np.errstate(divide="ignore", invalid="ignore"):
-        misfit = (np.abs(slack - per_row * signs * magnitude)[used]
-                  / (np.abs(per_row) * magnitude)[used])
+        misfit = np.abs(data_outside + per_row * h)[used] / np.abs(weight * per_row)[used]
     return Identified(x, np.where(in_range, np.nan, scale), float(np.max(misfit, initial=0.0)))

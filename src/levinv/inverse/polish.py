@@ -1,48 +1,47 @@
-"""Stage 4: Levenberg-Marquardt on the whitened residual (sigma(x) - c) / noise.
+"""Stage 4: least squares on the whitened residual (sigma(x) - c) / noise.
 
 With noise this is the maximum-likelihood estimate and the stages before are its initialiser; with
 exact scores it brings x to the *information limit*, the Cramér-Rao bound of rounding c to double.
 
-Steps are taken in the basis in which the scaled rows are orthonormal, dx = T z: A T z divided by s
-is ε∘(U z), so the Jacobian J_z = 2 (Q - diag(sigma)) diag(ε) U has singular values of at most 1
-whatever the data (every eigenvalue of the Laplacian is at most max 2 sigma (1 - sigma) <= 1/2).
-Directions that leave every score unchanged are known in number from stage 3; as many of the
-smallest singular values are left out.
+Few rows: Levenberg-Marquardt, in the basis of :mod:`levinv.inverse.linearisation`. Directions that
+leave every score unchanged are known in number from stage 3; as many of the smallest singular
+values are left out.
+
+Many rows: the Jacobian would cost as much as tens of evaluations, the gradient g = JᵀW²(sigma - c)
+costs one. The Gauss-Newton matrix comes from a sample of the rows, once, and steps -G⁻¹ g with
+exact gradients converge to the same minimiser, at the rate at which G errs. What each step shows of
+the matrix corrects it (BFGS; Broyden, Fletcher, Goldfarb and Shanno, 1970): in coordinates in which
+G = I, with a step p and the change y of the gradient, G becomes I - p pᵀ/pᵀp + y yᵀ/yᵀp. Each step
+lowers the residual ten- to twentyfold. Where that gets stuck above rounding, Levenberg-Marquardt
+takes over.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from levinv.forward.orthonormal import EPS
-from levinv.forward.projection import DependentZeroSlackError, project
+from levinv.forward.orthonormal import EPS, ONE_PASS_CONDITION
+from levinv.forward.projection import project
+from levinv.inverse.linearisation import (Linearisation, Point, evaluate, gradient, linearise,
+                                          linearise_all)
+from levinv.inverse.projection import is_accurate, rough_projection
 
 LARGEST_DAMPING = 1e8
 FLAT = 1e-10                  # predicted relative decrease of the squared residual that ends the
                               # iteration
 ROUNDING = 1e-11              # max |sigma - c| from which a step that does not help is put down to
                               # rounding
-QR_ROWS = 8192
+MANY, MANY_PER_RANK = 128, 8  # rows from which the Jacobian is formed once only: half the time at
+                              # 300 x 10 to 900 x 20 (benchmarks/inversion.py)
+STALL = 0.25                  # part of the predicted decrease left over by a step of no use
+UNRELATED = 0.1               # part of the squared residual in the range of J that is put down to
+                              # rounding
+MAX_STUCK = 8, 2              # useless steps above rounding that are too many, and where that is
+                              # soon tried again from elsewhere
 
 
-@dataclass(frozen=True)
-class Point:
-    """x and what is known there."""
-
-    x: np.ndarray                  # (d,)
-    slack: np.ndarray              # (n,)
-    projection: object
-    residual: np.ndarray           # (n,) sigma - c on the active rows, 0 elsewhere
-    size: float                    # norm of the whitened residual
-
-
-@dataclass(frozen=True)
-class Linearisation:
-    """Singular value decomposition of the whitened Jacobian in z."""
-
-    left: np.ndarray               # (r,) coefficients of the whitened residual
-    values: np.ndarray             # (r,) singular values, decreasing, above rounding
-    directions: np.ndarray         # (d, r) dx for each unit right singular vector
-    flat: np.ndarray               # (d, f) dx of further values that are zero to rounding
+def many_rows(n, rank):
+    """Whether steps without a new Jacobian are taken."""
+    return rank > 0 and n > max(MANY, MANY_PER_RANK * rank)
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Polished:
     evaluations: int
 
 
-def polish(reduced, b, x, target, noise, freedom, *, maxiter=50, report=None):
+def polish(reduced, b, x, target, noise, freedom, *, maxiter=50, brief=False, report=None):
     """Minimise the whitened residual from x.
 
     Parameters
@@ -68,6 +67,8 @@ def polish(reduced, b, x, target, noise, freedom, *, maxiter=50, report=None):
     freedom : int
         Directions to leave out: those of the null space within span(reduced.start).
     maxiter : int
+    brief : bool
+        Many rows: where the steps that cost little get stuck, leave it there.
     report : callable, optional
         Called with (iteration, x, max |sigma - c|).
 
@@ -77,15 +78,36 @@ def polish(reduced, b, x, target, noise, freedom, *, maxiter=50, report=None):
         None if the scores are not defined at x (dependent rows with zero slack).
     """
     weight = np.where(reduced.active, 1.0 / noise, 0.0)
-    point = evaluate(reduced, b, x, target, weight)
-    if point is None:
-        return None
-    model = linearise(reduced, point, weight, freedom)
-    evaluations, iteration, damping = 1, 0, 0.0
+
+    many = many_rows(len(b), reduced.start.shape[1])
+
+    def at(x, projector=project):
+        return evaluate(reduced, b, x, target, weight, projector)
+
+    def told(iteration, point):
+        if report is not None:
+            report(iteration, point.x, float(np.max(np.abs(point.residual))))
+
+    if many:
+        found, stuck = _quasi_newton(reduced, b, at, x, weight, freedom, maxiter, MAX_STUCK[brief],
+                                     told)
+    else:
+        point, stuck = at(x), True
+        found = None if point is None else Polished(point, None, 0, 1)
+    if found is None or not stuck or brief and many:
+        return found
+    return _levenberg_marquardt(at, found, weight, freedom, maxiter, told)
+
+
+def _levenberg_marquardt(at, start, weight, freedom, maxiter, told):
+    point, iteration, evaluations = start.point, start.iterations, start.evaluations
+    model = linearise_all(point, weight, freedom)
+    damping = 0.0
     while iteration < maxiter and float(model.left @ model.left) > FLAT * point.size ** 2:
-        step = model.directions @ (model.values * model.left
-                                   / (model.values ** 2 + damping * model.values[0] ** 2))
-        trial = evaluate(reduced, b, point.x - step, target, weight)
+        values = model.values
+        step = model.steps @ (values * (values * model.left
+                                        / (values ** 2 + damping * values[0] ** 2)))
+        trial = at(point.x - step)
         evaluations += 1
         if trial is None or trial.size >= point.size:
             if np.max(np.abs(point.residual)) < ROUNDING or damping > LARGEST_DAMPING:
@@ -93,60 +115,86 @@ def polish(reduced, b, x, target, noise, freedom, *, maxiter=50, report=None):
             damping = max(10.0 * damping, 1e-6)
             continue
         point = trial
-        model = linearise(reduced, point, weight, freedom)
+        model = linearise_all(point, weight, freedom)
         damping = 0.0 if damping < 1e-5 else damping / 10.0
         iteration += 1
-        if report is not None:
-            report(iteration, point.x, float(np.max(np.abs(point.residual))))
+        told(iteration, point)
     return Polished(point, model, iteration, evaluations)
 
 
-def evaluate(reduced, b, x, target, weight):
-    """The Point at x, or None where the scores or the residual are not defined."""
-    if not np.isfinite(x).all():
-        return None
-    with np.errstate(over="ignore", invalid="ignore"):
-        slack = reduced.rows.matvec(x) - b
-    if not np.isfinite(slack).all():
-        return None
-    try:
-        projection = project(reduced.rows, np.abs(slack), reduced.start, ~reduced.active)
-    except DependentZeroSlackError:
-        return None
-    residual = np.where(reduced.active, projection.residual(target), 0.0)
-    with np.errstate(over="ignore"):
-        size = float(np.linalg.norm(residual * weight))
-    return Point(x, slack, projection, residual, size) if np.isfinite(size) else None
-
-
-def linearise(reduced, point, weight, freedom):
-    """The whitened Jacobian's singular value decomposition, less the ``freedom`` smallest
-    values.
+def _quasi_newton(reduced, b, at, x, weight, freedom, maxiter, patience, told):
+    """Polished (None where the scores are not defined), and whether this got stuck above
+    rounding.
     """
-    projection = point.projection
-    k = projection.rank
-    signed = projection.basis()
-    signed[point.slack < 0] *= -1.0
-    jacobian = projection.laplacian(signed)
-    del signed
-    jacobian *= 2.0 * weight[:, None]
-    whitened = point.residual * weight
-    if len(weight) > 4 * k:
-        jacobian, whitened = _triangle(jacobian, whitened)
-    u, values, vt = np.linalg.svd(jacobian, full_matrices=False)
-    wanted = max(k - freedom, 0)
-    kept = int(np.count_nonzero(values[:wanted] > k * EPS * values[:1]))
-    directions = projection.unit * (projection.transform @ vt[:wanted].T)
-    return Linearisation(u[:, :kept].T @ whitened, values[:kept], directions[:, :kept],
-                         directions[:, kept:])
+    point = at(x, rough_projection)
+    if point is None:
+        return None, True
+    model = linearise(reduced, point, weight, freedom)
+    iteration, evaluations, stuck, stalled, length = 0, 1, 0, False, 1.0
+    while (iteration < maxiter and stuck <= patience
+           and float(model.left @ model.left) > FLAT * point.size ** 2):
+        step = length * model.left
+        move = model.steps @ step
+        if np.all(np.abs(move) <= EPS * np.abs(point.x)):
+            break
+        trial = at(point.x - move, rough_projection)
+        evaluations += 1
+        better = trial is not None and trial.size < point.size
+        useless = not better
+        if trial is None or trial.size > 2.0 * point.size:
+            change = None
+            length *= 0.25
+        else:
+            left = model.steps.T @ gradient(reduced, trial, weight)
+            change = model.left - left
+        if better:
+            useless = float(left @ left) > STALL * float(model.left @ model.left)
+            point, model, length = trial, replace(model, left=left), 1.0
+            iteration += 1
+            told(iteration, point)
+        if useless:
+            part = float(model.left @ model.left) / point.size ** 2
+            if part > 1.0 or point.size > _rounding(reduced, b, point, weight):
+                stuck += 1
+            elif not better or stalled or part < UNRELATED:
+                break
+            else:                              # nothing to learn from rounding
+                stalled, change = True, None
+        if change is not None:
+            model = _corrected(model, step, change)
+    else:
+        if iteration and stuck <= patience:    # noise: the corrections hold second derivatives too
+            model = linearise(reduced, point, weight, freedom)
+    if not is_accurate(point.projection):
+        point, evaluations = at(point.x), evaluations + 1
+    return (None if point is None else Polished(point, model, iteration, evaluations),
+            stuck > patience)
 
 
-def _triangle(jacobian, whitened):
-    """R of [J r] by blocks of rows: all that least squares needs of a long J."""
-    k = jacobian.shape[1]
-    r = np.zeros((0, k + 1))
-    for first in range(0, len(whitened), QR_ROWS):
-        chunk = slice(first, first + QR_ROWS)
-        block = np.column_stack([jacobian[chunk], whitened[chunk]])
-        r = np.linalg.qr(np.vstack([r, block]), mode="r")
-    return r[:k, :k], r[:k, k]
+def _corrected(model, step, change):
+    """The linearisation in coordinates in which the corrected Gauss-Newton matrix is the
+    identity.
+    """
+    curvature = float(step @ change)
+    if curvature <= 1e-3 * np.linalg.norm(step) * np.linalg.norm(change):
+        return model                                 # not convex along the step: tells nothing
+    matrix = np.eye(len(step)) - np.outer(step, step / (step @ step))
+    matrix += np.outer(change, change / curvature)
+    values, vectors = np.linalg.eigh(matrix)
+    vectors /= np.sqrt(values)
+    return replace(model, left=vectors.T @ model.left, steps=model.steps @ vectors)
+
+
+def _rounding(reduced, b, point, weight):
+    """Bound of the whitened residual that rounding leaves.
+
+    A x - b is known to ε (|A| |x| + |b|), a relative change δ_i of the slack, and changes of the
+    slack move σ_i by at most 2 σ_i (δ_i + sum σ_l δ_l); arithmetic on the scaled rows adds about
+    ε κ² where one pass finds their basis.
+    """
+    uncertain = EPS * (reduced.rows.abs_matvec(np.abs(point.x)) + np.abs(b))
+    relative = np.divide(uncertain, np.abs(point.slack), out=np.ones_like(uncertain),
+                         where=point.slack != 0)
+    scores = np.where(reduced.active, point.projection.scores, 0.0)
+    relative += float(scores @ relative) + EPS * ONE_PASS_CONDITION ** 2
+    return 2.0 * float(np.linalg.norm(weight * scores * relative))

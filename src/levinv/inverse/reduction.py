@@ -10,11 +10,12 @@ directions.
 The rest, the *active* rows, is the direct sum of its components: A T_C is supported on component C,
 with T_C of rank(C) columns. Points are x = offset + sum_C T_C y_C + anything in ``free``.
 """
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 
-from levinv.forward.orthonormal import EPS, column_space, orthonormalise
+from levinv.forward.orthonormal import EPS, orthonormalise
 from levinv.forward.projection import DependentZeroSlackError, quotient
 from levinv.inverse.components import components
 
@@ -33,6 +34,8 @@ class Reduced:
     rank: int                     # of A
     unit: np.ndarray              # (n,) 1/|a_i|: scores do not change when rows are scaled
     start: np.ndarray             # (d, k): diag(unit) A start orthonormal over the active rows
+    plain: bool                   # A's own columns will do as well: all are there and diag(unit) A
+                                  # is well conditioned
     active: np.ndarray            # (n,) boolean
     loops: np.ndarray             # zero rows of A
     spanned: np.ndarray           # rows spanned by zero-slack rows
@@ -44,6 +47,16 @@ class Reduced:
     free: np.ndarray              # (d, j) orthonormal: null(A) and the coloops' directions
     lifts: np.ndarray             # (d, zeros) dx for each unit of slack in a zero-slack row
     gap: float                    # largest relative entry taken for zero in the component decision
+
+    @property
+    def columns(self):
+        """What projections combine the columns of A by: None for A itself."""
+        return None if self.plain else self.start
+
+    @functools.cached_property
+    def left_out(self):
+        """Rows that take no part, (n,); None if all do."""
+        return None if self.active.all() else ~self.active
 
     @property
     def count(self):
@@ -77,10 +90,11 @@ def reduce(rows, one=None, b=None, coloop_slack=None):
     norms = rows.row_norms()
     loops = norms == 0
     unit = np.where(loops, 0.0, 1.0 / np.where(loops, 1.0, norms))
-    start = column_space(rows).transform
+    basis = orthonormalise(rows, unit)
+    start, plain = basis.transform, basis.method == "cholesky"
     rank = start.shape[1]
     free = _null_space(rows, unit, start)
-    found = components(_block(rows, start), n, rank)
+    found = components(_block(rows, start), n, rank, loops)
     coloop = ((np.bincount(found.label + 1, minlength=found.count + 1)[found.label + 1] == 1)
               & ~loops)
     zero = np.zeros(n, dtype=bool) if one is None else one & ~coloop & ~loops
@@ -105,15 +119,15 @@ def reduce(rows, one=None, b=None, coloop_slack=None):
                 offset = right @ values
             free = np.hstack([free, right[:, coloop[settled]]])
             lifts = right[:, zero[settled]]
-            start = transform
+            start, plain = transform, False
             if zero.any():
-                found = components(_block(rows, start, active), n, start.shape[1])
+                found = components(_block(rows, start, active), n, start.shape[1], ~active)
             label = np.where(active, found.label, -1)
             kept, label[active] = np.unique(label[active], return_inverse=True)
     bases = _component_bases(rows, unit, start, label)
-    return Reduced(rows, rank, unit, start, active, np.flatnonzero(loops), np.flatnonzero(spanned),
-                   np.flatnonzero(coloop), np.flatnonzero(zero), label, bases, offset,
-                   orthonormal_columns(free), lifts, found.gap)
+    return Reduced(rows, rank, unit, start, plain, active, np.flatnonzero(loops),
+                   np.flatnonzero(spanned), np.flatnonzero(coloop), np.flatnonzero(zero), label,
+                   bases, offset, orthonormal_columns(free), lifts, found.gap)
 
 
 def fixed_score_faults(reduced, scores, allowed):

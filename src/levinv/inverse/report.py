@@ -3,7 +3,7 @@ import numpy as np
 
 from levinv.forward.orthonormal import EPS, column_space
 from levinv.forward.projection import project
-from levinv.inverse.polish import linearise
+from levinv.inverse.linearisation import linearise
 from levinv.inverse.reduction import orthonormal_columns
 from levinv.inverse.result import MESSAGES, InversionResult
 
@@ -31,8 +31,7 @@ def report(task, matched, stopped, converged=False):
     null_space = orthonormal_columns(np.column_stack([reduced.free,
                                                       *_scale_directions(task, point.slack)]))
     determined = task.known_signs is not None or task.evidence["signs_determined"]
-    weighted = model.directions / model.values
-    standard_errors = np.sqrt(np.einsum("ij,ij->i", weighted, weighted))
+    standard_errors = np.linalg.norm(model.steps, axis=1)
     rms = task.rms(point)
     if task.exact:    # the residual that arithmetic left, where it exceeds rounding of the scores
         task.evidence["information_limit"] = float(np.linalg.norm(standard_errors))
@@ -98,7 +97,7 @@ def _scale_directions(task, slack):
 
 def _condition(task):
     point = task.best.point
-    if (not np.any(point.x) or not len(task.best.linearisation.values)
+    if (not np.any(point.x) or not task.best.linearisation.steps.shape[1]
         or task.best.linearisation.flat.size):
         return np.inf
     counted = task.reduced.active & (task.scores > 0)
@@ -108,7 +107,7 @@ def _condition(task):
     else:
         model, unit = linearise(task.reduced, point, weight,
                                 int(np.count_nonzero(task.range.inside))), 1.0
-    return float(np.linalg.norm(model.directions / model.values, 2)
+    return float(np.linalg.norm(model.steps, 2)
                  / (unit * np.linalg.norm(point.x)))
 
 

@@ -23,6 +23,7 @@ import numpy as np
 import scipy.linalg
 
 from levinv.forward.projection import DependentZeroSlackError, project
+from levinv.inverse.projection import rough_projection
 
 DIRECT_ROWS = 128             # up to max(this, DIRECT_PER_RANK k) rows the Laplacian is factored:
 DIRECT_PER_RANK = 8           # measured crossover with conjugate gradients
@@ -31,9 +32,11 @@ LARGEST_DIRECT = 4000
 LONGEST_STEP = 4.0            # in any t_i: beyond, the quadratic model says nothing
 SHORTEST_STEP = 1e-8          # as a part of the longest
 DAMPING = 1e-10, 1.0          # range, in units of the degrees; below it none
+DAMPING_SEEN = 1e-2           # least that a few conjugate gradients notice; a trial costs a solve
 FAR = 2.0                     # relative error above which sweeps precede Newton
 MAX_SWEEPS = 20
 LATE = 1e-5                   # relative error below which only full steps are taken
+ROUGH = 1e-3                  # accuracy wanted from which the last digits of 1 - sigma do not count
 AT_ROUNDING = 1e-9            # relative error from which a step that does not halve it is the last
 MAX_STALLED = 5
 MAX_CG = 200
@@ -70,7 +73,8 @@ class Obstacle:
                 f"but rank {self.rank}")
 
 
-def match_scores(rows, start, target, active, label, *, enough=None, maxiter=100, report=None):
+def match_scores(rows, start, target, active, label, *, plain=False, log_weight=None, accuracy=0.0,
+                 enough=None, maxiter=100, report=None):
     """Find magnitudes whose scores are ``target`` on the active rows.
 
     Parameters
@@ -81,6 +85,12 @@ def match_scores(rows, start, target, active, label, *, enough=None, maxiter=100
         component
     active : (n,) boolean array
     label : (n,) component of each active row
+    plain : bool
+        Whether A's own columns will do as well as those of A start.
+    log_weight : (n,) array, optional
+        t to start from.
+    accuracy : float
+        The ``error`` at which the iteration ends; 0: where rounding ends it.
     enough : callable, optional
         ``enough(residual)`` ends the iteration early: with noise, once the residual is explained.
     maxiter : int
@@ -93,10 +103,12 @@ def match_scores(rows, start, target, active, label, *, enough=None, maxiter=100
         The best found; its ``error`` tells how good, its ``obstacle`` why not better.
     """
     share = np.where(active, np.minimum(target, 1.0 - target), 1.0)
-    t = np.zeros(rows.shape[0])
-    t[active] = (np.log(target[active] / (1.0 - target[active]))
-                 - np.log(rows.quad(None, start)[active]))
-
+    if log_weight is None:
+        log_weight = np.zeros(rows.shape[0])
+        log_weight[active] = (np.log(target[active] / (1.0 - target[active]))
+                              - np.log(rows.quad(None, start)[active]))
+    left_out = None if active.all() else ~active
+    projector = rough_projection if accuracy >= ROUGH else project
     evaluations = 0
 
     def evaluate(t):
@@ -104,16 +116,17 @@ def match_scores(rows, start, target, active, label, *, enough=None, maxiter=100
         evaluations += 1
         t = np.clip(t - _component_mean(t, active, label), -600.0, 600.0)
         try:
-            projection = project(rows, np.exp(-0.5 * t), start, ~active)
+            projection = projector(rows, np.exp(-0.5 * t), None if plain else start, left_out)
         except DependentZeroSlackError:              # weights too uneven for double precision
             return None
         residual = np.where(active, projection.residual(target), 0.0)
         return _State(t, projection, residual, float(np.max(np.abs(residual) / share)))
 
-    state = evaluate(t)
+    state = evaluate(log_weight)
     products = iteration = stalled = 0
     damping, obstacle = 0.0, None
-    while iteration < maxiter and not (enough is not None and enough(state.residual)):
+    while (iteration < maxiter and state.error > accuracy
+           and not (enough is not None and enough(state.residual))):
         late = state.error < LATE and not stalled
         if state.error > FAR and iteration < MAX_SWEEPS:
             ratio = np.where(active, target, 1.0) / np.where(active, state.projection.scores, 1.0)
@@ -199,7 +212,9 @@ def find_obstacle(rows, start, target, active, label, t, margin):
 
 
 def _component_mean(t, active, label):
-    """The mean of t over each row's component, as an (n,) array."""
+    """The mean of t over each row's component, as an (n,) array or a number."""
+    if not label.any():                              # all rows, one component
+        return t.mean()
     out = np.zeros(len(t))
     groups = label[active]
     sums = np.bincount(groups, weights=t[active])
@@ -232,7 +247,10 @@ def _newton_step(state, active, label, damping):
             step[:] = np.inf
         if np.abs(step).max() <= 2.0 * LONGEST_STEP or damping >= DAMPING[1]:
             return np.where(np.isfinite(step), step, 0.0), damping, used
-        damping = max(10.0 * damping, DAMPING[0])
+        if matrix is None:
+            damping = min(max(100.0 * damping, DAMPING_SEEN), DAMPING[1])
+        else:
+            damping = max(10.0 * damping, DAMPING[0])
 
 
 def _scaled_laplacian(projection, index, label):
@@ -275,6 +293,8 @@ def _conjugate_gradients(state, degree, label, damping):
     null_norm = np.bincount(groups, weights=degree)
 
     def centred(v):
+        if len(null_norm) == 1:
+            return v - root * (float(root @ v) / null_norm[0])
         along = np.bincount(groups, weights=root * v)
         return v - root * np.divide(along, null_norm, out=np.zeros_like(along),
                                     where=null_norm > 0)[groups]

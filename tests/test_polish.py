@@ -1,0 +1,233 @@
+"""Stage 4: linearisations against the literal Jacobian, and inversions of long matrices."""
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import acceptance
+import levinv.inverse.linearisation as linearisation
+import levinv.inverse.polish as polishing
+import oracles
+from levinv import LeverageMap, invert_scores, leverage_scores
+from levinv.forward.projection import project
+from levinv.inverse.identification import response_in_range
+from levinv.inverse.linearisation import Linearisation, evaluate, gradient, linearise_all
+from levinv.inverse.projection import is_accurate, rough_projection
+from levinv.inverse.reduction import reduce
+from levinv.rows import DenseRows
+
+
+def point_of(A, slack, error=1e-3):
+    """Reduced problem, Point and weights where the scores miss their targets by about ``error``."""
+    x = np.ones(A.shape[1])
+    reduced = reduce(DenseRows(A))
+    target = leverage_scores(A, slack=slack)
+    rng = np.random.default_rng(0)
+    weight = np.where(reduced.active, rng.uniform(1, 2, len(A)), 0.0)
+    off = np.where(reduced.active, target * (1 + error * rng.standard_normal(len(A))), 0.0)
+    return reduced, evaluate(reduced, A @ x - slack, x, off, weight), weight
+
+
+def literal(A, point, weight):
+    """W J and W r by n x n matrices."""
+    kept = np.flatnonzero(weight)
+    J = np.zeros(A.shape)
+    J[kept] = oracles.jacobian(A[kept], point.slack[kept])
+    return weight[:, None] * J, weight * point.residual
+
+
+def heavy_slack(rng, n):
+    """Two rows of score almost 1, not so close that the literal formula cancels."""
+    slack = rng.uniform(1, 2, n) * rng.choice([-1.0, 1.0], n)
+    slack[[3, n - 1]] = np.array([5e-3, -8e-3]) / np.sqrt(n)
+    return slack
+
+
+@pytest.mark.parametrize("n", [10, 40, 300])
+def test_linearisation_is_that_of_the_literal_jacobian(rng, n, monkeypatch):
+    monkeypatch.setattr(linearisation, "QR_ROWS", 64)
+    A = rng.standard_normal((n, 4))
+    A[n // 2] = 0.0
+    reduced, point, weight = point_of(A, heavy_slack(rng, n))
+    assert len(point.projection.heavy) == 2
+    J, r = literal(A, point, weight)
+    found = linearise_all(point, weight, 0)
+    # steps change W r by orthonormal vectors, left are its coefficients on them
+    effect = J @ found.steps
+    assert_allclose(effect.T @ effect, np.eye(4), atol=1e-8)
+    assert_allclose(np.abs(effect.T @ r), np.abs(found.left), rtol=1e-6, atol=1e-9)
+    assert_allclose(found.steps @ found.left, np.linalg.lstsq(J, r, rcond=None)[0], rtol=1e-5)
+
+
+def test_gradient(rng):
+    A = rng.standard_normal((200, 3))
+    A[7] = 0.0
+    reduced, point, weight = point_of(A, heavy_slack(rng, 200))
+    J, r = literal(A, point, weight)
+    assert_allclose(gradient(reduced, point, weight), J.T @ r, rtol=1e-9)
+
+
+def test_gradient_with_a_zero_slack(rng):
+    A = rng.standard_normal((50, 3))
+    gradients = []
+    for small in (1e-9, 0.0):
+        slack = rng.exponential(size=50) if not gradients else slack
+        slack[4] = small
+        reduced, point, weight = point_of(A, slack)
+        gradients.append(gradient(reduced, point, weight))
+    assert_allclose(gradients[0], gradients[1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("design", [acceptance.gaussian, acceptance.one_hot, acceptance.cauchy])
+def test_a_sample_of_rows_stands_for_all(rng, design):
+    A = design(20_000, 6, rng)
+    slack = rng.exponential(size=20_000)
+    slack[5] = 1e-9
+    reduced, point, _ = point_of(A, slack)
+    assert len(point.projection.heavy)
+    weight = 1.0 / leverage_scores(A, slack=slack)
+    every = linearise_all(point, weight, 0)
+    some = linearisation.linearise(reduced, point, weight, 0)
+    # the sampled matrix in coordinates in which the true one is the identity
+    values = np.linalg.svd(np.linalg.solve(every.steps, some.steps), compute_uv=False) ** -2.0
+    assert 0.5 < values.min() < values.max() < 2.0
+    assert not np.allclose(values, 1.0, atol=1e-6)                 # it was a sample
+    assert_allclose(some.left, some.steps.T @ gradient(reduced, point, weight))
+    again = linearisation.linearise(reduced, point, weight, 0)
+    assert_array_equal(some.steps, again.steps)
+
+
+def test_correction_is_that_of_bfgs(rng):
+    steps, left = rng.standard_normal((4, 4)), rng.standard_normal(4)
+    p = rng.standard_normal(4)
+    y = p + 0.3 * rng.standard_normal(4)
+    found = polishing._corrected(Linearisation(left, np.ones(4), steps, np.zeros((4, 0))), p, y)
+    G = np.eye(4) - np.outer(p, p) / (p @ p) + np.outer(y, y) / (y @ p)
+    assert_allclose(G @ p, y)
+    # the new steps have G as their metric: steps G⁻¹ stepsᵀ, and the Newton step follows
+    assert_allclose(found.steps @ found.steps.T, steps @ np.linalg.inv(G) @ steps.T)
+    assert_allclose(found.steps @ found.left, steps @ np.linalg.solve(G, left))
+
+
+def test_concave_changes_correct_nothing(rng):
+    model = Linearisation(np.ones(3), np.ones(3), np.eye(3), np.zeros((3, 0)))
+    assert polishing._corrected(model, np.ones(3), -np.ones(3)) is model
+
+
+def test_rough_projection(rng):
+    A = rng.standard_normal((100, 3))
+    nobody = np.zeros(100, dtype=bool)
+    for small, heavy in ((1.0, 0), (1e-3, 0), (1e-6, 1), (0.0, 1)):
+        slack = rng.uniform(1, 2, 100)
+        slack[2] = small
+        rough, full = (f(DenseRows(A), slack, None, nobody) for f in (rough_projection, project))
+        assert len(rough.heavy) == heavy
+        assert is_accurate(rough) == (len(rough.heavy) == len(full.heavy))
+        assert_allclose(rough.scores, full.scores, rtol=1e-10)
+
+
+# whole inversions of long matrices
+
+def blocks(n, d, rng):
+    """Two components, a coloop and a zero row."""
+    A = rng.standard_normal((n, d))
+    first = np.arange(n) < n // 3
+    A[first, d // 2:] = 0.0
+    A[~first, :d // 2] = 0.0
+    A[:, -1] = 0.0
+    A[n - 1, -1] = 3.0
+    A[n // 2] = 0.0
+    return A
+
+
+def rank_deficient(n, d, rng):
+    A = rng.standard_normal((n, d))
+    A[:, -1] = A[:, 0] - A[:, 1]
+    return A
+
+
+@pytest.mark.parametrize("n", [400, 6000])
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+@pytest.mark.parametrize("design", [acceptance.gaussian, acceptance.cauchy, acceptance.one_hot,
+                                    acceptance.polynomial, blocks, rank_deficient])
+def test_long_matrices(rng, design, known, n):
+    A, x = design(n, 6, rng), rng.standard_normal(6)
+    b = A @ x - rng.exponential(size=n) * rng.choice([-1.0, 1.0], n)
+    slack = A @ x - b
+    loops = ~A.any(axis=1)
+    c = np.zeros(n)
+    c[~loops] = LeverageMap(A[~loops], b[~loops]).scores(x)
+    result = invert_scores(A, b, c, signs=np.where(slack < 0, -1, 1) if known else None, rng=0)
+    assert result.success, result.message
+    error = result.x - x
+    error -= result.null_space @ (result.null_space.T @ error)
+    assert np.linalg.norm(error) <= 1e-12 * np.linalg.norm(x)
+    assert result.null_space.shape[1] == (design in (blocks, rank_deficient))
+
+
+def test_zero_slack_in_a_long_matrix(rng):
+    A, b, x = rng.standard_normal((3000, 5)), rng.standard_normal(3000), rng.standard_normal(5)
+    b[10] = A[10] @ x
+    slack = A @ x - b
+    slack[10] = 0.0
+    result = invert_scores(A, b, leverage_scores(A, slack=slack), rng=0)
+    assert result.success, result.message
+    assert np.linalg.norm(result.x - x) <= 1e-11 * np.linalg.norm(x)
+
+
+def test_levenberg_marquardt_takes_over(rng, monkeypatch):
+    A, b, x = rng.standard_normal((500, 5)), rng.standard_normal(500), rng.standard_normal(5)
+    slack = A @ x - b
+    c = leverage_scores(A, slack=slack)
+    used = []
+    marquardt = polishing._levenberg_marquardt
+    monkeypatch.setattr(polishing, "_levenberg_marquardt",
+                        lambda *args: used.append(1) or marquardt(*args))
+    monkeypatch.setattr(polishing, "MAX_STUCK", (-1, -1))
+    result = invert_scores(A, b, c, signs=np.sign(slack), rng=0)
+    assert used
+    assert result.success
+    assert np.linalg.norm(result.x - x) <= 1e-13 * np.linalg.norm(x)
+
+
+@pytest.mark.parametrize("n", [800, 9000])
+def test_noise_in_a_long_matrix(rng, n):
+    A, b, x = rng.standard_normal((n, 4)), rng.standard_normal(n), rng.standard_normal(4)
+    c = leverage_scores(A, slack=A @ x - b)
+    noise = 0.01 * c.mean()
+    noisy = np.clip(c + noise * rng.standard_normal(n), 0, 1)
+    result = invert_scores(A, b, noisy, noise=noise, rng=0)
+    assert result.success, result.message
+    J = LeverageMap(A, b).jacobian(x)
+    bound = noise * np.sqrt(np.diag(np.linalg.inv(J.T @ J)))
+    assert_allclose(result.standard_errors, bound, rtol=0.25)
+    # a stationary point of the likelihood, to a thousandth of the standard errors
+    there = LeverageMap(A, b)
+    r = there.scores(result.x) - noisy
+    J = there.jacobian(result.x)
+    assert np.linalg.norm(np.linalg.solve(J.T @ J, J.T @ r)) <= 1e-3 * np.linalg.norm(bound)
+
+
+def test_wrong_signs_of_a_long_matrix_are_not_accepted(rng):
+    A, b, x = rng.standard_normal((2000, 5)), rng.standard_normal(2000), rng.standard_normal(5)
+    slack = A @ x - b
+    signs = np.sign(slack)
+    signs[::7] *= -1
+    result = invert_scores(A, b, leverage_scores(A, slack=slack), signs=signs, rng=0)
+    assert not result.success
+    assert np.isfinite(result.x).all()
+
+
+@pytest.mark.parametrize("fit", [1.0, 1e3, 1e9])
+def test_residual_of_b_on_the_range(rng, fit):
+    A = rng.standard_normal((2000, 3))
+    reduced = reduce(DenseRows(A), b=np.zeros(2000))
+    outside = rng.standard_normal(2000)
+    outside -= A @ np.linalg.lstsq(A, outside, rcond=None)[0]
+    norms = np.linalg.norm(A, axis=1)
+    expected = norms * (outside / norms
+                        - A / norms[:, None]
+                        @ np.linalg.lstsq(A / norms[:, None], outside / norms, rcond=None)[0])
+    b = outside + fit * A @ np.ones(3)
+    found = response_in_range(reduced, b, b)
+    assert not found.inside[0]
+    assert_allclose(found.residual, expected, atol=1e-14 * fit + 1e-13)
