@@ -8,10 +8,9 @@ import levinv.inverse.linearisation as linearisation
 import levinv.inverse.polish as polishing
 import oracles
 from levinv import LeverageMap, invert_scores, leverage_scores
-from levinv.forward.projection import project
+from levinv.forward.projection import project, rough_projection
 from levinv.inverse.identification import response_in_range
 from levinv.inverse.linearisation import Linearisation, evaluate, gradient, linearise_all
-from levinv.inverse.projection import is_accurate, rough_projection
 from levinv.inverse.reduction import reduce
 from levinv.rows import DenseRows
 
@@ -121,7 +120,7 @@ def test_rough_projection(rng):
         slack[2] = small
         rough, full = (f(DenseRows(A), slack, None, nobody) for f in (rough_projection, project))
         assert len(rough.heavy) == heavy
-        assert is_accurate(rough) == (len(rough.heavy) == len(full.heavy))
+        assert rough.complete == (len(rough.heavy) == len(full.heavy))
         assert_allclose(rough.scores, full.scores, rtol=1e-10)
 
 

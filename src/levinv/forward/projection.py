@@ -25,6 +25,7 @@ each to full relative accuracy, however small rho is, and rho = 0 is the continu
 slack: the row has score 1 and the others have the scores of the quotient. It exists if the
 zero-slack rows are independent.
 """
+import functools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -61,6 +62,12 @@ class Projection:
     @property
     def rank(self):
         return self.transform.shape[1]
+
+    @property
+    def complete(self):
+        """Whether all heavy rows were eliminated."""
+        kept = np.delete(self.scores, self.heavy)
+        return bool(kept.max(initial=0.0) <= 1.0 - _heavy_below(self.rank))
 
     def half_log_det(self):
         """½ log det(BᵀB) for A of full column rank; inf at a zero slack."""
@@ -176,7 +183,7 @@ def row_scale(magnitude, left_out=None):
     return scale, 1.0
 
 
-def project(rows, magnitude, start=None, left_out=None):
+def project(rows, magnitude, start=None, left_out=None, *, heavy_below=None):
     """The projection of the rows divided by their slack magnitudes.
 
     Parameters
@@ -189,6 +196,10 @@ def project(rows, magnitude, start=None, left_out=None):
         A has full column rank and is not badly conditioned.
     left_out : (n,) boolean array or None
         Rows that take no part (loops).
+    heavy_below : float or None
+        Eliminate rows from this 1 - sigma on. Elimination costs as much as four evaluations of the
+        scores; where the last digits of 1 - sigma are not wanted, a smaller number than the default
+        will do.
 
     Raises
     ------
@@ -206,7 +217,8 @@ def project(rows, magnitude, start=None, left_out=None):
         scale, smallest = row_scale(magnitude, left_out)
         found = orthonormalise(rows, scale, start, rcond=0.0)
         scores = found.scores if found.scores is not None else rows.quad(scale, found.transform)
-        if scores.max() > 1.0 - _heavy_below(k):
+        limit = 1.0 - (_heavy_below(k) if heavy_below is None else heavy_below)
+        if scores.max() > limit:
             heavy = np.flatnonzero(scores > 1.0 - _heavy_below(k))
             left_out = np.zeros(n, dtype=bool) if left_out is None else left_out
             try:
@@ -218,6 +230,11 @@ def project(rows, magnitude, start=None, left_out=None):
                           np.zeros((0, width)), np.zeros((0, 0)), scores,
                           plain=start is None and found.method == "cholesky")
     return _eliminate(rows, magnitude, start, left_out, heavy)
+
+
+# On the way to a solution a few digits of 1 - sigma will do; its error is about ε κ², 1e-12 after one
+# pass over the rows.
+rough_projection = functools.partial(project, heavy_below=1e-7)
 
 
 def _heavy_below(k):

@@ -20,10 +20,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from levinv.forward.orthonormal import EPS, ONE_PASS_CONDITION
-from levinv.forward.projection import project
+from levinv.forward.projection import project, rough_projection
 from levinv.inverse.linearisation import (Linearisation, Point, evaluate, gradient, linearise,
                                           linearise_all)
-from levinv.inverse.projection import is_accurate, rough_projection
 
 LARGEST_DAMPING = 1e8
 FLAT = 1e-10                  # predicted relative decrease of the squared residual that ends the
@@ -165,7 +164,7 @@ def _quasi_newton(reduced, b, at, x, weight, freedom, maxiter, patience, told):
     else:
         if iteration and stuck <= patience:    # noise: the corrections hold second derivatives too
             model = linearise(reduced, point, weight, freedom)
-    if not is_accurate(point.projection):
+    if not point.projection.complete:
         point, evaluations = at(point.x), evaluations + 1
     return (None if point is None else Polished(point, model, iteration, evaluations),
             stuck > patience)

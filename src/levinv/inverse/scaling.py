@@ -22,8 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
-from levinv.forward.projection import DependentZeroSlackError, project
-from levinv.inverse.projection import rough_projection
+from levinv.forward.projection import DependentZeroSlackError, project, rough_projection
 
 DIRECT_ROWS = 128             # up to max(this, DIRECT_PER_RANK k) rows the Laplacian is factored:
 DIRECT_PER_RANK = 8           # measured crossover with conjugate gradients
