@@ -11,7 +11,7 @@ import threadpoolctl
 from numpy.testing import assert_allclose, assert_array_equal
 
 from levinv import LeverageMap, leverage_scores
-from levinv._threads import share, sharing
+from levinv._threads import CORES, share, sharing
 
 
 def blas_in_use():
@@ -79,6 +79,7 @@ def test_an_error_ends_the_work_and_is_raised(workers):
     assert len(started) < 20
 
 
+@pytest.mark.skipif(CORES < 2, reason="there is no core for a helper")
 def test_an_error_of_a_helper_is_raised():
     here = threading.get_ident()
 
@@ -114,13 +115,28 @@ def test_a_call_within_a_call_takes_its_workers(several_blas_threads):
         assert inner == 1
 
 
-def test_a_call_beside_a_call_stays_on_its_thread(several_blas_threads):
-    def beside():
-        with sharing(None, 1 << 30) as workers:
-            return workers
+def test_helpers_leave_where_callers_need_the_cores():
+    callers, helped = [], []
+    all_here = threading.Barrier(CORES)
 
-    with sharing(None, 1 << 30), concurrent.futures.ThreadPoolExecutor(1) as pool:
-        assert pool.submit(beside).result() == 1
+    def call(_):
+        here = threading.get_ident()
+        callers.append(here)
+        first = [True]
+
+        def work(item):
+            if threading.get_ident() == here and first:
+                first.clear()
+                all_here.wait()
+            elif threading.get_ident() not in callers:
+                helped.append(item)
+            time.sleep(0.001)
+
+        share(work, range(50), 8)
+
+    with concurrent.futures.ThreadPoolExecutor(CORES) as pool:
+        list(pool.map(call, range(CORES)))
+    assert len(helped) < 25 * CORES            # of 50 for each, while the others were on their way
 
 
 def test_limit_holds_while_it_lasts():

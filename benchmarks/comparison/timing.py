@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-SAMPLE_SECONDS = 2e-3       # calls shorter than this are repeated within a sample
+SAMPLE_SECONDS = 2e-2       # calls shorter than this are repeated within a sample
 PAUSE_SECONDS = 0.05
 DGEMM_SIDE = 1500
 DGEMM_FLOPS = 2 * DGEMM_SIDE ** 3

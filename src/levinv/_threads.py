@@ -5,9 +5,8 @@ busy machine (20000 x 200 with two threads, one core taken: 1750 ms against 75 m
 taken from one queue gain nearly the number of cores and lose nothing where one core is busy.
 
 How many: ``workers``, or by default as many as BLAS may use (``OPENBLAS_NUM_THREADS``, threadpoolctl)
-where a call is long enough for that to pay: handing chunks to another thread takes about 75 µs. While
-a call lasts BLAS is limited to one thread; a second call meanwhile sees that and stays on its own
-thread, so that callers who thread themselves are not given more threads than they have cores.
+where a call is long enough for that to pay. Callers who thread themselves are not given more
+threads than there are cores: those at work are counted.
 
 Chunks do not depend on the number of workers, and sums over chunks are taken in their order: results
 are the same to the last bit for any number of workers.
@@ -17,11 +16,12 @@ each other's value. They are counted, therefore: the first in sets the limit, th
 it.
 """
 import collections
-import concurrent.futures
 import contextlib
 import contextvars
 import functools
+import math
 import os
+import queue
 import threading
 
 import threadpoolctl
@@ -30,7 +30,9 @@ from levinv import _validate
 
 SMALL = 1 << 21         # flops below which BLAS stays on the caller's thread by itself; setting a
                         # limit takes 15 µs
-WORTH_SHARING = 1 << 25               # flops below which a second thread does not pay
+WORTH_SHARING = 3 << 24               # flops below which a second thread does not pay: two cores
+                                      # gain 1.2 on 10000 x 40, 1.6 on 20000 x 50, 1.85 on
+                                      # 20000 x 200, and lose 0.9 on 20000 x 20
 
 
 @functools.cache
@@ -63,10 +65,8 @@ _limit = _Limit()
 _outer = contextvars.ContextVar("workers of the call that this one is a part of", default=None)
 
 
-@contextlib.contextmanager
-def sharing(workers=None, flops=SMALL):
-    """While it lasts BLAS keeps to the caller's thread; the value is the number of threads that
-    rows are to be shared among.
+def count(workers, flops):
+    """The number of threads that rows are to be shared among; to be asked before BLAS is limited.
 
     Raises
     ------
@@ -74,14 +74,19 @@ def sharing(workers=None, flops=SMALL):
         If workers is neither None nor an int of at least 1.
     """
     if workers is not None:
-        workers = _validate.positive_int(workers, "workers")
-    elif _outer.get() is not None:
-        workers = _outer.get()
-    elif flops < WORTH_SHARING:
-        workers = 1
-    else:
-        workers = max((library.num_threads or 1 for library in _controller().lib_controllers
-                       if library.user_api == "blas"), default=1)
+        return _validate.positive_int(workers, "workers")
+    if _outer.get() is not None:
+        return _outer.get()
+    if flops < WORTH_SHARING:
+        return 1
+    return max((library.num_threads or 1 for library in _controller().lib_controllers
+                if library.user_api == "blas"), default=1)
+
+
+@contextlib.contextmanager
+def sharing(workers=None, flops=SMALL):
+    """While it lasts BLAS keeps to the caller's thread; the value is that of :func:`count`."""
+    workers = count(workers, flops)
     if flops < SMALL:
         yield workers
         return
@@ -94,48 +99,122 @@ def sharing(workers=None, flops=SMALL):
         _limit.leave()
 
 
-@functools.cache
-def _pool():
-    return concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="levinv")
+class _Helpers:
+    """Threads that wait for jobs, as many as there are cores but one; started at the first job.
+
+    A job is handed over in a few microseconds, where an executor of the standard library takes
+    tens: as long as the work itself on 20000 x 50.
+    """
+
+    def __init__(self):
+        self.jobs = queue.SimpleQueue()
+        self.lock = threading.Lock()
+        self.started = 0
+        self.working = 0              # threads inside share, callers and helpers
+
+    def enter(self):
+        """Count a thread in; the number of cores that are left."""
+        with self.lock:
+            self.working += 1
+            return CORES - self.working
+
+    def leave(self):
+        with self.lock:
+            self.working -= 1
+
+    def hand_over(self, jobs):
+        with self.lock:
+            while self.started < len(jobs):
+                self.started += 1
+                threading.Thread(target=self._work, name=f"levinv-{self.started}",
+                                 daemon=True).start()
+        for job in jobs:
+            self.jobs.put(job)
+
+    def _work(self):
+        while True:
+            self.jobs.get()()
+
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+_helpers = _Helpers()
+
+
+def _start_anew():
+    """Threads do not survive a fork."""
+    global _helpers
+    _helpers = _Helpers()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)     # threads do not survive a fork
+    os.register_at_fork(after_in_child=_start_anew)
 
 
 def share(work, items, workers):
     """Call ``work`` with each of the items, on up to ``workers`` threads of which the caller's is
-    one.
+    one, as far as there are cores for them.
 
-    Helpers of the pool that are busy elsewhere are not waited for. An exception, Ctrl-C among
-    them, ends the work after the items under way.
+    Helpers that are busy elsewhere are not waited for, and leave when another call needs their
+    core. An exception, Ctrl-C among them, ends the work after the items under way.
     """
     if workers == 1 or len(items) == 1:
         for item in items:
             work(item)
         return
-    queue = collections.deque(items)
+    waiting, helpers = collections.deque(items), _helpers
 
-    def drain():
+    def drain(most_working):
         try:
-            while True:
+            while helpers.working <= most_working:
                 try:
-                    item = queue.popleft()
+                    item = waiting.popleft()
                 except IndexError:
                     return
                 work(item)
         except BaseException:
-            queue.clear()
+            waiting.clear()
             raise
 
-    helpers = [_pool().submit(drain) for _ in range(min(workers, len(items)) - 1)]
+    def help_out():
+        helpers.enter()
+        try:
+            drain(CORES)
+        finally:
+            helpers.leave()
+
+    free = helpers.enter()
+    jobs = [_Job(help_out) for _ in range(min(workers - 1, len(items) - 1, free))]
     try:
-        drain()
+        helpers.hand_over(jobs)
+        drain(math.inf)
     finally:
-        started = [helper for helper in helpers if not helper.cancel()]
-        concurrent.futures.wait(started)
-    for helper in started:
-        helper.result()
+        errors = [job.finish() for job in jobs]
+        helpers.leave()
+    for error in errors:
+        if error is not None:
+            raise error
+
+
+class _Job:
+    """A call for a helper, unless it is finished before one comes to it."""
+
+    def __init__(self, call):
+        self.call = call
+        self.taken = threading.Lock()
+        self.outcome = queue.SimpleQueue()
+
+    def __call__(self):
+        if self.taken.acquire(blocking=False):
+            try:
+                self.call()
+            except BaseException as error:           # raised where the work was asked for
+                self.outcome.put(error)
+            else:
+                self.outcome.put(None)
+
+    def finish(self):
+        """Wait for it if it was begun; its error, or None."""
+        return None if self.taken.acquire(blocking=False) else self.outcome.get()
 
 
 class OrderedSum:

@@ -10,7 +10,7 @@ import numpy as np
 
 
 cdef double LARGEST_SQUARE = 1e280, SMALLEST_SQUARE = 1e-280
-cdef Py_ssize_t UNBLOCKED = 32                # up to it the loops below beat a call of LAPACK
+cdef Py_ssize_t UNBLOCKED = 64                # up to it the loops below keep BLAS and its threads out
 
 
 cdef double inverse_factor(double* gram, Py_ssize_t k, Py_ssize_t width, double* column_scale,

@@ -5,13 +5,15 @@ import numpy as np
 import scipy.linalg
 
 from levinv import _validate
+from levinv._kernels.factor import triangular_inverse_factor
 from levinv._kernels.scores import one_pass
-from levinv._threads import share, sharing
+from levinv._threads import count, share, sharing
 from levinv.forward.orthonormal import ONE_PASS_CONDITION, column_space, orthonormalise
 from levinv.forward.projection import DependentZeroSlackError, quotient, row_scale
 from levinv.rows import DenseRows
 
 METHODS = ("auto", "cholesky", "qr")
+LARGE_FACTOR = 64         # columns beyond which BLAS makes the factor, and may take threads for it
 SMALL = 1 << 24           # flops of a matrix that is done in one call, without a look at threads
 STACK_WORK = 1 << 24      # multiply-adds of small matrices handed to a thread at once
 
@@ -105,18 +107,16 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
         kind = values = None
     flops = 4 * A.size * A.shape[-1]
     in_one_pass = method != "qr" and rcond is None
-    if workers is not None:
-        workers = _validate.positive_int(workers, "workers")
+    workers = count(workers, flops)
     if in_one_pass and A.ndim == 2 and flops < SMALL:
         scores = _one_pass_small(A, kind, values)
         if scores is not None:
             return scores
-    with sharing(workers, flops) as workers:
-        if A.ndim == 2:
-            scores, doubt = _matrix_scores(A, kind, values, method, rcond, check_finite, workers)
-        else:
-            scores, doubt = _stack_scores(A, kind, values, method, rcond, check_finite, workers,
-                                          in_one_pass)
+    if A.ndim == 2:
+        scores, doubt = _matrix_scores(A, kind, values, method, rcond, check_finite, workers)
+    else:
+        scores, doubt = _stack_scores(A, kind, values, method, rcond, check_finite, workers,
+                                      in_one_pass)
     if doubt:
         warnings.warn(f"method='cholesky' cannot be accurate here ({doubt}); use 'auto' or 'qr'",
                       scipy.linalg.LinAlgWarning, stacklevel=2)
@@ -173,7 +173,7 @@ def _matrix_scores(A, kind, values, method, rcond, check_finite, workers):
     """Scores (n,) of one matrix, and what is in doubt."""
     if check_finite and kind is not None:
         _validate.finite(values, kind)
-    rows = DenseRows(A, workers)
+    scale = zero = gram = None
     if kind == "slack":
         slack = np.abs(values)
         zero = not slack.all()
@@ -182,20 +182,25 @@ def _matrix_scores(A, kind, values, method, rcond, check_finite, workers):
         if (values < 0).any():
             index = int(np.argmax(values < 0))
             raise ValueError(f"weights must be at least 0, got {values[index]} at index {index}")
-        largest, zero = values.max(), False
+        largest = values.max()
         scale = np.sqrt(values / largest) if largest > 0 else np.zeros(len(values))
-    else:
-        scale, zero = None, False
-    gram = None
+    rows = DenseRows(A, workers)
+    d = A.shape[1]
     if method != "qr" and not zero:
         gram = rows.gram(scale)
+        if rcond is None and d <= LARGE_FACTOR:
+            transform, condition = triangular_inverse_factor(gram.copy())
+            if condition <= ONE_PASS_CONDITION:
+                scores = rows.quad(scale, transform)
+                return np.minimum(scores, 1.0, out=scores), ""
     if check_finite and (gram is None or not np.isfinite(np.trace(gram))):
         _validate.finite(A, "A")
-    if zero:
-        return _slack_limit(rows, slack, method, rcond)
-    if kind is None:
-        return _scores(rows, None, None, method, rcond, gram)
-    return _scaled_scores(rows, scale, method, rcond, gram)
+    with sharing(workers, 4 * A.size * d):
+        if zero:
+            return _slack_limit(rows, slack, method, rcond)
+        if kind is None:
+            return _scores(rows, None, None, method, rcond, gram)
+        return _scaled_scores(rows, scale, method, rcond, gram)
 
 
 def _slack_limit(rows, slack, method, rcond):

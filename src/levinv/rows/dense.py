@@ -4,9 +4,9 @@ import numpy as np
 from levinv import _threads
 from levinv._kernels import dense, hessian
 
-# Multiply-adds in a chunk of rows: a tenth of a millisecond, enough for the hand-over to another
-# thread, far from long enough for Ctrl-C to go unheard.
-CHUNK_WORK = 1 << 23
+# Multiply-adds in a chunk of rows: a twentieth of a millisecond, ten times the hand-over to another
+# thread. Longer ones leave one thread waiting for the other at the end.
+CHUNK_WORK = 1 << 22
 LONGEST_CHUNK_WORK = 1 << 33          # a tenth of a second
 SHARED_ELEMENTS = 1 << 19             # entries of A from which a pass that is no more than a pass is
                                       # shared out
