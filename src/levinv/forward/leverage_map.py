@@ -20,7 +20,8 @@ from levinv.forward.projection import DependentZeroSlackError, project
 from levinv.rows import DenseRows
 
 TINY = np.finfo(float).tiny
-PLAIN_CONDITION = 1e3     # below it A's own columns serve; above, they are orthonormalised once
+PLAIN_CONDITION = 1e3     # below it A's own columns serve; above, they are orthonormalised once,
+ORDINARY = 1e100          # and where squares of A's entries over- or underflow, too
 
 
 class LeverageMap:
@@ -69,11 +70,12 @@ class LeverageMap:
         self._flops = 4 * A.size * A.shape[1]
         with self._threads() as workers:
             self.rows = DenseRows(A, workers)
-            space = column_space(self.rows)
-        self.rank = space.transform.shape[1]
-        transform = space.transform          # of the same condition number as A, if of full rank
-        plain = self.rank == A.shape[1] and np.linalg.cond(transform) <= PLAIN_CONDITION
-        self._start = None if plain else transform
+            transform = column_space(self.rows).transform
+            largest = self.rows.column_max().max()
+        self.rank = transform.shape[1]       # if full, A and transform are of the same condition
+        plain = (self.rank == A.shape[1] and np.linalg.cond(transform) <= PLAIN_CONDITION
+                 and 1.0 / ORDINARY <= largest <= ORDINARY)
+        self._start = None if plain else transform / largest
         self._loops = ~A.any(axis=1)
         self._last = None
 
