@@ -120,7 +120,8 @@ def test_stopped_in_the_first_polish():
         points.append(intermediate_result.x)
         raise StopIteration
 
-    result = invert_scores(A, b, leverage_scores(A, slack=A @ x - b), x0=x + 1e-3, callback=callback)
+    result = invert_scores(A, b, leverage_scores(A, slack=A @ x - b), x0=x + 1e-3,
+                           callback=callback)
     assert result.status == 4
     np.testing.assert_array_equal(result.x, points[0])
     assert np.isfinite(result.fun)

@@ -1,15 +1,15 @@
 """Threads: rows are shared out among a few of our own, BLAS stays on the thread that calls it.
 
-BLAS's own threads gain little on blocks of rows and, spinning, lose a factor of twenty and more on a
-busy machine (20000 x 200 with two threads, one core taken: 1750 ms against 75 ms). Chunks of rows
+BLAS's own threads gain little on blocks of rows and, spinning, lose a factor of twenty and more on
+a busy machine (20000 x 200 with two threads, one core taken: 1750 ms against 75 ms). Chunks of rows
 taken from one queue gain nearly the number of cores and lose nothing where one core is busy.
 
-How many: ``workers``, or by default as many as BLAS may use (``OPENBLAS_NUM_THREADS``, threadpoolctl)
-where a call is long enough for that to pay. Callers who thread themselves are not given more
-threads than there are cores: those at work are counted.
+How many: ``workers``, or by default as many as BLAS may use (``OPENBLAS_NUM_THREADS``,
+threadpoolctl) where a call is long enough for that to pay. Callers who thread themselves are not
+given more threads than there are cores: those at work are counted.
 
-Chunks do not depend on the number of workers, and sums over chunks are taken in their order: results
-are the same to the last bit for any number of workers.
+Chunks do not depend on the number of workers, and sums over chunks are taken in their order:
+results are the same to the last bit for any number of workers.
 
 threadpoolctl's limit is global to the process: overlapping limits from two threads would restore
 each other's value. They are counted, therefore: the first in sets the limit, the last out restores

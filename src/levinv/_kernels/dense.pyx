@@ -387,5 +387,6 @@ def all_finite(const double[::1] values):
 
 
 def limit_tiles(int version):
-    """Take no instruction set beyond 0 (SSE2), 1 (AVX2) or 2 (AVX-512) in this module: for tests."""
+    """Take no instruction set beyond 0 (SSE2), 1 (AVX2) or 2 (AVX-512), in this module: for tests.
+    """
     tiles_limit(version)

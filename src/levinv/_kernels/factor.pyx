@@ -10,7 +10,8 @@ import numpy as np
 
 
 cdef double LARGEST_SQUARE = 1e280, SMALLEST_SQUARE = 1e-280
-cdef Py_ssize_t UNBLOCKED = 64                # up to it the loops below keep BLAS and its threads out
+cdef Py_ssize_t UNBLOCKED = 64                # columns up to which loops here keep BLAS and its
+                                              # threads out
 
 
 cdef double inverse_factor(double* gram, Py_ssize_t k, Py_ssize_t width, double* column_scale,
@@ -36,7 +37,7 @@ cdef double inverse_factor(double* gram, Py_ssize_t k, Py_ssize_t width, double*
         row = gram + i * width
         for j in range(i, k):
             row[j] = row[j] * column_scale[i] * column_scale[j]
-    if k > UNBLOCKED:                             # the upper triangle by rows is a lower one by columns
+    if k > UNBLOCKED:                             # upper by rows is lower by columns
         if potrf(True, k, gram, width) != 0 or trtri(True, k, gram, width) != 0:
             return LARGEST_SQUARE * LARGEST_SQUARE
         for i in range(k):

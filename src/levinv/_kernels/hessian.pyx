@@ -38,8 +38,10 @@ def row_terms(const double[:, ::1] U, const double[:, ::1] B, const double[::1] 
                 for a in range(d):
                     weighted[l * d + a] = projection[l] * B[l, a]
             gemm(True, False, k, d, n, 1.0, &U[0, 0], k, weighted, d, 0.0, image, d)
-            gemm(True, False, d, d, k, 8.0 * residual[i], image, d, image, d, 1.0, &out[4, 0, 0], d)
-            gemm(True, False, d, d, n, -6.0 * residual[i], weighted, d, weighted, d, 1.0, &out[5, 0, 0], d)
+            gemm(True, False, d, d, k, 8.0 * residual[i], image, d, image, d, 1.0,
+                 &out[4, 0, 0], d)
+            gemm(True, False, d, d, n, -6.0 * residual[i], weighted, d, weighted, d, 1.0,
+                 &out[5, 0, 0], d)
             for a in range(d):
                 squares[a] = 0.0
             for l in range(n):
@@ -69,7 +71,8 @@ def short(const double[:, ::1] U, const double[:, ::1] B, const double[:, ::1] U
     cdef Py_ssize_t n = U.shape[0], k = U.shape[1], d = B.shape[1]
     cdef Py_ssize_t whole = (n + TILE - 1) // TILE * TILE, across = padded(n)
     cdef Py_ssize_t width = padded(k), columns = padded(d)
-    cdef Py_ssize_t step = block_rows(n, 2 * across + columns, 16), blocks, index, first, count, i, l
+    cdef Py_ssize_t step = block_rows(n, 2 * across + columns, 16), blocks, index, first, count
+    cdef Py_ssize_t i, l
     cdef double* u = allocate(2 * whole * width + k * across + n * columns + 2 * columns * columns
                               + step * (2 * across + columns))
     cdef double* turned = u + whole * width
@@ -100,8 +103,9 @@ def short(const double[:, ::1] U, const double[:, ::1] B, const double[:, ::1] U
             for i in range(count):
                 for l in range(n):
                     p = projection[i * across + l]
-                    curvature[i * across + l] = p * (8.0 * curvature[i * across + l]
-                                                     - 4.0 * (residual[first + i] + residual[l]) * p)
+                    curvature[i * across + l] = p * (
+                        8.0 * curvature[i * across + l]
+                        - 4.0 * (residual[first + i] + residual[l]) * p)
                     projection[i * across + l] = 2.0 * p * p
                 projection[i * across + first + i] = 2.0 * square_diagonal[first + i]
                 curvature[i * across + first + i] = curvature_diagonal[first + i]

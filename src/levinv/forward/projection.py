@@ -232,8 +232,8 @@ def project(rows, magnitude, start=None, left_out=None, *, heavy_below=None):
     return _eliminate(rows, magnitude, start, left_out, heavy)
 
 
-# On the way to a solution a few digits of 1 - sigma will do; its error is about ε κ², 1e-12 after one
-# pass over the rows.
+# On the way to a solution a few digits of 1 - sigma will do; its error is about ε κ², 1e-12 after
+# one pass over the rows.
 rough_projection = functools.partial(project, heavy_below=1e-7)
 
 

@@ -1,4 +1,4 @@
-"""Leverage scores of a matrix, of slack-scaled rows, of weighted rows, and of stacks of matrices."""
+"""Leverage scores of a matrix, of slack-scaled and of weighted rows, and of stacks of matrices."""
 import warnings
 
 import numpy as np
