@@ -21,7 +21,7 @@ cdef double inverse_factor(double* gram, Py_ssize_t k, Py_ssize_t width, double*
     D = diag(gram)^(1/2), D⁻¹ gram D⁻¹ = RᵀR. ``gram`` (row-major, ``width`` apart) is overwritten;
     ``transform`` likewise, zero elsewhere. Returns the Frobenius norm of R⁻¹ (see
     :func:`gram_inverse_factor`), inf where there is no factor in double precision, or nan where
-    the diagonal holds one.
+    the diagonal holds nan or inf.
     """
     cdef Py_ssize_t i, j, l
     cdef double total = 0.0, factor
@@ -38,7 +38,7 @@ cdef double inverse_factor(double* gram, Py_ssize_t k, Py_ssize_t width, double*
         for j in range(i, k):
             row[j] = row[j] * column_scale[i] * column_scale[j]
     if k > UNBLOCKED:                             # upper by rows is lower by columns
-        if potrf(True, k, gram, width) != 0 or trtri(True, k, gram, width) != 0:
+        if potrf(k, gram, width) != 0 or trtri(True, k, gram, width) != 0:
             return LARGEST_SQUARE * LARGEST_SQUARE
         for i in range(k):
             for j in range(i, k):
