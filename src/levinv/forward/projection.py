@@ -26,14 +26,13 @@ slack: the row has score 1 and the others have the scores of the quotient. It ex
 zero-slack rows are independent.
 """
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
 
 from levinv._kernels import dense
 from levinv.forward.orthonormal import EPS, orthonormalise
-
 
 ROWS_AT_ONCE = 4096
 
@@ -55,7 +54,7 @@ class Projection:
     heavy: np.ndarray            # (h,) indices
     heavy_basis: np.ndarray      # (h, k) their rows of U
     heavy_defect: np.ndarray     # (h, h) I - P_HH
-    scores: np.ndarray = field(default=None)   # (n,)
+    scores: np.ndarray           # (n,)
     plain: bool = False          # diag(scale) A is well conditioned itself: sums and forms may be
                                  # taken in its own columns, without the transform in between
 
@@ -284,8 +283,7 @@ def _eliminate(rows, magnitude, start, left_out, heavy):
     basis = np.hstack([inverse.T, np.zeros((h, m))])
     scores = rows.quad(scale, transform)
     scores[heavy] = 1.0 - np.diag(defect)
-    return Projection(rows, scale, smallest, transform, steps, heavy, basis, defect,
-                      scores)
+    return Projection(rows, scale, smallest, transform, steps, heavy, basis, defect, scores)
 
 
 def _lift(start, local):
