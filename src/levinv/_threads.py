@@ -28,11 +28,12 @@ import threadpoolctl
 
 from levinv import _validate
 
-SMALL = 1 << 21         # flops below which BLAS stays on the caller's thread by itself; setting a
-                        # limit takes 15 µs
-WORTH_SHARING = 3 << 24               # flops below which a second thread does not pay: two cores
-                                      # gain 1.2 on 10000 x 40, 1.6 on 20000 x 50, 1.85 on
-                                      # 20000 x 200, and lose 0.9 on 20000 x 20
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+SMALL = 1 << 21               # flops below which BLAS stays on the caller's thread by itself;
+                              # setting a limit takes 15 µs
+WORTH_SHARING = 3 << 24       # flops below which a second thread does not pay: two cores gain 1.2
+                              # on 10000 x 40, 1.6 on 20000 x 50, 1.85 on 20000 x 200, and lose 0.9
+                              # on 20000 x 20
 
 
 @functools.cache
@@ -136,7 +137,6 @@ class _Helpers:
             self.jobs.get()()
 
 
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _helpers = _Helpers()
 
 
@@ -185,10 +185,12 @@ def share(work, items, workers):
     free = helpers.enter()
     jobs = [_Job(help_out) for _ in range(min(workers - 1, len(items) - 1, free))]
     try:
-        helpers.hand_over(jobs)
-        drain(math.inf)
-    finally:
-        errors = [job.finish() for job in jobs]
+        try:
+            helpers.hand_over(jobs)
+            drain(math.inf)
+        finally:
+            errors = [job.finish() for job in jobs]
+    finally:                          # a Ctrl-C may have ended the waiting, too
         helpers.leave()
     for error in errors:
         if error is not None:
