@@ -140,8 +140,8 @@ cdef void add_gram(const Rows* rows, const double* weights, Py_ssize_t step, dou
     cdef double* weighted = product + step * width
     cdef const double* u
     cdef const double* ahead
-    # the last rows end less than a padded width before the end of the memory
-    cdef Py_ssize_t readable = rows.n - (width - rows.d + rows.row_stride) // rows.row_stride \
+    # tiles read a padded width, which from the last rows on would be beyond the end of A
+    cdef Py_ssize_t readable = rows.n - (width - rows.d + rows.row_stride - 1) // rows.row_stride \
         if in_place(rows) else 0
     for index in range(blocks):
         first = index * step

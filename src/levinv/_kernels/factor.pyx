@@ -12,6 +12,7 @@ import numpy as np
 cdef double LARGEST_SQUARE = 1e280, SMALLEST_SQUARE = 1e-280
 cdef Py_ssize_t UNBLOCKED = 64                # columns up to which loops here keep BLAS and its
                                               # threads out
+UNBLOCKED_COLUMNS = UNBLOCKED
 
 
 cdef double inverse_factor(double* gram, Py_ssize_t k, Py_ssize_t width, double* column_scale,

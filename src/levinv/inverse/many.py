@@ -113,6 +113,11 @@ def invert_many(A, b, scores, *, signs=None, noise=None, tol=1e-8, rng=None, wor
     :func:`levinv.invert_scores`, which is a hundred times slower. To see why one of them failed,
     call that.
 
+    References
+    ----------
+    .. [1] "Inverting the leverage score gradient and the leverage score problem", arXiv 2404.13785:
+       the problem. The method is that of :func:`levinv.invert_scores`.
+
     Examples
     --------
     >>> import numpy as np
