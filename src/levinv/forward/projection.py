@@ -55,8 +55,8 @@ class Projection:
     heavy_basis: np.ndarray      # (h, k) their rows of U
     heavy_defect: np.ndarray     # (h, h) I - P_HH
     scores: np.ndarray           # (n,)
-    plain: bool = False          # diag(scale) A is well conditioned itself: sums and forms may be
-                                 # taken in its own columns, without the transform in between
+    plain: bool = False          # sums and forms may be taken in A's own columns, without the
+                                 # transform in between
 
     @property
     def rank(self):
@@ -227,7 +227,7 @@ def project(rows, magnitude, start=None, left_out=None, *, heavy_below=None):
         width = found.transform.shape[1]
         return Projection(rows, scale, smallest, found.transform, found.transform, heavy,
                           np.zeros((0, width)), np.zeros((0, 0)), scores,
-                          plain=start is None and found.method == "cholesky")
+                          plain=start is None and found.plain)
     return _eliminate(rows, magnitude, start, left_out, heavy)
 
 

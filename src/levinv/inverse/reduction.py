@@ -102,7 +102,7 @@ def reduce(rows, one=None, b=None, coloop_slack=None):
     loops = norms == 0
     unit = np.where(loops, 0.0, 1.0 / np.where(loops, 1.0, norms))
     basis = orthonormalise(rows, unit)
-    start, plain = basis.transform, basis.method == "cholesky"
+    start, plain = basis.transform, basis.plain
     rank = start.shape[1]
     free = _null_space(rows, unit, start)
     found = components(_block(rows, start), n, rank, loops)
