@@ -1,15 +1,15 @@
 """Threads: rows are shared out among a few of our own, BLAS stays on the thread that calls it.
 
-BLAS's own threads gain little on blocks of rows and, spinning, lose a factor of twenty and more on a
-busy machine (20000 x 200 with two threads, one core taken: 1750 ms against 75 ms). Chunks of rows
+BLAS's own threads gain little on blocks of rows and, spinning, lose a factor of twenty and more on
+a busy machine (20000 x 200 with two threads, one core taken: 1750 ms against 75 ms). Chunks of rows
 taken from one queue gain nearly the number of cores and lose nothing where one core is busy.
 
-How many: ``workers``, or by default as many as BLAS may use (``OPENBLAS_NUM_THREADS``, threadpoolctl)
-where a call is long enough for that to pay. Callers who thread themselves are not given more
-threads than there are cores: those at work are counted.
+How many: ``workers``, or by default as many as BLAS may use (``OPENBLAS_NUM_THREADS``,
+threadpoolctl) where a call is long enough for that to pay. Callers who thread themselves are not
+given more threads than there are cores: those at work are counted.
 
-Chunks do not depend on the number of workers, and sums over chunks are taken in their order: results
-are the same to the last bit for any number of workers.
+Chunks do not depend on the number of workers, and sums over chunks are taken in their order:
+results are the same to the last bit for any number of workers.
 
 threadpoolctl's limit is global to the process: overlapping limits from two threads would restore
 each other's value. They are counted, therefore: the first in sets the limit, the last out restores
@@ -28,11 +28,12 @@ import threadpoolctl
 
 from levinv import _validate
 
-SMALL = 1 << 21         # flops below which BLAS stays on the caller's thread by itself; setting a
-                        # limit takes 15 µs
-WORTH_SHARING = 3 << 24               # flops below which a second thread does not pay: two cores
-                                      # gain 1.2 on 10000 x 40, 1.6 on 20000 x 50, 1.85 on
-                                      # 20000 x 200, and lose 0.9 on 20000 x 20
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+SMALL = 1 << 21               # flops below which BLAS stays on the caller's thread by itself;
+                              # setting a limit takes 15 µs
+WORTH_SHARING = 3 << 24       # flops below which a second thread does not pay: two cores gain 1.2
+                              # on 10000 x 40, 1.6 on 20000 x 50, 1.85 on 20000 x 200, and lose 0.9
+                              # on 20000 x 20
 
 
 @functools.cache
@@ -146,9 +147,9 @@ class _Helpers:
     def hand_over(self, jobs):
         with self.lock:
             while self.started < len(jobs):
-                self.started += 1
-                threading.Thread(target=self._work, name=f"levinv-{self.started}",
+                threading.Thread(target=self._work, name=f"levinv-{self.started + 1}",
                                  daemon=True).start()
+                self.started += 1
         for job in jobs:
             self.jobs.put(job)
 
@@ -157,7 +158,6 @@ class _Helpers:
             self.jobs.get()()
 
 
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _helpers = _Helpers()
 
 

@@ -1,20 +1,20 @@
 """The cell {x : signs∘(A x - b) > 0}: a point inside it, and when it holds a preimage of g.
 
-*Start.* max t subject to signs_i (a_iᵀx - b_i) >= t |a_i|, t <= 1 in units of the largest |b_i|/|a_i|: the
-centre of the largest ball in the cell, or of one large enough. The cell is empty iff the maximum is not
-positive. A thin cell is lost in the rounding of the linear program's solver: the program is then solved again
-about the point found, in smaller units.
+*Start.* max t subject to signs_i (a_iᵀx - b_i) >= t |a_i|, t <= 1 in units of the largest
+|b_i|/|a_i|: the centre of the largest ball in the cell, or of one large enough. The cell is empty
+iff the maximum is not positive. A thin cell is lost in the rounding of the linear program's solver:
+the program is then solved again about the point found, in smaller units.
 
-*Preimages.* V(x) - gᵀx is strictly convex on the cell and inf on its boundary. Along a direction y of the
-recession cone {y : signs∘(A y) >= 0}, V decreases without bound but slower than linearly, since all slacks
-grow. Hence V - gᵀx has a minimiser, and g a preimage, iff
+*Preimages.* V(x) - gᵀx is strictly convex on the cell and inf on its boundary. Along a direction y
+of the recession cone {y : signs∘(A y) >= 0}, V decreases without bound but slower than linearly,
+since all slacks grow. Hence V - gᵀx has a minimiser, and g a preimage, iff
 
     gᵀy < 0 for every y != 0 of the recession cone.
 
-(If so, V - gᵀx grows along every y of the cone, therefore it is coercive; if gᵀy >= 0, it decreases forever
-along y from everywhere.) On a bounded cell the cone is {0} and every g has its preimage. A y that breaks the
-condition is a certificate that g has none; a linear program over the cone, cut to sum_i signs_i a_iᵀy / |a_i|
-= 1, finds it.
+(If so, V - gᵀx grows along every y of the cone, therefore it is coercive; if gᵀy >= 0, it decreases
+forever along y from everywhere.) On a bounded cell the cone is {0} and every g has its preimage. A
+y that breaks the condition is a certificate that g has none; a linear program over the cone, cut to
+sum_i signs_i a_iᵀy / |a_i| = 1, finds it.
 """
 import numpy as np
 import scipy.optimize
@@ -35,8 +35,8 @@ def interior_point(A, b, signs):
     for _ in range(REFINEMENTS):
         slack = signs * (A @ x - b) / norms
         found = scipy.optimize.linprog(
-            np.append(np.zeros(d), -1.0), A_ub=np.column_stack([-rows, np.ones(n)]), b_ub=slack / unit,
-            bounds=[(None, None)] * d + [(None, 1.0)], method="highs")
+            np.append(np.zeros(d), -1.0), A_ub=np.column_stack([-rows, np.ones(n)]),
+            b_ub=slack / unit, bounds=[(None, None)] * d + [(None, 1.0)], method="highs")
         if found.x is None:
             break
         x = x + unit * found.x[:d] / columns
@@ -48,7 +48,7 @@ def interior_point(A, b, signs):
 
 
 def certificate(A, signs, g):
-    """A direction y of the recession cone with gᵀy >= 0, (d,): g has no preimage. None if there is none."""
+    """A direction y of the recession cone with gᵀy >= 0, (d,): g has no preimage; or None."""
     n, d = A.shape
     rows, columns, _ = _scaled(A, signs)
     slope = g / columns
@@ -67,7 +67,7 @@ def certificate(A, signs, g):
 
 
 def _scaled(A, signs):
-    """R = diag(signs/norms) A diag(1/columns), rows of unit norm and entries of at most 1; columns; norms."""
+    """R = diag(signs/norms) A diag(1/columns), its rows of unit norm; columns; norms."""
     columns = np.max(np.abs(A), axis=0)
     scaled = A / columns
     norms = np.linalg.norm(scaled, axis=1)
