@@ -299,3 +299,14 @@ def test_nothing_beyond_the_array_is_read(before_a_guard, rng, d, at_start, inst
             Y = rng.normal(size=(n, 3))
             close(rows.moments(None, None, before_a_guard(Y)),
                   np.einsum("im,ia,ib->abm", Y, expected, expected))
+
+
+@pytest.mark.parametrize("chunk_work", [1, 1000, 1 << 22])
+@pytest.mark.parametrize("n", [1, 63, 64, 65, 97, 1000, 4999, 100_000])
+def test_chunks_cover_the_rows_once(monkeypatch, n, chunk_work):
+    monkeypatch.setattr(levinv.rows.dense, "CHUNK_WORK", chunk_work)
+    for work, width in ((1, 0), (9, 3), (10_000, 100)):
+        chunks = DenseRows(np.zeros((n, 1)))._chunks(work, width)
+        assert chunks[0].start == 0 and chunks[-1].stop == n
+        assert all(chunk.start < chunk.stop for chunk in chunks)
+        assert all(a.stop == b.start for a, b in zip(chunks, chunks[1:], strict=False))

@@ -28,6 +28,20 @@ def pinned(threads):
         os.sched_setaffinity(0, allowed)
 
 
+def one_thread_a_core():
+    """Leave the first core that is allowed to this thread and spread all others over the rest: some
+    schedulers put threads that have slept on one core and leave them there. Linux only.
+    """
+    tasks = pathlib.Path("/proc/self/task")
+    if not tasks.exists():
+        return
+    first, *rest = sorted(os.sched_getaffinity(0))
+    others = [int(task.name) for task in tasks.iterdir() if int(task.name) != os.getpid()]
+    for i, task in enumerate(others):
+        os.sched_setaffinity(task, {rest[i % len(rest)]} if rest else {first})
+    os.sched_setaffinity(0, {first})
+
+
 def processor():
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     if cpuinfo.exists():

@@ -3,7 +3,7 @@
 All calls go through the same seconds of the machine, so that what slows it down slows all of them;
 each starts a round in its turn, so that no call is always the one to find its matrix out of cache.
 Threads of BLAS spin for a while after a product: with more than one there is a pause before each
-sample, lest they take a core from the next call.
+sample, lest they take a core from the next call, and dgemm is timed by itself.
 """
 import gc
 import time

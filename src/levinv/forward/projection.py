@@ -35,6 +35,7 @@ from levinv._kernels import dense
 from levinv.forward.orthonormal import EPS, orthonormalise
 
 ROWS_AT_ONCE = 4096
+ROUGHLY_ONE = 1e-7        # least 1 - sigma of rows that rough projections do not eliminate
 PLAIN_CONDITION = 2.0     # beyond it, derivatives without the transform lose digits: second ones were
                           # worse than 100 ε κ ten times as often as with it
 
@@ -187,7 +188,7 @@ def row_scale(magnitude, left_out=None):
     return scale, 1.0
 
 
-def project(rows, magnitude, start=None, left_out=None, *, heavy_below=None):
+def project(rows, magnitude, start=None, left_out=None, *, rough=False):
     """The projection of the rows divided by their slack magnitudes.
 
     Parameters
@@ -200,10 +201,10 @@ def project(rows, magnitude, start=None, left_out=None, *, heavy_below=None):
         A has full column rank and is not badly conditioned.
     left_out : (n,) boolean array or None
         Rows that take no part (loops).
-    heavy_below : float or None
-        Eliminate rows from this 1 - sigma on. Elimination costs as much as four evaluations of the
-        scores; where the last digits of 1 - sigma are not wanted, a smaller number than the default
-        will do.
+    rough : bool
+        On the way to a solution a few digits of derivatives and of 1 - sigma will do (their errors
+        are about ε κ², 1e-12 after one pass over the rows), and fewer rows are eliminated: that
+        costs as much as four evaluations of the scores.
 
     Raises
     ------
@@ -221,8 +222,7 @@ def project(rows, magnitude, start=None, left_out=None, *, heavy_below=None):
         scale, smallest = row_scale(magnitude, left_out)
         found = orthonormalise(rows, scale, start, rcond=0.0)
         scores = found.scores if found.scores is not None else rows.quad(scale, found.transform)
-        limit = 1.0 - (_heavy_below(k) if heavy_below is None else heavy_below)
-        if scores.max() > limit:
+        if scores.max() > 1.0 - (ROUGHLY_ONE if rough else _heavy_below(k)):
             heavy = np.flatnonzero(scores > 1.0 - _heavy_below(k))
             left_out = np.zeros(n, dtype=bool) if left_out is None else left_out
             try:
@@ -233,13 +233,11 @@ def project(rows, magnitude, start=None, left_out=None, *, heavy_below=None):
         return Projection(rows, scale, smallest, found.transform, found.transform, heavy,
                           np.zeros((0, width)), np.zeros((0, 0)), scores,
                           plain=(start is None and found.plain
-                                 and found.condition <= PLAIN_CONDITION * np.sqrt(k)))
+                                 and (rough or found.condition <= PLAIN_CONDITION * np.sqrt(k))))
     return _eliminate(rows, magnitude, start, left_out, heavy)
 
 
-# On the way to a solution a few digits of 1 - sigma will do; its error is about ε κ², 1e-12 after
-# one pass over the rows.
-rough_projection = functools.partial(project, heavy_below=1e-7)
+rough_projection = functools.partial(project, rough=True)
 
 
 def _heavy_below(k):

@@ -34,8 +34,11 @@ class DenseRows:
         step = max(min(step, LONGEST_CHUNK_WORK // work_per_row), 64)
         count = max(1, round(n / step))
         step = -(-n // count)
-        step += -step % 16                           # whole tiles
-        return [slice(first, min(first + step, n)) for first in range(0, n, step)]
+        step += -step % 32                           # whole tiles, by halves, too
+        # the last quarter by halves: threads end at almost the same time
+        halves = range(3 * -(-n // step) // 4 * step, n, step // 2)
+        firsts = [*range(0, halves.start, step), *halves]
+        return [slice(first, last) for first, last in zip(firsts, [*firsts[1:], n], strict=True)]
 
     def _sum(self, chunks, shape, add):
         """The sum over chunks of what ``add(chunk, out)`` adds to an array of zeros."""
@@ -127,7 +130,9 @@ class DenseRows:
             dense.quad(self.A[chunk], _part(scale, chunk), transform, form, out[chunk])
 
         # from the end: a pass that went before left the last rows in cache
-        self._each(self._chunks(self.shape[1] * self._width(transform))[::-1], work)
+        n = self.shape[0]
+        chunks = self._chunks(self.shape[1] * self._width(transform))
+        self._each([slice(n - chunk.stop, n - chunk.start) for chunk in chunks], work)
         return out
 
     def moments(self, scale, transform, Y):
