@@ -25,6 +25,7 @@ import scipy.sparse
 
 import levinv
 import oracles
+from levinv import rows
 from levinv.inverse.gradient import cell
 
 
@@ -338,7 +339,7 @@ def interior(A, b, rng):
     """A random point of {A x > b}: from the centre of the largest ball by hit-and-run; None without
     an interior.
     """
-    x = cell.interior_point(A, b, np.ones(len(b)))[0]
+    x = cell.interior_point(rows.of(A), b, np.ones(len(b)))[0]
     return None if x is None else hit_and_run(A, b, x, rng, 50)
 
 

@@ -69,12 +69,11 @@ class BarrierPoint:
 
     def scaled_rows(self):
         """B, (n, d)."""
-        return np.ascontiguousarray(self.divide(self.rows.A))
+        return self.rows.scaled(self.divide(np.ones_like(self.slack)))
 
     def divide(self, y):
-        """y / s by rows; 0 where s = 0, which only zero rows of A have here."""
-        divisor = np.where(self.slack == 0, np.inf, self.slack)
-        return y / (divisor if y.ndim == 1 else divisor[:, None])
+        """y / s; 0 where s = 0, which only zero rows of A have here."""
+        return y / np.where(self.slack == 0, np.inf, self.slack)
 
 
 class FullRankMap:
@@ -92,7 +91,7 @@ class FullRankMap:
         """The first row other than zero rows of A whose slack is zero at x, or None."""
         zero = self.scores.slack(x) == 0
         if zero.any():
-            zero[zero] = self.rows.block(np.flatnonzero(zero)).any(axis=1)
+            zero &= self.rows.nonzero()
         return int(np.argmax(zero)) if zero.any() else None
 
     def at(self, x):
@@ -112,8 +111,7 @@ class FullRankMap:
 
     def threads(self):
         """BLAS on the caller's thread, as everywhere."""
-        n, d = self.shape
-        return sharing(None, 4 * n * d * d)
+        return sharing(None, self.rows.flops)
 
 
 def finite(derivative):
@@ -132,7 +130,7 @@ class VolumetricBarrier:
 
     Parameters
     ----------
-    A : (n, d) array_like
+    A : (n, d) array_like or sparse matrix
         Real, of full column rank. A zero row takes no part.
     b : (n,) array_like
 
@@ -141,7 +139,7 @@ class VolumetricBarrier:
     ValueError
         Wrong shapes or lengths, empty input, NaN or inf, A not of full column rank.
     TypeError
-        Complex, object, string or sparse input.
+        Complex, object or string input; sparse input other than A.
 
     Notes
     -----

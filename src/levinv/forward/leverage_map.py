@@ -14,10 +14,10 @@ the limit accurate).
 import numpy as np
 
 from levinv import _validate
+from levinv import rows as storage
 from levinv._threads import sharing
 from levinv.forward.orthonormal import column_space
 from levinv.forward.projection import DependentZeroSlackError, project
-from levinv.rows import DenseRows
 
 TINY = np.finfo(float).tiny
 PLAIN_CONDITION = 1e3     # below it A's own columns serve; above, they are orthonormalised once
@@ -28,7 +28,7 @@ class LeverageMap:
 
     Parameters
     ----------
-    A : (n, d) array_like
+    A : (n, d) array_like or sparse matrix
         Real. Rank-deficient A is accepted: the scores are those of the column space.
     b : (n,) array_like
 
@@ -37,7 +37,7 @@ class LeverageMap:
     ValueError
         Wrong shapes or lengths, empty input, NaN or inf.
     TypeError
-        Complex, object, string or sparse input.
+        Complex, object or string input; sparse input other than A.
 
     Notes
     -----
@@ -64,17 +64,16 @@ class LeverageMap:
     """
 
     def __init__(self, A, b):
-        A = _validate.matrix(A, "A")
+        A = _validate.matrix(A, "A", sparse=True)
         self._b = _validate.vector(b, "b", A.shape[0], "row of A")
-        self._flops = 4 * A.size * A.shape[1]
-        with self._threads() as workers:
-            self.rows = DenseRows(A, workers)
+        self.rows = storage.of(A)
+        with self._threads() as self.rows.workers:
             space = column_space(self.rows)
         self.rank = space.transform.shape[1]
         transform = space.transform          # of the same condition number as A, if of full rank
         plain = self.rank == A.shape[1] and np.linalg.cond(transform) <= PLAIN_CONDITION
         self._start = None if plain else transform
-        self._loops = ~A.any(axis=1)
+        self._loops = ~self.rows.nonzero()
         self._last = None
 
     @property
@@ -118,7 +117,8 @@ class LeverageMap:
         """All derivatives of the scores at x, (n, d). Raises as :meth:`scores`."""
         slack, projection = self.at(x)
         with self._threads(), np.errstate(over="ignore", invalid="ignore"):
-            return _finite(2.0 * projection.laplacian(_divide(self.rows.A, slack)), "A")
+            scaled = self.rows.scaled(_divide(np.ones(len(slack)), slack))
+            return _finite(2.0 * projection.laplacian(scaled), "A")
 
     def pull(self, point, y):
         """Transposed Jacobian at a point of :meth:`at` times y."""
@@ -144,7 +144,7 @@ class LeverageMap:
         return slack
 
     def _threads(self):
-        return sharing(None, self._flops)
+        return sharing(None, self.rows.flops)
 
     def at(self, x):
         """Slack and projection at x, remembered: read-only."""
@@ -165,6 +165,5 @@ def _finite(derivative, name):
 
 
 def _divide(values, slack):
-    """values / slack by rows, 0 where the slack is 0: those rows drop out in the limit."""
-    divisor = slack if slack.all() else np.where(slack == 0, np.inf, slack)
-    return values / (divisor if values.ndim == 1 else divisor[:, None])
+    """values / slack, 0 where the slack is 0: those rows drop out in the limit."""
+    return values / (slack if slack.all() else np.where(slack == 0, np.inf, slack))

@@ -12,7 +12,9 @@ norm):
 * *two passes* (CholeskyQR2; Yamamoto, Nakatsukasa, Yanagisawa and Fukaya, 2015): T from the pivoted
   factor and the same again on A T; errors like ε κ as long as κ² ε is well below 1;
 * *QR*: Householder with column pivoting on rows sorted by norm, row-wise backward stable (Cox and
-  Higham, 1998); errors like ε κ throughout; it also decides the rank.
+  Higham, 1998); errors like ε κ throughout; it also decides the rank. Sparse rows of which no
+  dense copy is wanted are sorted likewise and go into a triangle block by block, and the triangle
+  is factored with pivoting: backward stable by columns, errors like ε κ again, memory O(d²).
 
 The first pass gives an estimate of κ and with it the choice.
 """
@@ -118,22 +120,46 @@ def _qr(rows, scale, start, rcond):
     n, d = rows.shape
     if start is None:
         start = _column_units(rows)
+    rcond = max(n, d) * EPS if rcond is None else rcond
+    if n * start.shape[1] > rows.copy_limit:
+        return _streamed_qr(rows, scale, start, rcond)
     matrix, order, norms = _sorted_rows(rows, scale, start)
     matrix /= norms
     r, pivots, info = factor.pivoted_qr(matrix)
     if info != 0:
         raise np.linalg.LinAlgError(f"QR failed: LAPACK returned info = {info}")
+    transform, condition = _read_triangle(r, pivots, norms, rcond)
+    rank = transform.shape[1]
+    scores = np.empty(n)
+    scores[order] = np.einsum("ij,ij->i", matrix[:, :rank], matrix[:, :rank])
+    return Orthonormaliser(np.ascontiguousarray(start @ transform), condition, "qr", scores)
+
+
+def _streamed_qr(rows, scale, start, rcond):
+    """The same without a copy of the rows: they go into a triangle a block at a time, and the
+    triangle is factored with column pivoting. Memory O(block k + k²).
+    """
+    used = None if scale is None else (scale > 0).astype(float)
+    squares = np.diag(rows.gram(used, start))
+    norms = np.sqrt(np.where(squares > 0, squares, 1.0))
+    triangle = np.asfortranarray(rows.triangle(scale, start) / norms)
+    r, pivots, info = factor.pivoted_qr(triangle)
+    if info != 0:
+        raise np.linalg.LinAlgError(f"QR failed: LAPACK returned info = {info}")
+    transform, condition = _read_triangle(r, pivots, norms, rcond)
+    return Orthonormaliser(np.ascontiguousarray(start @ transform), condition, "qr", None)
+
+
+def _read_triangle(r, pivots, norms, rcond):
+    """The transform of the columns, divided by ``norms``, that are independent; and its condition."""
     pivot_sizes = np.abs(np.diag(r))
-    rcond = max(n, d) * EPS if rcond is None else rcond
     rank = int(np.count_nonzero(pivot_sizes > rcond * pivot_sizes[0]))
     basic = pivots[:rank]
     inverse = scipy.linalg.solve_triangular(r[:rank, :rank], np.eye(rank), check_finite=False)
     transform = np.zeros((r.shape[1], rank))
     transform[basic] = inverse / norms[basic, None]
-    scores = np.empty(n)
-    scores[order] = np.einsum("ij,ij->i", matrix[:, :rank], matrix[:, :rank])
     condition = float(np.abs(inverse).max() * np.sqrt(rank)) if rank else 1.0
-    return Orthonormaliser(np.ascontiguousarray(start @ transform), condition, "qr", scores)
+    return transform, condition
 
 
 def _sorted_rows(rows, scale, start):

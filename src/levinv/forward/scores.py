@@ -3,14 +3,15 @@ import warnings
 
 import numpy as np
 import scipy.linalg
+import scipy.sparse
 
 from levinv import _validate
+from levinv import rows as storage
 from levinv._kernels.factor import triangular_inverse_factor
 from levinv._kernels.scores import one_pass
 from levinv._threads import count, share, sharing
 from levinv.forward.orthonormal import ONE_PASS_CONDITION, column_space, orthonormalise
 from levinv.forward.projection import DependentZeroSlackError, quotient, row_scale
-from levinv.rows import DenseRows
 
 METHODS = ("auto", "cholesky", "qr")
 LARGE_FACTOR = 64         # columns beyond which BLAS makes the factor, and may take threads for it
@@ -28,8 +29,8 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
 
     Parameters
     ----------
-    A : (n, d) or (..., n, d) array_like
-        A matrix or a stack of matrices. Real; integers and single precision are computed in
+    A : (n, d) or (..., n, d) array_like, or sparse
+        A matrix or a stack of matrices, or a matrix of scipy.sparse in any format. Real; integers and single precision are computed in
         double. Any memory layout; n < d is fine.
     slack : (n,) or (..., n) array_like, optional
         Divide row i by ``slack[i]``; signs do not matter. A zero slack gives the continuous limit:
@@ -62,7 +63,7 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
         Wrong shapes or lengths, empty input, NaN or inf, negative weights, both slack and weights,
         unknown method, negative rcond, linearly dependent rows that all have zero slack.
     TypeError
-        Complex, object, string or sparse input.
+        Complex, object or string input; sparse input other than A.
 
     Warns
     -----
@@ -92,7 +93,10 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
     >>> leverage_scores(A, slack=[1.0, 2.0, 0.0, 3.0]).round(3)
     array([0.413, 0.026, 1.   , 0.562])
     """
-    A = _validate.real_array(A, "A", None, check_finite=False)
+    if scipy.sparse.issparse(A):
+        A = _validate.sparse_matrix(A, "A", check_finite=False)
+    else:
+        A = _validate.real_array(A, "A", None, check_finite=False)
     if method not in METHODS:
         _validate.choice(method, "method", METHODS)
     if rcond is not None:
@@ -105,10 +109,11 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
         kind, values = "weights", _row_values(weights, "weights", A)
     else:
         kind = values = None
-    flops = 4 * A.size * A.shape[-1]
+    dense = isinstance(A, np.ndarray)
+    flops = 4 * A.size * A.shape[-1] if dense else storage.of(A).flops
     in_one_pass = method != "qr" and rcond is None
     workers = count(workers, flops)
-    if in_one_pass and A.ndim == 2 and flops < SMALL:
+    if in_one_pass and dense and A.ndim == 2 and flops < SMALL:
         scores = _one_pass_small(A, kind, values)
         if scores is not None:
             return scores
@@ -184,7 +189,7 @@ def _matrix_scores(A, kind, values, method, rcond, check_finite, workers):
             raise ValueError(f"weights must be at least 0, got {values[index]} at index {index}")
         largest = values.max()
         scale = np.sqrt(values / largest) if largest > 0 else np.zeros(len(values))
-    rows = DenseRows(A, workers)
+    rows = storage.of(A, workers)
     d = A.shape[1]
     if method != "qr" and not zero:
         gram = rows.gram(scale)
@@ -194,8 +199,8 @@ def _matrix_scores(A, kind, values, method, rcond, check_finite, workers):
                 scores = rows.quad(scale, transform)
                 return np.minimum(scores, 1.0, out=scores), ""
     if check_finite and (gram is None or not np.isfinite(np.trace(gram))):
-        _validate.finite(A, "A")
-    with sharing(workers, 4 * A.size * d):
+        _validate.finite_matrix(A, "A")
+    with sharing(workers, rows.flops):
         if zero:
             return _slack_limit(rows, slack, method, rcond)
         if kind is None:
@@ -207,7 +212,7 @@ def _slack_limit(rows, slack, method, rcond):
     zero = np.flatnonzero(slack == 0)
     start = _space(rows, None, rcond)
     left_out = slack == 0
-    zero = zero[np.any(rows.block(zero), axis=1)]   # a zero row has score 0, whatever its slack
+    zero = zero[rows.nonzero()[zero]]   # a zero row has score 0, whatever its slack
     try:
         null = start @ quotient(rows, zero, start)[0] if len(zero) else start
     except DependentZeroSlackError:
