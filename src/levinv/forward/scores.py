@@ -10,7 +10,8 @@ from levinv import rows as storage
 from levinv._kernels.factor import triangular_inverse_factor
 from levinv._kernels.scores import one_pass
 from levinv._threads import count, share, sharing
-from levinv.forward.orthonormal import ONE_PASS_CONDITION, column_space, orthonormalise
+from levinv.forward.orthonormal import (ONE_PASS_CONDITION, column_space, orthonormalise,
+                                        orthonormalise_by_gram)
 from levinv.forward.projection import DependentZeroSlackError, quotient, row_scale
 
 METHODS = ("auto", "cholesky", "qr")
@@ -224,9 +225,10 @@ def _slack_limit(rows, slack, method, rcond):
 
 
 def _scaled_scores(rows, scale, method, rcond, gram):
-    found = orthonormalise(rows, scale, None, method=method, rcond=0.0, gram=gram)
-    if found.method != "qr":
-        return _read(rows, scale, found)
+    if method != "qr":
+        found = orthonormalise_by_gram(rows, scale, None, method=method, rcond=0.0, gram=gram)
+        if found is not None:
+            return _read(rows, scale, found)
     # The rank is that of the rows themselves: what scaling makes small is not dependent.
     return _scores(rows, scale, _space(rows, scale > 0, rcond), method, 0.0)
 
