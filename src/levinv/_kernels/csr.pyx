@@ -32,11 +32,18 @@ def product(const double[::1] values, const index[::1] indices, const index[::1]
             double[:, ::1] out):
     """out_i <- scale_i a_i matrix, with |a_ij| for a_ij if ``absolute``."""
     cdef Py_ssize_t i, p, j, k = matrix.shape[1]
-    cdef double value
+    cdef double value, total
     cdef const double* row
     cdef double* into
     with nogil:
         for i in range(indptr.shape[0] - 1):
+            if k == 1:
+                total = 0.0
+                for p in range(indptr[i], indptr[i + 1]):
+                    value = fabs(values[p]) if absolute else values[p]
+                    total = total + value * matrix[indices[p], 0]
+                out[i, 0] = total if scale is None else scale[i] * total
+                continue
             into = &out[i, 0]
             for j in range(k):
                 into[j] = 0.0

@@ -86,13 +86,14 @@ class SparseRows(Passes):
         return self._chunks(self._entries + np.arange(self.shape[0] + 1),
                             SHARED_ELEMENTS // columns)
 
-    def _dense_chunks(self, work_per_row, width, summed=0):
-        """Chunks for what is done densely on rows multiplied by a d x ``width`` transform."""
-        if summed > SUMMED:
+    def _dense_chunks(self, work_per_row, k, width=0):
+        """Chunks for what is done densely on rows of k entries; of at least 8 ``width`` rows where
+        ``work_per_row`` entries are summed over chunks.
+        """
+        if width and work_per_row > SUMMED:
             return [slice(0, self.shape[0])]
-        work = (self._entries * (DENSE_GAIN // 4 * width)
-                + np.arange(self.shape[0] + 1) * work_per_row)
-        return self._chunks(work, CHUNK_WORK, 8 * summed)
+        work = self._entries * (DENSE_GAIN // 4 * k) + np.arange(self.shape[0] + 1) * work_per_row
+        return self._chunks(work, CHUNK_WORK, 8 * width * work_per_row)
 
     def _slice(self, chunk):
         A = self.A
@@ -201,7 +202,7 @@ class SparseRows(Passes):
             return out
         if k == 0:
             return np.zeros((0, 0))
-        return self._sum(self._dense_chunks(k * k, k, k * k), (k, k), add_dense)
+        return self._sum(self._dense_chunks(k * k, k, k), (k, k), add_dense)
 
     def quad(self, scale=None, transform=None, form=None):
         """u_iᵀ form u_i, (n,)."""
@@ -251,7 +252,7 @@ class SparseRows(Passes):
                 dense.moments(u, None, None, Y[block], out)
 
         pairs = k * (k + 1) // 2
-        packed = self._sum(self._dense_chunks(pairs * m, k, pairs * m), (pairs, m), add)
+        packed = self._sum(self._dense_chunks(pairs * m, k, m), (pairs, m), add)
         return unpacked(packed, k)
 
     def contract(self, scale, transform, forms):
@@ -275,7 +276,7 @@ class SparseRows(Passes):
 
         k, d = self._width(transform), self.shape[1]
         pairs = k * (k + 1) // 2
-        return self._sum(self._dense_chunks(pairs * d, d, pairs * d), (pairs, d), add)
+        return self._sum(self._dense_chunks(pairs * d, d, d), (pairs, d), add)
 
     def tall_hessian(self, scale, transform, inverse_slack, forms, scores, residual, diagonal):
         """As :meth:`levinv.rows.dense.DenseRows.tall_hessian`."""
@@ -285,7 +286,7 @@ class SparseRows(Passes):
                              scores[block], residual[block], diagonal[block], out[0], out[1])
 
         d = self.shape[1]
-        return self._sum(self._dense_chunks(len(forms) * d, d, 2 * d * d), (2, d, d), add)
+        return self._sum(self._dense_chunks(len(forms) * d, d, d), (2, d, d), add)
 
 
 def _columns(v):
