@@ -82,7 +82,7 @@ def orthonormalise_by_gram(rows, scale=None, start=None, *, method="auto", rcond
         gram = rows.gram(scale, start)
     if rcond is None or rcond == 0:
         transform, condition = factor.triangular_inverse_factor(gram.copy())
-        if condition <= ONE_PASS_CONDITION:
+        if _largest_stretch(condition, k) <= ONE_PASS_CONDITION:
             return Orthonormaliser(_combine(start, transform), condition, "cholesky", None)
     sizes = np.diag(gram)
     if start is None and not (sizes.max() < SAFE_SQUARE and sizes.min() > 1.0 / SAFE_SQUARE):
@@ -90,7 +90,7 @@ def orthonormalise_by_gram(rows, scale=None, start=None, *, method="auto", rcond
         gram = rows.gram(scale, start)
     first, rank, condition = factor.gram_inverse_factor(gram.copy(), k * EPS)
     doubtful = rank < k or (rcond is not None and rcond * condition > RCOND_IN_DOUBT)
-    if not doubtful and condition <= ONE_PASS_CONDITION:
+    if not doubtful and _largest_stretch(condition, k) <= ONE_PASS_CONDITION:
         return Orthonormaliser(_combine(start, first), condition, "cholesky", None)
     if method == "cholesky" or not (doubtful or condition > TWO_PASS_CONDITION):
         transform = _combine(start, first)
@@ -104,6 +104,14 @@ def orthonormalise_by_gram(rows, scale=None, start=None, *, method="auto", rcond
         transform = _combine(start, _truncated_cholesky(rows.gram(scale, start)))
         return Orthonormaliser(np.ascontiguousarray(transform), np.inf, "cholesky", None, doubt)
     return _basic_columns(rows, scale, start, rcond, gram) if 0 < rank < k and rcond != 0 else None
+
+
+def _largest_stretch(condition, k):
+    """A bound of |R⁻¹|, which errors grow with, from its Frobenius norm, which is at least √k: the
+    k squared singular values of R sum to k, hence the k - 1 largest of their inverses leave out at
+    least (k - 1)²/k.
+    """
+    return np.sqrt(max(condition ** 2 - k + 2.0, 1.0))
 
 
 def _basic_columns(rows, scale, start, rcond, gram):
@@ -128,7 +136,7 @@ def _basic_columns(rows, scale, start, rcond, gram):
     transform = np.zeros((k, rank))
     transform[basic] = unit[basic, None] * inverse
     transform = np.ascontiguousarray(_combine(start, transform))
-    if condition > ONE_PASS_CONDITION:
+    if _largest_stretch(condition, rank) > ONE_PASS_CONDITION:
         second, full, _ = factor.gram_inverse_factor(rows.gram(scale, transform), k * EPS)
         if full < rank:
             return None

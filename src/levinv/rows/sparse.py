@@ -21,6 +21,8 @@ MATRICES = 5                          # d x d arrays alive at a time
 SCATTERED = 1 << 17                   # scattered or gathered multiply-adds in a chunk
 DENSE_GAIN = 24                       # a dense multiply-add against a scattered one
 BLOCK_ENTRIES = 1 << 17               # of a block of dense rows: a cache holds them
+WIDE = 1024                           # columns beyond which BLAS does sums of products: more than
+                                      # caches hold, added to by every block
 SUMMED = 1 << 24                      # entries of a sum of which each chunk may have one of its own
 ONE_PASS_SQUARE = 64.0 ** 2           # relative errors of |a_i T|² in units of ε: those of one pass
 COPY_ENTRIES = 1 << 24                # of the largest dense copy of the rows
@@ -101,7 +103,8 @@ class SparseRows(Passes):
 
     def _blocks(self, chunk, scale, transform):
         """Blocks of a chunk: which rows, and the u_i as dense rows."""
-        step = max(BLOCK_ENTRIES // self._width(transform), 64)
+        k = self._width(transform)
+        step = max(BLOCK_ENTRIES // k, 64 if k <= WIDE else WIDE)
         u = np.empty((min(step, chunk.stop - chunk.start), self._width(transform)))
         for first in range(chunk.start, chunk.stop, step):
             block = slice(first, min(first + step, chunk.stop))
@@ -194,7 +197,10 @@ class SparseRows(Passes):
 
         def add_dense(chunk, out):
             for block, u in self._blocks(chunk, scale, transform):
-                dense.gram(u, None, None, part_of(weights, block), out)
+                if k <= WIDE:
+                    dense.gram(u, None, None, part_of(weights, block), out)
+                else:
+                    out += u.T @ (u if weights is None else weights[block, None] * u)
 
         if transform is None and not self._crowded:
             out = self._sum(self._pair_chunks(k * k), (k, k), add)
@@ -202,7 +208,10 @@ class SparseRows(Passes):
             return out
         if k == 0:
             return np.zeros((0, 0))
-        return self._sum(self._dense_chunks(k * k, k, k), (k, k), add_dense)
+        out = self._sum(self._dense_chunks(k * k, k, k), (k, k), add_dense)
+        if k > WIDE:
+            csr.mirror(out)
+        return out
 
     def quad(self, scale=None, transform=None, form=None):
         """u_iᵀ form u_i, (n,)."""
@@ -234,7 +243,10 @@ class SparseRows(Passes):
     def _lengths(self, scale, transform, out):
         """out_i <- |u_i|², by the form T Tᵀ."""
         k = transform.shape[1]
-        form = DenseRows(transform.T, self.workers).gram()
+        if k <= WIDE:
+            form = DenseRows(transform.T, self.workers).gram()
+        else:
+            form = transform @ transform.T
         sizes = np.sqrt(np.diag(form))
 
         def work(chunk):
