@@ -146,6 +146,18 @@ def test_workers_do_not_change_a_bit(rng, workers):
                        leverage_scores(A, slack=slack, workers=1))
 
 
+def test_workers_do_not_change_a_bit_of_an_inversion(rng):
+    A = scipy.sparse.random_array((3000, 12), density=0.3, rng=rng, format="csr")
+    A = scipy.sparse.vstack([A, scipy.sparse.eye_array(12)], format="csr")
+    x, slack = rng.normal(size=12), rng.exponential(size=A.shape[0])
+    b = A @ x - slack
+    c = leverage_scores(A, slack=slack)
+    alone, shared = (invert_scores(A, b, c, signs=1, workers=workers) for workers in (1, 3))
+    assert alone.success
+    assert_array_equal(alone.x, shared.x)
+    assert_array_equal(forster_weights(A, workers=1), forster_weights(A, workers=3))
+
+
 @DESIGNS
 def test_map(rng, design):
     A = design(rng)
@@ -199,7 +211,8 @@ def test_barrier_and_gradient_loss(rng, design, loss):
 @pytest.mark.parametrize("known", [False, True])
 def test_inversion(rng, design, known):
     A = design(rng)
-    x, slack = rng.normal(size=A.shape[1]), rng.exponential(size=len(A)) * rng.choice([-1, 1], len(A))
+    x = rng.normal(size=A.shape[1])
+    slack = rng.exponential(size=len(A)) * rng.choice([-1, 1], len(A))
     b = A @ x - slack
     c = leverage_scores(A, slack=slack)
     signs = np.sign(slack) if known else None

@@ -119,8 +119,8 @@ def vector(value, name, n, of, *, check_finite=True):
 
 
 def matrix(value, name, *, min_aspect=False, check_finite=True, sparse=False):
-    """A float64 matrix; with ``min_aspect`` at least as many rows as columns; where ``sparse``, also
-    as a sparse array in CSR.
+    """A float64 matrix, or with ``sparse`` a sparse array in CSR; with ``min_aspect`` at least as
+    many rows as columns.
     """
     if sparse and scipy.sparse.issparse(value):
         array = sparse_matrix(value, name, check_finite=check_finite)

@@ -207,7 +207,7 @@ def _streamed_qr(rows, scale, start, rcond):
 
 
 def _read_triangle(r, pivots, norms, rcond):
-    """The transform of the columns, divided by ``norms``, that are independent; and its condition."""
+    """The transform of the independent columns, scaled by 1/``norms``, and its condition."""
     pivot_sizes = np.abs(np.diag(r))
     rank = int(np.count_nonzero(pivot_sizes > rcond * pivot_sizes[0]))
     basic = pivots[:rank]

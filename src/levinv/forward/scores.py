@@ -31,8 +31,8 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
     Parameters
     ----------
     A : (n, d) or (..., n, d) array_like, or sparse
-        A matrix or a stack of matrices, or a matrix of scipy.sparse in any format. Real; integers and single precision are computed in
-        double. Any memory layout; n < d is fine.
+        A matrix or a stack of matrices, or a matrix of scipy.sparse in any format. Real; integers
+        and single precision are computed in double. Any memory layout; n < d is fine.
     slack : (n,) or (..., n) array_like, optional
         Divide row i by ``slack[i]``; signs do not matter. A zero slack gives the continuous limit:
         that row has score 1, the others their scores in the quotient by it.
@@ -77,6 +77,10 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
     scaled to unit norm. Scores do not change when A is replaced by A T for an invertible T, nor
     with the scale of slack or weights.
 
+    A sparse A, of at most 20000 columns, costs O(Σ nnz_i² + d³) and a few d x d matrices, nnz_i
+    entries in row i; where κ exceeds about 64, or rows scaled by slack or weights hold dependent
+    columns, O(n d²) more. It is never made dense beyond a block of rows.
+
     References
     ----------
     .. [1] Chatterjee and Hadi, "Influential observations, high leverage points, and outliers in
@@ -94,10 +98,11 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
     >>> leverage_scores(A, slack=[1.0, 2.0, 0.0, 3.0]).round(3)
     array([0.413, 0.026, 1.   , 0.562])
     """
-    if scipy.sparse.issparse(A):
-        A = _validate.sparse_matrix(A, "A", check_finite=False)
-    else:
+    dense = not scipy.sparse.issparse(A)
+    if dense:
         A = _validate.real_array(A, "A", None, check_finite=False)
+    else:
+        A = _validate.sparse_matrix(A, "A", check_finite=False)
     if method not in METHODS:
         _validate.choice(method, "method", METHODS)
     if rcond is not None:
@@ -110,16 +115,17 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
         kind, values = "weights", _row_values(weights, "weights", A)
     else:
         kind = values = None
-    dense = isinstance(A, np.ndarray)
-    flops = 4 * A.size * A.shape[-1] if dense else storage.of(A).flops
+    rows = storage.of(A) if A.ndim == 2 else None
+    flops = 4 * A.size * A.shape[-1] if rows is None else rows.flops
     in_one_pass = method != "qr" and rcond is None
     workers = count(workers, flops)
-    if in_one_pass and dense and A.ndim == 2 and flops < SMALL:
+    if in_one_pass and dense and rows is not None and flops < SMALL:
         scores = _one_pass_small(A, kind, values)
         if scores is not None:
             return scores
-    if A.ndim == 2:
-        scores, doubt = _matrix_scores(A, kind, values, method, rcond, check_finite, workers)
+    if rows is not None:
+        rows.workers = workers
+        scores, doubt = _matrix_scores(A, rows, kind, values, method, rcond, check_finite)
     else:
         scores, doubt = _stack_scores(A, kind, values, method, rcond, check_finite, workers,
                                       in_one_pass)
@@ -169,13 +175,14 @@ def _stack_scores(A, kind, values, method, rcond, check_finite, workers, in_one_
         share(work, range(0, m, step), workers)
     doubts = []
     for i in np.flatnonzero(~(condition <= ONE_PASS_CONDITION)):
-        out[i], doubt = _matrix_scores(stack[i], kind, None if rows is None else rows[i], method,
-                                       rcond, check_finite, workers)
+        out[i], doubt = _matrix_scores(stack[i], storage.of(stack[i], workers), kind,
+                                       None if rows is None else rows[i], method, rcond,
+                                       check_finite)
         doubts += [f"matrix {i} of the stack: {doubt}"] if doubt else []
     return out.reshape(A.shape[:-1]), "; ".join(doubts[:3])
 
 
-def _matrix_scores(A, kind, values, method, rcond, check_finite, workers):
+def _matrix_scores(A, rows, kind, values, method, rcond, check_finite):
     """Scores (n,) of one matrix, and what is in doubt."""
     if check_finite and kind is not None:
         _validate.finite(values, kind)
@@ -190,7 +197,6 @@ def _matrix_scores(A, kind, values, method, rcond, check_finite, workers):
             raise ValueError(f"weights must be at least 0, got {values[index]} at index {index}")
         largest = values.max()
         scale = np.sqrt(values / largest) if largest > 0 else np.zeros(len(values))
-    rows = storage.of(A, workers)
     d = A.shape[1]
     if method != "qr" and not zero:
         gram = rows.gram(scale)
@@ -201,7 +207,7 @@ def _matrix_scores(A, kind, values, method, rcond, check_finite, workers):
                 return np.minimum(scores, 1.0, out=scores), ""
     if check_finite and (gram is None or not np.isfinite(np.trace(gram))):
         _validate.finite_matrix(A, "A")
-    with sharing(workers, rows.flops):
+    with sharing(rows.workers, rows.flops):
         if zero:
             return _slack_limit(rows, slack, method, rcond)
         if kind is None:

@@ -1,7 +1,8 @@
 """How the rows of A are stored, behind the primitives that every solver is written in.
 
 ``of(A, workers)`` chooses by the type of A. Whatever holds the rows offers ``shape``, ``workers``
-(threads that share a pass) and, for rows u_i = scale_i a_i T (``scale`` and ``transform`` optional):
+(threads that share a pass) and, for rows u_i = scale_i a_i T (``scale`` and ``transform``
+optional):
 
     matvec(v), rmatvec(y)                 A v and Aᵀ y, for a vector or columns
     abs_matvec(v)                         |A| v

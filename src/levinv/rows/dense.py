@@ -120,7 +120,8 @@ class DenseRows(Passes):
         k = self._width(transform)
 
         def add(chunk, out):
-            dense.gram(self.A[chunk], part_of(scale, chunk), transform, part_of(weights, chunk), out)
+            dense.gram(self.A[chunk], part_of(scale, chunk), transform, part_of(weights, chunk),
+                       out)
 
         return self._sum(self._chunks(self.shape[1] * k, k), (k, k), add)
 

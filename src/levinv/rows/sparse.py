@@ -89,13 +89,13 @@ class SparseRows(Passes):
                             SHARED_ELEMENTS // columns)
 
     def _dense_chunks(self, work_per_row, k, width=0):
-        """Chunks for what is done densely on rows of k entries; of at least 8 ``width`` rows where
-        ``work_per_row`` entries are summed over chunks.
+        """Chunks for what is done densely on rows of k entries; of at least 64 rows, and 8
+        ``width`` where ``work_per_row`` entries are summed over chunks.
         """
         if width and work_per_row > SUMMED:
             return [slice(0, self.shape[0])]
         work = self._entries * (DENSE_GAIN // 4 * k) + np.arange(self.shape[0] + 1) * work_per_row
-        return self._chunks(work, CHUNK_WORK, 8 * width * work_per_row)
+        return self._chunks(work, CHUNK_WORK, max(64, 8 * width) * work_per_row)
 
     def _slice(self, chunk):
         A = self.A

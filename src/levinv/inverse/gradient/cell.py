@@ -36,8 +36,8 @@ def interior_point(stored, b, signs):
     for _ in range(REFINEMENTS):
         slack = signs * (stored.matvec(x) - b) / norms
         found = scipy.optimize.linprog(
-            np.append(np.zeros(d), -1.0), A_ub=scipy.sparse.hstack([-rows, np.ones((n, 1))]), b_ub=slack / unit,
-            bounds=[(None, None)] * d + [(None, 1.0)], method="highs")
+            np.append(np.zeros(d), -1.0), A_ub=scipy.sparse.hstack([-rows, np.ones((n, 1))]),
+            b_ub=slack / unit, bounds=[(None, None)] * d + [(None, 1.0)], method="highs")
         if found.x is None:
             break
         x = x + unit * found.x[:d] / columns
@@ -68,8 +68,8 @@ def certificate(stored, signs, g):
 
 
 def _scaled(stored, signs):
-    """R = diag(signs/norms) A diag(1/columns), sparse, rows of unit norm and entries of at most 1; columns;
-    norms.
+    """R = diag(signs/norms) A diag(1/columns) in CSR, rows of unit norm and entries of at most 1;
+    columns; norms.
     """
     columns = stored.column_max()
     scaled = stored.as_sparse() @ scipy.sparse.diags_array(1.0 / columns)
