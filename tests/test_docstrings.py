@@ -6,9 +6,11 @@ import pytest
 import levinv
 
 
-@pytest.mark.parametrize("name", levinv.__all__)
-def test_examples(name):
+@pytest.mark.parametrize("name", [name for name in levinv.__all__ if name != "theory"])
+def test_examples(name):                      # theory: tests/test_theory.py
     runner = doctest.DocTestRunner(verbose=False)
     for examples in doctest.DocTestFinder().find(getattr(levinv, name), name):
         runner.run(examples)
-    assert runner.summarize(verbose=False).failed == 0
+    found = runner.summarize(verbose=False)
+    assert found.attempted > 0
+    assert found.failed == 0

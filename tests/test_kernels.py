@@ -173,7 +173,8 @@ def test_rows_a_page_apart(rng):
 def test_what_is_next_to_the_rows_is_not_seen(rng, d, workers):
     wide = np.full((60000, d + 2), np.nan)
     wide[:, :d] = rng.normal(size=(60000, d))
-    rows, A, T = DenseRows(wide[:, :d], workers), wide[:, :d].copy(), np.triu(rng.normal(size=(d, d)))
+    rows, A = DenseRows(wide[:, :d], workers), wide[:, :d].copy()
+    T = np.triu(rng.normal(size=(d, d)))
     close(rows.gram(), A.T @ A)
     close(rows.quad(None, T), ((A @ T) ** 2).sum(axis=1))
     close(rows.quad(None, None, T + T.T), np.einsum("ia,ab,ib->i", A, T + T.T, A))
@@ -371,13 +372,16 @@ def before_a_guard():
 @pytest.mark.parametrize("d", [1, 2, 3, 7, 8, 9, 10, 17, 20])
 def test_nothing_beyond_the_array_is_read(before_a_guard, rng, d, at_start, instruction_set):
     for n in (1, 2, 8, 63, 64, 65, 500):
-        A, scale, triangle = rng.normal(size=(n, d)), rng.random(n), np.triu(rng.normal(size=(d, d)))
+        A, scale = rng.normal(size=(n, d)), rng.random(n)
+        triangle = np.triu(rng.normal(size=(d, d)))
         placed = before_a_guard(A, at_start)
-        for given, expected in ((placed, A), (placed[::-1], A[::-1]), (placed[:, ::-1], A[:, ::-1])):
+        for given, expected in ((placed, A), (placed[::-1], A[::-1]),
+                                (placed[:, ::-1], A[:, ::-1])):
             rows = DenseRows(given)
             close(rows.gram(), expected.T @ expected)
             close(rows.gram(before_a_guard(scale)), (expected.T * scale ** 2) @ expected)
-            close(rows.quad(None, before_a_guard(triangle)), ((expected @ triangle) ** 2).sum(axis=1))
+            close(rows.quad(None, before_a_guard(triangle)),
+                  ((expected @ triangle) ** 2).sum(axis=1))
             close(rows.quad(scale, None, before_a_guard(triangle + triangle.T)),
                   scale ** 2 * np.einsum("ia,ab,ib->i", expected, triangle + triangle.T, expected))
             Y = rng.normal(size=(n, 3))

@@ -444,7 +444,8 @@ def test_stacks_in_every_layout(rng, change):
 
 
 @pytest.mark.parametrize(("given", "message"), [
-    ({"slack": np.ones((2, 7))}, r"slack must have shape \(2, 8\), one entry per row of A, or \(8,\)"),
+    ({"slack": np.ones((2, 7))},
+     r"slack must have shape \(2, 8\), one entry per row of A, or \(8,\)"),
     ({"slack": np.ones(7)}, "slack must have length 8"),
     ({"weights": -np.ones((2, 8))}, "weights must be at least 0"),
     ({"weights": np.full((2, 8), np.nan)}, "weights must be finite"),

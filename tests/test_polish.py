@@ -67,9 +67,8 @@ def test_gradient(rng):
 
 def test_gradient_with_a_zero_slack(rng):
     A = rng.standard_normal((50, 3))
-    gradients = []
+    slack, gradients = rng.exponential(size=50), []
     for small in (1e-9, 0.0):
-        slack = rng.exponential(size=50) if not gradients else slack
         slack[4] = small
         reduced, point, weight = point_of(A, slack)
         gradients.append(gradient(reduced, point, weight))

@@ -120,7 +120,8 @@ def test_stopped_in_the_first_polish():
         points.append(intermediate_result.x)
         raise StopIteration
 
-    result = invert_scores(A, b, leverage_scores(A, slack=A @ x - b), x0=x + 1e-3, callback=callback)
+    result = invert_scores(A, b, leverage_scores(A, slack=A @ x - b), x0=x + 1e-3,
+                           callback=callback)
     assert result.status == 4
     np.testing.assert_array_equal(result.x, points[0])
     assert np.isfinite(result.fun)
@@ -139,3 +140,14 @@ def test_a_callback_without_a_signature():
     A, b, x, _ = problem()
     with pytest.raises(TypeError):
         invert_scores(A, b, leverage_scores(A, slack=A @ x - b), x0=x + 1e-3, callback=dict)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_column_whose_squares_underflow(rng, known):
+    A, x = rng.standard_normal((400, 4)), rng.standard_normal(4)
+    slack = rng.uniform(0.5, 2.0, 400) * rng.choice([-1.0, 1.0], 400)
+    b, units = A @ x - slack, np.array([1e-150, 1.0, 1.0, 1.0])
+    result = invert_scores(A * units, b, leverage_scores(A, slack=slack),
+                           signs=np.sign(slack) if known else None, rng=0)
+    assert result.success and result.unique
+    np.testing.assert_allclose(result.x * units, x, rtol=1e-12)

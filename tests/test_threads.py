@@ -1,6 +1,7 @@
 """Objects shared between threads, and the limit on BLAS threads."""
 import concurrent.futures
 import multiprocessing
+import signal
 import threading
 import time
 import warnings
@@ -10,7 +11,7 @@ import pytest
 import threadpoolctl
 from numpy.testing import assert_allclose, assert_array_equal
 
-from levinv import LeverageMap, leverage_scores
+from levinv import LeverageMap, _threads, leverage_scores
 from levinv._threads import CORES, share, sharing
 
 
@@ -106,6 +107,60 @@ def test_threads_work_after_a_fork(rng):
     child.join()
 
 
+def test_a_fork_while_others_limit_blas_does_not_keep_the_limit(several_blas_threads):
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe()
+
+    def in_child():
+        with sharing(1):
+            pass
+        sender.send(blas_in_use())
+
+    inside, done = threading.Event(), threading.Event()
+
+    def other():
+        with sharing(1), _threads._limit.lock:
+            inside.set()
+            done.wait()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    inside.wait()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = context.Process(target=in_child, daemon=True)
+            child.start()
+        assert receiver.poll(20)
+        assert set(receiver.recv()) == {2}
+    finally:
+        done.set()
+        thread.join()
+        child.kill()
+        child.join()
+
+
+@pytest.mark.skipif(CORES < 2 or not hasattr(signal, "pthread_kill"), reason="no helper, no signal")
+def test_an_interrupt_of_the_wait_for_a_helper_leaves_nobody_behind():
+    caller, helping = threading.get_ident(), threading.Event()
+
+    def work(item):
+        if threading.get_ident() == caller:
+            assert helping.wait(20)
+        else:
+            helping.set()
+            time.sleep(0.1)                    # the caller is waiting by now
+            signal.pthread_kill(caller, signal.SIGINT)
+            time.sleep(0.2)
+
+    with pytest.raises(KeyboardInterrupt):
+        share(work, range(2), 2)
+    deadline = time.monotonic() + 20
+    while _threads._helpers.working and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not _threads._helpers.working
+
+
 def test_a_call_within_a_call_takes_its_workers(several_blas_threads):
     with sharing(None, 1 << 30) as workers:
         assert workers == 2
@@ -167,6 +222,29 @@ def test_overlapping_limits_restore_the_number_of_threads(several_blas_threads):
     assert set(blas_in_use()) == {1}
     second.__exit__(None, None, None)
     assert set(blas_in_use()) == {2}
+
+
+def test_the_last_out_may_be_another_thread_than_the_first_in(several_blas_threads):
+    with concurrent.futures.ThreadPoolExecutor(1) as first, \
+            concurrent.futures.ThreadPoolExecutor(1) as last:
+        limits = {pool: sharing(1) for pool in (first, last)}
+        for pool in (first, last):
+            pool.submit(limits[pool].__enter__).result()
+        assert set(blas_in_use()) == {1}
+        for pool in (first, last):
+            pool.submit(limits[pool].__exit__, None, None, None).result()
+        assert set(blas_in_use()) == {2}
+
+
+def test_a_limit_from_outside_can_still_be_lifted_by_its_thread():
+    before = blas_in_use()
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            limit = sharing(1)
+            pool.submit(limit.__enter__).result()
+            assert set(blas_in_use()) == {1}
+            pool.submit(limit.__exit__, None, None, None).result()
+    assert blas_in_use() == before
 
 
 def test_limit_is_restored_after_an_error(several_blas_threads):

@@ -5,7 +5,7 @@ they compute both halves of symmetric results, and OpenBLAS takes AVX2 where the
 AVX-512. Tiles of the lower triangle that stay in registers take a third of the time. Then memory
 shows: below d of about 16 blocks must fit the L1 cache, tiles that go across rows must be fetched
 ahead (200000 x 40: 10.4 to 4.3 ms for a form), and A is read in place where its rows are not
-scaled. At 100 x 5 the call was 18 µs, of which the arithmetic takes one.
+scaled. At 100 x 5 the arithmetic takes one microsecond: what a call costs besides decides.
 """
 import numpy as np
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from benchmarks import problems, recipes
-from levinv import ScoreLoss, invert_scores, leverage_scores
+from levinv import ScoreLoss, invert_many, invert_scores, leverage_scores
 
 from . import machine
 
@@ -116,7 +116,6 @@ def invert_one_by_one(problem):
 
 
 def invert_together(problem):
-    from levinv import invert_many
     A, b, scores = (np.array(part) for part in zip(*problem.many, strict=True))
     return lambda: invert_many(A, b, scores, rng=0, workers=problem.threads).x
 

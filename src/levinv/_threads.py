@@ -1,15 +1,15 @@
 """Threads: rows are shared out among a few of our own, BLAS stays on the thread that calls it.
 
-BLAS's own threads gain little on blocks of rows and, spinning, lose a factor of twenty and more on a
-busy machine (20000 x 200 with two threads, one core taken: 1750 ms against 75 ms). Chunks of rows
+BLAS's own threads gain little on blocks of rows and, spinning, lose a factor of twenty and more on
+a busy machine (20000 x 200 with two threads, one core taken: 1750 ms against 75 ms). Chunks of rows
 taken from one queue gain nearly the number of cores and lose nothing where one core is busy.
 
-How many: ``workers``, or by default as many as BLAS may use (``OPENBLAS_NUM_THREADS``, threadpoolctl)
-where a call is long enough for that to pay. Callers who thread themselves are not given more
-threads than there are cores: those at work are counted.
+How many: ``workers``, or by default as many as BLAS may use (``OPENBLAS_NUM_THREADS``,
+threadpoolctl) where a call is long enough for that to pay. Callers who thread themselves are not
+given more threads than there are cores: those at work are counted.
 
-Chunks do not depend on the number of workers, and sums over chunks are taken in their order: results
-are the same to the last bit for any number of workers.
+Chunks do not depend on the number of workers, and sums over chunks are taken in their order:
+results are the same to the last bit for any number of workers.
 
 threadpoolctl's limit is global to the process: overlapping limits from two threads would restore
 each other's value. They are counted, therefore: the first in sets the limit, the last out restores
@@ -28,11 +28,12 @@ import threadpoolctl
 
 from levinv import _validate
 
-SMALL = 1 << 21         # flops below which BLAS stays on the caller's thread by itself; setting a
-                        # limit takes 15 µs
-WORTH_SHARING = 3 << 24               # flops below which a second thread does not pay: two cores
-                                      # gain 1.2 on 10000 x 40, 1.6 on 20000 x 50, 1.85 on
-                                      # 20000 x 200, and lose 0.9 on 20000 x 20
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+SMALL = 1 << 21               # flops below which BLAS stays on the caller's thread by itself;
+                              # setting a limit takes 15 µs
+WORTH_SHARING = 3 << 24       # flops below which a second thread does not pay: two cores gain 1.2
+                              # on 10000 x 40, 1.6 on 20000 x 50, 1.85 on 20000 x 200, and lose 0.9
+                              # on 20000 x 20
 
 
 @functools.cache
@@ -41,24 +42,45 @@ def _controller():
 
 
 class _Limit:
+    """Callers inside are a set: leaving it is harmless wherever an interrupt struck."""
+
     def __init__(self):
         self.lock = threading.Lock()
-        self.users = 0
-        self.active = None
+        self.users = set()
+        self.before = []              # libraries and their numbers of threads
 
-    def enter(self):
+    def enter(self, user):
         with self.lock:
-            if self.users == 0:
-                self.active = _controller().limit(limits=1, user_api="blas")
-                self.active.__enter__()
-            self.users += 1
+            self.users.add(user)
+            if len(self.users) == 1:
+                self.before = [(library, library.num_threads) for library in _blas()]
+                for library, _ in self.before:
+                    _set_threads(library, 1)
 
-    def leave(self):
+    def leave(self, user):
         with self.lock:
-            self.users -= 1
-            if self.users == 0:
-                self.active.__exit__(None, None, None)
-                self.active = None
+            self.users.discard(user)
+            if not self.users:
+                for library, threads in self.before:
+                    _set_threads(library, threads)
+                self.before = []
+
+
+def _blas():
+    return [library for library in _controller().lib_controllers if library.user_api == "blas"]
+
+
+def _set_threads(library, threads):
+    """From version 3.8 on threadpoolctl obeys the thread that first set a limit and ignores all
+    others, silently, until that one has let go; the last out is rarely the first in.
+    """
+    let_go = getattr(library, "clear_controlling_thread", None)
+    if let_go is not None:
+        let_go(force=True)
+    if threads is not None:
+        library.set_num_threads(threads)
+    if let_go is not None:
+        let_go(force=True)
 
 
 _limit = _Limit()
@@ -79,8 +101,7 @@ def count(workers, flops):
         return _outer.get()
     if flops < WORTH_SHARING:
         return 1
-    return max((library.num_threads or 1 for library in _controller().lib_controllers
-                if library.user_api == "blas"), default=1)
+    return max((library.num_threads or 1 for library in _blas()), default=1)
 
 
 @contextlib.contextmanager
@@ -90,13 +111,14 @@ def sharing(workers=None, flops=SMALL):
     if flops < SMALL:
         yield workers
         return
-    _limit.enter()
+    user = object()
     token = _outer.set(workers)
     try:
+        _limit.enter(user)
         yield workers
     finally:
         _outer.reset(token)
-        _limit.leave()
+        _limit.leave(user)
 
 
 class _Helpers:
@@ -110,24 +132,24 @@ class _Helpers:
         self.jobs = queue.SimpleQueue()
         self.lock = threading.Lock()
         self.started = 0
-        self.working = 0              # threads inside share, callers and helpers
+        self.working = set()          # threads inside share, callers and helpers
 
-    def enter(self):
+    def enter(self, thread):
         """Count a thread in; the number of cores that are left."""
         with self.lock:
-            self.working += 1
-            return CORES - self.working
+            self.working.add(thread)
+            return CORES - len(self.working)
 
-    def leave(self):
+    def leave(self, thread):
         with self.lock:
-            self.working -= 1
+            self.working.discard(thread)
 
     def hand_over(self, jobs):
         with self.lock:
             while self.started < len(jobs):
-                self.started += 1
-                threading.Thread(target=self._work, name=f"levinv-{self.started}",
+                threading.Thread(target=self._work, name=f"levinv-{self.started + 1}",
                                  daemon=True).start()
+                self.started += 1
         for job in jobs:
             self.jobs.put(job)
 
@@ -136,14 +158,17 @@ class _Helpers:
             self.jobs.get()()
 
 
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _helpers = _Helpers()
 
 
 def _start_anew():
-    """Threads do not survive a fork."""
+    """Threads do not survive a fork, nor do their locks open or their limits end."""
     global _helpers
     _helpers = _Helpers()
+    _limit.lock = threading.Lock()
+    if _outer.get() is None:                     # only others were inside
+        _limit.users.clear()
+        _limit.leave(None)
 
 
 if hasattr(os, "register_at_fork"):
@@ -165,7 +190,7 @@ def share(work, items, workers):
 
     def drain(most_working):
         try:
-            while helpers.working <= most_working:
+            while len(helpers.working) <= most_working:
                 try:
                     item = waiting.popleft()
                 except IndexError:
@@ -176,20 +201,23 @@ def share(work, items, workers):
             raise
 
     def help_out():
-        helpers.enter()
+        helper = object()
         try:
+            helpers.enter(helper)
             drain(CORES)
         finally:
-            helpers.leave()
+            helpers.leave(helper)
 
-    free = helpers.enter()
-    jobs = [_Job(help_out) for _ in range(min(workers - 1, len(items) - 1, free))]
+    caller, jobs = object(), []
     try:
+        free = helpers.enter(caller)
+        jobs += [_Job(help_out) for _ in range(min(workers - 1, len(items) - 1, free))]
         helpers.hand_over(jobs)
         drain(math.inf)
     finally:
+        waiting.clear()               # not empty where an interrupt came before the work
+        helpers.leave(caller)
         errors = [job.finish() for job in jobs]
-        helpers.leave()
     for error in errors:
         if error is not None:
             raise error

@@ -1,3 +1,11 @@
+from levinv._kernels.tiles cimport TILE
+
+
+cdef inline Py_ssize_t whole_tiles(Py_ssize_t count) noexcept nogil:
+    """``count`` rounded up to a multiple of TILE."""
+    return (count + TILE - 1) // TILE * TILE
+
+
 cdef struct Rows:                     # u_i = scale_i a_i T
     const double* data                # a_ij at data[i * row_stride + j * column_stride]
     Py_ssize_t n, d, k                # k: entries of u_i
@@ -16,6 +24,7 @@ cdef void transform_by(Rows* rows, const double[:, ::1] transform,
 cdef void pack(const double[:, ::1] matrix, double* out, Py_ssize_t width) noexcept nogil
 cdef void pack_transposed(const double[:, ::1] matrix, double* out,
                           Py_ssize_t width) noexcept nogil
+cdef void add_packed(const double* packed, Py_ssize_t width, double[:, ::1] out) noexcept nogil
 cdef void load(const Rows* rows, const double* scale, Py_ssize_t first, Py_ssize_t count,
                double* block) noexcept nogil
 cdef const double* rows_of(const Rows* rows, Py_ssize_t first, Py_ssize_t count, double* block,

@@ -28,7 +28,7 @@ cdef Py_ssize_t PAGE = 512                    # doubles in 4096 bytes: rows so f
 
 cdef Py_ssize_t padded(Py_ssize_t k) noexcept nogil:
     """Width of a packed block of k columns."""
-    cdef Py_ssize_t width = (k + TILE - 1) // TILE * TILE
+    cdef Py_ssize_t width = whole_tiles(k)
     return width + TILE if width % PAGE == 0 else width
 
 
@@ -38,7 +38,7 @@ cdef Py_ssize_t block_rows(Py_ssize_t n, Py_ssize_t width, Py_ssize_t least) noe
     """
     cdef Py_ssize_t rows = BLOCK_BYTES // (8 * width)
     rows = min(max(rows, least), 512, n)
-    return (rows + TILE - 1) // TILE * TILE
+    return whole_tiles(rows)
 
 
 cdef double* allocate(Py_ssize_t size) except NULL:
@@ -87,7 +87,7 @@ cdef void pack(const double[:, ::1] matrix, double* out, Py_ssize_t width) noexc
 cdef void load(const Rows* rows, const double* scale, Py_ssize_t first, Py_ssize_t count,
                double* block) noexcept nogil:
     """block <- diag(scale) times rows of A, packed; zero rows up to a multiple of TILE."""
-    cdef Py_ssize_t d = rows.d, width = padded(rows.d), whole = (count + TILE - 1) // TILE * TILE
+    cdef Py_ssize_t d = rows.d, width = padded(rows.d), whole = whole_tiles(count)
     cdef Py_ssize_t i, j
     cdef const double* source = rows.data + first * rows.row_stride
     cdef const double* factor = NULL if scale == NULL else scale + first
@@ -110,7 +110,7 @@ cdef void load(const Rows* rows, const double* scale, Py_ssize_t first, Py_ssize
 cdef const double* rows_of(const Rows* rows, Py_ssize_t first, Py_ssize_t count, double* block,
                            double* product) noexcept nogil:
     """The rows u_i, packed; ``block`` or ``product`` holds them."""
-    cdef Py_ssize_t whole = (count + TILE - 1) // TILE * TILE
+    cdef Py_ssize_t whole = whole_tiles(count)
     load(rows, rows.scale, first, count, block)
     if rows.transform == NULL:
         return block
@@ -140,8 +140,8 @@ cdef void add_gram(const Rows* rows, const double* weights, Py_ssize_t step, dou
     cdef double* weighted = product + step * width
     cdef const double* u
     cdef const double* ahead
-    # the last rows end less than a padded width before the end of the memory
-    cdef Py_ssize_t readable = rows.n - (width - rows.d + rows.row_stride) // rows.row_stride \
+    # tiles read a padded width, which from the last rows on would be beyond the end of A
+    cdef Py_ssize_t readable = rows.n - (width - rows.d + rows.row_stride - 1) // rows.row_stride \
         if in_place(rows) else 0
     for index in range(blocks):
         first = index * step
@@ -183,7 +183,7 @@ cdef void triangular_quad(const Rows* rows, const double* t, bint square, Py_ssi
         else:
             u = rows_of(rows, first, count, workspace, product)
             ahead = next_block(rows, first + step, count)
-            tiles_quad(u, width, (count + TILE - 1) // TILE * TILE, k, t, width, square, values,
+            tiles_quad(u, width, whole_tiles(count), k, t, width, square, values,
                        ahead, rows.row_stride)
             for i in range(count):
                 out[first + i] = values[i]
@@ -193,7 +193,7 @@ def gram(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
          const double[::1] weights, double[:, ::1] out):
     """out += sum_i weights_i u_i u_iᵀ."""
     cdef Rows rows = describe(A, scale)
-    cdef Py_ssize_t k = out.shape[0], width = padded(k), i, j
+    cdef Py_ssize_t width = padded(out.shape[0])
     cdef Py_ssize_t step = block_rows(rows.n, padded(rows.d) + 2 * width, 64)
     cdef double* workspace = allocate(step * (padded(rows.d) + 2 * width) + width * width
                                       + workspace_of(transform))
@@ -202,9 +202,7 @@ def gram(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
         transform_by(&rows, transform, c + width * width)
         memset(c, 0, width * width * sizeof(double))
         add_gram(&rows, NULL if weights is None else &weights[0], step, workspace, c)
-        for i in range(k):
-            for j in range(k):
-                out[i, j] += c[i * width + j]
+        add_packed(c, width, out)
     tiles_free(workspace)
 
 
@@ -296,6 +294,7 @@ def moments(const double[:, :] A, const double[::1] scale, const double[:, ::1] 
 
 
 cdef void add_packed(const double* packed, Py_ssize_t width, double[:, ::1] out) noexcept nogil:
+    """out += a packed matrix."""
     cdef Py_ssize_t i, j
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
@@ -327,8 +326,8 @@ def contract(const double[:, :] A, const double[::1] scale, const double[:, ::1]
             first = index * step
             count = min(step, rows.n - first)
             u = rows_of(&rows, first, count, workspace, product)
-            tiles_pairs(u, padded(k), (count + TILE - 1) // TILE * TILE, k, pairs, products)
-            tiles_nn(products, pairs, (count + TILE - 1) // TILE * TILE, forms.shape[0], packed,
+            tiles_pairs(u, padded(k), whole_tiles(count), k, pairs, products)
+            tiles_nn(products, pairs, whole_tiles(count), forms.shape[0], packed,
                      columns, image)
             for i in range(count):
                 for j in range(forms.shape[1]):
@@ -338,7 +337,7 @@ def contract(const double[:, :] A, const double[::1] scale, const double[:, ::1]
 
 def squares(const double[:, ::1] U, const double[:, ::1] Y, double[:, ::1] out):
     """out <- (P∘P) Y with P = U Uᵀ, a block of rows of P at a time."""
-    cdef Py_ssize_t n = U.shape[0], k = U.shape[1], whole = (n + TILE - 1) // TILE * TILE
+    cdef Py_ssize_t n = U.shape[0], k = U.shape[1], whole = whole_tiles(n)
     cdef Py_ssize_t width = padded(k), across = padded(n), columns = padded(Y.shape[1])
     cdef Py_ssize_t step = block_rows(n, across + columns, 16), blocks, index, first, count, i, j
     cdef double* u = allocate(whole * width + k * across + n * columns + step * (across + columns))
@@ -355,11 +354,11 @@ def squares(const double[:, ::1] U, const double[:, ::1] Y, double[:, ::1] out):
         for index in range(blocks):
             first = index * step
             count = min(step, n - first)
-            tiles_nn(u + first * width, width, min(step, whole - first), k, transposed, across,
+            tiles_nn(u + first * width, width, whole_tiles(count), k, transposed, across,
                      projection)
-            for i in range(min(step, whole - first) * across):
+            for i in range(whole_tiles(count) * across):
                 projection[i] = projection[i] * projection[i]
-            tiles_nn(projection, across, min(step, whole - first), n, packed, columns, image)
+            tiles_nn(projection, across, whole_tiles(count), n, packed, columns, image)
             for i in range(count):
                 for j in range(Y.shape[1]):
                     out[first + i, j] = image[i * columns + j]
@@ -387,5 +386,6 @@ def all_finite(const double[::1] values):
 
 
 def limit_tiles(int version):
-    """Take no instruction set beyond 0 (SSE2), 1 (AVX2) or 2 (AVX-512) in this module: for tests."""
+    """Take no instruction set beyond 0 (SSE2), 1 (AVX2) or 2 (AVX-512), in this module: for tests.
+    """
     tiles_limit(version)

@@ -10,7 +10,9 @@ import numpy as np
 
 
 cdef double LARGEST_SQUARE = 1e280, SMALLEST_SQUARE = 1e-280
-cdef Py_ssize_t UNBLOCKED = 64                # up to it the loops below keep BLAS and its threads out
+cdef Py_ssize_t UNBLOCKED = 64                # columns up to which loops here keep BLAS and its
+                                              # threads out
+UNBLOCKED_COLUMNS = UNBLOCKED
 
 
 cdef double inverse_factor(double* gram, Py_ssize_t k, Py_ssize_t width, double* column_scale,
@@ -20,7 +22,7 @@ cdef double inverse_factor(double* gram, Py_ssize_t k, Py_ssize_t width, double*
     D = diag(gram)^(1/2), D⁻¹ gram D⁻¹ = RᵀR. ``gram`` (row-major, ``width`` apart) is overwritten;
     ``transform`` likewise, zero elsewhere. Returns the Frobenius norm of R⁻¹ (see
     :func:`gram_inverse_factor`), inf where there is no factor in double precision, or nan where
-    the diagonal holds one.
+    the diagonal holds nan or inf.
     """
     cdef Py_ssize_t i, j, l
     cdef double total = 0.0, factor
@@ -36,8 +38,8 @@ cdef double inverse_factor(double* gram, Py_ssize_t k, Py_ssize_t width, double*
         row = gram + i * width
         for j in range(i, k):
             row[j] = row[j] * column_scale[i] * column_scale[j]
-    if k > UNBLOCKED:                             # the upper triangle by rows is a lower one by columns
-        if potrf(True, k, gram, width) != 0 or trtri(True, k, gram, width) != 0:
+    if k > UNBLOCKED:                             # upper by rows is lower by columns
+        if potrf(k, gram, width) != 0 or trtri(True, k, gram, width) != 0:
             return LARGEST_SQUARE * LARGEST_SQUARE
         for i in range(k):
             for j in range(i, k):

@@ -8,8 +8,9 @@ Throughout u_i are rows of U (P = U Uᵀ), b_i rows of B = diag(1/s) A.
 """
 from libc.string cimport memset
 
-from levinv._kernels.dense cimport (Rows, allocate, block_rows, describe, load, pack,
-                                    pack_transposed, padded, rows_of, transform_by, workspace_of)
+from levinv._kernels.dense cimport (Rows, add_packed, allocate, block_rows, describe, load, pack,
+                                    pack_transposed, padded, rows_of, transform_by, whole_tiles,
+                                    workspace_of)
 from levinv._kernels.linalg cimport gemm, gemv
 from levinv._kernels.tiles cimport (TILE, tiles_free, tiles_gram, tiles_nn, tiles_pairs,
                                     tiles_scaled, tiles_tn)
@@ -37,9 +38,9 @@ def row_terms(const double[:, ::1] U, const double[:, ::1] B, const double[::1] 
             for l in range(n):
                 for a in range(d):
                     weighted[l * d + a] = projection[l] * B[l, a]
-            gemm(True, False, k, d, n, 1.0, &U[0, 0], k, weighted, d, 0.0, image, d)
-            gemm(True, False, d, d, k, 8.0 * residual[i], image, d, image, d, 1.0, &out[4, 0, 0], d)
-            gemm(True, False, d, d, n, -6.0 * residual[i], weighted, d, weighted, d, 1.0, &out[5, 0, 0], d)
+            gemm(k, d, n, 1.0, &U[0, 0], k, weighted, d, 0.0, image, d)
+            gemm(d, d, k, 8.0 * residual[i], image, d, image, d, 1.0, &out[4, 0, 0], d)
+            gemm(d, d, n, -6.0 * residual[i], weighted, d, weighted, d, 1.0, &out[5, 0, 0], d)
             for a in range(d):
                 squares[a] = 0.0
             for l in range(n):
@@ -67,9 +68,10 @@ def short(const double[:, ::1] U, const double[:, ::1] B, const double[:, ::1] U
     free of cancellation.
     """
     cdef Py_ssize_t n = U.shape[0], k = U.shape[1], d = B.shape[1]
-    cdef Py_ssize_t whole = (n + TILE - 1) // TILE * TILE, across = padded(n)
+    cdef Py_ssize_t whole = whole_tiles(n), across = padded(n)
     cdef Py_ssize_t width = padded(k), columns = padded(d)
-    cdef Py_ssize_t step = block_rows(n, 2 * across + columns, 16), blocks, index, first, count, i, l
+    cdef Py_ssize_t step = block_rows(n, 2 * across + columns, 16), blocks, index, first, count
+    cdef Py_ssize_t i, l
     cdef double* u = allocate(2 * whole * width + k * across + n * columns + 2 * columns * columns
                               + step * (2 * across + columns))
     cdef double* turned = u + whole * width
@@ -93,21 +95,22 @@ def short(const double[:, ::1] U, const double[:, ::1] B, const double[:, ::1] U
         for index in range(blocks):
             first = index * step
             count = min(step, n - first)
-            tiles_nn(u + first * width, width, min(step, whole - first), k, transposed, across,
+            tiles_nn(u + first * width, width, whole_tiles(count), k, transposed, across,
                      projection)
-            tiles_nn(turned + first * width, width, min(step, whole - first), k, transposed,
+            tiles_nn(turned + first * width, width, whole_tiles(count), k, transposed,
                      across, curvature)
             for i in range(count):
                 for l in range(n):
                     p = projection[i * across + l]
-                    curvature[i * across + l] = p * (8.0 * curvature[i * across + l]
-                                                     - 4.0 * (residual[first + i] + residual[l]) * p)
+                    curvature[i * across + l] = p * (
+                        8.0 * curvature[i * across + l]
+                        - 4.0 * (residual[first + i] + residual[l]) * p)
                     projection[i * across + l] = 2.0 * p * p
                 projection[i * across + first + i] = 2.0 * square_diagonal[first + i]
                 curvature[i * across + first + i] = curvature_diagonal[first + i]
-            tiles_nn(projection, across, min(step, whole - first), n, packed, columns, image)
+            tiles_nn(projection, across, whole_tiles(count), n, packed, columns, image)
             tiles_gram(image, columns, image, columns, count, d, columns, square, NULL, 0)
-            tiles_nn(curvature, across, min(step, whole - first), n, packed, columns, image)
+            tiles_nn(curvature, across, whole_tiles(count), n, packed, columns, image)
             tiles_tn(packed + first * columns, columns, image, columns, count, mixed)
         for i in range(d):
             for l in range(d):
@@ -120,7 +123,7 @@ def third_moments(const double[:, :] A, const double[::1] scale, const double[:,
     """out[(a, b), j] += sum_l u_la u_lb B_lj, a <= b."""
     cdef Rows rows = describe(A, scale)
     cdef Py_ssize_t k = rows.d if transform is None else transform.shape[1]
-    cdef Py_ssize_t pairs = padded(out.shape[0]), width = padded(rows.d), i, j
+    cdef Py_ssize_t pairs = padded(out.shape[0]), width = padded(rows.d)
     cdef Py_ssize_t wide = 2 * width + padded(k) + pairs
     cdef Py_ssize_t step = block_rows(rows.n, wide, 32), blocks, index, first, count
     cdef double* workspace = allocate(step * wide + TILE + pairs * width
@@ -141,9 +144,7 @@ def third_moments(const double[:, :] A, const double[::1] scale, const double[:,
             tiles_pairs(u, padded(k), count, k, pairs, products)
             load(&rows, &inverse_slack[0], first, count, scaled)
             tiles_tn(products, pairs, scaled, width, count, c)
-        for i in range(out.shape[0]):
-            for j in range(rows.d):
-                out[i, j] += c[i * width + j]
+        add_packed(c, width, out)
     tiles_free(workspace)
 
 
@@ -180,7 +181,7 @@ def tall(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
         for index in range(blocks):
             first = index * step
             count = min(step, rows.n - first)
-            whole = (count + TILE - 1) // TILE * TILE
+            whole = whole_tiles(count)
             u = rows_of(&rows, first, count, workspace, product)
             tiles_pairs(u, padded(k), whole, k, pairs, products)
             load(&rows, &inverse_slack[0], first, count, scaled)
@@ -197,8 +198,7 @@ def tall(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
                                                   - scores[first + i] * scaled[i * width + j])
             tiles_gram(image, width, image, width, count, rows.d, width, square, NULL, 0)
             tiles_scaled(scaled, width, count, rows.d, &diagonal[first], width, weighted)
-            tiles_gram(scaled, width, weighted, width, count, rows.d, width, square, NULL,
-                       0)
+            tiles_gram(scaled, width, weighted, width, count, rows.d, width, square, NULL, 0)
         for i in range(rows.d):
             for j in range(rows.d):
                 out[i, j] += square[max(i, j) * width + min(i, j)]

@@ -1,13 +1,13 @@
 include "_blas_int.pxi"
 
-cdef void gemm(bint transpose_a, bint transpose_b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
-               double alpha, const double* a, Py_ssize_t lda, const double* b, Py_ssize_t ldb,
-               double beta, double* c, Py_ssize_t ldc) noexcept nogil
+cdef void gemm(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, double alpha, const double* a,
+               Py_ssize_t lda, const double* b, Py_ssize_t ldb, double beta, double* c,
+               Py_ssize_t ldc) noexcept nogil
 cdef void gemv(bint transpose, Py_ssize_t m, Py_ssize_t n, const double* a, Py_ssize_t lda,
                const double* x, double* y) noexcept nogil
 cdef int pstrf(Py_ssize_t n, double* a, Py_ssize_t lda, blas_int* pivots, Py_ssize_t* rank,
                double tolerance, double* work) noexcept nogil
-cdef int potrf(bint lower, Py_ssize_t n, double* a, Py_ssize_t lda) noexcept nogil
+cdef int potrf(Py_ssize_t n, double* a, Py_ssize_t lda) noexcept nogil
 cdef int trtri(bint lower, Py_ssize_t n, double* a, Py_ssize_t lda) noexcept nogil
 cdef int geqp3(Py_ssize_t m, Py_ssize_t n, double* a, Py_ssize_t lda, blas_int* pivots,
                double* tau, double* work, Py_ssize_t lwork) noexcept nogil

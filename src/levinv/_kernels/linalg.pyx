@@ -7,15 +7,14 @@ from scipy.linalg.cython_blas cimport dgemm, dgemv
 from scipy.linalg.cython_lapack cimport dgeqp3, dorgqr, dpotrf, dpstrf, dtrtri
 
 
-cdef void gemm(bint transpose_a, bint transpose_b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
-               double alpha, const double* a, Py_ssize_t lda, const double* b, Py_ssize_t ldb,
-               double beta, double* c, Py_ssize_t ldc) noexcept nogil:
-    """C (m x n) <- alpha op(A) op(B) + beta C, all row-major.
+cdef void gemm(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, double alpha, const double* a,
+               Py_ssize_t lda, const double* b, Py_ssize_t ldb, double beta, double* c,
+               Py_ssize_t ldc) noexcept nogil:
+    """C (m x n) <- alpha Aᵀ B + beta C, all row-major.
 
-    A row-major matrix is the transpose of a column-major one, so this is Cᵀ <- op(B)ᵀ op(A)ᵀ.
+    A row-major matrix is the transpose of a column-major one, so this is Cᵀ <- Bᵀ A.
     """
-    cdef char trans_a = b'T' if transpose_a else b'N'
-    cdef char trans_b = b'T' if transpose_b else b'N'
+    cdef char trans_a = b'T', trans_b = b'N'
     cdef blas_int m_ = <blas_int> m, n_ = <blas_int> n, k_ = <blas_int> k
     cdef blas_int lda_ = <blas_int> lda, ldb_ = <blas_int> ldb, ldc_ = <blas_int> ldc
     dgemm(&trans_b, &trans_a, &n_, &m_, &k_, &alpha, <double*> b, &ldb_, <double*> a, &lda_,
@@ -41,9 +40,9 @@ cdef int pstrf(Py_ssize_t n, double* a, Py_ssize_t lda, blas_int* pivots, Py_ssi
     return <int> info
 
 
-cdef int potrf(bint lower, Py_ssize_t n, double* a, Py_ssize_t lda) noexcept nogil:
-    """A = LLᵀ or RᵀR in the triangle named (column-major)."""
-    cdef char uplo = b'L' if lower else b'U'
+cdef int potrf(Py_ssize_t n, double* a, Py_ssize_t lda) noexcept nogil:
+    """A = LLᵀ in the lower triangle (column-major)."""
+    cdef char uplo = b'L'
     cdef blas_int n_ = <blas_int> n, lda_ = <blas_int> lda, info = 0
     dpotrf(&uplo, &n_, a, &lda_, &info)
     return <int> info

@@ -49,6 +49,7 @@ def reflect(const double[:, ::1] basis, const double[::1] magnitude, double[::1]
                     used = iteration + 1
                     break
             for i in range(n):
-                point[i] = point[i] + copysign(magnitude[i], 2.0 * projected[i] - point[i]) - projected[i]
+                point[i] = (point[i] + copysign(magnitude[i], 2.0 * projected[i] - point[i])
+                            - projected[i])
             used = iteration + 1
     return best, used

@@ -23,8 +23,8 @@
  *
  * On x86-64 there are three versions of each (SSE2, AVX2, AVX-512); the last that the processor has
  * is taken. Measured on an AMD EPYC (Zen 5), d = 20 to 400, in multiply-adds that count both halves
- * of a symmetric result: 90 to 120 per nanosecond with AVX-512, 50 with AVX2, where OpenBLAS's dgemm
- * makes 25 to 35.
+ * of a symmetric result: 90 to 120 per nanosecond with AVX-512, 50 with AVX2, where OpenBLAS's
+ * dgemm makes 25 to 35.
  */
 #ifndef LEVINV_TILES_H
 #define LEVINV_TILES_H

@@ -1,4 +1,4 @@
-/* The functions of tiles.h for compilers without vector extensions. */
+/* The functions of tiles.h for compilers without vector extensions, and with -DLEVINV_PLAIN. */
 
 static void gram_plain(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv,
                        ptrdiff_t rows, ptrdiff_t k, ptrdiff_t width, double *c,

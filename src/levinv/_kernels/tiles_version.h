@@ -4,8 +4,6 @@
  *
  * Accumulators are variables by name: of an array of them compilers keep a copy in memory. */
 
-#define GROUP (TILE / LANES)     /* vectors in a group of TILE columns */
-
 typedef double OF(Vector) __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
 typedef int64_t OF(Mask) __attribute__((vector_size(8 * LANES)));
 #define LOAD(p) (*(const OF(Vector) *)(p))
@@ -202,7 +200,6 @@ TARGET static void OF(pairs)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptr
 #undef LANES
 #undef DOWN
 #undef WIDE
-#undef GROUP
 #undef LOAD
 #undef STORE
 #undef SPLAT

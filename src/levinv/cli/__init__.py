@@ -15,9 +15,10 @@ from levinv.cli import status
 
 FILES = """\
 files:
-  matrices and vectors are read from .npy, .npz (sparse, as scipy.sparse.save_npz writes it), .csv (commas,
-  names in the first line or none) and .mtx (Matrix Market); a vector may be stored as one row or one column.
-  Output goes to .npy or .csv, complete or not at all, and never over an existing file without --force.
+  matrices and vectors are read from .npy, .npz (sparse, as scipy.sparse.save_npz writes it), .csv
+  (commas, names in the first line or none) and .mtx (Matrix Market); a vector may be stored as one
+  row or one column. Output goes to .npy or .csv, complete or not at all, and never over an existing
+  file without --force.
 """
 
 

@@ -77,9 +77,9 @@ def recover(A, b, scores, true, decimals, seed):
 INTRODUCTION = """\
 {n} diabetes patients, {measurements} measurements each, and a linear model of how their disease
 progressed, fitted to a random half of them. Its coefficients x are secret: fitting all patients
-misses them by {refit:.0%}. Published are "anonymous diagnostics": for each patient one leverage score,
-that of the row of measurements divided by the model's error for this patient. From the data and
-these {n} scores alone levinv finds x. Who publishes such scores publishes the model."""
+misses them by {refit:.0%}. Published are "anonymous diagnostics": for each patient one leverage
+score, that of the row of measurements divided by the model's error for this patient. From the data
+and these {n} scores alone levinv finds x. Who publishes such scores publishes the model."""
 
 EXPLANATION = """\
 error     relative error of x, each coefficient counted by its share in the prediction (times the

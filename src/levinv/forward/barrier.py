@@ -25,8 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from levinv import _validate
-from levinv._threads import sharing
-from levinv.forward.leverage_map import LeverageMap
+from levinv.forward.leverage_map import LeverageMap, divide
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class BarrierPoint:
 
     def divide(self, y):
         """y / s; 0 where s = 0, which only zero rows of A have here."""
-        return y / np.where(self.slack == 0, np.inf, self.slack)
+        return divide(y, self.slack)
 
 
 class FullRankMap:
@@ -82,6 +81,7 @@ class FullRankMap:
     def __init__(self, A, b):
         self.scores = LeverageMap(A, b)
         self.rows, self.shape = self.scores.rows, self.scores.shape
+        self.threads = self.scores.threads
         rank = self.scores.rank
         if rank < self.shape[1]:
             raise ValueError(f"A must have full column rank, got rank {rank} for shape "
@@ -108,10 +108,6 @@ class FullRankMap:
             raise ValueError(f"x must have no zero slack, got one in row {row}: the barrier is inf "
                              "there and has no derivatives")
         return BarrierPoint(self.rows, *self.scores.at(x))
-
-    def threads(self):
-        """BLAS on the caller's thread, as everywhere."""
-        return sharing(None, self.rows.flops)
 
 
 def finite(derivative):

@@ -67,7 +67,7 @@ class LeverageMap:
         A = _validate.matrix(A, "A", sparse=True)
         self._b = _validate.vector(b, "b", A.shape[0], "row of A")
         self.rows = storage.of(A)
-        with self._threads() as self.rows.workers:
+        with self.threads() as self.rows.workers:
             space = column_space(self.rows)
         self.rank = space.transform.shape[1]
         transform = space.transform          # of the same condition number as A, if of full rank
@@ -103,8 +103,8 @@ class LeverageMap:
         """
         slack, projection = self.at(x)
         v = _validate.vector(v, "v", self.shape[1], "column of A")
-        with self._threads(), np.errstate(over="ignore", invalid="ignore"):
-            return _finite(2.0 * projection.laplacian(_divide(self.rows.matvec(v), slack)), "v")
+        with self.threads(), np.errstate(over="ignore", invalid="ignore"):
+            return _finite(2.0 * projection.laplacian(divide(self.rows.matvec(v), slack)), "v")
 
     def vjp(self, x, y):
         """Transposed Jacobian at x times y, (d,): the gradient of yᵀ sigma(x). Raises as
@@ -116,24 +116,29 @@ class LeverageMap:
     def jacobian(self, x):
         """All derivatives of the scores at x, (n, d). Raises as :meth:`scores`."""
         slack, projection = self.at(x)
-        with self._threads(), np.errstate(over="ignore", invalid="ignore"):
-            scaled = self.rows.scaled(_divide(np.ones(len(slack)), slack))
+        with self.threads(), np.errstate(over="ignore", invalid="ignore"):
+            scaled = self.rows.scaled(divide(np.ones(len(slack)), slack))
             return _finite(2.0 * projection.laplacian(scaled), "A")
 
     def pull(self, point, y):
         """Transposed Jacobian at a point of :meth:`at` times y."""
         slack, projection = point
-        with self._threads(), np.errstate(over="ignore", invalid="ignore"):
-            return _finite(2.0 * self.rows.rmatvec(_divide(projection.laplacian(y), slack)), "y")
+        with self.threads(), np.errstate(over="ignore", invalid="ignore"):
+            scaled = divide(projection.laplacian(y), slack)
+            return _finite(2.0 * self.rows.rmatvec(scaled), "y")
 
     def project(self, slack):
         """The projection for a slack vector."""
         try:
-            with self._threads():
+            with self.threads():
                 return project(self.rows, np.abs(slack), self._start, self._loops)
         except DependentZeroSlackError:
             raise ValueError("x must not make the slack of linearly dependent rows zero: "
                              "the scores have no limit there") from None
+
+    def threads(self):
+        """While this lasts BLAS stays on the caller's thread (see levinv._threads)."""
+        return sharing(None, self.rows.flops)
 
     def _slack(self, x):
         with np.errstate(over="ignore", invalid="ignore"):
@@ -142,9 +147,6 @@ class LeverageMap:
             raise ValueError("x must not be so large that A x - b overflows")
         slack[np.abs(slack) < TINY] = 0.0      # 1/s would overflow
         return slack
-
-    def _threads(self):
-        return sharing(None, self.rows.flops)
 
     def at(self, x):
         """Slack and projection at x, remembered: read-only."""
@@ -164,6 +166,6 @@ def _finite(derivative, name):
     return derivative
 
 
-def _divide(values, slack):
+def divide(values, slack):
     """values / slack, 0 where the slack is 0: those rows drop out in the limit."""
     return values / (slack if slack.all() else np.where(slack == 0, np.inf, slack))

@@ -46,6 +46,8 @@ class Orthonormaliser:
     scores: np.ndarray | None    # |u_i|² where the factorisation gives them at no cost (QR)
     doubt: str = ""              # why it cannot be accurate, with method="cholesky" beyond its
                                  # reach
+    plain: bool = False          # diag(scale) A start itself is well conditioned, and its columns
+                                 # of ordinary size: sums and forms may be taken in them
 
 
 def orthonormalise(rows, scale=None, start=None, *, method="auto", rcond=None, gram=None):
@@ -83,7 +85,8 @@ def orthonormalise_by_gram(rows, scale=None, start=None, *, method="auto", rcond
     if rcond is None or rcond == 0:
         transform, condition = factor.triangular_inverse_factor(gram.copy())
         if _largest_stretch(condition, k) <= ONE_PASS_CONDITION:
-            return Orthonormaliser(_combine(start, transform), condition, "cholesky", None)
+            return Orthonormaliser(_combine(start, transform), condition, "cholesky", None,
+                                   plain=True)
     sizes = np.diag(gram)
     if start is None and not (sizes.max() < SAFE_SQUARE and sizes.min() > 1.0 / SAFE_SQUARE):
         start = _column_units(rows)                  # squares of the entries may over- or underflow

@@ -26,13 +26,12 @@ slack: the row has score 1 and the others have the scores of the quotient. It ex
 zero-slack rows are independent.
 """
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
 
 from levinv.forward.orthonormal import EPS, orthonormalise
-
 
 ROWS_AT_ONCE = 4096
 
@@ -54,9 +53,9 @@ class Projection:
     heavy: np.ndarray            # (h,) indices
     heavy_basis: np.ndarray      # (h, k) their rows of U
     heavy_defect: np.ndarray     # (h, h) I - P_HH
-    scores: np.ndarray = field(default=None)   # (n,)
-    plain: bool = False          # diag(scale) A is well conditioned itself: sums and forms may be
-                                 # taken in its own columns, without the transform in between
+    scores: np.ndarray           # (n,)
+    plain: bool = False          # sums and forms may be taken in A's own columns, without the
+                                 # transform in between
 
     @property
     def rank(self):
@@ -226,12 +225,12 @@ def project(rows, magnitude, start=None, left_out=None, *, heavy_below=None):
         width = found.transform.shape[1]
         return Projection(rows, scale, smallest, found.transform, found.transform, heavy,
                           np.zeros((0, width)), np.zeros((0, 0)), scores,
-                          plain=start is None and found.method == "cholesky")
+                          plain=start is None and found.plain)
     return _eliminate(rows, magnitude, start, left_out, heavy)
 
 
-# On the way to a solution a few digits of 1 - sigma will do; its error is about ε κ², 1e-12 after one
-# pass over the rows.
+# On the way to a solution a few digits of 1 - sigma will do; its error is about ε κ², 1e-12 after
+# one pass over the rows.
 rough_projection = functools.partial(project, heavy_below=1e-7)
 
 
@@ -282,8 +281,7 @@ def _eliminate(rows, magnitude, start, left_out, heavy):
     basis = np.hstack([inverse.T, np.zeros((h, m))])
     scores = rows.quad(scale, transform)
     scores[heavy] = 1.0 - np.diag(defect)
-    return Projection(rows, scale, smallest, transform, steps, heavy, basis, defect,
-                      scores)
+    return Projection(rows, scale, smallest, transform, steps, heavy, basis, defect, scores)
 
 
 def _lift(start, local):

@@ -9,7 +9,6 @@ The gradient is one vector-Jacobian product, O(nd²), where the paper's Lemma F.
 import numpy as np
 
 from levinv import _validate
-from levinv._threads import sharing
 from levinv.forward.leverage_map import LeverageMap
 from levinv.forward.second_order import SecondOrder
 
@@ -72,7 +71,7 @@ class ScoreLoss:
         self._last = None
         self._ridge_hessian = None
         if self._ridge.any():
-            with self._threads():
+            with self._map.threads():
                 self._ridge_hessian = self._map.rows.gram(None, None, self._squared_ridge)
 
     @property
@@ -116,14 +115,14 @@ class ScoreLoss:
 
     def hess(self, x):
         """∇²L(x), (d, d): O(n²d) or 2 n d³ flops, whichever is less."""
-        with self._threads():
+        with self._map.threads():
             out = self._second_order(x).hessian()
         return out if self._ridge_hessian is None else out + self._ridge_hessian
 
     def hessp(self, x, p):
         """∇²L(x) p, (d,), matrix-free: O(n d²)."""
         p = _validate.vector(p, "p", self.shape[1], "column of A")
-        with self._threads():
+        with self._map.threads():
             out = self._second_order(x).product(p)
         return out if self._ridge_hessian is None else out + self._ridge_hessian @ p
 
@@ -151,7 +150,7 @@ class ScoreLoss:
         """
         if row is not None:
             row = _validate.index(row, "row", self.shape[0])
-        with self._threads():
+        with self._map.threads():
             return self._second_order(x).terms(row)
 
     def residuals(self, x):
@@ -190,6 +189,3 @@ class ScoreLoss:
             slack = np.where(zero, ALMOST_ZERO * projection.unit, slack)
             projection = self._map.project(slack)
         return SecondOrder(self._map.rows, projection, slack, projection.residual(self._target))
-
-    def _threads(self):
-        return sharing(None, self._map.rows.flops)

@@ -1,4 +1,4 @@
-"""Leverage scores of a matrix, of slack-scaled rows, of weighted rows, and of stacks of matrices."""
+"""Leverage scores of a matrix, of slack-scaled and of weighted rows, and of stacks of matrices."""
 import warnings
 
 import numpy as np
@@ -7,7 +7,7 @@ import scipy.sparse
 
 from levinv import _validate
 from levinv import rows as storage
-from levinv._kernels.factor import triangular_inverse_factor
+from levinv._kernels.factor import UNBLOCKED_COLUMNS, triangular_inverse_factor
 from levinv._kernels.scores import one_pass
 from levinv._threads import count, share, sharing
 from levinv.forward.orthonormal import (ONE_PASS_CONDITION, column_space, orthonormalise,
@@ -15,9 +15,10 @@ from levinv.forward.orthonormal import (ONE_PASS_CONDITION, column_space, orthon
 from levinv.forward.projection import DependentZeroSlackError, quotient, row_scale
 
 METHODS = ("auto", "cholesky", "qr")
-LARGE_FACTOR = 64         # columns beyond which BLAS makes the factor, and may take threads for it
 SMALL = 1 << 24           # flops of a matrix that is done in one call, without a look at threads
-STACK_WORK = 1 << 24      # multiply-adds of small matrices handed to a thread at once
+STACK_WORK = 1 << 24      # multiply-adds of small matrices handed to a thread at once; a row and a
+ROW_WORK = 100            # matrix take as much time as so many, besides
+MATRIX_WORK = 10000
 
 
 def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, check_finite=True,
@@ -165,7 +166,7 @@ def _stack_scores(A, kind, values, method, rcond, check_finite, workers, in_one_
     rows = None if kind is None else np.ascontiguousarray(values).reshape(m, n)
     out, condition = np.empty((m, n)), np.full(m, np.inf)
     if in_one_pass:
-        step = max(1, STACK_WORK // (n * d * d + 100 * n + 10000))
+        step = max(1, STACK_WORK // (n * d * d + ROW_WORK * n + MATRIX_WORK))
 
         def work(first):
             part = slice(first, first + step)
@@ -200,7 +201,7 @@ def _matrix_scores(A, rows, kind, values, method, rcond, check_finite):
     d = A.shape[1]
     if method != "qr" and not zero:
         gram = rows.gram(scale)
-        if rcond is None and d <= LARGE_FACTOR:
+        if rcond is None and d <= UNBLOCKED_COLUMNS:     # without BLAS, whose threads need a limit
             transform, condition = triangular_inverse_factor(gram.copy())
             if condition <= ONE_PASS_CONDITION:
                 scores = rows.quad(scale, transform)

@@ -32,7 +32,6 @@ class Components:
     count: int
     gap: float                # largest relative entry taken for zero among the rows looked at: how
                               # clear the decision was
-    ranks: np.ndarray         # number of independent rows in each
 
 
 def components(block, n, width, loops=None):
@@ -58,7 +57,7 @@ def components(block, n, width, loops=None):
     """
     label = np.full(n, -1)
     if width == 0:
-        return Components(label, 0, 0.0, np.zeros(0, dtype=int))
+        return Components(label, 0, 0.0)
     inverse = _basis_inverse(block, n, width)
     joined = np.zeros((width, width), dtype=bool)
     largest_zero = 0.0
@@ -84,7 +83,7 @@ def components(block, n, width, loops=None):
         owner[loops] = -1
     real = owner >= 0
     label[real] = basis_label[owner[real]]
-    return Components(label, count, largest_zero, np.bincount(basis_label, minlength=count))
+    return Components(label, count, largest_zero)
 
 
 def _basis_inverse(block, n, width):

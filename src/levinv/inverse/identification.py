@@ -22,7 +22,7 @@ from levinv.forward.projection import project
 
 IN_RANGE = 1e3    # residual of b on range(A), in units of what rounding of A and b gives
 CLEAR = 1e3       # so far above IN_RANGE bounds of the rounding decide,
-LARGEST_FIT = 1e2 # if the fit is at most so large that its rounding leaves the residual accurate
+LARGEST_FIT = 1e2  # if the fit is at most so large that its rounding leaves the residual accurate
 
 
 @dataclass(frozen=True)

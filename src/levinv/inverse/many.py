@@ -43,6 +43,21 @@ class ManyResult:
         Half the sum of squares of sigma(x) - c.
     nit : (k,) ndarray of int
         Iterations of all stages together.
+
+    Examples
+    --------
+    The scores of the second problem belong to no x:
+
+    >>> import numpy as np
+    >>> from levinv import invert_many, leverage_scores
+    >>> rng = np.random.default_rng(0)
+    >>> A, b, x = rng.standard_normal((30, 3)), rng.standard_normal(30), np.array([1.0, -2.0, 0.5])
+    >>> scores = leverage_scores(A, slack=A @ x - b)
+    >>> result = invert_many(A, [b, b], [scores, scores[::-1]], rng=0)
+    >>> result.success
+    array([ True, False])
+    >>> result.x[result.success].round(10)
+    array([[ 1. , -2. ,  0.5]])
     """
 
     x: np.ndarray
@@ -97,6 +112,11 @@ def invert_many(A, b, scores, *, signs=None, noise=None, tol=1e-8, rng=None, wor
     or unconnected rows, scores that no x has, more than 32 columns, ...) are handed to
     :func:`levinv.invert_scores`, which is a hundred times slower. To see why one of them failed,
     call that.
+
+    References
+    ----------
+    .. [1] "Inverting the leverage score gradient and the leverage score problem", arXiv 2404.13785:
+       the problem. The method is that of :func:`levinv.invert_scores`.
 
     Examples
     --------

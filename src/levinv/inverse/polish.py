@@ -77,7 +77,6 @@ def polish(reduced, b, x, target, noise, freedom, *, maxiter=50, brief=False, re
         None if the scores are not defined at x (dependent rows with zero slack).
     """
     weight = np.where(reduced.active, 1.0 / noise, 0.0)
-
     many = many_rows(len(b), reduced.start.shape[1])
 
     def at(x, projector=project):
@@ -93,7 +92,7 @@ def polish(reduced, b, x, target, noise, freedom, *, maxiter=50, brief=False, re
     else:
         point, stuck = at(x), True
         found = None if point is None else Polished(point, None, 0, 1)
-    if found is None or not stuck or brief and many:
+    if found is None or not stuck or (brief and many):
         return found
     return _levenberg_marquardt(at, found, weight, freedom, maxiter, told)
 

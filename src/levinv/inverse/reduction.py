@@ -23,7 +23,18 @@ SPANNED = 1e-8    # a row whose part outside the span of the zero-slack rows is 
 
 
 class NoSolutionError(ValueError):
-    """No x, or no row weights, have the given leverage scores; the message says why."""
+    """No x, or no row weights, have the given leverage scores; the message says why.
+
+    Examples
+    --------
+    >>> from levinv import NoSolutionError, forster_weights
+    >>> A = [[1.0, 0.0], [2.0, 0.0], [1.0, 1.0], [0.0, 1.0]]
+    >>> try:
+    ...     forster_weights(A, [0.7, 0.7, 0.3, 0.3])
+    ... except NoSolutionError as error:
+    ...     print(error)
+    no weights have these scores: 2 rows (0, 1) have scores that sum to 1.4, but rank 1
+    """
 
 
 @dataclass(frozen=True)
@@ -91,7 +102,7 @@ def reduce(rows, one=None, b=None, coloop_slack=None):
     loops = norms == 0
     unit = np.where(loops, 0.0, 1.0 / np.where(loops, 1.0, norms))
     basis = orthonormalise(rows, unit)
-    start, plain = basis.transform, basis.method == "cholesky"
+    start, plain = basis.transform, basis.plain
     rank = start.shape[1]
     free = _null_space(rows, unit, start)
     found = components(_block(rows, start), n, rank, loops)

@@ -52,6 +52,20 @@ class InversionResult(OptimizeResult):
         Largest |dx|/|x| for changes of the scores by factors 1 + δ_i with |δ| = 1 (2-norms).
     evidence : dict
         What each stage found and decided.
+
+    Examples
+    --------
+    Here b lies in the range of A, so that x can move along itself unseen:
+
+    >>> import numpy as np
+    >>> from levinv import invert_scores, leverage_scores
+    >>> A = np.random.default_rng(0).standard_normal((20, 2))
+    >>> result = invert_scores(A, np.zeros(20), leverage_scores(A, slack=A @ [3.0, 4.0]), rng=0)
+    >>> result.success, result.unique
+    (True, False)
+    >>> abs(result.null_space).round(10)
+    array([[0.6],
+           [0.8]])
     """
 
 

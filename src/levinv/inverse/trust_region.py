@@ -76,6 +76,7 @@ def constrained_minimiser(eigenvalues, rotated, radius):
         low, high = (shift, high) if length > radius else (low, shift)
         # Newton on 1/|q| - 1/radius, which is almost linear in the shift; bisection where it leaves
         # the bracket
-        change = (length / radius - 1.0) * length ** 2 / float(q @ (q / (eigenvalues + shift)))
+        unit = q / length
+        change = (length / radius - 1.0) / float(unit @ (unit / (eigenvalues + shift)))
         shift = shift + change if low < shift + change < high else 0.5 * (low + high)
     return q

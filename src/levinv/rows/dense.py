@@ -9,8 +9,8 @@ from levinv.rows.passes import Passes, packed_forms, part_of, unpacked
 # thread. Longer ones leave one thread waiting for the other at the end.
 CHUNK_WORK = 1 << 22
 LONGEST_CHUNK_WORK = 1 << 33          # a tenth of a second
-SHARED_ELEMENTS = 1 << 19             # entries of A from which a pass that is no more than a pass is
-                                      # shared out
+SHARED_ELEMENTS = 1 << 19             # entries of A from which a pass with little arithmetic is
+                                      # shared
 
 
 class DenseRows(Passes):

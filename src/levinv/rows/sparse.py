@@ -61,9 +61,9 @@ class SparseRows(Passes):
 
     @property
     def flops(self):
-        """Of a Gram matrix and a form; scattered ones count for what they take."""
+        """Of a Gram matrix, its factor and a form; scattered ones count for what they take."""
         n, d = self.shape
-        return 4 * min(n * d * d, 2 * DENSE_GAIN * int(self._pairs[-1]))
+        return 4 * min(n * d * d, 2 * DENSE_GAIN * int(self._pairs[-1])) + d ** 3
 
     def _chunks(self, work, size, least=0):
         """Slices of rows of about ``size`` in ``work``, its sums before each row; no less than

@@ -2,7 +2,6 @@
 # with n columns is stored row by row, each row filled up with zeros to a multiple of LANES numbers.
 # All work along rows is done by two loops, ``dots`` and ``add_four``: they take four rows at once,
 # so that what is common to them is read once.
-from libc.math cimport fabs, sqrt
 
 cdef extern from *:
     """

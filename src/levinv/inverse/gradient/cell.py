@@ -1,20 +1,20 @@
 """The cell {x : signs∘(A x - b) > 0}: a point inside it, and when it holds a preimage of g.
 
-*Start.* max t subject to signs_i (a_iᵀx - b_i) >= t |a_i|, t <= 1 in units of the largest |b_i|/|a_i|: the
-centre of the largest ball in the cell, or of one large enough. The cell is empty iff the maximum is not
-positive. A thin cell is lost in the rounding of the linear program's solver: the program is then solved again
-about the point found, in smaller units.
+*Start.* max t subject to signs_i (a_iᵀx - b_i) >= t |a_i|, t <= 1 in units of the largest
+|b_i|/|a_i|: the centre of the largest ball in the cell, or of one large enough. The cell is empty
+iff the maximum is not positive. A thin cell is lost in the rounding of the linear program's solver:
+the program is then solved again about the point found, in smaller units.
 
-*Preimages.* V(x) - gᵀx is strictly convex on the cell and inf on its boundary. Along a direction y of the
-recession cone {y : signs∘(A y) >= 0}, V decreases without bound but slower than linearly, since all slacks
-grow. Hence V - gᵀx has a minimiser, and g a preimage, iff
+*Preimages.* V(x) - gᵀx is strictly convex on the cell and inf on its boundary. Along a direction y
+of the recession cone {y : signs∘(A y) >= 0}, V decreases without bound but slower than linearly,
+since all slacks grow. Hence V - gᵀx has a minimiser, and g a preimage, iff
 
     gᵀy < 0 for every y != 0 of the recession cone.
 
-(If so, V - gᵀx grows along every y of the cone, therefore it is coercive; if gᵀy >= 0, it decreases forever
-along y from everywhere.) On a bounded cell the cone is {0} and every g has its preimage. A y that breaks the
-condition is a certificate that g has none; a linear program over the cone, cut to sum_i signs_i a_iᵀy / |a_i|
-= 1, finds it.
+(If so, V - gᵀx grows along every y of the cone, therefore it is coercive; if gᵀy >= 0, it decreases
+forever along y from everywhere.) On a bounded cell the cone is {0} and every g has its preimage. A
+y that breaks the condition is a certificate that g has none; a linear program over the cone, cut to
+sum_i signs_i a_iᵀy / |a_i| = 1, finds it.
 """
 import numpy as np
 import scipy.optimize
@@ -49,7 +49,7 @@ def interior_point(stored, b, signs):
 
 
 def certificate(stored, signs, g):
-    """A direction y of the recession cone with gᵀy >= 0, (d,): g has no preimage. None if there is none."""
+    """A direction y of the recession cone with gᵀy >= 0, (d,): g has no preimage; or None."""
     n = stored.shape[0]
     rows, columns, _ = _scaled(stored, signs)
     slope = g / columns

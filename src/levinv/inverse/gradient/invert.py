@@ -59,13 +59,14 @@ class Task:
         return cell.certificate(self.map.rows.part(self.active), self.signs[self.active], self.g)
 
 
-def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0, tol=1e-10, maxiter=None,
-                    callback=None, rng=None, workers=None, options=None):
-    """Find x from the gradient of the volumetric barrier, -Bᵀsigma with B = diag(A x - b)⁻¹ A and its
-    leverage scores sigma.
+def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0, tol=1e-10,
+                    maxiter=None, callback=None, rng=None, workers=None, options=None):
+    """Find x from the gradient of the volumetric barrier, -Bᵀsigma with B = diag(A x - b)⁻¹ A and
+    its leverage scores sigma.
 
-    Each sign cell {x : signs∘(A x - b) > 0} holds at most one solution: exactly one for every g if the cell
-    is bounded, and otherwise exactly if gᵀy < 0 for every direction y != 0 in which the cell is unbounded.
+    Each sign cell {x : signs∘(A x - b) > 0} holds at most one solution: exactly one for every g if
+    the cell is bounded, and otherwise exactly if gᵀy < 0 for every direction y != 0 in which the
+    cell is unbounded.
 
     Parameters
     ----------
@@ -76,68 +77,70 @@ def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0,
     signs : +1, -1 or (n,) array_like of +1 and -1, optional
         Signs of the slack A x - b: which cell. +1 is the interior of the polytope A x >= b.
     x0 : (d,) array_like, optional
-        A start strictly inside the cell; without signs it says which cell. At least one of the two is needed.
+        A start strictly inside the cell; without signs it says which cell. At least one of the two
+        is needed.
     method : {"newton", "approximate-newton", "least-squares"}
-        "newton" minimises the convex V(x) - gᵀx. "approximate-newton" does so with a Hessian from sampled
-        rows.
-        "least-squares" minimises ½|∇V(x) - g|² + ½|diag(ridge) A x|², which need not be convex: from x0 if
-        given, else from what "newton" finds.
+        "newton" minimises the convex V(x) - gᵀx. "approximate-newton" does so with a Hessian from
+        sampled rows. "least-squares" minimises ½|∇V(x) - g|² + ½|diag(ridge) A x|², which need not
+        be convex: from x0 if given, else from what "newton" finds.
     ridge : float or (n,) array_like
         At least 0; must be 0 but with "least-squares". The result is then a stationary point of the
         objective, close to a solution for a small ridge only.
     tol : float
-        Largest Newton decrement that counts as solved (see Notes); with a ridge the largest gradient of the
-        objective in the Gauss-Newton metric relative to the residual.
+        Largest Newton decrement that counts as solved (see Notes); with a ridge the largest
+        gradient of the objective in the Gauss-Newton metric relative to the residual.
     maxiter : int, optional
         Default 100, 200 and 300 for the three methods.
     callback : callable, optional
-        As in SciPy: ``callback(intermediate_result)`` receives an OptimizeResult with ``x, nit, stage,
-        error``, the error being the decrement; with any other signature ``callback(x)``. StopIteration ends
-        the inversion.
+        As in SciPy: ``callback(intermediate_result)`` receives an OptimizeResult with ``x, nit,
+        stage, error``, the error being the decrement; with any other signature ``callback(x)``.
+        StopIteration ends the inversion.
     rng : None, int or numpy.random.Generator
         For the sampled rows of "approximate-newton".
     workers : int, optional
         Number of threads that share the rows; default as in :func:`levinv.leverage_scores`.
         Results do not depend on it.
     options : dict, optional
-        "sample_size" with "approximate-newton": rows sampled in each step, about; default 10 d log(d + 2).
-        From n on it is Newton's method.
+        "sample_size" with "approximate-newton": rows sampled in each step, about; default
+        10 d log(d + 2). From n on it is Newton's method.
 
     Returns
     -------
     InversionResult
-        ``fun`` is the objective of "least-squares". ``status``: 0 matched, 1 no x in the cell has this
-        gradient, 2 the cell is empty, 3 not matched, 4 stopped by the callback. ``unique`` is True on success
-        without a ridge. ``standard_errors`` are those of rounding g to double. ``condition`` is the relative
-        change of x (2-norm) per relative change of each entry of g (both from above, within a factor of 3,
-        where n d³ exceeds 1e11). ``evidence`` holds ``steps`` (decrement
-        and step length of each, with ``cg_iterations`` or ``rows`` sampled), ``decrement``, its ``floor`` by
-        rounding, ``certificate`` (status 1), ``start`` (least slack of the start in rows of unit norm), and
-        with "approximate-newton" ``sample_size``, ``rows`` kept in the last sample and ``spectral_error``,
-        the error of its Hessian relative to the exact one at the solution.
+        ``fun`` is the objective of "least-squares". ``status``: 0 matched, 1 no x in the cell has
+        this gradient, 2 the cell is empty, 3 not matched, 4 stopped by the callback. ``unique`` is
+        True on success without a ridge. ``standard_errors`` are those of rounding g to double.
+        ``condition`` is the relative change of x (2-norm) per relative change of each entry of g
+        (both from above, within a factor of 3, where n d³ exceeds 1e11). ``evidence`` holds
+        ``steps`` (decrement and step length of each, with ``cg_iterations`` or ``rows`` sampled),
+        ``decrement``, its ``floor`` by rounding, ``certificate`` (status 1), ``start`` (least slack
+        of the start in rows of unit norm), and with "approximate-newton" ``sample_size``, ``rows``
+        kept in the last sample and ``spectral_error``, the error of its Hessian relative to the
+        exact one at the solution.
 
     Raises
     ------
     ValueError
-        Wrong shapes or lengths, empty input, NaN or inf, A not of full column rank, neither signs nor x0, x0
-        not strictly inside the cell, signs other than +1 and -1, unknown method or option, negative ridge, a
-        ridge with another method than "least-squares".
+        Wrong shapes or lengths, empty input, NaN or inf, A not of full column rank, neither signs
+        nor x0, x0 not strictly inside the cell, signs other than +1 and -1, unknown method or
+        option, negative ridge, a ridge with another method than "least-squares".
     TypeError
         Complex, object or string input; sparse input other than A.
 
     Notes
     -----
-    The Newton decrement is (∇V - g)ᵀ(∇²V)⁻¹(∇V - g), square root taken: it does not change with the units of
-    A's columns, and is about the relative error of the slacks, weighted by sigma. Where rounding of g or of A
-    x - b alone leaves more than ``tol`` (``evidence["floor"]``), that much counts as solved.
+    The Newton decrement is (∇V - g)ᵀ(∇²V)⁻¹(∇V - g), square root taken: it does not change with the
+    units of A's columns, and is about the relative error of the slacks, weighted by sigma. Where
+    rounding of g or of A x - b alone leaves more than ``tol`` (``evidence["floor"]``), that much
+    counts as solved.
 
-    Newton steps cost O(n d²): conjugate gradients on the Hessian, preconditioned to a condition number of at
-    most 3.
+    Newton steps cost O(n d²): conjugate gradients on the Hessian, preconditioned to a condition
+    number of at most 3.
 
     References
     ----------
-    .. [1] arXiv 2408.11267: the problem, its regularised objective and the approximate Newton method
-       (abstract).
+    .. [1] arXiv 2408.11267: the problem, its regularised objective and the approximate Newton
+       method (abstract).
     .. [2] Vaidya, "A new algorithm for minimizing convex functions over convex sets", Mathematical
        Programming 73 (1996).
 
@@ -197,8 +200,9 @@ def _cell_of(stored, b, x0, signs, active):
     wrong = active & (slack * (np.sign(slack) if signs is None else signs) <= 0)
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise ValueError(f"x0 must lie strictly inside the cell{'' if signs is None else ' of signs'}, "
-                         f"got slack {slack[row]:.6g} in row {row}")
+        which = "" if signs is None else " of signs"
+        raise ValueError(f"x0 must lie strictly inside the cell{which}, got slack "
+                         f"{slack[row]:.6g} in row {row}")
     return np.where(slack < 0, -1.0, 1.0) if signs is None else signs
 
 
@@ -210,19 +214,22 @@ def _start(task, x0):
         wrong = ~active & (task.signs * task.b > 0)      # a zero row has slack -b at every x
         if wrong.any():
             row = int(np.argmax(wrong))
-            return None, f"row {row} of A is zero and its slack {-task.b[row]:.6g} has the other sign"
+            return None, (f"row {row} of A is zero and its slack {-task.b[row]:.6g} has the other "
+                          "sign")
         x, least = cell.interior_point(task.map.rows.part(active), task.b[active],
                                        task.signs[active])
         task.evidence["start"] = least
         if x is None:
-            return None, f"the least slack can be made no larger than {least:.3g} (rows of unit norm)"
+            return None, (f"the least slack can be made no larger than {least:.3g} (rows of unit "
+                          "norm)")
     state = newton.evaluate(task, x)
     return state, "the barrier cannot be evaluated at the start"
 
 
 def _solve(task, start, given, size, rng):
     if task.method == "least-squares":
-        # From far away |∇V - g|² falls slowly, as no norm suits it everywhere; the convex problem has none.
+        # From far away |∇V - g|² falls slowly, as no norm suits it everywhere; the convex problem
+        # has none.
         first = None if given else newton.minimise(task, start, newton.newton_direction)
         if first is None:
             return _report(task, minimise_loss(task, start))
@@ -271,15 +278,20 @@ def _report(task, found, approximation=None):
 
 
 def _sensitivity(task, state, hessian):
-    """Standard errors of x for rounding of g, and the condition number: dx = unit² S H⁻¹ Sᵀ dg, H in z."""
+    """Standard errors of x for rounding of g, and the condition number.
+
+    dx = unit² S H⁻¹ Sᵀ dg, H in z; with a ridge, x a stationary point of the loss,
+    dx = (∇²L)⁻¹ ∇²V dg.
+    """
     steps = state.projection.unit * state.projection.steps
-    if task.ridge.any():                                 # a stationary point of the loss: dx = (∇²L)⁻¹ ∇²V dg
+    if task.ridge.any():
         loss = GradientLossPoint(state.point, task.g).hessian()
         loss += task.map.rows.gram(None, None, task.ridge ** 2)
         weighted = np.linalg.lstsq(loss, state.point.hessian() * task.g, rcond=None)[0]
     else:
-        weighted = steps @ scipy.linalg.solve(hessian, steps.T * task.g, assume_a="pos", check_finite=False)
-    largest = np.max(np.abs(state.x))                    # norms of numbers near the largest float overflow
+        weighted = steps @ scipy.linalg.solve(hessian, steps.T * task.g, assume_a="pos",
+                                              check_finite=False)
+    largest = np.max(np.abs(state.x))            # norms of numbers near the largest float overflow
     condition = np.inf
     if largest > 0:
         condition = float(np.linalg.norm(weighted / largest, 2) / np.linalg.norm(state.x / largest))
@@ -293,12 +305,13 @@ def _message(task, found, status, decrement):
     if status == 0 and decrement > task.tol:
         reasons.append(f"to the rounding of g and A x - b, Newton decrement {decrement:.2g}")
     if status == 1:
-        reasons.append("the cell is unbounded in a direction y with gᵀy >= 0 (evidence['certificate'])")
+        reasons.append("the cell is unbounded in a direction y with gᵀy >= 0 "
+                       "(evidence['certificate'])")
     if status == 3:
-        reasons.append({"maxiter": f"stopped at maxiter = {task.maxiter} steps",
-                        "stalled": "no step improved it",
-                        "overflow": "the target is too large to compute with"}.get(found.reason, found.reason)
-                       + f", Newton decrement {decrement:.2g}")
+        why = {"maxiter": f"stopped at maxiter = {task.maxiter} steps",
+               "stalled": "no step improved it",
+               "overflow": "the target is too large to compute with"}
+        reasons.append(f"{why.get(found.reason, found.reason)}, Newton decrement {decrement:.2g}")
     return MESSAGES[status] + (": " + "; ".join(reasons) if reasons else "") + "."
 
 
@@ -307,7 +320,7 @@ def _nowhere(task, reason):
     n, d = task.map.shape
     slack = -task.b
     return InversionResult(
-        x=np.zeros(d), fun=np.inf, scores=np.zeros(n), slack=slack, signs=np.sign(slack), success=False,
-        status=2, message=f"{MESSAGES[2]}: {reason}.", nit=0, nfev=task.nfev, unique=False,
-        null_space=np.zeros((d, 0)),
-        standard_errors=np.full(d, np.inf), condition=np.inf, evidence=task.evidence)
+        x=np.zeros(d), fun=np.inf, scores=np.zeros(n), slack=slack, signs=np.sign(slack),
+        success=False, status=2, message=f"{MESSAGES[2]}: {reason}.", nit=0, nfev=task.nfev,
+        unique=False, null_space=np.zeros((d, 0)), standard_errors=np.full(d, np.inf),
+        condition=np.inf, evidence=task.evidence)

@@ -1,4 +1,4 @@
-"""Minimising the regularised objective of 2408.11267 (levinv.forward.gradient_loss) inside one sign cell.
+"""Minimising the objective of 2408.11267 (levinv.forward.gradient_loss) inside one sign cell.
 
     L(x) = ½ |r|² + ½ |diag(rho) A x|²,   r = ∇V(x) - g,   H = ∇²V(x).
 
@@ -7,14 +7,14 @@ Gauss-Newton metric is RᵀR and in y = R dx
 
     gradient  Wᵀ [r; K x],      Hessian  I + R⁻ᵀ C R⁻¹,
 
-C the third derivative of V contracted with r, which vanishes with r. The step is Newton's with the exact
-Hessian, the moduli of its eigenvalues taken (from CURVED upwards): always a descent direction, Newton's own
-where L is convex. It is shortened to stay in the cell, on whose boundary L is inf, and until L decreases
-(Armijo). Without a ridge every stationary point solves r = 0, since H is positive definite; with one, L may
-have several.
+C the third derivative of V contracted with r, which vanishes with r. The step is Newton's with the
+exact Hessian, the moduli of its eigenvalues taken (from CURVED upwards): always a descent
+direction, Newton's own where L is convex. It is shortened to stay in the cell, on whose boundary L
+is inf, and until L decreases (Armijo). Without a ridge every stationary point solves r = 0, since H
+is positive definite; with one, L may have several.
 
-Reference: Nocedal and Wright, Numerical Optimization (2006), section 3.4 (modified Newton), chapter 10
-(Gauss-Newton).
+Reference: Nocedal and Wright, Numerical Optimization (2006), section 3.4 (modified Newton), chapter
+10 (Gauss-Newton).
 """
 import numpy as np
 import scipy.linalg
@@ -69,7 +69,9 @@ def minimise_loss(task, state):
 
 
 def _converged(task, found, state, gradient, residual):
-    """By the Newton decrement; with a ridge by the gradient in the Gauss-Newton metric against |(r, K x)|."""
+    """By the Newton decrement; with a ridge by the gradient in the Gauss-Newton metric, relative to
+    |(r, K x)|.
+    """
     if task.ridge.any():
         size = float(np.linalg.norm(residual))
         found.decrement = float(np.linalg.norm(gradient)) / size if size else 0.0

@@ -1,34 +1,34 @@
 """Newton's method for F(x) = V(x) - gᵀx on one sign cell, V the volumetric barrier.
 
-∇F = -Bᵀsigma - g vanishes exactly where the gradient is matched, and F is strictly convex. With U =
-unit·diag(signs) B S orthonormal (levinv.forward.projection: S is ``steps``) everything is done in z, dx =
-unit S z, whatever the condition of A:
+∇F = -Bᵀsigma - g vanishes exactly where the gradient is matched, and F is strictly convex. With
+U = unit·diag(signs) B S orthonormal (levinv.forward.projection: S is ``steps``) everything is done
+in z, dx = unit S z, whatever the condition of A:
 
     B dx = signs∘(U z) = p, the relative change of the slacks,
     gradient  r = -Uᵀ(signs∘sigma) - unit Sᵀg,
     Hessian   H = Uᵀ diag(signs) (3 diag(sigma) - 2 Q) diag(signs) U,
     bounds    G ⪯ H ⪯ 3 G,   G = Uᵀ diag(sigma) U.
 
-*Direction.* H z = -r, factored where the dimension is small, else by conjugate gradients preconditioned with
-G. The condition number is at most 3: each iteration gains a factor (√3 + 1)/(√3 - 1) = 3.7, and takes one
-Gram matrix and one quadratic form.
+*Direction.* H z = -r, factored where the dimension is small, else by conjugate gradients
+preconditioned with G. The condition number is at most 3: each iteration gains a factor
+(√3 + 1)/(√3 - 1) = 3.7, and takes one Gram matrix and one quadratic form.
 
-*Step.* A line search on the slope φ'(t) = -sum_i sigma_i(t) p_i/(1 + t p_i) - gᵀdx, to |φ'(t)| <= ¼|φ'(0)|,
-first at t = 1. Where that leaves the cell or misses, the slope is modelled with each score following its own
-slack alone,
+*Step.* A line search on the slope φ'(t) = -sum_i sigma_i(t) p_i/(1 + t p_i) - gᵀdx, to
+|φ'(t)| <= ¼|φ'(0)|, first at t = 1. Where that leaves the cell or misses, the slope is modelled
+with each score following its own slack alone,
 
     sigma_i(t) = sigma_i / (sigma_i + (1 - sigma_i)(1 + t p_i)²),
 
-which is right for one row and right at the boundary, where the score is 1. The model increases with t: one
-root.
+which is right for one row and right at the boundary, where the score is 1. The model increases with
+t: one root.
 
-*Measure.* The Newton decrement λ = (rᵀH⁻¹r)^½, the length of ∇F in the dual of the Hessian's norm, does not
-change with A's columns and is a relative error: moving to the solution changes the slacks by p with sum_i
-sigma_i p_i² <= λ² (to first order). Rounding keeps it above a floor: that of g, and that of the slack A x -
-b.
+*Measure.* The Newton decrement λ = (rᵀH⁻¹r)^½, the length of ∇F in the dual of the Hessian's norm,
+does not change with A's columns and is a relative error: moving to the solution changes the slacks
+by p with sum_i sigma_i p_i² <= λ² (to first order). Rounding keeps it above a floor: that of g, and
+that of the slack A x - b.
 
-Reference: Nesterov and Nemirovskii, Interior-Point Polynomial Algorithms in Convex Programming (1994),
-section 2.2.
+Reference: Nesterov and Nemirovskii, Interior-Point Polynomial Algorithms in Convex Programming
+(1994), section 2.2.
 """
 from dataclasses import dataclass, field
 
@@ -39,17 +39,17 @@ import scipy.optimize
 from levinv.forward.orthonormal import EPS
 from levinv.inverse.gradient.cell import boundary
 
-DIRECT_DIMENSION = 8         # up to here the Hessian is factored: measured in benchmarks/gradient.py
+DIRECT_DIMENSION = 8          # up to here the Hessian is factored (benchmarks/gradient.py)
 CG_TOLERANCE = 1e-8
 CG_MAXITER = 60
-FLATTER = 0.25                 # the line search ends where the slope has fallen by this factor
+FLATTER = 0.25                # the line search ends where the slope has fallen by this factor
 TRIALS = 30                   # evaluations of one line search
 INSIDE = 0.95                 # of the way to the boundary at most, where the model does not say
 QUADRATIC = 1e-5              # decrement below which full steps are taken unseen
 HOPELESS = 1e-4               # a floor above this is no excuse: nothing is solved
 LARGEST = 1e75                # decrement beyond which its square and the line search would overflow
 SUSPECT = 1e3                 # growth of a slack in one step, and
-SUSPECT_STEPS = 20            # number of steps, from which the cell is asked whether it holds a preimage
+SUSPECT_STEPS = 20            # number of steps, from which the cell is asked for a preimage
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,8 @@ class Descent:
 
     state: State
     decrement: float
-    reason: str         # "converged" | "no preimage" | "stalled" | "maxiter" | "stopped" | "overflow"
+    # "converged" | "no preimage" | "stalled" | "maxiter" | "stopped" | "overflow"
+    reason: str
     direction: np.ndarray | None = None                  # the certificate of "no preimage"
     steps: list = field(default_factory=list)            # one dict for each
 
@@ -137,7 +138,7 @@ def evaluate(task, x):
 
 
 def minimise(task, state, direction):
-    """Descend from ``state``; ``direction(state)`` returns z, about -H⁻¹r, and a dict of evidence."""
+    """Descend from ``state``; ``direction(state)`` returns z, about -H⁻¹r, and evidence."""
     found = Descent(state, np.inf, "maxiter")
     asked = False
     best, idle = np.inf, 0
@@ -243,7 +244,9 @@ def _model(state, p, rise):
 
 
 def _root(state, p, rise, low, high):
-    """Where the model of the slope vanishes in (low, high), or INSIDE of the way to the end nearest to it."""
+    """Where the model of the slope vanishes in (low, high), or INSIDE of the way to the end next to
+    it.
+    """
     slope = _model(state, p, rise)
     if not np.isfinite(high):
         high = max(1.0, 2.0 * low)
@@ -263,14 +266,19 @@ def _root(state, p, rise, low, high):
 def newton_direction(state):
     """-H⁻¹ r, exact to CG_TOLERANCE."""
     if state.projection.rank <= DIRECT_DIMENSION:
-        return -scipy.linalg.solve(state.hessian(), state.gradient, assume_a="pos", check_finite=False), {}
-    tolerance = float(np.clip(state.bound(), CG_TOLERANCE, 0.1))   # quadratic convergence asks for no more
-    z, iterations = conjugate_gradients(state.product, state.precondition, -state.gradient, tolerance)
+        z = scipy.linalg.solve(state.hessian(), -state.gradient, assume_a="pos", check_finite=False)
+        return z, {}
+    # quadratic convergence asks for no more
+    tolerance = float(np.clip(state.bound(), CG_TOLERANCE, 0.1))
+    z, iterations = conjugate_gradients(state.product, state.precondition, -state.gradient,
+                                        tolerance)
     return z, {"cg_iterations": iterations}
 
 
 def conjugate_gradients(product, precondition, right, tolerance, maxiter=CG_MAXITER):
-    """Solve H z = right to a relative residual in the preconditioner's norm; z and the number of products."""
+    """Solve H z = right to a relative residual in the preconditioner's norm; z and the number of
+    products.
+    """
     z = np.zeros_like(right)
     residual = right.copy()
     conditioned = precondition(residual)

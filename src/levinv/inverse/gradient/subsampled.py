@@ -1,31 +1,33 @@
 """Newton's method with a sub-sampled Hessian: the approximate Newton method of 2408.11267.
 
-Public of the paper is the abstract: Newton steps whose Hessian comes from rows sampled by leverage. The
-algorithm here is ours. In the coordinates of levinv.inverse.gradient.newton the Hessian is
+Public of the paper is the abstract: Newton steps whose Hessian comes from rows sampled by leverage.
+The algorithm here is ours. In the coordinates of levinv.inverse.gradient.newton the Hessian is
 
     H = G + 2 E,   G = sum_i sigma_i u_i u_iᵀ,   E = ½ sum_{i,l} P_il² (u_i - u_l)(u_i - u_l)ᵀ
 
-(rows u_i signed), since 3 diag(sigma) - 2 Q = diag(sigma) + 2 (diag(sigma) - Q) and the bracket is a graph
-Laplacian. Row i is kept with probability pi_i >= min(1, k q_i), independently, and given the weight ω_i =
-1/pi_i. The approximation
+(rows u_i signed), since 3 diag(sigma) - 2 Q = diag(sigma) + 2 (diag(sigma) - Q) and the bracket is
+a graph Laplacian. Row i is kept with probability pi_i >= min(1, k q_i), independently, and given
+the weight ω_i = 1/pi_i. The approximation
 
     H~ = sum_i ω_i sigma_i u_i u_iᵀ + sum_{i≠l} ω_i ω_l P_il² (u_i - u_l)(u_i - u_l)ᵀ
 
-over the rows kept is unbiased and positive semidefinite by construction, which sampling Q would not be. It
-takes O(m² d) flops for m ~ k rows, in place of O(n d³) for H.
+over the rows kept is unbiased and positive semidefinite by construction, which sampling Q would not
+be. It takes O(m² d) flops for m ~ k rows, in place of O(n d³) for H.
 
-*Why these probabilities.* q = (tau + sigma)/(2d), where tau are the leverage scores of diag(√sigma) B, the
-square root of G: tau_i = sigma_i u_iᵀG⁻¹u_i. They sum to d, as sigma does. Measured against G, and with Q's
-entries at most sigma_i sigma_l:
+*Why these probabilities.* q = (tau + sigma)/(2d), where tau are the leverage scores of diag(√sigma)
+B, the square root of G: tau_i = sigma_i u_iᵀG⁻¹u_i. They sum to d, as sigma does. Measured against
+G, and with Q's entries at most sigma_i sigma_l:
 
 * a term of the first sum is sigma_i u_i u_iᵀ / pi_i ⪯ (tau_i/pi_i) G ⪯ (2d/k) G;
-* the terms of the second that a row i decides, their partners averaged, are 2 sum_l P_il² (u_i - u_l)(u_i -
-  u_l)ᵀ / pi_i ⪯ 4 (sigma_i u_i u_iᵀ + sum_l P_il² u_l u_lᵀ)/pi_i ⪯ 4 ((tau_i + sigma_i)/pi_i) G ⪯ (8d/k) G.
+* the terms of the second that a row i decides, their partners averaged, are 2 sum_l P_il² (u_i -
+  u_l)(u_i - u_l)ᵀ / pi_i ⪯ 4 (sigma_i u_i u_iᵀ + sum_l P_il² u_l u_lᵀ)/pi_i ⪯ 4 ((tau_i +
+  sigma_i)/pi_i) G ⪯ (8d/k) G.
 
-All are positive semidefinite with means of at most a constant times G, so that by the matrix Bernstein
-inequality both sums err by O(√(d log d / k)) G (Tropp, 2012); what is left, the pairs' interaction, is of the
-order d/k. As G ⪯ H, the same holds relative to H: the error contracts by that factor in each step. Sampling
-by sigma alone would leave tau_i/sigma_i unbounded by a constant, sampling by tau alone sigma_i/tau_i.
+All are positive semidefinite with means of at most a constant times G, so that by the matrix
+Bernstein inequality both sums err by O(√(d log d / k)) G (Tropp, 2012); what is left, the pairs'
+interaction, is of the order d/k. As G ⪯ H, the same holds relative to H: the error contracts by
+that factor in each step. Sampling by sigma alone would leave tau_i/sigma_i unbounded by a constant,
+sampling by tau alone sigma_i/tau_i.
 
 With k >= n every row is kept and this is Newton's method.
 """
@@ -41,7 +43,7 @@ def default_size(d):
 
 
 def sampling_direction(size, rng):
-    """The ``direction`` of levinv.inverse.gradient.newton.minimise with about ``size`` rows in each step."""
+    """The ``direction`` of levinv.inverse.gradient.newton.minimise: about ``size`` rows a step."""
     def direction(state):
         approximation, rows = subsampled_hessian(state, size, rng)
         z = scipy.linalg.solve(approximation, -state.gradient, assume_a="pos", check_finite=False)
@@ -85,7 +87,7 @@ def subsampled_hessian(state, size, rng):
     total = weight * projection.scores[kept] + 2.0 * squares.sum(axis=1)
     out = signed.T @ (total[:, None] * signed - 2.0 * (squares @ signed))
     if len(kept) < projection.rank or np.linalg.matrix_rank(signed) < projection.rank:
-        out += state.factor @ state.factor.T             # too few rows to span: G itself keeps it definite
+        out += state.factor @ state.factor.T       # too few rows to span: G keeps it definite
     return 0.5 * (out + out.T), len(kept)
 
 
@@ -100,4 +102,5 @@ def sampled_basis(projection, kept):
 
 def spectral_error(approximation, hessian):
     """‖H^-½ (H~ - H) H^-½‖, the factor by which the error shrinks in a step."""
-    return float(np.max(np.abs(scipy.linalg.eigh(approximation - hessian, hessian, eigvals_only=True))))
+    values = scipy.linalg.eigh(approximation - hessian, hessian, eigvals_only=True)
+    return float(np.max(np.abs(values)))
