@@ -3,8 +3,11 @@
 Without a transform a Gram matrix or a form takes O(Σ nnz_i²), scattered into or gathered from a
 dense d x d matrix; a row that is multiplied by a dense d x k transform takes O(nnz_i k), and the
 passes that need all of its k entries are those of dense rows, block by block. Where rows hold so
-many entries that dense arithmetic, some twenty times faster per multiply-add, wins, blocks are
+many entries that dense arithmetic wins, which is many times faster per multiply-add, blocks are
 dense for a Gram matrix and a form too.
+
+Sums over chunks have a copy of the sum for each chunk under way; those of more than SUMMED entries
+are taken in one chunk, by one thread.
 
 ``quad`` of a transform without a form is |a_i T|²: by the form T Tᵀ where that is as accurate (see
 :mod:`levinv._kernels.csr`).
@@ -19,7 +22,9 @@ from levinv.rows.passes import Passes, packed_forms, part_of, unpacked
 LARGEST_DIMENSION = 20000
 MATRICES = 5                          # d x d arrays alive at a time
 SCATTERED = 1 << 17                   # scattered or gathered multiply-adds in a chunk
-DENSE_GAIN = 24                       # a dense multiply-add against a scattered one
+DENSE_GAIN = 16                       # dense multiply-adds in the time of a scattered one: measured
+                                      # 8 to 25 in Gram matrices, 5 to 20 in forms
+ROW_GAIN = 4                          # those along a row of a transform: 2 to 8
 BLOCK_ENTRIES = 1 << 17               # of a block of dense rows: a cache holds them
 WIDE = 1024                           # columns beyond which BLAS does sums of products: more than
                                       # caches hold, added to by every block
@@ -94,7 +99,7 @@ class SparseRows(Passes):
         """
         if width and work_per_row > SUMMED:
             return [slice(0, self.shape[0])]
-        work = self._entries * (DENSE_GAIN // 4 * k) + np.arange(self.shape[0] + 1) * work_per_row
+        work = self._entries * (DENSE_GAIN // ROW_GAIN * k) + np.arange(self.shape[0] + 1) * work_per_row
         return self._chunks(work, CHUNK_WORK, max(64, 8 * width) * work_per_row)
 
     def _slice(self, chunk):
@@ -237,8 +242,8 @@ class SparseRows(Passes):
 
     def _form_pays(self, k):
         """Whether the form of T and Σ nnz_i² take less time than Σ nnz_i k."""
-        d, gained = self.shape[1], DENSE_GAIN // 4         # of a row of T over scattered entries
-        return gained * int(self._pairs[-1]) + d * d * k // 4 < int(self._entries[-1]) * k
+        form = self.shape[1] ** 2 * k * ROW_GAIN // (4 * DENSE_GAIN)
+        return ROW_GAIN * int(self._pairs[-1]) + form < int(self._entries[-1]) * k
 
     def _lengths(self, scale, transform, out):
         """out_i <- |u_i|², by the form T Tᵀ."""
