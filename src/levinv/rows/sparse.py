@@ -29,7 +29,8 @@ BLOCK_ENTRIES = 1 << 17               # of a block of dense rows: a cache holds 
 WIDE = 1024                           # columns beyond which BLAS does sums of products: more than
                                       # caches hold, added to by every block
 SUMMED = 1 << 24                      # entries of a sum of which each chunk may have one of its own
-ONE_PASS_SQUARE = 64.0 ** 2           # relative errors of |a_i T|² in units of ε: those of one pass
+ACCEPTED = 256.0                      # relative errors of |a_i T|² in units of ε; in rows beyond it
+                                      # the product with T is made
 COPY_ENTRIES = 1 << 24                # of the largest dense copy of the rows
 
 
@@ -256,7 +257,7 @@ class SparseRows(Passes):
 
         def work(chunk):
             csr.lengths(*self._slice(chunk), part_of(scale, chunk), form, sizes, transform,
-                        ONE_PASS_SQUARE, np.empty(k), out[chunk])
+                        ACCEPTED, np.empty(k), out[chunk])
 
         self._each(self._pair_chunks(), work)
 
