@@ -1,4 +1,7 @@
 """invert_many: the same as invert_scores on each problem, whichever route it takes."""
+import threading
+import time
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -385,3 +388,21 @@ def test_refused(changes, error, message):
     arguments = {name: GOOD[name] for name in ("A", "b", "scores")} | changes
     with pytest.raises(error, match=message):
         invert_many(**arguments)
+
+
+def test_an_interrupt_waits_for_one_problem_of_the_general_route_not_for_a_chunk(rng, monkeypatch):
+    here, others, called = threading.get_ident(), threading.Event(), []
+
+    def slow(*args, **options):
+        called.append(None)
+        if threading.get_ident() == here:
+            others.wait(0.2)
+            raise KeyboardInterrupt
+        others.set()
+        time.sleep(0.02)
+        return invert_scores(*args, **options)
+
+    monkeypatch.setattr("levinv.inverse.many.invert_scores", slow)
+    with pytest.raises(KeyboardInterrupt):
+        invert_many(rng.normal(size=(600, 2, 2)), np.ones((600, 2)), np.ones((600, 2)), workers=2)
+    assert len(called) < 20

@@ -83,6 +83,7 @@ def check_rows(rows, A, rng, scale, transform):
     close(rows.column_norms(), np.linalg.norm(A, axis=0))
     assert_array_equal(rows.nonzero(), np.any(A, axis=1))
     close(rows.scaled(weights), weights[:, None] * A)
+    assert_array_equal(rows.with_columns_times(v).block(slice(None)), A * v)
     chosen = np.flatnonzero(rng.random(n) < 0.5)
     assert_array_equal(rows.block(chosen), A[chosen])
     assert_array_equal(rows.part(chosen).block(slice(None)), A[chosen])

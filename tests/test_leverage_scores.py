@@ -464,3 +464,25 @@ def test_entries_that_are_not_finite_are_found_in_every_route(rng, shape, value)
     with pytest.raises(ValueError, match="^A must be finite, got NaN or inf at index"):
         leverage_scores(A)
     leverage_scores(np.where(np.isfinite(A), A, 1e200))   # large is not infinite
+
+
+@pytest.mark.parametrize("unit", [1e-313, [1e-310, 1.0, 5e-324]])
+@pytest.mark.parametrize("method", ["auto", "cholesky", "qr"])
+@pytest.mark.parametrize("slack", [None, [1, 2, 3, 4, 5, 6], [0, 2, 3, 4, 5, 6]])
+def test_subnormal_entries(rng, unit, method, slack):
+    A = rng.integers(1, 1000, size=(6, 3)).astype(float)
+    assert_allclose(leverage_scores(A * unit, method=method, slack=slack),
+                    leverage_scores(A * unit / unit, method=method, slack=slack), atol=1e-11)
+
+
+def test_what_is_wrong_in_a_stack_is_found_by_its_index(rng):
+    A, weights = rng.normal(size=(3, 2, 6, 2)), np.ones((3, 2, 6))
+    weights[1, 0, 4] = -2.0
+    with pytest.raises(ValueError, match=r"weights must be .* got -2.0 at index \(1, 0, 4\)"):
+        leverage_scores(A, weights=weights)
+    weights[1, 0, 4] = np.inf
+    with pytest.raises(ValueError, match=r"weights must be finite.* index \(1, 0, 4\)"):
+        leverage_scores(A, weights=weights)
+    A[2, 1, 3, 1] = np.nan
+    with pytest.raises(ValueError, match=r"A must be finite.* index \(2, 1, 3, 1\)"):
+        leverage_scores(A)

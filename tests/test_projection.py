@@ -6,10 +6,11 @@ Each point is x = 0, where the slack -b is exact however small it is.
 import mpmath
 import numpy as np
 import pytest
+from designs import conditioned
 from numpy.testing import assert_allclose, assert_array_equal
 
 import oracles
-from levinv import LeverageMap, leverage_scores
+from levinv import LeverageMap, ScoreLoss, VolumetricBarrier, leverage_scores
 
 # Rows in general position, of a graph, with whole multiples: errors hide where entries are zero or
 # equal.
@@ -242,3 +243,36 @@ def test_operations_in_the_orthonormal_basis(slack, rng):
     assert_allclose(projection.coordinates(Y[:, 0].copy()), U.T @ Y[:, 0], rtol=0, atol=1e-13)
     assert_allclose(projection.laplacian(Y), laplacian @ Y, rtol=0, atol=1e-13)
     assert_allclose(projection.laplacian(Y[:, 0].copy()), laplacian @ Y[:, 0], rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("power", [-300, -160, -145, 145, 154, 160, 300, 306])
+def test_units_of_A_and_b_do_not_matter_near_a_zero_slack(rng, power):
+    A, x, v, c = rng.normal(size=(12, 2)), rng.normal(size=2), rng.normal(size=2), np.full(12, 0.2)
+    b = A @ x - rng.uniform(1.0, 2.0, size=12) * np.where(np.arange(12) == 5, 1e-2, 1.0)
+
+    def values(unit):
+        leverage, loss = LeverageMap(unit * A, unit * b), ScoreLoss(unit * A, unit * b, c)
+        barrier = VolumetricBarrier(unit * A, unit * b)
+        return (leverage.scores(x), leverage.jacobian(x), loss.hess(x), loss.hessp(x, v),
+                barrier.fun(x), barrier.grad(x))
+
+    for found, expected in zip(values(10.0 ** power), values(1.0), strict=True):
+        assert_allclose(found, expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max())
+
+
+def test_second_derivatives_of_a_moderately_conditioned_design_with_small_slacks(rng):
+    errors = []
+    for _ in range(20):
+        A, slack, c = conditioned(rng, 16, 4, 20.0), rng.normal(size=16), rng.random(16)
+        x, v = rng.normal(size=4), rng.normal(size=4)
+        loss = ScoreLoss(A, A @ x - slack, c)
+        slack = LeverageMap(A, A @ x - slack).slack(x)
+        B = A / slack[:, None]
+        condition = np.linalg.cond(B / np.linalg.norm(B, axis=0))
+        with mpmath.workdps(40):
+            exact = [oracles.exact(array) for array in (A, slack, c)]
+            expected = sum(oracles.loss_hessian_terms(*exact, row).sum(axis=0) @ v
+                           for row in range(16))
+            error = np.abs(loss.hessp(x, v) - expected).max() / np.abs(expected).max()
+        errors.append(float(error) / (condition * np.finfo(float).eps))
+    assert np.quantile(errors, 0.9) < 100.0

@@ -111,6 +111,11 @@ def test_other_numbers(rng, dtype):
     assert_allclose(leverage_scores(scipy.sparse.csc_matrix(A)), leverage_scores(A), atol=1e-13)
 
 
+def test_subnormal_columns(rng):
+    A = thin(rng) * np.where(np.arange(7) == 2, 1e-310, 1.0)
+    assert_allclose(leverage_scores(scipy.sparse.csr_array(A)), leverage_scores(A), atol=1e-9)
+
+
 def test_wide_and_zero(rng):
     A = thin(rng, 4, 9)
     assert_allclose(leverage_scores(scipy.sparse.csr_array(A)), leverage_scores(A), atol=1e-13)

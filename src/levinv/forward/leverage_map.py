@@ -20,7 +20,8 @@ from levinv.forward.orthonormal import column_space
 from levinv.forward.projection import DependentZeroSlackError, project
 
 TINY = np.finfo(float).tiny
-PLAIN_CONDITION = 1e3     # below it A's own columns serve; above, they are orthonormalised once
+PLAIN_CONDITION = 1e3     # below it A's own columns serve; above, they are orthonormalised once,
+ORDINARY = 1e100          # and where squares of A's entries over- or underflow, too
 
 
 class LeverageMap:
@@ -68,11 +69,12 @@ class LeverageMap:
         self._b = _validate.vector(b, "b", A.shape[0], "row of A")
         self.rows = storage.of(A)
         with self.threads() as self.rows.workers:
-            space = column_space(self.rows)
-        self.rank = space.transform.shape[1]
-        transform = space.transform          # of the same condition number as A, if of full rank
-        plain = self.rank == A.shape[1] and np.linalg.cond(transform) <= PLAIN_CONDITION
-        self._start = None if plain else transform
+            transform = column_space(self.rows).transform
+            largest = self.rows.column_max().max()
+        self.rank = transform.shape[1]       # if full, A and transform are of the same condition
+        plain = (self.rank == A.shape[1] and np.linalg.cond(transform) <= PLAIN_CONDITION
+                 and 1.0 / ORDINARY <= largest <= ORDINARY)
+        self._start = None if plain else transform / largest
         self._loops = ~self.rows.nonzero()
         self._last = None
 

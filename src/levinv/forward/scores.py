@@ -16,6 +16,8 @@ from levinv.forward.projection import DependentZeroSlackError, quotient, row_sca
 
 METHODS = ("auto", "cholesky", "qr")
 SMALL = 1 << 24           # flops of a matrix that is done in one call, without a look at threads
+TINY = 1e-290             # columns of smaller entries, which may have no reciprocal, are multiplied by
+ENLARGED = 2.0 ** 900
 STACK_WORK = 1 << 24      # multiply-adds of small matrices handed to a thread at once; a row and a
 ROW_WORK = 100            # matrix take as much time as so many, besides
 MATRIX_WORK = 10000
@@ -174,11 +176,17 @@ def _stack_scores(A, kind, values, method, rcond, check_finite, workers, in_one_
                      ONE_PASS_CONDITION, out[part], condition[part])
 
         share(work, range(0, m, step), workers)
+    left = np.flatnonzero(~(condition <= ONE_PASS_CONDITION))
+    if check_finite and len(left):               # here, where indices are those of the stack
+        _validate.finite(A, "A")
+        if kind is not None:
+            _validate.finite(values, kind)
+    if kind == "weights" and len(left):
+        _refuse_negative(values)
     doubts = []
-    for i in np.flatnonzero(~(condition <= ONE_PASS_CONDITION)):
+    for i in left:
         out[i], doubt = _matrix_scores(stack[i], storage.of(stack[i], workers), kind,
-                                       None if rows is None else rows[i], method, rcond,
-                                       check_finite)
+                                       None if rows is None else rows[i], method, rcond, False)
         doubts += [f"matrix {i} of the stack: {doubt}"] if doubt else []
     return out.reshape(A.shape[:-1]), "; ".join(doubts[:3])
 
@@ -193,9 +201,7 @@ def _matrix_scores(A, rows, kind, values, method, rcond, check_finite):
         zero = not slack.all()
         scale = None if zero else row_scale(slack)[0]
     elif kind == "weights":
-        if (values < 0).any():
-            index = int(np.argmax(values < 0))
-            raise ValueError(f"weights must be at least 0, got {values[index]} at index {index}")
+        _refuse_negative(values)
         largest = values.max()
         scale = np.sqrt(values / largest) if largest > 0 else np.zeros(len(values))
     d = A.shape[1]
@@ -208,12 +214,24 @@ def _matrix_scores(A, rows, kind, values, method, rcond, check_finite):
                 return np.minimum(scores, 1.0, out=scores), ""
     if check_finite and (gram is None or not np.isfinite(np.trace(gram))):
         _validate.finite_matrix(A, "A")
+    if gram is None or np.diag(gram).min() < TINY:
+        subnormal = rows.column_max() < TINY
+        if subnormal.any():
+            rows = rows.with_columns_times(np.where(subnormal, ENLARGED, 1.0))
+            gram = None
     with sharing(rows.workers, rows.flops):
         if zero:
             return _slack_limit(rows, slack, method, rcond)
         if kind is None:
             return _scores(rows, None, None, method, rcond, gram)
         return _scaled_scores(rows, scale, method, rcond, gram)
+
+
+def _refuse_negative(weights):
+    if (weights < 0).any():
+        index = tuple(np.argwhere(weights < 0)[0].tolist())
+        raise ValueError(f"weights must be at least 0, got {weights[index]} at index "
+                         f"{index[0] if len(index) == 1 else index}")
 
 
 def _slack_limit(rows, slack, method, rcond):

@@ -140,6 +140,9 @@ def invert_many(A, b, scores, *, signs=None, noise=None, tol=1e-8, rng=None, wor
     with sharing(workers, EVALUATIONS * 4 * k * n * d * d) as workers:
         share(lambda first: _invert(problems, slice(first, min(first + size, k)), out),
               range(0, k, size), workers)
+        # one by one: an interrupt waits for what is under way
+        share(lambda i: _invert_generally(problems, i, out), np.flatnonzero(~out.success).tolist(),
+              workers)
     return out
 
 
@@ -162,7 +165,7 @@ class _Problems:
 
 
 def _invert(problems, chunk, out):
-    """Solve the problems of a chunk, by the kernel where it can."""
+    """Solve those problems of a chunk that the kernel can."""
     _, n, d = problems.shape
     solved = np.zeros(chunk.stop - chunk.start, dtype=np.uint8)
     if d <= MOST_COLUMNS and d < n <= MOST_ROWS:
@@ -173,13 +176,16 @@ def _invert(problems, chunk, out):
             problems.tol, max(scipy.special.chdtri(freedom, LEVEL), NOISE_KNOWN ** 2 * freedom),
             out.x[chunk], out.fun[chunk], out.nit[chunk], solved)
     out.success[chunk] = out.unique[chunk] = solved
-    for i in chunk.start + np.flatnonzero(solved == 0):
-        A, signs, noise = (None if array is None else array[i if len(array) > 1 else 0]
-                           for array in (problems.A, problems.signs, problems.noise))
-        result = invert_scores(A, problems.b[i], problems.scores[i], signs=signs, noise=noise,
-                               tol=problems.tol, rng=int(problems.seeds[i]))
-        for name in ("x", "success", "unique", "fun", "nit"):
-            getattr(out, name)[i] = result[name]
+
+
+def _invert_generally(problems, i, out):
+    """Solve one problem by the general route."""
+    A, signs, noise = (None if array is None else array[i if len(array) > 1 else 0]
+                       for array in (problems.A, problems.signs, problems.noise))
+    result = invert_scores(A, problems.b[i], problems.scores[i], signs=signs, noise=noise,
+                           tol=problems.tol, rng=int(problems.seeds[i]))
+    for name in ("x", "success", "unique", "fun", "nit"):
+        getattr(out, name)[i] = result[name]
 
 
 def _part(array, chunk):

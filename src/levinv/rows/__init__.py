@@ -17,6 +17,7 @@ optional):
     nonzero()                             which rows are not zero
     block(index)                          a few rows, as an array
     part(index)                           some rows, as rows in memory
+    with_columns_times(factors)           A diag(factors), as rows in memory
     scaled(factors)                       diag(factors) A as an (n, d) array: for results that are
                                           one, and for short problems
     squares(basis, Y)                     (P∘P) Y with P = basis basisᵀ, for short problems

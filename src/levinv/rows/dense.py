@@ -107,6 +107,10 @@ class DenseRows(Passes):
         """Rows ``index`` as rows in memory."""
         return DenseRows(self.block(index))
 
+    def with_columns_times(self, factors):
+        """A diag(factors), as rows in memory."""
+        return DenseRows(self.A * factors, self.workers)
+
     def scaled(self, factors):
         """diag(factors) A as a new (n, d) array."""
         return np.multiply(self.A, factors[:, None], order="C")

@@ -184,6 +184,12 @@ class SparseRows(Passes):
         """Rows ``index`` as rows in memory."""
         return SparseRows(self.A[index])
 
+    def with_columns_times(self, factors):
+        """A diag(factors), as rows in memory."""
+        A = self.A
+        return SparseRows(scipy.sparse.csr_array((A.data * factors[A.indices], A.indices, A.indptr),
+                                                 shape=self.shape), self.workers)
+
     def scaled(self, factors):
         """diag(factors) A as a new (n, d) array."""
         out = np.empty(self.shape)
