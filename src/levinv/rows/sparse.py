@@ -100,7 +100,8 @@ class SparseRows(Passes):
         """
         if width and work_per_row > SUMMED:
             return [slice(0, self.shape[0])]
-        work = self._entries * (DENSE_GAIN // ROW_GAIN * k) + np.arange(self.shape[0] + 1) * work_per_row
+        work = np.arange(self.shape[0] + 1) * work_per_row
+        work += self._entries * (DENSE_GAIN // ROW_GAIN * k)
         return self._chunks(work, CHUNK_WORK, max(64, 8 * width) * work_per_row)
 
     def _slice(self, chunk):
