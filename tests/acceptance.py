@@ -9,6 +9,8 @@ not hold.
     python tests/acceptance.py gradient DIR   barrier gradients: random polytopes, the same
                                               linear programs
     python tests/acceptance.py local          the methods that need a starting point
+    python tests/acceptance.py sparse [DIR]   sparse against dense: time, memory, and the same
+                                              linear programs
     python tests/acceptance.py large          200 000 rows: time, in that of the scores, and memory
 """
 import argparse
@@ -25,6 +27,8 @@ import scipy.sparse
 
 import levinv
 import oracles
+from acceptance_of_sparse import linear_program, sparse
+from levinv import rows
 from levinv.inverse.gradient import cell
 
 
@@ -38,7 +42,7 @@ def cauchy(n, d, rng):
     return rng.standard_cauchy((n, d))
 
 
-def sparse(n, d, rng):
+def scattered(n, d, rng):
     return rng.standard_normal((n, d)) * (rng.random((n, d)) < max(0.3, 3 / d))
 
 
@@ -69,7 +73,7 @@ def exponents(variables, degree):
     return sorted((e for e in everything if sum(e) <= degree), key=lambda e: (sum(e), e))
 
 
-DESIGNS = {f.__name__: f for f in (gaussian, cauchy, sparse, one_hot, polynomial, monomials)}
+DESIGNS = {f.__name__: f for f in (gaussian, cauchy, scattered, one_hot, polynomial, monomials)}
 
 
 def relative_error(found, true, null_space=None):
@@ -210,7 +214,7 @@ def netlib(args):
     """
     held = True
     for path in sorted(pathlib.Path(args.directory).glob("*.npz")):
-        A, b = program = linear_program(path)
+        A, b = program = dense_program(path)
         good = 0
         worst = worst_ratio = slowest = 0.0
         notes = set()
@@ -282,7 +286,7 @@ def gradient(args):
                     for seed in range(args.repeats)]
             held &= report_gradient(f"{method:18} {(n, d)!s:11}", runs)
         for path in sorted(pathlib.Path(args.directory).glob("*.npz")):
-            A, b = linear_program(path)
+            A, b = dense_program(path)
             for side, name in ((1, "A x > b"), (-1, "A x < b")):
                 points = [interior(side * A, side * b, np.random.default_rng([seed, 11]))
                           for seed in range(args.repeats)]
@@ -319,11 +323,9 @@ def local(args):
     return held
 
 
-def linear_program(path):
-    with np.load(path) as parts:
-        A = scipy.sparse.csr_array((parts["data"], parts["indices"], parts["indptr"]),
-                                   shape=parts["shape"])
-        return A.toarray(), parts["b"]
+def dense_program(path):
+    A, b = linear_program(path)
+    return A.toarray(), b
 
 
 def random_polytope(n, d, seed):
@@ -338,7 +340,7 @@ def interior(A, b, rng):
     """A random point of {A x > b}: from the centre of the largest ball by hit-and-run; None without
     an interior.
     """
-    x = cell.interior_point(A, b, np.ones(len(b)))[0]
+    x = cell.interior_point(rows.of(A), b, np.ones(len(b)))[0]
     return None if x is None else hit_and_run(A, b, x, rng, 50)
 
 
@@ -436,7 +438,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    for claim in (signs, unique, regression, netlib, gradient, local, large):
+    for claim in (signs, unique, regression, netlib, gradient, local, large, sparse):
         command = commands.add_parser(claim.__name__, help=claim.__doc__)
         command.set_defaults(run=claim)
         command.add_argument("-v", "--verbose", action="store_true")
@@ -447,6 +449,8 @@ def main():
                                  help="rows and columns over six orders of magnitude")
         if claim in (netlib, gradient):
             command.add_argument("directory")
+        if claim is sparse:
+            command.add_argument("directory", nargs="?")
     args = parser.parse_args()
     sys.exit(0 if args.run(args) is not False else 1)
 

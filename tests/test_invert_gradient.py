@@ -8,6 +8,7 @@ from levinv import GradientLoss, InversionResult, VolumetricBarrier, invert_grad
 from levinv.forward.barrier import FullRankMap
 from levinv.inverse.gradient import cell, invert, newton, subsampled
 from levinv.inverse.gradient.invert import Task
+from levinv.rows import DenseRows
 
 METHODS = ("newton", "approximate-newton", "least-squares")
 SQUARE = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
@@ -162,10 +163,10 @@ def test_certificate_is_right_about_the_cone(rng):
         A[:d] = np.eye(d)
         x = np.abs(rng.normal(size=d)) + 0.1
         g = VolumetricBarrier(A, np.zeros(d + 3)).grad(x)
-        assert cell.certificate(A, np.ones(d + 3), g) is None
-        y = cell.certificate(A, np.ones(d + 3), g + 2 * np.abs(g).sum() * np.eye(d)[0])
+        assert cell.certificate(DenseRows(A), np.ones(d + 3), g) is None
+        y = cell.certificate(DenseRows(A), np.ones(d + 3), g + 2 * np.abs(g).sum() * np.eye(d)[0])
         assert (A @ y >= -1e-9).all()
-    assert cell.certificate(SQUARE, np.ones(4), np.array([5.0, -3.0])) is None
+    assert cell.certificate(DenseRows(SQUARE), np.ones(4), np.array([5.0, -3.0])) is None
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -7,12 +7,14 @@ import threading
 
 import numpy as np
 import pytest
+import scipy.sparse
 from designs import LAYOUTS, frozen, layouts
 from numpy.testing import assert_allclose, assert_array_equal
 
 import levinv.rows.dense
+import levinv.rows.sparse
 from levinv._kernels import dense, factor
-from levinv.rows import DenseRows
+from levinv.rows import DenseRows, SparseRows
 
 # Blocks hold 32 to 512 rows, chunks at least 64.
 SIZES = [1, 15, 16, 17, 511, 512, 513, 1023, 1024, 1025, 2600]
@@ -46,9 +48,20 @@ def close(found, expected):
                     atol=1e-13 * len(found) * (1.0 + np.abs(expected).max()))
 
 
+def thinned(A, rng):
+    """A with a third of its entries, some rows and columns without any."""
+    kept = rng.random(A.shape) < 0.4
+    kept[rng.random(len(A)) < 0.1] = False
+    kept[:, rng.random(A.shape[1]) < 0.1] = False
+    return np.where(kept, A, 0.0)
+
+
 def check_primitives(A, rng, scale, transform):
-    n = len(A)
-    rows, u = DenseRows(A), scaled_rows(np.array(A), scale, transform)
+    check_rows(DenseRows(A), A, rng, scale, transform)
+
+
+def check_rows(rows, A, rng, scale, transform):
+    n, u = len(A), scaled_rows(np.array(A), scale, transform)
     k = u.shape[1]
     weights, form, v = rng.normal(size=n), symmetric(rng, k), rng.normal(size=A.shape[1])
     Y, forms = rng.normal(size=(n, 3)), symmetric(rng, k, 3)
@@ -61,9 +74,23 @@ def check_primitives(A, rng, scale, transform):
     close(rows.matvec(v), np.array(A) @ v)
     close(rows.abs_matvec(np.abs(v)), np.abs(A) @ np.abs(v))
     assert_array_equal(rows.column_max(), np.abs(A).max(axis=0))
-    assert_array_equal(DenseRows(-np.abs(A)).column_max(), np.abs(A).max(axis=0))
     close(rows.rmatvec(weights), np.array(A).T @ weights)
     close(rows.rmatvec(Y), np.array(A).T @ Y)
+    columns = rng.normal(size=(A.shape[1], 3))
+    close(rows.matvec(columns), np.array(A) @ columns)
+    close(rows.abs_matvec(columns), np.abs(A) @ columns)
+    close(rows.row_norms(), np.linalg.norm(A, axis=1))
+    close(rows.column_norms(), np.linalg.norm(A, axis=0))
+    assert_array_equal(rows.nonzero(), np.any(A, axis=1))
+    close(rows.scaled(weights), weights[:, None] * A)
+    assert_array_equal(rows.with_columns_times(v).block(slice(None)), A * v)
+    chosen = np.flatnonzero(rng.random(n) < 0.5)
+    assert_array_equal(rows.block(chosen), A[chosen])
+    assert_array_equal(rows.part(chosen).block(slice(None)), A[chosen])
+    assert_array_equal(rows.as_sparse().toarray(), A)
+    triangle = rows.triangle(scale, transform)
+    assert_array_equal(np.tril(triangle, -1), 0.0)
+    close(triangle.T @ triangle, u.T @ u)
 
 
 @pytest.fixture(params=INSTRUCTION_SETS)
@@ -77,6 +104,53 @@ def instruction_set(request):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_primitives(rng, shape, present, instruction_set):
     check_primitives(rng.normal(size=shape), rng, *arguments(rng, *shape)[present])
+
+
+@pytest.mark.parametrize("present", range(6))
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("crowded", [False, True])
+def test_primitives_of_sparse_rows(rng, monkeypatch, shape, present, crowded):
+    monkeypatch.setattr(levinv.rows.sparse, "DENSE_GAIN", 1000 if crowded else 4)
+    monkeypatch.setattr(levinv.rows.sparse, "SCATTERED", 1)
+    monkeypatch.setattr(levinv.rows.sparse, "BLOCK_ENTRIES", 1)
+    A = thinned(rng.normal(size=shape), rng)
+    rows = SparseRows(scipy.sparse.csr_array(A))
+    check_rows(rows, A, rng, *arguments(rng, *shape)[present])
+
+
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+def test_sparse_rows_with_either_index(rng, index):
+    A = thinned(rng.normal(size=(50, 4)), rng)
+    given = scipy.sparse.csr_array(A)
+    given.indices, given.indptr = given.indices.astype(index), given.indptr.astype(index)
+    rows = SparseRows(given)
+    assert rows.A.indices.dtype == index
+    check_rows(rows, A, rng, *arguments(rng, 50, 4)[5])
+
+
+def test_lengths_are_accurate_however_the_form_cancels(rng):
+    # T with nearly parallel rows: the terms of a T Tᵀ aᵀ are up to 1e14 times their sum
+    d, n = 60, 4000
+    T = rng.normal(size=(1, d)) + 1e-7 * rng.normal(size=(d, d))
+    pairs = np.array([rng.choice(d, 2, replace=False) for _ in range(n)])
+    A = np.zeros((n, d))
+    A[np.arange(n), pairs[:, 0]], A[np.arange(n), pairs[:, 1]] = 1.0, -1.0
+    rows = SparseRows(scipy.sparse.csr_array(A))
+    assert rows._form_pays(d)
+    exact = ((A.astype(np.longdouble) @ T.astype(np.longdouble)) ** 2).sum(axis=1).astype(float)
+    assert_allclose(rows.quad(None, T), exact, rtol=1e-13)
+    assert np.abs(np.einsum("ia,ab,ib->i", A, T @ T.T, A) / exact - 1).max() > 1e-4
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_sparse_rows_whose_squares_are_no_numbers(rng, unit):
+    A = thinned(rng.normal(size=(2000, 60)), rng)
+    A[:, 3:] = 0.0
+    rows = SparseRows(scipy.sparse.csr_array(unit * A))
+    assert_allclose(rows.row_norms(), unit * np.linalg.norm(A, axis=1), rtol=1e-14)
+    assert_allclose(rows.column_norms(), unit * np.linalg.norm(A, axis=0), rtol=1e-14)
+    T = rng.normal(size=(60, 60))
+    assert_allclose(rows.quad(None, T / unit), SparseRows(rows.A / unit).quad(None, T), rtol=1e-12)
 
 
 @pytest.mark.parametrize("k", range(1, 36))
@@ -114,6 +188,21 @@ def test_workers_do_not_change_a_bit(rng, monkeypatch, d):
     alone, shared = DenseRows(A), DenseRows(A, 3)
     for name, arguments in (("gram", (scale,)), ("quad", (scale,)), ("moments", (None, None, Y)),
                             ("rmatvec", (Y,)), ("matvec", (Y[:d].ravel()[:d],))):
+        assert_array_equal(getattr(shared, name)(*arguments), getattr(alone, name)(*arguments))
+
+
+@pytest.mark.parametrize("d", [1, 12])
+def test_workers_do_not_change_a_bit_of_sparse_rows(rng, monkeypatch, d):
+    for name in ("SCATTERED", "CHUNK_WORK", "SHARED_ELEMENTS"):
+        monkeypatch.setattr(levinv.rows.sparse, name, 100)
+    A = scipy.sparse.csr_array(thinned(rng.normal(size=(5000, d)), rng))
+    Y, scale, T = rng.normal(size=(5000, 2)), rng.random(5000), rng.normal(size=(d, d))
+    alone, shared = SparseRows(A), SparseRows(A, 3)
+    assert len(alone._pair_chunks()) > 3 < len(alone._dense_chunks(1, d))
+    for name, arguments in (("gram", (scale,)), ("gram", (scale, T)), ("quad", (scale,)),
+                            ("quad", (scale, T)), ("quad", (scale, None, T)),
+                            ("moments", (None, None, Y)), ("rmatvec", (Y,)),
+                            ("matvec", (Y[:d].ravel()[:d],)), ("triangle", (scale,))):
         assert_array_equal(getattr(shared, name)(*arguments), getattr(alone, name)(*arguments))
 
 

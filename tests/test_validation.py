@@ -89,7 +89,7 @@ def test_dates(argument):
     refuse(TypeError, argument, dates, "must hold real numbers, got dtype datetime64")
 
 
-@ARRAYS
+@VECTORS
 @pytest.mark.parametrize("kind", [scipy.sparse.csr_array, scipy.sparse.coo_matrix])
 def test_sparse(argument, kind):
     value = kind(np.atleast_2d(CALLS[argument][0]))

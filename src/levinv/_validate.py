@@ -47,6 +47,55 @@ def finite(array, name):
                          f"{_first(~np.isfinite(array))}")
 
 
+def sparse_matrix(value, name, *, check_finite=True):
+    """A float64 matrix in CSR with sorted indices, duplicates summed and no explicit zeros; no copy
+    of one that already is.
+
+    Raises as :func:`real_array`.
+    """
+    if value.ndim != 2:
+        raise ValueError(f"{name} must be a two-dimensional array, got shape {value.shape}")
+    if 0 in value.shape:
+        raise ValueError(f"{name} must not be empty, got shape {value.shape}")
+    if value.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold real numbers, got dtype {value.dtype}")
+    try:
+        array = scipy.sparse.csr_array(_checked(value), dtype=FLOAT)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a valid sparse matrix: {error}") from None
+    if not array.has_canonical_format:
+        array = array.copy()
+        array.sum_duplicates()
+    if not array.data.all():
+        array = array.copy()
+        array.eliminate_zeros()
+    if check_finite:
+        finite_matrix(array, name)
+    return array
+
+
+def _checked(value):
+    """A sparse matrix whose indices are in range: kernels and conversions would write elsewhere."""
+    kind = getattr(scipy.sparse, f"{value.format}_array")
+    if value.format in ("csr", "csc", "bsr"):
+        value = kind((value.data, value.indices, value.indptr), shape=value.shape)
+        value.check_format(full_check=True)
+    elif value.format == "coo":
+        value = kind((value.data, (value.row, value.col)), shape=value.shape)
+    return value
+
+
+def finite_matrix(array, name):
+    """:func:`finite` for an array or a sparse array in CSR."""
+    if isinstance(array, np.ndarray):
+        finite(array, name)
+    elif not all_finite(array.data):
+        place = int(np.argmax(~np.isfinite(array.data)))
+        row = int(np.searchsorted(array.indptr, place, side="right")) - 1
+        raise ValueError(f"{name} must be finite, got NaN or inf at index "
+                         f"{(row, int(array.indices[place]))}")
+
+
 def _plain(value, name, ndim):
     """An ndarray, not of a subclass (matrix, memmap: they share their memory)."""
     if scipy.sparse.issparse(value):
@@ -69,9 +118,14 @@ def vector(value, name, n, of, *, check_finite=True):
     return np.ascontiguousarray(array)
 
 
-def matrix(value, name, *, min_aspect=False, check_finite=True):
-    """A float64 matrix; with ``min_aspect`` at least as many rows as columns."""
-    array = real_array(value, name, 2, check_finite=check_finite)
+def matrix(value, name, *, min_aspect=False, check_finite=True, sparse=False):
+    """A float64 matrix, or with ``sparse`` a sparse array in CSR; with ``min_aspect`` at least as
+    many rows as columns.
+    """
+    if sparse and scipy.sparse.issparse(value):
+        array = sparse_matrix(value, name, check_finite=check_finite)
+    else:
+        array = real_array(value, name, 2, check_finite=check_finite)
     if min_aspect and array.shape[0] < array.shape[1]:
         raise ValueError(f"{name} must have at least as many rows as columns, got shape "
                          f"{array.shape}")

@@ -26,12 +26,11 @@ def read_matrix(path):
     ----------
     path : str or Path
         ``.npy``; ``.npz`` written by scipy.sparse.save_npz; ``.csv`` with commas, and names in the
-        first line or none; ``.mtx`` (Matrix Market, dense or sparse). Sparse matrices come back
-        dense.
+        first line or none; ``.mtx`` (Matrix Market, dense or sparse).
 
     Returns
     -------
-    ndarray
+    ndarray or scipy.sparse array or matrix
         As stored: neither its dtype nor its entries are checked.
 
     Raises
@@ -51,7 +50,7 @@ def read_vector(path):
     """
     array = _read(Path(path))
     if array.ndim == 2 and 1 in array.shape:
-        return array.ravel()
+        return _dense(array, path).ravel()
     if array.ndim != 1:
         raise InputError(f"{path}: expected a vector, got an array of shape {array.shape}")
     return array
@@ -155,7 +154,7 @@ def _read_npz(file, path):
             zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path}: not a sparse matrix as scipy.sparse.save_npz writes it: "
                          f"{_reason(error)}") from error
-    return _dense(matrix, path)
+    return matrix
 
 
 def _read_csv(file, path):
@@ -199,17 +198,18 @@ def _read_mtx(file, path):
     import scipy.io
 
     try:
-        matrix = scipy.io.mmread(file)
+        return scipy.io.mmread(file)
     except (ValueError, TypeError, OverflowError) as error:
         raise InputError(f"{path}: not a Matrix Market file: {_reason(error)}") from error
-    return matrix if isinstance(matrix, np.ndarray) else _dense(matrix, path)
 
 
-def _dense(matrix, path):
+def _dense(vector, path):
+    if isinstance(vector, np.ndarray):
+        return vector
     try:
-        return matrix.toarray()
+        return vector.toarray()
     except (MemoryError, ValueError) as error:
-        raise InputError(f"{path}: a sparse matrix of shape {matrix.shape} does not fit in memory "
+        raise InputError(f"{path}: a sparse vector of shape {vector.shape} does not fit in memory "
                          "as a dense one") from error
 
 

@@ -31,7 +31,7 @@ def leverage_scores_of(A, arguments):
              if (path := getattr(arguments, name)) is not None}
     with refusals():
         if "b" in given:
-            A = _validate.matrix(A, "A")
+            A = _validate.matrix(A, "A", sparse=True)
             x = _validate.vector(given.pop("x"), "x", A.shape[1], "column of A")
             given["slack"] = A @ x - _validate.vector(given.pop("b"), "b", A.shape[0], "row of A")
         return leverage_scores(A, method=arguments.method, **given)

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from levinv import _validate
-from levinv.forward.leverage_map import LeverageMap, divide_rows
+from levinv.forward.leverage_map import LeverageMap, divide
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ class BarrierPoint:
 
     def scaled_rows(self):
         """B, (n, d)."""
-        return np.ascontiguousarray(self.divide(self.rows.A))
+        return self.rows.scaled(self.divide(np.ones_like(self.slack)))
 
     def divide(self, y):
-        """y / s by rows; 0 where s = 0, which only zero rows of A have here."""
-        return divide_rows(y, self.slack)
+        """y / s; 0 where s = 0, which only zero rows of A have here."""
+        return divide(y, self.slack)
 
 
 class FullRankMap:
@@ -91,7 +91,7 @@ class FullRankMap:
         """The first row other than zero rows of A whose slack is zero at x, or None."""
         zero = self.scores.slack(x) == 0
         if zero.any():
-            zero[zero] = self.rows.block(np.flatnonzero(zero)).any(axis=1)
+            zero &= self.rows.nonzero()
         return int(np.argmax(zero)) if zero.any() else None
 
     def at(self, x):
@@ -126,7 +126,7 @@ class VolumetricBarrier:
 
     Parameters
     ----------
-    A : (n, d) array_like
+    A : (n, d) array_like or sparse matrix
         Real, of full column rank. A zero row takes no part.
     b : (n,) array_like
 
@@ -135,7 +135,7 @@ class VolumetricBarrier:
     ValueError
         Wrong shapes or lengths, empty input, NaN or inf, A not of full column rank.
     TypeError
-        Complex, object, string or sparse input.
+        Complex, object or string input; sparse input other than A.
 
     Notes
     -----

@@ -100,7 +100,7 @@ class GradientLoss:
 
     Parameters
     ----------
-    A : (n, d) array_like
+    A : (n, d) array_like or sparse matrix
         Real, of full column rank. A zero row takes no part.
     b : (n,) array_like
     g : (d,) array_like
@@ -114,7 +114,7 @@ class GradientLoss:
         Wrong shapes or lengths, empty input, NaN or inf, A not of full column rank, a negative
         ridge.
     TypeError
-        Complex, object, string or sparse input.
+        Complex, object or string input; sparse input other than A.
 
     Notes
     -----

@@ -14,10 +14,10 @@ the limit accurate).
 import numpy as np
 
 from levinv import _validate
+from levinv import rows as storage
 from levinv._threads import sharing
 from levinv.forward.orthonormal import column_space
 from levinv.forward.projection import DependentZeroSlackError, project
-from levinv.rows import DenseRows
 
 TINY = np.finfo(float).tiny
 PLAIN_CONDITION = 1e3     # below it A's own columns serve; above, they are orthonormalised once,
@@ -29,7 +29,7 @@ class LeverageMap:
 
     Parameters
     ----------
-    A : (n, d) array_like
+    A : (n, d) array_like or sparse matrix
         Real. Rank-deficient A is accepted: the scores are those of the column space.
     b : (n,) array_like
 
@@ -38,7 +38,7 @@ class LeverageMap:
     ValueError
         Wrong shapes or lengths, empty input, NaN or inf.
     TypeError
-        Complex, object, string or sparse input.
+        Complex, object or string input; sparse input other than A.
 
     Notes
     -----
@@ -65,18 +65,17 @@ class LeverageMap:
     """
 
     def __init__(self, A, b):
-        A = _validate.matrix(A, "A")
+        A = _validate.matrix(A, "A", sparse=True)
         self._b = _validate.vector(b, "b", A.shape[0], "row of A")
-        self._flops = 4 * A.size * A.shape[1]
-        with self.threads() as workers:
-            self.rows = DenseRows(A, workers)
+        self.rows = storage.of(A)
+        with self.threads() as self.rows.workers:
             transform = column_space(self.rows).transform
             largest = self.rows.column_max().max()
         self.rank = transform.shape[1]       # if full, A and transform are of the same condition
         plain = (self.rank == A.shape[1] and np.linalg.cond(transform) <= PLAIN_CONDITION
                  and 1.0 / ORDINARY <= largest <= ORDINARY)
         self._start = None if plain else transform / largest
-        self._loops = ~A.any(axis=1)
+        self._loops = ~self.rows.nonzero()
         self._last = None
 
     @property
@@ -107,7 +106,7 @@ class LeverageMap:
         slack, projection = self.at(x)
         v = _validate.vector(v, "v", self.shape[1], "column of A")
         with self.threads(), np.errstate(over="ignore", invalid="ignore"):
-            return _finite(2.0 * projection.laplacian(divide_rows(self.rows.matvec(v), slack)), "v")
+            return _finite(2.0 * projection.laplacian(divide(self.rows.matvec(v), slack)), "v")
 
     def vjp(self, x, y):
         """Transposed Jacobian at x times y, (d,): the gradient of yᵀ sigma(x). Raises as
@@ -120,13 +119,14 @@ class LeverageMap:
         """All derivatives of the scores at x, (n, d). Raises as :meth:`scores`."""
         slack, projection = self.at(x)
         with self.threads(), np.errstate(over="ignore", invalid="ignore"):
-            return _finite(2.0 * projection.laplacian(divide_rows(self.rows.A, slack)), "A")
+            scaled = self.rows.scaled(divide(np.ones(len(slack)), slack))
+            return _finite(2.0 * projection.laplacian(scaled), "A")
 
     def pull(self, point, y):
         """Transposed Jacobian at a point of :meth:`at` times y."""
         slack, projection = point
         with self.threads(), np.errstate(over="ignore", invalid="ignore"):
-            scaled = divide_rows(projection.laplacian(y), slack)
+            scaled = divide(projection.laplacian(y), slack)
             return _finite(2.0 * self.rows.rmatvec(scaled), "y")
 
     def project(self, slack):
@@ -140,7 +140,7 @@ class LeverageMap:
 
     def threads(self):
         """While this lasts BLAS stays on the caller's thread (see levinv._threads)."""
-        return sharing(None, self._flops)
+        return sharing(None, self.rows.flops)
 
     def _slack(self, x):
         with np.errstate(over="ignore", invalid="ignore"):
@@ -168,7 +168,6 @@ def _finite(derivative, name):
     return derivative
 
 
-def divide_rows(values, slack):
-    """values / slack by rows, 0 where the slack is 0: those rows drop out in the limit."""
-    divisor = slack if slack.all() else np.where(slack == 0, np.inf, slack)
-    return values / (divisor if values.ndim == 1 else divisor[:, None])
+def divide(values, slack):
+    """values / slack, 0 where the slack is 0: those rows drop out in the limit."""
+    return values / (slack if slack.all() else np.where(slack == 0, np.inf, slack))

@@ -12,7 +12,11 @@ norm):
 * *two passes* (CholeskyQR2; Yamamoto, Nakatsukasa, Yanagisawa and Fukaya, 2015): T from the pivoted
   factor and the same again on A T; errors like ε κ as long as κ² ε is well below 1;
 * *QR*: Householder with column pivoting on rows sorted by norm, row-wise backward stable (Cox and
-  Higham, 1998); errors like ε κ throughout; it also decides the rank.
+  Higham, 1998); errors like ε κ throughout; it also decides the rank. Sparse rows of which no
+  dense copy is wanted are sorted likewise and go into a triangle block by block, and the triangle
+  is factored with pivoting: backward stable by columns, errors like ε κ again, memory O(d²);
+* *basic columns*: where columns depend on others to rounding (indicators of all levels of several
+  factors) one or two passes on the others, once it is verified on the rows that they do.
 
 The first pass gives an estimate of κ and with it the choice.
 """
@@ -26,6 +30,7 @@ from levinv._kernels import factor
 EPS = np.finfo(float).eps
 ONE_PASS_CONDITION = 64.0       # ε κ² against the promised 100 ε κ
 SAFE_SQUARE = 1e280
+REFINEMENTS = 4                 # of the residuals of dependent columns, and their last computation
 RCOND_IN_DOUBT = 1e-2           # rcond times the estimate of κ: closer to 1, only QR's pivots
                                 # decide
 TWO_PASS_CONDITION = 5e6        # ε κ² stays below 1/100: the second Gram matrix is close to I
@@ -37,7 +42,7 @@ class Orthonormaliser:
 
     transform: np.ndarray        # (d, k)
     condition: float             # estimate of κ, within a factor sqrt(k)
-    method: str                  # "cholesky" | "cholesky2" | "qr"
+    method: str                  # "cholesky" | "cholesky2" | "basic columns" | "qr"
     scores: np.ndarray | None    # |u_i|² where the factorisation gives them at no cost (QR)
     doubt: str = ""              # why it cannot be accurate, with method="cholesky" beyond its
                                  # reach
@@ -63,26 +68,32 @@ def orthonormalise(rows, scale=None, start=None, *, method="auto", rcond=None, g
     gram : (k, k) array or None
         The Gram matrix, if it is known.
     """
+    found = None
+    if method != "qr" or (rows if start is None else start).shape[1] == 0:
+        found = orthonormalise_by_gram(rows, scale, start, method=method, rcond=rcond, gram=gram)
+    return _qr(rows, scale, start, rcond) if found is None else found
+
+
+def orthonormalise_by_gram(rows, scale=None, start=None, *, method="auto", rcond=None, gram=None):
+    """The same from Gram matrices; None where they cannot tell and a QR is needed."""
     k = rows.shape[1] if start is None else start.shape[1]
     if k == 0:
         return Orthonormaliser(np.zeros((rows.shape[1], 0)), 1.0, "cholesky",
                                np.zeros(rows.shape[0]))
-    if method == "qr":
-        return _qr(rows, scale, start, rcond)
     if gram is None:
         gram = rows.gram(scale, start)
     if rcond is None or rcond == 0:
         transform, condition = factor.triangular_inverse_factor(gram.copy())
-        if condition <= ONE_PASS_CONDITION:
+        if _largest_stretch(condition, k) <= ONE_PASS_CONDITION:
             return Orthonormaliser(_combine(start, transform), condition, "cholesky", None,
                                    plain=True)
     sizes = np.diag(gram)
     if start is None and not (sizes.max() < SAFE_SQUARE and sizes.min() > 1.0 / SAFE_SQUARE):
         start = _column_units(rows)                  # squares of the entries may over- or underflow
         gram = rows.gram(scale, start)
-    first, rank, condition = factor.gram_inverse_factor(gram, k * EPS)
+    first, rank, condition = factor.gram_inverse_factor(gram.copy(), k * EPS)
     doubtful = rank < k or (rcond is not None and rcond * condition > RCOND_IN_DOUBT)
-    if not doubtful and condition <= ONE_PASS_CONDITION:
+    if not doubtful and _largest_stretch(condition, k) <= ONE_PASS_CONDITION:
         return Orthonormaliser(_combine(start, first), condition, "cholesky", None)
     if method == "cholesky" or not (doubtful or condition > TWO_PASS_CONDITION):
         transform = _combine(start, first)
@@ -95,7 +106,54 @@ def orthonormalise(rows, scale=None, start=None, *, method="auto", rcond=None, g
         doubt = f"numerical rank of the Gram matrix {rank} of {k}"
         transform = _combine(start, _truncated_cholesky(rows.gram(scale, start)))
         return Orthonormaliser(np.ascontiguousarray(transform), np.inf, "cholesky", None, doubt)
-    return _qr(rows, scale, start, rcond)
+    return _basic_columns(rows, scale, start, rcond, gram) if 0 < rank < k and rcond != 0 else None
+
+
+def _largest_stretch(condition, k):
+    """A bound of |R⁻¹|, which errors grow with, from its Frobenius norm, which is at least √k: the
+    k squared singular values of R sum to k, hence the k - 1 largest of their inverses leave out at
+    least (k - 1)²/k.
+    """
+    return np.sqrt(max(condition ** 2 - k + 2.0, 1.0))
+
+
+def _basic_columns(rows, scale, start, rcond, gram):
+    """Independent columns alone, where the others depend on them beyond doubt; None otherwise.
+
+    The Gram matrix chooses the columns. What is left of each of the others, of norm 1, once its
+    projection onto the chosen ones is taken away, is computed from the rows, accurate to ε κ: it
+    must be below ``rcond``, as the pivot of a QR would have to be.
+    """
+    n, k = rows.shape[0], len(gram)
+    rcond = max(n, rows.shape[1]) * EPS if rcond is None else rcond
+    sizes = np.sqrt(np.diag(gram))
+    unit = 1.0 / np.where(sizes > 0, sizes, 1.0)
+    r, pivots, rank, _ = scipy.linalg.lapack.dpstrf(gram * unit[:, None] * unit, tol=k * EPS)
+    basic, others = pivots[:rank] - 1, pivots[rank:] - 1
+    if n * len(others) > min(rows.copy_limit, n * k // 2):
+        return None
+    inverse = scipy.linalg.solve_triangular(r[:rank, :rank], np.eye(rank), check_finite=False)
+    condition = float(np.linalg.norm(inverse))
+    if not condition <= TWO_PASS_CONDITION:
+        return None
+    transform = np.zeros((k, rank))
+    transform[basic] = unit[basic, None] * inverse
+    transform = np.ascontiguousarray(_combine(start, transform))
+    if _largest_stretch(condition, rank) > ONE_PASS_CONDITION:
+        second, full, _ = factor.gram_inverse_factor(rows.gram(scale, transform), k * EPS)
+        if full < rank:
+            return None
+        transform = transform @ second
+    left = np.zeros((k, len(others)))
+    left[others, np.arange(len(others))] = unit[others]
+    left = _combine(start, left)
+    weight = np.ones(n) if scale is None else scale
+    for _ in range(REFINEMENTS):
+        image = rows.matvec(left) * weight[:, None]
+        if np.linalg.norm(image, axis=0).max(initial=0.0) <= rcond:
+            return Orthonormaliser(transform, condition, "basic columns", None)
+        left = left - transform @ (transform.T @ rows.rmatvec(image * weight[:, None]))
+    return None
 
 
 def _column_units(rows):
@@ -121,22 +179,46 @@ def _qr(rows, scale, start, rcond):
     n, d = rows.shape
     if start is None:
         start = _column_units(rows)
+    rcond = max(n, d) * EPS if rcond is None else rcond
+    if n * start.shape[1] > rows.copy_limit:
+        return _streamed_qr(rows, scale, start, rcond)
     matrix, order, norms = _sorted_rows(rows, scale, start)
     matrix /= norms
     r, pivots, info = factor.pivoted_qr(matrix)
     if info != 0:
         raise np.linalg.LinAlgError(f"QR failed: LAPACK returned info = {info}")
+    transform, condition = _read_triangle(r, pivots, norms, rcond)
+    rank = transform.shape[1]
+    scores = np.empty(n)
+    scores[order] = np.einsum("ij,ij->i", matrix[:, :rank], matrix[:, :rank])
+    return Orthonormaliser(np.ascontiguousarray(start @ transform), condition, "qr", scores)
+
+
+def _streamed_qr(rows, scale, start, rcond):
+    """The same without a copy of the rows: they go into a triangle a block at a time, and the
+    triangle is factored with column pivoting. Memory O(block k + k²).
+    """
+    used = None if scale is None else (scale > 0).astype(float)
+    squares = np.diag(rows.gram(used, start))
+    norms = np.sqrt(np.where(squares > 0, squares, 1.0))
+    triangle = np.asfortranarray(rows.triangle(scale, start) / norms)
+    r, pivots, info = factor.pivoted_qr(triangle)
+    if info != 0:
+        raise np.linalg.LinAlgError(f"QR failed: LAPACK returned info = {info}")
+    transform, condition = _read_triangle(r, pivots, norms, rcond)
+    return Orthonormaliser(np.ascontiguousarray(start @ transform), condition, "qr", None)
+
+
+def _read_triangle(r, pivots, norms, rcond):
+    """The transform of the independent columns, scaled by 1/``norms``, and its condition."""
     pivot_sizes = np.abs(np.diag(r))
-    rcond = max(n, d) * EPS if rcond is None else rcond
     rank = int(np.count_nonzero(pivot_sizes > rcond * pivot_sizes[0]))
     basic = pivots[:rank]
     inverse = scipy.linalg.solve_triangular(r[:rank, :rank], np.eye(rank), check_finite=False)
     transform = np.zeros((r.shape[1], rank))
     transform[basic] = inverse / norms[basic, None]
-    scores = np.empty(n)
-    scores[order] = np.einsum("ij,ij->i", matrix[:, :rank], matrix[:, :rank])
     condition = float(np.abs(inverse).max() * np.sqrt(rank)) if rank else 1.0
-    return Orthonormaliser(np.ascontiguousarray(start @ transform), condition, "qr", scores)
+    return transform, condition
 
 
 def _sorted_rows(rows, scale, start):

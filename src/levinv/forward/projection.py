@@ -31,7 +31,6 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
-from levinv._kernels import dense
 from levinv.forward.orthonormal import EPS, orthonormalise
 
 ROWS_AT_ONCE = 4096
@@ -112,8 +111,7 @@ class Projection:
             n, k = self.rows.shape[0], self.rank
             if n * (k + y.shape[1]) < k * k * y.shape[1]:
                 u = self.basis()
-                out = np.empty(y.shape)
-                dense.squares(u, np.ascontiguousarray(y), out)
+                out = self.rows.squares(u, y)
                 if len(heavy):
                     u[heavy] = 0.0
                     heavy_part = (basis @ u.T) ** 2 @ y

@@ -20,7 +20,7 @@ class ScoreLoss:
 
     Parameters
     ----------
-    A : (n, d) array_like
+    A : (n, d) array_like or sparse matrix
     b : (n,) array_like
     scores : (n,) array_like
         The target c: any finite numbers.
@@ -32,7 +32,7 @@ class ScoreLoss:
     ValueError
         Wrong shapes or lengths, empty input, NaN or inf, a negative ridge.
     TypeError
-        Complex, object, string or sparse input.
+        Complex, object or string input; sparse input other than A.
 
     Notes
     -----
@@ -165,11 +165,11 @@ class ScoreLoss:
         """Jacobian of :meth:`residuals`, (n, d) or (2n, d)."""
         jacobian = self._map.jacobian(x)
         return (jacobian if self._ridge_hessian is None
-                else np.vstack([jacobian, self._ridge[:, None] * self._map.rows.A]))
+                else np.vstack([jacobian, self._map.rows.scaled(self._ridge)]))
 
     def column_norms(self):
         """Norms of the columns of A, (d,): units in which x is scaled alike."""
-        return np.linalg.norm(self._map.rows.A, axis=0)
+        return self._map.rows.column_norms()
 
     def _fitted(self, x):
         return self._map.rows.matvec(np.asarray(x, dtype=float))

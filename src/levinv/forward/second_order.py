@@ -143,7 +143,7 @@ class SecondOrder:
 
     def _scaled_rows(self):
         """B, (n, d)."""
-        return np.ascontiguousarray(self.rows.A * self.inverse_slack[:, None])
+        return self.rows.scaled(self.inverse_slack)
 
     def _heavy_rows(self):
         heavy = self.projection.heavy

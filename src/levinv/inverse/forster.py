@@ -2,11 +2,13 @@
 import numpy as np
 
 from levinv import _validate
+from levinv import rows as storage
 from levinv._threads import sharing
 from levinv.inverse.reduction import (NoSolutionError, fixed_score_faults, reduce,
                                       sum_faults)
 from levinv.inverse.scaling import TIGHT, find_obstacle, match_scores
-from levinv.rows import DenseRows
+
+EVALUATIONS = 25           # of the scores, roughly: is it worth several threads?
 
 
 def forster_weights(A, scores=None, *, tol=1e-10, maxiter=None, workers=None):
@@ -16,7 +18,7 @@ def forster_weights(A, scores=None, *, tol=1e-10, maxiter=None, workers=None):
 
     Parameters
     ----------
-    A : (n, d) array_like
+    A : (n, d) array_like or sparse matrix
         Real, n >= d.
     scores : (n,) array_like, optional
         In [0, 1], summing to the rank of A; default rank/n for each row (zero rows: 0).
@@ -43,7 +45,7 @@ def forster_weights(A, scores=None, *, tol=1e-10, maxiter=None, workers=None):
     ValueError
         Wrong shapes or lengths, n < d, empty input, NaN or inf, scores outside [0, 1].
     TypeError
-        Complex, object, string or sparse input.
+        Complex, object or string input; sparse input other than A.
 
     References
     ----------
@@ -60,12 +62,12 @@ def forster_weights(A, scores=None, *, tol=1e-10, maxiter=None, workers=None):
     >>> leverage_scores(A, weights=weights).round(10)
     array([0.5, 0.5, 0.5, 0.5])
     """
-    A = _validate.ordinary_size(_validate.matrix(A, "A", min_aspect=True), "A")
+    A = _validate.ordinary_size(_validate.matrix(A, "A", min_aspect=True, sparse=True), "A")
     n = A.shape[0]
     tol = _validate.positive_number(tol, "tol")
     maxiter = 100 if maxiter is None else _validate.positive_int(maxiter, "maxiter")
-    with sharing(workers, 100 * A.size * A.shape[1]) as workers:
-        rows = DenseRows(A, workers)
+    rows = storage.of(A)
+    with sharing(workers, EVALUATIONS * rows.flops) as rows.workers:
         reduced = reduce(rows)
         if scores is None:
             scores = np.full(n, reduced.rank / max(n - len(reduced.loops), 1))

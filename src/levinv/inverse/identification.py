@@ -60,7 +60,7 @@ def response_in_range(reduced, b, response):
     ratio, size = np.zeros(reduced.count), np.zeros(reduced.count)
     for c in range(reduced.count):
         member = reduced.members(c)
-        part = type(rows)(rows.block(member)) if reduced.count > 1 or len(member) < len(b) else rows
+        part = rows.part(member) if reduced.count > 1 or len(member) < len(b) else rows
         basis = reduced.bases[c]
         unit = reduced.unit[member]
         left = response[member]

@@ -2,11 +2,11 @@
 import numpy as np
 
 from levinv import _validate
+from levinv import rows as storage
 from levinv._threads import sharing
 from levinv.inverse import local
 from levinv.inverse.global_ import Task, solve
 from levinv.inverse.result import Progress
-from levinv.rows import DenseRows
 
 METHODS = ("global", *local.METHODS)
 OPTIONS = {"global": ("restarts",)} | {name: module.OPTIONS
@@ -21,7 +21,7 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
 
     Parameters
     ----------
-    A : (n, d) array_like
+    A : (n, d) array_like or sparse matrix
         Real, n >= d. Rank-deficient A is accepted; null(A) is then part of the null space.
     b : (n,) array_like
     scores : (n,) array_like
@@ -75,7 +75,7 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
         scores outside [0, 1] by more than max(1e-8, 6 noise), signs other than +1 and -1, unknown
         method or option, a ridge with "global".
     TypeError
-        Complex, object, string or sparse input.
+        Complex, object or string input; sparse input other than A.
 
     Notes
     -----
@@ -115,7 +115,7 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
     >>> bool(np.all(abs(rounded.x - x) < 4 * rounded.standard_errors))
     True
     """
-    A = _validate.ordinary_size(_validate.matrix(A, "A", min_aspect=True), "A")
+    A = _validate.ordinary_size(_validate.matrix(A, "A", min_aspect=True, sparse=True), "A")
     n, d = A.shape
     b = _validate.ordinary_size(_validate.vector(b, "b", n, "row of A"), "b")
     _validate.choice(method, "method", METHODS)
@@ -130,13 +130,13 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
     if x0 is not None:
         x0 = _validate.vector(x0, "x0", d, "column of A").copy()
     task = Task(
-        rows=DenseRows(A), b=b, scores=scores, noise=noise,
+        rows=storage.of(A), b=b, scores=scores, noise=noise,
         known_signs=None if signs is None else _validate.signs(signs, "signs", n), x0=x0,
         tol=_validate.positive_number(tol, "tol"),
         maxiter=None if maxiter is None else _validate.positive_int(maxiter, "maxiter"),
         restarts=_validate.positive_int(options.get("restarts", RESTARTS), "options['restarts']"),
         rng=_validate.generator(rng, "rng"), progress=Progress(callback))
-    with sharing(workers, EVALUATIONS * 4 * n * d * d) as task.rows.workers:
+    with sharing(workers, EVALUATIONS * task.rows.flops) as task.rows.workers:
         if method == "global":
             return solve(task)
         return local.solve(task, method, A, ridge, _checked(options))

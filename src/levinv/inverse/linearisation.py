@@ -128,7 +128,7 @@ def _jacobian_blocks(point, weight):
     def blocks():
         for first in range(0, n, QR_ROWS):
             chunk = slice(first, min(first + QR_ROWS, n))
-            part = type(rows)(rows.block(chunk))
+            part = rows.part(chunk)
             signed = part.matvec(transform)
             signed *= (sign[chunk] * projection.scale[chunk])[:, None]       # 0 in heavy rows
             yield chunk, part, signed
@@ -173,7 +173,7 @@ def _sampled_triangle(point, weight):
     # a fixed seed, so that the result does not depend on chance
     index = np.flatnonzero(np.random.default_rng(0).random(n) < chance)
     chance = chance[index]
-    part = replace(projection, rows=type(projection.rows)(projection.rows.block(index)),
+    part = replace(projection, rows=projection.rows.part(index),
                    scale=projection.scale[index], scores=scores[index],
                    heavy=np.searchsorted(index, projection.heavy))
     signed = part.basis()

@@ -1,20 +1,40 @@
 """How the rows of A are stored, behind the primitives that every solver is written in.
 
-Whatever holds the rows offers, for rows u_i = scale_i a_i T (``scale`` and ``transform`` optional):
+``of(A, workers)`` chooses by the type of A. Whatever holds the rows offers ``shape``, ``workers``
+(threads that share a pass) and, for rows u_i = scale_i a_i T (``scale`` and ``transform``
+optional):
 
-    matvec(v), rmatvec(y)                 A v and Aᵀ y
+    matvec(v), rmatvec(y)                 A v and Aᵀ y, for a vector or columns
     abs_matvec(v)                         |A| v
     gram(scale, transform, weights)       sum_i weights_i u_i u_iᵀ
     quad(scale, transform, form)          u_iᵀ form u_i, or |u_i|² without a form
     moments(scale, transform, Y)          sum_i Y_im u_i u_iᵀ, every column m in one pass
     contract(scale, transform, forms)     u_iᵀ forms_m u_i, every m in one pass
-    row_norms()                           |a_i|
-    column_max()                          largest |a_ij| of each column
     third_moments(...), tall_hessian(...) what the explicit Hessian needs
+    triangle(scale, transform)            R of a QR factorisation of the u_i, in one pass
+    row_norms(), column_norms()           |a_i| and the norms of the columns
+    column_max()                          largest |a_ij| of each column
+    nonzero()                             which rows are not zero
     block(index)                          a few rows, as an array
+    part(index)                           some rows, as rows in memory
+    with_columns_times(factors)           A diag(factors), as rows in memory
+    scaled(factors)                       diag(factors) A as an (n, d) array: for results that are
+                                          one, and for short problems
+    squares(basis, Y)                     (P∘P) Y with P = basis basisᵀ, for short problems
+    as_sparse()                           A in CSR, as linear programs take it
+    flops                                 of a Gram matrix and a form: are threads worth it?
+    copy_limit                            entries of the largest array that may be made of the rows
 
 A row whose scale is 0 takes no part: that is how rows are left out without a copy of A.
 """
-from levinv.rows.dense import DenseRows
+import scipy.sparse
 
-__all__ = ["DenseRows"]
+from levinv.rows.dense import DenseRows
+from levinv.rows.sparse import SparseRows
+
+__all__ = ["DenseRows", "SparseRows", "of"]
+
+
+def of(A, workers=1):
+    """The rows of a matrix that :func:`levinv._validate.matrix` has passed."""
+    return (SparseRows if scipy.sparse.issparse(A) else DenseRows)(A, workers)

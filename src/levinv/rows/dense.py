@@ -1,8 +1,9 @@
 """Dense rows in memory, in any memory layout."""
 import numpy as np
+import scipy.sparse
 
-from levinv import _threads
 from levinv._kernels import dense, hessian
+from levinv.rows.passes import Passes, packed_forms, part_of, unpacked
 
 # Multiply-adds in a chunk of rows: a twentieth of a millisecond, ten times the hand-over to another
 # thread. Longer ones leave one thread waiting for the other at the end.
@@ -12,16 +13,23 @@ SHARED_ELEMENTS = 1 << 19             # entries of A from which a pass with litt
                                       # shared
 
 
-class DenseRows:
+class DenseRows(Passes):
     """The rows of a float64 array, never copied beyond a block (see :mod:`levinv.rows`).
 
     ``workers`` threads share each pass over them.
     """
 
+    copy_limit = np.inf               # a copy is no larger than what is in memory already
+
     def __init__(self, A, workers=1):
         self.A = A
         self.shape = A.shape
         self.workers = workers
+
+    @property
+    def flops(self):
+        """Of a Gram matrix and a form."""
+        return 4 * self.A.size * self.shape[1]
 
     def _chunks(self, work_per_row, width=0):
         """Slices of rows that are worth handing over; of at least 8 ``width`` rows, the size of
@@ -40,32 +48,9 @@ class DenseRows:
         firsts = [*range(0, halves.start, step), *halves]
         return [slice(first, last) for first, last in zip(firsts, [*firsts[1:], n], strict=True)]
 
-    def _sum(self, chunks, shape, add):
-        """The sum over chunks of what ``add(chunk, out)`` adds to an array of zeros."""
-        if len(chunks) == 1:
-            out = np.zeros(shape)
-            add(chunks[0], out)
-            return out
-        total = _threads.OrderedSum(np.zeros(shape))
-
-        def work(item):
-            position, chunk = item
-            part = np.zeros(shape)
-            add(chunk, part)
-            total.add(position, part)
-
-        _threads.share(work, list(enumerate(chunks)), self.workers)
-        return total.total
-
-    def _each(self, chunks, work):
-        _threads.share(work, chunks, self.workers)
-
     def _passes(self):
         """Chunks for a pass over A whose arithmetic does not count."""
         return self._chunks(CHUNK_WORK * self.shape[1] // SHARED_ELEMENTS)
-
-    def _width(self, transform):
-        return self.shape[1] if transform is None else transform.shape[1]
 
     def matvec(self, v):
         """A v for a vector (d,) or a few columns (d, m)."""
@@ -109,16 +94,41 @@ class DenseRows:
         return np.max([np.maximum(self.A[chunk].max(axis=0), -self.A[chunk].min(axis=0))
                        for chunk in self._passes()], axis=0)
 
+    def column_norms(self):
+        """Euclidean norms of the columns, (d,)."""
+        return np.linalg.norm(self.A, axis=0)
+
+    def nonzero(self):
+        """Whether a row has an entry other than zero, (n,) boolean."""
+        return self.A.any(axis=1)
+
     def block(self, index):
         """Rows ``index`` as a new (len(index), d) array."""
         return np.array(self.A[index])
+
+    def part(self, index):
+        """Rows ``index`` as rows in memory."""
+        return DenseRows(self.block(index))
+
+    def with_columns_times(self, factors):
+        """A diag(factors), as rows in memory."""
+        return DenseRows(self.A * factors, self.workers)
+
+    def scaled(self, factors):
+        """diag(factors) A as a new (n, d) array."""
+        return np.multiply(self.A, factors[:, None], order="C")
+
+    def as_sparse(self):
+        """A in CSR."""
+        return scipy.sparse.csr_array(self.A)
 
     def gram(self, scale=None, transform=None, weights=None):
         """sum_i weights_i u_i u_iᵀ, (k, k)."""
         k = self._width(transform)
 
         def add(chunk, out):
-            dense.gram(self.A[chunk], _part(scale, chunk), transform, _part(weights, chunk), out)
+            dense.gram(self.A[chunk], part_of(scale, chunk), transform, part_of(weights, chunk),
+                       out)
 
         return self._sum(self._chunks(self.shape[1] * k, k), (k, k), add)
 
@@ -127,7 +137,7 @@ class DenseRows:
         out = np.empty(self.shape[0])
 
         def work(chunk):
-            dense.quad(self.A[chunk], _part(scale, chunk), transform, form, out[chunk])
+            dense.quad(self.A[chunk], part_of(scale, chunk), transform, form, out[chunk])
 
         # from the end: a pass that went before left the last rows in cache
         n = self.shape[0]
@@ -140,25 +150,20 @@ class DenseRows:
         k, m = self._width(transform), Y.shape[1]
 
         def add(chunk, out):
-            dense.moments(self.A[chunk], _part(scale, chunk), transform, Y[chunk], out)
+            dense.moments(self.A[chunk], part_of(scale, chunk), transform, Y[chunk], out)
 
         pairs = k * (k + 1) // 2
         packed = self._sum(self._chunks(pairs * m, m), (pairs, m), add)
-        upper = np.triu_indices(k)
-        out = np.empty((k, k, m))
-        out[upper] = packed
-        out[upper[::-1]] = packed
-        return out
+        return unpacked(packed, k)
 
     def contract(self, scale, transform, forms):
         """u_iᵀ forms[:, :, m] u_i for symmetric forms (k, k, m): (n, m)."""
         k, m = forms.shape[0], forms.shape[2]
-        upper = np.triu_indices(k)
-        packed = forms[upper] * np.where(upper[0] == upper[1], 1.0, 2.0)[:, None]
+        packed = packed_forms(forms)
         out = np.empty((self.shape[0], m))
 
         def work(chunk):
-            dense.contract(self.A[chunk], _part(scale, chunk), transform, packed, out[chunk])
+            dense.contract(self.A[chunk], part_of(scale, chunk), transform, packed, out[chunk])
 
         self._each(self._chunks(len(packed) * m), work)
         return out
@@ -183,6 +188,3 @@ class DenseRows:
         d = self.shape[1]
         return self._sum(self._chunks(len(forms) * d, d), (2, d, d), add)
 
-
-def _part(vector, chunk):
-    return None if vector is None else vector[chunk]

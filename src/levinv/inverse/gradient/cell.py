@@ -18,43 +18,44 @@ sum_i signs_i a_iᵀy / |a_i| = 1, finds it.
 """
 import numpy as np
 import scipy.optimize
+import scipy.sparse
 
 LP_ROUNDING = 1e-6           # ten times the solver's tolerance
 REFINEMENTS = 3
 ROUNDING = 1e-9              # to which the signs of A y and gᵀy are told, relative to their terms
 
 
-def interior_point(A, b, signs):
+def interior_point(stored, b, signs):
     """A point well inside the cell and its least scaled slack; (None, least) if there is none.
 
     Zero rows of A must be left out by the caller.
     """
-    n, d = A.shape
-    rows, columns, norms = _scaled(A, signs)
+    n, d = stored.shape
+    rows, columns, norms = _scaled(stored, signs)
     x, unit, least = np.zeros(d), np.max(np.abs(b) / norms) or 1.0, -np.inf
     for _ in range(REFINEMENTS):
-        slack = signs * (A @ x - b) / norms
+        slack = signs * (stored.matvec(x) - b) / norms
         found = scipy.optimize.linprog(
-            np.append(np.zeros(d), -1.0), A_ub=np.column_stack([-rows, np.ones(n)]),
+            np.append(np.zeros(d), -1.0), A_ub=scipy.sparse.hstack([-rows, np.ones((n, 1))]),
             b_ub=slack / unit, bounds=[(None, None)] * d + [(None, 1.0)], method="highs")
         if found.x is None:
             break
         x = x + unit * found.x[:d] / columns
-        least = float(np.min(signs * (A @ x - b) / norms))
+        least = float(np.min(signs * (stored.matvec(x) - b) / norms))
         if least > 0 or found.x[d] < -LP_ROUNDING:
             break
         unit *= 10.0 * LP_ROUNDING
     return (x if least > 0 else None), least
 
 
-def certificate(A, signs, g):
+def certificate(stored, signs, g):
     """A direction y of the recession cone with gᵀy >= 0, (d,): g has no preimage; or None."""
-    n, d = A.shape
-    rows, columns, _ = _scaled(A, signs)
+    n = stored.shape[0]
+    rows, columns, _ = _scaled(stored, signs)
     slope = g / columns
     slope = slope / (np.max(np.abs(slope)) or 1.0)
     found = scipy.optimize.linprog(
-        -slope, A_ub=-rows, b_ub=np.zeros(n), A_eq=np.mean(rows, axis=0)[None, :], b_eq=[1.0],
+        -slope, A_ub=-rows, b_ub=np.zeros(n), A_eq=rows.mean(axis=0)[None, :], b_eq=[1.0],
         bounds=(None, None), method="highs")
     if found.x is None:                    # the cone is {0}
         return None
@@ -66,12 +67,14 @@ def certificate(A, signs, g):
     return y / np.linalg.norm(y)
 
 
-def _scaled(A, signs):
-    """R = diag(signs/norms) A diag(1/columns), its rows of unit norm; columns; norms."""
-    columns = np.max(np.abs(A), axis=0)
-    scaled = A / columns
-    norms = np.linalg.norm(scaled, axis=1)
-    return scaled * (signs / norms)[:, None], columns, norms
+def _scaled(stored, signs):
+    """R = diag(signs/norms) A diag(1/columns) in CSR, rows of unit norm and entries of at most 1;
+    columns; norms.
+    """
+    columns = stored.column_max()
+    scaled = stored.as_sparse() @ scipy.sparse.diags_array(1.0 / columns)
+    norms = np.sqrt(scaled.power(2).sum(axis=1))
+    return scipy.sparse.diags_array(signs / norms) @ scaled, columns, norms
 
 
 def boundary(p):

@@ -5,6 +5,7 @@ import numpy as np
 import scipy.linalg
 
 from levinv import _validate
+from levinv import rows as storage
 from levinv._threads import sharing
 from levinv.forward.barrier import FullRankMap
 from levinv.forward.gradient_loss import GradientLossPoint
@@ -55,7 +56,7 @@ class Task:
 
     def certificate(self):
         """A direction that shows that g has no preimage in the cell, or None."""
-        return cell.certificate(self.map.rows.A[self.active], self.signs[self.active], self.g)
+        return cell.certificate(self.map.rows.part(self.active), self.signs[self.active], self.g)
 
 
 def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0, tol=1e-10,
@@ -69,7 +70,7 @@ def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0,
 
     Parameters
     ----------
-    A : (n, d) array_like
+    A : (n, d) array_like or sparse matrix
         Real, of full column rank. A zero row takes no part.
     b : (n,) array_like
     g : (d,) array_like
@@ -124,7 +125,7 @@ def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0,
         nor x0, x0 not strictly inside the cell, signs other than +1 and -1, unknown method or
         option, negative ridge, a ridge with another method than "least-squares".
     TypeError
-        Complex, object, string or sparse input.
+        Complex, object or string input; sparse input other than A.
 
     Notes
     -----
@@ -157,7 +158,7 @@ def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0,
     >>> result.success, result.unique
     (True, True)
     """
-    A = _validate.matrix(A, "A")
+    A = _validate.matrix(A, "A", sparse=True)
     n, d = A.shape
     b = _validate.vector(b, "b", n, "row of A")
     g = _validate.vector(g, "g", d, "column of A")
@@ -173,14 +174,15 @@ def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0,
     tol = _validate.positive_number(tol, "tol")
     maxiter = MAXITER[method] if maxiter is None else _validate.positive_int(maxiter, "maxiter")
     rng = _validate.generator(rng, "rng")
-    active = A.any(axis=1)
+    stored = storage.of(A)
+    active = stored.nonzero()
     if signs is not None:
         signs = _validate.signs(signs, "signs", n)
     if x0 is not None:
         x0 = _validate.vector(x0, "x0", d, "column of A").copy()
-        signs = _cell_of(A, b, x0, signs, active)
+        signs = _cell_of(stored, b, x0, signs, active)
     progress = Progress(callback)
-    with sharing(workers, EVALUATIONS * 4 * n * d * d):
+    with sharing(workers, EVALUATIONS * stored.flops):
         task = Task(FullRankMap(A, b), b, g, signs, active, method, ridge, tol, maxiter, progress)
         start, failure = _start(task, x0)
         if start is None:
@@ -189,10 +191,10 @@ def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0,
             return _solve(task, start, x0 is not None, size, rng)
 
 
-def _cell_of(A, b, x0, signs, active):
+def _cell_of(stored, b, x0, signs, active):
     """The signs of the cell that x0 is strictly inside of."""
     with np.errstate(over="ignore", invalid="ignore"):
-        slack = A @ x0 - b
+        slack = stored.matvec(x0) - b
     if not np.isfinite(slack).all():
         raise ValueError("x0 must not be so large that A x0 - b overflows")
     wrong = active & (slack * (np.sign(slack) if signs is None else signs) <= 0)
@@ -206,7 +208,7 @@ def _cell_of(A, b, x0, signs, active):
 
 def _start(task, x0):
     """A State inside the cell, or None and the reason."""
-    A, active = task.map.rows.A, task.active
+    active = task.active
     x = x0
     if x is None:
         wrong = ~active & (task.signs * task.b > 0)      # a zero row has slack -b at every x
@@ -214,7 +216,8 @@ def _start(task, x0):
             row = int(np.argmax(wrong))
             return None, (f"row {row} of A is zero and its slack {-task.b[row]:.6g} has the other "
                           "sign")
-        x, least = cell.interior_point(A[active], task.b[active], task.signs[active])
+        x, least = cell.interior_point(task.map.rows.part(active), task.b[active],
+                                       task.signs[active])
         task.evidence["start"] = least
         if x is None:
             return None, (f"the least slack can be made no larger than {least:.3g} (rows of unit "

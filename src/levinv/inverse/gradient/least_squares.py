@@ -31,9 +31,7 @@ HALVINGS = 60
 def minimise_loss(task, state):
     """Descend on the loss from ``state``."""
     found = Descent(state, np.inf, "maxiter")
-    ridge_root = None
-    if task.ridge.any():
-        ridge_root = np.linalg.qr(task.ridge[:, None] * task.map.rows.A, mode="r")
+    ridge_root = task.map.rows.triangle(task.ridge) if task.ridge.any() else None
     for iteration in range(task.maxiter + 1):
         state = found.state
         point = GradientLossPoint(state.point, task.g)

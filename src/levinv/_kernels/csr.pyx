@@ -1,0 +1,240 @@
+"""Primitives on sparse rows in CSR with sorted indices and no duplicates.
+
+Row i is scale_i a_i (``scale`` None: 1); its entries stand at indptr[i] ... indptr[i + 1] of
+``values`` and ``indices``. The kernels take a range of rows as a slice of ``indptr`` with all of
+``values`` and ``indices``.
+
+    product      rows times a dense matrix                       O(nnz_i k) a row
+    transposed   the transpose times a dense matrix              O(nnz_i k)
+    gram         sum_i weights_i a_i a_iᵀ, upper triangle        O(nnz_i²), scattered
+    forms        a_iᵀ N a_i for a symmetric N                    O(nnz_i²), gathered
+    lengths      |a_i T|²                                        O(nnz_i²), or O(nnz_i k) (below)
+
+|a_i T|² = a_iᵀ N a_i with N = T Tᵀ, where the sum of terms a_ij N_jl a_il may cancel. Their moduli
+add up to at most b_i², b_i = sum_j |a_ij| |t_j| with t_j row j of T: the sum is relatively
+accurate to ε b_i²/|a_i T|². Where this ratio is beyond ``limit`` the row is done anew as a product
+with T, of which the squares cannot cancel.
+"""
+from libc.math cimport fabs, sqrt
+
+from libc.stdint cimport int32_t, int64_t
+
+ctypedef fused index:
+    int32_t
+    int64_t
+
+cdef Py_ssize_t SIDE = 64                       # of a square tile that stays in cache transposed
+cdef double SAFE = 1e140                        # lengths whose squares neither over- nor underflow
+
+
+def product(const double[::1] values, const index[::1] indices, const index[::1] indptr,
+            const double[::1] scale, bint absolute, const double[:, ::1] matrix,
+            double[:, ::1] out):
+    """out_i <- scale_i a_i matrix, with |a_ij| for a_ij if ``absolute``."""
+    cdef Py_ssize_t i, p, j, k = matrix.shape[1]
+    cdef double value, total
+    cdef const double* row
+    cdef double* into
+    with nogil:
+        for i in range(indptr.shape[0] - 1):
+            if k == 1:
+                total = 0.0
+                for p in range(indptr[i], indptr[i + 1]):
+                    value = fabs(values[p]) if absolute else values[p]
+                    total = total + value * matrix[indices[p], 0]
+                out[i, 0] = total if scale is None else scale[i] * total
+                continue
+            into = &out[i, 0]
+            for j in range(k):
+                into[j] = 0.0
+            for p in range(indptr[i], indptr[i + 1]):
+                value = fabs(values[p]) if absolute else values[p]
+                if scale is not None:
+                    value = scale[i] * value
+                row = &matrix[indices[p], 0]
+                for j in range(k):
+                    into[j] = into[j] + value * row[j]
+
+
+def transposed(const double[::1] values, const index[::1] indices, const index[::1] indptr,
+               const double[:, ::1] Y, double[:, ::1] out):
+    """out += sum_i a_i y_iᵀ."""
+    cdef Py_ssize_t i, p, j, m = Y.shape[1]
+    cdef const double* row
+    cdef double* into
+    with nogil:
+        for i in range(indptr.shape[0] - 1):
+            row = &Y[i, 0]
+            for p in range(indptr[i], indptr[i + 1]):
+                into = &out[indices[p], 0]
+                for j in range(m):
+                    into[j] = into[j] + values[p] * row[j]
+
+
+def dense_rows(const double[::1] values, const index[::1] indices, const index[::1] indptr,
+               const double[::1] scale, double[:, ::1] out):
+    """out_i <- scale_i a_i."""
+    cdef Py_ssize_t i, p, j
+    with nogil:
+        for i in range(indptr.shape[0] - 1):
+            for j in range(out.shape[1]):
+                out[i, j] = 0.0
+            for p in range(indptr[i], indptr[i + 1]):
+                out[i, indices[p]] = values[p] if scale is None else scale[i] * values[p]
+
+
+def gram(const double[::1] values, const index[::1] indices, const index[::1] indptr,
+         const double[::1] scale, const double[::1] weights, double[:, ::1] out):
+    """Upper triangle of out += sum_i weights_i scale_i² a_i a_iᵀ."""
+    cdef Py_ssize_t i, p, q, last
+    cdef double factor, value
+    cdef double* into
+    with nogil:
+        for i in range(indptr.shape[0] - 1):
+            factor = 1.0 if scale is None else scale[i]
+            if factor == 0.0:
+                continue
+            last = indptr[i + 1]
+            for p in range(indptr[i], last):
+                value = factor * values[p]
+                if weights is not None:
+                    value = weights[i] * value
+                into = &out[indices[p], 0]
+                for q in range(p, last):
+                    into[indices[q]] = into[indices[q]] + value * (factor * values[q])
+
+
+def mirror(double[:, ::1] matrix):
+    """Copy the upper triangle onto the lower one."""
+    cdef Py_ssize_t k = matrix.shape[0], blocks = (k + SIDE - 1) // SIDE, a, b, i, j
+    with nogil:
+        for a in range(blocks):
+            for b in range(a, blocks):
+                for i in range(a * SIDE, min((a + 1) * SIDE, k)):
+                    for j in range(max(b * SIDE, i + 1), min((b + 1) * SIDE, k)):
+                        matrix[j, i] = matrix[i, j]
+
+
+cdef inline double form_of(const double* values, const index* indices, Py_ssize_t count,
+                           double factor, const double* form, Py_ssize_t d) noexcept nogil:
+    """(factor a)ᵀ form (factor a) for a symmetric form."""
+    cdef Py_ssize_t p, q
+    cdef double total = 0.0, inner
+    cdef const double* row
+    for p in range(count):
+        row = form + indices[p] * d
+        inner = 0.0
+        for q in range(p + 1, count):
+            inner = inner + row[indices[q]] * (factor * values[q])
+        inner = 2.0 * inner + row[indices[p]] * (factor * values[p])
+        total = total + inner * (factor * values[p])
+    return total
+
+
+def forms(const double[::1] values, const index[::1] indices, const index[::1] indptr,
+          const double[::1] scale, const double[:, ::1] form, double[::1] out):
+    """out_i <- scale_i² a_iᵀ form a_i for a symmetric form."""
+    cdef Py_ssize_t i, first, d = form.shape[0]
+    cdef double factor
+    with nogil:
+        for i in range(indptr.shape[0] - 1):
+            first = indptr[i]
+            factor = 1.0 if scale is None else scale[i]
+            out[i] = 0.0
+            if factor != 0.0 and indptr[i + 1] > first:
+                out[i] = form_of(&values[first], &indices[first], indptr[i + 1] - first, factor,
+                                 &form[0, 0], d)
+
+
+def lengths(const double[::1] values, const index[::1] indices, const index[::1] indptr,
+            const double[::1] scale, const double[:, ::1] form, const double[::1] sizes,
+            const double[:, ::1] transform, double limit, double[::1] work, double[::1] out):
+    """out_i <- |scale_i a_i transform|², form = transform transformᵀ, ``sizes`` the norms of the
+    rows of the transform; work: columns of the transform. Returns how many rows were done anew.
+    """
+    cdef Py_ssize_t i, p, j, first, last, d = form.shape[0], k = transform.shape[1], anew = 0
+    cdef double factor, total, bound, value
+    cdef const double* row
+    with nogil:
+        for i in range(indptr.shape[0] - 1):
+            first, last = indptr[i], indptr[i + 1]
+            factor = 1.0 if scale is None else scale[i]
+            out[i] = 0.0
+            if factor == 0.0 or first == last:
+                continue
+            bound = 0.0
+            for p in range(first, last):
+                bound = bound + fabs(factor * values[p]) * sizes[indices[p]]
+            if 1.0 / SAFE < bound < SAFE:
+                total = form_of(&values[first], &indices[first], last - first, factor,
+                                &form[0, 0], d)
+                if bound * bound <= limit * total:
+                    out[i] = total
+                    continue
+            anew = anew + 1
+            for j in range(k):
+                work[j] = 0.0
+            for p in range(first, last):
+                value = factor * values[p]
+                row = &transform[indices[p], 0]
+                for j in range(k):
+                    work[j] = work[j] + value * row[j]
+            total = 0.0
+            for j in range(k):
+                total = total + work[j] * work[j]
+            out[i] = total
+    return anew
+
+
+def row_squares(const double[::1] values, const index[::1] indptr, const double[::1] scale,
+                double[::1] out):
+    """out_i <- |scale_i a_i|²."""
+    cdef Py_ssize_t i, p
+    cdef double total, value
+    with nogil:
+        for i in range(indptr.shape[0] - 1):
+            total = 0.0
+            for p in range(indptr[i], indptr[i + 1]):
+                value = values[p] if scale is None else scale[i] * values[p]
+                total = total + value * value
+            out[i] = total
+
+
+def row_norms(const double[::1] values, const index[::1] indptr, double[::1] out):
+    """out_i <- |a_i| without over- or underflow."""
+    cdef Py_ssize_t i, p
+    cdef double total, value, largest
+    with nogil:
+        for i in range(indptr.shape[0] - 1):
+            largest = total = 0.0
+            for p in range(indptr[i], indptr[i + 1]):
+                value = fabs(values[p])
+                largest = max(largest, value)
+                total = total + value * value
+            if largest > 0.0 and not (1.0 / SAFE < largest < SAFE):
+                total = 0.0
+                for p in range(indptr[i], indptr[i + 1]):
+                    value = values[p] / largest
+                    total = total + value * value
+                out[i] = largest * sqrt(total)
+            else:
+                out[i] = sqrt(total)
+
+
+def column_max(const double[::1] values, const index[::1] indices, double[::1] out):
+    """out_j <- largest of itself and the moduli in column j."""
+    cdef Py_ssize_t p
+    with nogil:
+        for p in range(values.shape[0]):
+            out[indices[p]] = max(out[indices[p]], fabs(values[p]))
+
+
+def column_squares(const double[::1] values, const index[::1] indices, const double[::1] unit,
+                   double[::1] out):
+    """out_j += sum of the squares of column j times unit_j."""
+    cdef Py_ssize_t p
+    cdef double value
+    with nogil:
+        for p in range(values.shape[0]):
+            value = values[p] * unit[indices[p]]
+            out[indices[p]] = out[indices[p]] + value * value

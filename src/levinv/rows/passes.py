@@ -1,0 +1,79 @@
+"""What all rows in memory share: passes in chunks, and what is made of blocks of rows."""
+import numpy as np
+
+from levinv import _threads
+from levinv._kernels import dense
+
+TRIANGLE_ENTRIES = 1 << 20            # of a block whose rows go into a triangle at once
+
+
+class Passes:
+    """Chunks of rows shared among ``workers`` threads; sums over them are taken in their order."""
+
+    def _sum(self, chunks, shape, add):
+        """The sum over chunks of what ``add(chunk, out)`` adds to an array of zeros."""
+        if len(chunks) == 1:
+            out = np.zeros(shape)
+            add(chunks[0], out)
+            return out
+        total = _threads.OrderedSum(np.zeros(shape))
+
+        def work(item):
+            position, chunk = item
+            part = np.zeros(shape)
+            add(chunk, part)
+            total.add(position, part)
+
+        _threads.share(work, list(enumerate(chunks)), self.workers)
+        return total.total
+
+    def _each(self, chunks, work):
+        _threads.share(work, chunks, self.workers)
+
+    def _width(self, transform):
+        return self.shape[1] if transform is None else transform.shape[1]
+
+    def triangle(self, scale=None, transform=None):
+        """Upper triangular R, (min(n, k), k), with RᵀR = gram(scale, transform): Householder QR of
+        one block of rows after the other, long rows first; errors like ε κ.
+        """
+        n, k = self.shape[0], self._width(transform)
+        lengths = np.sqrt(self.quad(None, transform))
+        order = np.argsort(-(lengths if scale is None else scale * lengths), kind="stable")
+        step = max(TRIANGLE_ENTRIES // k, 4 * k)
+        triangle = np.zeros((0, k))
+        for first in range(0, n, step):
+            chunk = order[first:first + step]
+            block = self.block(chunk)
+            if transform is not None:
+                block = block @ transform
+            if scale is not None:
+                block *= scale[chunk, None]
+            triangle = np.linalg.qr(np.vstack([triangle, block]), mode="r")
+        return triangle
+
+    def squares(self, basis, Y):
+        """(P∘P) Y for P = basis basisᵀ, from a basis (n, k) in memory: (n, m)."""
+        out = np.empty(Y.shape)
+        dense.squares(basis, np.ascontiguousarray(Y), out)
+        return out
+
+
+def part_of(vector, chunk):
+    """The entries for a chunk of rows of an optional vector."""
+    return None if vector is None else vector[chunk]
+
+
+def unpacked(packed, k):
+    """Symmetric (k, k, m) from the entries a <= b, (k(k+1)/2, m)."""
+    upper = np.triu_indices(k)
+    out = np.empty((k, k, packed.shape[1]))
+    out[upper] = packed
+    out[upper[::-1]] = packed
+    return out
+
+
+def packed_forms(forms):
+    """The entries a <= b of symmetric forms (k, k, m), those with a < b doubled."""
+    upper = np.triu_indices(forms.shape[0])
+    return forms[upper] * np.where(upper[0] == upper[1], 1.0, 2.0)[:, None]
