@@ -55,7 +55,7 @@ def components(block, n, width, loops=None):
     numpy.linalg.LinAlgError
         If fewer than ``width`` independent rows are found.
     """
-    label = np.full(n, -1)
+    label = np.full(n, -1, dtype=np.int32)
     if width == 0:
         return Components(label, 0, 0.0)
     inverse = _basis_inverse(block, n, width)

@@ -122,6 +122,7 @@ def match_scores(rows, start, target, active, label, *, plain=False, log_weight=
         return _State(t, projection, residual, float(np.max(np.abs(residual) / share)))
 
     state = evaluate(log_weight)
+    del log_weight
     products = iteration = stalled = 0
     damping, obstacle = 0.0, None
     while (iteration < maxiter and state.error > accuracy
@@ -228,24 +229,25 @@ def _newton_step(state, active, label, damping):
     projection = state.projection
     degree = projection.scores * projection.complement()
     degree[~active] = 0.0
-    index = np.flatnonzero(degree > 0)
     used = 0
     damping = damping / 10.0 if damping > DAMPING[0] else 0.0
     matrix = None
-    if len(index) <= min(LARGEST_DIRECT, max(DIRECT_ROWS, DIRECT_PER_RANK * projection.rank)):
+    if np.count_nonzero(degree) <= min(LARGEST_DIRECT, max(DIRECT_ROWS, DIRECT_PER_RANK * projection.rank)):
+        index = np.flatnonzero(degree)
         matrix, root = _scaled_laplacian(projection, index, label)
     while True:
-        step = np.zeros(len(degree))
-        try:
-            if matrix is None:
-                step, more = _conjugate_gradients(state, degree, label, damping)
-                used += more
-            else:
+        if matrix is None:
+            step, more = _conjugate_gradients(state, degree, label, damping)
+            used += more
+        else:
+            step = np.zeros(len(degree))
+            try:
                 step[index] = _direct(matrix, root, state.residual[index], damping)
-        except np.linalg.LinAlgError:    # singular to rounding: parts of A almost disconnected
-            step[:] = np.inf
-        if np.abs(step).max() <= 2.0 * LONGEST_STEP or damping >= DAMPING[1]:
-            return np.where(np.isfinite(step), step, 0.0), damping, used
+            except np.linalg.LinAlgError:    # singular to rounding: parts of A almost disconnected
+                step[:] = np.inf
+        if max(step.max(), -step.min()) <= 2.0 * LONGEST_STEP or damping >= DAMPING[1]:
+            step[~np.isfinite(step)] = 0.0
+            return step, damping, used
         if matrix is None:
             damping = min(max(100.0 * damping, DAMPING_SEEN), DAMPING[1])
         else:
@@ -288,34 +290,49 @@ def _conjugate_gradients(state, degree, label, damping):
     """
     root = np.sqrt(degree)
     inverse = np.divide(1.0, root, out=np.zeros_like(root), where=root > 0)
-    groups = np.where(degree > 0, label, label.max(initial=0) + 1)
-    null_norm = np.bincount(groups, weights=degree)
+    only = 0 == label.max(initial=0) and degree.all()          # one component, every row in it
+    groups = None if only else np.where(degree > 0, label, label.max(initial=0) + 1)
+    null_norm = float(degree.sum()) if only else np.bincount(groups, weights=degree)
+    scratch = np.empty_like(root)
 
-    def centred(v):
-        if len(null_norm) == 1:
-            return v - root * (float(root @ v) / null_norm[0])
-        along = np.bincount(groups, weights=root * v)
-        return v - root * np.divide(along, null_norm, out=np.zeros_like(along),
-                                    where=null_norm > 0)[groups]
+    def centre(v):
+        """v less its part in the null space, in place."""
+        if only:
+            v -= np.multiply(root, float(root @ v) / null_norm, out=scratch)
+            return
+        along = np.bincount(groups, weights=np.multiply(root, v, out=scratch))
+        along = np.divide(along, null_norm, out=np.zeros_like(along), where=null_norm > 0)
+        v -= np.multiply(root, along[groups], out=scratch)
 
-    residual = centred(-inverse * state.residual)
+    residual = -inverse * state.residual
+    centre(residual)
     x = np.zeros_like(residual)
     direction = residual.copy()
     size = first = float(residual @ residual)
     tolerance = min(0.1, state.error)
     used = 0
     while used < MAX_CG and size > tolerance ** 2 * first and size > 0:
-        image = damping * direction - inverse * state.projection.laplacian(inverse * direction)
+        image = state.projection.laplacian(np.multiply(inverse, direction, out=scratch))
+        image *= inverse
+        np.negative(image, out=image)
+        if damping:
+            image += np.multiply(direction, damping, out=scratch)
         used += 1
         curvature = float(direction @ image)
         if curvature <= 0:
             break
         length = size / curvature
-        x += length * direction
-        residual = centred(residual - length * image)
+        x += np.multiply(direction, length, out=scratch)
+        image *= length
+        residual -= image
+        centre(residual)
         size, previous = float(residual @ residual), size
-        direction = residual + (size / previous) * direction
-    return inverse * centred(x), used
+        direction *= size / previous
+        direction += residual
+        del image
+    centre(x)
+    x *= inverse
+    return x, used
 
 
 def log_weight_deviation(projection, active, label, noise):
