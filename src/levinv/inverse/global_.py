@@ -37,6 +37,7 @@ NOISE_KNOWN = 1.1                  # residual, in noise levels, that is explaine
 SMALLEST_SCORE = 1e-30             # smaller ones are not known to full relative precision
 CLEAR = 4.0                        # standard deviations of a slack from zero at which its sign
                                    # counts
+UNUSED = 3.0                       # noise levels below which a score's row takes no part
 MOST_PROPAGATED = 1000             # rows up to which the error of every score is propagated to
                                    # every magnitude
 ROUGH = 0.1, 0.01                  # errors of stage 1 that stage 4 makes good in a matrix of many
@@ -234,13 +235,6 @@ def _allowed(task, point):
     return task.tol + np.minimum(changed, 100.0 * task.tol)
 
 
-def _accuracy(task):
-    """Relative standard deviation of each magnitude, inf below three noise levels."""
-    c = np.clip(task.scores, 1e-12, 1.0 - 1e-12)
-    relative = 0.5 * task.noise / (c * (1.0 - c))
-    return np.where(task.scores < 3.0 * task.noise, np.inf, np.minimum(relative, 1.0))
-
-
 def _run_stages(task):
     reduced = task.reduced
     if not reduced.count:
@@ -250,39 +244,38 @@ def _run_stages(task):
     target, enough = _interior_target(task)
     many = task.exact and many_rows(len(task.b), reduced.start.shape[1])
     known = task.known_signs is not None
-    scaling = None
+    log_weight = None
     for accuracy in (*(ROUGH if known else FAIR), 0.0) if many else (0.0,):
-        before, scaling = scaling, _scale(task, target, enough, scaling, accuracy)
-        last = accuracy == 0 or scaling.error > accuracy
+        before, scaling = log_weight, _scale(task, target, enough, log_weight, accuracy)
+        log_weight, last = scaling.log_weight, accuracy == 0 or scaling.error > accuracy
         if scaling.obstacle is not None and task.exact:
             task.proofs.append(str(scaling.obstacle))
         if last and task.evidence["scaling"]["iterations"] == task.maxiter:
             task.remarks.append(f"stage 1 stopped at maxiter = {task.maxiter} iterations")
-        if known or before is None or _moved(scaling, before) > SIGN_TOLERANCE:
-            _from_magnitudes(task, scaling, target, brief=many and not (known and last))
+        if known:
+            x = _from_signs(task, scaling, task.known_signs, _accuracy(task, scaling, target))
+            del scaling, before                     # n-vectors that stage 4 has no use for
+            _try(task, x, brief=many and not last)
+        elif before is None or 0.5 * np.abs(log_weight - before).max() > SIGN_TOLERANCE:
+            _from_magnitudes(task, scaling, target)
         if last or matched(task):
             break
     if many and not known and task.best is not None and not matched(task):
         _try(task, task.best.point.x)
     if task.exact and not (task.obstacles or task.proofs or matched(task)):
         tight = find_obstacle(task.rows, reduced.start, target, reduced.active, reduced.label,
-                              scaling.log_weight, TIGHT)
+                              log_weight, TIGHT)
         if tight is not None:
             task.proofs.append(str(tight))
 
 
-def _moved(scaling, before):
-    """Largest relative change of a magnitude."""
-    return 0.5 * float(np.abs(scaling.log_weight - before.log_weight).max())
-
-
-def _scale(task, target, enough, before=None, accuracy=0.0):
+def _scale(task, target, enough, log_weight, accuracy):
     """Stage 1, or its continuation; the evidence counts both."""
     reduced = task.reduced
     spent = task.evidence.setdefault("scaling", {"iterations": 0, "products": 0})
     scaling = match_scores(
         task.rows, reduced.start, target, reduced.active, reduced.label, plain=reduced.plain,
-        log_weight=None if before is None else before.log_weight, accuracy=accuracy, enough=enough,
+        log_weight=log_weight, accuracy=accuracy, enough=enough,
         maxiter=(100 if task.maxiter is None else task.maxiter) - spent["iterations"],
         report=lambda iteration, error: task.progress("scaling", error))
     task.nfev += scaling.evaluations
@@ -292,27 +285,35 @@ def _scale(task, target, enough, before=None, accuracy=0.0):
     return scaling
 
 
-def _from_magnitudes(task, scaling, target, brief=False):
-    """Stages 2 to 4."""
+def _from_magnitudes(task, scaling, target):
+    """Stages 2 to 4, signs unknown."""
+    accuracy = _accuracy(task, scaling, target)
+    if task.x0 is not None:
+        slack = task.rows.matvec(task.x0) - task.b
+        _try(task, _from_signs(task, scaling, np.where(slack < 0, -1.0, 1.0), accuracy))
+        if matched(task):
+            return
+    _search_signs(task, scaling, accuracy)
+
+
+def _accuracy(task, scaling, target):
+    """Relative standard deviation of each magnitude, inf in rows that are not to be used; None
+    without noise.
+    """
+    if task.exact:
+        return None
     reduced = task.reduced
-    accuracy = None if task.exact else _accuracy(task)
-    if accuracy is not None and np.count_nonzero(reduced.active) <= MOST_PROPAGATED:
+    c = np.clip(task.scores, 1e-12, 1.0 - 1e-12)
+    accuracy = np.where(task.scores < UNUSED * task.noise, np.inf,
+                        np.minimum(0.5 * task.noise / (c * (1.0 - c)), 1.0))
+    if np.count_nonzero(reduced.active) <= MOST_PROPAGATED:
         spread = 0.5 * log_weight_deviation(scaling.projection, reduced.active, reduced.label,
                                             task.noise)
         accuracy = np.where(np.isfinite(accuracy), np.minimum(np.maximum(accuracy, spread), 1.0),
                             np.inf)
-    if (accuracy is not None
-        and np.isfinite(accuracy[reduced.active]).sum() <= 2 * reduced.start.shape[1] + 2):
+    if np.isfinite(accuracy[reduced.active]).sum() <= 2 * reduced.start.shape[1] + 2:
         accuracy = np.where(reduced.active, np.minimum(0.5 * task.noise / target, 1.0), np.inf)
-    if task.known_signs is not None:
-        _from_signs(task, scaling, task.known_signs, accuracy, brief)
-        return
-    if task.x0 is not None:
-        slack = task.rows.matvec(task.x0) - task.b
-        _from_signs(task, scaling, np.where(slack < 0, -1.0, 1.0), accuracy)
-        if matched(task):
-            return
-    _search_signs(task, scaling, accuracy)
+    return accuracy
 
 
 def _interior_target(task):
@@ -352,8 +353,8 @@ def _shift_to_sum(target, total):
     return moved
 
 
-def _from_signs(task, scaling, signs, accuracy, brief=False):
-    """Stages 3 and 4 from one vector of signs."""
+def _from_signs(task, scaling, signs, accuracy):
+    """Stage 3, x from one vector of signs."""
     reduced = task.reduced
     found = identify(reduced, task.response, scaling, signs, task.range.inside, accuracy)
     negative = [c for c in range(reduced.count) if found.scale[c] < 0]
@@ -370,7 +371,7 @@ def _from_signs(task, scaling, signs, accuracy, brief=False):
                 break
             signs = settled
             found = identify(reduced, task.response, scaling, signs, task.range.inside, accuracy)
-    _try(task, found.x, brief)
+    return found.x
 
 
 def _search_signs(task, scaling, accuracy):
@@ -399,7 +400,7 @@ def _search_signs(task, scaling, accuracy):
                                "restarts": max(candidate.restarts, evidence[c]["restarts"])}
         if not moved:
             return
-        _from_signs(task, scaling, signs, accuracy)
+        _try(task, _from_signs(task, scaling, signs, accuracy))
         unsettled = [c for c in unsettled if not _settled(task, c)]
 
 

@@ -49,13 +49,17 @@ class Scaling:
     """Slack magnitudes exp(-t/2), each component's scale free, and how they were found."""
 
     log_weight: np.ndarray       # (n,) t, mean 0 on each component
-    magnitude: np.ndarray        # (n,) exp(-t/2)
     projection: object           # at these magnitudes
     error: float                 # max |sigma - c| / min(c, 1 - c)
     iterations: int
     evaluations: int
     products: int                # products with the Laplacian
     obstacle: object             # an Obstacle that proves that there is no solution, or None
+
+    @property
+    def magnitude(self):
+        """exp(-t/2), (n,)."""
+        return np.exp(-0.5 * self.log_weight)
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,7 @@ def match_scores(rows, start, target, active, label, *, plain=False, log_weight=
             obstacle = find_obstacle(rows, start, target, active, label, state.t, -LATE)
             if obstacle is not None:
                 break
-    return Scaling(state.t, np.exp(-0.5 * state.t), state.projection, state.error, iteration,
+    return Scaling(state.t, state.projection, state.error, iteration,
                    evaluations, products, obstacle)
 
 
