@@ -123,7 +123,9 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
     ridge = _validate.nonnegative(ridge, "ridge", n, "row of A")
     if method == "global" and ridge.any():
         raise ValueError(f"ridge must be 0 with method 'global', got {ridge.max()}")
-    if method != "global" and x0 is None:
+    if method == "global":
+        ridge = None                           # n zeros are not to be carried along
+    elif x0 is None:
         raise ValueError(f"x0 must be given with method {method!r}")
     noise = _noise(noise, n)
     scores = _scores(scores, n, noise)

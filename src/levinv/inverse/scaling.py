@@ -105,7 +105,6 @@ def match_scores(rows, start, target, active, label, *, plain=False, log_weight=
     Scaling
         The best found; its ``error`` tells how good, its ``obstacle`` why not better.
     """
-    share = np.where(active, np.minimum(target, 1.0 - target), 1.0)
     if log_weight is None:
         log_weight = np.zeros(rows.shape[0])
         log_weight[active] = (np.log(target[active] / (1.0 - target[active]))
@@ -123,7 +122,9 @@ def match_scores(rows, start, target, active, label, *, plain=False, log_weight=
         except DependentZeroSlackError:              # weights too uneven for double precision
             return None
         residual = np.where(active, projection.residual(target), 0.0)
-        return _State(t, projection, residual, float(np.max(np.abs(residual) / share)))
+        share = np.where(active, np.minimum(target, 1.0 - target), 1.0)
+        np.divide(np.abs(residual), share, out=share)
+        return _State(t, projection, residual, float(share.max()))
 
     state = evaluate(log_weight)
     del log_weight
@@ -231,20 +232,18 @@ def _newton_step(state, active, label, damping):
     spent.
     """
     projection = state.projection
-    degree = projection.scores * projection.complement()
-    degree[~active] = 0.0
     used = 0
     damping = damping / 10.0 if damping > DAMPING[0] else 0.0
     matrix = None
-    if np.count_nonzero(degree) <= min(LARGEST_DIRECT, max(DIRECT_ROWS, DIRECT_PER_RANK * projection.rank)):
-        index = np.flatnonzero(degree)
+    if np.count_nonzero(active) <= min(LARGEST_DIRECT, max(DIRECT_ROWS, DIRECT_PER_RANK * projection.rank)):
+        index = np.flatnonzero(_degrees(state, active))
         matrix, root = _scaled_laplacian(projection, index, label)
     while True:
         if matrix is None:
-            step, more = _conjugate_gradients(state, degree, label, damping)
+            step, more = _conjugate_gradients(state, active, label, damping)
             used += more
         else:
-            step = np.zeros(len(degree))
+            step = np.zeros(len(active))
             try:
                 step[index] = _direct(matrix, root, state.residual[index], damping)
             except np.linalg.LinAlgError:    # singular to rounding: parts of A almost disconnected
@@ -288,15 +287,24 @@ def _direct(matrix, root, residual, damping):
     return scipy.linalg.cho_solve(factor, -residual / root, check_finite=False) / root
 
 
-def _conjugate_gradients(state, degree, label, damping):
+def _degrees(state, active):
+    """sigma_i (1 - sigma_i), 0 in rows that take no part."""
+    degree = state.projection.complement()
+    degree *= state.projection.scores
+    degree[~active] = 0.0
+    return degree
+
+
+def _conjugate_gradients(state, active, label, damping):
     """The damped step by CG on D^(-1/2) L D^(-1/2), kept orthogonal to its null space; and the
     products spent.
     """
-    root = np.sqrt(degree)
-    inverse = np.divide(1.0, root, out=np.zeros_like(root), where=root > 0)
+    degree = _degrees(state, active)
     only = 0 == label.max(initial=0) and degree.all()          # one component, every row in it
     groups = None if only else np.where(degree > 0, label, label.max(initial=0) + 1)
     null_norm = float(degree.sum()) if only else np.bincount(groups, weights=degree)
+    root = np.sqrt(degree, out=degree)
+    taking_part = True if only else root > 0
     scratch = np.empty_like(root)
 
     def centre(v):
@@ -308,7 +316,14 @@ def _conjugate_gradients(state, degree, label, damping):
         along = np.divide(along, null_norm, out=np.zeros_like(along), where=null_norm > 0)
         v -= np.multiply(root, along[groups], out=scratch)
 
-    residual = -inverse * state.residual
+    def whitened(v):
+        """D^(-1/2) v in place, 0 in rows that take no part."""
+        np.divide(v, root, out=v, where=taking_part)
+        if not only:
+            v[~taking_part] = 0.0
+        return v
+
+    residual = whitened(-state.residual)
     centre(residual)
     x = np.zeros_like(residual)
     direction = residual.copy()
@@ -316,9 +331,10 @@ def _conjugate_gradients(state, degree, label, damping):
     tolerance = min(0.1, state.error)
     used = 0
     while used < MAX_CG and size > tolerance ** 2 * first and size > 0:
-        image = state.projection.laplacian(np.multiply(inverse, direction, out=scratch))
-        image *= inverse
+        np.copyto(scratch, direction)
+        image = state.projection.laplacian(whitened(scratch))
         np.negative(image, out=image)
+        whitened(image)
         if damping:
             image += np.multiply(direction, damping, out=scratch)
         used += 1
@@ -335,8 +351,7 @@ def _conjugate_gradients(state, degree, label, damping):
         direction += residual
         del image
     centre(x)
-    x *= inverse
-    return x, used
+    return whitened(x), used
 
 
 def log_weight_deviation(projection, active, label, noise):
