@@ -1,9 +1,11 @@
-"""Dense rows in memory, in any memory layout."""
+"""Dense rows in memory or mapped from a file, in any memory layout."""
+import mmap
+
 import numpy as np
 import scipy.sparse
 
 from levinv._kernels import dense, hessian
-from levinv.rows.passes import Passes, packed_forms, part_of, unpacked
+from levinv.rows.passes import COPY_ENTRIES, Passes, packed_forms, part_of, unpacked
 
 # Multiply-adds in a chunk of rows: a twentieth of a millisecond, ten times the hand-over to another
 # thread. Longer ones leave one thread waiting for the other at the end.
@@ -19,12 +21,12 @@ class DenseRows(Passes):
     ``workers`` threads share each pass over them.
     """
 
-    copy_limit = np.inf               # a copy is no larger than what is in memory already
-
     def __init__(self, A, workers=1):
         self.A = A
         self.shape = A.shape
         self.workers = workers
+        # of what is in memory already a copy is no larger
+        self.copy_limit = COPY_ENTRIES if _is_mapped(A) else np.inf
 
     @property
     def flops(self):
@@ -96,7 +98,8 @@ class DenseRows(Passes):
 
     def column_norms(self):
         """Euclidean norms of the columns, (d,)."""
-        return np.linalg.norm(self.A, axis=0)
+        norms = [np.linalg.norm(self.A[chunk], axis=0) for chunk in self._passes()]
+        return np.linalg.norm(norms, axis=0)
 
     def nonzero(self):
         """Whether a row has an entry other than zero, (n,) boolean."""
@@ -188,3 +191,10 @@ class DenseRows(Passes):
         d = self.shape[1]
         return self._sum(self._chunks(len(forms) * d, d), (2, d, d), add)
 
+
+
+def _is_mapped(A):
+    """Whether an array is a view of a file mapped into memory."""
+    while isinstance(A, np.ndarray):
+        A = A.base
+    return isinstance(A, mmap.mmap)

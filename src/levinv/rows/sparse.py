@@ -17,7 +17,7 @@ import scipy.sparse
 
 from levinv._kernels import csr, dense, hessian
 from levinv.rows.dense import CHUNK_WORK, SHARED_ELEMENTS, DenseRows
-from levinv.rows.passes import Passes, packed_forms, part_of, unpacked
+from levinv.rows.passes import COPY_ENTRIES, Passes, packed_forms, part_of, unpacked
 
 LARGEST_DIMENSION = 20000
 MATRICES = 5                          # d x d arrays alive at a time
@@ -31,7 +31,6 @@ WIDE = 1024                           # columns beyond which BLAS does sums of p
 SUMMED = 1 << 24                      # entries of a sum of which each chunk may have one of its own
 ACCEPTED = 256.0                      # relative errors of |a_i T|² in units of ε; in rows beyond it
                                       # the product with T is made
-COPY_ENTRIES = 1 << 24                # of the largest dense copy of the rows
 
 
 class SparseRows(Passes):
