@@ -1,4 +1,4 @@
-"""Matrices mapped from a file: the same as in memory, and never copied as a whole."""
+"""Matrices mapped from a file or read by rows: the same as in memory, and never held as a whole."""
 import numpy as np
 import pytest
 from designs import conditioned
@@ -53,3 +53,77 @@ def test_qr_without_a_copy(mapped, rng, monkeypatch):
     assert_allclose(leverage_scores(mapped(A)), expected, rtol=0, atol=100 * 2.2e-16 * 1e9)
     A[:, 5] = A[:, 4]
     assert leverage_scores(mapped(A, "B.npy")).sum() == pytest.approx(5)
+
+
+class Stored:
+    """A matrix that can be read by slices of rows only, as in a file."""
+
+    chunks = (100, None)
+
+    def __init__(self, array):
+        self._array, self.shape, self.dtype, self.largest = array, array.shape, array.dtype, 0
+
+    def __getitem__(self, index):
+        assert isinstance(index, slice) and index.step in (None, 1)
+        self.largest = max(self.largest, index.stop - index.start)
+        return self._array[index]
+
+    def __array__(self, *_, **__):
+        raise AssertionError("the whole matrix was asked for")
+
+
+def test_streamed(rng, monkeypatch):
+    monkeypatch.setattr(levinv._source, "READ_ENTRIES", 500)
+    monkeypatch.setattr(levinv.rows.dense, "CHUNK_WORK", 1 << 10)
+    monkeypatch.setattr(levinv.rows.dense, "SHARED_ELEMENTS", 1 << 10)
+    A, b, x = rng.standard_normal((900, 4)), -rng.uniform(1.0, 2.0, 900), 0.05 * np.ones(4)
+    A[7] = 0.0
+    slack, stored = A @ x - b, Stored(A)
+    scores = leverage_scores(A, slack=slack)
+    assert_allclose(leverage_scores(stored, slack=slack), scores, rtol=0, atol=1e-15)
+    assert stored.largest < 200
+    assert_allclose(leverage_scores(stored, slack=slack, method="qr"), scores, rtol=0, atol=1e-15)
+    assert_allclose(forster_weights(stored), forster_weights(A), rtol=1e-9)
+    full, read = (ScoreLoss(given, b, scores ** 2, ridge=0.1) for given in (A, stored))
+    for name, more in (("fun", ()), ("grad", ()), ("hess", ()), ("hessp", (x,))):
+        assert_allclose(getattr(read, name)(x, *more), getattr(full, name)(x, *more), rtol=1e-11)
+    assert_allclose(LeverageMap(stored, b).jacobian(x), LeverageMap(A, b).jacobian(x), atol=1e-13)
+    g = VolumetricBarrier(stored, b).grad(x)
+    assert_allclose(invert_gradient(stored, b, g, signs=1).x, x, rtol=1e-9)
+    assert_allclose(invert_gradient(stored, b, g, x0=1.1 * x, method="least-squares").x, x,
+                    rtol=1e-6)
+    for signs in (1, None):
+        assert_allclose(invert_scores(stored, b, scores, signs=signs, rng=0).x, x, rtol=1e-11)
+    local = invert_scores(stored, b, scores, x0=1.01 * x, method="trust-region")
+    assert_allclose(local.x, x, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int16, ">f8"])
+def test_mapped_files_of_other_numbers_are_streamed(mapped, rng, dtype):
+    A = rng.integers(-9, 9, (300, 5)).astype(dtype)
+    file = mapped(A)
+    given = levinv._validate.matrix(file, "A", sparse=True)
+    assert isinstance(rows.of(given), rows.StreamedRows)
+    assert_allclose(leverage_scores(file), leverage_scores(A.astype(float)), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("array", "error", "message"), [
+    (np.ones((3, 2), dtype=complex), TypeError, "A must hold real numbers, got dtype complex128"),
+    (np.ones(3), ValueError, "A must be a two-dimensional array"),
+    (np.ones((0, 2)), ValueError, "A must not be empty"),
+    (np.array([[1.0, 2.0], [3.0, np.nan], [0.0, 1.0]]), ValueError,
+     r"A must be finite, got NaN or inf at index \(1, 1\)"),
+])
+def test_what_is_streamed_is_checked(array, error, message):
+    for call in (leverage_scores, lambda A: LeverageMap(A, np.ones(len(array)))):
+        with pytest.raises(error, match=message):
+            call(Stored(array))
+
+
+def test_rows_in_any_order(rng, monkeypatch):
+    monkeypatch.setattr(levinv._source, "READ_ENTRIES", 20)
+    A = rng.standard_normal((50, 3))
+    stored = rows.of(levinv._validate.matrix(Stored(A), "A", sparse=True))
+    for index in (np.array([49, 0, 7, 7, 30]), np.zeros(0, dtype=int), rng.random(50) < 0.3,
+                  slice(3, 40), slice(40, 3, -2), slice(0, 50, 3)):
+        assert_array_equal(stored.block(index), A[index])

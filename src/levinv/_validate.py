@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse
 
 from levinv._kernels.dense import all_finite
+from levinv._source import Source
 
 FLOAT = np.dtype(np.float64)
 LARGEST = 1e100
@@ -74,6 +75,35 @@ def sparse_matrix(value, name, *, check_finite=True):
     return array
 
 
+def is_streamed(value):
+    """Whether a value is to be read block by block: what would otherwise be loaded, or converted,
+    as a whole.
+    """
+    if isinstance(value, Source):
+        return True
+    if isinstance(value, np.ndarray):
+        return isinstance(value, np.memmap) and value.ndim == 2 and value.dtype != FLOAT
+    return (hasattr(value, "shape") and hasattr(value, "dtype") and hasattr(value, "__getitem__")
+            and not scipy.sparse.issparse(value)
+            and (hasattr(value, "chunks") or not hasattr(value, "__array__")))
+
+
+def streamed_matrix(value, name, *, check_finite=True):
+    """A Source of float64 rows. Raises as :func:`real_array`."""
+    if isinstance(value, Source):
+        return value                       # one that has been checked
+    if getattr(value.dtype, "kind", "O") not in "fiub":
+        raise TypeError(f"{name} must hold real numbers, got dtype {value.dtype}")
+    if len(value.shape) != 2:
+        raise ValueError(f"{name} must be a two-dimensional array, got shape {value.shape}")
+    if 0 in value.shape:
+        raise ValueError(f"{name} must not be empty, got shape {value.shape}")
+    source = Source(value)
+    if check_finite:
+        finite_matrix(source, name)
+    return source
+
+
 def _checked(value):
     """A sparse matrix whose indices are in range: kernels and conversions would write elsewhere."""
     kind = getattr(scipy.sparse, f"{value.format}_array")
@@ -89,6 +119,10 @@ def finite_matrix(array, name):
     """:func:`finite` for an array or a sparse array in CSR."""
     if isinstance(array, np.ndarray):
         finite(array, name)
+    elif isinstance(array, Source):
+        index = array.first_not_finite()
+        if index is not None:
+            raise ValueError(f"{name} must be finite, got NaN or inf at index {index}")
     elif not all_finite(array.data):
         place = int(np.argmax(~np.isfinite(array.data)))
         row = int(np.searchsorted(array.indptr, place, side="right")) - 1
@@ -124,6 +158,8 @@ def matrix(value, name, *, min_aspect=False, check_finite=True, sparse=False):
     """
     if sparse and scipy.sparse.issparse(value):
         array = sparse_matrix(value, name, check_finite=check_finite)
+    elif sparse and is_streamed(value):
+        array = streamed_matrix(value, name, check_finite=check_finite)
     else:
         array = real_array(value, name, 2, check_finite=check_finite)
     if min_aspect and array.shape[0] < array.shape[1]:

@@ -101,11 +101,11 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
     >>> leverage_scores(A, slack=[1.0, 2.0, 0.0, 3.0]).round(3)
     array([0.413, 0.026, 1.   , 0.562])
     """
-    dense = not scipy.sparse.issparse(A)
+    dense = not (scipy.sparse.issparse(A) or _validate.is_streamed(A))
     if dense:
         A = _validate.real_array(A, "A", None, check_finite=False)
     else:
-        A = _validate.sparse_matrix(A, "A", check_finite=False)
+        A = _validate.matrix(A, "A", check_finite=False, sparse=True)
     if method not in METHODS:
         _validate.choice(method, "method", METHODS)
     if rcond is not None:

@@ -29,12 +29,16 @@ A row whose scale is 0 takes no part: that is how rows are left out without a co
 """
 import scipy.sparse
 
+from levinv._source import Source
 from levinv.rows.dense import DenseRows
 from levinv.rows.sparse import SparseRows
+from levinv.rows.streamed import StreamedRows
 
-__all__ = ["DenseRows", "SparseRows", "of"]
+__all__ = ["DenseRows", "SparseRows", "StreamedRows", "of"]
 
 
 def of(A, workers=1):
     """The rows of a matrix that :func:`levinv._validate.matrix` has passed."""
-    return (SparseRows if scipy.sparse.issparse(A) else DenseRows)(A, workers)
+    if scipy.sparse.issparse(A):
+        return SparseRows(A, workers)
+    return (StreamedRows if isinstance(A, Source) else DenseRows)(A, workers)
