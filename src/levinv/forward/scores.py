@@ -33,9 +33,11 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
 
     Parameters
     ----------
-    A : (n, d) or (..., n, d) array_like, or sparse
-        A matrix or a stack of matrices, or a matrix of scipy.sparse in any format. Real; integers
-        and single precision are computed in double. Any memory layout; n < d is fine.
+    A : (n, d) or (..., n, d) array_like, or sparse, or stored
+        A matrix or a stack of matrices, a matrix of scipy.sparse in any format, or one that is
+        stored elsewhere: a file mapped into memory, or anything with a shape, a dtype and slices
+        of rows (a dataset of h5py or zarr). Real; integers and single precision are computed in
+        double. Any memory layout; n < d is fine.
     slack : (n,) or (..., n) array_like, optional
         Divide row i by ``slack[i]``; signs do not matter. A zero slack gives the continuous limit:
         that row has score 1, the others their scores in the quotient by it.
@@ -83,6 +85,9 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
     A sparse A, of at most 20000 columns, costs O(Σ nnz_i² + d³) and a few d x d matrices, nnz_i
     entries in row i; where κ exceeds about 64, or rows scaled by slack or weights hold dependent
     columns, O(n d²) more. It is never made dense beyond a block of rows.
+
+    A stored A is read, by several threads if there are several workers, block by block in every
+    pass: twice where κ is moderate.
 
     References
     ----------
