@@ -106,7 +106,7 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
     >>> leverage_scores(A, slack=[1.0, 2.0, 0.0, 3.0]).round(3)
     array([0.413, 0.026, 1.   , 0.562])
     """
-    dense = not (scipy.sparse.issparse(A) or _validate.is_streamed(A))
+    dense = type(A) is np.ndarray or not (scipy.sparse.issparse(A) or _validate.is_streamed(A))
     if dense:
         A = _validate.real_array(A, "A", None, check_finite=False)
     else:
@@ -123,14 +123,15 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
         kind, values = "weights", _row_values(weights, "weights", A)
     else:
         kind = values = None
-    rows = storage.of(A) if A.ndim == 2 else None
-    flops = 4 * A.size * A.shape[-1] if rows is None else rows.flops
     in_one_pass = method != "qr" and rcond is None
-    workers = count(workers, flops)
-    if in_one_pass and dense and rows is not None and flops < SMALL:
+    flops = 4 * A.size * A.shape[-1] if dense else SMALL
+    if in_one_pass and A.ndim == 2 and flops < SMALL:
+        count(workers, flops)
         scores = _one_pass_small(A, kind, values)
         if scores is not None:
             return scores
+    rows = storage.of(A) if A.ndim == 2 else None
+    workers = count(workers, flops if rows is None else rows.flops)
     if rows is not None:
         rows.workers = workers
         scores, doubt = _matrix_scores(A, rows, kind, values, method, rcond, check_finite)
