@@ -33,8 +33,9 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
 
     Parameters
     ----------
-    A : (n, d) or (..., n, d) array_like, or sparse
-        A matrix or a stack of matrices, or a matrix of scipy.sparse in any format. Real; integers
+    A : (n, d) or (..., n, d) array_like, or sparse, or dask array
+        A matrix or a stack of matrices, or a matrix of scipy.sparse in any format, or a dask array
+        of known shape, whose blocks of rows stay where they are. Real; integers
         and single precision are computed in double. Any memory layout; n < d is fine.
     slack : (n,) or (..., n) array_like, optional
         Divide row i by ``slack[i]``; signs do not matter. A zero slack gives the continuous limit:
@@ -101,11 +102,11 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
     >>> leverage_scores(A, slack=[1.0, 2.0, 0.0, 3.0]).round(3)
     array([0.413, 0.026, 1.   , 0.562])
     """
-    dense = not scipy.sparse.issparse(A)
+    dense = not (scipy.sparse.issparse(A) or _validate.is_dask(A))
     if dense:
         A = _validate.real_array(A, "A", None, check_finite=False)
     else:
-        A = _validate.sparse_matrix(A, "A", check_finite=False)
+        A = _validate.matrix(A, "A", check_finite=False, sparse=True)
     if method not in METHODS:
         _validate.choice(method, "method", METHODS)
     if rcond is not None:
