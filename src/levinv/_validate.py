@@ -84,11 +84,10 @@ def dask_matrix(value, name, *, check_finite=True):
 
     Raises as :func:`real_array`, and ValueError for chunks of unknown sizes.
     """
-    if not hasattr(value, "chunks"):
-        raise TypeError(f"{name} must be an array, got a dask {type(value).__name__}")
-    if not isinstance(value._meta, np.ndarray) or isinstance(value._meta, np.ma.MaskedArray):
-        raise TypeError(f"{name} must have NumPy arrays as its chunks, got "
-                        f"{type(value._meta).__name__}")
+    held = getattr(value, "_meta", None)
+    if not isinstance(held, np.ndarray) or isinstance(held, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be a dask array of NumPy arrays, got a dask "
+                        f"{type(value).__name__} of {type(held).__name__}")
     if value.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold real numbers, got dtype {value.dtype}")
     if value.ndim != 2:
@@ -98,7 +97,8 @@ def dask_matrix(value, name, *, check_finite=True):
                          f"compute_chunk_sizes), got shape {value.shape}")
     if 0 in value.shape:
         raise ValueError(f"{name} must not be empty, got shape {value.shape}")
-    array = value.astype(FLOAT, copy=False).rechunk({1: -1})
+    rows = tuple(size for size in value.chunks[0] if size)
+    array = value.astype(FLOAT, copy=False).rechunk((rows, -1))
     if check_finite:
         finite_matrix(array, name)
     return array

@@ -29,7 +29,7 @@ RESULT_ENTRIES = 1 << 24              # of the largest (n, d) array that is gath
 
 
 class DaskRows(Passes):
-    """The rows of a float64 dask array whose columns are in one chunk (see :mod:`levinv.rows`).
+    """The rows of a float64 dask array whose columns are in one chunk, none empty (see :mod:`levinv.rows`).
 
     ``workers`` has no effect: how many tasks run at a time is up to their scheduler.
     """
@@ -42,9 +42,7 @@ class DaskRows(Passes):
         self.workers = workers
         ends = np.cumsum(A.chunks[0]).tolist()
         chunks = [slice(first, last) for first, last in zip([0, *ends[:-1]], ends, strict=True)]
-        self._blocks = [(chunk, block)
-                        for chunk, block in zip(chunks, A.to_delayed().ravel(), strict=True)
-                        if chunk.stop > chunk.start]
+        self._blocks = list(zip(chunks, A.to_delayed().ravel(), strict=True))
 
     @property
     def flops(self):
