@@ -250,10 +250,10 @@ def test_dask_is_not_imported_for_others():
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def cluster():
-    with (distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None,
-                                   silence_logs="INFO") as cluster,
+    with (distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0",
+                                   silence_logs="CRITICAL") as cluster,
           distributed.Client(cluster, set_as_default=False) as client):
         yield client
 

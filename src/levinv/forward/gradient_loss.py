@@ -100,7 +100,7 @@ class GradientLoss:
 
     Parameters
     ----------
-    A : (n, d) array_like or sparse matrix
+    A : (n, d) array_like, sparse matrix or dask array
         Real, of full column rank. A zero row takes no part.
     b : (n,) array_like
     g : (d,) array_like
