@@ -89,6 +89,16 @@ def test_triangle(rng, A):
     assert_allclose(np.abs(R), np.abs(expected), rtol=1e-9)
 
 
+def test_sums_over_many_blocks(rng, A):
+    chunked, Y = da.from_array(A, chunks=(1, -1)), rng.normal(size=(120, 2))
+    rows = of(chunked)                           # three levels of the tree
+    assert_allclose(rows.rmatvec(Y), A.T @ Y, atol=1e-13)
+    assert_allclose(rows.column_norms(), np.linalg.norm(A, axis=0), rtol=1e-13)
+    assert_array_equal(rows.column_max(), np.abs(A).max(axis=0))
+    assert_array_equal(rows.gram(), of(chunked).gram())
+    assert_allclose(rows.triangle().T @ rows.triangle(), A.T @ A, atol=1e-11)
+
+
 def test_parts(A, monkeypatch):
     rows, index = of(matrix(blocks(A), "A", sparse=True)), np.arange(1, 120, 2)
     assert type(rows.part(index)) is DenseRows

@@ -6,16 +6,18 @@ and
 
     sum_i weights_i u_i u_iᵀ = sum_j (the same over the rows of A_j)
 
-is added up pairwise, in an order that the number of blocks alone decides: results do not depend on
-which task ends first. What has an entry for each row is gathered. So d x d matrices move, and
+is added up in a tree, in an order that the number of blocks alone decides: results do not depend
+on which task ends first. What has an entry for each row is gathered. So d x d matrices move, and
 vectors with an entry for each row, whose parts travel with the tasks of their blocks: a task that
 is lost with its worker can be run again anywhere.
 
 The blocks are computed anew for each primitive unless the caller has A persisted.
 
-R of a QR factorisation is that of the blocks' triangles on top of one another, pairwise, long rows
-first.
+R of a QR factorisation is that of the blocks' triangles on top of one another, long rows first, in
+the same tree.
 """
+import functools
+
 import dask
 import numpy as np
 import scipy.sparse
@@ -24,12 +26,15 @@ from levinv._threads import sharing
 from levinv.rows.dense import DenseRows
 from levinv.rows.passes import Passes, part_of
 
+TOGETHER = 8                          # parts that one task adds up: a level of the tree takes some
+                                      # 10 ms on a cluster
 MOVED = 1 << 20                       # entries of some rows that are worth having in memory
 RESULT_ENTRIES = 1 << 24              # of the largest (n, d) array that is gathered
 
 
 class DaskRows(Passes):
-    """The rows of a float64 dask array whose columns are in one chunk, none empty (see :mod:`levinv.rows`).
+    """The rows of a float64 dask array whose columns are in one chunk and of whose chunks none is
+    empty (see :mod:`levinv.rows`).
 
     ``workers`` has no effect: how many tasks run at a time is up to their scheduler.
     """
@@ -65,8 +70,7 @@ class DaskRows(Passes):
         """What a primitive gives for all rows together."""
         parts = self._tasks(primitive, per_row, shared)
         while len(parts) > 1:
-            pairs = [combine(*parts[i:i + 2]) for i in range(0, len(parts) - 1, 2)]
-            parts = pairs + parts[2 * len(pairs):]
+            parts = [combine(parts[i:i + TOGETHER]) for i in range(0, len(parts), TOGETHER)]
         return parts[0].compute().copy()         # what comes over a network may be read-only
 
     def matvec(self, v):
@@ -196,23 +200,23 @@ def _call(block, primitive, per_row, shared):
 
 
 @dask.delayed(pure=False)
-def _add(first, second):
-    return first + second
+def _add(parts):
+    return functools.reduce(np.add, parts)
 
 
 @dask.delayed(pure=False)
-def _maximum(first, second):
-    return np.maximum(first, second)
+def _maximum(parts):
+    return functools.reduce(np.maximum, parts)
 
 
 @dask.delayed(pure=False)
-def _hypot(first, second):
-    return np.hypot(first, second)
+def _hypot(parts):
+    return functools.reduce(np.hypot, parts)
 
 
 @dask.delayed(pure=False)
-def _stacked(first, second):
-    rows = np.vstack([first, second])
+def _stacked(parts):
+    rows = np.vstack(parts)
     order = np.argsort(-np.linalg.norm(rows, axis=1), kind="stable")
     with sharing(1):
         return np.linalg.qr(rows[order], mode="r")
