@@ -260,6 +260,13 @@ def test_dask_is_not_imported_for_others():
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
 
 
+def test_processes(rng, A):
+    scale = rng.uniform(0.5, 2.0, 120)
+    with dask.config.set(scheduler="processes", num_workers=2):
+        gram = of(blocks(A)[37:]).gram(scale[37:])
+    assert_allclose(gram, DenseRows(A[37:]).gram(scale[37:]), rtol=0, atol=1e-12)
+
+
 @pytest.fixture
 def cluster():
     with (distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0",
