@@ -84,7 +84,7 @@ def is_streamed(value):
     if isinstance(value, np.ndarray):
         return isinstance(value, np.memmap) and value.ndim == 2 and value.dtype != FLOAT
     return (hasattr(value, "shape") and hasattr(value, "dtype") and hasattr(value, "__getitem__")
-            and not scipy.sparse.issparse(value)
+            and not scipy.sparse.issparse(value) and not is_dask(value)
             and (hasattr(value, "chunks") or not hasattr(value, "__array__")))
 
 
@@ -104,6 +104,36 @@ def streamed_matrix(value, name, *, check_finite=True):
     return source
 
 
+def is_dask(value):
+    """Whether a value is one of dask's collections, told without importing dask."""
+    return type(value).__module__.startswith("dask.")
+
+
+def dask_matrix(value, name, *, check_finite=True):
+    """A float64 dask array with its columns in one chunk; its rows stay in theirs.
+
+    Raises as :func:`real_array`, and ValueError for chunks of unknown sizes.
+    """
+    held = getattr(value, "_meta", None)
+    if not isinstance(held, np.ndarray) or isinstance(held, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be a dask array of NumPy arrays, got a dask "
+                        f"{type(value).__name__} of {type(held).__name__}")
+    if value.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold real numbers, got dtype {value.dtype}")
+    if value.ndim != 2:
+        raise ValueError(f"{name} must be a two-dimensional array, got shape {value.shape}")
+    if np.isnan(value.shape).any():
+        raise ValueError(f"{name} must have chunks of known sizes (see its method "
+                         f"compute_chunk_sizes), got shape {value.shape}")
+    if 0 in value.shape:
+        raise ValueError(f"{name} must not be empty, got shape {value.shape}")
+    rows = tuple(size for size in value.chunks[0] if size)
+    array = value.astype(FLOAT, copy=False).rechunk((rows, -1))
+    if check_finite:
+        finite_matrix(array, name)
+    return array
+
+
 def _checked(value):
     """A sparse matrix whose indices are in range: kernels and conversions would write elsewhere."""
     kind = getattr(scipy.sparse, f"{value.format}_array")
@@ -116,13 +146,19 @@ def _checked(value):
 
 
 def finite_matrix(array, name):
-    """:func:`finite` for an array or a sparse array in CSR."""
+    """:func:`finite` for an array, a dask array or a sparse array in CSR."""
     if isinstance(array, np.ndarray):
         finite(array, name)
     elif isinstance(array, Source):
         index = array.first_not_finite()
         if index is not None:
             raise ValueError(f"{name} must be finite, got NaN or inf at index {index}")
+    elif is_dask(array):
+        rows = np.isfinite(array).all(axis=1).compute()
+        if not rows.all():
+            row = int(np.argmin(rows))
+            column = int(np.argmin(np.isfinite(array[row].compute())))
+            raise ValueError(f"{name} must be finite, got NaN or inf at index {(row, column)}")
     elif not all_finite(array.data):
         place = int(np.argmax(~np.isfinite(array.data)))
         row = int(np.searchsorted(array.indptr, place, side="right")) - 1
@@ -135,6 +171,9 @@ def _plain(value, name, ndim):
     if scipy.sparse.issparse(value):
         raise TypeError(f"{name} must be a dense array, got a sparse {type(value).__name__}; "
                         f"convert it with .toarray()")
+    if ndim != 1 and is_dask(value):
+        raise TypeError(f"{name} must be an array in memory, got a dask "
+                        f"{type(value).__name__}; convert it with .compute()")
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise TypeError(f"{name} must not have masked entries, got {np.ma.count_masked(value)}")
     try:
@@ -153,13 +192,15 @@ def vector(value, name, n, of, *, check_finite=True):
 
 
 def matrix(value, name, *, min_aspect=False, check_finite=True, sparse=False):
-    """A float64 matrix, or with ``sparse`` a sparse array in CSR; with ``min_aspect`` at least as
-    many rows as columns.
+    """A float64 matrix, or with ``sparse`` a sparse array in CSR or a dask array as well; with
+    ``min_aspect`` at least as many rows as columns.
     """
     if sparse and scipy.sparse.issparse(value):
         array = sparse_matrix(value, name, check_finite=check_finite)
     elif sparse and is_streamed(value):
         array = streamed_matrix(value, name, check_finite=check_finite)
+    elif sparse and is_dask(value):
+        array = dask_matrix(value, name, check_finite=check_finite)
     else:
         array = real_array(value, name, 2, check_finite=check_finite)
     if min_aspect and array.shape[0] < array.shape[1]:
@@ -192,7 +233,8 @@ def ordinary_size(array, name):
     """Refuse arrays whose largest entry is so large or small that squares of it over- or
     underflow.
     """
-    largest = max(float(array.max()), -float(array.min()))
+    largest = (float(abs(array).max().compute()) if is_dask(array)
+               else max(float(array.max()), -float(array.min())))
     if largest > 0 and not LARGEST ** -1 <= largest <= LARGEST:
         raise ValueError(f"{name} must have its largest entry between {1 / LARGEST:.0e} and "
                          f"{LARGEST:.0e} (choose other units), got {largest:.3g}")

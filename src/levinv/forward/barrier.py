@@ -126,7 +126,7 @@ class VolumetricBarrier:
 
     Parameters
     ----------
-    A : (n, d) array_like, sparse matrix or stored array
+    A : (n, d) array_like, sparse matrix, stored or dask array
         Real, of full column rank. A zero row takes no part.
     b : (n,) array_like
 

@@ -29,7 +29,7 @@ class LeverageMap:
 
     Parameters
     ----------
-    A : (n, d) array_like, sparse matrix or stored array
+    A : (n, d) array_like, sparse matrix, stored or dask array
         Real. Rank-deficient A is accepted: the scores are those of the column space.
     b : (n,) array_like
 

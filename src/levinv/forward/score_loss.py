@@ -20,7 +20,7 @@ class ScoreLoss:
 
     Parameters
     ----------
-    A : (n, d) array_like, sparse matrix or stored array
+    A : (n, d) array_like, sparse matrix, stored or dask array
     b : (n,) array_like
     scores : (n,) array_like
         The target c: any finite numbers.

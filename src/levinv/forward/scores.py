@@ -33,11 +33,12 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
 
     Parameters
     ----------
-    A : (n, d) or (..., n, d) array_like, or sparse, or stored
+    A : (n, d) or (..., n, d) array_like, or sparse, stored or dask array
         A matrix or a stack of matrices, a matrix of scipy.sparse in any format, or one that is
         stored elsewhere: a file mapped into memory, or anything with a shape, a dtype and slices
-        of rows (a dataset of h5py or zarr). Real; integers and single precision are computed in
-        double. Any memory layout; n < d is fine.
+        of rows (a dataset of h5py or zarr); or a dask array of known shape, whose blocks of rows
+        stay where they are. Real; integers and single precision are computed in double. Any memory
+        layout; n < d is fine.
     slack : (n,) or (..., n) array_like, optional
         Divide row i by ``slack[i]``; signs do not matter. A zero slack gives the continuous limit:
         that row has score 1, the others their scores in the quotient by it.
@@ -106,7 +107,8 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
     >>> leverage_scores(A, slack=[1.0, 2.0, 0.0, 3.0]).round(3)
     array([0.413, 0.026, 1.   , 0.562])
     """
-    dense = type(A) is np.ndarray or not (scipy.sparse.issparse(A) or _validate.is_streamed(A))
+    dense = type(A) is np.ndarray or not (scipy.sparse.issparse(A) or _validate.is_dask(A)
+                                      or _validate.is_streamed(A))
     if dense:
         A = _validate.real_array(A, "A", None, check_finite=False)
     else:

@@ -18,7 +18,7 @@ def forster_weights(A, scores=None, *, tol=1e-10, maxiter=None, workers=None):
 
     Parameters
     ----------
-    A : (n, d) array_like, sparse matrix or stored array
+    A : (n, d) array_like, sparse matrix, stored or dask array
         Real, n >= d.
     scores : (n,) array_like, optional
         In [0, 1], summing to the rank of A; default rank/n for each row (zero rows: 0).

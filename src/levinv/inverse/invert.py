@@ -21,7 +21,7 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
 
     Parameters
     ----------
-    A : (n, d) array_like, sparse matrix or stored array
+    A : (n, d) array_like, sparse matrix, stored or dask array
         Real, n >= d. Rank-deficient A is accepted; null(A) is then part of the null space.
     b : (n,) array_like
     scores : (n,) array_like

@@ -16,8 +16,8 @@ optional):
     column_max()                          largest |a_ij| of each column
     nonzero()                             which rows are not zero
     block(index)                          a few rows, as an array
-    part(index)                           some rows, as rows in memory
-    with_columns_times(factors)           A diag(factors), as rows in memory
+    part(index)                           some rows, as rows
+    with_columns_times(factors)           A diag(factors), as rows
     scaled(factors)                       diag(factors) A as an (n, d) array: for results that are
                                           one, and for short problems
     squares(basis, Y)                     (P∘P) Y with P = basis basisᵀ, for short problems
@@ -29,6 +29,7 @@ A row whose scale is 0 takes no part: that is how rows are left out without a co
 """
 import scipy.sparse
 
+from levinv import _validate
 from levinv._source import Source
 from levinv.rows.dense import DenseRows
 from levinv.rows.sparse import SparseRows
@@ -39,6 +40,9 @@ __all__ = ["DenseRows", "SparseRows", "StreamedRows", "of"]
 
 def of(A, workers=1):
     """The rows of a matrix that :func:`levinv._validate.matrix` has passed."""
+    if _validate.is_dask(A):
+        from levinv.rows.distributed import DaskRows     # dask is there if an array of its is
+        return DaskRows(A, workers)
     if scipy.sparse.issparse(A):
         return SparseRows(A, workers)
     return (StreamedRows if isinstance(A, Source) else DenseRows)(A, workers)

@@ -70,7 +70,7 @@ def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0,
 
     Parameters
     ----------
-    A : (n, d) array_like, sparse matrix or stored array
+    A : (n, d) array_like, sparse matrix, stored or dask array
         Real, of full column rank. A zero row takes no part.
     b : (n,) array_like
     g : (d,) array_like

@@ -1,0 +1,222 @@
+"""Rows of a dask array, on whatever runs its tasks: threads, processes or a cluster.
+
+A is cut into blocks of rows A_1, ..., A_p that stay where they are. Every primitive is one graph. A
+task for each block does to the block what :class:`levinv.rows.dense.DenseRows` does to all rows,
+and
+
+    sum_i weights_i u_i u_iᵀ = sum_j (the same over the rows of A_j)
+
+is added up in a tree, in an order that the number of blocks alone decides: results do not depend
+on which task ends first. What has an entry for each row is gathered. So d x d matrices move, and
+vectors with an entry for each row, whose parts travel with the tasks of their blocks: a task that
+is lost with its worker can be run again anywhere.
+
+The blocks are computed anew for each primitive unless the caller has A persisted.
+
+R of a QR factorisation is that of the blocks' triangles on top of one another, long rows first, in
+the same tree.
+"""
+import functools
+
+import dask
+import numpy as np
+import scipy.sparse
+
+from levinv._threads import sharing
+from levinv.rows.dense import DenseRows
+from levinv.rows.passes import Passes, part_of
+
+TOGETHER = 8                          # parts that one task adds up: a level of the tree takes some
+                                      # 10 ms on a cluster
+MOVED = 1 << 20                       # entries of some rows that are worth having in memory
+RESULT_ENTRIES = 1 << 24              # of the largest (n, d) array that is gathered
+
+
+class DaskRows(Passes):
+    """The rows of a float64 dask array whose columns are in one chunk and of whose chunks none is
+    empty (see :mod:`levinv.rows`).
+
+    ``workers`` has no effect: how many tasks run at a time is up to their scheduler.
+    """
+
+    copy_limit = 0
+
+    def __init__(self, A, workers=1):
+        self.A = A
+        self.shape = A.shape
+        self.workers = workers
+        ends = np.cumsum(A.chunks[0]).tolist()
+        chunks = [slice(first, last) for first, last in zip([0, *ends[:-1]], ends, strict=True)]
+        self._blocks = list(zip(chunks, A.to_delayed().ravel(), strict=True))
+
+    @property
+    def flops(self):
+        """Of a Gram matrix and a form."""
+        return 4 * self.shape[0] * self.shape[1] ** 2
+
+    def _tasks(self, primitive, per_row=(), shared=()):
+        """For each block a task that calls a primitive with the block's part of what has an entry
+        for each row, and with what all blocks share.
+        """
+        shared = [None if value is None else dask.delayed(value, pure=False) for value in shared]
+        return [_call(block, primitive, [part_of(value, chunk) for value in per_row], shared)
+                for chunk, block in self._blocks]
+
+    def _gathered(self, primitive, per_row=(), shared=()):
+        """What a primitive gives for each row."""
+        return np.concatenate(dask.compute(*self._tasks(primitive, per_row, shared)))
+
+    def _combined(self, combine, primitive, per_row=(), shared=()):
+        """What a primitive gives for all rows together."""
+        parts = self._tasks(primitive, per_row, shared)
+        while len(parts) > 1:
+            parts = [combine(parts[i:i + TOGETHER]) for i in range(0, len(parts), TOGETHER)]
+        return parts[0].compute().copy()         # what comes over a network may be read-only
+
+    def matvec(self, v):
+        """A v for a vector (d,) or columns (d, m)."""
+        return self._gathered("matvec", shared=[v])
+
+    def abs_matvec(self, v):
+        """|A| v with entrywise absolute values: bounds the rounding errors of A v."""
+        return self._gathered("abs_matvec", shared=[v])
+
+    def rmatvec(self, y):
+        """Aᵀ y for a vector (n,) or columns (n, m)."""
+        return self._combined(_add, "rmatvec", [y])
+
+    def row_norms(self):
+        """Euclidean norms of the rows, (n,), without overflow."""
+        return self._gathered("row_norms")
+
+    def column_norms(self):
+        """Euclidean norms of the columns, (d,)."""
+        return self._combined(_hypot, "column_norms")
+
+    def column_max(self):
+        """Largest absolute entry of each column, (d,)."""
+        return self._combined(_maximum, "column_max")
+
+    def nonzero(self):
+        """Whether a row has an entry other than zero, (n,) boolean."""
+        return self._gathered("nonzero")
+
+    def block(self, index):
+        """Rows ``index`` as a new (len(index), d) array; only the blocks that hold them are
+        asked.
+        """
+        index = np.arange(self.shape[0])[index]
+        out = np.empty((len(index), self.shape[1]))
+        places, tasks = [], []
+        for chunk, block in self._blocks:
+            inside = np.flatnonzero((index >= chunk.start) & (index < chunk.stop))
+            if len(inside):
+                places.append(inside)
+                tasks.append(_call(block, "block", [index[inside] - chunk.start], []))
+        for place, rows in zip(places, dask.compute(*tasks), strict=True):
+            out[place] = rows
+        return out
+
+    def part(self, index):
+        """Rows ``index``: in memory if they are few, else where they are."""
+        count = len(range(self.shape[0])[index]) if isinstance(index, slice) else (
+            np.count_nonzero(index) if index.dtype == bool else len(index))
+        if count * self.shape[1] <= MOVED:
+            return DenseRows(self.block(index))
+        return DaskRows(self.A[index])
+
+    def with_columns_times(self, factors):
+        """A diag(factors), as rows of the same kind."""
+        return DaskRows(self.A * factors)
+
+    def scaled(self, factors):
+        """diag(factors) A as an (n, d) array in memory, up to RESULT_ENTRIES entries."""
+        self._refuse_long("an array of the shape of A")
+        return self._gathered("scaled", [factors])
+
+    def as_sparse(self):
+        """A in CSR, up to RESULT_ENTRIES entries."""
+        self._refuse_long("a linear program over its rows (give x0 inside the cell)")
+        return scipy.sparse.csr_array(self.block(slice(None)))
+
+    def _refuse_long(self, wanted):
+        n, d = self.shape
+        if n * d > RESULT_ENTRIES:
+            raise ValueError(f"A must have at most {RESULT_ENTRIES} entries if it is a dask array "
+                             f"and {wanted} is asked for, which is made in memory; got shape "
+                             f"{self.shape}")
+
+    def gram(self, scale=None, transform=None, weights=None):
+        """sum_i weights_i u_i u_iᵀ, (k, k)."""
+        return self._combined(_add, "gram_of", [scale, weights], [transform])
+
+    def quad(self, scale=None, transform=None, form=None):
+        """u_iᵀ form u_i, (n,)."""
+        return self._gathered("quad", [scale], [transform, form])
+
+    def moments(self, scale, transform, Y):
+        """sum_i Y_im u_i u_iᵀ for each column of Y (n, m): symmetric (k, k, m)."""
+        return self._combined(_add, "moments_of", [scale, Y], [transform])
+
+    def contract(self, scale, transform, forms):
+        """u_iᵀ forms[:, :, m] u_i for symmetric forms (k, k, m): (n, m)."""
+        return self._gathered("contract", [scale], [transform, forms])
+
+    def third_moments(self, scale, transform, inverse_slack):
+        """As :meth:`levinv.rows.dense.DenseRows.third_moments`."""
+        return self._combined(_add, "third_moments_of", [scale, inverse_slack], [transform])
+
+    def tall_hessian(self, scale, transform, inverse_slack, forms, scores, residual, diagonal):
+        """As :meth:`levinv.rows.dense.DenseRows.tall_hessian`."""
+        return self._combined(_add, "tall_hessian_of",
+                              [scale, inverse_slack, scores, residual, diagonal],
+                              [transform, forms])
+
+    def triangle(self, scale=None, transform=None):
+        """Upper triangular R, (min(n, k), k), with RᵀR = gram(scale, transform)."""
+        return self._combined(_stacked, "triangle", [scale], [transform])
+
+
+class _Block(DenseRows):
+    """A block of rows in its task: what has an entry for each row comes first."""
+
+    def gram_of(self, scale, weights, transform):
+        return self.gram(scale, transform, weights)
+
+    def moments_of(self, scale, Y, transform):
+        return self.moments(scale, transform, Y)
+
+    def third_moments_of(self, scale, inverse_slack, transform):
+        return self.third_moments(scale, transform, inverse_slack)
+
+    def tall_hessian_of(self, scale, inverse_slack, scores, residual, diagonal, transform, forms):
+        return self.tall_hessian(scale, transform, inverse_slack, forms, scores, residual, diagonal)
+
+
+@dask.delayed(pure=False)
+def _call(block, primitive, per_row, shared):
+    with sharing(1):                             # tasks are what runs in parallel
+        return getattr(_Block(np.asarray(block)), primitive)(*per_row, *shared)
+
+
+@dask.delayed(pure=False)
+def _add(parts):
+    return functools.reduce(np.add, parts)
+
+
+@dask.delayed(pure=False)
+def _maximum(parts):
+    return functools.reduce(np.maximum, parts)
+
+
+@dask.delayed(pure=False)
+def _hypot(parts):
+    return functools.reduce(np.hypot, parts)
+
+
+@dask.delayed(pure=False)
+def _stacked(parts):
+    rows = np.vstack(parts)
+    order = np.argsort(-np.linalg.norm(rows, axis=1), kind="stable")
+    with sharing(1):
+        return np.linalg.qr(rows[order], mode="r")
