@@ -385,11 +385,11 @@ def report_gradient(name, runs):
 
 def large(args):
     """200 000 rows, d = 20 and 40, exponential slacks, random signs: x to 1e-7; signs known: at
-    most 60 times the time of the scores (d = 20, where vectors count for more: 80) and 3 copies of
-    A; at most 20 times the time of 20 000 rows.
+    most 60 times the time of the scores and 3 copies of A; at most 15 times the time of 20 000
+    rows.
     """
     held = True
-    for d, known, most in ((20, True, 80), (40, True, 60), (20, False, None)):
+    for d, known in ((20, True), (40, True), (20, False)):
         times = []
         for n in (20_000, 200_000):
             with concurrent.futures.ProcessPoolExecutor(      # a process each, for the peak memory
@@ -398,14 +398,14 @@ def large(args):
                                                                      known).result()
             times.append(seconds)
             ratio = seconds / unit
-            held &= error <= 1e-7 and (n < 200_000 or not known or (ratio <= most and copies <= 3))
+            held &= error <= 1e-7 and (n < 200_000 or not known or (ratio <= 60 and copies <= 3))
             print(f"{n} x {d}, signs {'known' if known else 'unknown'}: error {error:.1e}, "
                   f"{seconds:.2f} s or {ratio:.1f} times the scores, peak memory {copies:.1f} "
                   f"copies of A; stage 1 {evidence['scaling']['iterations']} steps, "
                   f"{evidence['scaling']['products']} products, stage 4 "
                   f"{evidence['polish']['evaluations']} evaluations", flush=True)
         print(f"   10 times the rows, {times[1] / times[0]:.1f} times the time")
-        held &= times[1] <= 20 * times[0]
+        held &= times[1] <= 15 * times[0]
     return held
 
 

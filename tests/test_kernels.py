@@ -267,7 +267,7 @@ def test_kernels_accumulate_or_overwrite_as_they_say(rng):
     dense.gram(A, None, None, None, out)
     close(out, expected)
     packed = np.ones((6, 2))
-    dense.moments(A, None, None, Y, packed)
+    dense.moments(A, None, None, Y, None, packed)
     upper = np.triu_indices(3)
     close(packed, 1.0 + np.einsum("im,ia,ib->abm", Y, A, A)[upper])
     overwritten = np.full(50, np.nan)

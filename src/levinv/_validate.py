@@ -54,12 +54,7 @@ def sparse_matrix(value, name, *, check_finite=True):
 
     Raises as :func:`real_array`.
     """
-    if value.ndim != 2:
-        raise ValueError(f"{name} must be a two-dimensional array, got shape {value.shape}")
-    if 0 in value.shape:
-        raise ValueError(f"{name} must not be empty, got shape {value.shape}")
-    if value.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold real numbers, got dtype {value.dtype}")
+    _real_matrix(value, name)
     try:
         array = scipy.sparse.csr_array(_checked(value), dtype=FLOAT)
     except ValueError as error:
@@ -73,6 +68,16 @@ def sparse_matrix(value, name, *, check_finite=True):
     if check_finite:
         finite_matrix(array, name)
     return array
+
+
+def _real_matrix(value, name):
+    """Refuse what has the shape or the dtype of no real matrix."""
+    if getattr(value.dtype, "kind", "O") not in "fiub":
+        raise TypeError(f"{name} must hold real numbers, got dtype {value.dtype}")
+    if len(value.shape) != 2:
+        raise ValueError(f"{name} must be a two-dimensional array, got shape {value.shape}")
+    if 0 in value.shape:
+        raise ValueError(f"{name} must not be empty, got shape {value.shape}")
 
 
 def is_streamed(value):
@@ -92,12 +97,7 @@ def streamed_matrix(value, name, *, check_finite=True):
     """A Source of float64 rows. Raises as :func:`real_array`."""
     if isinstance(value, Source):
         return value                       # one that has been checked
-    if getattr(value.dtype, "kind", "O") not in "fiub":
-        raise TypeError(f"{name} must hold real numbers, got dtype {value.dtype}")
-    if len(value.shape) != 2:
-        raise ValueError(f"{name} must be a two-dimensional array, got shape {value.shape}")
-    if 0 in value.shape:
-        raise ValueError(f"{name} must not be empty, got shape {value.shape}")
+    _real_matrix(value, name)
     source = Source(value)
     if check_finite:
         finite_matrix(source, name)
@@ -118,15 +118,10 @@ def dask_matrix(value, name, *, check_finite=True):
     if not isinstance(held, np.ndarray) or isinstance(held, np.ma.MaskedArray):
         raise TypeError(f"{name} must be a dask array of NumPy arrays, got a dask "
                         f"{type(value).__name__} of {type(held).__name__}")
-    if value.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold real numbers, got dtype {value.dtype}")
-    if value.ndim != 2:
-        raise ValueError(f"{name} must be a two-dimensional array, got shape {value.shape}")
+    _real_matrix(value, name)
     if np.isnan(value.shape).any():
         raise ValueError(f"{name} must have chunks of known sizes (see its method "
                          f"compute_chunk_sizes), got shape {value.shape}")
-    if 0 in value.shape:
-        raise ValueError(f"{name} must not be empty, got shape {value.shape}")
     rows = tuple(size for size in value.chunks[0] if size)
     array = value.astype(FLOAT, copy=False).rechunk((rows, -1))
     if check_finite:

@@ -5,12 +5,13 @@ The rows are u_i = scale_i a_i T, where a_i is row i of A (any strides), ``scale
 
     gram      sum_i weights_i u_i u_iᵀ                      (k x k)
     quad      u_iᵀ K u_i, or |u_i|² without K                (n)
-    moments   sum_i Y_im u_i u_iᵀ for each column m of Y     (k(k+1)/2 x m, upper triangles)
+    moments   sum_i Y_im u_i u_iᵀ for each column m of Y     (k(k+1)/2 x m, upper triangles),
+              the third moments of the explicit Hessian among them: Y = B
     contract  u_iᵀ K_m u_i for each m                        (n x m)
     squares   (P∘P) Y by row blocks of P = U Uᵀ               (n x m), U in memory
 
-Only upper triangles are computed: of a Gram matrix, and of a form, whose lower entries are added to
-the upper ones first. So ``gram`` and ``quad`` take n k² multiply-adds together, and with an upper
+Only one triangle is computed: of a Gram matrix, and of a form, whose lower entries are added to the
+upper ones first. So ``gram`` and ``quad`` take n k² multiply-adds together, and with an upper
 triangular T no more, as |a_i T|² is then itself such a form. ``moments`` and ``contract`` work on
 the products u_a u_b with a <= b.
 """
@@ -264,9 +265,9 @@ cdef void row_squares(const Rows* rows, Py_ssize_t step, double* workspace,
 
 
 def moments(const double[:, :] A, const double[::1] scale, const double[:, ::1] transform,
-            const double[:, ::1] Y, double[:, ::1] out):
-    """out[(a, b), m] += sum_i Y_im u_ia u_ib, a <= b."""
-    cdef Rows rows = describe(A, scale)
+            const double[:, :] Y, const double[::1] y_scale, double[:, ::1] out):
+    """out[(a, b), m] += sum_i y_scale_i Y_im u_ia u_ib, a <= b (y_scale None: 1)."""
+    cdef Rows rows = describe(A, scale), factors = describe(Y, y_scale)
     cdef Py_ssize_t k = rows.d if transform is None else transform.shape[1]
     cdef Py_ssize_t pairs = padded(out.shape[0]), columns = padded(Y.shape[1])
     cdef Py_ssize_t wide = padded(rows.d) + padded(k) + pairs + columns
@@ -287,7 +288,7 @@ def moments(const double[:, :] A, const double[::1] scale, const double[:, ::1] 
             count = min(step, rows.n - first)
             u = rows_of(&rows, first, count, workspace, product)
             tiles_pairs(u, padded(k), count, k, pairs, products)
-            tiles_scaled(&Y[first, 0], Y.shape[1], count, Y.shape[1], NULL, columns, weights)
+            load(&factors, factors.scale, first, count, weights)
             tiles_tn(products, pairs, weights, columns, count, c)
         add_packed(c, columns, out)
     tiles_free(workspace)

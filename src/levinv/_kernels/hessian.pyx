@@ -8,7 +8,7 @@ Throughout u_i are rows of U (P = U Uᵀ), b_i rows of B = diag(1/s) A.
 """
 from libc.string cimport memset
 
-from levinv._kernels.dense cimport (Rows, add_packed, allocate, block_rows, describe, load, pack,
+from levinv._kernels.dense cimport (Rows, allocate, block_rows, describe, load, pack,
                                     pack_transposed, padded, rows_of, transform_by, whole_tiles,
                                     workspace_of)
 from levinv._kernels.linalg cimport gemm, gemv
@@ -116,36 +116,6 @@ def short(const double[:, ::1] U, const double[:, ::1] B, const double[:, ::1] U
             for l in range(d):
                 out[i, l] += square[max(i, l) * columns + min(i, l)] + mixed[i * columns + l]
     tiles_free(u)
-
-
-def third_moments(const double[:, :] A, const double[::1] scale, const double[:, ::1] transform,
-                  const double[::1] inverse_slack, double[:, ::1] out):
-    """out[(a, b), j] += sum_l u_la u_lb B_lj, a <= b."""
-    cdef Rows rows = describe(A, scale)
-    cdef Py_ssize_t k = rows.d if transform is None else transform.shape[1]
-    cdef Py_ssize_t pairs = padded(out.shape[0]), width = padded(rows.d)
-    cdef Py_ssize_t wide = 2 * width + padded(k) + pairs
-    cdef Py_ssize_t step = block_rows(rows.n, wide, 32), blocks, index, first, count
-    cdef double* workspace = allocate(step * wide + TILE + pairs * width
-                                      + workspace_of(transform))
-    cdef double* product = workspace + step * width
-    cdef double* scaled = product + step * padded(k)
-    cdef double* products = scaled + step * width
-    cdef double* c = products + step * pairs + TILE
-    cdef const double* u
-    with nogil:
-        transform_by(&rows, transform, c + pairs * width)
-        memset(c, 0, pairs * width * sizeof(double))
-        blocks = (rows.n + step - 1) // step
-        for index in range(blocks):
-            first = index * step
-            count = min(step, rows.n - first)
-            u = rows_of(&rows, first, count, workspace, product)
-            tiles_pairs(u, padded(k), count, k, pairs, products)
-            load(&rows, &inverse_slack[0], first, count, scaled)
-            tiles_tn(products, pairs, scaled, width, count, c)
-        add_packed(c, width, out)
-    tiles_free(workspace)
 
 
 def tall(const double[:, :] A, const double[::1] scale, const double[:, ::1] transform,

@@ -153,7 +153,7 @@ class DenseRows(Passes):
         k, m = self._width(transform), Y.shape[1]
 
         def add(chunk, out):
-            dense.moments(self.A[chunk], part_of(scale, chunk), transform, Y[chunk], out)
+            dense.moments(self.A[chunk], part_of(scale, chunk), transform, Y[chunk], None, out)
 
         pairs = k * (k + 1) // 2
         packed = self._sum(self._chunks(pairs * m, m), (pairs, m), add)
@@ -174,7 +174,8 @@ class DenseRows(Passes):
     def third_moments(self, scale, transform, inverse_slack):
         """sum_l u_la u_lb B_lj for a <= b, (k(k+1)/2, d), with B = diag(inverse_slack) A."""
         def add(chunk, out):
-            hessian.third_moments(self.A[chunk], scale[chunk], transform, inverse_slack[chunk], out)
+            rows = self.A[chunk]
+            dense.moments(rows, scale[chunk], transform, rows, inverse_slack[chunk], out)
 
         k, d = self._width(transform), self.shape[1]
         pairs = k * (k + 1) // 2

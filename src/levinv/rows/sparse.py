@@ -273,7 +273,7 @@ class SparseRows(Passes):
 
         def add(chunk, out):
             for block, u in self._blocks(chunk, scale, transform):
-                dense.moments(u, None, None, Y[block], out)
+                dense.moments(u, None, None, Y[block], None, out)
 
         pairs = k * (k + 1) // 2
         packed = self._sum(self._dense_chunks(pairs * m, k, m), (pairs, m), add)
@@ -296,7 +296,7 @@ class SparseRows(Passes):
         """sum_l u_la u_lb B_lj for a <= b, (k(k+1)/2, d), with B = diag(inverse_slack) A."""
         def add(chunk, out):
             for block, rows in self._blocks(chunk, None, None):
-                hessian.third_moments(rows, scale[block], transform, inverse_slack[block], out)
+                dense.moments(rows, scale[block], transform, rows, inverse_slack[block], out)
 
         k, d = self._width(transform), self.shape[1]
         pairs = k * (k + 1) // 2
