@@ -47,14 +47,6 @@ class Source:
         for first in range(0, self.shape[0], step):
             yield first, self._read(first, min(first + step, self.shape[0]))
 
-    def max(self):
-        """Largest entry."""
-        return max(float(block.max()) for _, block in self._blocks())
-
-    def min(self):
-        """Smallest entry."""
-        return min(float(block.min()) for _, block in self._blocks())
-
     def first_not_finite(self):
         """Indices of the first entry that is NaN or inf, or None."""
         for first, block in self._blocks():

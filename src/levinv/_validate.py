@@ -228,8 +228,7 @@ def ordinary_size(array, name):
     """Refuse arrays whose largest entry is so large or small that squares of it over- or
     underflow.
     """
-    largest = (float(abs(array).max().compute()) if is_dask(array)
-               else max(float(array.max()), -float(array.min())))
+    largest = max(float(array.max()), -float(array.min()))
     if largest > 0 and not LARGEST ** -1 <= largest <= LARGEST:
         raise ValueError(f"{name} must have its largest entry between {1 / LARGEST:.0e} and "
                          f"{LARGEST:.0e} (choose other units), got {largest:.3g}")

@@ -62,11 +62,11 @@ def forster_weights(A, scores=None, *, tol=1e-10, maxiter=None, workers=None):
     >>> leverage_scores(A, weights=weights).round(10)
     array([0.5, 0.5, 0.5, 0.5])
     """
-    A = _validate.ordinary_size(_validate.matrix(A, "A", min_aspect=True, sparse=True), "A")
-    n = A.shape[0]
+    rows = storage.of(_validate.matrix(A, "A", min_aspect=True, sparse=True))
+    _validate.ordinary_size(rows.column_max(), "A")
+    n = rows.shape[0]
     tol = _validate.positive_number(tol, "tol")
     maxiter = 100 if maxiter is None else _validate.positive_int(maxiter, "maxiter")
-    rows = storage.of(A)
     with sharing(workers, EVALUATIONS * rows.flops) as rows.workers:
         reduced = reduce(rows)
         if scores is None:

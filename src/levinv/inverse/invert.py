@@ -115,7 +115,9 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
     >>> bool(np.all(abs(rounded.x - x) < 4 * rounded.standard_errors))
     True
     """
-    A = _validate.ordinary_size(_validate.matrix(A, "A", min_aspect=True, sparse=True), "A")
+    A = _validate.matrix(A, "A", min_aspect=True, sparse=True)
+    rows = storage.of(A)
+    _validate.ordinary_size(rows.column_max(), "A")
     n, d = A.shape
     b = _validate.ordinary_size(_validate.vector(b, "b", n, "row of A"), "b")
     _validate.choice(method, "method", METHODS)
@@ -132,7 +134,7 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
     if x0 is not None:
         x0 = _validate.vector(x0, "x0", d, "column of A").copy()
     task = Task(
-        rows=storage.of(A), b=b, scores=scores, noise=noise,
+        rows=rows, b=b, scores=scores, noise=noise,
         known_signs=None if signs is None else _validate.signs(signs, "signs", n), x0=x0,
         tol=_validate.positive_number(tol, "tol"),
         maxiter=None if maxiter is None else _validate.positive_int(maxiter, "maxiter"),
