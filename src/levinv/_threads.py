@@ -20,6 +20,7 @@ import contextlib
 import contextvars
 import functools
 import math
+import operator
 import os
 import queue
 import threading
@@ -246,10 +247,13 @@ class _Job:
 
 
 class OrderedSum:
-    """The sum of arrays that arrive in any order, taken in the order of their positions."""
+    """The sum of what arrives in any order, taken in the order of the positions; or what else
+    ``combine`` makes of two.
+    """
 
-    def __init__(self, total):
+    def __init__(self, total, combine=operator.iadd):
         self.total = total
+        self.combine = combine
         self.waiting = {}
         self.position = 0
         self.lock = threading.Lock()
@@ -259,5 +263,6 @@ class OrderedSum:
         with self.lock:
             self.waiting[position] = array
             while self.position in self.waiting:
-                self.total += self.waiting.pop(self.position)
+                part = self.waiting.pop(self.position)
+                self.total = part if self.total is None else self.combine(self.total, part)
                 self.position += 1

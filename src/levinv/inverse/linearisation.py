@@ -74,14 +74,14 @@ def evaluate(reduced, b, x, target, weight, projector=project):
     return Point(x, slack, projection, residual, size) if np.isfinite(size) else None
 
 
-def gradient(reduced, point, weight):
+def gradient(point, weight):
     """Half the gradient of |W (sigma(x) - c)|²: Jᵀ W² (sigma - c), (d,)."""
     weighted = weight * point.residual
     weighted *= weight
     image = point.projection.laplacian(weighted)
     # at a zero slack the Laplacian vanishes like s², the row drops out
     image /= point.slack if point.slack.all() else np.where(point.slack == 0, np.inf, point.slack)
-    return 2.0 * reduced.rows.rmatvec(image)
+    return 2.0 * point.projection.rows.rmatvec(image)
 
 
 def linearise(reduced, point, weight, freedom):
@@ -92,7 +92,7 @@ def linearise(reduced, point, weight, freedom):
         triangle = _sampled_triangle(point, weight)
         model = _decompose(point, triangle, np.zeros(len(triangle)), freedom)
         if not model.flat.shape[1]:
-            return replace(model, left=model.steps.T @ gradient(reduced, point, weight))
+            return replace(model, left=model.steps.T @ gradient(point, weight))
     return linearise_all(point, weight, freedom)
 
 

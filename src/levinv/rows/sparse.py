@@ -200,6 +200,15 @@ class SparseRows(Passes):
         """A in CSR."""
         return self.A
 
+    def _folded(self):
+        A, passes = self.A, self._dense_chunks(self.shape[1] ** 2, self.shape[1])
+        for chunk in passes:
+            data, indices, indptr = self._slice(chunk)
+            inside = slice(indptr[0], indptr[-1])
+            yield chunk, SparseRows(scipy.sparse.csr_array(
+                (data[inside], indices[inside], indptr - indptr[0]),
+                shape=(chunk.stop - chunk.start, A.shape[1])))
+
     def gram(self, scale=None, transform=None, weights=None):
         """sum_i weights_i u_i u_iᵀ, (k, k)."""
         k = self._width(transform)
