@@ -251,8 +251,8 @@ class OrderedSum:
     ``combine`` makes of two.
     """
 
-    def __init__(self, total, combine=operator.iadd):
-        self.total = total
+    def __init__(self, *start, combine=operator.iadd):
+        self.parts = list(start)
         self.combine = combine
         self.waiting = {}
         self.position = 0
@@ -263,6 +263,11 @@ class OrderedSum:
         with self.lock:
             self.waiting[position] = array
             while self.position in self.waiting:
-                part = self.waiting.pop(self.position)
-                self.total = part if self.total is None else self.combine(self.total, part)
+                self.parts.append(self.waiting.pop(self.position))
+                self.parts = [functools.reduce(self.combine, self.parts)]
                 self.position += 1
+
+    @property
+    def total(self):
+        """What has been put together."""
+        return self.parts[0]

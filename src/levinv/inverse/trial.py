@@ -1,7 +1,7 @@
 """A step of stage 4 on a long matrix: how good x is, and the gradient there, in three passes.
 
 With slack s = A x - b, U = diag(u/|s|) A T orthonormal, sigma_i = |u_i|², residual r = sigma - c
-and weights W (0 in rows that take no part)
+and weights W
 
     1.  M = sum_i (u/s_i)² a_i a_iᵀ                       and from it T
     2.  |W r|², max |r|, K = sum_i W_i² r_i u_i u_iᵀ
@@ -40,8 +40,11 @@ class Trials:
         self._rows, self._start = reduced.rows, reduced.columns
         self._evaluate = functools.partial(evaluate, reduced, b, target=target, weight=weight)
         self._weight = weight
-        self._vectors = [self._rows.keep(vector) for vector in (b, target, weight)]
-        self._plain = True       # whether three passes have been enough
+        self._vectors = [self._rows.keep(vector) for vector in
+                         (b, target, weight, reduced.left_out)]
+        # whether three passes have been enough; in memory they take a quarter longer than the
+        # evaluations of which a gradient is a part
+        self._plain = not self._rows.in_memory
         self._unit = None        # a slack of ordinary size
 
     def start(self, x):
@@ -100,29 +103,31 @@ def _trial(point, slope):
     return Trial(point.x, point.size, float(np.max(np.abs(point.residual))), slope, point)
 
 
-def _scaled(rows, b, weight, x, unit):
+def _scaled(rows, b, left_out, x, unit):
     slack = rows.matvec(x)
     slack -= b
     scale = unit / np.abs(slack)
-    scale[weight == 0] = 0.0
+    if left_out is not None:
+        scale[left_out] = 0.0
     return slack, scale
 
 
-def _gram(rows, b, target, weight, x, unit, start):
-    return rows.gram(_scaled(rows, b, weight, x, unit)[1], start)
+def _gram(rows, b, target, weight, left_out, x, unit, start):
+    return rows.gram(_scaled(rows, b, left_out, x, unit)[1], start)
 
 
-def _weighted(rows, b, target, weight, x, unit, transform):
-    slack, scale = _scaled(rows, b, weight, x, unit)
+def _weighted(rows, b, target, weight, left_out, x, unit, transform):
+    slack, scale = _scaled(rows, b, left_out, x, unit)
     scores = rows.quad(scale, transform)
     residual = scores - target
-    residual[weight == 0] = 0.0
+    if left_out is not None:
+        residual[left_out] = 0.0
     return slack, scale, scores, residual
 
 
-def _misfit(rows, b, target, weight, x, unit, start, transform, plain):
+def _misfit(rows, b, target, weight, left_out, x, unit, start, transform, plain):
     """K, and the squared norm and the largest entry of the residual; None if rows are heavy."""
-    slack, scale, scores, residual = _weighted(rows, b, target, weight, x, unit, transform)
+    slack, scale, scores, residual = _weighted(rows, b, target, weight, left_out, x, unit, transform)
     if not scores.max() <= 1.0 - ROUGHLY_ONE:
         return None
     largest = np.abs(residual).max()
@@ -139,12 +144,13 @@ def _both(one, other):
     return gram + more, np.array([square + further, max(largest, larger)])
 
 
-def _gradient(rows, b, target, weight, x, unit, start, transform, plain, form):
-    slack, scale, scores, residual = _weighted(rows, b, target, weight, x, unit, transform)
+def _gradient(rows, b, target, weight, left_out, x, unit, start, transform, plain, form):
+    slack, scale, scores, residual = _weighted(rows, b, target, weight, left_out, x, unit, transform)
     residual *= weight
     residual *= weight
     image = rows.quad(scale, None if plain else transform, form)
     image -= scores * residual
     image /= slack
-    image[weight == 0] = 0.0
+    if left_out is not None:
+        image[left_out] = 0.0
     return rows.rmatvec(image)

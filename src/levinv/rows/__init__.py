@@ -26,6 +26,7 @@ optional):
     squares(basis, Y)                     (P∘P) Y with P = basis basisᵀ, for short problems
     as_sparse()                           A in CSR, as linear programs take it
     flops                                 of a Gram matrix and a form: are threads worth it?
+    in_memory                             whether a pass costs its arithmetic and no more
     copy_limit                            entries of the largest array that may be made of the rows
 
 A row whose scale is 0 takes no part: that is how rows are left out without a copy of A.

@@ -26,8 +26,9 @@ class DenseRows(Passes):
         self.A = A
         self.shape = A.shape
         self.workers = workers
+        self.in_memory = not _is_mapped(A)
         # of what is in memory already a copy is no larger
-        self.copy_limit = COPY_ENTRIES if _is_mapped(A) else np.inf
+        self.copy_limit = np.inf if self.in_memory else COPY_ENTRIES
 
     @property
     def flops(self):
@@ -129,7 +130,8 @@ class DenseRows(Passes):
         return scipy.sparse.csr_array(self.A)
 
     def _folded(self):
-        return [(chunk, DenseRows(self.A[chunk])) for chunk in self._chunks(self.shape[1] ** 2)]
+        d = self.shape[1]
+        return [(chunk, DenseRows(self.A[chunk])) for chunk in self._chunks(d * d, d)]
 
     def gram(self, scale=None, transform=None, weights=None):
         """sum_i weights_i u_i u_iᵀ, (k, k)."""

@@ -39,6 +39,7 @@ class DaskRows(Passes):
     ``workers`` has no effect: how many tasks run at a time is up to their scheduler.
     """
 
+    in_memory = False
     copy_limit = 0
 
     def __init__(self, A, workers=1):

@@ -44,7 +44,7 @@ class Passes:
         """One pass: ``function(rows, *parts, *shared)`` of every block of rows and its parts of the
         vectors, put together by ``combine``, a function of two results, in the order of the rows.
         """
-        total = _threads.OrderedSum(None, combine)
+        total = _threads.OrderedSum(combine=combine)
 
         def work(item):
             position, (chunk, rows) = item

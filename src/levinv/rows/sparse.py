@@ -45,6 +45,7 @@ class SparseRows(Passes):
         If d x d matrices are out of reach.
     """
 
+    in_memory = True
     copy_limit = COPY_ENTRIES
 
     def __init__(self, A, workers=1):
@@ -201,8 +202,8 @@ class SparseRows(Passes):
         return self.A
 
     def _folded(self):
-        A, passes = self.A, self._dense_chunks(self.shape[1] ** 2, self.shape[1])
-        for chunk in passes:
+        A, d = self.A, self.shape[1]
+        for chunk in self._dense_chunks(d * d, d, d):
             data, indices, indptr = self._slice(chunk)
             inside = slice(indptr[0], indptr[-1])
             yield chunk, SparseRows(scipy.sparse.csr_array(
