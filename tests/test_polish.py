@@ -126,6 +126,17 @@ def test_a_sample_of_rows_stands_for_all(rng, design):
     assert_array_equal(some.steps, again.steps)
 
 
+def test_the_sample_is_not_drawn_as_the_data_were():
+    """Slacks and sample from one stream: the rows of smallest slack, and no step gets anywhere."""
+    n = 20_000
+    A = np.random.default_rng(1).standard_normal((n, 5))
+    x, slack = np.array([0.3, -0.1, 0.2, 0.5, 0.1]), np.random.default_rng(0).uniform(0.5, 2.0, n)
+    b = A @ x - slack
+    result = invert_scores(A, b, leverage_scores(A, slack=A @ x - b), signs=1)
+    assert result.success and result.nfev < 15
+    assert_allclose(result.x, x, rtol=0, atol=1e-15)
+
+
 def test_correction_is_that_of_bfgs(rng):
     steps, left = rng.standard_normal((4, 4)), rng.standard_normal(4)
     p = rng.standard_normal(4)

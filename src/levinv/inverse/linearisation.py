@@ -25,6 +25,7 @@ import numpy as np
 
 from levinv.forward.orthonormal import EPS
 from levinv.forward.projection import DependentZeroSlackError, project
+from levinv.inverse.components import SEED
 from levinv.rows.passes import unpacked
 
 SAMPLED = 16                  # rows in a sample, in units of k²,
@@ -169,8 +170,7 @@ def _sampled_triangle(point, weight):
     chance = np.minimum(size * (0.4 * bound / bound.sum() + 0.4 * scores / k + 0.2 / n), 1.0)
     chance[weight == 0] = 0.0
     chance[projection.heavy] = 1.0
-    # a fixed seed, so that the result does not depend on chance
-    index = np.flatnonzero(np.random.default_rng(0).random(n) < chance)
+    index = np.flatnonzero(np.random.default_rng(SEED).random(n) < chance)
     chance = chance[index]
     part = replace(projection, rows=projection.rows.part(index),
                    scale=projection.scale[index], scores=scores[index],

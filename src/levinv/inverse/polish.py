@@ -32,8 +32,8 @@ ROUNDING = 1e-11              # max |sigma - c| from which a step that does not 
 MANY, MANY_PER_RANK = 128, 8  # rows from which the Jacobian is formed once only: half the time at
                               # 300 x 10 to 900 x 20 (benchmarks/inversion.py)
 STALL = 0.25                  # part of the predicted decrease left over by a step of no use
-UNRELATED = 0.1               # part of the squared residual in the range of J that is put down to
-                              # rounding
+UNRELATED = 10.0              # times k/n: part of the squared residual in the range of J that is put
+                              # down to rounding
 MAX_STUCK = 8, 2              # useless steps above rounding that are too many, and where that is
                               # soon tried again from elsewhere
 
@@ -51,6 +51,7 @@ class Polished:
     linearisation: Linearisation
     iterations: int
     evaluations: int
+    stuck: bool = False          # above rounding
 
 
 def polish(reduced, b, x, target, noise, freedom, *, maxiter=50, brief=False, report=None):
@@ -87,12 +88,12 @@ def polish(reduced, b, x, target, noise, freedom, *, maxiter=50, brief=False, re
             report(iteration, x, largest)
 
     if many:
-        found, stuck = _quasi_newton(reduced, b, Trials(reduced, b, target, weight), x, weight,
-                                     freedom, maxiter, MAX_STUCK[brief], told)
+        found = _quasi_newton(reduced, b, Trials(reduced, b, target, weight), x, weight, freedom,
+                              maxiter, MAX_STUCK[brief], told)
     else:
-        point, stuck = at(x), True
-        found = None if point is None else Polished(point, None, 0, 1)
-    if found is None or not stuck or (brief and many):
+        point = at(x)
+        found = None if point is None else Polished(point, None, 0, 1, True)
+    if found is None or not found.stuck or (brief and many):
         return found
     return _levenberg_marquardt(at, found, weight, freedom, maxiter, told)
 
@@ -121,12 +122,10 @@ def _levenberg_marquardt(at, start, weight, freedom, maxiter, told):
 
 
 def _quasi_newton(reduced, b, trials, x, weight, freedom, maxiter, patience, told):
-    """Polished (None where the scores are not defined), and whether this got stuck above
-    rounding.
-    """
+    """Polished; None where the scores are not defined."""
     best = trials.start(x)
     if best is None:
-        return None, True
+        return None
     model = linearise(reduced, best.point, weight, freedom)
     best = replace(best, point=None)
     iteration, evaluations, stuck, stalled, length = 0, 1, 0, False, 1.0
@@ -157,10 +156,12 @@ def _quasi_newton(reduced, b, trials, x, weight, freedom, maxiter, patience, tol
                 best = trials.whole(best)
             if part > 1.0 or best.size > _rounding(reduced, b, best.point, weight):
                 stuck += 1
-            elif not better or stalled or part < UNRELATED:
+            elif not better or stalled or part < UNRELATED * len(step) / len(weight):
                 break
             else:                              # nothing to learn from rounding
                 stalled, change = True, None
+        else:
+            stalled = False
         if change is not None:
             model = _corrected(model, step, change)
     else:
@@ -168,8 +169,8 @@ def _quasi_newton(reduced, b, trials, x, weight, freedom, maxiter, patience, tol
             best = trials.whole(best)
             model = linearise(reduced, best.point, weight, freedom)
     point = trials.whole(best).point
-    return (None if point is None else Polished(point, model, iteration, evaluations),
-            stuck > patience)
+    return (None if point is None
+            else Polished(point, model, iteration, evaluations, stuck > patience))
 
 
 def _corrected(model, step, change):
