@@ -1,10 +1,13 @@
 """Dask arrays in every public function against the same A in memory."""
 import os
+import pathlib
 import queue
+import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 
 import dask
 import dask.array as da
@@ -89,6 +92,23 @@ def test_triangle(rng, A):
     assert_array_equal(R, np.triu(R))
     expected = np.linalg.qr((A * scale[:, None])[np.argsort(-scale)], mode="r")
     assert_allclose(np.abs(R), np.abs(expected), rtol=1e-9)
+
+
+def _counted(rows, vector, start):
+    return rows.rmatvec(vector) + start, [len(vector)]
+
+
+def _joined(one, other):
+    return one[0] + other[0], one[1] + other[1]
+
+
+def test_fold(rng, A):
+    rows, vector = of(matrix(blocks(A), "A", sparse=True)), rng.normal(size=120)
+    for vectors in ([vector], [rows.keep(vector)]):
+        total, lengths = rows.fold(_counted, _joined, vectors, 1.0)
+        assert_allclose(total, A.T @ vector + 4.0, atol=1e-13)
+        assert lengths == [37, 50, 1, 32]                            # in order
+    assert rows.keep(None) is None
 
 
 def test_sums_over_many_blocks(rng, A):
@@ -284,13 +304,13 @@ def within(seconds, call):
     return outcomes.get(timeout=seconds)
 
 
-def test_on_worker_processes(rng, cluster):
-    A = rng.normal(size=(1200, 4))
-    b, c, x, signs = instance(rng, A)
-    with cluster.as_current(), dask.config.set(scheduler=cluster):
-        D = blocks(A).persist()
-        assert_allclose(leverage_scores(D), leverage_scores(A), rtol=0, atol=1e-9)
-        assert_allclose(invert_scores(D, b, c, signs=signs).x, x, rtol=0, atol=1e-9)
+def test_example(tmp_path):
+    page = pathlib.Path(__file__).parents[1] / "docs" / "cluster.md"
+    script = tmp_path / "example.py"
+    script.write_text(re.search("```python\n(.*?)```", page.read_text(), re.DOTALL)[1])
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and "Warning" not in done.stderr, done.stderr
+    assert float(done.stdout.split()[-1]) < 1e-9
 
 
 def test_a_worker_killed_between_two_steps(rng, cluster):
@@ -315,3 +335,47 @@ def test_a_worker_killed_between_two_steps(rng, cluster):
     assert victims[0][0] not in cluster.scheduler_info()["workers"]
     assert result.success and result.unique
     assert_allclose(result.x, x, rtol=0, atol=1e-9)
+
+
+def die_at(block, counter, last):
+    """Ends its own process when blocks have been loaded ``last`` times."""
+    with open(counter, "ab") as file:
+        file.write(b".")
+    if os.path.getsize(counter) == last:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return block
+
+
+def test_a_worker_killed_in_its_task(rng, cluster, tmp_path):
+    A = rng.normal(size=(1200, 4))
+    b, c, x, signs = instance(rng, A)
+    counter = tmp_path / "loaded"
+
+    def invert():
+        with cluster.as_current(), dask.config.set(scheduler=cluster):
+            D = blocks(A).map_blocks(die_at, counter, 30, dtype=float, meta=np.empty((0, 0)))
+            return invert_scores(D, b, c, signs=signs)
+
+    result = within(60, invert)
+    assert os.path.getsize(counter) > 40
+    assert result.success
+    assert_allclose(result.x, x, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("scheduler", ["threads", "cluster"])
+def test_interrupt(rng, A, scheduler, request):
+    """Ctrl-C in the middle of a graph; what was interrupted can be asked again."""
+    slow = blocks(A).map_blocks(lambda block: (time.sleep(0.1), block)[1], meta=np.empty((0, 0)))
+    b, _, x, _ = instance(rng, A)
+    client = request.getfixturevalue("cluster") if scheduler == "cluster" else "threads"
+    with dask.config.set(scheduler=client):
+        scores_at = LeverageMap(slow, b)
+        timer = threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT))
+        timer.start()
+        began = time.perf_counter()
+        with pytest.raises(KeyboardInterrupt):
+            while True:
+                scores_at.scores(x)
+        assert time.perf_counter() - began < 2.0
+        timer.join()
+        assert_allclose(scores_at.scores(x), LeverageMap(A, b).scores(x), atol=1e-12)

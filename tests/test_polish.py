@@ -1,4 +1,6 @@
 """Stage 4: linearisations against the literal Jacobian, and inversions of long matrices."""
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -6,12 +8,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 import acceptance
 import levinv.inverse.linearisation as linearisation
 import levinv.inverse.polish as polishing
+import levinv.rows.dense
 import oracles
 from levinv import LeverageMap, invert_scores, leverage_scores
 from levinv.forward.projection import project, rough_projection
 from levinv.inverse.identification import response_in_range
 from levinv.inverse.linearisation import Linearisation, evaluate, gradient, linearise_all
 from levinv.inverse.reduction import reduce
+from levinv.inverse.trial import Trials
 from levinv.rows import DenseRows
 
 
@@ -43,7 +47,7 @@ def heavy_slack(rng, n):
 
 @pytest.mark.parametrize("n", [10, 40, 300])
 def test_linearisation_is_that_of_the_literal_jacobian(rng, n, monkeypatch):
-    monkeypatch.setattr(linearisation, "QR_ROWS", 64)
+    monkeypatch.setattr(levinv.rows.dense, "CHUNK_WORK", 1000)      # several blocks
     A = rng.standard_normal((n, 4))
     A[n // 2] = 0.0
     reduced, point, weight = point_of(A, heavy_slack(rng, n))
@@ -62,7 +66,7 @@ def test_gradient(rng):
     A[7] = 0.0
     reduced, point, weight = point_of(A, heavy_slack(rng, 200))
     J, r = literal(A, point, weight)
-    assert_allclose(gradient(reduced, point, weight), J.T @ r, rtol=1e-9)
+    assert_allclose(gradient(point, weight), J.T @ r, rtol=1e-9)
 
 
 def test_gradient_with_a_zero_slack(rng):
@@ -71,8 +75,36 @@ def test_gradient_with_a_zero_slack(rng):
     for small in (1e-9, 0.0):
         slack[4] = small
         reduced, point, weight = point_of(A, slack)
-        gradients.append(gradient(reduced, point, weight))
+        gradients.append(gradient(point, weight))
     assert_allclose(gradients[0], gradients[1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("plain", [True, False])
+@pytest.mark.parametrize("known", [1.0, 0.0])
+def test_a_trial_is_the_point_and_its_gradient(rng, plain, known, monkeypatch):
+    monkeypatch.setattr(levinv.rows.dense, "CHUNK_WORK", 1000)
+    A = rng.standard_normal((300, 3))
+    A[7] = 0.0
+    slack = rng.uniform(1, 2, 300) * rng.choice([-1.0, 1.0], 300)
+    reduced, _, weight = point_of(A, slack)
+    reduced = replace(reduced, plain=plain)
+    reduced.rows.in_memory = False
+    weight[20] *= known
+    b, target = A @ np.ones(3) - slack, rng.uniform(size=300)
+    trials = Trials(reduced, b, target, weight)
+    assert trials.start(np.zeros(3)).point is not None
+    trial = trials.at(np.ones(3), np.inf)
+    assert trial.point is None                                         # three passes were enough
+    projection = project(reduced.rows, np.abs(slack), reduced.columns, reduced.left_out)
+    residual = np.where(reduced.active, projection.scores - target, 0.0)
+    assert_allclose(trial.size, np.linalg.norm(weight * residual), rtol=1e-12)
+    assert_allclose(trial.largest, np.abs(residual).max(), rtol=1e-12)
+    expected = 2.0 * (A / slack[:, None]).T @ projection.laplacian(weight ** 2 * residual)
+    assert_allclose(trial.gradient, expected, rtol=1e-9)
+    assert trials.at(np.ones(3), 0.5 * trial.size).gradient is None
+    assert_allclose(trials.whole(trial).point.slack, slack, rtol=1e-12)
+    heavy = trials.at(np.linalg.solve(A[:3], b[:3]), np.inf)            # on three hyperplanes
+    assert len(heavy.point.projection.heavy) == 3 and np.isfinite(heavy.gradient).all()
 
 
 @pytest.mark.parametrize("design", [acceptance.gaussian, acceptance.one_hot, acceptance.cauchy])
@@ -89,9 +121,20 @@ def test_a_sample_of_rows_stands_for_all(rng, design):
     values = np.linalg.svd(np.linalg.solve(every.steps, some.steps), compute_uv=False) ** -2.0
     assert 0.5 < values.min() < values.max() < 2.0
     assert not np.allclose(values, 1.0, atol=1e-6)                 # it was a sample
-    assert_allclose(some.left, some.steps.T @ gradient(reduced, point, weight))
+    assert_allclose(some.left, some.steps.T @ gradient(point, weight))
     again = linearisation.linearise(reduced, point, weight, 0)
     assert_array_equal(some.steps, again.steps)
+
+
+def test_the_sample_is_not_drawn_as_the_data_were():
+    """Slacks and sample from one stream: the rows of smallest slack, and no step gets anywhere."""
+    n = 20_000
+    A = np.random.default_rng(1).standard_normal((n, 5))
+    x, slack = np.array([0.3, -0.1, 0.2, 0.5, 0.1]), np.random.default_rng(0).uniform(0.5, 2.0, n)
+    b = A @ x - slack
+    result = invert_scores(A, b, leverage_scores(A, slack=A @ x - b), signs=1)
+    assert result.success and result.nfev < 15
+    assert_allclose(result.x, x, rtol=0, atol=1e-15)
 
 
 def test_correction_is_that_of_bfgs(rng):

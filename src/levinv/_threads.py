@@ -20,6 +20,7 @@ import contextlib
 import contextvars
 import functools
 import math
+import operator
 import os
 import queue
 import threading
@@ -246,10 +247,13 @@ class _Job:
 
 
 class OrderedSum:
-    """The sum of arrays that arrive in any order, taken in the order of their positions."""
+    """The sum of what arrives in any order, taken in the order of the positions; or what else
+    ``combine`` makes of two.
+    """
 
-    def __init__(self, total):
-        self.total = total
+    def __init__(self, *start, combine=operator.iadd):
+        self.parts = list(start)
+        self.combine = combine
         self.waiting = {}
         self.position = 0
         self.lock = threading.Lock()
@@ -259,5 +263,11 @@ class OrderedSum:
         with self.lock:
             self.waiting[position] = array
             while self.position in self.waiting:
-                self.total += self.waiting.pop(self.position)
+                self.parts.append(self.waiting.pop(self.position))
+                self.parts = [functools.reduce(self.combine, self.parts)]
                 self.position += 1
+
+    @property
+    def total(self):
+        """What has been put together."""
+        return self.parts[0]

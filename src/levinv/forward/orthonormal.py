@@ -83,10 +83,9 @@ def orthonormalise_by_gram(rows, scale=None, start=None, *, method="auto", rcond
     if gram is None:
         gram = rows.gram(scale, start)
     if rcond is None or rcond == 0:
-        transform, condition = factor.triangular_inverse_factor(gram.copy())
-        if _largest_stretch(condition, k) <= ONE_PASS_CONDITION:
-            return Orthonormaliser(_combine(start, transform), condition, "cholesky", None,
-                                   plain=True)
+        found = one_pass(gram.copy(), start)
+        if found is not None:
+            return found
     sizes = np.diag(gram)
     if start is None and not (sizes.max() < SAFE_SQUARE and sizes.min() > 1.0 / SAFE_SQUARE):
         start = _column_units(rows)                  # squares of the entries may over- or underflow
@@ -107,6 +106,14 @@ def orthonormalise_by_gram(rows, scale=None, start=None, *, method="auto", rcond
         transform = _combine(start, _truncated_cholesky(rows.gram(scale, start)))
         return Orthonormaliser(np.ascontiguousarray(transform), np.inf, "cholesky", None, doubt)
     return _basic_columns(rows, scale, start, rcond, gram) if 0 < rank < k and rcond != 0 else None
+
+
+def one_pass(gram, start):
+    """What a Gram matrix, which is overwritten, gives where it is well conditioned; or None."""
+    transform, condition = factor.triangular_inverse_factor(gram)
+    if _largest_stretch(condition, len(gram)) <= ONE_PASS_CONDITION:
+        return Orthonormaliser(_combine(start, transform), condition, "cholesky", None, plain=True)
+    return None
 
 
 def _largest_stretch(condition, k):

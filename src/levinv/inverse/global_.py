@@ -180,6 +180,8 @@ def _try(task, x, brief=False):
     task.nfev += found.evaluations
     if _better(task, found):
         task.best = found
+    if brief and found.stuck and matched(task):      # within tol, but not all that x can be
+        _try(task, found.point.x)
 
 
 def _better(task, found):

@@ -25,8 +25,9 @@ import numpy as np
 
 from levinv.forward.orthonormal import EPS
 from levinv.forward.projection import DependentZeroSlackError, project
+from levinv.inverse.components import SEED
+from levinv.rows.passes import unpacked
 
-QR_ROWS = 8192
 SAMPLED = 16                  # rows in a sample, in units of k²,
 LEAST_SAMPLE = 2048           # and at least
 MANY = 2                      # from so many times the rows of a sample on, one is taken
@@ -74,14 +75,14 @@ def evaluate(reduced, b, x, target, weight, projector=project):
     return Point(x, slack, projection, residual, size) if np.isfinite(size) else None
 
 
-def gradient(reduced, point, weight):
+def gradient(point, weight):
     """Half the gradient of |W (sigma(x) - c)|²: Jᵀ W² (sigma - c), (d,)."""
     weighted = weight * point.residual
     weighted *= weight
     image = point.projection.laplacian(weighted)
     # at a zero slack the Laplacian vanishes like s², the row drops out
     image /= point.slack if point.slack.all() else np.where(point.slack == 0, np.inf, point.slack)
-    return 2.0 * reduced.rows.rmatvec(image)
+    return 2.0 * point.projection.rows.rmatvec(image)
 
 
 def linearise(reduced, point, weight, freedom):
@@ -92,7 +93,7 @@ def linearise(reduced, point, weight, freedom):
         triangle = _sampled_triangle(point, weight)
         model = _decompose(point, triangle, np.zeros(len(triangle)), freedom)
         if not model.flat.shape[1]:
-            return replace(model, left=model.steps.T @ gradient(reduced, point, weight))
+            return replace(model, left=model.steps.T @ gradient(point, weight))
     return linearise_all(point, weight, freedom)
 
 
@@ -109,44 +110,43 @@ def linearise_all(point, weight, freedom):
         jacobian = point.projection.laplacian(signed)
         jacobian *= 2.0 * weight[:, None]
         return _decompose(point, jacobian, point.residual * weight, freedom)
-    triangle = np.zeros((0, k + 1))          # R of [J r]: all that least squares needs of a long J
-    for block in _jacobian_blocks(point, weight):
-        triangle = np.linalg.qr(np.vstack([triangle, block]), mode="r")
+    triangle = _long_triangle(point, weight)     # all that least squares needs of a long J
     return _decompose(point, triangle[:k, :k], triangle[:k, k], freedom)
 
 
-def _jacobian_blocks(point, weight):
-    """Blocks of rows of W [J_z, sigma - c]: J_z as :meth:`Projection.laplacian` gives it for a long
+def _long_triangle(point, weight):
+    """R of the rows of W [J_z, sigma - c]: J_z as :meth:`Projection.laplacian` gives it for a long
     matrix, without an n x k array.
     """
     projection, rows = point.projection, point.projection.rows
-    n, transform, heavy = len(weight), projection.transform, projection.heavy
+    transform, scale, heavy = projection.transform, projection.scale, projection.heavy
     sign = np.where(point.slack < 0, -1.0, 1.0)
-    basis = projection.heavy_basis
-    signed_heavy = sign[heavy, None] * basis
-
-    def blocks():
-        for first in range(0, n, QR_ROWS):
-            chunk = slice(first, min(first + QR_ROWS, n))
-            part = rows.part(chunk)
-            signed = part.matvec(transform)
-            signed *= (sign[chunk] * projection.scale[chunk])[:, None]       # 0 in heavy rows
-            yield chunk, part, signed
-
-    forms = sum(part.moments(projection.scale[chunk], transform, signed)
-                for chunk, part, signed in blocks())
+    signed_scale = sign * scale                                          # 0 in heavy rows
+    moments = rows.third_moments(scale, transform, signed_scale)
+    forms = unpacked(np.ascontiguousarray(moments @ transform), projection.rank)
+    last = np.zeros((0, projection.rank + 1))
     if len(heavy):
-        heavy_part = np.einsum("ia,abm,ib->im", basis, forms, basis, optimize=True)
-        heavy_part += projection.heavy_laplacian() @ signed_heavy
-        forms += np.einsum("ia,im,ib->abm", basis, signed_heavy, basis, optimize=True)
-    for chunk, part, signed in blocks():
-        block = part.contract(projection.scale[chunk], transform, forms)
-        block -= projection.scores[chunk, None] * signed
-        if len(heavy):
-            inside = (heavy >= chunk.start) & (heavy < chunk.stop)
-            block[heavy[inside] - chunk.start] = heavy_part[inside]
-        block *= 2.0 * weight[chunk, None]
-        yield np.column_stack([block, point.residual[chunk] * weight[chunk]])
+        basis, signed = projection.heavy_basis, sign[heavy, None] * projection.heavy_basis
+        image = np.einsum("ia,abm,ib->im", basis, forms, basis, optimize=True)
+        image += projection.heavy_laplacian() @ signed
+        forms += np.einsum("ia,im,ib->abm", basis, signed, basis, optimize=True)
+        last = weight[heavy, None] * np.column_stack([2.0 * image, point.residual[heavy]])
+        weight = weight.copy()
+        weight[heavy] = 0.0
+    vectors = [scale, signed_scale, projection.scores, weight, point.residual]
+    return _stacked(rows.fold(_triangle, _stacked, vectors, transform, forms), last)
+
+
+def _triangle(rows, scale, signed_scale, scores, weight, residual, transform, forms):
+    block = rows.matvec(transform)
+    block *= -(scores * signed_scale)[:, None]
+    block += rows.contract(scale, transform, forms)
+    block *= 2.0 * weight[:, None]
+    return np.linalg.qr(np.column_stack([block, weight * residual]), mode="r")
+
+
+def _stacked(one, other):
+    return np.linalg.qr(np.vstack([one, other]), mode="r")
 
 
 def _decompose(point, jacobian, whitened, freedom):
@@ -170,8 +170,7 @@ def _sampled_triangle(point, weight):
     chance = np.minimum(size * (0.4 * bound / bound.sum() + 0.4 * scores / k + 0.2 / n), 1.0)
     chance[weight == 0] = 0.0
     chance[projection.heavy] = 1.0
-    # a fixed seed, so that the result does not depend on chance
-    index = np.flatnonzero(np.random.default_rng(0).random(n) < chance)
+    index = np.flatnonzero(np.random.default_rng(SEED).random(n) < chance)
     chance = chance[index]
     part = replace(projection, rows=projection.rows.part(index),
                    scale=projection.scale[index], scores=scores[index],

@@ -20,9 +20,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from levinv.forward.orthonormal import EPS, ONE_PASS_CONDITION
-from levinv.forward.projection import project, rough_projection
-from levinv.inverse.linearisation import (Linearisation, Point, evaluate, gradient, linearise,
-                                          linearise_all)
+from levinv.forward.projection import project
+from levinv.inverse.linearisation import Linearisation, Point, evaluate, linearise, linearise_all
+from levinv.inverse.trial import Trials
 
 LARGEST_DAMPING = 1e8
 FLAT = 1e-10                  # predicted relative decrease of the squared residual that ends the
@@ -32,8 +32,8 @@ ROUNDING = 1e-11              # max |sigma - c| from which a step that does not 
 MANY, MANY_PER_RANK = 128, 8  # rows from which the Jacobian is formed once only: half the time at
                               # 300 x 10 to 900 x 20 (benchmarks/inversion.py)
 STALL = 0.25                  # part of the predicted decrease left over by a step of no use
-UNRELATED = 0.1               # part of the squared residual in the range of J that is put down to
-                              # rounding
+UNRELATED = 10.0              # times k/n: part of the squared residual in the range of J that is put
+                              # down to rounding
 MAX_STUCK = 8, 2              # useless steps above rounding that are too many, and where that is
                               # soon tried again from elsewhere
 
@@ -51,6 +51,7 @@ class Polished:
     linearisation: Linearisation
     iterations: int
     evaluations: int
+    stuck: bool = False          # above rounding
 
 
 def polish(reduced, b, x, target, noise, freedom, *, maxiter=50, brief=False, report=None):
@@ -82,17 +83,17 @@ def polish(reduced, b, x, target, noise, freedom, *, maxiter=50, brief=False, re
     def at(x, projector=project):
         return evaluate(reduced, b, x, target, weight, projector)
 
-    def told(iteration, point):
+    def told(iteration, x, largest):
         if report is not None:
-            report(iteration, point.x, float(np.max(np.abs(point.residual))))
+            report(iteration, x, largest)
 
     if many:
-        found, stuck = _quasi_newton(reduced, b, at, x, weight, freedom, maxiter, MAX_STUCK[brief],
-                                     told)
+        found = _quasi_newton(reduced, b, Trials(reduced, b, target, weight), x, weight, freedom,
+                              maxiter, MAX_STUCK[brief], told)
     else:
-        point, stuck = at(x), True
-        found = None if point is None else Polished(point, None, 0, 1)
-    if found is None or not stuck or (brief and many):
+        point = at(x)
+        found = None if point is None else Polished(point, None, 0, 1, True)
+    if found is None or not found.stuck or (brief and many):
         return found
     return _levenberg_marquardt(at, found, weight, freedom, maxiter, told)
 
@@ -116,57 +117,60 @@ def _levenberg_marquardt(at, start, weight, freedom, maxiter, told):
         model = linearise_all(point, weight, freedom)
         damping = 0.0 if damping < 1e-5 else damping / 10.0
         iteration += 1
-        told(iteration, point)
+        told(iteration, point.x, float(np.max(np.abs(point.residual))))
     return Polished(point, model, iteration, evaluations)
 
 
-def _quasi_newton(reduced, b, at, x, weight, freedom, maxiter, patience, told):
-    """Polished (None where the scores are not defined), and whether this got stuck above
-    rounding.
-    """
-    point = at(x, rough_projection)
-    if point is None:
-        return None, True
-    model = linearise(reduced, point, weight, freedom)
+def _quasi_newton(reduced, b, trials, x, weight, freedom, maxiter, patience, told):
+    """Polished; None where the scores are not defined."""
+    best = trials.start(x)
+    if best is None:
+        return None
+    model = linearise(reduced, best.point, weight, freedom)
+    best = replace(best, point=None)
     iteration, evaluations, stuck, stalled, length = 0, 1, 0, False, 1.0
     while (iteration < maxiter and stuck <= patience
-           and float(model.left @ model.left) > FLAT * point.size ** 2):
+           and float(model.left @ model.left) > FLAT * best.size ** 2):
         step = length * model.left
         move = model.steps @ step
-        if np.all(np.abs(move) <= EPS * np.abs(point.x)):
+        if np.all(np.abs(move) <= EPS * np.abs(best.x)):
             break
-        trial = at(point.x - move, rough_projection)
+        trial = trials.at(best.x - move, 2.0 * best.size)
         evaluations += 1
-        better = trial is not None and trial.size < point.size
+        better = trial is not None and trial.size < best.size
         useless = not better
-        if trial is None or trial.size > 2.0 * point.size:
+        if trial is None or trial.gradient is None:
             change = None
             length *= 0.25
         else:
-            left = model.steps.T @ gradient(reduced, trial, weight)
+            left = model.steps.T @ trial.gradient
             change = model.left - left
         if better:
             useless = float(left @ left) > STALL * float(model.left @ model.left)
-            point, model, length = trial, replace(model, left=left), 1.0
+            best, model, length = trial, replace(model, left=left), 1.0
             iteration += 1
-            told(iteration, point)
+            told(iteration, best.x, best.largest)
         if useless:
-            part = float(model.left @ model.left) / point.size ** 2
-            if part > 1.0 or point.size > _rounding(reduced, b, point, weight):
+            part = float(model.left @ model.left) / best.size ** 2
+            if part <= 1.0:
+                best = trials.whole(best)
+            if part > 1.0 or best.size > _rounding(reduced, b, best.point, weight):
                 stuck += 1
-            elif not better or stalled or part < UNRELATED:
+            elif not better or stalled or part < UNRELATED * len(step) / len(weight):
                 break
             else:                              # nothing to learn from rounding
                 stalled, change = True, None
+        else:
+            stalled = False
         if change is not None:
             model = _corrected(model, step, change)
     else:
         if iteration and stuck <= patience:    # noise: the corrections hold second derivatives too
-            model = linearise(reduced, point, weight, freedom)
-    if not point.projection.complete:
-        point, evaluations = at(point.x), evaluations + 1
-    return (None if point is None else Polished(point, model, iteration, evaluations),
-            stuck > patience)
+            best = trials.whole(best)
+            model = linearise(reduced, best.point, weight, freedom)
+    point = trials.whole(best).point
+    return (None if point is None
+            else Polished(point, model, iteration, evaluations, stuck > patience))
 
 
 def _corrected(model, step, change):

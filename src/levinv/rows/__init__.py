@@ -11,6 +11,9 @@ optional):
     moments(scale, transform, Y)          sum_i Y_im u_i u_iᵀ, every column m in one pass
     contract(scale, transform, forms)     u_iᵀ forms_m u_i, every m in one pass
     third_moments(...), tall_hessian(...) what the explicit Hessian needs
+    fold(function, combine, vectors, *shared)
+                                          what a function makes of blocks of rows, put together
+    keep(vector)                          a vector to be used in several of them
     triangle(scale, transform)            R of a QR factorisation of the u_i, in one pass
     row_norms(), column_norms()           |a_i| and the norms of the columns
     column_max()                          largest |a_ij| of each column
@@ -23,6 +26,7 @@ optional):
     squares(basis, Y)                     (P∘P) Y with P = basis basisᵀ, for short problems
     as_sparse()                           A in CSR, as linear programs take it
     flops                                 of a Gram matrix and a form: are threads worth it?
+    in_memory                             whether a pass costs its arithmetic and no more
     copy_limit                            entries of the largest array that may be made of the rows
 
 A row whose scale is 0 takes no part: that is how rows are left out without a copy of A.

@@ -13,6 +13,7 @@ CHUNK_WORK = 1 << 22
 LONGEST_CHUNK_WORK = 1 << 33          # a tenth of a second
 SHARED_ELEMENTS = 1 << 19             # entries of A from which a pass with little arithmetic is
                                       # shared
+ALIGNED_ENTRIES = 1 << 15             # of a copy that is aligned: a cache holds it
 
 
 class DenseRows(Passes):
@@ -25,8 +26,9 @@ class DenseRows(Passes):
         self.A = A
         self.shape = A.shape
         self.workers = workers
+        self.in_memory = not _is_mapped(A)
         # of what is in memory already a copy is no larger
-        self.copy_limit = COPY_ENTRIES if _is_mapped(A) else np.inf
+        self.copy_limit = np.inf if self.in_memory else COPY_ENTRIES
 
     @property
     def flops(self):
@@ -59,7 +61,8 @@ class DenseRows(Passes):
         out = np.empty(self.shape[:1] + v.shape[1:])
 
         def work(chunk):
-            np.matmul(self.A[chunk], v, out=out[chunk])
+            for part, rows in _aligned(self.A, chunk):
+                np.matmul(rows, v, out=out[part])
 
         self._each(self._passes(), work)
         return out
@@ -67,7 +70,8 @@ class DenseRows(Passes):
     def rmatvec(self, y):
         """Aᵀ y for a vector (n,) or a few columns (n, m)."""
         def add(chunk, out):
-            np.matmul(self.A[chunk].T, y[chunk], out=out)
+            for part, rows in _aligned(self.A, chunk):
+                out += rows.T @ y[part]
 
         return self._sum(self._passes(), self.shape[1:] + y.shape[1:], add)
 
@@ -124,6 +128,10 @@ class DenseRows(Passes):
     def as_sparse(self):
         """A in CSR."""
         return scipy.sparse.csr_array(self.A)
+
+    def _folded(self):
+        d = self.shape[1]
+        return [(chunk, DenseRows(self.A[chunk])) for chunk in self._chunks(d * d, d)]
 
     def gram(self, scale=None, transform=None, weights=None):
         """sum_i weights_i u_i u_iᵀ, (k, k)."""
@@ -192,6 +200,22 @@ class DenseRows(Passes):
         d = self.shape[1]
         return self._sum(self._chunks(len(forms) * d, d), (2, d, d), add)
 
+
+def _aligned(A, chunk):
+    """A chunk's rows in arrays that are aligned, and which rows they are. What came over a network
+    often is not, and products of it take NumPy ten times as long.
+    """
+    stored = A[chunk]
+    if stored.flags.aligned:
+        yield chunk, stored
+        return
+    step = max(ALIGNED_ENTRIES // A.shape[1], 1)
+    buffer = np.empty((step, A.shape[1]))
+    for first in range(0, len(stored), step):
+        some = stored[first:first + step]
+        rows = buffer[:len(some)]
+        rows[:] = some
+        yield slice(chunk.start + first, chunk.start + first + len(some)), rows
 
 
 def _is_mapped(A):

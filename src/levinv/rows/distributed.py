@@ -39,6 +39,7 @@ class DaskRows(Passes):
     ``workers`` has no effect: how many tasks run at a time is up to their scheduler.
     """
 
+    in_memory = False
     copy_limit = 0
 
     def __init__(self, A, workers=1):
@@ -58,7 +59,7 @@ class DaskRows(Passes):
         """For each block a task that calls a primitive with the block's part of what has an entry
         for each row, and with what all blocks share.
         """
-        shared = [None if value is None else dask.delayed(value, pure=False) for value in shared]
+        shared = dask.delayed(shared, pure=False, traverse=False)
         return [_call(block, primitive, [part_of(value, chunk) for value in per_row], shared)
                 for chunk, block in self._blocks]
 
@@ -68,10 +69,27 @@ class DaskRows(Passes):
 
     def _combined(self, combine, primitive, per_row=(), shared=()):
         """What a primitive gives for all rows together."""
-        parts = self._tasks(primitive, per_row, shared)
-        while len(parts) > 1:
-            parts = [combine(parts[i:i + TOGETHER]) for i in range(0, len(parts), TOGETHER)]
-        return parts[0].compute().copy()         # what comes over a network may be read-only
+        # what comes over a network may be read-only
+        return _tree(combine, self._tasks(primitive, per_row, shared)).compute().copy()
+
+    def keep(self, vector):
+        """As :meth:`levinv.rows.passes.Passes.keep`: its parts are sent once."""
+        if vector is None:
+            return None
+        return dask.persist(*(_aligned(part) for part in self._split(vector)))
+
+    def fold(self, function, combine, vectors, *shared):
+        """As :meth:`levinv.rows.passes.Passes.fold`."""
+        vectors = [self._split(vector) for vector in vectors]
+        shared = dask.delayed(shared, pure=False, traverse=False)
+        return _tree(functools.partial(_reduced, combine),
+                     [_folded(block, function, combine, [vector[j] for vector in vectors], shared)
+                      for j, (_, block) in enumerate(self._blocks)]).compute()
+
+    def _split(self, vector):
+        """The blocks' parts of a vector, of None, or of what :meth:`keep` made of one."""
+        return vector if isinstance(vector, tuple) else [part_of(vector, chunk)
+                                                         for chunk, _ in self._blocks]
 
     def matvec(self, v):
         """A v for a vector (d,) or columns (d, m)."""
@@ -197,6 +215,29 @@ class _Block(DenseRows):
 def _call(block, primitive, per_row, shared):
     with sharing(1):                             # tasks are what runs in parallel
         return getattr(_Block(np.asarray(block)), primitive)(*per_row, *shared)
+
+
+@dask.delayed(pure=False)
+def _aligned(part):
+    return np.require(part, requirements="A")
+
+
+@dask.delayed(pure=False)
+def _folded(block, function, combine, vectors, shared):
+    with sharing(1):
+        return DenseRows(np.asarray(block)).fold(function, combine, vectors, *shared)
+
+
+@dask.delayed(pure=False)
+def _reduced(combine, parts):
+    return functools.reduce(combine, parts)
+
+
+def _tree(combine, parts):
+    """The parts of a sum, or of the like, put together."""
+    while len(parts) > 1:
+        parts = [combine(parts[i:i + TOGETHER]) for i in range(0, len(parts), TOGETHER)]
+    return parts[0]
 
 
 @dask.delayed(pure=False)

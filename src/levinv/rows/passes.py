@@ -34,6 +34,26 @@ class Passes:
     def _width(self, transform):
         return self.shape[1] if transform is None else transform.shape[1]
 
+    def keep(self, vector):
+        """A vector (n,), or None, for repeated use in :meth:`fold`: with the rows, where they are
+        elsewhere.
+        """
+        return vector
+
+    def fold(self, function, combine, vectors, *shared):
+        """One pass: ``function(rows, *parts, *shared)`` of every block of rows and its parts of the
+        vectors, put together by ``combine``, a function of two results, in the order of the rows.
+        """
+        total = _threads.OrderedSum(combine=combine)
+
+        def work(item):
+            position, (chunk, rows) = item
+            parts = [part_of(vector, chunk) for vector in vectors]
+            total.add(position, function(rows, *parts, *shared))
+
+        _threads.share(work, list(enumerate(self._folded())), self.workers)
+        return total.total
+
     def triangle(self, scale=None, transform=None):
         """Upper triangular R, (min(n, k), k), with RᵀR = gram(scale, transform): Householder QR of
         one block of rows after the other, long rows first; errors like ε κ.

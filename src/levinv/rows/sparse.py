@@ -45,6 +45,7 @@ class SparseRows(Passes):
         If d x d matrices are out of reach.
     """
 
+    in_memory = True
     copy_limit = COPY_ENTRIES
 
     def __init__(self, A, workers=1):
@@ -199,6 +200,15 @@ class SparseRows(Passes):
     def as_sparse(self):
         """A in CSR."""
         return self.A
+
+    def _folded(self):
+        A, d = self.A, self.shape[1]
+        for chunk in self._dense_chunks(d * d, d, d):
+            data, indices, indptr = self._slice(chunk)
+            inside = slice(indptr[0], indptr[-1])
+            yield chunk, SparseRows(scipy.sparse.csr_array(
+                (data[inside], indices[inside], indptr - indptr[0]),
+                shape=(chunk.stop - chunk.start, A.shape[1])))
 
     def gram(self, scale=None, transform=None, weights=None):
         """sum_i weights_i u_i u_iᵀ, (k, k)."""

@@ -12,6 +12,7 @@ class StreamedRows(DenseRows):
 
     def __init__(self, source, workers=1):
         super().__init__(source, workers)
+        self.in_memory = False
         self.copy_limit = COPY_ENTRIES
 
     def nonzero(self):
