@@ -104,7 +104,7 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
     about rtol √(2 log n), 5 rtol for 300000 rows. The solver's error adds at most rtol σ / 20 and
     rtol √(1 - σ) / 20. It finds known answers on the same matrix first, or raises ValueError: with
     columns scaled to unit norm, singular values of B between 0 and about 1e-9 are refused, where
-    those below max(n, d, 1024) ε are 0 if they are so in A without slack or weights. What
+    those below max(n, d, 1024) ε / 4 count as 0 if they are in A without slack or weights. What
     converges slowly is helped by a sparse factor of the Gram matrix, if that fits into 2²⁷ entries.
     NaN and inf are always checked for.
 

@@ -61,7 +61,7 @@ FACTOR_WORK = 1 << 38             # multiply-adds in one: minutes
 EIGENVALUE_ERROR = 1e3 * EPSILON  # of the largest
 SHIFT = 64 * EPSILON              # μ over the norm of BᵀB
 LEAST = 1e-9                      # singular value, columns of unit norm, that can be told from 0
-SMALLEST_DEPENDENT = 1024         # ε times this, or times n or d if larger, counts as 0
+SMALLEST_DEPENDENT = 1024         # ε/4 times this, or times n or d if larger, counts as 0
 
 
 def sketched_scores(A, scale, rtol, rng, workers):
@@ -132,7 +132,7 @@ def _dots(x, y):
 def _unit_columns(A, scale):
     """diag(scale) A with columns of unit norm, and, in the same coordinates, its rows of positive
     scale as they were before that, columns of A of unit norm: a matrix and a factor for each
-    coordinate; columns of zeros are left.
+    coordinate, of which the least is 1; columns of zeros are left.
     """
     d = A.shape[1]
     counts = np.diff(A.indptr)
@@ -144,7 +144,8 @@ def _unit_columns(A, scale):
         return _Rows(plain), (plain, np.ones(d))
     scaled, norms = _normalised(data * np.repeat(scale, counts), A.indices, d)
     B = scipy.sparse.csr_array((scaled, A.indices, A.indptr), shape=A.shape)
-    return _Rows(B), (plain, 1.0 / np.where(norms > 0, norms, 1.0))
+    largest = norms.max(initial=0.0)
+    return _Rows(B), (plain, largest / np.where(norms > 0, norms, np.inf))
 
 
 def _normalised(data, indices, d):
@@ -167,7 +168,7 @@ class _Solver:
         self.B = B
         self.solve = solve
         self.norm = norm
-        self.least = self.iterations = None
+        self.least = self.iterations = self.dependent = None
 
     def _descend(self, r, moved, along_rows, done, limit, steps=None):
         """Reduce r by B y to its part orthogonal to the columns of B, in place; ``moved``, of the
@@ -267,23 +268,40 @@ def _solver(B, plain, rng):
     if left is None:
         raise ValueError(_REFUSED + f"its scaled columns are so ill-conditioned that "
                          f"{MANY} iterations do not find a known answer again, and {why}")
-    _check_dependent(left, plain, B.shape)
+    # N = BᵀB + μ takes ς² to ς² / (ς² + μ)
+    squared = LEAST ** 2 * solver.norm
+    if solver.least < (LEAST ** 2 if solver.solve is None else squared / (1.0 + squared)):
+        raise ValueError(_REFUSED + f"its columns, of unit norm, have a singular value that is "
+                         f"not 0, but below {LEAST:.0e}")
+    solver.dependent = bool((_dots(left, left) > FOUND ** 2).any())
+    _check_dependent(left, plain, rng)
     return solver
 
 
-def _check_dependent(left, plain, shape):
-    """What is left of known answers must be mapped to zero by the rows as they were."""
-    matrix, factors = plain
-    left = left[:, _dots(left, left) > FOUND ** 2] * factors[:, None]
-    left = np.ascontiguousarray(left / np.maximum(np.abs(left).max(axis=0, initial=0.0), 1e-300))
-    image = _product(matrix, left)
-    sizes = np.sqrt(_dots(image, image) / _dots(left, left))
-    zero = max(*shape, SMALLEST_DEPENDENT) * EPSILON
-    if (sizes > zero).any():
-        raise ValueError(
-            _REFUSED + f"its columns, of unit norm, are dependent to within {sizes.max():.1e} or "
-            f"become so when rows are scaled by slack or weights; only dependence to within "
-            f"{zero:.1e}, in A itself, can be told")
+def _check_dependent(left, plain, rng):
+    """Refuse what is left of known answers unless A, the rows as they were, maps it to zero.
+
+    Each direction v in it has a random share of variance 1. In the coordinates of A, where factors
+    are at least 1, its distance from what A maps to zero is at least 1 if it is orthogonal to that
+    in those of B: the image is at least the least singular value of A but 0, times the share.
+    """
+    A, factors = plain
+    left = left[:, _dots(left, left) > FOUND ** 2]
+    if not left.shape[1]:
+        return
+    image = _product(A, np.ascontiguousarray(factors[:, None] * left))
+    size = np.sqrt(_dots(image, image).mean())
+    zero = max(*A.shape, SMALLEST_DEPENDENT) * EPSILON / 4
+    if size <= zero:
+        return
+    if size <= FOUND * LEAST and (factors > 1.0).any():
+        # rounding errors, times factors, or a direction of which A itself has to tell
+        if _solver(_Rows(A), (A, np.ones(A.shape[1])), rng).dependent:
+            return
+    raise ValueError(
+        _REFUSED + f"its columns, of unit norm, are dependent to within {size:.1e}, or become so "
+        f"when rows are scaled by slack or weights; only dependence to within {zero:.1e}, in A "
+        f"itself, can be told")
 
 
 def _factored(B):
