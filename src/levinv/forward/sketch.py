@@ -84,7 +84,7 @@ def sketched_scores(A, scale, rtol, rng, workers):
     n = A.shape[0]
     with sharing(workers, 2 * k * FEW * A.nnz) as workers:
         B, plain = _unit_columns(A, scale)
-        if B.matrix.nnz == 0:
+        if not B.matrix.data.any():
             return np.zeros(n)
         solver = _solver(B, plain, rng)
         width = min(max(BLOCK_ENTRIES // max(B.shape), 1), WIDEST_BLOCK)
@@ -217,7 +217,8 @@ class _Solver:
         if not self._descend(r, left, False, done, limit, steps):
             return None
         self.least = min((_least_eigenvalue(alpha, beta) for alpha, beta in
-                          np.array(steps).transpose(2, 1, 0)), default=1.0)
+                          np.array(steps).reshape(-1, 2, known.shape[1]).transpose(2, 1, 0)),
+                         default=1.0)
         self.iterations = len(steps)
         return left if self.least > 0 else None
 
@@ -254,7 +255,7 @@ _REFUSED = "A has no reliable scores by method='sketch': "
 def _solver(B, plain, rng):
     """A solver that was seen to find known answers."""
     known = rng.standard_normal((B.shape[1], PROBES))
-    known *= np.diff(B.transpose.indptr)[:, None] > 0
+    known[~_product(abs(B.transpose), np.ones((B.shape[0], 1))).any(axis=1)] = 0.0
     solver = _Solver(B)
     left, why = solver.probe(known, FEW), ""
     if left is None:
