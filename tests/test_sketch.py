@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import scipy.stats
+import threadpoolctl
 from numpy.testing import assert_allclose, assert_array_equal
 
 from levinv import leverage_scores
@@ -37,8 +38,8 @@ def grid(side):
 
 def differences(ends, d):
     n = len(ends)
-    return scipy.sparse.csr_array((np.tile([1.0, -1.0], n), ends.ravel(), np.arange(0, 2 * n + 1, 2)),
-                                  shape=(n, d))
+    return scipy.sparse.csr_array(
+        (np.tile([1.0, -1.0], n), ends.ravel(), np.arange(0, 2 * n + 1, 2)), shape=(n, d))
 
 
 def design(name, rng):
@@ -54,8 +55,8 @@ def design(name, rng):
     if name == "grid, weights":
         return grid(11).toarray(), 120, {"weights": 10.0 ** rng.uniform(-6, 0, 220)}
     if name == "badly scaled":
-        return (thin(rng) * 10.0 ** rng.uniform(-100, 100, 60)
-                * 10.0 ** rng.uniform(-2, 2, (240, 1))), 60, {"slack": 10.0 ** rng.uniform(-2, 2, 240)}
+        A = thin(rng) * 10.0 ** rng.uniform(-100, 100, 60) * 10.0 ** rng.uniform(-2, 2, (240, 1))
+        return A, 60, {"slack": 10.0 ** rng.uniform(-2, 2, 240)}
     if name == "rows of no weight":
         weights = rng.uniform(size=240)
         weights[::7] = 0.0
@@ -81,7 +82,8 @@ def exact(A, rank, slack=None, weights=None):
         B = B / slack[:, None]
     elif weights is not None:
         B = B * np.sqrt(weights)[:, None]
-    return svd_scores(B / np.maximum(np.linalg.norm(B, axis=0), 1e-300), rank)
+    with threadpoolctl.threadpool_limits(1):         # BLAS's own stall on a busy machine
+        return svd_scores(B / np.maximum(np.linalg.norm(B, axis=0), 1e-300), rank)
 
 
 def standard_error(scores, rtol):
@@ -171,7 +173,7 @@ class TestBeyondDenseMatrices:
         assert 0.6 <= np.sqrt((errors ** 2).mean()) <= 1.05
 
     def test_path(self):
-        """A tree: every edge has score 1. Condition number 14000, by a factor of the Gram matrix."""
+        """A tree: every edge has score 1. Condition number 14000: by a factor."""
         d = 22000
         ends = np.column_stack([np.arange(d - 1), np.arange(1, d)])
         scores = leverage_scores(differences(ends, d), method="sketch", rtol=1.0, rng=0)
@@ -302,7 +304,8 @@ GOOD = scipy.sparse.csr_array([[1.0, 2.0], [0.0, 3.0], [4.0, 5.0]])
 @pytest.mark.parametrize("A, given, error, message", [
     (np.eye(3), {}, ValueError, "^A must be a matrix of scipy.sparse with method='sketch', got "
                                 "ndarray$"),
-    ([[1.0]], {}, ValueError, "^A must be a matrix of scipy.sparse with method='sketch', got list$"),
+    ([[1.0]], {}, ValueError, "^A must be a matrix of scipy.sparse with method='sketch', got "
+                              "list$"),
     (GOOD * np.nan, {}, ValueError, "^A must be finite"),
     (GOOD * 1j, {}, TypeError, "^A must hold real numbers"),
     (GOOD, {"rcond": 1e-9}, ValueError, "^rcond must be None with method='sketch', got 1e-09$"),
@@ -311,12 +314,12 @@ GOOD = scipy.sparse.csr_array([[1.0, 2.0], [0.0, 3.0], [4.0, 5.0]])
     (GOOD, {"rtol": "a"}, TypeError, "^rtol must be a real number, got str$"),
     (GOOD, {"rng": -1}, ValueError, "^rng must be None, a non-negative int or a numpy Generator"),
     (GOOD, {"workers": 0}, ValueError, "^workers must be at least 1, got 0$"),
-    (GOOD, {"slack": [1, 2, 3], "weights": [1, 2, 3]}, ValueError, "^slack and weights cannot both"),
+    (GOOD, {"slack": [1, 2, 3], "weights": [1, 2, 3]}, ValueError, "^slack and weights cannot"),
     (GOOD, {"slack": [1, 0, 3]}, ValueError, "^slack must not be zero with method='sketch', got 0 "
                                              "at index 1$"),
     (GOOD, {"slack": [1, np.inf, 3]}, ValueError, "^slack must be finite"),
     (GOOD, {"slack": [1, 2]}, ValueError, "^slack must have length 3"),
-    (GOOD, {"weights": [1, -2, 3]}, ValueError, "^weights must be at least 0, got -2.0 at index 1$"),
+    (GOOD, {"weights": [1, -2, 3]}, ValueError, "^weights must be at least 0, got -2.0 at index 1"),
 ])
 def test_refusals(A, given, error, message):
     with pytest.raises(error, match=message):

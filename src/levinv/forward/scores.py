@@ -97,16 +97,18 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
     entries in row i; where κ exceeds about 64, or rows scaled by slack or weights hold dependent
     columns, O(n d²) more. It is never made dense beyond a block of rows.
 
-    ``method="sketch"`` has no d x d matrices. Scores are those of ceil(2 / rtol²) random projections:
-    without bias to first order in rtol², with standard errors at most
-    rtol σ (1 - σ) / √(σ² + (1 - σ)²), small scores distributed as σ χ²_k / k, k = 2 / rtol², or
-    closer, rows of score 0 or 1 exact to the solver's error. Of n relative errors the largest is
-    about rtol √(2 log n), 5 rtol for 300000 rows. The solver's error adds at most rtol σ / 20 and
-    rtol √(1 - σ) / 20. It finds known answers on the same matrix first, or raises ValueError: with
-    columns scaled to unit norm, singular values of B between 0 and about 1e-9 are refused, where
-    those below max(n, d, 1024) ε / 4 count as 0 if they are in A without slack or weights. What
-    converges slowly is helped by a sparse factor of the Gram matrix, if that fits into 2²⁷ entries.
-    NaN and inf are always checked for.
+    ``method="sketch"`` takes k = ceil(2 / rtol²) random projections and no d x d matrix. The
+    standard error of a score σ is at most rtol σ (1 - σ) / √(σ² + (1 - σ)²), its bias of the order
+    of rtol² σ (1 - σ). Small scores are distributed as σ χ²_k / k, or closer; those of 0 and 1 are
+    exact to the solver's error. The largest of n relative errors is about rtol √(2 log n), 5 rtol
+    for 300000 rows; the sum is not exactly the rank. The solver's error adds at most rtol σ / 20
+    and rtol √(1 - σ) / 20.
+
+    The solver first has to find known answers with the same matrix, or there is a ValueError. With
+    columns scaled to unit norm, singular values of B between 0 and about 1e-9 are refused; those
+    below max(n, d, 1024) ε / 4 count as 0 if they do in A without slack or weights. Where the
+    solver is slow a sparse factor of the Gram matrix helps, if it has at most 2²⁷ entries. NaN and
+    inf are always checked for.
 
     A stored A is read, by several threads if there are several workers, block by block in every
     pass: twice where κ is moderate.

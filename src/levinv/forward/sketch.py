@@ -7,9 +7,10 @@
     z_i = σ_i s_i + ρ_i        E z_i² = σ_i        Var z_i² = 2 (σ_i² - Σ_j P_ij⁴) <= 2 σ_i²
     r_i = (1 - σ_i) s_i - ρ_i  E r_i² = 1 - σ_i    Var r_i² <= 2 (1 - σ_i)²
 
-so that of k such vectors the means a of z² and 1 - c, c that of r², both estimate σ_i. Any weighting
-(1 - w) a + w (1 - c) is unbiased; its variance is v_i (1 - 2σ_i - t)² + Var ρ_i², t = 1 - 2w, over
-k, and Var ρ_i² <= 2 v_i². Of that bound w = σ_i² / (σ_i² + (1 - σ_i)²) has the least, and there
+so that of k such vectors the means a of z_i² and 1 - c, c that of r_i², both estimate σ_i. Any
+weighting (1 - w) a + w (1 - c) is unbiased. With t = 1 - 2w it is the mean of t z² + (1 - t) s z,
+where s ρ and ρ² are uncorrelated: its variance is (v_i (1 - t (1 - 2σ_i))² + t² Var ρ_i²) / k, and
+Var ρ_i² <= 2 v_i². This bound is least at w = σ_i² / (σ_i² + (1 - σ_i)²), and there
 
     standard error <= √(2/k) σ_i (1 - σ_i) / √(σ_i² + (1 - σ_i)²) <= √(2/k) min(σ_i, 1 - σ_i).
 
@@ -31,8 +32,8 @@ pattern have a factor that is almost dense, but they are also those that are wel
 iteration is the same with both, dependent columns do not disturb it (Bᵀr is orthogonal to what B
 maps to 0), and an inexact factor costs a few iterations, not accuracy.
 
-**What is certain.** A residual that is small does not show directions that B makes very small. It is
-therefore run first on known answers: B y for a random y. Where y is found again (to 0.01 in norm,
+**What is certain.** A residual that is small does not show directions that B makes very small. The
+iteration is therefore run first on known answers: B y for a random y. Where y is found again (to 0.01 in norm,
 where each direction has a random share of variance 1) all directions are resolved, and the
 iteration's own tridiagonal matrix has ν as its least eigenvalue. Where a part of y is left it must
 be one of those that the rows as they were before scaling map to zero, to rounding: then the columns
