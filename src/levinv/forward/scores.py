@@ -106,7 +106,7 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
 
     The solver first has to find known answers with the same matrix, or there is a ValueError. With
     columns scaled to unit norm, singular values of B between 0 and about 1e-9 are refused; those
-    below max(n, d, 1024) ε / 4 count as 0 if they do in A without slack or weights. Where the
+    below max(n, d, 64) ε / 4 count as 0 if they do in A without slack or weights. Where the
     solver is slow a sparse factor of the Gram matrix helps, if it has at most 2²⁷ entries. NaN and
     inf are always checked for.
 

@@ -62,7 +62,7 @@ FACTOR_WORK = 1 << 38             # multiply-adds in one: minutes
 EIGENVALUE_ERROR = 1e3 * EPSILON  # of the largest
 SHIFT = 64 * EPSILON              # μ over the norm of BᵀB
 LEAST = 1e-9                      # singular value, columns of unit norm, that can be told from 0
-SMALLEST_DEPENDENT = 1024         # ε/4 times this, or times n or d if larger, counts as 0
+SMALLEST_DEPENDENT = 64           # ε/4 times this, or times n or d if larger, counts as 0
 
 
 def sketched_scores(A, scale, rtol, rng, workers):
