@@ -153,7 +153,7 @@ def test_empty_vector(argument):
 
 @pytest.mark.parametrize("method", ["QR", "svd", "", None, 3])
 def test_unknown_method(method):
-    message = f"^method must be one of 'auto', 'cholesky', 'qr', got {method!r}$"
+    message = f"^method must be one of 'auto', 'cholesky', 'qr', 'sketch', got {method!r}$"
     with pytest.raises(ValueError, match=message):
         leverage_scores(A, method=method)
 

@@ -9,6 +9,7 @@ Row i is scale_i a_i (``scale`` None: 1); its entries stand at indptr[i] ... ind
     gram         sum_i weights_i a_i a_iᵀ, upper triangle        O(nnz_i²), scattered
     forms        a_iᵀ N a_i for a symmetric N                    O(nnz_i²), gathered
     lengths      |a_i T|²                                        O(nnz_i²), or O(nnz_i k) (below)
+    fill         entries of a symmetric matrix's factor          as many as these
 
 |a_i T|² = a_iᵀ N a_i with N = T Tᵀ, where the sum of terms a_ij N_jl a_il may cancel. Their moduli
 add up to at most b_i², b_i = sum_j |a_ij| |t_j| with t_j row j of T: the sum is relatively
@@ -238,3 +239,34 @@ def column_squares(const double[::1] values, const index[::1] indices, const dou
         for p in range(values.shape[0]):
             value = values[p] * unit[indices[p]]
             out[indices[p]] = out[indices[p]] + value * value
+
+
+def fill(const index[::1] indices, const index[::1] indptr, int64_t limit, int64_t[::1] parent,
+         int64_t[::1] mark, int64_t[::1] counts):
+    """counts_j <- entries below the diagonal in column j of the Cholesky factor of a symmetric
+    matrix with entries at these places; the work stops beyond ``limit`` of them.
+
+    Row i of the factor has an entry in column j if j is met on a way up the elimination tree from
+    an entry of row i of the matrix, before i. Returns the number of entries.
+    """
+    cdef Py_ssize_t i, p
+    cdef int64_t j, total = 0
+    with nogil:
+        for i in range(indptr.shape[0] - 1):
+            parent[i] = -1
+            mark[i] = i
+            counts[i] = 0
+            for p in range(indptr[i], indptr[i + 1]):
+                j = indices[p]
+                if j > i:
+                    continue
+                while mark[j] != i:
+                    if parent[j] < 0:
+                        parent[j] = i
+                    mark[j] = i
+                    counts[j] = counts[j] + 1
+                    total = total + 1
+                    j = parent[j]
+            if total > limit:
+                break
+    return total

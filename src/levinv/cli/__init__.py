@@ -114,9 +114,14 @@ def _add_scores(commands):
                        help="multiply each row by the square root of its weight")
     scale.add_argument("--b", metavar="FILE", help="with --x: the slack is A x - b")
     parser.add_argument("--x", metavar="FILE", help="with --b")
-    parser.add_argument("--method", choices=("auto", "cholesky", "qr"), default="auto",
+    parser.add_argument("--method", choices=("auto", "cholesky", "qr", "sketch"), default="auto",
                         help="cholesky is fastest, qr most accurate (default auto: what accuracy "
-                             "needs)")
+                             "needs); sketch: random estimates, for a sparse A of very many "
+                             "columns")
+    parser.add_argument("--rtol", type=float, metavar="R",
+                        help="with sketch: relative standard error (default 0.1)")
+    parser.add_argument("--seed", type=count,
+                        help="with sketch: seed of the estimates (default: from the system)")
     _add_output(parser, "the scores")
 
 

@@ -34,4 +34,5 @@ def leverage_scores_of(A, arguments):
             A = _validate.matrix(A, "A", sparse=True)
             x = _validate.vector(given.pop("x"), "x", A.shape[1], "column of A")
             given["slack"] = A @ x - _validate.vector(given.pop("b"), "b", A.shape[0], "row of A")
-        return leverage_scores(A, method=arguments.method, **given)
+        return leverage_scores(A, method=arguments.method, rtol=arguments.rtol,
+                               rng=arguments.seed, **given)

@@ -54,7 +54,8 @@ class SparseRows(Passes):
             raise ValueError(
                 f"A must have at most {LARGEST_DIMENSION} columns if it is sparse, got shape "
                 f"{A.shape}: {MATRICES} dense {d} x {d} matrices would take "
-                f"{MATRICES * 8 * d * d / 2 ** 30:.3g} GiB")
+                f"{MATRICES * 8 * d * d / 2 ** 30:.3g} GiB; leverage_scores approximates the "
+                f"scores of more columns, with method='sketch'")
         self.A = A
         self.shape = A.shape
         self.workers = workers
