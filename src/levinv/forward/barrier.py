@@ -54,6 +54,12 @@ class BarrierPoint:
 
     def hessian(self):
         """∇²V, (d, d)."""
+        projection = self.projection
+        if projection.is_long(self.rows.shape[1]) and not len(projection.heavy):
+            scale = projection.scale
+            out = (3.0 * self.rows.gram(scale, None, projection.scores)
+                   - 2.0 * projection.squared_form(np.copysign(scale, self.slack)))
+            return 0.5 * (out + out.T) / projection.unit / projection.unit
         scaled = self.scaled_rows()
         out = scaled.T @ self.middle(scaled)
         return 0.5 * (out + out.T)

@@ -108,8 +108,8 @@ class Projection:
             out = self.quad(form)
             out -= self.scores * y
         else:
-            n, k = self.rows.shape[0], self.rank
-            if n * (k + y.shape[1]) < k * k * y.shape[1]:
+            n = self.rows.shape[0]
+            if not self.is_long(y.shape[1]):
                 u = self.basis()
                 out = self.rows.squares(u, y)
                 if len(heavy):
@@ -144,6 +144,21 @@ class Projection:
         if self.plain:
             return self.rows.quad(self.scale, None, self.transform @ form @ self.transform.T)
         return self.rows.quad(self.scale, self.transform, form)
+
+    def squared_form(self, row_scale):
+        """Aᵀ D Q D A with D = diag(row_scale), 0 in heavy rows: (d, d), in a long matrix without an
+        n x d array.
+
+        It is the sum over a, b of T_abᵀ T_ab with T_ab = sum_l u_la u_lb D_l a_l.
+        """
+        moments = self.rows.third_moments(self.scale, self.transform, row_scale)
+        upper = np.triu_indices(self.rank)
+        twice = np.where(upper[0] == upper[1], 1.0, 2.0)[:, None]
+        return moments.T @ (twice * moments)
+
+    def is_long(self, columns):
+        """Whether sums over u_a u_b take less time than blocks of rows of P would."""
+        return self.rows.shape[0] * (self.rank + columns) >= self.rank ** 2 * columns
 
     def heavy_laplacian(self):
         """The heavy block of Q - diag(sigma): off-diagonal squares, -sigma_i (1 - sigma_i) on the
