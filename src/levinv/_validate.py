@@ -135,6 +135,8 @@ def _checked(value):
     if value.format in ("csr", "csc", "bsr"):
         value = kind((value.data, value.indices, value.indptr), shape=value.shape)
         value.check_format(full_check=True)
+        if value.format == "bsr" and np.any(np.mod(value.shape, value.blocksize)):
+            raise ValueError(f"blocks of {value.blocksize} do not fill shape {value.shape}")
     elif value.format == "coo":
         value = kind((value.data, (value.row, value.col)), shape=value.shape)
     return value
