@@ -238,8 +238,12 @@ def ordinary_size(array, name):
 
 
 def signs(value, name, n):
-    """A float64 vector of +1 and -1, one for each of n rows, from a vector or a scalar."""
-    array = vector(np.full(n, value) if np.ndim(value) == 0 else value, name, n, "row of A")
+    """A float64 vector of +1 and -1, one for each of n rows, from a vector or a scalar, which takes
+    no more memory for many rows.
+    """
+    if np.ndim(value) == 0:
+        return np.broadcast_to(signs(np.full(1, value), name, 1), (n,))
+    array = vector(value, name, n, "row of A")
     if not np.all(np.abs(array) == 1.0):
         place = int(np.argmax(np.abs(array) != 1.0))
         raise ValueError(f"{name} must be +1 or -1, got {array[place]} at index {place}")

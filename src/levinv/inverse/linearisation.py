@@ -39,8 +39,17 @@ class Point:
     x: np.ndarray                  # (d,)
     slack: np.ndarray              # (n,)
     projection: object
-    residual: np.ndarray           # (n,) sigma - c on the active rows, 0 elsewhere
+    target: np.ndarray             # (n,) c
+    left_out: np.ndarray | None    # (n,) boolean: rows that take no part
     size: float                    # norm of the whitened residual
+
+    @property
+    def residual(self):
+        """sigma - c on the active rows, 0 elsewhere, (n,): computed when it is asked for."""
+        residual = self.projection.residual(self.target)
+        if self.left_out is not None:
+            residual[self.left_out] = 0.0
+        return residual
 
 
 @dataclass(frozen=True)
@@ -66,17 +75,18 @@ def evaluate(reduced, b, x, target, weight, projector=project):
         projection = projector(reduced.rows, np.abs(slack), reduced.columns, reduced.left_out)
     except DependentZeroSlackError:
         return None
-    residual = projection.residual(target)
-    if reduced.left_out is not None:
-        residual[reduced.left_out] = 0.0
+    point = Point(x, slack, projection, target, reduced.left_out, np.nan)
+    whitened = point.residual
     with np.errstate(over="ignore"):
-        size = float(np.linalg.norm(residual * weight))
-    return Point(x, slack, projection, residual, size) if np.isfinite(size) else None
+        whitened *= weight
+        size = float(np.linalg.norm(whitened))
+    return replace(point, size=size) if np.isfinite(size) else None
 
 
 def gradient(reduced, point, weight):
     """Half the gradient of |W (sigma(x) - c)|²: Jᵀ W² (sigma - c), (d,)."""
-    weighted = weight * point.residual
+    weighted = point.residual
+    weighted *= weight
     weighted *= weight
     image = point.projection.laplacian(weighted)
     # at a zero slack the Laplacian vanishes like s², the row drops out
@@ -122,6 +132,8 @@ def _jacobian_blocks(point, weight):
     projection, rows = point.projection, point.projection.rows
     n, transform, heavy = len(weight), projection.transform, projection.heavy
     sign = np.where(point.slack < 0, -1.0, 1.0)
+    whitened = point.residual
+    whitened *= weight
     basis = projection.heavy_basis
     signed_heavy = sign[heavy, None] * basis
 
@@ -146,7 +158,7 @@ def _jacobian_blocks(point, weight):
             inside = (heavy >= chunk.start) & (heavy < chunk.stop)
             block[heavy[inside] - chunk.start] = heavy_part[inside]
         block *= 2.0 * weight[chunk, None]
-        yield np.column_stack([block, point.residual[chunk] * weight[chunk]])
+        yield np.column_stack([block, whitened[chunk]])
 
 
 def _decompose(point, jacobian, whitened, freedom):
