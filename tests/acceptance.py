@@ -11,6 +11,7 @@ not hold.
     python tests/acceptance.py local          the methods that need a starting point
     python tests/acceptance.py sparse [DIR]   sparse against dense: time, memory, and the same
                                               linear programs
+    python tests/acceptance.py mapped         a matrix in a file: time and memory
     python tests/acceptance.py large          200 000 rows: time, in that of the scores, and memory
 """
 import argparse
@@ -27,6 +28,7 @@ import scipy.sparse
 
 import levinv
 import oracles
+from acceptance_of_mapped import mapped
 from acceptance_of_sparse import linear_program, sparse
 from levinv import rows
 from levinv.inverse.gradient import cell
@@ -438,7 +440,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    for claim in (signs, unique, regression, netlib, gradient, local, large, sparse):
+    for claim in (signs, unique, regression, netlib, gradient, local, large, sparse, mapped):
         command = commands.add_parser(claim.__name__, help=claim.__doc__)
         command.set_defaults(run=claim)
         command.add_argument("-v", "--verbose", action="store_true")
