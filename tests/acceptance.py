@@ -12,6 +12,7 @@ not hold.
     python tests/acceptance.py sparse [DIR]   sparse against dense: time, memory, and the same
                                               linear programs
     python tests/acceptance.py sketch         approximate scores of very many columns
+    python tests/acceptance.py mapped         a matrix in a file: time and memory
     python tests/acceptance.py large          200 000 rows: time, in that of the scores, and memory
 """
 import argparse
@@ -28,6 +29,7 @@ import scipy.sparse
 
 import levinv
 import oracles
+from acceptance_of_mapped import mapped
 from acceptance_of_sketch import sketch
 from acceptance_of_sparse import linear_program, sparse
 from levinv import rows
@@ -440,7 +442,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    for claim in (signs, unique, regression, netlib, gradient, local, large, sparse, sketch):
+    for claim in (signs, unique, regression, netlib, gradient, local, large, sparse, sketch,
+                  mapped):
         command = commands.add_parser(claim.__name__, help=claim.__doc__)
         command.set_defaults(run=claim)
         command.add_argument("-v", "--verbose", action="store_true")

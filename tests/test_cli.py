@@ -331,6 +331,14 @@ class TestEnds:
         assert main(["invert", "A.npy", "b.npy", "scores.npy", "-o", "out.npy"]) == INTERNAL_ERROR
         assert "Traceback" in capsys.readouterr().err
 
+    def test_more_than_memory(self, problem, monkeypatch, capsys):
+        def large(*_, **__):
+            return np.ones(2 ** 50)
+
+        monkeypatch.setattr("levinv.cli.scores.leverage_scores", large)
+        assert main(["scores", "A.npy", "-o", "out.npy"]) == BAD_INPUT
+        assert "error: more than fits in memory: " in one_line(capsys.readouterr().err)
+
     @pytest.mark.skipif(os.name != "posix", reason="SIGINT")
     def test_interrupted(self, problem):
         program = textwrap.dedent("""

@@ -8,11 +8,12 @@ import warnings
 
 import numpy as np
 import pytest
+import scipy.optimize
 import threadpoolctl
 from numpy.testing import assert_allclose, assert_array_equal
 
-from levinv import LeverageMap, _threads, leverage_scores
-from levinv._threads import CORES, share, sharing
+from levinv import LeverageMap, _threads, invert_gradient, leverage_scores
+from levinv._threads import CORES, aside, share, sharing
 
 
 def blas_in_use():
@@ -159,6 +160,45 @@ def test_an_interrupt_of_the_wait_for_a_helper_leaves_nobody_behind():
     while _threads._helpers.working and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not _threads._helpers.working
+
+
+def test_work_aside():
+    assert aside(lambda: 3) == 3
+    assert aside(threading.current_thread) is not threading.current_thread()
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        aside(lambda: np.ones(1) / 0.0)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signal")
+def test_an_interrupt_of_work_aside_is_heard_at_once():
+    caller, ended = threading.get_ident(), threading.Event()
+
+    def work():
+        time.sleep(0.1)                        # the caller is waiting by now
+        signal.pthread_kill(caller, signal.SIGINT)
+        ended.wait(20)
+
+    start = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            aside(work)
+        assert time.monotonic() - start < 10
+    finally:
+        ended.set()
+
+
+def test_linear_programs_run_aside(monkeypatch):
+    threads, solve = [], scipy.optimize.linprog
+
+    def watched(*args, **kwargs):
+        threads.append(threading.current_thread())
+        return solve(*args, **kwargs)
+
+    monkeypatch.setattr(scipy.optimize, "linprog", watched)
+    A = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    assert invert_gradient(A, -np.ones(4), np.zeros(2), signs=1).success
+    assert threads
+    assert threading.current_thread() not in threads
 
 
 def test_a_call_within_a_call_takes_its_workers(several_blas_threads):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from levinv import LeverageMap, leverage_scores
+from levinv import LeverageMap, _validate, leverage_scores
 
 A = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 7.0]])
 b = np.array([1.0, 2.0, 3.0])
@@ -206,3 +206,15 @@ def test_a_failed_call_leaves_the_map_as_it_was():
     with pytest.raises(ValueError):
         leverage.scores([np.nan, 0.0])
     assert (leverage.scores(x) == expected).all()
+
+
+@pytest.mark.parametrize("place", [0, 6, 7, 13, 29])
+def test_not_finite_in_any_block(monkeypatch, place):
+    monkeypatch.setattr(_validate, "BLOCK", 7)
+    A = np.ones((10, 3))
+    for given in (A, scipy.sparse.csr_array(A)):
+        _validate.matrix(given, "A", sparse=True)
+    A.ravel()[place] = np.inf
+    for given in (A, scipy.sparse.csr_array(A)):
+        with pytest.raises(ValueError, match=rf"at index \({place // 3}, {place % 3}\)"):
+            _validate.matrix(given, "A", sparse=True)

@@ -246,6 +246,28 @@ class _Job:
         return None if self.taken.acquire(blocking=False) else self.outcome.get()
 
 
+def aside(call):
+    """The value of ``call()``, on a thread of its own: for libraries that run long and let no
+    signal through.
+
+    Ctrl-C is heard at once; what was called then goes on unseen to its end.
+    """
+    outcome = queue.SimpleQueue()
+
+    def work():
+        try:
+            outcome.put((call(), None))
+        except BaseException as error:               # raised where the work was asked for
+            outcome.put((None, error))
+
+    threading.Thread(target=contextvars.copy_context().run, args=(work,), name="levinv-aside",
+                     daemon=True).start()
+    value, error = outcome.get()
+    if error is not None:
+        raise error
+    return value
+
+
 class OrderedSum:
     """The sum of what arrives in any order, taken in the order of the positions; or what else
     ``combine`` makes of two.

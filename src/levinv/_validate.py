@@ -13,6 +13,7 @@ from levinv._source import Source
 
 FLOAT = np.dtype(np.float64)
 LARGEST = 1e100
+BLOCK = 1 << 22            # entries looked at before Ctrl-C is heard
 
 
 def real_array(value, name, ndim, *, check_finite=True):
@@ -41,11 +42,18 @@ def real_array(value, name, ndim, *, check_finite=True):
 
 def finite(array, name):
     """Raise ValueError where an array holds NaN or inf."""
-    if array.flags.forc and all_finite(array.ravel(order="K")):
+    if array.flags.forc and _all_finite(array.ravel(order="K")):
         return
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite, got NaN or inf at index "
                          f"{_first(~np.isfinite(array))}")
+
+
+def _all_finite(entries):
+    """Whether a vector of any length holds no NaN or inf."""
+    if len(entries) <= BLOCK:
+        return all_finite(entries)
+    return all(all_finite(entries[first:first + BLOCK]) for first in range(0, len(entries), BLOCK))
 
 
 def sparse_matrix(value, name, *, check_finite=True):
@@ -135,6 +143,8 @@ def _checked(value):
     if value.format in ("csr", "csc", "bsr"):
         value = kind((value.data, value.indices, value.indptr), shape=value.shape)
         value.check_format(full_check=True)
+        if value.format == "bsr" and np.any(np.mod(value.shape, value.blocksize)):
+            raise ValueError(f"blocks of {value.blocksize} do not fill shape {value.shape}")
     elif value.format == "coo":
         value = kind((value.data, (value.row, value.col)), shape=value.shape)
     return value
@@ -154,7 +164,7 @@ def finite_matrix(array, name):
             row = int(np.argmin(rows))
             column = int(np.argmin(np.isfinite(array[row].compute())))
             raise ValueError(f"{name} must be finite, got NaN or inf at index {(row, column)}")
-    elif not all_finite(array.data):
+    elif not _all_finite(array.data):
         place = int(np.argmax(~np.isfinite(array.data)))
         row = int(np.searchsorted(array.indptr, place, side="right")) - 1
         raise ValueError(f"{name} must be finite, got NaN or inf at index "
@@ -236,8 +246,12 @@ def ordinary_size(array, name):
 
 
 def signs(value, name, n):
-    """A float64 vector of +1 and -1, one for each of n rows, from a vector or a scalar."""
-    array = vector(np.full(n, value) if np.ndim(value) == 0 else value, name, n, "row of A")
+    """A float64 vector of +1 and -1, one for each of n rows, from a vector or a scalar, which takes
+    no more memory for many rows.
+    """
+    if np.ndim(value) == 0:
+        return np.broadcast_to(signs(np.full(1, value), name, 1), (n,))
+    array = vector(value, name, n, "row of A")
     if not np.all(np.abs(array) == 1.0):
         place = int(np.argmax(np.abs(array) != 1.0))
         raise ValueError(f"{name} must be +1 or -1, got {array[place]} at index {place}")

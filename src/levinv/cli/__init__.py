@@ -17,8 +17,8 @@ FILES = """\
 files:
   matrices and vectors are read from .npy, .npz (sparse, as scipy.sparse.save_npz writes it), .csv
   (commas, names in the first line or none) and .mtx (Matrix Market); a vector may be stored as one
-  row or one column. Output goes to .npy or .csv, complete or not at all, and never over an existing
-  file without --force.
+  row or one column. A matrix in .npy is not loaded and may be larger than memory. Output goes to
+  .npy or .csv, complete or not at all, and never over an existing file without --force.
 """
 
 
@@ -43,6 +43,8 @@ def main(argv=None):
         return ended
     except status.InputError as error:
         return _end(status.BAD_INPUT, f"error: {error}")
+    except MemoryError as error:
+        return _end(status.BAD_INPUT, f"error: more than fits in memory: {error}")
     except KeyboardInterrupt:
         return _end(status.INTERRUPTED, "interrupted")
     except BrokenPipeError:

@@ -1,5 +1,10 @@
 """Matrices and vectors in files: reading .npy, .npz, .csv and .mtx, writing .npy and .csv.
 
+A .npy file is mapped into memory, so that a matrix may be larger than that. Nothing a file says of
+itself is believed: what its header claims is held against the bytes that are there before any
+memory is taken for it, and a compressed or sparse file may stand for EXPANSION times its own size
+and no more, unless that is little.
+
 A file is written under a temporary name in the directory of its target, flushed to disk, and then
 takes the target's place in one step (os.replace): whatever happens, the target is the old file, or
 absent, or complete.
@@ -7,16 +12,21 @@ absent, or complete.
 import contextlib
 import csv
 import io
+import math
 import os
 import secrets
 import warnings
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from levinv.cli.status import InputError
+
+EXPANSION = 100                # times its size that a file may stand for in memory,
+LITTLE = 1 << 30               # bytes, or this
+INDICES = tuple(f"{name}.npy" for name in ("shape", "indices", "indptr", "row", "col", "coords",
+                                           "offsets"))
 
 
 def read_matrix(path):
@@ -31,7 +41,7 @@ def read_matrix(path):
     Returns
     -------
     ndarray or scipy.sparse array or matrix
-        As stored: neither its dtype nor its entries are checked.
+        As stored: neither its dtype nor its entries are checked. Of a .npy file a map.
 
     Raises
     ------
@@ -45,15 +55,17 @@ def read_matrix(path):
 
 
 def read_vector(path):
-    """The vector in a file; an n x 1 or 1 x n matrix counts as one. Otherwise as
+    """The vector in a file, in memory; an n x 1 or 1 x n matrix counts as one. Otherwise as
     :func:`read_matrix`.
     """
     array = _read(Path(path))
-    if array.ndim == 2 and 1 in array.shape:
-        return _dense(array, path).ravel()
-    if array.ndim != 1:
+    if array.ndim != 1 and not (array.ndim == 2 and 1 in array.shape):
         raise InputError(f"{path}: expected a vector, got an array of shape {array.shape}")
-    return array
+    try:
+        return np.array(array.toarray() if _is_sparse(array) else array).ravel()
+    except (MemoryError, ValueError) as error:
+        raise InputError(f"{path}: a vector of shape {array.shape} does not fit in memory"
+                         ) from error
 
 
 def check_target(path, *, force=False):
@@ -130,31 +142,96 @@ def _read(path):
 
 
 def _read_npy(file, path):
-    try:
-        array = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        why = "Python objects are not read" if "allow_pickle" in str(error) else _reason(error)
-        raise InputError(f"{path}: not a .npy file of numbers: {why}") from error
-    if not isinstance(array, np.ndarray):
-        array.close()
+    if file.peek(4).startswith(b"PK\x03\x04"):
         raise InputError(f"{path}: not a .npy file but an archive")
-    return array
+    with _refused(path, "not a .npy file of numbers"):
+        shape, fortran_order, dtype = _npy_header(file, os.fstat(file.fileno()).st_size)
+        return np.memmap(file, dtype, "r", file.tell(), shape, "F" if fortran_order else "C")
+
+
+def _npy_header(file, size):
+    """Shape, whether in Fortran order, and dtype of the array in a stream of ``size`` bytes, which
+    is left where its entries begin.
+    """
+    version = np.lib.format.read_magic(file)
+    if version not in _HEADERS:
+        raise ValueError(f"format version {version} is not read")
+    try:
+        shape, fortran_order, dtype = _HEADERS[version](file)
+    except (MemoryError, RecursionError) as error:    # the parser's own limits
+        raise ValueError("a header that cannot be parsed") from error
+    if dtype.hasobject:
+        raise ValueError("Python objects are not read")
+    if dtype.kind not in "biufcSU":                   # S, U: the format of a sparse matrix
+        raise ValueError(f"dtype {dtype} is not one")
+    if min(shape, default=0) < 0:
+        raise ValueError(f"shape {shape}")
+    claimed, there = math.prod(shape) * dtype.itemsize, size - file.tell()
+    if claimed > there:
+        raise ValueError(f"an array of shape {shape} and dtype {dtype} takes {claimed} bytes, "
+                         f"{there} are there")
+    return shape, fortran_order, dtype
+
+
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def _read_npz(file, path):
     import scipy.sparse
 
-    try:
+    with _refused(path, "not a sparse matrix as scipy.sparse.save_npz writes it"):
+        _check_archive(file, path)
+        file.seek(0)
         matrix = scipy.sparse.load_npz(file)
         if hasattr(matrix, "check_format"):
             # load_npz leaves indices unchecked; out of range ones make toarray write outside its
             # array.
             matrix.check_format(full_check=True)
-    except (ValueError, TypeError, KeyError, EOFError, NotImplementedError, AttributeError,
-            zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: not a sparse matrix as scipy.sparse.save_npz writes it: "
-                         f"{_reason(error)}") from error
+    _check_expansion(matrix, path)
     return matrix
+
+
+def _check_archive(file, path):
+    """Refuse archives that hold something else, or more than their size lets expect."""
+    with zipfile.ZipFile(file) as archive:
+        members = {info.filename: info for info in archive.infolist()}
+        expanded = sum(info.file_size for info in archive.infolist())
+        _check_size(expanded, path,
+                    "; scipy.sparse.save_npz(..., compressed=False) writes larger files")
+        for info in archive.infolist():
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ValueError(f"{info.filename} is compressed by method {info.compress_type}")
+            with archive.open(info) as member:
+                _, _, dtype = _npy_header(member, info.file_size)
+            if info.filename in INDICES and dtype.kind not in "iu":
+                raise ValueError(f"{info.filename} holds {dtype}, expected integers")
+        if len(members) < len(archive.infolist()):
+            raise ValueError("two parts have the same name")
+
+
+def _check_expansion(matrix, path):
+    """Refuse a sparse matrix with rows or columns beyond all proportion: each takes memory, empty
+    or not.
+    """
+    _check_size(8 * sum(matrix.shape), path, f" (shape {matrix.shape})")
+
+
+def _check_size(size, path, more):
+    own = os.stat(path).st_size
+    if size > max(EXPANSION * own, LITTLE):
+        raise InputError(f"{path}: refused, its {own} bytes would take {size} in memory{more}")
+
+
+@contextlib.contextmanager
+def _refused(path, what):
+    """InputError for whatever a parser makes of bytes that need not be what it expects."""
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        raise InputError(f"{path}: {what}: {_reason(error)}") from error
 
 
 def _read_csv(file, path):
@@ -172,7 +249,7 @@ def _read_csv(file, path):
             array = np.loadtxt(lines(text), delimiter=",", quotechar='"', ndmin=2)
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text") from error
-    except ValueError as error:
+    except (ValueError, csv.Error) as error:
         # loadtxt counts rows from the first row of numbers; lines are what an editor shows.
         why = _reason(error).partition(" at row ")[0]
         raise InputError(f"{path}, line {line_number}: {why}") from error
@@ -195,22 +272,17 @@ def _is_number(field):
 
 
 def _read_mtx(file, path):
-    import scipy.io
+    from levinv.cli import matrix_market
 
-    try:
-        return scipy.io.mmread(file)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise InputError(f"{path}: not a Matrix Market file: {_reason(error)}") from error
+    with _refused(path, "not a Matrix Market file"):
+        matrix = matrix_market.read(path)
+    if _is_sparse(matrix):
+        _check_expansion(matrix, path)
+    return matrix
 
 
-def _dense(vector, path):
-    if isinstance(vector, np.ndarray):
-        return vector
-    try:
-        return vector.toarray()
-    except (MemoryError, ValueError) as error:
-        raise InputError(f"{path}: a sparse vector of shape {vector.shape} does not fit in memory "
-                         "as a dense one") from error
+def _is_sparse(matrix):
+    return not isinstance(matrix, np.ndarray)
 
 
 def _write_npy(file, vector):

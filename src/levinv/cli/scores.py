@@ -3,7 +3,7 @@ import time
 
 import numpy as np
 
-from levinv import _validate, leverage_scores
+from levinv import _validate, leverage_scores, rows
 from levinv.cli.files import check_target, read_matrix, read_vector, write_vector
 from levinv.cli.status import SUCCESS, InputError, refusals
 
@@ -33,6 +33,7 @@ def leverage_scores_of(A, arguments):
         if "b" in given:
             A = _validate.matrix(A, "A", sparse=True)
             x = _validate.vector(given.pop("x"), "x", A.shape[1], "column of A")
-            given["slack"] = A @ x - _validate.vector(given.pop("b"), "b", A.shape[0], "row of A")
+            b = _validate.vector(given.pop("b"), "b", A.shape[0], "row of A")
+            given["slack"] = rows.of(A).matvec(x) - b
         return leverage_scores(A, method=arguments.method, rtol=arguments.rtol,
                                rng=arguments.seed, **given)

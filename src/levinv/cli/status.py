@@ -14,7 +14,7 @@ exit status:
   {SUCCESS:<4} success
   {NO_SOLUTION:<4} no solution: the input is valid, but no x has these scores, or none was found
   {BAD_INPUT:<4} bad input: a wrong option, a file that cannot be read or written, wrong shapes or
-       values
+       values, more than fits in memory
   {INTERNAL_ERROR:<4} an error in levinv itself
   {INTERRUPTED:<4} interrupted (Ctrl-C)
 """

@@ -106,7 +106,6 @@ class Projection:
                 heavy_part = np.einsum("ia,ab,ib->i", basis, form, basis)
                 form += basis.T @ (y[heavy, None] * basis)
             out = self.quad(form)
-            out -= self.scores * y
         else:
             n = self.rows.shape[0]
             if not self.is_long(y.shape[1]):
@@ -121,9 +120,9 @@ class Projection:
                     heavy_part = np.einsum("ia,abm,ib->im", basis, forms, basis, optimize=True)
                     forms += np.einsum("ia,im,ib->abm", basis, y[heavy], basis, optimize=True)
                 out = self.rows.contract(self.scale, self.transform, forms)
-            for first in range(0, n, ROWS_AT_ONCE):          # no second n x m array
-                part = slice(first, first + ROWS_AT_ONCE)
-                out[part] -= self.scores[part, None] * y[part]
+        for first in range(0, len(y), ROWS_AT_ONCE):         # no second array of this size
+            part = slice(first, first + ROWS_AT_ONCE)
+            out[part] -= (self.scores[part] * y[part].T).T
         if len(heavy):
             out[heavy] = heavy_part + self.heavy_laplacian() @ y[heavy]
         return out
@@ -182,7 +181,8 @@ class Projection:
 
     def expand(self, v):
         """U v."""
-        out = (self.scale * self.rows.matvec(self.transform @ v).T).T
+        out = self.rows.matvec(self.transform @ v)
+        np.multiply(out.T, self.scale, out=out.T)
         out[self.heavy] = self.heavy_basis @ v
         return out
 

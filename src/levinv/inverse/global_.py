@@ -15,7 +15,7 @@ noise, stages 1 to 3 only start stage 4: scores are moved into (0, 1) and to the
 stops when the noise explains the rest, and rows whose score is below three noise levels take no
 part in stages 2 and 3.
 """
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import scipy.special
@@ -81,6 +81,12 @@ class Task:
         """Standard deviation of each score."""
         return ROUNDING * np.maximum(self.scores, SMALLEST_SCORE) if self.exact else self.noise
 
+    def weight(self):
+        """Its inverse, 0 in rows that take no part."""
+        weight = 1.0 / self.deviation()
+        weight[~self.reduced.active] = 0.0
+        return weight
+
     def rms(self, point):
         """Root mean square of the whitened residual at a Point."""
         return point.size / np.sqrt(max(np.count_nonzero(self.reduced.active), 1))
@@ -121,6 +127,8 @@ def prepare(task):
                      else task.b)
     task.range = response_in_range(reduced, task.b, task.response)
     determined = _signs_determined(task)
+    if task.known_signs is not None:
+        task.range = replace(task.range, residual=None)        # for the search for signs
     task.evidence.update(
         rank=reduced.rank, components=reduced.count, loops=reduced.loops, coloops=reduced.coloops,
         zero_slack=reduced.zero_slack, component_gap=reduced.gap,
@@ -173,7 +181,7 @@ def _try(task, x, brief=False):
         task.latest = x
         task.progress("polish", error, x)
 
-    found = polish(task.reduced, task.b, x, task.scores, task.deviation(), freedom, maxiter=limit,
+    found = polish(task.reduced, task.b, x, task.scores, task.weight(), freedom, maxiter=limit,
                    brief=brief, report=report)
     if found is None:
         return
@@ -243,11 +251,11 @@ def _run_stages(task):
         x = reduced.offset
         _try(task, x)
         return
-    target, enough = _interior_target(task)
     many = task.exact and many_rows(len(task.b), reduced.start.shape[1])
     known = task.known_signs is not None
     log_weight = None
     for accuracy in (*(ROUGH if known else FAIR), 0.0) if many else (0.0,):
+        target, enough = _interior_target(task)
         before, scaling = log_weight, _scale(task, target, enough, log_weight, accuracy)
         log_weight, last = scaling.log_weight, accuracy == 0 or scaling.error > accuracy
         if scaling.obstacle is not None and task.exact:
@@ -256,7 +264,7 @@ def _run_stages(task):
             task.remarks.append(f"stage 1 stopped at maxiter = {task.maxiter} iterations")
         if known:
             x = _from_signs(task, scaling, task.known_signs, _accuracy(task, scaling, target))
-            del scaling, before                     # n-vectors that stage 4 has no use for
+            del target, scaling, before             # n-vectors that stage 4 has no use for
             _try(task, x, brief=many and not last)
         elif before is None or 0.5 * np.abs(log_weight - before).max() > SIGN_TOLERANCE:
             _from_magnitudes(task, scaling, target)
@@ -265,7 +273,7 @@ def _run_stages(task):
     if many and not known and task.best is not None and not matched(task):
         _try(task, task.best.point.x)
     if task.exact and not (task.obstacles or task.proofs or matched(task)):
-        tight = find_obstacle(task.rows, reduced.start, target, reduced.active, reduced.label,
+        tight = find_obstacle(task.rows, reduced.start, _interior_target(task)[0], reduced.active, reduced.label,
                               log_weight, TIGHT)
         if tight is not None:
             task.proofs.append(str(tight))

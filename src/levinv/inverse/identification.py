@@ -130,7 +130,10 @@ def identify(reduced, response, scaling, signs, in_range, accuracy=None):
     per_row = np.append(scale, 0.0)[labels]
     y = (fit[:, 1] + scale[0] * fit[:, 0] if reduced.count == 1
          else projection.coordinates(data + per_row * signed))
+    del data, signed
     x = reduced.offset + projection.transform @ (projection.unit * y)
     with np.errstate(divide="ignore", invalid="ignore"):
-        misfit = np.abs(data_outside + per_row * h)[used] / np.abs(weight * per_row)[used]
-    return Identified(x, np.where(in_range, np.nan, scale), float(np.max(misfit, initial=0.0)))
+        misfit = np.abs(data_outside + per_row * h)
+        misfit /= np.abs(weight * per_row)
+    return Identified(x, np.where(in_range, np.nan, scale),
+                      float(np.max(misfit, initial=0.0, where=used)))

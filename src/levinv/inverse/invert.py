@@ -193,4 +193,6 @@ def clipped_scores(scores, noise):
         index = tuple(np.argwhere(outside)[0].tolist())
         raise ValueError(f"scores must lie in [0, 1], got {scores[index]} at index "
                          f"{index[0] if len(index) == 1 else index}")
+    if scores.min() >= 0.0 and scores.max() <= 1.0:
+        return scores
     return np.clip(scores, 0.0, 1.0)

@@ -40,8 +40,17 @@ class Point:
     x: np.ndarray                  # (d,)
     slack: np.ndarray              # (n,)
     projection: object
-    residual: np.ndarray           # (n,) sigma - c on the active rows, 0 elsewhere
+    target: np.ndarray             # (n,) c
+    left_out: np.ndarray | None    # (n,) boolean: rows that take no part
     size: float                    # norm of the whitened residual
+
+    @property
+    def residual(self):
+        """sigma - c on the active rows, 0 elsewhere, (n,): computed when it is asked for."""
+        residual = self.projection.residual(self.target)
+        if self.left_out is not None:
+            residual[self.left_out] = 0.0
+        return residual
 
 
 @dataclass(frozen=True)
@@ -67,17 +76,18 @@ def evaluate(reduced, b, x, target, weight, projector=project):
         projection = projector(reduced.rows, np.abs(slack), reduced.columns, reduced.left_out)
     except DependentZeroSlackError:
         return None
-    residual = projection.residual(target)
-    if reduced.left_out is not None:
-        residual[reduced.left_out] = 0.0
+    point = Point(x, slack, projection, target, reduced.left_out, np.nan)
+    whitened = point.residual
     with np.errstate(over="ignore"):
-        size = float(np.linalg.norm(residual * weight))
-    return Point(x, slack, projection, residual, size) if np.isfinite(size) else None
+        whitened *= weight
+        size = float(np.linalg.norm(whitened))
+    return replace(point, size=size) if np.isfinite(size) else None
 
 
 def gradient(point, weight):
     """Half the gradient of |W (sigma(x) - c)|²: Jᵀ W² (sigma - c), (d,)."""
-    weighted = weight * point.residual
+    weighted = point.residual
+    weighted *= weight
     weighted *= weight
     image = point.projection.laplacian(weighted)
     # at a zero slack the Laplacian vanishes like s², the row drops out

@@ -57,8 +57,8 @@ def solve(task, method, A, ridge, options):
 
 def _second_start(task, scaled, outcome, limit, report, options):
     freedom = int(np.count_nonzero(task.range.inside))
-    spread = np.sqrt(np.maximum(task.scores, 1e-12))
-    start = polish(task.reduced, task.b, task.x0, task.scores, spread, freedom)
+    weight = np.where(task.reduced.active, 1.0 / np.sqrt(np.maximum(task.scores, 1e-12)), 0.0)
+    start = polish(task.reduced, task.b, task.x0, task.scores, weight, freedom)
     if start is None:
         return outcome
     task.nfev += start.evaluations

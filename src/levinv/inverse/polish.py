@@ -54,7 +54,7 @@ class Polished:
     stuck: bool = False          # above rounding
 
 
-def polish(reduced, b, x, target, noise, freedom, *, maxiter=50, brief=False, report=None):
+def polish(reduced, b, x, target, weight, freedom, *, maxiter=50, brief=False, report=None):
     """Minimise the whitened residual from x.
 
     Parameters
@@ -62,8 +62,8 @@ def polish(reduced, b, x, target, noise, freedom, *, maxiter=50, brief=False, re
     reduced : Reduced
     b : (n,) array
     x : (d,) array
-    target, noise : (n,) arrays
-        Scores and their standard deviations, positive on the active rows.
+    target, weight : (n,) arrays
+        Scores and the inverses of their standard deviations, 0 in rows that take no part.
     freedom : int
         Directions to leave out: those of the null space within span(reduced.start).
     maxiter : int
@@ -77,7 +77,6 @@ def polish(reduced, b, x, target, noise, freedom, *, maxiter=50, brief=False, re
     Polished or None
         None if the scores are not defined at x (dependent rows with zero slack).
     """
-    weight = np.where(reduced.active, 1.0 / noise, 0.0)
     many = many_rows(len(b), reduced.start.shape[1])
 
     def at(x, projector=project):

@@ -107,7 +107,7 @@ class DenseRows(Passes):
 
     def nonzero(self):
         """Whether a row has an entry other than zero, (n,) boolean."""
-        return self.A.any(axis=1)
+        return np.concatenate([self.A[chunk].any(axis=1) for chunk in self._passes()])
 
     def block(self, index):
         """Rows ``index`` as a new (len(index), d) array."""
@@ -123,7 +123,10 @@ class DenseRows(Passes):
 
     def scaled(self, factors):
         """diag(factors) A as a new (n, d) array."""
-        return np.multiply(self.A, factors[:, None], order="C")
+        out = np.empty(self.shape)
+        for chunk in self._passes():
+            np.multiply(self.A[chunk], factors[chunk, None], out=out[chunk])
+        return out
 
     def as_sparse(self):
         """A in CSR."""

@@ -20,6 +20,8 @@ import numpy as np
 import scipy.optimize
 import scipy.sparse
 
+from levinv._threads import aside
+
 LP_ROUNDING = 1e-6           # ten times the solver's tolerance
 REFINEMENTS = 3
 ROUNDING = 1e-9              # to which the signs of A y and gᵀy are told, relative to their terms
@@ -35,9 +37,9 @@ def interior_point(stored, b, signs):
     x, unit, least = np.zeros(d), np.max(np.abs(b) / norms) or 1.0, -np.inf
     for _ in range(REFINEMENTS):
         slack = signs * (stored.matvec(x) - b) / norms
-        found = scipy.optimize.linprog(
+        found = _linear_program(
             np.append(np.zeros(d), -1.0), A_ub=scipy.sparse.hstack([-rows, np.ones((n, 1))]),
-            b_ub=slack / unit, bounds=[(None, None)] * d + [(None, 1.0)], method="highs")
+            b_ub=slack / unit, bounds=[(None, None)] * d + [(None, 1.0)])
         if found.x is None:
             break
         x = x + unit * found.x[:d] / columns
@@ -54,9 +56,9 @@ def certificate(stored, signs, g):
     rows, columns, _ = _scaled(stored, signs)
     slope = g / columns
     slope = slope / (np.max(np.abs(slope)) or 1.0)
-    found = scipy.optimize.linprog(
+    found = _linear_program(
         -slope, A_ub=-rows, b_ub=np.zeros(n), A_eq=rows.mean(axis=0)[None, :], b_eq=[1.0],
-        bounds=(None, None), method="highs")
+        bounds=(None, None))
     if found.x is None:                    # the cone is {0}
         return None
     y = found.x
@@ -65,6 +67,10 @@ def certificate(stored, signs, g):
         return None
     y = y / columns
     return y / np.linalg.norm(y)
+
+
+def _linear_program(*args, **kwargs):
+    return aside(lambda: scipy.optimize.linprog(*args, **kwargs, method="highs"))
 
 
 def _scaled(stored, signs):

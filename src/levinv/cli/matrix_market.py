@@ -1,0 +1,150 @@
+"""Matrices in Matrix Market files (.mtx; Boisvert, Pozo and Remington, NIST IR 5935, 1996).
+
+    %%MatrixMarket matrix coordinate real general      the banner
+    % any number of comments
+    rows columns entries                               "rows columns" where it says array
+    row column value                                   a line for each entry, counted from 1; values
+    ...                                                alone, column by column, where it says array
+
+Of a symmetric or skew-symmetric matrix the lower triangle is listed, of the latter without its
+diagonal. SciPy has a reader, but one that crashes on files which list more than they announce.
+"""
+import os
+
+import numpy as np
+import scipy.sparse
+
+LAYOUTS = {"coordinate": 3, "array": 2}                # numbers in the line of sizes
+FIELDS = ("real", "double", "integer", "pattern")      # pattern: no values, all are 1
+MIRRORED = {"general": 0, "symmetric": 1, "skew-symmetric": -1}
+SHORTEST = {"coordinate": 4, "array": 2}               # bytes of an entry: "1 1\n", "1\n"
+
+
+def read(path):
+    """The matrix in a file: a COO array, or an ndarray where the layout is array.
+
+    Raises
+    ------
+    ValueError
+        With the line, where there is one to blame.
+    """
+    with open(path, encoding="latin-1") as text:
+        lines = _Lines(text)
+        layout, pattern, mirrored = _banner(lines)
+        rows, columns, *count = _sizes(next(lines, ""), layout, lines.number)
+        if mirrored and rows != columns:
+            raise ValueError(f"{rows} x {columns} is not square")
+        count = count[0] if count else _listed(rows, columns, mirrored)
+        size = os.fstat(text.fileno()).st_size
+        if count * SHORTEST[layout] > size + 1:              # the last line may lack its end
+            raise ValueError(f"{count} entries are announced, in {size} bytes")
+        if layout == "array":
+            return _dense(_table(lines, count, 1)[:, 0], rows, columns, mirrored)
+        return _sparse(_table(lines, count, 2 if pattern else 3), rows, columns, mirrored, lines)
+
+
+class _Lines:
+    """The lines of a text that are neither blank nor comments; the number of the last one."""
+
+    def __init__(self, text):
+        self.text, self.number = text, 0
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        for line in self.text:
+            self.number += 1
+            if not line.startswith("%") and not line.isspace():
+                return line
+        raise StopIteration
+
+    def number_of(self, entry):
+        """The line of an entry, counted from 0, after the line of sizes: read once more."""
+        self.text.seek(0)
+        self.number = 0
+        for _ in range(entry + 2):
+            next(self)
+        return self.number
+
+
+def _banner(lines):
+    """Layout, whether there are no values, and the sign of the other triangle."""
+    banner = lines.text.readline()
+    lines.number = 1
+    words = banner.lower().split()
+    if len(words) != 5 or words[:2] != ["%%matrixmarket", "matrix"]:
+        raise ValueError("Line 1: expected '%%MatrixMarket matrix', a layout, a field and a "
+                         "symmetry")
+    _, _, layout, field, symmetry = words
+    for word, known in ((layout, LAYOUTS), (field, FIELDS), (symmetry, MIRRORED)):
+        if word not in known:
+            raise ValueError(f"Line 1: expected {' or '.join(known)}, got {word!r}")
+    if field == "pattern" and layout == "array":
+        raise ValueError("Line 1: an array has values, a pattern has none")
+    return layout, field == "pattern", MIRRORED[symmetry]
+
+
+def _sizes(line, layout, number):
+    words = line.split()
+    if len(words) != LAYOUTS[layout] or not all(w.isascii() and w.isdigit() and len(w) < 19
+                                                for w in words):
+        raise ValueError(f"Line {number}: expected {LAYOUTS[layout]} sizes")
+    return [int(word) for word in words]
+
+
+def _listed(rows, columns, mirrored):
+    """How many entries of an array are listed."""
+    return {0: rows * columns, 1: rows * (rows + 1) // 2, -1: rows * (rows - 1) // 2}[mirrored]
+
+
+def _table(lines, count, width):
+    """The numbers of all further lines, (count, width)."""
+    first = next(lines, None)
+    if first is None:
+        table = np.zeros((0, width))
+    else:
+        number = lines.number
+        if len(first.partition("%")[0].split()) != width:
+            raise ValueError(f"Line {number}: expected {width} numbers")
+        try:
+            table = np.loadtxt(_chain(first, lines), comments=None, ndmin=2)
+        except ValueError as error:
+            # loadtxt counts rows from the first row of numbers; lines are what an editor shows.
+            why = str(error).partition(" at row ")[0]
+            raise ValueError(f"Line {lines.number}: {why}") from error
+    if len(table) != count:
+        raise ValueError(f"{count} entries are announced, {len(table)} are there")
+    return table
+
+
+def _chain(first, rest):
+    yield first
+    yield from rest
+
+
+def _dense(values, rows, columns, mirrored):
+    if not mirrored:
+        return values.reshape((rows, columns), order="F")
+    matrix = np.zeros((rows, columns))
+    upper = np.triu_indices(rows, 0 if mirrored == 1 else 1)
+    matrix.T[upper] = values                           # row by row above: column by column below
+    matrix[upper] = mirrored * values
+    return matrix
+
+
+def _sparse(table, rows, columns, mirrored, lines):
+    inside = ((table[:, :2] >= 1) & (table[:, :2] <= (rows, columns))
+              & (table[:, :2] == np.floor(table[:, :2]))).all(axis=1)
+    if not inside.all():
+        wrong = int(np.argmin(inside))
+        raise ValueError(f"Line {lines.number_of(wrong)}: expected indices in 1..{rows} and "
+                         f"1..{columns}")
+    row, column = table[:, :2].astype(np.int64).T - 1
+    values = table[:, 2] if table.shape[1] == 3 else np.ones(len(table))
+    if mirrored:
+        off = row != column
+        row, column, values = (np.concatenate([row, column[off]]),
+                               np.concatenate([column, row[off]]),
+                               np.concatenate([values, mirrored * values[off]]))
+    return scipy.sparse.coo_array((values, (row, column)), shape=(rows, columns))
