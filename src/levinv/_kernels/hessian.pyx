@@ -125,8 +125,8 @@ def tall(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
     """out += 4 WᵀW + Bᵀ diag(diagonal) B and cross += Bᵀ diag(r) X, where X = Q B and W = X -
     diag(sigma) B.
 
-    ``forms`` are third moments with off-diagonal pairs doubled; rows of scale 0, whose inverse slack has to
-    be 0 as well, take no part.
+    ``forms`` are third moments with off-diagonal pairs doubled; rows of scale 0, whose
+    inverse slack has to be 0 as well, take no part.
     """
     cdef Rows rows = describe(A, scale)
     cdef Py_ssize_t k = rows.d if transform is None else transform.shape[1]
