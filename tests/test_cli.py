@@ -15,7 +15,7 @@ import scipy.sparse
 
 from levinv import LeverageMap, leverage_scores
 from levinv.cli import main, progress
-from levinv.cli.plain import plain
+from levinv._plain import plain
 
 SUCCESS, NO_SOLUTION, BAD_INPUT, INTERNAL_ERROR, INTERRUPTED = 0, 1, 2, 70, 130
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from levinv import invert_scores
 from levinv.cli.files import check_target, read_matrix, read_vector, write_vector
-from levinv.cli.plain import plain
+from levinv._plain import plain
 from levinv.cli.progress import Progress
 from levinv.cli.status import NO_SOLUTION, SUCCESS, refusals
 

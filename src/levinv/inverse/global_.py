@@ -23,6 +23,7 @@ import scipy.special
 from levinv.forward.orthonormal import EPS
 from levinv.inverse.components import components
 from levinv.inverse.identification import identify, response_in_range
+from levinv.inverse.outliers import Outliers, bonferroni, find_outliers
 from levinv.inverse.polish import many_rows, polish
 from levinv.inverse.reduction import (Augmented, NoSolutionError, fixed_score_faults, reduce,
                                       sum_faults)
@@ -70,6 +71,7 @@ class Task:
     obstacles: list = field(default_factory=list)     # scores that no x changes are given otherwise
     proofs: list = field(default_factory=list)        # why no weights have the scores
     remarks: list = field(default_factory=list)       # what else the message should say
+    outliers: object = None        # Outliers, or None: leaving out a few rows explains nothing
     evidence: dict = field(default_factory=dict)
 
     @property
@@ -87,7 +89,7 @@ class Task:
 
 
 def solve(task):
-    """Run the stages and report."""
+    """Run the stages, look for outliers and report."""
     stopped = False
     try:
         prepare(task)
@@ -100,6 +102,8 @@ def solve(task):
         if task.best is None and task.latest is not None:
             task.maxiter, task.progress.callback = 0, None
             _try(task, task.latest)
+    if task.best is not None and not stopped:
+        _leave_out_outliers(task)
     return _report(task, stopped)
 
 
@@ -166,6 +170,13 @@ def _signs_determined(task):
 
 def _try(task, x, brief=False):
     """Polish from x and keep the result if it is the best; ``brief``: unless it takes long."""
+    found = _polished(task, x, task.deviation(), brief)
+    if found is not None and _better(task, found):
+        task.best = found
+
+
+def _polished(task, x, deviation, brief=False):
+    """Stage 4 from x, or None."""
     limit = 50 if task.maxiter is None else task.maxiter
     freedom = int(np.count_nonzero(task.range.inside))
 
@@ -173,13 +184,11 @@ def _try(task, x, brief=False):
         task.latest = x
         task.progress("polish", error, x)
 
-    found = polish(task.reduced, task.b, x, task.scores, task.deviation(), freedom, maxiter=limit,
+    found = polish(task.reduced, task.b, x, task.scores, deviation, freedom, maxiter=limit,
                    brief=brief, report=report)
-    if found is None:
-        return
-    task.nfev += found.evaluations
-    if _better(task, found):
-        task.best = found
+    if found is not None:
+        task.nfev += found.evaluations
+    return found
 
 
 def _better(task, found):
@@ -213,6 +222,41 @@ def matched(task):
         return _within(task, point, slice(None))
     freedom = np.count_nonzero(task.reduced.active) - task.best.linearisation.steps.shape[1]
     return _explained(point.residual / task.noise, freedom)
+
+
+def _leave_out_outliers(task):
+    """Fit x again without the rows whose scores are not those of the x that has all others."""
+    success = matched(task)
+    if task.exact and success:
+        task.outliers = Outliers(np.zeros(0, dtype=int), np.zeros(0), task.best)
+        return
+    active, deviation = task.reduced.active, task.deviation()
+    freedom = np.count_nonzero(active) - task.best.linearisation.steps.shape[1]
+    threshold = NOISE_KNOWN * bonferroni(LEVEL, np.count_nonzero(active))
+
+    def explained(fit, left_out):
+        if not _signs_agree(task, fit):
+            return False
+        if task.exact:
+            return task.rms(fit.point) <= SETTLED and _within(task, fit.point, ~left_out)
+        return _explained((fit.point.residual / deviation)[~left_out], freedom - left_out.sum())
+
+    def suspect(fit, deviations):
+        if task.exact:
+            return np.abs(fit.point.residual) > _allowed(task, fit.point)
+        return np.abs(deviations) > threshold
+
+    def refit(x, left_out):
+        return _polished(task, x, np.where(left_out, np.inf, deviation))
+
+    try:
+        task.outliers = find_outliers(
+            task.best, np.where(active, 1.0 / deviation, 0.0), freedom, explained=explained,
+            suspect=suspect, refit=refit)
+    except Stopped:
+        return
+    if task.outliers is not None:
+        task.best = task.outliers.fit
 
 
 def _within(task, point, member):
@@ -437,7 +481,7 @@ def report_at(task, x, stopped, fun, converged):
 
 
 def _report(task, stopped, converged=False):
-    success = matched(task)
+    success = matched(task) and not (task.outliers is not None and len(task.outliers.rows))
     if success and task.known_signs is None:
         _note_ambiguity(task, np.abs(task.best.point.slack))
     return report(task, success, stopped, converged)

@@ -51,6 +51,9 @@ class Linearisation:
     values: np.ndarray             # (r,) singular values in z, decreasing, above rounding
     steps: np.ndarray              # (d, r) dx that change the whitened residual by unit vectors
     flat: np.ndarray               # (d, f) dx of further values that are zero to rounding
+    dropped: float                 # the largest singular value that is not in ``values``; nan if
+                                   # none was left out
+    sampled: bool = False
 
 
 def evaluate(reduced, b, x, target, weight, projector=project):
@@ -92,7 +95,8 @@ def linearise(reduced, point, weight, freedom):
         triangle = _sampled_triangle(point, weight)
         model = _decompose(point, triangle, np.zeros(len(triangle)), freedom)
         if not model.flat.shape[1]:
-            return replace(model, left=model.steps.T @ gradient(reduced, point, weight))
+            return replace(model, left=model.steps.T @ gradient(reduced, point, weight),
+                           sampled=True)
     return linearise_all(point, weight, freedom)
 
 
@@ -153,10 +157,34 @@ def _decompose(point, jacobian, whitened, freedom):
     k = point.projection.rank
     u, values, vt = np.linalg.svd(jacobian, full_matrices=False)
     wanted = max(k - freedom, 0)
-    kept = int(np.count_nonzero(values[:wanted] > k * EPS * values[:1]))
+    kept = int(np.count_nonzero(values[:wanted] > negligible(k) * values[:1]))
     directions = point.projection.unit * (point.projection.transform @ vt[:wanted].T)
     return Linearisation(u[:, :kept].T @ whitened, values[:kept],
-                         directions[:, :kept] / values[:kept], directions[:, kept:])
+                         directions[:, :kept] / values[:kept], directions[:, kept:],
+                         float(values[kept]) if kept < len(values) else np.nan)
+
+
+def negligible(rank):
+    """Singular values of the Jacobian, relative to the largest, that are zero to rounding."""
+    return rank * EPS
+
+
+def leverages(point, weight, model):
+    """Leverage of each row in the whitened Jacobian, |row of W J|² in the metric of ``model``, (n,):
+    the part of its residual's variance that fitting x takes away; 0 where the model is a sample's,
+    whose rows' leverages are tiny.
+    """
+    out = np.zeros(len(weight))
+    if not model.sampled:
+        projection, slack, first = point.projection, np.abs(point.slack), 0
+        steps = (projection.rows.matvec(model.steps).T
+                 / np.where(slack == 0, np.inf, slack)).T        # the model may be of a point before
+        steps = projection.coordinates(steps)
+        for block in _jacobian_blocks(point, weight):
+            image = block[:, :-1] @ steps
+            out[first:first + len(block)] = np.einsum("ij,ij->i", image, image)
+            first += len(block)
+    return out
 
 
 def _sampled_triangle(point, weight):

@@ -42,6 +42,7 @@ def report(task, matched, stopped, converged=False):
     status = 4 if stopped else 0 if success else _failure(task)
     task.evidence["polish"] = {"iterations": task.best.iterations,
                                "evaluations": task.best.evaluations, "whitened_rms": rms}
+    task.evidence["outliers"] = None if task.outliers is None else (task.outliers.rows.tolist(),task.outliers.deviations)
     slack = point.slack.copy()
     slack[reduced.zero_slack] = 0.0
     known = np.isfinite(standard_errors)

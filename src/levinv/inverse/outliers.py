@@ -1,0 +1,119 @@
+"""Outliers: rows whose score the x that fits all others does not have.
+
+With W = diag(1/noise), J the Jacobian at the fitted x and h_i the leverage of row i in W J, the
+residual e = sigma(x) - c has standard deviation noise_i √(1 - h_i): fitting x takes the part h_i
+of a row's error. The *studentised residual*
+
+    t_i = e_i / (noise_i √(1 - h_i))
+
+is standard normal. Of m rows the largest exceeds z, the normal quantile at 1 - level/(2 m)
+(Bonferroni), with probability at most the level. A row left out of the fit is predicted by it:
+there the deviation is noise_i √(1 + h_i), with h_i formed from the other rows, and t_i is the same
+number.
+
+Where the residual is not explained, or a row exceeds z, the row of the largest |t_i| is left out and
+x is fitted again, from where it was, until noise explains all the others. If only one row is wrong,
+it is that of the largest |t_i|, whatever the design: with K = I - H and e = K_j δ, |t_i| =
+|K_ij δ|/√K_ii is at most √K_jj |δ| (Cauchy-Schwarz), as K is a projection. Rows that the last fit
+explains after all are put back. A quarter of the degrees of freedom is spent on this at most:
+beyond, leaving out rows explains anything, and nothing is said.
+
+Exact scores are treated likewise, with rounding for noise; a row is explained if its error is one
+that the tolerance allows.
+
+Reference: Cook and Weisberg, Residuals and Influence in Regression (1982), section 2.2.
+"""
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.special
+
+from levinv.inverse.linearisation import leverages
+
+MOST_OUTLIERS = 20
+PART_OF_FREEDOM = 0.25
+MOST_FITS = 20
+TELLING = 1e-3         # least 1 - h_i: below, the residual is zero whatever the score is
+
+
+@dataclass(frozen=True)
+class Outliers:
+    """The rows left out and the fit to the others."""
+
+    rows: np.ndarray           # indices, increasing
+    deviations: np.ndarray     # their studentised residuals
+    fit: object                # Polished, without them
+
+
+def bonferroni(level, count):
+    """The normal quantile that the largest of ``count`` residuals exceeds with probability
+    ``level`` at most.
+    """
+    return -float(scipy.special.ndtri(0.5 * level / max(count, 1)))
+
+
+def studentised(fit, weight, left_out):
+    """Studentised residuals, (n,); ``weight`` is 1/noise, 0 in rows that take no part."""
+    leverage = leverages(fit.point, weight, fit.linearisation)
+    variance = np.where(left_out, 1.0 + leverage, 1.0 - leverage)
+    whitened = fit.point.residual * weight
+    return np.divide(whitened, np.sqrt(np.maximum(variance, TELLING)),
+                     out=np.zeros_like(whitened), where=variance > TELLING)
+
+
+def find_outliers(fit, weight, freedom, *, explained, suspect, refit):
+    """Leave out rows until the others are explained.
+
+    Parameters
+    ----------
+    fit : Polished
+        To all rows.
+    weight : (n,) array
+        1/noise, 0 in rows that take no part.
+    freedom : int
+        Degrees of freedom of the residual.
+    explained : callable
+        ``explained(fit, left_out)``: whether the residual of the rows not left out, (n,) boolean,
+        is explained as a whole.
+    suspect : callable
+        ``suspect(fit, deviations)``: the rows, (n,) boolean, whose studentised residual by itself
+        is not.
+    refit : callable
+        ``refit(x, left_out)``: Polished from x, or None.
+
+    Returns
+    -------
+    Outliers or None
+        No rows if all are explained; None if leaving out a few explains nothing.
+    """
+    left_out = np.zeros(len(weight), dtype=bool)
+    most = min(MOST_OUTLIERS, int(PART_OF_FREEDOM * freedom))
+    deviations = studentised(fit, weight, left_out)
+    wrong = suspect(fit, deviations)
+    if explained(fit, left_out) and not wrong.any():
+        return Outliers(np.flatnonzero(left_out), np.zeros(0), fit)
+    if not most:
+        return None
+    for _ in range(MOST_FITS):
+        before, left_out = left_out, np.zeros(len(weight), dtype=bool)
+        left_out[np.argsort(-np.abs(deviations), kind="stable")[:most]] = True
+        left_out &= wrong
+        if not (left_out & ~before).any() and not (before & ~left_out).any():
+            return None
+        fit = refit(fit.point.x, left_out)
+        if fit is None:
+            return None
+        deviations = studentised(fit, weight, left_out)
+        wrong = suspect(fit, deviations)
+        if explained(fit, left_out) and not (wrong & ~left_out).any():
+            break
+    else:
+        return None
+    back = left_out & ~wrong
+    if back.any():
+        again = refit(fit.point.x, left_out & ~back)
+        if again is not None and explained(again, left_out & ~back):
+            left_out, fit = left_out & ~back, again
+            deviations = studentised(fit, weight, left_out)
+    rows = np.flatnonzero(left_out)
+    return Outliers(rows, deviations[rows], fit)
