@@ -22,11 +22,11 @@ import scipy.special
 
 from levinv.forward.orthonormal import EPS
 from levinv.inverse.components import components
-from levinv.inverse.identification import identify, response_in_range
+from levinv.inverse.identification import IN_RANGE, identify, response_in_range
 from levinv.inverse.outliers import Outliers, bonferroni, find_outliers
 from levinv.inverse.polish import many_rows, polish
-from levinv.inverse.reduction import (Augmented, NoSolutionError, fixed_score_faults, reduce,
-                                      sum_faults)
+from levinv.inverse.reduction import (Augmented, NoSolutionError, component_decision,
+                                      fixed_score_faults, reduce, sum_faults)
 from levinv.inverse.report import ROUNDING, SETTLED, SIGN_TOLERANCE, report
 from levinv.inverse.result import Progress, Stopped
 from levinv.inverse.scaling import TIGHT, find_obstacle, log_weight_deviation, match_scores
@@ -71,6 +71,9 @@ class Task:
     obstacles: list = field(default_factory=list)     # scores that no x changes are given otherwise
     proofs: list = field(default_factory=list)        # why no weights have the scores
     remarks: list = field(default_factory=list)       # what else the message should say
+    starts: list = field(default_factory=list)        # of each component: the Signs found by every
+                                                      # start of stage 2
+    misgiven: np.ndarray = None    # rows whose score no x changes and that are given another one
     outliers: object = None        # Outliers, or None: leaving out a few rows explains nothing
     evidence: dict = field(default_factory=dict)
 
@@ -124,12 +127,14 @@ def prepare(task):
     task.response = (task.b - task.rows.matvec(reduced.offset) if reduced.offset.any()
                      else task.b)
     task.range = response_in_range(reduced, task.b, task.response)
-    determined = _signs_determined(task)
+    determined, sign_decision = _signs_determined(task)
     task.evidence.update(
-        rank=reduced.rank, components=reduced.count, loops=reduced.loops, coloops=reduced.coloops,
-        zero_slack=reduced.zero_slack, component_gap=reduced.gap,
+        rank=reduced.rank, rank_decision=reduced.rank_decision, components=reduced.count,
+        component_gap=reduced.gap, component_decision=reduced.component_decision,
+        loops=reduced.loops, coloops=reduced.coloops, zero_slack=reduced.zero_slack,
         response_in_range=task.range.inside, response_ratio=task.range.ratio,
-        signs_determined=determined)
+        response_threshold=IN_RANGE, signs_determined=all(determined),
+        signs_determined_on=determined, sign_decision=sign_decision)
     _check_fixed_scores(task)
 
 
@@ -137,7 +142,8 @@ def _check_fixed_scores(task):
     """Scores that no x can change: zero rows, coloops, sums over components."""
     reduced, c = task.reduced, task.scores
     allowed = np.broadcast_to(task.tol if task.exact else 6.0 * task.noise, c.shape)
-    task.obstacles += fixed_score_faults(reduced, c, allowed)
+    faults, task.misgiven = fixed_score_faults(reduced, c, allowed)
+    task.obstacles += faults
     if task.exact:        # scores rounded to zero sum to less: with noise the residual decides
         task.obstacles += [fault + " (give noise if they are rounded)"
                            for fault in sum_faults(reduced, c, task.tol)]
@@ -155,17 +161,21 @@ def _augmented(task, c):
 
 
 def _signs_determined(task):
-    """Stage 2's rule: [A_C b_C] is connected on every component."""
+    """Stage 2's rule: [A_C b_C] is connected, for every component; and its evidence."""
+    determined, decided = [], []
     for c in range(task.reduced.count):
+        connected = True
         if not task.range.inside[c]:
             matrix = _augmented(task, c)
             no_loops = np.zeros(matrix.shape[0], dtype=bool)
             try:
-                if components(matrix.block, *matrix.shape, no_loops).count > 1:
-                    return False
+                found = components(matrix.block, *matrix.shape, no_loops)
+                decided.append(found)
+                connected = found.count == 1
             except np.linalg.LinAlgError:            # b close to range(A): nothing is certain
-                return False
-    return True
+                connected = False
+        determined.append(connected)
+    return determined, component_decision(decided)
 
 
 def _try(task, x, brief=False):
@@ -227,12 +237,14 @@ def matched(task):
 def _leave_out_outliers(task):
     """Fit x again without the rows whose scores are not those of the x that has all others."""
     success = matched(task)
+    if not success and task.best.iterations == task.maxiter:
+        return
     if task.exact and success:
         task.outliers = Outliers(np.zeros(0, dtype=int), np.zeros(0), task.best)
         return
     active, deviation = task.reduced.active, task.deviation()
     freedom = np.count_nonzero(active) - task.best.linearisation.steps.shape[1]
-    threshold = NOISE_KNOWN * bonferroni(LEVEL, np.count_nonzero(active))
+    threshold = _outlier_threshold(task)
 
     def explained(fit, left_out):
         if not _signs_agree(task, fit):
@@ -257,6 +269,10 @@ def _leave_out_outliers(task):
         return
     if task.outliers is not None:
         task.best = task.outliers.fit
+
+
+def _outlier_threshold(task):
+    return NOISE_KNOWN * bonferroni(LEVEL, np.count_nonzero(task.reduced.active))
 
 
 def _within(task, point, member):
@@ -422,6 +438,7 @@ def _search_signs(task, scaling, accuracy):
     """Take sign candidates component by component until the scores are matched."""
     reduced, magnitude = task.reduced, scaling.magnitude
     searches = []
+    task.starts = [[] for _ in range(reduced.count)]
     for c in range(reduced.count):
         member = reduced.members(c)
         searches.append(sign_candidates(
@@ -429,7 +446,7 @@ def _search_signs(task, scaling, accuracy):
             accuracy=None if accuracy is None else accuracy[member],
             tolerance=SIGN_TOLERANCE,
             restarts=FEW_RESTARTS if task.obstacles or task.proofs else task.restarts,
-            report=lambda start, misfit: task.progress("signs", misfit)))
+            report=lambda start, misfit: task.progress("signs", misfit), starts=task.starts[c]))
     signs = np.ones(len(magnitude))
     evidence = task.evidence["signs"] = [{"misfit": np.inf, "restarts": 0} for _ in searches]
     unsettled = range(reduced.count)
@@ -440,8 +457,10 @@ def _search_signs(task, scaling, accuracy):
             if candidate is not None:
                 moved = True
                 signs[reduced.members(c)] = candidate.signs
-                evidence[c] = {"misfit": min(candidate.misfit, evidence[c]["misfit"]),
-                               "restarts": max(candidate.restarts, evidence[c]["restarts"])}
+                evidence[c]["misfit"] = min(candidate.misfit, evidence[c]["misfit"])
+                evidence[c]["restarts"] = max(candidate.restarts, evidence[c]["restarts"])
+                if not task.starts[c]:           # enumerated: all that fit, and the closest
+                    evidence[c]["fitting"] = evidence[c].get("fitting", 0) + candidate.fits
         if not moved:
             return
         _try(task, _from_signs(task, scaling, signs, accuracy))
@@ -466,9 +485,31 @@ def _explained(whitened, freedom):
     """Chi-squared test of a residual in units of its standard deviation, which is known to one part
     in ten at best.
     """
+    return bool(whitened @ whitened <= _most_explained(freedom))
+
+
+def _most_explained(freedom):
     freedom = max(freedom, 1)
-    return bool(whitened @ whitened
-                <= max(scipy.special.chdtri(freedom, LEVEL), NOISE_KNOWN ** 2 * freedom))
+    return float(max(scipy.special.chdtri(freedom, LEVEL), NOISE_KNOWN ** 2 * freedom))
+
+
+def _fit(task):
+    """Evidence of the fit: what was compared with what. Outliers are left out."""
+    point, active = task.best.point, task.reduced.active
+    rows = active.copy()
+    if task.outliers is not None:
+        rows[task.outliers.rows] = False
+    error = np.abs(point.residual[rows])
+    found = {"rows": np.count_nonzero(rows), "largest_error": np.max(error, initial=0.0)}
+    if task.exact:
+        return found | {"test": "tolerance", "tolerance": task.tol,
+                        "largest_allowed": np.max(_allowed(task, point)[rows], initial=task.tol)}
+    freedom = max(np.count_nonzero(rows) - task.best.linearisation.steps.shape[1], 1)
+    chi_squared = float(np.sum((error / task.noise[rows]) ** 2))
+    return found | {"test": "chi-squared", "chi_squared": chi_squared,
+                    "degrees_of_freedom": freedom, "level": LEVEL,
+                    "limit": _most_explained(freedom),
+                    "p_value": scipy.special.chdtrc(freedom, chi_squared)}
 
 
 def report_at(task, x, stopped, fun, converged):
@@ -482,6 +523,10 @@ def report_at(task, x, stopped, fun, converged):
 
 def _report(task, stopped, converged=False):
     success = matched(task) and not (task.outliers is not None and len(task.outliers.rows))
+    if task.best is not None:
+        task.evidence["fit"] = _fit(task)
+        if not task.exact:
+            task.evidence["outlier_threshold"] = _outlier_threshold(task)
     if success and task.known_signs is None:
         _note_ambiguity(task, np.abs(task.best.point.slack))
     return report(task, success, stopped, converged)
@@ -495,3 +540,4 @@ def _note_ambiguity(task, magnitude):
             found = enumerate_signs(_augmented(task, c), magnitude[member], SIGN_TOLERANCE)
             if sum(s.misfit <= SIGN_TOLERANCE for s in found) > 1:
                 task.evidence["signs_determined"] = False
+                task.evidence["signs_determined_on"][c] = False

@@ -51,8 +51,7 @@ class Linearisation:
     values: np.ndarray             # (r,) singular values in z, decreasing, above rounding
     steps: np.ndarray              # (d, r) dx that change the whitened residual by unit vectors
     flat: np.ndarray               # (d, f) dx of further values that are zero to rounding
-    dropped: float                 # the largest singular value that is not in ``values``; nan if
-                                   # none was left out
+    dropped: float = np.nan        # the largest singular value not among ``values``, if any
     sampled: bool = False
 
 
