@@ -3,17 +3,24 @@ import math
 
 import numpy as np
 
+PLAIN = frozenset((bool, int, str, type(None)))
+ARRAYS = np.ndarray, np.generic
+COLLECTIONS = list, tuple, set, frozenset
+
 
 def plain(value):
     """``value`` with arrays as lists and every number that is not finite as None."""
+    kind = type(value)
+    if kind is float:
+        return value if math.isfinite(value) else None
+    if kind in PLAIN:
+        return value
     if isinstance(value, dict):
         return {str(key): plain(entry) for key, entry in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
+    if isinstance(value, ARRAYS):
         return plain(value.tolist())
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, COLLECTIONS):
         return [plain(entry) for entry in value]
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    return str(value)
+        return float(value) if math.isfinite(value) else None
+    return value if isinstance(value, bool | int | str) else str(value)

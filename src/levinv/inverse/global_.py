@@ -502,8 +502,7 @@ def _fit(task):
     error = np.abs(point.residual[rows])
     found = {"rows": np.count_nonzero(rows), "largest_error": np.max(error, initial=0.0)}
     if task.exact:
-        return found | {"test": "tolerance", "tolerance": task.tol,
-                        "largest_allowed": np.max(_allowed(task, point)[rows], initial=task.tol)}
+        return found | {"test": "tolerance", "tolerance": task.tol}
     freedom = max(np.count_nonzero(rows) - task.best.linearisation.steps.shape[1], 1)
     chi_squared = float(np.sum((error / task.noise[rows]) ** 2))
     return found | {"test": "chi-squared", "chi_squared": chi_squared,

@@ -29,6 +29,7 @@ from levinv.forward.projection import DependentZeroSlackError, project
 QR_ROWS = 8192
 SAMPLED = 16                  # rows in a sample, in units of k²,
 LEAST_SAMPLE = 2048           # and at least
+KEPT = 1 << 20                # entries of a Jacobian that is kept
 MANY = 2                      # from so many times the rows of a sample on, one is taken
 
 
@@ -53,6 +54,10 @@ class Linearisation:
     flat: np.ndarray               # (d, f) dx of further values that are zero to rounding
     dropped: float = np.nan        # the largest singular value not among ``values``, if any
     sampled: bool = False
+    point: object = None           # where it was made, and
+    jacobian: list | None = None   # blocks of rows of W [J_z, sigma - c], where that takes little
+                                   # memory
+    coordinates: np.ndarray = None  # (k, r) the steps in z there
 
 
 def evaluate(reduced, b, x, target, weight, projector=project):
@@ -95,7 +100,7 @@ def linearise(reduced, point, weight, freedom):
         model = _decompose(point, triangle, np.zeros(len(triangle)), freedom)
         if not model.flat.shape[1]:
             return replace(model, left=model.steps.T @ gradient(reduced, point, weight),
-                           sampled=True)
+                           sampled=True, point=None)
     return linearise_all(point, weight, freedom)
 
 
@@ -111,9 +116,29 @@ def linearise_all(point, weight, freedom):
         signed[point.slack < 0] *= -1.0
         jacobian = point.projection.laplacian(signed)
         jacobian *= 2.0 * weight[:, None]
-        return _decompose(point, jacobian, point.residual * weight, freedom)
+        return replace(_decompose(point, jacobian, point.residual * weight, freedom),
+                       jacobian=[np.column_stack([jacobian, point.residual * weight])])
+    blocks = _jacobian_blocks(point, weight)
+    kept = list(blocks) if len(weight) * k <= KEPT else None
+    return replace(_from_blocks(point, blocks if kept is None else kept, freedom), jacobian=kept)
+
+
+def reweighted(reduced, point, weight, model, factor, freedom):
+    """The linearisation with the weights ``weight`` times ``factor``, (n,), from that with
+    ``weight``.
+    """
+    if model.jacobian is None or model.point is not point:
+        return linearise(reduced, point, weight * factor, freedom)
+    first = np.cumsum([len(block) for block in model.jacobian[:-1]], dtype=int)
+    parts = zip(model.jacobian, np.split(factor, first), strict=True)
+    return _from_blocks(point, (block * part[:, None] for block, part in parts), freedom)
+
+
+def _from_blocks(point, blocks, freedom):
+    """From blocks of rows of W [J_z, sigma - c]."""
+    k = point.projection.rank
     triangle = np.zeros((0, k + 1))          # R of [J r]: all that least squares needs of a long J
-    for block in _jacobian_blocks(point, weight):
+    for block in blocks:
         triangle = np.linalg.qr(np.vstack([triangle, block]), mode="r")
     return _decompose(point, triangle[:k, :k], triangle[:k, k], freedom)
 
@@ -160,7 +185,8 @@ def _decompose(point, jacobian, whitened, freedom):
     directions = point.projection.unit * (point.projection.transform @ vt[:wanted].T)
     return Linearisation(u[:, :kept].T @ whitened, values[:kept],
                          directions[:, :kept] / values[:kept], directions[:, kept:],
-                         float(values[kept]) if kept < len(values) else np.nan)
+                         float(values[kept]) if kept < len(values) else np.nan,
+                         point=point, coordinates=vt[:kept].T / values[:kept])
 
 
 def negligible(rank):
@@ -168,22 +194,23 @@ def negligible(rank):
     return rank * EPS
 
 
-def leverages(point, weight, model):
+def leverages(point, weight, model, left_out):
     """Leverage of each row in the whitened Jacobian, |row of W J|² in the metric of ``model``, (n,):
-    the part of its residual's variance that fitting x takes away; 0 where the model is a sample's,
-    whose rows' leverages are tiny.
+    the part of its residual's variance that fitting x takes away, and in rows ``left_out`` of the
+    model the variance of what it predicts; 0 where the model is a sample's, whose rows' leverages
+    are tiny.
     """
-    out = np.zeros(len(weight))
-    if not model.sampled:
-        projection, slack, first = point.projection, np.abs(point.slack), 0
-        steps = (projection.rows.matvec(model.steps).T
-                 / np.where(slack == 0, np.inf, slack)).T        # the model may be of a point before
-        steps = projection.coordinates(steps)
-        for block in _jacobian_blocks(point, weight):
-            image = block[:, :-1] @ steps
-            out[first:first + len(block)] = np.einsum("ij,ij->i", image, image)
-            first += len(block)
-    return out
+    if model.sampled:
+        return np.zeros(len(weight))
+    blocks, steps = model.jacobian, model.coordinates
+    if model.point is not point:
+        slack = np.abs(point.slack)
+        steps = point.projection.rows.matvec(model.steps).T / np.where(slack == 0, np.inf, slack)
+        steps = point.projection.coordinates(steps.T)
+    if blocks is None or model.point is not point or left_out.any():
+        blocks = _jacobian_blocks(point, weight)
+    images = [block[:, :-1] @ steps for block in blocks]
+    return np.concatenate([np.einsum("ij,ij->i", image, image) for image in images])
 
 
 def _sampled_triangle(point, weight):

@@ -54,7 +54,7 @@ def bonferroni(level, count):
 
 def studentised(fit, weight, left_out):
     """Studentised residuals, (n,); ``weight`` is 1/noise, 0 in rows that take no part."""
-    leverage = leverages(fit.point, weight, fit.linearisation)
+    leverage = leverages(fit.point, weight, fit.linearisation, left_out)
     variance = np.where(left_out, 1.0 + leverage, 1.0 - leverage)
     whitened = fit.point.residual * weight
     return np.divide(whitened, np.sqrt(np.maximum(variance, TELLING)),

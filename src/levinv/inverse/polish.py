@@ -180,7 +180,8 @@ def _corrected(model, step, change):
     matrix += np.outer(change, change / curvature)
     values, vectors = np.linalg.eigh(matrix)
     vectors /= np.sqrt(values)
-    return replace(model, left=vectors.T @ model.left, steps=model.steps @ vectors)
+    return replace(model, left=vectors.T @ model.left, steps=model.steps @ vectors,
+                   point=None)                       # neither Jacobian nor coordinates are these
 
 
 def _rounding(reduced, b, point, weight):

@@ -4,7 +4,7 @@ import numpy as np
 from levinv._plain import plain
 from levinv.forward.orthonormal import EPS, column_space
 from levinv.forward.projection import project
-from levinv.inverse.linearisation import linearise, negligible
+from levinv.inverse.linearisation import negligible, reweighted
 from levinv.inverse.reduction import orthonormal_columns
 from levinv.inverse.result import MESSAGES, InversionResult
 
@@ -68,12 +68,14 @@ def _complete_evidence(task, null_space):
     reduced, model, evidence = task.reduced, task.best.linearisation, task.evidence
     found = task.outliers
     point, misgiven = task.best.point, task.misgiven
-    residual = np.isin(misgiven, reduced.coloops) - task.scores[misgiven]
-    rows, deviations = misgiven, residual / task.deviation()[misgiven]
-    if found is not None:
-        rows, deviations = np.append(rows, found.rows), np.append(deviations, found.deviations)
-    order = np.argsort(rows)
-    evidence["outliers"], evidence["studentised_residuals"] = rows[order], deviations[order]
+    evidence["outliers"], evidence["studentised_residuals"] = [], []
+    if len(misgiven) or (found is not None and len(found.rows)):
+        residual = np.isin(misgiven, reduced.coloops) - task.scores[misgiven]
+        rows, deviations = misgiven, residual / task.deviation()[misgiven]
+        if found is not None:
+            rows, deviations = np.append(rows, found.rows), np.append(deviations, found.deviations)
+        order = np.argsort(rows)
+        evidence["outliers"], evidence["studentised_residuals"] = rows[order], deviations[order]
     largest = float(model.values[0]) if len(model.values) else np.nan
     evidence["jacobian_decision"] = {
         "rank": len(model.values), "kept": model.values[-1] / largest if len(model.values) else None,
@@ -140,8 +142,9 @@ def _condition(task):
     if task.exact:
         model, unit = task.best.linearisation, ROUNDING
     else:
-        model, unit = linearise(task.reduced, point, weight,
-                                int(np.count_nonzero(task.range.inside))), 1.0
+        free, noise = int(np.count_nonzero(task.range.inside)), task.noise
+        model, unit = reweighted(task.reduced, point, 1.0 / noise, task.best.linearisation,
+                                 weight * noise, free), 1.0
     return float(np.linalg.norm(model.steps, 2)
                  / (unit * np.linalg.norm(point.x)))
 
