@@ -69,11 +69,10 @@ def components(block, n, width, loops=None):
         chunk = slice(first, first + (LONGEST_CHUNK if first else CHUNK))
         coefficients = np.abs(block(chunk) @ inverse)
         largest = coefficients.max(axis=1, keepdims=True)
-        relative = np.divide(coefficients, largest, out=np.zeros_like(coefficients),
-                             where=largest > 0)
+        relative = coefficients / np.where(largest > 0, largest, 1.0)
         nonzero = relative > ZERO
-        largest_zero = max(largest_zero, relative[~nonzero].max(initial=0.0))
-        least = min(least, relative[nonzero].min(initial=1.0))
+        largest_zero = max(largest_zero, np.where(nonzero, 0.0, relative).max())
+        least = min(least, np.where(nonzero, relative, 1.0).min())
         pattern = nonzero.astype(float)
         joined |= (pattern.T @ pattern) > 0
         owner[chunk] = np.where(largest[:, 0] > 0, relative.argmax(axis=1), -1)

@@ -11,17 +11,19 @@ is standard normal. Of m rows the largest exceeds z, the normal quantile at 1 - 
 there the deviation is noise_i √(1 + h_i), with h_i formed from the other rows, and t_i is the same
 number.
 
-Where the residual is not explained, or a row exceeds z, the row of the largest |t_i| is left out and
-x is fitted again, from where it was, until noise explains all the others. If only one row is wrong,
-it is that of the largest |t_i|, whatever the design: with K = I - H and e = K_j δ, |t_i| =
-|K_ij δ|/√K_ii is at most √K_jj |δ| (Cauchy-Schwarz), as K is a projection. Rows that the last fit
-explains after all are put back. A quarter of the degrees of freedom is spent on this at most:
-beyond, leaving out rows explains anything, and nothing is said.
+Where the residual is not explained, or a row exceeds z, the rows that exceed it, a quarter of the
+degrees of freedom at most, are left out and x is fitted again, from where it was, until the set
+does not change: the concentration steps of least trimmed squares. If noise then explains the
+others, rows are put back one by one, the least |t_i| first, as long as it does; what is left are the
+outliers. If only one row is wrong, its |t_i| is the largest from the start: with K = I - H and e =
+K_j δ, |t_i| = |K_ij δ|/√K_ii is at most √K_jj |δ| (Cauchy-Schwarz), as K is a projection. With more
+rows left out anything is explained, and nothing is said.
 
 Exact scores are treated likewise, with rounding for noise; a row is explained if its error is one
 that the tolerance allows.
 
-Reference: Cook and Weisberg, Residuals and Influence in Regression (1982), section 2.2.
+References: Cook and Weisberg, Residuals and Influence in Regression (1982), section 2.2; Rousseeuw
+and Van Driessen, "Computing LTS regression for large data sets" (2006).
 """
 from dataclasses import dataclass
 
@@ -88,32 +90,34 @@ def find_outliers(fit, weight, freedom, *, explained, suspect, refit):
     """
     left_out = np.zeros(len(weight), dtype=bool)
     most = min(MOST_OUTLIERS, int(PART_OF_FREEDOM * freedom))
-    deviations = studentised(fit, weight, left_out)
-    wrong = suspect(fit, deviations)
-    if explained(fit, left_out) and not wrong.any():
-        return Outliers(np.flatnonzero(left_out), np.zeros(0), fit)
-    if not most:
-        return None
+
+    def judged(fit, left_out):
+        """Studentised residuals, the rows suspected, and whether the rows kept are explained."""
+        deviations = studentised(fit, weight, left_out)
+        wrong = suspect(fit, deviations)
+        return deviations, wrong, explained(fit, left_out) and not (wrong & ~left_out).any()
+
+    deviations, wrong, settled = judged(fit, left_out)
     for _ in range(MOST_FITS):
+        if settled or not most:
+            break
         before, left_out = left_out, np.zeros(len(weight), dtype=bool)
         left_out[np.argsort(-np.abs(deviations), kind="stable")[:most]] = True
         left_out &= wrong
-        if not (left_out & ~before).any() and not (before & ~left_out).any():
-            return None
-        fit = refit(fit.point.x, left_out)
+        fit = None if np.array_equal(left_out, before) else refit(fit.point.x, left_out)
         if fit is None:
             return None
-        deviations = studentised(fit, weight, left_out)
-        wrong = suspect(fit, deviations)
-        if explained(fit, left_out) and not (wrong & ~left_out).any():
-            break
-    else:
+        deviations, wrong, settled = judged(fit, left_out)
+    if not settled:
         return None
-    back = left_out & ~wrong
-    if back.any():
-        again = refit(fit.point.x, left_out & ~back)
-        if again is not None and explained(again, left_out & ~back):
-            left_out, fit = left_out & ~back, again
-            deviations = studentised(fit, weight, left_out)
+    suspected = np.flatnonzero(left_out & ~wrong)
+    for row in suspected[np.argsort(np.abs(deviations[suspected]), kind="stable")]:
+        fewer = left_out.copy()
+        fewer[row] = False
+        again = refit(fit.point.x, fewer)
+        if again is not None:
+            found = judged(again, fewer)
+            if found[2]:
+                left_out, fit, deviations = fewer, again, found[0]
     rows = np.flatnonzero(left_out)
     return Outliers(rows, deviations[rows], fit)

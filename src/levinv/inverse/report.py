@@ -59,7 +59,7 @@ def report(task, matched, stopped, converged=False):
         message=_message(task, status, relative), nit=task.progress.nit, nfev=task.nfev,
         unique=bool(success and not converged and determined and not null_space.shape[1]
                     and not model.flat.shape[1] and (not task.exact or rms <= SETTLED)),
-        null_space=null_space, standard_errors=standard_errors, condition=_condition(task),
+        null_space=null_space, standard_errors=standard_errors, condition=_condition(task, null_space),
         evidence=plain(task.evidence))
 
 
@@ -132,7 +132,7 @@ def _scale_directions(task, slack):
             for c in range(reduced.count) if task.range.inside[c]]
 
 
-def _condition(task):
+def _condition(task, null_space):
     point = task.best.point
     if (not np.any(point.x) or not task.best.linearisation.steps.shape[1]
         or task.best.linearisation.flat.size):
@@ -145,8 +145,10 @@ def _condition(task):
         free, noise = int(np.count_nonzero(task.range.inside)), task.noise
         model, unit = reweighted(task.reduced, point, 1.0 / noise, task.best.linearisation,
                                  weight * noise, free), 1.0
-    return float(np.linalg.norm(model.steps, 2)
-                 / (unit * np.linalg.norm(point.x)))
+    steps = model.steps
+    if null_space.shape[1]:
+        steps = steps - null_space @ (null_space.T @ steps)
+    return float(np.linalg.norm(steps, 2) / (unit * np.linalg.norm(point.x)))
 
 
 def _failure(task):
