@@ -23,7 +23,7 @@ import scipy.special
 from levinv.forward.orthonormal import EPS
 from levinv.inverse.components import components
 from levinv.inverse.identification import IN_RANGE, identify, response_in_range
-from levinv.inverse.outliers import Outliers, bonferroni, find_outliers
+from levinv.inverse.outliers import Outliers, bonferroni, find_outliers, most_outliers
 from levinv.inverse.polish import many_rows, polish
 from levinv.inverse.reduction import (Augmented, NoSolutionError, component_decision,
                                       fixed_score_faults, reduce, sum_faults)
@@ -31,6 +31,7 @@ from levinv.inverse.report import ROUNDING, SETTLED, SIGN_TOLERANCE, report
 from levinv.inverse.result import Progress, Stopped
 from levinv.inverse.scaling import TIGHT, find_obstacle, log_weight_deviation, match_scores
 from levinv.inverse.signs import ENUMERATED, enumerate_signs, sign_candidates
+from levinv.inverse.trimmed import small_enough, trimmed_signs
 
 LEVEL = 1e-3                       # of the chi-squared test
 NOISE_KNOWN = 1.1                  # residual, in noise levels, that is explained however many rows
@@ -44,6 +45,7 @@ MOST_PROPAGATED = 1000             # rows up to which the error of every score i
 ROUGH = 0.1, 0.01                  # errors of stage 1 that stage 4 makes good in a matrix of many
                                    # rows, tried in turn; signs known;
 FAIR = (1e-8,)                     # unknown, they are searched for with these magnitudes
+GUESSES = 10                       # starts of stage 2 that are tried with outliers left out
 FEW_RESTARTS = 3                   # of the sign search when no x can have the scores
 
 
@@ -71,6 +73,7 @@ class Task:
     obstacles: list = field(default_factory=list)     # scores that no x changes are given otherwise
     proofs: list = field(default_factory=list)        # why no weights have the scores
     remarks: list = field(default_factory=list)       # what else the message should say
+    scaling: object = None         # the last of stage 1
     starts: list = field(default_factory=list)        # of each component: the Signs found by every
                                                       # start of stage 2
     misgiven: np.ndarray = None    # rows whose score no x changes and that are given another one
@@ -261,14 +264,43 @@ def _leave_out_outliers(task):
     def refit(x, left_out):
         return _polished(task, x, np.where(left_out, np.inf, deviation))
 
+    def outliers(fit, left_out=None):
+        return find_outliers(fit, np.where(active, 1.0 / deviation, 0.0), freedom,
+                             explained=explained, suspect=suspect, refit=refit, left_out=left_out)
+
     try:
-        task.outliers = find_outliers(
-            task.best, np.where(active, 1.0 / deviation, 0.0), freedom, explained=explained,
-            suspect=suspect, refit=refit)
+        task.outliers = outliers(task.best)
+        if task.outliers is None and not success and task.scaling is not None:
+            for x, left_out in _trimmed_starts(task):
+                fit = refit(x, left_out)
+                task.outliers = None if fit is None else outliers(fit, left_out)
+                if task.outliers is not None:
+                    break
     except Stopped:
         return
     if task.outliers is not None:
         task.best = task.outliers.fit
+
+
+def _trimmed_starts(task):
+    """Stages 2 and 3 where some magnitudes are wrong: x and the rows left out."""
+    reduced, magnitude = task.reduced, task.scaling.magnitude
+    found = []
+    for c in range(reduced.count):
+        member = reduced.members(c)
+        matrix = _augmented(task, c)
+        guesses = sorted(task.starts[c] if task.starts else [], key=lambda start: start.misfit)
+        guesses = [start.signs for start in guesses[:GUESSES]]
+        guesses.append(np.where(task.best.point.slack[member] < 0, -1.0, 1.0))
+        found.append(trimmed_signs(
+            matrix, magnitude[member],
+            None if task.known_signs is None else task.known_signs[member], guesses,
+            most_outliers(len(member) - matrix.shape[1]), task.rng))
+    for candidates in zip(*found, strict=False):
+        signs, left_out = np.ones(len(magnitude)), np.zeros(len(magnitude), dtype=bool)
+        for c, candidate in enumerate(candidates):
+            signs[reduced.members(c)], left_out[reduced.members(c)] = candidate
+        yield _from_signs(task, task.scaling, signs, np.where(left_out, np.inf, 1.0)), left_out
 
 
 def _outlier_threshold(task):
@@ -339,6 +371,8 @@ def _scale(task, target, enough, log_weight, accuracy):
         maxiter=(100 if task.maxiter is None else task.maxiter) - spent["iterations"],
         report=lambda iteration, error: task.progress("scaling", error))
     task.nfev += scaling.evaluations
+    if small_enough(len(task.b), reduced.start.shape[1] + 1):
+        task.scaling = scaling
     task.evidence["scaling"] = {"iterations": spent["iterations"] + scaling.iterations,
                                 "products": spent["products"] + scaling.products,
                                 "error": scaling.error}

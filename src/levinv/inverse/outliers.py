@@ -63,13 +63,18 @@ def studentised(fit, weight, left_out):
                      out=np.zeros_like(whitened), where=variance > TELLING)
 
 
-def find_outliers(fit, weight, freedom, *, explained, suspect, refit):
+def most_outliers(freedom):
+    """Rows that may be left out."""
+    return min(MOST_OUTLIERS, int(PART_OF_FREEDOM * freedom))
+
+
+def find_outliers(fit, weight, freedom, *, explained, suspect, refit, left_out=None):
     """Leave out rows until the others are explained.
 
     Parameters
     ----------
     fit : Polished
-        To all rows.
+        To the rows not left out.
     weight : (n,) array
         1/noise, 0 in rows that take no part.
     freedom : int
@@ -82,14 +87,16 @@ def find_outliers(fit, weight, freedom, *, explained, suspect, refit):
         is not.
     refit : callable
         ``refit(x, left_out)``: Polished from x, or None.
+    left_out : (n,) boolean array, optional
+        Rows to begin without.
 
     Returns
     -------
     Outliers or None
         No rows if all are explained; None if leaving out a few explains nothing.
     """
-    left_out = np.zeros(len(weight), dtype=bool)
-    most = min(MOST_OUTLIERS, int(PART_OF_FREEDOM * freedom))
+    left_out = np.zeros(len(weight), dtype=bool) if left_out is None else left_out
+    most = most_outliers(freedom)
 
     def judged(fit, left_out):
         """Studentised residuals, the rows suspected, and whether the rows kept are explained."""

@@ -103,8 +103,9 @@ def _levenberg_marquardt(at, start, weight, freedom, maxiter, told):
     damping = 0.0
     while iteration < maxiter and float(model.left @ model.left) > FLAT * point.size ** 2:
         values = model.values
-        step = model.steps @ (values * (values * model.left
-                                        / (values ** 2 + damping * values[0] ** 2)))
+        with np.errstate(over="ignore", invalid="ignore"):   # then the scores are not defined there
+            step = model.steps @ (values * (values * model.left
+                                            / (values ** 2 + damping * values[0] ** 2)))
         trial = at(point.x - step)
         evaluations += 1
         if trial is None or trial.size >= point.size:
