@@ -15,6 +15,7 @@ noise, stages 1 to 3 only start stage 4: scores are moved into (0, 1) and to the
 stops when the noise explains the rest, and rows whose score is below three noise levels take no
 part in stages 2 and 3.
 """
+import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,7 +24,9 @@ import scipy.special
 from levinv.forward.orthonormal import EPS
 from levinv.inverse.components import components
 from levinv.inverse.identification import IN_RANGE, identify, response_in_range
-from levinv.inverse.outliers import Outliers, bonferroni, find_outliers, most_outliers
+from levinv.inverse.linearisation import evaluate
+from levinv.inverse.outliers import (MOST_ITERATIONS, Outliers, bonferroni, find_outliers,
+                                     most_outliers)
 from levinv.inverse.polish import many_rows, polish
 from levinv.inverse.reduction import (Augmented, NoSolutionError, component_decision,
                                       fixed_score_faults, reduce, sum_faults)
@@ -45,6 +48,9 @@ MOST_PROPAGATED = 1000             # rows up to which the error of every score i
 ROUGH = 0.1, 0.01                  # errors of stage 1 that stage 4 makes good in a matrix of many
                                    # rows, tried in turn; signs known;
 FAIR = (1e-8,)                     # unknown, they are searched for with these magnitudes
+SPOILING = 0.05                    # residual, relative to the mean score, from which wrong scores
+                                   # may have spoilt the magnitudes, too
+ROUNDS, TRIED = 4, 3               # with outliers left out of stages 2 and 3; candidates in each
 GUESSES = 10                       # starts of stage 2 that are tried with outliers left out
 FEW_RESTARTS = 3                   # of the sign search when no x can have the scores
 
@@ -188,9 +194,9 @@ def _try(task, x, brief=False):
         task.best = found
 
 
-def _polished(task, x, deviation, brief=False):
+def _polished(task, x, deviation, brief=False, most=50):
     """Stage 4 from x, or None."""
-    limit = 50 if task.maxiter is None else task.maxiter
+    limit = most if task.maxiter is None else task.maxiter
     freedom = int(np.count_nonzero(task.range.inside))
 
     def report(iteration, x, error):
@@ -262,7 +268,7 @@ def _leave_out_outliers(task):
         return np.abs(deviations) > threshold
 
     def refit(x, left_out):
-        return _polished(task, x, np.where(left_out, np.inf, deviation))
+        return _polished(task, x, np.where(left_out, np.inf, deviation), most=MOST_ITERATIONS)
 
     def outliers(fit, left_out=None):
         return find_outliers(fit, np.where(active, 1.0 / deviation, 0.0), freedom,
@@ -270,7 +276,8 @@ def _leave_out_outliers(task):
 
     try:
         task.outliers = outliers(task.best)
-        if task.outliers is None and not success and task.scaling is not None:
+        if (task.outliers is None and not success and task.scaling is not None
+            and np.abs(task.best.point.residual).max() > SPOILING * task.scores[active].mean()):
             for x, left_out in _trimmed_starts(task):
                 fit = refit(x, left_out)
                 task.outliers = None if fit is None else outliers(fit, left_out)
@@ -283,24 +290,45 @@ def _leave_out_outliers(task):
 
 
 def _trimmed_starts(task):
-    """Stages 2 and 3 where some magnitudes are wrong: x and the rows left out."""
-    reduced, magnitude = task.reduced, task.scaling.magnitude
-    found = []
+    """Stages 2 and 3 where some magnitudes are wrong: x and the rows left out.
+
+    Wrong scores spoil all magnitudes somewhat: those of the rows left out are replaced by what x
+    makes of them, and stage 1 runs again.
+    """
+    reduced, (target, _) = task.reduced, _interior_target(task)
+    guesses = []
     for c in range(reduced.count):
-        member = reduced.members(c)
-        matrix = _augmented(task, c)
-        guesses = sorted(task.starts[c] if task.starts else [], key=lambda start: start.misfit)
-        guesses = [start.signs for start in guesses[:GUESSES]]
-        guesses.append(np.where(task.best.point.slack[member] < 0, -1.0, 1.0))
-        found.append(trimmed_signs(
-            matrix, magnitude[member],
-            None if task.known_signs is None else task.known_signs[member], guesses,
-            most_outliers(len(member) - matrix.shape[1]), task.rng))
-    for candidates in zip(*found, strict=False):
-        signs, left_out = np.ones(len(magnitude)), np.zeros(len(magnitude), dtype=bool)
-        for c, candidate in enumerate(candidates):
-            signs[reduced.members(c)], left_out[reduced.members(c)] = candidate
-        yield _from_signs(task, task.scaling, signs, np.where(left_out, np.inf, 1.0)), left_out
+        starts = sorted(task.starts[c] if task.starts else [], key=lambda start: start.misfit)
+        guesses.append([start.signs for start in starts[:GUESSES]])
+        guesses[c].append(np.where(task.best.point.slack[reduced.members(c)] < 0, -1.0, 1.0))
+    for _ in range(ROUNDS):
+        found = [trimmed_signs(
+            _augmented(task, c), task.scaling.magnitude[reduced.members(c)],
+            None if task.known_signs is None else task.known_signs[reduced.members(c)], guesses[c],
+            most_outliers(len(reduced.members(c)) - reduced.bases[c].shape[1] - 1), task.rng)
+            for c in range(reduced.count)]
+        best = None
+        for candidates in itertools.islice(zip(*found, strict=False), TRIED):
+            signs, left_out = np.ones(len(target)), np.zeros(len(target), dtype=bool)
+            for c, candidate in enumerate(candidates):
+                signs[reduced.members(c)], left_out[reduced.members(c)] = candidate
+            x = _from_signs(task, task.scaling, signs, np.where(left_out, np.inf, 1.0))
+            best = (x, signs, left_out) if best is None else best
+            yield x, left_out
+        point = None if best is None else evaluate(reduced, task.b, best[0], target,
+                                                   np.zeros(len(target)))
+        if point is None:
+            return
+        for c in range(reduced.count):
+            member = reduced.members(c)
+            guesses[c].insert(0, best[1][member])
+            wrong = member[best[2][member]]
+            kept = member[~best[2][member]]
+            rest = reduced.bases[c].shape[1] - target[kept].sum()
+            if 0 < rest < len(wrong):
+                target[wrong] = _shift_to_sum(np.clip(point.projection.scores[wrong], 1e-9,
+                                                      1.0 - 1e-9), rest)
+        _scale(task, target, None, None, 0.0)
 
 
 def _outlier_threshold(task):

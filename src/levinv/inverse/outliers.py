@@ -35,6 +35,8 @@ from levinv.inverse.linearisation import leverages
 MOST_OUTLIERS = 20
 PART_OF_FREEDOM = 0.25
 MOST_FITS = 20
+WORTH_IT = 0.9         # of the residual: a fit that leaves more has left out the wrong rows
+MOST_ITERATIONS = 20   # of a fit without outliers, which starts close or not at all
 TELLING = 1e-3         # least 1 - h_i: below, the residual is zero whatever the score is
 
 
@@ -108,13 +110,15 @@ def find_outliers(fit, weight, freedom, *, explained, suspect, refit, left_out=N
     for _ in range(MOST_FITS):
         if settled or not most:
             break
-        before, left_out = left_out, np.zeros(len(weight), dtype=bool)
+        before, left_out, size = left_out, np.zeros(len(weight), dtype=bool), fit.point.size
         left_out[np.argsort(-np.abs(deviations), kind="stable")[:most]] = True
         left_out &= wrong
         fit = None if np.array_equal(left_out, before) else refit(fit.point.x, left_out)
         if fit is None:
             return None
         deviations, wrong, settled = judged(fit, left_out)
+        if not settled and fit.point.size > WORTH_IT * size:
+            return None
     if not settled:
         return None
     suspected = np.flatnonzero(left_out & ~wrong)

@@ -17,7 +17,9 @@ STARTS = 400
 STEPS = 12
 FEW_STEPS = 3               # after which only the best starts go on
 BEST = 10
-LARGEST = 1 << 23           # numbers held for the Gram matrices of all starts
+LARGEST = 1 << 18           # n p²: where there are more rows one wrong score does not spoil the others
+UNFIT = 0.7                 # root mean square of log |R z| over the rows kept beyond which no start
+                            # is a candidate
 SMALLEST = 1e-300
 
 
@@ -72,7 +74,7 @@ def trimmed_signs(matrix, magnitude, known, guesses, most, rng):
             best = np.argsort(trimmed)[:BEST]
             signs, kept, trimmed = signs[best], kept[best], trimmed[best]
     found, seen = [], set()
-    for i in np.argsort(trimmed):
+    for i in np.argsort(trimmed)[:np.count_nonzero(trimmed <= UNFIT ** 2 * (n - most))]:
         left_out = np.ones(n, dtype=bool)
         left_out[kept[i]] = False
         mark = (signs[i] * signs[i, 0]).tobytes()
