@@ -192,6 +192,41 @@ def test_a_wrong_score_among_exact_ones(published, shift):
         np.testing.assert_allclose(result.x, x, rtol=0, atol=1e-9 * np.abs(x).max())
 
 
+@pytest.mark.parametrize("noise", [None, 1e-5 / 12 ** 0.5])
+@pytest.mark.parametrize("known", [True, False])
+def test_swapped_scores_are_named(noise, known):
+    """However different the two are."""
+    A, b = DESIGNS["diabetes"]
+    x = np.linalg.lstsq(A[::2], b[::2], rcond=None)[0]
+    c = LeverageMap(A, b).scores(x)
+    order = np.argsort(c).tolist()
+    for rows in ((order[-2], order[10]), (order[200], order[-30]), (order[-60], order[-9])):
+        rows = sorted(rows)
+        assert abs(c[rows[0]] - c[rows[1]]) > 1e-3
+        given = c.copy() if noise is None else c.round(5)
+        given[rows] = given[rows[::-1]]
+        result = invert_scores(A, b, given, noise=noise, rng=0,
+                               signs=np.sign(A @ x - b) if known else None)
+        assert not result.success
+        assert result.evidence["outliers"] == rows
+        assert all(str(row) in result.message for row in rows)
+        np.testing.assert_allclose(result.x, x, rtol=0, atol=1e-9 if noise is None else
+                                   6 * result.standard_errors.max())
+
+
+def test_the_largest_and_the_smallest_score_swapped():
+    """Which spoils the magnitudes of all rows."""
+    A, b = DESIGNS["60 x 8"]
+    x = np.linalg.lstsq(A[::2], b[::2], rcond=None)[0]
+    c = LeverageMap(A, b).scores(x)
+    rows = sorted([int(np.argsort(c)[-6]), int(np.argmin(c))])
+    given = c.copy()
+    given[rows] = given[rows[::-1]]
+    result = invert_scores(A, b, given, rng=0)
+    assert result.evidence["outliers"] == rows
+    np.testing.assert_allclose(result.x, x, rtol=0, atol=1e-9)
+
+
 def test_a_larger_noise_in_the_row_is_the_remedy():
     A, b = DESIGNS["60 x 8"]
     x = np.linalg.lstsq(A[::2], b[::2], rcond=None)[0]
