@@ -55,9 +55,9 @@ class Linearisation:
     dropped: float = np.nan        # the largest singular value not among ``values``, if any
     sampled: bool = False
     point: object = None           # where it was made, and
-    jacobian: list | None = None   # blocks of rows of W [J_z, sigma - c], where that takes little
-                                   # memory
-    coordinates: np.ndarray = None  # (k, r) the steps in z there
+    coordinates: np.ndarray = None  # (k, r) the steps in z there,
+    jacobian: list | None = None   # blocks of rows of W J_z, of further columns, too: where that
+                                   # takes little memory
 
 
 def evaluate(reduced, b, x, target, weight, projector=project):
@@ -116,31 +116,34 @@ def linearise_all(point, weight, freedom):
         signed[point.slack < 0] *= -1.0
         jacobian = point.projection.laplacian(signed)
         jacobian *= 2.0 * weight[:, None]
-        return replace(_decompose(point, jacobian, point.residual * weight, freedom),
-                       jacobian=[np.column_stack([jacobian, point.residual * weight])])
-    blocks = _jacobian_blocks(point, weight)
-    kept = list(blocks) if len(weight) * k <= KEPT else None
-    return replace(_from_blocks(point, blocks if kept is None else kept, freedom), jacobian=kept)
+        return _decompose(point, jacobian, point.residual * weight, freedom, [jacobian])
+    blocks, kept = _jacobian_blocks(point, weight), None
+    if len(weight) * k <= KEPT:
+        blocks = kept = list(blocks)
+    triangle = _triangle(blocks, k + 1)                  # of [J r]: all that least squares needs of
+                                                         # a long J
+    return _decompose(point, triangle[:k, :k], triangle[:k, k], freedom, kept)
 
 
 def reweighted(reduced, point, weight, model, factor, freedom):
     """The linearisation with the weights ``weight`` times ``factor``, (n,), from that with
-    ``weight``.
+    ``weight``; without the residual.
     """
     if model.jacobian is None or model.point is not point:
         return linearise(reduced, point, weight * factor, freedom)
     first = np.cumsum([len(block) for block in model.jacobian[:-1]], dtype=int)
     parts = zip(model.jacobian, np.split(factor, first), strict=True)
-    return _from_blocks(point, (block * part[:, None] for block, part in parts), freedom)
-
-
-def _from_blocks(point, blocks, freedom):
-    """From blocks of rows of W [J_z, sigma - c]."""
     k = point.projection.rank
-    triangle = np.zeros((0, k + 1))          # R of [J r]: all that least squares needs of a long J
+    triangle = _triangle((block[:, :k] * part[:, None] for block, part in parts), k)
+    return _decompose(point, triangle, np.zeros(len(triangle)), freedom)
+
+
+def _triangle(blocks, columns):
+    """R of the blocks' rows."""
+    triangle = np.zeros((0, columns))
     for block in blocks:
         triangle = np.linalg.qr(np.vstack([triangle, block]), mode="r")
-    return _decompose(point, triangle[:k, :k], triangle[:k, k], freedom)
+    return triangle
 
 
 def _jacobian_blocks(point, weight):
@@ -177,7 +180,7 @@ def _jacobian_blocks(point, weight):
         yield np.column_stack([block, point.residual[chunk] * weight[chunk]])
 
 
-def _decompose(point, jacobian, whitened, freedom):
+def _decompose(point, jacobian, whitened, freedom, blocks=None):
     k = point.projection.rank
     u, values, vt = np.linalg.svd(jacobian, full_matrices=False)
     wanted = max(k - freedom, 0)
@@ -186,7 +189,7 @@ def _decompose(point, jacobian, whitened, freedom):
     return Linearisation(u[:, :kept].T @ whitened, values[:kept],
                          directions[:, :kept] / values[:kept], directions[:, kept:],
                          float(values[kept]) if kept < len(values) else np.nan,
-                         point=point, coordinates=vt[:kept].T / values[:kept])
+                         point=point, coordinates=vt[:kept].T / values[:kept], jacobian=blocks)
 
 
 def negligible(rank):
@@ -209,7 +212,7 @@ def leverages(point, weight, model, left_out):
         steps = point.projection.coordinates(steps.T)
     if blocks is None or model.point is not point or left_out.any():
         blocks = _jacobian_blocks(point, weight)
-    images = [block[:, :-1] @ steps for block in blocks]
+    images = [block[:, :len(steps)] @ steps for block in blocks]
     return np.concatenate([np.einsum("ij,ij->i", image, image) for image in images])
 
 
