@@ -16,11 +16,12 @@ def plain(value):
     if kind in PLAIN:
         return value
     if isinstance(value, dict):
-        return {str(key): plain(entry) for key, entry in value.items()}
+        return {key if type(key) is str else str(key):
+                entry if type(entry) in PLAIN else plain(entry) for key, entry in value.items()}
     if isinstance(value, ARRAYS):
         return plain(value.tolist())
     if isinstance(value, COLLECTIONS):
-        return [plain(entry) for entry in value]
+        return [entry if type(entry) in PLAIN else plain(entry) for entry in value]
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     return value if isinstance(value, bool | int | str) else str(value)

@@ -558,14 +558,15 @@ def _most_explained(freedom):
 def _fit(task):
     """Evidence of the fit: what was compared with what. Outliers are left out."""
     point, active = task.best.point, task.reduced.active
-    rows = active.copy()
-    if task.outliers is not None:
+    rows = active
+    if task.outliers is not None and len(task.outliers.rows):
+        rows = active.copy()
         rows[task.outliers.rows] = False
     error = np.abs(point.residual[rows])
-    found = {"rows": np.count_nonzero(rows), "largest_error": np.max(error, initial=0.0)}
+    found = {"rows": len(error), "largest_error": float(error.max(initial=0.0))}
     if task.exact:
         return found | {"test": "tolerance", "tolerance": task.tol}
-    freedom = max(np.count_nonzero(rows) - task.best.linearisation.steps.shape[1], 1)
+    freedom = max(len(error) - task.best.linearisation.steps.shape[1], 1)
     chi_squared = float(np.sum((error / task.noise[rows]) ** 2))
     return found | {"test": "chi-squared", "chi_squared": chi_squared,
                     "degrees_of_freedom": freedom, "level": LEVEL,

@@ -76,14 +76,14 @@ def _complete_evidence(task, null_space):
             rows, deviations = np.append(rows, found.rows), np.append(deviations, found.deviations)
         order = np.argsort(rows)
         evidence["outliers"], evidence["studentised_residuals"] = rows[order], deviations[order]
-    largest = float(model.values[0]) if len(model.values) else np.nan
+    values = model.values.tolist() or [np.nan]
     evidence["jacobian_decision"] = {
-        "rank": len(model.values), "kept": model.values[-1] / largest if len(model.values) else None,
-        "dropped": model.dropped / largest, "threshold": negligible(point.projection.rank)}
+        "rank": len(model.values), "kept": values[-1] / values[0],
+        "dropped": model.dropped / values[0], "threshold": negligible(point.projection.rank)}
     evidence["null_space"] = {
         "dimension": null_space.shape[1], "of_A": task.rows.shape[1] - reduced.rank,
         "coloops": len(reduced.coloops),
-        "free_scales": np.count_nonzero(task.range.inside)}
+        "free_scales": int(task.range.inside.sum())}
     for c, starts in enumerate(task.starts):
         if starts:
             signs = point.slack[reduced.members(c)] < 0
