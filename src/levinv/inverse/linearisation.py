@@ -55,7 +55,7 @@ class Linearisation:
     dropped: float = np.nan        # the largest singular value not among ``values``, if any
     sampled: bool = False
     point: object = None           # where it was made, and
-    coordinates: np.ndarray = None  # (k, r) the steps in z there,
+    rotation: np.ndarray = None    # (r, k) right singular vectors in z there,
     jacobian: list | None = None   # blocks of rows of W J_z, of further columns, too: where that
                                    # takes little memory
 
@@ -189,7 +189,7 @@ def _decompose(point, jacobian, whitened, freedom, blocks=None):
     return Linearisation(u[:, :kept].T @ whitened, values[:kept],
                          directions[:, :kept] / values[:kept], directions[:, kept:],
                          float(values[kept]) if kept < len(values) else np.nan,
-                         point=point, coordinates=vt[:kept].T / values[:kept], jacobian=blocks)
+                         point=point, rotation=vt[:kept], jacobian=blocks)
 
 
 def negligible(rank):
@@ -205,8 +205,10 @@ def leverages(point, weight, model, left_out):
     """
     if model.sampled:
         return np.zeros(len(weight))
-    blocks, steps = model.jacobian, model.coordinates
-    if model.point is not point:
+    blocks = model.jacobian
+    if model.point is point:
+        steps = model.rotation.T / model.values
+    else:
         slack = np.abs(point.slack)
         steps = point.projection.rows.matvec(model.steps).T / np.where(slack == 0, np.inf, slack)
         steps = point.projection.coordinates(steps.T)

@@ -94,7 +94,8 @@ def polish(reduced, b, x, target, noise, freedom, *, maxiter=50, brief=False, re
         found = None if point is None else Polished(point, None, 0, 1)
     if found is None or not stuck or (brief and many):
         return found
-    return _levenberg_marquardt(at, found, weight, freedom, maxiter, told)
+    with np.errstate(over="ignore", invalid="ignore"):   # of steps: no scores are defined there
+        return _levenberg_marquardt(at, found, weight, freedom, maxiter, told)
 
 
 def _levenberg_marquardt(at, start, weight, freedom, maxiter, told):
@@ -103,9 +104,8 @@ def _levenberg_marquardt(at, start, weight, freedom, maxiter, told):
     damping = 0.0
     while iteration < maxiter and float(model.left @ model.left) > FLAT * point.size ** 2:
         values = model.values
-        with np.errstate(over="ignore", invalid="ignore"):   # then the scores are not defined there
-            step = model.steps @ (values * (values * model.left
-                                            / (values ** 2 + damping * values[0] ** 2)))
+        step = model.steps @ (values * (values * model.left
+                                        / (values ** 2 + damping * values[0] ** 2)))
         trial = at(point.x - step)
         evaluations += 1
         if trial is None or trial.size >= point.size:

@@ -148,7 +148,8 @@ def _condition(task, null_space):
     steps = model.steps
     if null_space.shape[1]:
         steps = steps - null_space @ (null_space.T @ steps)
-    return float(np.linalg.norm(steps, 2) / (unit * np.linalg.norm(point.x)))
+    largest = np.linalg.svd(steps, compute_uv=False)[0]
+    return float(largest / (unit * np.linalg.norm(point.x)))
 
 
 def _failure(task):
