@@ -88,8 +88,9 @@ def results():
 def test_evidence_is_plain(results, name):
     def assert_plain(value):
         assert type(value) in (dict, list, float, int, str, bool, type(None)), value
-        for entry in value.values() if type(value) is dict else value if type(value) is list else ():
-            assert_plain(entry)
+        if type(value) in (dict, list):
+            for entry in value.values() if type(value) is dict else value:
+                assert_plain(entry)
 
     evidence = results[name].evidence
     assert_plain(evidence)

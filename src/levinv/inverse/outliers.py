@@ -14,7 +14,7 @@ number.
 Where the residual is not explained, or a row exceeds z, the rows that exceed it, a quarter of the
 degrees of freedom at most, are left out and x is fitted again, from where it was, until the set
 does not change: the concentration steps of least trimmed squares. If noise then explains the
-others, rows are put back one by one, the least |t_i| first, as long as it does; what is left are the
+others, rows are put back one by one, the least |t_i| first, as long as it does; the rest are the
 outliers. If only one row is wrong, its |t_i| is the largest from the start: with K = I - H and e =
 K_j δ, |t_i| = |K_ij δ|/√K_ii is at most √K_jj |δ| (Cauchy-Schwarz), as K is a projection. With more
 rows left out anything is explained, and nothing is said.

@@ -59,7 +59,8 @@ def report(task, matched, stopped, converged=False):
         message=_message(task, status, relative), nit=task.progress.nit, nfev=task.nfev,
         unique=bool(success and not converged and determined and not null_space.shape[1]
                     and not model.flat.shape[1] and (not task.exact or rms <= SETTLED)),
-        null_space=null_space, standard_errors=standard_errors, condition=_condition(task, null_space),
+        null_space=null_space, standard_errors=standard_errors,
+        condition=_condition(task, null_space),
         evidence=plain(task.evidence))
 
 

@@ -5,7 +5,7 @@ R = diag(1/m) [A b] the rest satisfies |R z| = 1 to these per cent. *Least trimm
 errors log |R z| only the smallest count. From many starts, each the solution of random p rows with
 the signs that a start of stage 2 found (most of which are right), concentration steps
 
-    signs <- sign(R z),   H <- the rows of least |log |R z||,   z <- argmin sum over H (R z - signs)²
+    signs <- sign(R z),  H <- the rows of least |log |R z||,  z <- argmin sum over H (R z - signs)²
 
 lower the trimmed sum; the starts that end lowest are handed over, as signs and rows left out.
 
@@ -17,7 +17,7 @@ STARTS = 400
 STEPS = 12
 FEW_STEPS = 3               # after which only the best starts go on
 BEST = 10
-LARGEST = 1 << 18           # n p²: where there are more rows one wrong score does not spoil the others
+LARGEST = 1 << 18           # n p²: in more rows one wrong score does not spoil the others
 UNFIT = 0.7                 # root mean square of log |R z| over the rows kept beyond which no start
                             # is a candidate
 SMALLEST = 1e-300
