@@ -15,7 +15,7 @@ import scipy.sparse
 
 from levinv import LeverageMap, leverage_scores
 from levinv.cli import main, progress
-from levinv.cli.plain import plain
+from levinv._plain import plain
 
 SUCCESS, NO_SOLUTION, BAD_INPUT, INTERNAL_ERROR, INTERRUPTED = 0, 1, 2, 70, 130
 
@@ -196,6 +196,27 @@ class TestInvert:
         assert main(["invert", "A.npy", "b.npy", "rounded.npy", "-o", "out.npy", "--decimals", "6",
                      "--seed", "0"]) == SUCCESS
         assert "standard error" in capsys.readouterr().out
+
+    def test_what_was_checked_is_shown(self, problem, capsys):
+        arguments = ["invert", "A.npy", "b.npy", "scores.npy", "-o", "out.npy", "--seed", "0"]
+        assert main(arguments) == SUCCESS
+        out = capsys.readouterr().out
+        assert "fit of 30 rows: largest error" in out
+        assert "rank of A: 4, pivots" in out
+        assert "signs: found by 1 of 1 starts" in out
+        assert main([*arguments, "--noise", "1e-6", "--force"]) == SUCCESS
+        assert "on 26 degrees of freedom" in capsys.readouterr().out
+
+    def test_an_outlier_is_named(self, problem, capsys):
+        rounded = problem.scores.round(6)
+        rounded[3] += 1e-4
+        np.save("rounded.npy", rounded)
+        arguments = ["invert", "A.npy", "b.npy", "rounded.npy", "-o", "out.npy", "--decimals", "6",
+                     "--seed", "0"]
+        assert main(arguments) == NO_SOLUTION
+        assert "outliers in rows 3\n" in capsys.readouterr().out
+        assert main([*arguments, "--json"]) == NO_SOLUTION
+        assert strict_json(capsys.readouterr().out)["evidence"]["outliers"] == [3]
 
     def test_signs_from_a_file(self, problem):
         arguments = ["invert", "A.npy", "b.npy", "scores.npy", "--signs", "signs.npy", "-o",

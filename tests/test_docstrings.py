@@ -1,9 +1,12 @@
-"""The examples in the docstrings of what is public."""
+"""The examples in the docstrings of what is public, and in the documentation."""
 import doctest
+import pathlib
 
 import pytest
 
 import levinv
+
+DOCS = pathlib.Path(__file__).parents[1] / "docs"
 
 
 @pytest.mark.parametrize("name", [name for name in levinv.__all__ if name != "theory"])
@@ -14,3 +17,10 @@ def test_examples(name):                      # theory: tests/test_theory.py
     found = runner.summarize(verbose=False)
     assert found.attempted > 0
     assert found.failed == 0
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+def test_examples_in_docs(page):
+    found = doctest.testfile(str(page), module_relative=False, encoding="utf-8")
+    assert found.failed == 0
+    assert found.attempted > 0 or ">>>" not in page.read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ import time
 import numpy as np
 
 from levinv import LeverageMap, invert_scores
-from levinv.cli.plain import plain
+from levinv._plain import plain
 from levinv.cli.status import NO_SOLUTION, SUCCESS
 from levinv.data import load_diabetes
 

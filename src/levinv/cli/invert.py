@@ -8,7 +8,7 @@ import numpy as np
 
 from levinv import invert_scores
 from levinv.cli.files import check_target, read_matrix, read_vector, write_vector
-from levinv.cli.plain import plain
+from levinv._plain import plain
 from levinv.cli.progress import Progress
 from levinv.cli.status import NO_SOLUTION, SUCCESS, refusals
 
@@ -87,6 +87,7 @@ def summary(result, scores, noise, seconds, written):
              f"{seconds:.2g} s"]
     if result.success:
         lines.append("unique: " + ("yes" if result.unique else f"no, {_ambiguity(result)}"))
+    lines += _checked(result.evidence)
     column = "coefficient" if result.success else "closest found"
     lines += ["", f"{'':>8}  {column:>16}" + ("  standard error" if noise is not None else "")]
     for j in range(min(len(x), SHOWN)):
@@ -105,9 +106,40 @@ def summary(result, scores, noise, seconds, written):
 def _ambiguity(result):
     directions = result.null_space.shape[1]
     if directions == 0:
+        if result.evidence["signs_determined"]:
+            return "the scores are too inaccurate to tell"
         return "other signs of the slacks fit these scores as well"
     return (f"x can move along {directions} direction{'s' if directions > 1 else ''} "
             f"without changing any score")
+
+
+def _checked(evidence):
+    """Lines on what the answer rests on; none where there was nothing to check."""
+    if "fit" not in evidence:
+        return []
+    fit, rank, jacobian = (evidence[name] for name in ("fit", "rank_decision", "jacobian_decision"))
+    if fit["test"] == "tolerance":
+        said = f"largest error {fit['largest_error']:.1e}, tolerance {fit['tolerance']:.1e}"
+    else:
+        said = (f"chi-squared {fit['chi_squared']:.4g} on {fit['degrees_of_freedom']} degrees of "
+                f"freedom, at most {fit['limit']:.4g} (level {fit['level']:g})")
+    lines = [f"fit of {fit['rows']} rows: {said}",
+             f"rank of A: {evidence['rank']}, {_gap(rank)}; of the Jacobian: {jacobian['rank']}, "
+             f"{_gap(jacobian)}"]
+    if evidence["outliers"]:
+        lines.append("outliers in rows " + ", ".join(map(str, evidence["outliers"])))
+    if "signs" in evidence:
+        starts = sum(len(part.get("misfits", ())) for part in evidence["signs"])
+        if starts:
+            same = sum(part["same_signs"] for part in evidence["signs"] if "misfits" in part)
+            lines.append(f"signs: found by {same} of {starts} starts")
+    return lines
+
+
+def _gap(decision):
+    kept, dropped = decision["kept"], decision["dropped"]
+    return (f"pivots {'-' if kept is None else format(kept, '.1e')} kept, "
+            f"{'none' if dropped is None else format(dropped, '.1e')} dropped")
 
 
 def _score_error(result, scores):

@@ -48,6 +48,8 @@ class Orthonormaliser:
                                  # reach
     plain: bool = False          # diag(scale) A start itself is well conditioned, and its columns
                                  # of ordinary size: sums and forms may be taken in them
+    pivots: tuple | None = None  # the smallest kept and the largest dropped (nan if none), relative
+                                 # to the largest, where pivots decided the rank
 
 
 def orthonormalise(rows, scale=None, start=None, *, method="auto", rcond=None, gram=None):
@@ -157,8 +159,10 @@ def _basic_columns(rows, scale, start, rcond, gram):
     weight = np.ones(n) if scale is None else scale
     for _ in range(REFINEMENTS):
         image = rows.matvec(left) * weight[:, None]
-        if np.linalg.norm(image, axis=0).max(initial=0.0) <= rcond:
-            return Orthonormaliser(transform, condition, "basic columns", None)
+        largest = np.linalg.norm(image, axis=0).max(initial=0.0)
+        if largest <= rcond:
+            return Orthonormaliser(transform, condition, "basic columns", None,
+                                   pivots=(1.0 / condition, float(largest)))
         left = left - transform @ (transform.T @ rows.rmatvec(image * weight[:, None]))
     return None
 
@@ -194,11 +198,12 @@ def _qr(rows, scale, start, rcond):
     r, pivots, info = factor.pivoted_qr(matrix)
     if info != 0:
         raise np.linalg.LinAlgError(f"QR failed: LAPACK returned info = {info}")
-    transform, condition = _read_triangle(r, pivots, norms, rcond)
+    transform, condition, sizes = _read_triangle(r, pivots, norms, rcond)
     rank = transform.shape[1]
     scores = np.empty(n)
     scores[order] = np.einsum("ij,ij->i", matrix[:, :rank], matrix[:, :rank])
-    return Orthonormaliser(np.ascontiguousarray(start @ transform), condition, "qr", scores)
+    return Orthonormaliser(np.ascontiguousarray(start @ transform), condition, "qr", scores,
+                           pivots=sizes)
 
 
 def _streamed_qr(rows, scale, start, rcond):
@@ -212,12 +217,15 @@ def _streamed_qr(rows, scale, start, rcond):
     r, pivots, info = factor.pivoted_qr(triangle)
     if info != 0:
         raise np.linalg.LinAlgError(f"QR failed: LAPACK returned info = {info}")
-    transform, condition = _read_triangle(r, pivots, norms, rcond)
-    return Orthonormaliser(np.ascontiguousarray(start @ transform), condition, "qr", None)
+    transform, condition, sizes = _read_triangle(r, pivots, norms, rcond)
+    return Orthonormaliser(np.ascontiguousarray(start @ transform), condition, "qr", None,
+                           pivots=sizes)
 
 
 def _read_triangle(r, pivots, norms, rcond):
-    """The transform of the independent columns, scaled by 1/``norms``, and its condition."""
+    """The transform of the independent columns, scaled by 1/``norms``, its condition, and the last
+    pivot kept and the first dropped.
+    """
     pivot_sizes = np.abs(np.diag(r))
     rank = int(np.count_nonzero(pivot_sizes > rcond * pivot_sizes[0]))
     basic = pivots[:rank]
@@ -225,7 +233,9 @@ def _read_triangle(r, pivots, norms, rcond):
     transform = np.zeros((r.shape[1], rank))
     transform[basic] = inverse / norms[basic, None]
     condition = float(np.abs(inverse).max() * np.sqrt(rank)) if rank else 1.0
-    return transform, condition
+    kept, dropped = (float(pivot_sizes[i] / pivot_sizes[0]) if 0 <= i < len(pivot_sizes) and rank
+                     else np.nan for i in (rank - 1, rank))
+    return transform, condition, (kept, dropped)
 
 
 def _sorted_rows(rows, scale, start):

@@ -19,6 +19,7 @@ from levinv.forward.orthonormal import EPS
 
 ZERO = 1e-9                   # entries of A A_basis⁻¹ below this part of their row's largest are
                               # zero
+INDEPENDENT = 1e4 * EPS       # least pivot of a basis, relative to the largest
 ALL_ROWS = 4096               # up to as many rows the basis is chosen among all
 CHUNK = 1024                  # rows looked at first, LONGEST_CHUNK later
 LONGEST_CHUNK = 8192
@@ -32,8 +33,9 @@ class Components:
 
     label: np.ndarray
     count: int
-    gap: float                # largest relative entry taken for zero among the rows looked at: how
-                              # clear the decision was
+    gap: float                # largest relative entry taken for zero among the rows looked at, and
+    least: float              # smallest taken for nonzero: how clear the decision was
+    pivot: float              # last pivot of the basis relative to the first
 
 
 def components(block, n, width, loops=None):
@@ -59,20 +61,20 @@ def components(block, n, width, loops=None):
     """
     label = np.full(n, -1, dtype=np.int32)
     if width == 0:
-        return Components(label, 0, 0.0)
-    inverse = _basis_inverse(block, n, width)
+        return Components(label, 0, 0.0, 1.0, 1.0)
+    inverse, pivot = _basis_inverse(block, n, width)
     joined = np.zeros((width, width), dtype=bool)
-    largest_zero = 0.0
+    largest_zero, least = 0.0, 1.0
     owner = np.zeros(n, dtype=int)                  # a basis row that the row is connected to
     first, count, basis_label = 0, width, np.arange(width)
     while first < n and (count > 1 or loops is None):
         chunk = slice(first, first + (LONGEST_CHUNK if first else CHUNK))
         coefficients = np.abs(block(chunk) @ inverse)
         largest = coefficients.max(axis=1, keepdims=True)
-        relative = np.divide(coefficients, largest, out=np.zeros_like(coefficients),
-                             where=largest > 0)
+        relative = coefficients / np.where(largest > 0, largest, 1.0)
         nonzero = relative > ZERO
-        largest_zero = max(largest_zero, relative[~nonzero].max(initial=0.0))
+        largest_zero = max(largest_zero, np.where(nonzero, 0.0, relative).max())
+        least = min(least, np.where(nonzero, relative, 1.0).min())
         pattern = nonzero.astype(float)
         joined |= (pattern.T @ pattern) > 0
         owner[chunk] = np.where(largest[:, 0] > 0, relative.argmax(axis=1), -1)
@@ -85,11 +87,13 @@ def components(block, n, width, loops=None):
         owner[loops] = -1
     real = owner >= 0
     label[real] = basis_label[owner[real]]
-    return Components(label, count, largest_zero)
+    return Components(label, count, float(largest_zero), float(least), pivot)
 
 
 def _basis_inverse(block, n, width):
-    """Inverse of ``width`` independent, well-conditioned rows of unit norm, by pivoted QR."""
+    """Inverse of ``width`` independent, well-conditioned rows of unit norm, by pivoted QR, and its
+    last pivot relative to the first.
+    """
     index = np.arange(n)
     if n > ALL_ROWS:
         sample = max(ALL_ROWS // 2, 16 * width)
@@ -100,8 +104,9 @@ def _basis_inverse(block, n, width):
         candidates = np.divide(candidates, norms, out=np.zeros_like(candidates), where=norms > 0)
         r, pivots = scipy.linalg.qr(candidates.T, mode="r", pivoting=True, check_finite=False)
         diagonal = np.abs(np.diag(r))
-        if len(diagonal) == width and diagonal[-1] > 1e4 * EPS * diagonal[0]:
-            return np.linalg.inv(candidates[pivots[:width]])
+        if len(diagonal) == width and diagonal[-1] > INDEPENDENT * diagonal[0]:
+            return (np.linalg.inv(candidates[pivots[:width]]),
+                    float(diagonal[-1] / diagonal[0]))
         if len(index) == n:
             raise np.linalg.LinAlgError("fewer independent rows than columns")
         index = np.arange(n)

@@ -103,7 +103,7 @@ def _weights(rows, reduced, scores, tol, maxiter):
 
 
 def _check(reduced, scores, tol):
-    faults = fixed_score_faults(reduced, scores, np.full(len(scores), tol))
+    faults, _ = fixed_score_faults(reduced, scores, np.full(len(scores), tol))
     active = np.flatnonzero(reduced.active)
     for value in (0.0, 1.0):
         off = active[scores[active] == value]

@@ -15,6 +15,7 @@ noise, stages 1 to 3 only start stage 4: scores are moved into (0, 1) and to the
 stops when the noise explains the rest, and rows whose score is below three noise levels take no
 part in stages 2 and 3.
 """
+import itertools
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,14 +23,18 @@ import scipy.special
 
 from levinv.forward.orthonormal import EPS
 from levinv.inverse.components import components
-from levinv.inverse.identification import identify, response_in_range
+from levinv.inverse.identification import IN_RANGE, identify, response_in_range
+from levinv.inverse.linearisation import evaluate
+from levinv.inverse.outliers import (MOST_ITERATIONS, Outliers, bonferroni, find_outliers,
+                                     most_outliers)
 from levinv.inverse.polish import many_rows, polish
-from levinv.inverse.reduction import (Augmented, NoSolutionError, fixed_score_faults, reduce,
-                                      sum_faults)
+from levinv.inverse.reduction import (Augmented, NoSolutionError, component_decision,
+                                      fixed_score_faults, reduce, sum_faults)
 from levinv.inverse.report import ROUNDING, SETTLED, SIGN_TOLERANCE, report
 from levinv.inverse.result import Progress, Stopped
 from levinv.inverse.scaling import TIGHT, find_obstacle, log_weight_deviation, match_scores
 from levinv.inverse.signs import ENUMERATED, enumerate_signs, sign_candidates
+from levinv.inverse.trimmed import small_enough, trimmed_signs
 
 LEVEL = 1e-3                       # of the chi-squared test
 NOISE_KNOWN = 1.1                  # residual, in noise levels, that is explained however many rows
@@ -43,6 +48,10 @@ MOST_PROPAGATED = 1000             # rows up to which the error of every score i
 ROUGH = 0.1, 0.01                  # errors of stage 1 that stage 4 makes good in a matrix of many
                                    # rows, tried in turn; signs known;
 FAIR = (1e-8,)                     # unknown, they are searched for with these magnitudes
+SPOILING = 0.05                    # residual, relative to the mean score, from which wrong scores
+                                   # may have spoilt the magnitudes, too
+ROUNDS, TRIED = 4, 3               # with outliers left out of stages 2 and 3; candidates in each
+GUESSES = 10                       # starts of stage 2 that are tried with outliers left out
 FEW_RESTARTS = 3                   # of the sign search when no x can have the scores
 
 
@@ -70,6 +79,11 @@ class Task:
     obstacles: list = field(default_factory=list)     # scores that no x changes are given otherwise
     proofs: list = field(default_factory=list)        # why no weights have the scores
     remarks: list = field(default_factory=list)       # what else the message should say
+    scaling: object = None         # the last of stage 1
+    starts: list = field(default_factory=list)        # of each component: the Signs found by every
+                                                      # start of stage 2
+    misgiven: np.ndarray = None    # rows whose score no x changes and that are given another one
+    outliers: object = None        # Outliers, or None: leaving out a few rows explains nothing
     evidence: dict = field(default_factory=dict)
 
     @property
@@ -93,7 +107,7 @@ class Task:
 
 
 def solve(task):
-    """Run the stages and report."""
+    """Run the stages, look for outliers and report."""
     stopped = False
     try:
         prepare(task)
@@ -106,6 +120,8 @@ def solve(task):
         if task.best is None and task.latest is not None:
             task.maxiter, task.progress.callback = 0, None
             _try(task, task.latest)
+    if task.best is not None and not stopped:
+        _leave_out_outliers(task)
     return _report(task, stopped)
 
 
@@ -126,14 +142,16 @@ def prepare(task):
     task.response = (task.b - task.rows.matvec(reduced.offset) if reduced.offset.any()
                      else task.b)
     task.range = response_in_range(reduced, task.b, task.response)
-    determined = _signs_determined(task)
+    determined, sign_decision = _signs_determined(task)
     if task.known_signs is not None:
         task.range = replace(task.range, residual=None)        # for the search for signs
     task.evidence.update(
-        rank=reduced.rank, components=reduced.count, loops=reduced.loops, coloops=reduced.coloops,
-        zero_slack=reduced.zero_slack, component_gap=reduced.gap,
+        rank=reduced.rank, rank_decision=reduced.rank_decision, components=reduced.count,
+        component_gap=reduced.gap, component_decision=reduced.component_decision,
+        loops=reduced.loops, coloops=reduced.coloops, zero_slack=reduced.zero_slack,
         response_in_range=task.range.inside, response_ratio=task.range.ratio,
-        signs_determined=determined)
+        response_threshold=IN_RANGE, signs_determined=all(determined),
+        signs_determined_on=determined, sign_decision=sign_decision)
     _check_fixed_scores(task)
 
 
@@ -141,7 +159,8 @@ def _check_fixed_scores(task):
     """Scores that no x can change: zero rows, coloops, sums over components."""
     reduced, c = task.reduced, task.scores
     allowed = np.broadcast_to(task.tol if task.exact else 6.0 * task.noise, c.shape)
-    task.obstacles += fixed_score_faults(reduced, c, allowed)
+    faults, task.misgiven = fixed_score_faults(reduced, c, allowed)
+    task.obstacles += faults
     if task.exact:        # scores rounded to zero sum to less: with noise the residual decides
         task.obstacles += [fault + " (give noise if they are rounded)"
                            for fault in sum_faults(reduced, c, task.tol)]
@@ -159,37 +178,48 @@ def _augmented(task, c):
 
 
 def _signs_determined(task):
-    """Stage 2's rule: [A_C b_C] is connected on every component."""
+    """Stage 2's rule: [A_C b_C] is connected, for every component; and its evidence."""
+    determined, decided = [], []
     for c in range(task.reduced.count):
+        connected = True
         if not task.range.inside[c]:
             matrix = _augmented(task, c)
             no_loops = np.zeros(matrix.shape[0], dtype=bool)
             try:
-                if components(matrix.block, *matrix.shape, no_loops).count > 1:
-                    return False
+                found = components(matrix.block, *matrix.shape, no_loops)
+                decided.append(found)
+                connected = found.count == 1
             except np.linalg.LinAlgError:            # b close to range(A): nothing is certain
-                return False
-    return True
+                connected = False
+        determined.append(connected)
+    return determined, component_decision(decided)
 
 
 def _try(task, x, brief=False):
     """Polish from x and keep the result if it is the best; ``brief``: unless it takes long."""
-    limit = 50 if task.maxiter is None else task.maxiter
+    found = _polished(task, x, task.weight(), brief)
+    if found is None:
+        return
+    if _better(task, found):
+        task.best = found
+    if brief and found.stuck and matched(task):      # within tol, but not all that x can be
+        _try(task, found.point.x)
+
+
+def _polished(task, x, weight, brief=False, most=50):
+    """Stage 4 from x, or None."""
+    limit = most if task.maxiter is None else task.maxiter
     freedom = int(np.count_nonzero(task.range.inside))
 
     def report(iteration, x, error):
         task.latest = x
         task.progress("polish", error, x)
 
-    found = polish(task.reduced, task.b, x, task.scores, task.weight(), freedom, maxiter=limit,
+    found = polish(task.reduced, task.b, x, task.scores, weight, freedom, maxiter=limit,
                    brief=brief, report=report)
-    if found is None:
-        return
-    task.nfev += found.evaluations
-    if _better(task, found):
-        task.best = found
-    if brief and found.stuck and matched(task):      # within tol, but not all that x can be
-        _try(task, found.point.x)
+    if found is not None:
+        task.nfev += found.evaluations
+    return found
 
 
 def _better(task, found):
@@ -223,6 +253,100 @@ def matched(task):
         return _within(task, point, slice(None))
     freedom = np.count_nonzero(task.reduced.active) - task.best.linearisation.steps.shape[1]
     return _explained(point.residual / task.noise, freedom)
+
+
+def _leave_out_outliers(task):
+    """Fit x again without the rows whose scores are not those of the x that has all others."""
+    success = matched(task)
+    if not success and task.best.iterations == task.maxiter:
+        return
+    if task.exact and success:
+        task.outliers = Outliers(np.zeros(0, dtype=int), np.zeros(0), task.best)
+        return
+    active, deviation = task.reduced.active, task.deviation()
+    freedom = np.count_nonzero(active) - task.best.linearisation.steps.shape[1]
+    threshold = _outlier_threshold(task)
+
+    def explained(fit, left_out):
+        if not _signs_agree(task, fit):
+            return False
+        if task.exact:
+            return task.rms(fit.point) <= SETTLED and _within(task, fit.point, ~left_out)
+        return _explained((fit.point.residual / deviation)[~left_out], freedom - left_out.sum())
+
+    def suspect(fit, deviations):
+        if task.exact:
+            return np.abs(fit.point.residual) > _allowed(task, fit.point)
+        return np.abs(deviations) > threshold
+
+    def refit(x, left_out):
+        return _polished(task, x, np.where(left_out, 0.0, task.weight()), most=MOST_ITERATIONS)
+
+    def outliers(fit, left_out=None):
+        return find_outliers(fit, task.weight(), freedom, explained=explained, suspect=suspect,
+                             refit=refit, left_out=left_out)
+
+    try:
+        task.outliers = outliers(task.best)
+        if (task.outliers is None and not success and task.scaling is not None
+            and np.abs(task.best.point.residual).max() > SPOILING * task.scores[active].mean()):
+            for x, left_out in _trimmed_starts(task):
+                fit = refit(x, left_out)
+                task.outliers = None if fit is None else outliers(fit, left_out)
+                if task.outliers is not None:
+                    break
+    except Stopped:
+        return
+    if task.outliers is not None:
+        task.best = task.outliers.fit
+
+
+def _trimmed_starts(task):
+    """Stages 2 and 3 where some magnitudes are wrong: x and the rows left out.
+
+    Wrong scores spoil all magnitudes somewhat: those of the rows left out are replaced by what x
+    makes of them, and stage 1 runs again.
+    """
+    reduced, (target, _) = task.reduced, _interior_target(task)
+    guesses = []
+    if task.range.residual is None:
+        task.range = response_in_range(reduced, task.b, task.response)
+    for c in range(reduced.count):
+        starts = sorted(task.starts[c] if task.starts else [], key=lambda start: start.misfit)
+        guesses.append([start.signs for start in starts[:GUESSES]])
+        guesses[c].append(np.where(task.best.point.slack[reduced.members(c)] < 0, -1.0, 1.0))
+    for _ in range(ROUNDS):
+        found = [trimmed_signs(
+            _augmented(task, c), task.scaling.magnitude[reduced.members(c)],
+            None if task.known_signs is None else task.known_signs[reduced.members(c)], guesses[c],
+            most_outliers(len(reduced.members(c)) - reduced.bases[c].shape[1] - 1), task.rng)
+            for c in range(reduced.count)]
+        best = None
+        for candidates in itertools.islice(zip(*found, strict=False), TRIED):
+            signs, left_out = np.ones(len(target)), np.zeros(len(target), dtype=bool)
+            for c, candidate in enumerate(candidates):
+                signs[reduced.members(c)], left_out[reduced.members(c)] = candidate
+            x = _from_signs(task, task.scaling, signs, np.where(left_out, np.inf, 1.0))
+            best = (x, signs, left_out) if best is None else best
+            yield x, left_out
+        point = None if best is None else evaluate(reduced, task.b, best[0], target,
+                                                   np.zeros(len(target)))
+        if point is None:
+            return
+        for c in range(reduced.count):
+            member = reduced.members(c)
+            guesses[c].insert(0, best[1][member])
+            wrong = member[best[2][member]]
+            kept = member[~best[2][member]]
+            rest = reduced.bases[c].shape[1] - target[kept].sum()
+            if 0 < rest < len(wrong):
+                target[wrong] = _shift_to_sum(np.clip(point.projection.scores[wrong], 1e-9,
+                                                      1.0 - 1e-9), rest)
+        _scale(task, target, None, None, 0.0)
+
+
+def _outlier_threshold(task):
+    return NOISE_KNOWN * bonferroni(LEVEL, np.count_nonzero(task.reduced.active))
 
 
 def _within(task, point, member):
@@ -289,6 +413,8 @@ def _scale(task, target, enough, log_weight, accuracy):
         maxiter=(100 if task.maxiter is None else task.maxiter) - spent["iterations"],
         report=lambda iteration, error: task.progress("scaling", error))
     task.nfev += scaling.evaluations
+    if small_enough(len(task.b), reduced.start.shape[1] + 1):
+        task.scaling = scaling
     task.evidence["scaling"] = {"iterations": spent["iterations"] + scaling.iterations,
                                 "products": spent["products"] + scaling.products,
                                 "error": scaling.error}
@@ -388,6 +514,7 @@ def _search_signs(task, scaling, accuracy):
     """Take sign candidates component by component until the scores are matched."""
     reduced, magnitude = task.reduced, scaling.magnitude
     searches = []
+    task.starts = [[] for _ in range(reduced.count)]
     for c in range(reduced.count):
         member = reduced.members(c)
         searches.append(sign_candidates(
@@ -395,7 +522,7 @@ def _search_signs(task, scaling, accuracy):
             accuracy=None if accuracy is None else accuracy[member],
             tolerance=SIGN_TOLERANCE,
             restarts=FEW_RESTARTS if task.obstacles or task.proofs else task.restarts,
-            report=lambda start, misfit: task.progress("signs", misfit)))
+            report=lambda start, misfit: task.progress("signs", misfit), starts=task.starts[c]))
     signs = np.ones(len(magnitude))
     evidence = task.evidence["signs"] = [{"misfit": np.inf, "restarts": 0} for _ in searches]
     unsettled = range(reduced.count)
@@ -406,8 +533,10 @@ def _search_signs(task, scaling, accuracy):
             if candidate is not None:
                 moved = True
                 signs[reduced.members(c)] = candidate.signs
-                evidence[c] = {"misfit": min(candidate.misfit, evidence[c]["misfit"]),
-                               "restarts": max(candidate.restarts, evidence[c]["restarts"])}
+                evidence[c]["misfit"] = min(candidate.misfit, evidence[c]["misfit"])
+                evidence[c]["restarts"] = max(candidate.restarts, evidence[c]["restarts"])
+                if not task.starts[c]:           # enumerated: all that fit, and the closest
+                    evidence[c]["fitting"] = evidence[c].get("fitting", 0) + candidate.fits
         if not moved:
             return
         _try(task, _from_signs(task, scaling, signs, accuracy))
@@ -432,9 +561,31 @@ def _explained(whitened, freedom):
     """Chi-squared test of a residual in units of its standard deviation, which is known to one part
     in ten at best.
     """
+    return bool(whitened @ whitened <= _most_explained(freedom))
+
+
+def _most_explained(freedom):
     freedom = max(freedom, 1)
-    return bool(whitened @ whitened
-                <= max(scipy.special.chdtri(freedom, LEVEL), NOISE_KNOWN ** 2 * freedom))
+    return float(max(scipy.special.chdtri(freedom, LEVEL), NOISE_KNOWN ** 2 * freedom))
+
+
+def _fit(task):
+    """Evidence of the fit: what was compared with what. Outliers are left out."""
+    point, active = task.best.point, task.reduced.active
+    rows = active
+    if task.outliers is not None and len(task.outliers.rows):
+        rows = active.copy()
+        rows[task.outliers.rows] = False
+    error = np.abs(point.residual[rows])
+    found = {"rows": len(error), "largest_error": float(error.max(initial=0.0))}
+    if task.exact:
+        return found | {"test": "tolerance", "tolerance": task.tol}
+    freedom = max(len(error) - task.best.linearisation.steps.shape[1], 1)
+    chi_squared = float(np.sum((error / task.noise[rows]) ** 2))
+    return found | {"test": "chi-squared", "chi_squared": chi_squared,
+                    "degrees_of_freedom": freedom, "level": LEVEL,
+                    "limit": _most_explained(freedom),
+                    "p_value": scipy.special.chdtrc(freedom, chi_squared)}
 
 
 def report_at(task, x, stopped, fun, converged):
@@ -447,7 +598,11 @@ def report_at(task, x, stopped, fun, converged):
 
 
 def _report(task, stopped, converged=False):
-    success = matched(task)
+    success = matched(task) and not (task.outliers is not None and len(task.outliers.rows))
+    if task.best is not None:
+        task.evidence["fit"] = _fit(task)
+        if not task.exact:
+            task.evidence["outlier_threshold"] = _outlier_threshold(task)
     if success and task.known_signs is None:
         _note_ambiguity(task, np.abs(task.best.point.slack))
     return report(task, success, stopped, converged)
@@ -461,3 +616,4 @@ def _note_ambiguity(task, magnitude):
             found = enumerate_signs(_augmented(task, c), magnitude[member], SIGN_TOLERANCE)
             if sum(s.misfit <= SIGN_TOLERANCE for s in found) > 1:
                 task.evidence["signs_determined"] = False
+                task.evidence["signs_determined_on"][c] = False

@@ -41,8 +41,8 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
         rho of the regulariser ½|diag(rho) A x|², at least 0. Must be 0 with "global". With a ridge,
         success is a stationary point of the regularised loss.
     noise : float or (n,) array_like, optional
-        Standard deviation of the scores' error; for rounding to K decimals 10**-K / sqrt(12). None:
-        exact to rounding.
+        Standard deviation of the scores' error; for rounding to K decimals 10**-K / sqrt(12) (more
+        in docs/noise.md). None: exact to rounding.
     tol : float
         Largest max|sigma(x) - scores| that counts as solved, without noise.
     maxiter : int, optional

@@ -19,6 +19,8 @@ matrix, measured for 16 k² of 20 000 to 100 000 rows, k = 20 and 40: 0.79 to 1.
 one-hot designs with uniform, normal and exponential slacks; in Cauchy designs single ones up to
 1.8.
 """
+import functools
+import operator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,6 +32,7 @@ from levinv.rows.passes import unpacked
 
 SAMPLED = 16                  # rows in a sample, in units of k²,
 LEAST_SAMPLE = 2048           # and at least
+KEPT = 1 << 20                # entries of a Jacobian that is kept
 MANY = 2                      # from so many times the rows of a sample on, one is taken
 
 
@@ -61,6 +64,12 @@ class Linearisation:
     values: np.ndarray             # (r,) singular values in z, decreasing, above rounding
     steps: np.ndarray              # (d, r) dx that change the whitened residual by unit vectors
     flat: np.ndarray               # (d, f) dx of further values that are zero to rounding
+    dropped: float = np.nan        # the largest singular value not among ``values``, if any
+    sampled: bool = False
+    point: object = None           # where it was made, and
+    rotation: np.ndarray = None    # (r, k) right singular vectors in z there,
+    jacobian: list | None = None   # blocks of rows of W J_z, of further columns, too: where that
+                                   # takes little memory
 
 
 def evaluate(reduced, b, x, target, weight, projector=project):
@@ -103,7 +112,8 @@ def linearise(reduced, point, weight, freedom):
         triangle = _sampled_triangle(point, weight)
         model = _decompose(point, triangle, np.zeros(len(triangle)), freedom)
         if not model.flat.shape[1]:
-            return replace(model, left=model.steps.T @ gradient(point, weight))
+            return replace(model, left=model.steps.T @ gradient(point, weight), sampled=True,
+                           point=None)
     return linearise_all(point, weight, freedom)
 
 
@@ -119,54 +129,130 @@ def linearise_all(point, weight, freedom):
         signed[point.slack < 0] *= -1.0
         jacobian = point.projection.laplacian(signed)
         jacobian *= 2.0 * weight[:, None]
-        return _decompose(point, jacobian, point.residual * weight, freedom)
-    triangle = _long_triangle(point, weight)     # all that least squares needs of a long J
-    return _decompose(point, triangle[:k, :k], triangle[:k, k], freedom)
+        return _decompose(point, jacobian, point.residual * weight, freedom, [jacobian])
+    long, kept = _LongJacobian(point, weight), None
+    if len(weight) * k <= KEPT:
+        kept = long.fold(_as_list, operator.add)
+        triangle = _triangle(kept, k + 1)
+    else:
+        triangle = long.fold(_as_triangle, _stacked)     # all that least squares needs of a long J
+    return _decompose(point, triangle[:k, :k], triangle[:k, k], freedom, kept)
 
 
-def _long_triangle(point, weight):
-    """R of the rows of W [J_z, sigma - c]: J_z as :meth:`Projection.laplacian` gives it for a long
-    matrix, without an n x k array.
+def reweighted(reduced, point, weight, model, factor, freedom):
+    """The linearisation with the weights ``weight`` times ``factor``, (n,), from that with
+    ``weight``; without the residual.
     """
-    projection, rows = point.projection, point.projection.rows
-    transform, scale, heavy = projection.transform, projection.scale, projection.heavy
-    sign = np.where(point.slack < 0, -1.0, 1.0)
-    signed_scale = sign * scale                                          # 0 in heavy rows
-    moments = rows.third_moments(scale, transform, signed_scale)
-    forms = unpacked(np.ascontiguousarray(moments @ transform), projection.rank)
-    last = np.zeros((0, projection.rank + 1))
-    if len(heavy):
-        basis, signed = projection.heavy_basis, sign[heavy, None] * projection.heavy_basis
-        image = np.einsum("ia,abm,ib->im", basis, forms, basis, optimize=True)
-        image += projection.heavy_laplacian() @ signed
-        forms += np.einsum("ia,im,ib->abm", basis, signed, basis, optimize=True)
-        last = weight[heavy, None] * np.column_stack([2.0 * image, point.residual[heavy]])
-        weight = weight.copy()
-        weight[heavy] = 0.0
-    vectors = [scale, signed_scale, projection.scores, weight, point.residual]
-    return _stacked(rows.fold(_triangle, _stacked, vectors, transform, forms), last)
+    if model.jacobian is None or model.point is not point:
+        return linearise(reduced, point, weight * factor, freedom)
+    first = np.cumsum([len(block) for block in model.jacobian[:-1]], dtype=int)
+    parts = zip(model.jacobian, np.split(factor, first), strict=True)
+    k = point.projection.rank
+    triangle = _triangle((block[:, :k] * part[:, None] for block, part in parts), k)
+    return _decompose(point, triangle, np.zeros(len(triangle)), freedom)
 
 
-def _triangle(rows, scale, signed_scale, scores, weight, residual, transform, forms):
+class _LongJacobian:
+    """The rows of W [J_z, sigma - c]: J_z as :meth:`Projection.laplacian` gives it for a long
+    matrix, a block of rows at a time.
+    """
+
+    def __init__(self, point, weight):
+        projection = point.projection
+        transform, scale, heavy = projection.transform, projection.scale, projection.heavy
+        sign = np.where(point.slack < 0, -1.0, 1.0)
+        signed_scale = sign * scale                                          # 0 in heavy rows
+        moments = projection.rows.third_moments(scale, transform, signed_scale)
+        forms = unpacked(np.ascontiguousarray(moments @ transform), projection.rank)
+        place = heavy_rows = None
+        if len(heavy):
+            basis, signed = projection.heavy_basis, sign[heavy, None] * projection.heavy_basis
+            image = np.einsum("ia,abm,ib->im", basis, forms, basis, optimize=True)
+            image += projection.heavy_laplacian() @ signed
+            forms += np.einsum("ia,im,ib->abm", basis, signed, basis, optimize=True)
+            heavy_rows = np.column_stack([2.0 * image, point.residual[heavy]])
+            heavy_rows *= weight[heavy, None]
+            place = np.full(len(weight), -1)
+            place[heavy] = np.arange(len(heavy))
+        self._rows = projection.rows
+        self._vectors = [scale, signed_scale, projection.scores, weight, point.residual, place]
+        self._shared = transform, forms, heavy_rows
+
+    def fold(self, function, combine, *shared):
+        """``function(block, *shared)`` of all blocks, put together by ``combine``."""
+        return self._rows.fold(functools.partial(_of_block, function), combine, self._vectors,
+                               self._shared, *shared)
+
+
+def _of_block(function, rows, scale, signed_scale, scores, weight, residual, place, jacobian,
+              *shared):
+    transform, forms, heavy_rows = jacobian
     block = rows.matvec(transform)
     block *= -(scores * signed_scale)[:, None]
     block += rows.contract(scale, transform, forms)
     block *= 2.0 * weight[:, None]
-    return np.linalg.qr(np.column_stack([block, weight * residual]), mode="r")
+    block = np.column_stack([block, weight * residual])
+    if place is not None:
+        heavy = place >= 0
+        block[heavy] = heavy_rows[place[heavy]]
+    return function(block, *shared)
+
+
+def _as_list(block):
+    return [block]
+
+
+def _as_triangle(block):
+    return np.linalg.qr(block, mode="r")
+
+
+def _as_lengths(block, steps):
+    image = block[:, :len(steps)] @ steps
+    return [np.einsum("ij,ij->i", image, image)]
 
 
 def _stacked(one, other):
     return np.linalg.qr(np.vstack([one, other]), mode="r")
 
 
-def _decompose(point, jacobian, whitened, freedom):
+def _triangle(blocks, columns):
+    return functools.reduce(_stacked, blocks, np.zeros((0, columns)))
+
+
+def _decompose(point, jacobian, whitened, freedom, blocks=None):
     k = point.projection.rank
     u, values, vt = np.linalg.svd(jacobian, full_matrices=False)
     wanted = max(k - freedom, 0)
-    kept = int(np.count_nonzero(values[:wanted] > k * EPS * values[:1]))
+    kept = int(np.count_nonzero(values[:wanted] > negligible(k) * values[:1]))
     directions = point.projection.unit * (point.projection.transform @ vt[:wanted].T)
     return Linearisation(u[:, :kept].T @ whitened, values[:kept],
-                         directions[:, :kept] / values[:kept], directions[:, kept:])
+                         directions[:, :kept] / values[:kept], directions[:, kept:],
+                         float(values[kept]) if kept < len(values) else np.nan,
+                         point=point, rotation=vt[:kept], jacobian=blocks)
+
+
+def negligible(rank):
+    """Singular values of the Jacobian, relative to the largest, that are zero to rounding."""
+    return rank * EPS
+
+
+def leverages(point, weight, model, left_out):
+    """Leverage of each row in the whitened Jacobian, |row of W J|² in the metric of ``model``,
+    (n,): the part of its residual's variance that fitting x takes away, and in rows ``left_out`` of the
+    model the variance of what it predicts; 0 where the model is a sample's, whose rows' leverages
+    are tiny.
+    """
+    if model.sampled:
+        return np.zeros(len(weight))
+    if model.point is point:
+        steps = model.rotation.T / model.values
+    else:
+        slack = np.abs(point.slack)
+        steps = point.projection.rows.matvec(model.steps).T / np.where(slack == 0, np.inf, slack)
+        steps = point.projection.coordinates(steps.T)
+    if model.jacobian is None or model.point is not point or left_out.any():
+        return np.concatenate(_LongJacobian(point, weight).fold(_as_lengths, operator.add, steps))
+    return np.concatenate([_as_lengths(block, steps)[0] for block in model.jacobian])
 
 
 def _sampled_triangle(point, weight):

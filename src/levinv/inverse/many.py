@@ -36,7 +36,8 @@ class ManyResult:
     x : (k, d) ndarray
         The solutions, or the best points found.
     success : (k,) ndarray of bool
-        Whether the scores at x are the given ones, as in :class:`levinv.InversionResult`.
+        Whether the scores at x are the given ones, as in :class:`levinv.InversionResult`, but that
+        outliers which the chi-squared test lets pass are not looked for.
     unique : (k,) ndarray of bool
         Whether x is the only solution, likewise.
     fun : (k,) ndarray

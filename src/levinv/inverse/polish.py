@@ -94,7 +94,8 @@ def polish(reduced, b, x, target, weight, freedom, *, maxiter=50, brief=False, r
         found = None if point is None else Polished(point, None, 0, 1, True)
     if found is None or not found.stuck or (brief and many):
         return found
-    return _levenberg_marquardt(at, found, weight, freedom, maxiter, told)
+    with np.errstate(over="ignore", invalid="ignore"):   # of steps: no scores are defined there
+        return _levenberg_marquardt(at, found, weight, freedom, maxiter, told)
 
 
 def _levenberg_marquardt(at, start, weight, freedom, maxiter, told):
@@ -183,7 +184,8 @@ def _corrected(model, step, change):
     matrix += np.outer(change, change / curvature)
     values, vectors = np.linalg.eigh(matrix)
     vectors /= np.sqrt(values)
-    return replace(model, left=vectors.T @ model.left, steps=model.steps @ vectors)
+    return replace(model, left=vectors.T @ model.left, steps=model.steps @ vectors,
+                   point=None)                       # neither Jacobian nor coordinates are these
 
 
 def _rounding(reduced, b, point, weight):

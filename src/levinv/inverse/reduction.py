@@ -17,7 +17,7 @@ import numpy as np
 
 from levinv.forward.orthonormal import EPS, orthonormalise
 from levinv.forward.projection import DependentZeroSlackError, quotient
-from levinv.inverse.components import components
+from levinv.inverse.components import INDEPENDENT, ZERO, components
 
 SPANNED = 1e-8    # a row whose part outside the span of the zero-slack rows is smaller is spanned
 
@@ -58,6 +58,8 @@ class Reduced:
     free: np.ndarray              # (d, j) orthonormal: null(A) and the coloops' directions
     lifts: np.ndarray             # (d, zeros) dx for each unit of slack in a zero-slack row
     gap: float                    # largest relative entry taken for zero in the component decision
+    rank_decision: dict           # evidence of the rank of A,
+    component_decision: dict      # and of the components
 
     @property
     def columns(self):
@@ -138,14 +140,30 @@ def reduce(rows, one=None, b=None, coloop_slack=None):
     bases = _component_bases(rows, unit, start, label)
     return Reduced(rows, rank, unit, start, plain, active, np.flatnonzero(loops),
                    np.flatnonzero(spanned), np.flatnonzero(coloop), np.flatnonzero(zero), label,
-                   bases, offset, orthonormal_columns(free), lifts, found.gap)
+                   bases, offset, orthonormal_columns(free), lifts, found.gap,
+                   _rank_decision(basis, n, d), component_decision([found]))
+
+
+def _rank_decision(basis, n, d):
+    """Evidence of the rank: without pivots the Gram matrix is far from singular."""
+    kept, dropped = basis.pivots or (1.0 / basis.condition, np.nan)
+    return {"method": basis.method, "kept": kept, "dropped": dropped,
+            "threshold": max(n, d) * EPS}
+
+
+def component_decision(found):
+    """Evidence of connected components, of one matrix or several."""
+    return {"kept": min((f.least for f in found), default=1.0),
+            "dropped": max((f.gap for f in found), default=0.0), "threshold": ZERO,
+            "basis_pivot": min((f.pivot for f in found), default=1.0),
+            "basis_threshold": INDEPENDENT}
 
 
 def fixed_score_faults(reduced, scores, allowed):
     """Sentences on scores that nothing can change and that are given otherwise, by more than
-    ``allowed`` (n,).
+    ``allowed`` (n,); and the rows.
     """
-    faults = []
+    faults, rows = [], []
     for index, value, what in (
             (reduced.loops, 0.0, "zero rows of A have score 0"),
             (reduced.spanned, 0.0, "rows spanned by rows of zero slack have score 0"),
@@ -153,7 +171,8 @@ def fixed_score_faults(reduced, scores, allowed):
         off = index[np.abs(scores[index] - value) > allowed[index]]
         if len(off):
             faults.append(f"{what}, but row {off[0]} is given {scores[off[0]]:.10g}")
-    return faults
+            rows.append(off)
+    return faults, np.concatenate(rows) if rows else np.zeros(0, dtype=int)
 
 
 def sum_faults(reduced, scores, tol):

@@ -1,9 +1,10 @@
 """The result of an inversion, assembled at the best point found."""
 import numpy as np
 
+from levinv._plain import plain
 from levinv.forward.orthonormal import EPS, column_space
 from levinv.forward.projection import project
-from levinv.inverse.linearisation import linearise
+from levinv.inverse.linearisation import negligible, reweighted
 from levinv.inverse.reduction import orthonormal_columns
 from levinv.inverse.result import MESSAGES, InversionResult
 
@@ -13,6 +14,10 @@ SETTLED = 1e7                      # whitened residual of exact scores above whi
 ALMOST_ZERO = 1e-100
 POORLY_KNOWN = 1e-6                # relative error of x from exact scores that the message mentions
 UNDETERMINED = 1e-8                # entry of the null space from which a coefficient is free
+NAMED = 10                         # outliers in the message
+TELLING_SCORES = 5                 # from which on it is no chance that all are rounded
+MOST_DECIMALS = 6                  # of rounded scores that single precision still shows
+EPS_SINGLE = np.finfo(np.float32).eps
 SIGN_TOLERANCE = 1e-6              # relative misfit at which exact magnitudes accept signs
 
 
@@ -42,6 +47,7 @@ def report(task, matched, stopped, converged=False):
     status = 4 if stopped else 0 if success else _failure(task)
     task.evidence["polish"] = {"iterations": task.best.iterations,
                                "evaluations": task.best.evaluations, "whitened_rms": rms}
+    _complete_evidence(task, null_space)
     slack = point.slack.copy()
     slack[reduced.zero_slack] = 0.0
     known = np.isfinite(standard_errors)
@@ -53,8 +59,40 @@ def report(task, matched, stopped, converged=False):
         message=_message(task, status, relative), nit=task.progress.nit, nfev=task.nfev,
         unique=bool(success and not converged and determined and not null_space.shape[1]
                     and not model.flat.shape[1] and (not task.exact or rms <= SETTLED)),
-        null_space=null_space, standard_errors=standard_errors, condition=_condition(task),
-        evidence=task.evidence)
+        null_space=null_space, standard_errors=standard_errors,
+        condition=_condition(task, null_space),
+        evidence=plain(task.evidence))
+
+
+def _complete_evidence(task, null_space):
+    """What is known at the end only: outliers, the null space, how starts of stage 2 compare."""
+    reduced, model, evidence = task.reduced, task.best.linearisation, task.evidence
+    found = task.outliers
+    point, misgiven = task.best.point, task.misgiven
+    evidence["outliers"], evidence["studentised_residuals"] = [], []
+    if len(misgiven) or (found is not None and len(found.rows)):
+        residual = np.isin(misgiven, reduced.coloops) - task.scores[misgiven]
+        rows, deviations = misgiven, residual / task.deviation()[misgiven]
+        if found is not None:
+            rows, deviations = np.append(rows, found.rows), np.append(deviations, found.deviations)
+        order = np.argsort(rows)
+        evidence["outliers"], evidence["studentised_residuals"] = rows[order], deviations[order]
+    values = model.values.tolist() or [np.nan]
+    evidence["jacobian_decision"] = {
+        "rank": len(model.values), "kept": values[-1] / values[0],
+        "dropped": model.dropped / values[0], "threshold": negligible(point.projection.rank)}
+    evidence["null_space"] = {
+        "dimension": null_space.shape[1], "of_A": task.rows.shape[1] - reduced.rank,
+        "coloops": len(reduced.coloops),
+        "free_scales": int(task.range.inside.sum())}
+    for c, starts in enumerate(task.starts):
+        if starts:
+            signs = point.slack[reduced.members(c)] < 0
+            differing = [int(np.count_nonzero((start.signs < 0) != signs)) for start in starts]
+            differing = [min(count, len(signs) - count) for count in differing]
+            evidence["signs"][c].update(
+                fitting=sum(start.fits for start in starts), same_signs=differing.count(0),
+                misfits=[start.misfit for start in starts], rows_differing=differing)
 
 
 def _unseen(task, point):
@@ -83,7 +121,7 @@ def _without_scores(task, x, stopped):
         x=x, fun=np.inf, scores=np.zeros(len(slack)), slack=slack, signs=np.sign(slack),
         success=False, status=status, message=_message(task, status), nit=task.progress.nit,
         nfev=task.nfev, unique=False, null_space=np.zeros((d, 0)),
-        standard_errors=np.full(d, np.inf), condition=np.inf, evidence=task.evidence)
+        standard_errors=np.full(d, np.inf), condition=np.inf, evidence=plain(task.evidence))
 
 
 def _scale_directions(task, slack):
@@ -95,7 +133,7 @@ def _scale_directions(task, slack):
             for c in range(reduced.count) if task.range.inside[c]]
 
 
-def _condition(task):
+def _condition(task, null_space):
     point = task.best.point
     if (not np.any(point.x) or not task.best.linearisation.steps.shape[1]
         or task.best.linearisation.flat.size):
@@ -105,15 +143,21 @@ def _condition(task):
     if task.exact:
         model, unit = task.best.linearisation, ROUNDING
     else:
-        model, unit = linearise(task.reduced, point, weight,
-                                int(np.count_nonzero(task.range.inside))), 1.0
-    return float(np.linalg.norm(model.steps, 2)
-                 / (unit * np.linalg.norm(point.x)))
+        free, noise = int(np.count_nonzero(task.range.inside)), task.noise
+        model, unit = reweighted(task.reduced, point, 1.0 / noise, task.best.linearisation,
+                                 weight * noise, free), 1.0
+    steps = model.steps
+    if null_space.shape[1]:
+        steps = steps - null_space @ (null_space.T @ steps)
+    largest = np.linalg.svd(steps, compute_uv=False)[0]
+    return float(largest / (unit * np.linalg.norm(point.x)))
 
 
 def _failure(task):
     if task.obstacles or task.proofs:
         return 1
+    if task.outliers is not None:
+        return 3
     signs = task.evidence.get("signs", ())
     if task.exact and signs and max(s["misfit"] for s in signs) > SIGN_TOLERANCE:
         return 2
@@ -131,14 +175,59 @@ def _message(task, status, relative_error=0.0):
         if relative_error > POORLY_KNOWN:
             reasons.append("x is determined to a relative error of about "
                            f"{relative_error:.0e} only")
+        if task.exact and task.rms(task.best.point) > SETTLED:
+            reasons.append("but not to rounding, so that x may be another one"
+                           + _advice(task.scores))
     if status == 2:
         starts = max(s["restarts"] for s in task.evidence["signs"])
         reasons.append(f"the scores fix the size of the slack, but in {starts} starts no signs "
                        "were found with which it is A x - b for an x (try options={'restarts': "
                        "...}, or noise if they are rounded)")
-    if status == 3 and task.known_signs is not None:
+    if status == 3 and task.known_signs is not None and task.outliers is None:
         reasons.append("no x with the given signs was found to have them")
     if status in (1, 2, 3) and task.best is not None and task.reduced.count:
         worst = float(np.max(np.abs(task.best.point.residual), initial=0.0))
-        reasons.append(f"closest found: max|sigma(x) - scores| = {worst:.3g}")
+        if task.outliers is not None and len(task.outliers.rows):
+            reasons.append(_naming(task))
+        else:
+            reasons.append(f"closest found: max|sigma(x) - scores| = {worst:.3g}"
+                           + (_advice(task.scores) if task.exact else
+                              f", root mean square of the residual {task.rms(task.best.point):.3g} "
+                              "noise levels"))
     return MESSAGES[status] + (": " + "; ".join(reasons) if reasons else "") + "."
+
+
+def _naming(task):
+    """The outliers, and what to do about them."""
+    rows, values = task.outliers.rows, task.outliers.deviations
+    several, order = len(rows) > 1, np.argsort(-np.abs(values), kind="stable")[:NAMED]
+    names = ", ".join(str(row) for row in np.sort(rows[order]))
+    names = f"row{'s' if several else ''} {names}" + (", ..." if len(rows) > NAMED else "")
+    worst = rows[order[0]]
+    given, has = task.scores[worst], task.best.point.residual[worst] + task.scores[worst]
+    others = (f"x has the scores of all other rows, but in row {worst} {has:.6g}, not {given:.6g}")
+    if task.exact:
+        unfit = "" if task.known_signs is not None else "no signs of the slack fit all rows, but "
+        return (f"{unfit}outlier{'s' if several else ''} in {names}: {others}; correct "
+                f"{'these scores' if several else 'this score'} (or give noise, large in "
+                f"{'these rows' if several else 'this row'})")
+    return (f"noise does not explain {names}, studentised residual {values[order[0]]:.3g} in row "
+            f"{worst} (beyond {task.evidence['outlier_threshold']:.2g}): {others}; correct "
+            f"{'these scores' if several else 'this score'} or give "
+            f"{'these rows' if several else 'this row'} a larger noise")
+
+
+def _advice(scores):
+    """What the scores look rounded to, and the noise to give then."""
+    inside = scores[(scores > 0) & (scores < 1)]
+    if len(inside) < TELLING_SCORES:
+        return ""
+    single = inside.astype(np.float32).astype(float)
+    for decimals in range(1, MOST_DECIMALS + 1):
+        if np.all(np.abs(single - inside.round(decimals)) <= EPS_SINGLE * inside):
+            return (f"; the scores look rounded to {decimals} decimals: give noise=1e-{decimals} / "
+                    f"12**0.5")
+    if np.array_equal(single, inside):
+        return ("; the scores are those of single precision: give "
+                "noise=np.spacing(np.float32(scores)) / 12**0.5")
+    return "; if the scores are rounded or estimated, give noise"

@@ -26,7 +26,7 @@ class InversionResult(OptimizeResult):
         Whether the scores at x are the given ones: max|sigma(x) - c| <= tol, plus at most 100 tol
         where rounding of A x - b to double moves the scores by as much (``message`` then says so);
         or, with noise, a residual that the noise explains (chi-squared test at level 1e-3, or a
-        root mean square of at most 1.1 noise levels).
+        root mean square of at most 1.1 noise levels) with no outlier in it.
     status : int
         0 matched, 1 no x has these scores, 2 signs not found, 3 not matched, 4 stopped by the
         callback.
@@ -49,9 +49,52 @@ class InversionResult(OptimizeResult):
         coefficient is not determined. Where A has many rows (n > 32 d² and n > 4096), computed from
         a sample of them: to a few per cent, with heavy tails to a third.
     condition : float
-        Largest |dx|/|x| for changes of the scores by factors 1 + δ_i with |δ| = 1 (2-norms).
+        How a relative error of the scores moves x: the largest |dx|/|x| over the dx, orthogonal to
+        ``null_space``, that change the scores by factors 1 + δ_i with |δ| = 1, to first order
+        (2-norms). That is 1/(|x| s), s the smallest singular value, null space left out, of
+        diag(1/sigma) times the Jacobian; inf if x = 0.
     evidence : dict
-        What each stage found and decided.
+        What was checked and decided, in plain floats (None where not finite), ints and lists. A
+        ``..._decision`` tells numbers that are zero from others: the smallest ``kept``, the largest
+        ``dropped`` and the ``threshold`` in between, relative to the largest.
+
+        fit
+            ``test``: "tolerance" with ``largest_error``, ``tolerance``; "chi-squared" with
+            ``chi_squared``, ``degrees_of_freedom``, ``level``, its ``limit`` and ``p_value``.
+            ``rows`` took part: neither coloops, zero slacks nor outliers.
+        outliers, studentised_residuals, outlier_threshold
+            Rows whose score is not that of the x that all others have; how far (sigma(x) - c over
+            its standard deviation, that of rounding in exact scores); what counts as far, for
+            noise. x is then fitted to the others.
+        rank, rank_decision
+            Of A, and the pivots that decided it (QR), or a lower bound of the smallest singular
+            value (Cholesky); rows of unit norm.
+        loops, coloops, zero_slack
+            Zero rows; rows independent of all others; rows with score 1.
+        components, component_decision, component_gap
+            Connected components of A's rows; entries of A A_basis⁻¹, and the last pivot of the
+            basis. ``component_gap`` is what was dropped.
+        response_in_range, response_ratio, response_threshold
+            For each component, whether b lies in range(A) there: the residual in units of what
+            rounding leaves, and the largest that is taken for rounding.
+        signs_determined, signs_determined_on, sign_decision
+            Whether the scores tell the signs for almost every x; on each component; the components
+            of [A b] that decided it.
+        jacobian_decision
+            Singular values of the Jacobian divided by the noise, in coordinates in which scaled
+            rows are orthonormal; ``rank``. What is dropped leaves every score unchanged; how many
+            there are is known from A and b.
+        null_space
+            ``dimension`` and where it comes from: null ``of_A``, ``coloops``, ``free_scales``.
+        scaling, identification, polish
+            Stages 1, 3 and 4: work, errors, the scale of the slack on each component.
+        signs
+            Stage 2 on each component, where signs are unknown: ``restarts`` made; the ``misfit`` of
+            the best; of each start, its misfit and the rows in which its signs differ from those of
+            x (``misfits``, ``rows_differing``); how many were accepted (``fitting``) and how many
+            found the signs of x (``same_signs``).
+        information_limit
+            Exact scores: norm of the standard errors that rounding of the scores alone leaves.
 
     Examples
     --------

@@ -51,10 +51,11 @@ class Signs:
     signs: np.ndarray
     misfit: float              # relative distance of m∘signs from range([A b])
     restarts: int              # starts made so far, or vectors enumerated
+    fits: bool = False         # whether the misfit is within the tolerance
 
 
 def sign_candidates(matrix, magnitude, rng, *, accuracy=None, tolerance=1e-6, restarts=60,
-                    report=None):
+                    report=None, starts=None):
     """Signs with which ``magnitude`` lies in the range of ``matrix``, the likeliest first.
 
     Parameters
@@ -72,6 +73,8 @@ def sign_candidates(matrix, magnitude, rng, *, accuracy=None, tolerance=1e-6, re
         Number of starting points tried.
     report : callable, optional
         Called with (restart, best misfit so far).
+    starts : list, optional
+        Receives the outcome of every start.
 
     Yields
     ------
@@ -91,9 +94,11 @@ def sign_candidates(matrix, magnitude, rng, *, accuracy=None, tolerance=1e-6, re
                              tolerance)
         found = search.run(restart, rng)
         rejected.append(found)
+        if starts is not None:
+            starts.append(found)
         if report is not None:
             report(restart + 1, min(r.misfit for r in rejected))
-        if found.misfit <= search.tolerance:
+        if found.fits:
             yield rejected.pop()
         elif accuracy is None and search.solved and len(search.chosen) < len(usable):
             # solved on the subset, which misses what ties the rest to it
@@ -116,7 +121,8 @@ def enumerate_signs(matrix, magnitude, tolerance):
     misfits = np.linalg.norm(signed - (signed @ basis) @ basis.T, axis=1)
     order = np.argsort(misfits, kind="stable")
     kept = order[:max(int(np.count_nonzero(misfits <= tolerance)), CANDIDATES)]
-    return [Signs(signs[i], float(misfits[i]), len(bits)) for i in kept]
+    return [Signs(signs[i], float(misfits[i]), len(bits), bool(misfits[i] <= tolerance))
+            for i in kept]
 
 
 def _choose(usable, size, accuracy, rng):
@@ -174,7 +180,8 @@ class _Search:
         if len(self.chosen) < len(self.magnitude) and self.accuracy is None:
             relative = (np.abs(image) - self.magnitude) / (np.abs(image) + self.magnitude)
             misfit = max(misfit, float(np.sqrt(np.mean(relative ** 2))))
-        return Signs(np.where(image >= 0, 1.0, -1.0), float(misfit), restarts)
+        return Signs(np.where(image >= 0, 1.0, -1.0), float(misfit), restarts,
+                     bool(misfit <= self.tolerance))
 
 
 def _flip(matrix, g):

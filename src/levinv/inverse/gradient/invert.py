@@ -6,6 +6,7 @@ import scipy.linalg
 
 from levinv import _validate
 from levinv import rows as storage
+from levinv._plain import plain
 from levinv._threads import sharing
 from levinv.forward.barrier import FullRankMap
 from levinv.forward.gradient_loss import GradientLossPoint
@@ -263,8 +264,9 @@ def _report(task, found, approximation=None):
         success = found.reason == "converged"
     status = 0 if success else {"stopped": 4, "no preimage": 1}.get(found.reason, 3)
     task.evidence.update(steps=found.steps, decrement=decrement, floor=floor)
+    evidence = plain(task.evidence)
     if found.direction is not None:
-        task.evidence["certificate"] = found.direction
+        evidence["certificate"] = found.direction
     standard_errors, condition = np.full(d, np.inf), np.inf
     if success:
         standard_errors, condition = _sensitivity(task, state, hessian)
@@ -274,7 +276,7 @@ def _report(task, found, approximation=None):
         signs=np.sign(slack), success=success, status=status,
         message=_message(task, found, status, decrement), nit=task.progress.nit, nfev=task.nfev,
         unique=bool(success and not task.ridge.any()), null_space=np.zeros((d, 0)),
-        standard_errors=standard_errors, condition=condition, evidence=task.evidence)
+        standard_errors=standard_errors, condition=condition, evidence=evidence)
 
 
 def _sensitivity(task, state, hessian):
@@ -323,4 +325,4 @@ def _nowhere(task, reason):
         x=np.zeros(d), fun=np.inf, scores=np.zeros(n), slack=slack, signs=np.sign(slack),
         success=False, status=2, message=f"{MESSAGES[2]}: {reason}.", nit=0, nfev=task.nfev,
         unique=False, null_space=np.zeros((d, 0)), standard_errors=np.full(d, np.inf),
-        condition=np.inf, evidence=task.evidence)
+        condition=np.inf, evidence=plain(task.evidence))
