@@ -13,6 +13,7 @@ from levinv._source import Source
 
 FLOAT = np.dtype(np.float64)
 LARGEST = 1e100
+TINY = 1e-290              # columns of smaller entries, which may have no reciprocal
 
 
 def real_array(value, name, ndim, *, check_finite=True):
@@ -233,6 +234,16 @@ def ordinary_size(array, name):
         raise ValueError(f"{name} must have its largest entry between {1 / LARGEST:.0e} and "
                          f"{LARGEST:.0e} (choose other units), got {largest:.3g}")
     return array
+
+
+def ordinary_columns(column_max, name):
+    """Refuse columns of entries so small that they may have no reciprocal; ``column_max`` (d,)."""
+    small = (column_max > 0) & (column_max < TINY)
+    if small.any():
+        column = int(np.argmax(small))
+        raise ValueError(f"{name} must have no nonzero column of entries below {TINY:.0e} (choose "
+                         f"other units), got at most {column_max[column]:.3g} in column {column}")
+    return column_max
 
 
 def signs(value, name, n):

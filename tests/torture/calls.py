@@ -1,6 +1,7 @@
 """What is called with a problem, and how it is judged: each call returns a verdict or raises
 Failure.
 """
+import dataclasses
 import warnings
 
 import mpmath
@@ -178,7 +179,12 @@ def score_loss(p, rng):
         value, grad = loss.fun_and_grad(p.x)
         hess = twice(p, rng, lambda: loss.hess(p.x))
         v = rng.standard_normal(p.d)
-        product, terms = loss.hessp(p.x, v), loss.hess_terms(p.x)
+        product = loss.hessp(p.x, v)
+        try:
+            terms = loss.hess_terms(p.x)
+        except ValueError as error:
+            refusal(error, any(loss._map.slack(p.x)[p.A.any(axis=1)] == 0))
+            terms = hess[None]
     except ValueError as error:
         doubtful = p.exact is None or p.extreme
         if not doubtful:
@@ -339,7 +345,7 @@ def invert_scores(p, rng, method="global"):
         given["x0"] = x0
     if rng.random() < 0.05:
         given["maxiter"] = int(rng.integers(1, 5))
-    p.scores = target
+    q = dataclasses.replace(p, scores=target)
     options = {"restarts": int(rng.integers(1, 20))} if method == "global" else None
     try:
         result = twice(p, rng, lambda: levinv.invert_scores(
@@ -351,7 +357,7 @@ def invert_scores(p, rng, method="global"):
                                               or method != "global")))
     if method != "global":
         require("x" in result, "x")
-    return inversion(p, result, given.get("signs") if known is not False else False, noise, tol)
+    return inversion(q, result, given.get("signs") if known is not False else False, noise, tol)
 
 
 def local_methods(p, rng):

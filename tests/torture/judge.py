@@ -45,7 +45,7 @@ def close(name, found, true, allowed):
     if np.all(np.asarray(allowed) >= 1e300):
         return
     with mpmath.workdps(50):
-        error = np.abs(oracles.exact(found) - true).astype(float)
+        error = np.asarray(np.abs(oracles.exact(found) - true)).astype(float)
     worst = np.max(error / np.maximum(allowed, 1e-320), initial=0.0)
     require(worst <= 1.0, f"{name}: error {error.max():.3g} is {worst:.3g} times the bound")
 
@@ -126,8 +126,8 @@ def inversion(p, result, known_signs, noise, tol, known_x=True):
     slack = truth.slack(p.A, p.b, result.x)
     verdict = "right"
     with np.errstate(all="ignore"):
-        close("slack", result.slack, slack,
-              (d + 2) * EPS * (np.abs(p.A) @ np.abs(result.x) + np.abs(p.b)) + 1e-300)
+        rounding = 2 * (d + 2) * EPS * (np.abs(p.A) @ np.abs(result.x) + np.abs(p.b)) + 1e-300
+        close("slack", result.slack, slack, np.where(result.slack == 0, np.inf, rounding))
     fit = residual(p, result, slack)
     if noise is None:
         worst = np.abs(fit).max(initial=0.0)
@@ -196,8 +196,8 @@ def unseen(p, result, slack):
         with mpmath.workdps(exact.exact.dps):
             moved = exact.B @ oracles.exact(v)
             change = 2 * (exact.Q @ moved - exact.exact.scores * moved)
-            size = max(np.abs(moved))
-            size = float(max(np.abs(change)) / size) if size else 0.0
+            rounding = max(np.abs(exact.B) @ np.abs(oracles.exact(v))) * mpmath.mpf(1e-9)
+            size = float(max(np.abs(change)) / max(*np.abs(moved), rounding))
         require(size <= 1e-6, f"null_space: moves the scores by {size:.3g} of the slack's change")
 
 

@@ -124,7 +124,7 @@ class Exact:
             B = B[:, columns]
             self.rank = len(columns) + len(zero)
             self.scores = np.full(len(A), mpmath.mpf(0), dtype=object)
-            self.basis = B
+            self.basis, self.inverse = B, np.zeros((0, 0), dtype=object)
             if len(columns):
                 B = B / np.array([mpmath.sqrt(v) for v in (B * B).sum(axis=0)], dtype=object)
                 self.inverse = inverse(B.T @ B)
@@ -137,7 +137,7 @@ class Exact:
     def projection(self):
         """P, (n, n), where no slack is zero."""
         B = self.basis
-        return B @ self.inverse @ B.T
+        return B @ self.inverse @ B.T if B.shape[1] else np.full((len(B),) * 2, mpmath.mpf(0))
 
 
 class Derivatives:

@@ -30,6 +30,7 @@ from levinv._kernels import factor
 EPS = np.finfo(float).eps
 ONE_PASS_CONDITION = 64.0       # ε κ² against the promised 100 ε κ
 SAFE_SQUARE = 1e280
+TINY = 1e-290                   # rows of a smaller norm may have no reciprocal
 REFINEMENTS = 4                 # of the residuals of dependent columns, and their last computation
 RCOND_IN_DOUBT = 1e-2           # rcond times the estimate of κ: closer to 1, only QR's pivots
                                 # decide
@@ -254,5 +255,23 @@ def column_space(rows, active=None, *, rcond=None):
     norm.
     """
     norms = rows.row_norms()
-    kept = norms > 0 if active is None else active & (norms > 0)
-    return orthonormalise(rows, np.where(kept, 1.0 / np.where(kept, norms, 1.0), 0.0), rcond=rcond)
+    unit = reciprocal_norms(norms if active is None else np.where(active, norms, 0.0))
+    return orthonormalise(rows, unit, rcond=rcond)
+
+
+def reciprocal_norms(norms):
+    """1/norms of rows, 0 for 0.
+
+    Raises
+    ------
+    ValueError
+        If a row is so small that its norm may have no reciprocal.
+    """
+    kept = norms > 0
+    unit = 1.0 / np.where(kept, np.maximum(norms, TINY), 1.0)
+    unit[~kept] = 0.0
+    if unit.max() >= 1.0 / TINY:
+        row = int(np.argmax(unit))
+        raise ValueError(f"A must have no nonzero row of norm {TINY:.0e} or less (choose other "
+                         f"units), got {norms[row]:.3g} in row {row}")
+    return unit

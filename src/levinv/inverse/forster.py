@@ -63,7 +63,7 @@ def forster_weights(A, scores=None, *, tol=1e-10, maxiter=None, workers=None):
     array([0.5, 0.5, 0.5, 0.5])
     """
     rows = storage.of(_validate.matrix(A, "A", min_aspect=True, sparse=True))
-    _validate.ordinary_size(rows.column_max(), "A")
+    _validate.ordinary_size(_validate.ordinary_columns(rows.column_max(), "A"), "A")
     n = rows.shape[0]
     tol = _validate.positive_number(tol, "tol")
     maxiter = 100 if maxiter is None else _validate.positive_int(maxiter, "maxiter")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from levinv.forward.orthonormal import EPS, orthonormalise
+from levinv.forward.orthonormal import EPS, orthonormalise, reciprocal_norms
 from levinv.forward.projection import DependentZeroSlackError, quotient
 from levinv.inverse.components import components
 
@@ -100,7 +100,7 @@ def reduce(rows, one=None, b=None, coloop_slack=None):
     n, d = rows.shape
     norms = rows.row_norms()
     loops = norms == 0
-    unit = np.where(loops, 0.0, 1.0 / np.where(loops, 1.0, norms))
+    unit = reciprocal_norms(norms)
     basis = orthonormalise(rows, unit)
     start, plain = basis.transform, basis.plain
     rank = start.shape[1]
