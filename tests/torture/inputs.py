@@ -331,8 +331,12 @@ def finish(p):
     p.b = np.where(np.isfinite(p.A @ p.x - p.wanted), p.A @ p.x - p.wanted, 0.0)
     for change in p.of_b:
         change(p)
-    sizes = [np.abs(v[v != 0]) for v in (p.A, p.b, p.A.max(axis=0), p.A.max(axis=1))]
-    p.extreme |= any(s.size and (s.max() > 1e99 or s.max() < 1e-99) for s in sizes[:2])
+    for array in (p.A, p.b):
+        largest = np.abs(array).max()
+        p.extreme |= bool(largest > 1e99 or 0 < largest < 1e-99)
+    for axis in (0, 1):
+        largest = np.abs(p.A).max(axis=axis)
+        p.extreme |= bool(np.any((largest > 0) & (largest < 1e-289)))
     p.slack = truth.slack(p.A, p.b, p.x)
     try:
         p.exact = truth.Exact(p.A, p.slack)

@@ -350,7 +350,7 @@ def _shift_to_sum(target, total):
         if abs(excess) <= 8 * EPS * total or slope == 0:
             break
         shift -= float(np.clip(excess / slope, -1.0, 1.0))
-    return moved
+    return np.clip(moved, np.finfo(float).tiny, 1.0 - EPS)
 
 
 def _from_signs(task, scaling, signs, accuracy):

@@ -11,6 +11,7 @@ ROUNDING = 0.5 * EPS               # relative error of a score stored in double
 SETTLED = 1e7                      # whitened residual of exact scores above which x may be another
                                    # one
 ALMOST_ZERO = 1e-100
+SMALLEST = 1e-300                  # numbers whose reciprocals do not overflow
 POORLY_KNOWN = 1e-6                # relative error of x from exact scores that the message mentions
 UNDETERMINED = 1e-8                # entry of the null space from which a coefficient is free
 SIGN_TOLERANCE = 1e-6              # relative misfit at which exact magnitudes accept signs
@@ -31,10 +32,10 @@ def report(task, matched, stopped, converged=False):
     null_space = orthonormal_columns(np.column_stack([reduced.free,
                                                       *_scale_directions(task, point.slack)]))
     determined = task.known_signs is not None or task.evidence["signs_determined"]
-    standard_errors = np.linalg.norm(model.steps, axis=1)
+    standard_errors = np.hypot.reduce(model.steps, axis=1)       # its squares may overflow
     rms = task.rms(point)
     if task.exact:    # the residual that arithmetic left, where it exceeds rounding of the scores
-        task.evidence["information_limit"] = float(np.linalg.norm(standard_errors))
+        task.evidence["information_limit"] = float(np.hypot.reduce(standard_errors))
         standard_errors *= max(1.0, rms)
         standard_errors = np.hypot(standard_errors, _unseen(task, point))
     for free in (null_space, model.flat):
@@ -45,7 +46,7 @@ def report(task, matched, stopped, converged=False):
     slack = point.slack.copy()
     slack[reduced.zero_slack] = 0.0
     known = np.isfinite(standard_errors)
-    relative = (np.linalg.norm(standard_errors[known]) / max(np.linalg.norm(point.x), 1e-300)
+    relative = (np.hypot.reduce(standard_errors[known]) / max(np.hypot.reduce(point.x), SMALLEST)
                 if task.exact else 0.0)
     return InversionResult(
         x=point.x, fun=0.5 * float(np.sum((scores - task.scores) ** 2)), scores=scores, slack=slack,
@@ -65,14 +66,20 @@ def _unseen(task, point):
     if not len(reduced.zero_slack):
         return 0.0
     slack = np.abs(point.slack)
-    slack[reduced.zero_slack] = ALMOST_ZERO * point.projection.unit
-    near = project(reduced.rows, slack, column_space(reduced.rows).transform,
-                   np.isin(np.arange(len(slack)), np.append(reduced.loops, reduced.coloops)))
-    # sqrt(1 - sigma) / |s|
+    without = np.isin(np.arange(len(slack)), np.append(reduced.loops, reduced.coloops))
+    others = ~without
+    others[reduced.zero_slack] = False
+    slack[reduced.zero_slack] = ALMOST_ZERO * slack[others & (slack > 0)].min(initial=np.inf)
+    if not np.isfinite(slack).all():                   # nothing to see a slack beside
+        return np.where(reduced.lifts.any(axis=1), np.inf, 0.0)
+    near = project(reduced.rows, slack, column_space(reduced.rows).transform, without)
+    # sqrt(1 - sigma) / |s|: 0 by underflow only, as no row here is a coloop
     leakage = np.sqrt(near.complement()[reduced.zero_slack]) / slack[reduced.zero_slack]
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        hidden = np.where(leakage > 0, np.sqrt(ROUNDING) / leakage, 0.0)
-        return np.sqrt(np.sum((reduced.lifts * hidden) ** 2, axis=1))
+    with np.errstate(divide="ignore", over="ignore"):
+        hidden = np.sqrt(ROUNDING) / leakage
+        moved = np.multiply(reduced.lifts, hidden, out=np.zeros_like(reduced.lifts),
+                            where=reduced.lifts != 0)
+        return np.hypot.reduce(moved, axis=1)
 
 
 def _without_scores(task, x, stopped):
@@ -100,7 +107,7 @@ def _condition(task):
     if (not np.any(point.x) or not task.best.linearisation.steps.shape[1]
         or task.best.linearisation.flat.size):
         return np.inf
-    counted = task.reduced.active & (task.scores > 0)
+    counted = task.reduced.active & (task.scores > SMALLEST)
     weight = np.where(counted, 1.0 / np.where(counted, task.scores, 1.0), 0.0)
     if task.exact:
         model, unit = task.best.linearisation, ROUNDING
@@ -108,7 +115,7 @@ def _condition(task):
         model, unit = linearise(task.reduced, point, weight,
                                 int(np.count_nonzero(task.range.inside))), 1.0
     return float(np.linalg.norm(model.steps, 2)
-                 / (unit * np.linalg.norm(point.x)))
+                 / (unit * np.hypot.reduce(point.x)))
 
 
 def _failure(task):
