@@ -259,19 +259,19 @@ def column_space(rows, active=None, *, rcond=None):
     return orthonormalise(rows, unit, rcond=rcond)
 
 
-def reciprocal_norms(norms):
+def reciprocal_norms(norms, least=TINY):
     """1/norms of rows, 0 for 0.
 
     Raises
     ------
     ValueError
-        If a row is so small that its norm may have no reciprocal.
+        If a row's norm is ``least`` or less: it may have no reciprocal that can be used.
     """
     kept = norms > 0
-    unit = 1.0 / np.where(kept, np.maximum(norms, TINY), 1.0)
+    unit = 1.0 / np.where(kept, np.maximum(norms, least), 1.0)
     unit[~kept] = 0.0
-    if unit.max() >= 1.0 / TINY:
+    if unit.max() >= 1.0 / least:
         row = int(np.argmax(unit))
-        raise ValueError(f"A must have no nonzero row of norm {TINY:.0e} or less (choose other "
+        raise ValueError(f"A must have no nonzero row of norm {least:.0e} or less (choose other "
                          f"units), got {norms[row]:.3g} in row {row}")
     return unit

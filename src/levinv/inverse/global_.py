@@ -37,6 +37,7 @@ NOISE_KNOWN = 1.1                  # residual, in noise levels, that is explaine
 SMALLEST_SCORE = 1e-30             # smaller ones are not known to full relative precision
 CLEAR = 4.0                        # standard deviations of a slack from zero at which its sign
                                    # counts
+CLEAR_GAP = 1e-12                  # entries taken for zero that are no larger are zero to rounding
 UNUSED = 3.0                       # noise levels below which a score's row takes no part
 MOST_PROPAGATED = 1000             # rows up to which the error of every score is propagated to
                                    # every magnitude
@@ -92,7 +93,7 @@ def solve(task):
     try:
         prepare(task)
         if task.x0 is not None:
-            _try(task, task.x0)
+            _try(task, _on_equations(task, task.x0))
         if not matched(task):
             _run_stages(task)
     except Stopped:
@@ -135,8 +136,10 @@ def _check_fixed_scores(task):
     allowed = np.broadcast_to(task.tol if task.exact else 6.0 * task.noise, c.shape)
     task.obstacles += fixed_score_faults(reduced, c, allowed)
     if task.exact:        # scores rounded to zero sum to less: with noise the residual decides
+        # where rows are connected by entries close to rounding, the sum over all is what is certain
+        clear = reduced.gap <= CLEAR_GAP or reduced.count == 1
         task.obstacles += [fault + " (give noise if they are rounded)"
-                           for fault in sum_faults(reduced, c, task.tol)]
+                           for fault in sum_faults(reduced, c, task.tol, whole=not clear)]
         zero = np.flatnonzero(reduced.active & (c == 0))
         if len(zero):
             task.obstacles.append(f"no finite slack gives row {zero[0]} the score 0")
@@ -162,6 +165,16 @@ def _signs_determined(task):
             except np.linalg.LinAlgError:            # b close to range(A): nothing is certain
                 return False
     return True
+
+
+def _on_equations(task, x):
+    """x moved to where the rows of zero slack have it: stage 4 leaves their slack as it is."""
+    zero = task.reduced.zero_slack
+    if not len(zero):
+        return x
+    with np.errstate(over="ignore", invalid="ignore"):
+        moved = x - task.reduced.lifts @ (task.rows.matvec(x) - task.b)[zero]
+    return moved if np.isfinite(moved).all() else task.reduced.offset
 
 
 def _try(task, x, brief=False):

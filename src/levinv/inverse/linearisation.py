@@ -154,9 +154,13 @@ def _decompose(point, jacobian, whitened, freedom):
     u, values, vt = np.linalg.svd(jacobian, full_matrices=False)
     wanted = max(k - freedom, 0)
     kept = int(np.count_nonzero(values[:wanted] > k * EPS * values[:1]))
-    directions = point.projection.unit * (point.projection.transform @ vt[:wanted].T)
-    return Linearisation(u[:, :kept].T @ whitened, values[:kept],
-                         directions[:, :kept] / values[:kept], directions[:, kept:])
+    with np.errstate(over="ignore"):                  # at points close to the largest float
+        directions = point.projection.unit * (point.projection.transform @ vt[:wanted].T)
+        steps = directions[:, :kept] / values[:kept]
+        while not np.isfinite(steps[:, :kept]).all():
+            kept -= 1
+    return Linearisation(u[:, :kept].T @ whitened, values[:kept], steps[:, :kept],
+                         directions[:, kept:])
 
 
 def _sampled_triangle(point, weight):

@@ -19,6 +19,7 @@ from levinv.forward.orthonormal import EPS, orthonormalise, reciprocal_norms
 from levinv.forward.projection import DependentZeroSlackError, quotient
 from levinv.inverse.components import components
 
+SMALLEST_ROW = 1e-100      # its inverse square times an entry of b does not overflow
 SPANNED = 1e-8    # a row whose part outside the span of the zero-slack rows is smaller is spanned
 
 
@@ -100,7 +101,7 @@ def reduce(rows, one=None, b=None, coloop_slack=None):
     n, d = rows.shape
     norms = rows.row_norms()
     loops = norms == 0
-    unit = reciprocal_norms(norms)
+    unit = reciprocal_norms(norms, SMALLEST_ROW)
     basis = orthonormalise(rows, unit)
     start, plain = basis.transform, basis.plain
     rank = start.shape[1]
@@ -156,14 +157,19 @@ def fixed_score_faults(reduced, scores, allowed):
     return faults
 
 
-def sum_faults(reduced, scores, tol):
-    """Sentences on components whose scores do not sum to the rank, to ``tol`` for each row."""
+def sum_faults(reduced, scores, tol, whole=False):
+    """Sentences on components whose scores do not sum to the rank, to ``tol`` for each row;
+    ``whole``: on all active rows together.
+    """
     faults = []
-    for c in range(reduced.count):
-        member = reduced.members(c)
-        rank, total = reduced.bases[c].shape[1], float(scores[member].sum())
+    parts = [reduced.members(c) for c in range(reduced.count)]
+    ranks = [basis.shape[1] for basis in reduced.bases]
+    if whole:
+        parts, ranks = [np.flatnonzero(reduced.active)], [sum(ranks)]
+    for member, rank in zip(parts, ranks, strict=True):
+        total = float(scores[member].sum())
         if abs(total - rank) > tol * len(member) + 64 * EPS * rank:
-            where = "" if reduced.count == 1 else f" over the component of row {member[0]}"
+            where = "" if len(parts) == 1 else f" over the component of row {member[0]}"
             faults.append(f"scores must sum to the rank {rank}{where}, got {total:.10g}")
     return faults
 
