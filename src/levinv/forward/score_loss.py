@@ -115,15 +115,15 @@ class ScoreLoss:
 
     def hess(self, x):
         """∇²L(x), (d, d): O(n²d) or 2 n d³ flops, whichever is less."""
-        with self._map.threads():
-            out = self._second_order(x).hessian()
+        with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
+            out = _finite(self._second_order(x).hessian())
         return out if self._ridge_hessian is None else out + self._ridge_hessian
 
     def hessp(self, x, p):
         """∇²L(x) p, (d,), matrix-free: O(n d²)."""
         p = _validate.vector(p, "p", self.shape[1], "column of A")
-        with self._map.threads():
-            out = self._second_order(x).product(p)
+        with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
+            out = _finite(self._second_order(x).product(p))
         return out if self._ridge_hessian is None else out + self._ridge_hessian @ p
 
     def hess_terms(self, x, row=None):
@@ -147,11 +147,20 @@ class ScoreLoss:
         Returns
         -------
         terms : (6, d, d) ndarray
+
+        Raises
+        ------
+        ValueError
+            As :meth:`fun`, and at a zero slack, where the terms have no limit, only their sum has.
         """
         if row is not None:
             row = _validate.index(row, "row", self.shape[0])
-        with self._map.threads():
-            return self._second_order(x).terms(row)
+        zero = self._map.at(x)[0] == 0
+        if zero.any() and (zero & self._map.rows.nonzero()).any():
+            raise ValueError("x must have no zero slack: the six terms have no limit there, only "
+                             "their sum has")
+        with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
+            return _finite(self._second_order(x).terms(row))
 
     def residuals(self, x):
         """sigma(x) - c, followed by diag(rho) A x if there is a ridge: L is half their sum of
@@ -189,3 +198,9 @@ class ScoreLoss:
             slack = np.where(zero, ALMOST_ZERO * projection.unit, slack)
             projection = self._map.project(slack)
         return SecondOrder(self._map.rows, projection, slack, projection.residual(self._target))
+
+
+def _finite(derivative):
+    if not np.isfinite(derivative).all():
+        raise ValueError("x must not be so close to a zero slack that a second derivative overflows")
+    return derivative

@@ -12,7 +12,7 @@ from levinv._kernels.scores import one_pass
 from levinv._threads import count, share, sharing
 from levinv.forward.orthonormal import (ONE_PASS_CONDITION, column_space, orthonormalise,
                                         orthonormalise_by_gram)
-from levinv.forward.projection import DependentZeroSlackError, quotient, row_scale
+from levinv.forward.projection import DependentZeroSlackError, balanced, quotient, row_scale
 
 METHODS = ("auto", "cholesky", "qr")
 SMALL = 1 << 24           # flops of a matrix that is done in one call, without a look at threads
@@ -207,7 +207,7 @@ def _matrix_scores(A, rows, kind, values, method, rcond, check_finite):
     if kind == "slack":
         slack = np.abs(values)
         zero = not slack.all()
-        scale = None if zero else row_scale(slack)[0]
+        scale = None if zero else _wide_scale(slack)
     elif kind == "weights":
         _refuse_negative(values)
         largest = values.max()
@@ -235,6 +235,21 @@ def _matrix_scores(A, rows, kind, values, method, rcond, check_finite):
         return _scaled_scores(rows, scale, method, rcond, gram)
 
 
+def _wide_scale(slack):
+    """1/slack but for a factor, of slacks none of which is zero; without denormal numbers, which
+    are inaccurate.
+    """
+    scale = row_scale(slack)[0]
+    if scale.min() > TINY:
+        return scale
+    with np.errstate(under="ignore"):
+        scale = (slack.min() * ENLARGED) / slack / np.sqrt(ENLARGED)
+    if scale.min() < TINY:
+        raise ValueError("slack must not range over more than 420 orders of magnitude, got "
+                         f"{slack.min():.3g} to {slack.max():.3g}")
+    return scale
+
+
 def _refuse_negative(weights):
     if (weights < 0).any():
         index = tuple(np.argwhere(weights < 0)[0].tolist())
@@ -243,16 +258,20 @@ def _refuse_negative(weights):
 
 
 def _slack_limit(rows, slack, method, rcond):
-    zero = np.flatnonzero(slack == 0)
-    start = _space(rows, None, rcond)
     left_out = slack == 0
-    zero = zero[rows.nonzero()[zero]]   # a zero row has score 0, whatever its slack
+    zero = np.flatnonzero(left_out & rows.nonzero())   # a zero row has score 0, whatever its slack
+    scale = row_scale(slack, left_out)[0]
+    start = _space(rows, None, rcond)
     try:
-        null = start @ quotient(rows, zero, start)[0] if len(zero) else start
+        if len(zero):
+            start = balanced(rows, scale, zero, start)
+            null = start @ quotient(rows, zero, start)[0]
+        else:
+            null = start
     except DependentZeroSlackError:
         raise ValueError(f"slack must be zero in linearly independent rows of A only (there is no "
                          f"limit otherwise), got zeros in rows {_listed(zero)}") from None
-    scores, doubt = _scores(rows, row_scale(slack, left_out)[0], null, method, 0.0)
+    scores, doubt = _scores(rows, scale, null, method, 0.0)
     scores[zero] = 1.0
     return scores, doubt
 

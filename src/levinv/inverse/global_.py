@@ -20,13 +20,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.special
 
-from levinv.forward.orthonormal import EPS
+from levinv.forward.orthonormal import EPS, column_space
+from levinv.forward.projection import DependentZeroSlackError, project
 from levinv.inverse.components import components
 from levinv.inverse.identification import identify, response_in_range
 from levinv.inverse.polish import many_rows, polish
 from levinv.inverse.reduction import (Augmented, NoSolutionError, fixed_score_faults, reduce,
                                       sum_faults)
-from levinv.inverse.report import ROUNDING, SETTLED, SIGN_TOLERANCE, report
+from levinv.inverse.report import ROUNDING, SETTLED, SIGN_TOLERANCE, report, unseen
 from levinv.inverse.result import Progress, Stopped
 from levinv.inverse.scaling import TIGHT, find_obstacle, log_weight_deviation, match_scores
 from levinv.inverse.signs import ENUMERATED, enumerate_signs, sign_candidates
@@ -173,8 +174,17 @@ def _on_equations(task, x):
     if not len(zero):
         return x
     with np.errstate(over="ignore", invalid="ignore"):
-        moved = x - task.reduced.lifts @ (task.rows.matvec(x) - task.b)[zero]
-    return moved if np.isfinite(moved).all() else task.reduced.offset
+        while True:                            # again: a start from afar leaves rounding
+            slack = (task.rows.matvec(x) - task.b)[zero]
+            moved = x - task.reduced.lifts @ slack
+            after = (task.rows.matvec(moved) - task.b)[zero]
+            if not np.isfinite(moved).all():
+                return task.reduced.offset
+            if not np.abs(after).max() <= 0.5 * np.abs(slack).max():
+                return x
+            if not after.any():
+                return moved
+            x = moved
 
 
 def _try(task, x, brief=False):
@@ -207,13 +217,17 @@ def _signs_agree(task, found):
     """Whether the slack has the known signs, in the rows in which it is clear of zero."""
     if task.known_signs is None:
         return True
-    active, slack = task.reduced.active, found.point.slack
-    if np.all((np.sign(slack) == task.known_signs)[active]):
+    reduced, slack = task.reduced, found.point.slack
+    told = reduced.active.copy()
+    told[reduced.spanned] = True
+    if np.all((np.sign(slack) == task.known_signs)[told]):
         return True
     spread = np.sqrt(task.rows.quad(None, found.linearisation.steps))
     if task.exact:
         spread = spread * max(1.0, task.rms(found.point))
-    clear = active & (np.abs(slack) > CLEAR * spread)
+        if len(reduced.zero_slack):
+            spread = spread + task.rows.abs_matvec(unseen(task, found.point))
+    clear = told & (np.abs(slack) > CLEAR * spread)
     return bool(np.all(np.sign(slack[clear]) == task.known_signs[clear]))
 
 
@@ -222,10 +236,33 @@ def matched(task):
     if task.best is None or task.obstacles or not _signs_agree(task, task.best):
         return False
     point = task.best.point
+    if not _equations_hold(task, point):
+        return False
     if task.exact:
         return _within(task, point, slice(None))
     freedom = np.count_nonzero(task.reduced.active) - task.best.linearisation.steps.shape[1]
     return _explained(point.residual / task.noise, freedom)
+
+
+def _equations_hold(task, point):
+    """Whether the rows of zero slack have it at a point, to rounding, or so nearly that their scores
+    are 1 to tol; and those spanned by them have not.
+    """
+    reduced = task.reduced
+    zero, slack = reduced.zero_slack, np.abs(point.slack)
+    if not len(zero):
+        return True
+    rounding = len(point.x) * EPS * (task.rows.abs_matvec(np.abs(point.x)) + np.abs(task.b))
+    if np.any(slack[reduced.spanned] <= rounding[reduced.spanned]):
+        return False                           # dependent rows of zero slack: no scores there
+    if np.all(slack[zero] <= rounding[zero]):
+        return True
+    without = np.isin(np.arange(len(slack)), np.append(reduced.loops, reduced.coloops))
+    try:
+        whole = project(task.rows, slack, column_space(task.rows).transform, without)
+    except DependentZeroSlackError:
+        return False
+    return bool(np.all(whole.complement()[zero] <= task.tol))
 
 
 def _within(task, point, member):

@@ -37,7 +37,7 @@ def report(task, matched, stopped, converged=False):
     if task.exact:    # the residual that arithmetic left, where it exceeds rounding of the scores
         task.evidence["information_limit"] = float(np.hypot.reduce(standard_errors))
         standard_errors *= max(1.0, rms)
-        standard_errors = np.hypot(standard_errors, _unseen(task, point))
+        standard_errors = np.hypot(standard_errors, unseen(task, point))
     for free in (null_space, model.flat):
         standard_errors[np.linalg.norm(free, axis=1) > UNDETERMINED * np.linalg.norm(free)] = np.inf
     status = 4 if stopped else 0 if success else _failure(task)
@@ -58,7 +58,7 @@ def report(task, matched, stopped, converged=False):
         evidence=task.evidence)
 
 
-def _unseen(task, point):
+def unseen(task, point):
     """Standard errors from rows whose slack is taken for zero: it may be as large as rounding of
     1 - sigma hides.
     """
