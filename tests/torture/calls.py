@@ -21,9 +21,7 @@ ZERO = mpmath.mpf(10) ** -200      # stands for a zero slack, beside the smalles
 def one(seed, index, call=None, kinds=None):
     """Case ``index``: its kinds, its call, its verdict ("failed" too) and why."""
     rng = np.random.default_rng([seed, index])
-    names = list(CALLS)
-    weights = np.array([CALLS[name][1] for name in names], dtype=float)
-    name = str(rng.choice(names, p=weights / weights.sum())) if call is None else call
+    name = _drawn(rng) if call is None else call
     p = None
     try:
         if name == "garbage":
@@ -42,6 +40,16 @@ def one(seed, index, call=None, kinds=None):
     except Exception as error:                       # nothing else may come out of the library
         verdict, note = "failed", f"{type(error).__name__}: {error}"
     return p.kinds if p is not None else ("?",), name, verdict, note
+
+
+def case_call(seed, index):
+    """Which call case ``index`` is of."""
+    return _drawn(np.random.default_rng([seed, index]))
+
+
+def _drawn(rng):
+    weights = np.array([weight for _, weight in CALLS.values()], dtype=float)
+    return str(rng.choice(list(CALLS), p=weights / weights.sum()))
 
 
 def _guarded(call, p, rng):
@@ -554,4 +562,4 @@ CALLS = {"leverage_scores": (leverage_scores, 20), "LeverageMap": (leverage_map,
          "GradientLoss": (gradient_loss, 4), "forster_weights": (forster_weights, 9),
          "invert_scores": (invert_scores, 32), "local methods": (local_methods, 4),
          "invert_many": (invert_many, 5), "invert_gradient": (invert_gradient, 6),
-         "garbage": (garbage, 3), "huge n": (huge, 0.4)}
+         "garbage": (None, 3), "huge n": (huge, 0.4)}
