@@ -153,7 +153,8 @@ def leverage_map(p, rng):
         at = levinv.LeverageMap(p.matrix, p.b)
         found = twice(p, rng, lambda: at.scores(p.x))
     except ValueError as error:
-        return refusal(error, p.exact is None or p.extreme or slack_error(p) > 1e-2
+        denormal = any(0 < abs(s) < 1e-307 for s in p.slack)       # zero to the library
+        return refusal(error, p.exact is None or p.extreme or slack_error(p) > 1e-2 or denormal
                        or not np.isfinite(bound(p, p.exact)))
     finite("scores", found, (p.n,))
     point = _point(p)
@@ -194,7 +195,7 @@ def score_loss(p, rng):
             refusal(error, any(loss._map.slack(p.x)[p.A.any(axis=1)] == 0))
             terms = hess[None]
     except ValueError as error:
-        doubtful = p.exact is None or p.extreme
+        doubtful = p.exact is None or p.extreme or any(0 < abs(s) < 1e-307 for s in p.slack)
         if not doubtful:
             point = _point(p)
             doubtful = point is None or not _ordinary(point[3])

@@ -86,7 +86,7 @@ def scores(name, found, p, exact, rounding=0.0):
     if not np.isfinite(allowed):
         allowed = 1.0
         total = found.sum()
-        require(total <= min(p.n, p.d) + 1e-6, f"{name} sum to {total}")
+        require(total <= min(p.n, p.d) * (1 + 100 * EPS * exact.condition), f"{name} sum to {total}")
     close(name, found, exact.scores, min(allowed + 4 * rounding, 1.0))
 
 

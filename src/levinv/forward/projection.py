@@ -34,6 +34,7 @@ import scipy.linalg
 from levinv.forward.orthonormal import EPS, orthonormalise
 
 ROWS_AT_ONCE = 4096
+SHORTEST = 1e-140         # length that rows are balanced to, as part of the longest
 ROUGHLY_ONE = 1e-7        # least 1 - sigma of rows that rough projections do not eliminate
 PLAIN_CONDITION = 2.0     # beyond it, derivatives without the transform lose digits: second ones were
                           # worse than 100 ε κ ten times as often as with it
@@ -299,11 +300,13 @@ def balanced(rows, scale, heavy, start=None):
     length, are orthonormal: a quotient mixes columns, which in any others may be of very different
     size.
     """
-    lengths = rows.row_norms()
-    longest = np.max(scale * lengths)
-    scale = scale.copy()
-    scale[heavy] = (longest if longest > 0 else 1.0) / lengths[heavy]
-    return orthonormalise(rows, scale, start, rcond=0.0).transform
+    norms = rows.row_norms()
+    norms[norms == 0] = 1.0
+    lengths = scale * norms
+    lengths /= lengths.max() or 1.0
+    lengths = np.where(lengths > 0, np.maximum(lengths, SHORTEST), 0.0)
+    lengths[heavy] = 1.0
+    return orthonormalise(rows, lengths / norms, start, rcond=0.0).transform
 
 
 def quotient(rows, index, start=None):

@@ -235,18 +235,19 @@ def _matrix_scores(A, rows, kind, values, method, rcond, check_finite):
         return _scaled_scores(rows, scale, method, rcond, gram)
 
 
-def _wide_scale(slack):
-    """1/slack but for a factor, of slacks none of which is zero; without denormal numbers, which
-    are inaccurate.
+def _wide_scale(slack, left_out=None):
+    """1/slack but for a factor, 0 where a row is left out; without denormal numbers, which are
+    inaccurate.
     """
-    scale = row_scale(slack)[0]
-    if scale.min() > TINY:
+    scale = row_scale(slack, left_out)[0]
+    kept = slice(None) if left_out is None else ~left_out
+    if scale[kept].min(initial=1.0) > TINY:
         return scale
-    with np.errstate(under="ignore"):
-        scale = (slack.min() * ENLARGED) / slack / np.sqrt(ENLARGED)
-    if scale.min() < TINY:
-        raise ValueError("slack must not range over more than 420 orders of magnitude, got "
-                         f"{slack.min():.3g} to {slack.max():.3g}")
+    smallest, largest = slack[kept].min(), slack[kept].max()
+    if largest > smallest * ENLARGED * np.sqrt(ENLARGED):
+        raise ValueError("slack must not range over more than 400 orders of magnitude, got "
+                         f"{smallest:.3g} to {largest:.3g}")
+    scale[kept] = (smallest * ENLARGED) / slack[kept] / np.sqrt(ENLARGED)
     return scale
 
 
@@ -260,7 +261,7 @@ def _refuse_negative(weights):
 def _slack_limit(rows, slack, method, rcond):
     left_out = slack == 0
     zero = np.flatnonzero(left_out & rows.nonzero())   # a zero row has score 0, whatever its slack
-    scale = row_scale(slack, left_out)[0]
+    scale = _wide_scale(slack, left_out)
     start = _space(rows, None, rcond)
     try:
         if len(zero):

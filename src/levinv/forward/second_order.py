@@ -134,6 +134,8 @@ class SecondOrder:
         """The six terms D_{i,1} ... D_{i,6}, (6, d, d): of one row, or summed over all."""
         d = self.rows.shape[1]
         out = np.zeros((6, d, d))
+        if not self.projection.rank:
+            return out
         first, last = (0, self.rows.shape[0]) if row is None else (row, row + 1)
         u, scaled = self.projection.basis(), self._scaled_rows()
         for start in range(first, last, ROWS_PER_CALL):

@@ -258,6 +258,7 @@ def _equations_hold(task, point):
     if np.all(slack[zero] <= rounding[zero]):
         return True
     without = np.isin(np.arange(len(slack)), np.append(reduced.loops, reduced.coloops))
+    slack[slack < np.finfo(float).tiny] = 0.0
     try:
         whole = project(task.rows, slack, column_space(task.rows).transform, without)
     except DependentZeroSlackError:

@@ -39,7 +39,8 @@ def report(task, matched, stopped, converged=False):
         standard_errors *= max(1.0, rms)
         standard_errors = np.hypot(standard_errors, unseen(task, point))
     for free in (null_space, model.flat):
-        standard_errors[np.linalg.norm(free, axis=1) > UNDETERMINED * np.linalg.norm(free)] = np.inf
+        sizes = np.hypot.reduce(free, axis=1)
+        standard_errors[sizes > UNDETERMINED * np.hypot.reduce(sizes)] = np.inf
     status = 4 if stopped else 0 if success else _failure(task)
     task.evidence["polish"] = {"iterations": task.best.iterations,
                                "evaluations": task.best.evaluations, "whitened_rms": rms}
