@@ -151,16 +151,20 @@ class ScoreLoss:
         Raises
         ------
         ValueError
-            As :meth:`fun`, and at a zero slack, where the terms have no limit, only their sum has.
+            As :meth:`fun`.
+
+        Notes
+        -----
+        As a slack s_i goes to zero row i's terms have no limit, but their sum has: it is
+        r_i ∇²sigma_i = -2 r_i (1 - sigma_i) B_iᵀB_i, and stands in the place of D4.
         """
         if row is not None:
             row = _validate.index(row, "row", self.shape[0])
         zero = self._map.at(x)[0] == 0
-        if zero.any() and (zero & self._map.rows.nonzero()).any():
-            raise ValueError("x must have no zero slack: the six terms have no limit there, only "
-                             "their sum has")
+        if zero.any():
+            zero &= self._map.rows.nonzero()
         with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
-            return _finite(self._second_order(x).terms(row))
+            return _finite(self._second_order(x).terms(row, np.flatnonzero(zero)))
 
     def residuals(self, x):
         """sigma(x) - c, followed by diag(rho) A x if there is a ridge: L is half their sum of
