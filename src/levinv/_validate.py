@@ -238,10 +238,11 @@ def ordinary_size(array, name):
 
 def ordinary_columns(column_max, name):
     """Refuse columns of entries so small that they may have no reciprocal; ``column_max`` (d,)."""
-    small = (column_max > 0) & (column_max < TINY)
+    least = TINY * max(1.0, column_max.max())
+    small = (column_max > 0) & (column_max < least)
     if small.any():
         column = int(np.argmax(small))
-        raise ValueError(f"{name} must have no nonzero column of entries below {TINY:.0e} (choose "
+        raise ValueError(f"{name} must have no nonzero column of entries below {least:.0e} (choose "
                          f"other units), got at most {column_max[column]:.3g} in column {column}")
     return column_max
 

@@ -90,8 +90,10 @@ def orthonormalise_by_gram(rows, scale=None, start=None, *, method="auto", rcond
                                    plain=True)
     sizes = np.diag(gram)
     if start is None and not (sizes.max() < SAFE_SQUARE and sizes.min() > 1.0 / SAFE_SQUARE):
-        start = _column_units(rows)                  # squares of the entries may over- or underflow
-        gram = rows.gram(scale, start)
+        used = sizes[rows.column_max() > 0]
+        if not np.all((used < SAFE_SQUARE) & (used > 1.0 / SAFE_SQUARE)):
+            start = _column_units(rows)              # squares of the entries may over- or underflow
+            gram = rows.gram(scale, start)
     first, rank, condition = factor.gram_inverse_factor(gram.copy(), k * EPS)
     doubtful = rank < k or (rcond is not None and rcond * condition > RCOND_IN_DOUBT)
     if not doubtful and _largest_stretch(condition, k) <= ONE_PASS_CONDITION:
@@ -215,7 +217,9 @@ def _read_triangle(r, pivots, norms, rcond):
     pivot_sizes = np.abs(np.diag(r))
     rank = int(np.count_nonzero(pivot_sizes > rcond * pivot_sizes[0]))
     basic = pivots[:rank]
-    inverse = scipy.linalg.solve_triangular(r[:rank, :rank], np.eye(rank), check_finite=False)
+    diagonal = np.diag(r)[:rank]          # apart, as products of very large and small ones overflow
+    inverse = scipy.linalg.solve_triangular(r[:rank, :rank] / diagonal[:, None], np.eye(rank),
+                                            unit_diagonal=True, check_finite=False) / diagonal
     transform = np.zeros((r.shape[1], rank))
     transform[basic] = inverse / norms[basic, None]
     condition = float(np.abs(inverse).max() * np.sqrt(rank)) if rank else 1.0

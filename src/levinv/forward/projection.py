@@ -321,7 +321,7 @@ def quotient(rows, index, start=None):
     block = rows.block(index)
     if start is not None:
         block = block @ start
-    norms = np.linalg.norm(block, axis=1)
+    norms = np.hypot.reduce(block, axis=1)         # squares may overflow
     safe = np.where(norms > 0, norms, 1.0)
     block /= safe[:, None]
     h, k = block.shape

@@ -16,6 +16,7 @@ from levinv.forward.projection import DependentZeroSlackError, balanced, quotien
 
 METHODS = ("auto", "cholesky", "qr")
 SMALL = 1 << 24           # flops of a matrix that is done in one call, without a look at threads
+SMALLEST_SCALE = 1e-300   # of a row beside the largest: quotients of smaller ones are denormal
 TINY = 1e-290             # columns of smaller entries, which may have no reciprocal, are multiplied by
 ENLARGED = 2.0 ** 900
 STACK_WORK = 1 << 24      # multiply-adds of small matrices handed to a thread at once; a row and a
@@ -68,7 +69,8 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
     ------
     ValueError
         Wrong shapes or lengths, empty input, NaN or inf, negative weights, both slack and weights,
-        unknown method, negative rcond, linearly dependent rows that all have zero slack.
+        unknown method, negative rcond, linearly dependent rows that all have zero slack, slacks
+        over more than 300 orders of magnitude.
     TypeError
         Complex, object or string input; sparse input other than A.
 
@@ -207,7 +209,7 @@ def _matrix_scores(A, rows, kind, values, method, rcond, check_finite):
     if kind == "slack":
         slack = np.abs(values)
         zero = not slack.all()
-        scale = None if zero else _wide_scale(slack)
+        scale = None if zero else _slack_scale(slack)
     elif kind == "weights":
         _refuse_negative(values)
         largest = values.max()
@@ -235,19 +237,13 @@ def _matrix_scores(A, rows, kind, values, method, rcond, check_finite):
         return _scaled_scores(rows, scale, method, rcond, gram)
 
 
-def _wide_scale(slack, left_out=None):
-    """1/slack but for a factor, 0 where a row is left out; without denormal numbers, which are
-    inaccurate.
-    """
+def _slack_scale(slack, left_out=None):
+    """1/slack but for a factor, 0 where a row is left out."""
     scale = row_scale(slack, left_out)[0]
     kept = slice(None) if left_out is None else ~left_out
-    if scale[kept].min(initial=1.0) > TINY:
-        return scale
-    smallest, largest = slack[kept].min(), slack[kept].max()
-    if largest > smallest * ENLARGED * np.sqrt(ENLARGED):
-        raise ValueError("slack must not range over more than 400 orders of magnitude, got "
-                         f"{smallest:.3g} to {largest:.3g}")
-    scale[kept] = (smallest * ENLARGED) / slack[kept] / np.sqrt(ENLARGED)
+    if scale[kept].min(initial=1.0) < SMALLEST_SCALE:
+        raise ValueError("slack must not range over more than 300 orders of magnitude, got "
+                         f"{slack[kept].min():.3g} to {slack[kept].max():.3g} (zeros are allowed)")
     return scale
 
 
@@ -261,7 +257,7 @@ def _refuse_negative(weights):
 def _slack_limit(rows, slack, method, rcond):
     left_out = slack == 0
     zero = np.flatnonzero(left_out & rows.nonzero())   # a zero row has score 0, whatever its slack
-    scale = _wide_scale(slack, left_out)
+    scale = _slack_scale(slack, left_out)
     start = _space(rows, None, rcond)
     try:
         if len(zero):

@@ -18,7 +18,8 @@ import scipy.sparse.csgraph
 from levinv.forward.orthonormal import EPS
 
 ZERO = 1e-9                   # entries of A A_basis⁻¹ below this part of their row's largest are
-                              # zero
+                              # zero, unless the scores say that they connect rows:
+SURELY_ZERO = 1e-12           # then those below this
 ALL_ROWS = 4096               # up to as many rows the basis is chosen among all
 CHUNK = 1024                  # rows looked at first, LONGEST_CHUNK later
 LONGEST_CHUNK = 8192
@@ -34,7 +35,7 @@ class Components:
                               # clear the decision was
 
 
-def components(block, n, width, loops=None):
+def components(block, n, width, loops=None, zero=ZERO):
     """Components of a matrix with independent columns.
 
     Parameters
@@ -45,6 +46,8 @@ def components(block, n, width, loops=None):
         Shape of the matrix; its rank must be ``width``.
     loops : (n,) boolean array, optional
         The zero rows, where they are known: all rows need not be looked at then.
+    zero : float
+        Entries of A A_basis⁻¹ below this part of their row's largest are zero.
 
     Returns
     -------
@@ -69,7 +72,7 @@ def components(block, n, width, loops=None):
         largest = coefficients.max(axis=1, keepdims=True)
         relative = np.divide(coefficients, largest, out=np.zeros_like(coefficients),
                              where=largest > 0)
-        nonzero = relative > ZERO
+        nonzero = relative > zero
         largest_zero = max(largest_zero, relative[~nonzero].max(initial=0.0))
         pattern = nonzero.astype(float)
         joined |= (pattern.T @ pattern) > 0

@@ -22,7 +22,7 @@ import scipy.special
 
 from levinv.forward.orthonormal import EPS, column_space
 from levinv.forward.projection import DependentZeroSlackError, project
-from levinv.inverse.components import components
+from levinv.inverse.components import SURELY_ZERO, components
 from levinv.inverse.identification import identify, response_in_range
 from levinv.inverse.polish import many_rows, polish
 from levinv.inverse.reduction import (Augmented, NoSolutionError, fixed_score_faults, reduce,
@@ -38,7 +38,7 @@ NOISE_KNOWN = 1.1                  # residual, in noise levels, that is explaine
 SMALLEST_SCORE = 1e-30             # smaller ones are not known to full relative precision
 CLEAR = 4.0                        # standard deviations of a slack from zero at which its sign
                                    # counts
-CLEAR_GAP = 1e-12                  # entries taken for zero that are no larger are zero to rounding
+UNKNOWN = 1e200                    # stands for an infinite standard error in sums
 UNUSED = 3.0                       # noise levels below which a score's row takes no part
 MOST_PROPAGATED = 1000             # rows up to which the error of every score is propagated to
                                    # every magnitude
@@ -113,8 +113,13 @@ def prepare(task):
         coloop_slack = task.known_signs
     elif task.x0 is not None:
         coloop_slack = task.rows.matvec(task.x0) - task.b
+    allowed = np.broadcast_to(task.tol if task.exact else 6.0 * task.noise, task.scores.shape)
     try:
         task.reduced = reduce(task.rows, one, task.b, coloop_slack)
+        if task.reduced.gap > SURELY_ZERO and (
+                fixed_score_faults(task.reduced, task.scores, allowed)
+                or (task.exact and sum_faults(task.reduced, task.scores, task.tol))):
+            task.reduced = reduce(task.rows, one, task.b, coloop_slack, SURELY_ZERO)
     except NoSolutionError as reason:
         task.obstacles.append(str(reason))
         task.reduced = reduce(task.rows, None, task.b, coloop_slack)
@@ -128,19 +133,16 @@ def prepare(task):
         zero_slack=reduced.zero_slack, component_gap=reduced.gap,
         response_in_range=task.range.inside, response_ratio=task.range.ratio,
         signs_determined=determined)
-    _check_fixed_scores(task)
+    _check_fixed_scores(task, allowed)
 
 
-def _check_fixed_scores(task):
+def _check_fixed_scores(task, allowed):
     """Scores that no x can change: zero rows, coloops, sums over components."""
     reduced, c = task.reduced, task.scores
-    allowed = np.broadcast_to(task.tol if task.exact else 6.0 * task.noise, c.shape)
     task.obstacles += fixed_score_faults(reduced, c, allowed)
     if task.exact:        # scores rounded to zero sum to less: with noise the residual decides
-        # where rows are connected by entries close to rounding, the sum over all is what is certain
-        clear = reduced.gap <= CLEAR_GAP or reduced.count == 1
         task.obstacles += [fault + " (give noise if they are rounded)"
-                           for fault in sum_faults(reduced, c, task.tol, whole=not clear)]
+                           for fault in sum_faults(reduced, c, task.tol)]
         zero = np.flatnonzero(reduced.active & (c == 0))
         if len(zero):
             task.obstacles.append(f"no finite slack gives row {zero[0]} the score 0")
@@ -226,7 +228,7 @@ def _signs_agree(task, found):
     if task.exact:
         spread = spread * max(1.0, task.rms(found.point))
         if len(reduced.zero_slack):
-            spread = spread + task.rows.abs_matvec(unseen(task, found.point))
+            spread = spread + task.rows.abs_matvec(np.minimum(unseen(task, found.point), UNKNOWN))
     clear = told & (np.abs(slack) > CLEAR * spread)
     return bool(np.all(np.sign(slack[clear]) == task.known_signs[clear]))
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from levinv.forward.orthonormal import EPS, orthonormalise, reciprocal_norms
 from levinv.forward.projection import DependentZeroSlackError, quotient
-from levinv.inverse.components import components
+from levinv.inverse.components import ZERO, components
 
 SMALLEST_ROW = 1e-100      # its inverse square times an entry of b does not overflow
 SPANNED = 1e-8    # a row whose part outside the span of the zero-slack rows is smaller is spanned
@@ -80,7 +80,7 @@ class Reduced:
         return np.flatnonzero(self.label == c)
 
 
-def reduce(rows, one=None, b=None, coloop_slack=None):
+def reduce(rows, one=None, b=None, coloop_slack=None, zero_entry=ZERO):
     """Eliminate what needs no iteration.
 
     Parameters
@@ -92,6 +92,8 @@ def reduce(rows, one=None, b=None, coloop_slack=None):
         Needed for ``offset``.
     coloop_slack : (n,) array, optional
         Slack to give coloops, whose scores do not tell it.
+    zero_entry : float
+        See :func:`levinv.inverse.components.components`.
 
     Raises
     ------
@@ -106,7 +108,7 @@ def reduce(rows, one=None, b=None, coloop_slack=None):
     start, plain = basis.transform, basis.plain
     rank = start.shape[1]
     free = _null_space(rows, unit, start)
-    found = components(_block(rows, start), n, rank, loops)
+    found = components(_block(rows, start), n, rank, loops, zero_entry)
     coloop = ((np.bincount(found.label + 1, minlength=found.count + 1)[found.label + 1] == 1)
               & ~loops)
     zero = np.zeros(n, dtype=bool) if one is None else one & ~coloop & ~loops
@@ -133,7 +135,8 @@ def reduce(rows, one=None, b=None, coloop_slack=None):
             lifts = right[:, zero[settled]]
             start, plain = transform, False
             if zero.any():
-                found = components(_block(rows, start, active), n, start.shape[1], ~active)
+                found = components(_block(rows, start, active), n, start.shape[1], ~active,
+                                   zero_entry)
             label = np.where(active, found.label, -1)
             kept, label[active] = np.unique(label[active], return_inverse=True)
     bases = _component_bases(rows, unit, start, label)
@@ -157,19 +160,14 @@ def fixed_score_faults(reduced, scores, allowed):
     return faults
 
 
-def sum_faults(reduced, scores, tol, whole=False):
-    """Sentences on components whose scores do not sum to the rank, to ``tol`` for each row;
-    ``whole``: on all active rows together.
-    """
+def sum_faults(reduced, scores, tol):
+    """Sentences on components whose scores do not sum to the rank, to ``tol`` for each row."""
     faults = []
-    parts = [reduced.members(c) for c in range(reduced.count)]
-    ranks = [basis.shape[1] for basis in reduced.bases]
-    if whole:
-        parts, ranks = [np.flatnonzero(reduced.active)], [sum(ranks)]
-    for member, rank in zip(parts, ranks, strict=True):
-        total = float(scores[member].sum())
+    for c in range(reduced.count):
+        member = reduced.members(c)
+        rank, total = reduced.bases[c].shape[1], float(scores[member].sum())
         if abs(total - rank) > tol * len(member) + 64 * EPS * rank:
-            where = "" if len(parts) == 1 else f" over the component of row {member[0]}"
+            where = "" if reduced.count == 1 else f" over the component of row {member[0]}"
             faults.append(f"scores must sum to the rank {rank}{where}, got {total:.10g}")
     return faults
 
@@ -243,6 +241,6 @@ def orthonormal_columns(matrix):
     """An orthonormal basis of the span of independent columns."""
     if not matrix.shape[1]:
         return matrix
-    norms = np.linalg.norm(matrix, axis=0)
+    norms = np.hypot.reduce(matrix, axis=0)
     u, values, _ = np.linalg.svd(matrix / norms, full_matrices=False)
     return u[:, values > 1e3 * EPS * values[0]]

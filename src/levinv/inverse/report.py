@@ -2,7 +2,7 @@
 import numpy as np
 
 from levinv.forward.orthonormal import EPS, column_space
-from levinv.forward.projection import project
+from levinv.forward.projection import DependentZeroSlackError, project
 from levinv.inverse.linearisation import linearise
 from levinv.inverse.reduction import orthonormal_columns
 from levinv.inverse.result import MESSAGES, InversionResult
@@ -71,13 +71,17 @@ def unseen(task, point):
     others = ~without
     others[reduced.zero_slack] = False
     slack[reduced.zero_slack] = ALMOST_ZERO * slack[others & (slack > 0)].min(initial=np.inf)
+    nothing = np.where(reduced.lifts.any(axis=1), np.inf, 0.0)
     if not np.isfinite(slack).all():                   # nothing to see a slack beside
-        return np.where(reduced.lifts.any(axis=1), np.inf, 0.0)
-    near = project(reduced.rows, slack, column_space(reduced.rows).transform, without)
+        return nothing
+    try:
+        near = project(reduced.rows, slack, column_space(reduced.rows).transform, without)
+    except DependentZeroSlackError:
+        return nothing
     # sqrt(1 - sigma) / |s|: 0 by underflow only, as no row here is a coloop
     leakage = np.sqrt(near.complement()[reduced.zero_slack]) / slack[reduced.zero_slack]
     with np.errstate(divide="ignore", over="ignore"):
-        hidden = np.sqrt(ROUNDING) / leakage
+        hidden = np.maximum(np.sqrt(ROUNDING) / leakage, np.abs(point.slack[reduced.zero_slack]))
         moved = np.multiply(reduced.lifts, hidden, out=np.zeros_like(reduced.lifts),
                             where=reduced.lifts != 0)
         return np.hypot.reduce(moved, axis=1)

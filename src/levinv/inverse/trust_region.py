@@ -29,8 +29,9 @@ def minimise(loss, y, tol, maxiter, report, initial_radius=None):
             grad = loss.grad(y)
             eigenvalues, vectors = np.linalg.eigh(loss.hess(y))
         rotated = vectors.T @ grad
-        coefficients = constrained_minimiser(eigenvalues, rotated, radius)
-        predicted = -float(rotated @ coefficients + 0.5 * eigenvalues @ coefficients ** 2)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):    # a loss flat to rounding
+            coefficients = constrained_minimiser(eigenvalues, rotated, radius)
+            predicted = -float(rotated @ coefficients + 0.5 * eigenvalues @ coefficients ** 2)
         if not predicted > loss.rounding(value):
             return Outcome(y, MATCHED if misfit <= tol else STATIONARY, iteration)
         trial = y + vectors @ coefficients
