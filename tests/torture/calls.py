@@ -305,7 +305,7 @@ def forster_weights(p, rng):
     except ValueError as error:
         require(str(error), "a message")
         inside = (target is not None and not p.changed and not p.extreme
-                  and p.scores[p.A.any(axis=1)].min() > 1e-9 and _moderate(p))
+                  and np.all(np.abs(p.scores[p.A.any(axis=1)] - 0.5) < 0.5 - 1e-9) and _moderate(p))
         if not isinstance(error, levinv.NoSolutionError):
             return refusal(error, p.extreme or not inside)
         require(not inside, f"refused a target that has weights: {error}")

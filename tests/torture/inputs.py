@@ -47,8 +47,10 @@ class Problem:
     @property
     def matrix(self):
         """A as it is handed over."""
-        A = self.A if self.dtype is None else self.A.astype(self.dtype)
-        return scipy.sparse.csr_array(A) if self.sparse else A.copy()
+        A = self.A.copy() if self.dtype is None else self.A.astype(self.dtype)
+        if not self.sparse:
+            return A
+        return scipy.sparse.csr_array(A.astype(np.float32) if A.dtype == np.float16 else A)
 
 
 # --- designs --------------------------------------------------------------------------------------
@@ -209,7 +211,7 @@ def sums_off(p):
     def change(p):
         p.scores[rows] = np.clip(p.scores[rows] * (1 + sign * off), 0.0, 1.0)
     p.of_scores.append(change)
-    p.changed = bool(off > 3e-16)
+    p.changed |= bool(off > 3e-16)
 
 
 def shuffled_scores(p):

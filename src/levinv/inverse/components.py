@@ -19,7 +19,7 @@ from levinv.forward.orthonormal import EPS
 
 ZERO = 1e-9                   # entries of A A_basis⁻¹ below this part of their row's largest are
                               # zero, unless the scores say that they connect rows:
-SURELY_ZERO = 1e-12           # then those below this
+SURELY_ZERO = 1e-14           # then those below this
 ALL_ROWS = 4096               # up to as many rows the basis is chosen among all
 CHUNK = 1024                  # rows looked at first, LONGEST_CHUNK later
 LONGEST_CHUNK = 8192
