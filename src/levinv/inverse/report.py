@@ -47,8 +47,9 @@ def report(task, matched, stopped, converged=False):
     slack = point.slack.copy()
     slack[reduced.zero_slack] = 0.0
     known = np.isfinite(standard_errors)
-    relative = (np.hypot.reduce(standard_errors[known]) / max(np.hypot.reduce(point.x), SMALLEST)
-                if task.exact else 0.0)
+    with np.errstate(over="ignore"):
+        relative = (np.hypot.reduce(standard_errors[known]) / max(np.hypot.reduce(point.x), SMALLEST)
+                    if task.exact else 0.0)
     return InversionResult(
         x=point.x, fun=0.5 * float(np.sum((scores - task.scores) ** 2)), scores=scores, slack=slack,
         signs=np.sign(slack), success=success, status=status,
