@@ -16,6 +16,7 @@ from .judge import (EPS, Failure, bound, close, condition_of_rows, finite, inver
                     require, scores, slack_error)
 
 ZERO = mpmath.mpf(10) ** -200      # stands for a zero slack, beside the smallest other one
+LEAST = 1e-100                     # what that leaves
 
 
 def one(seed, index, call=None, kinds=None):
@@ -213,10 +214,10 @@ def score_loss(p, rng):
         return "right"
     point, allowed, rounding, largest = point
     size = 1.0 + np.abs(target).max()
-    each = (allowed + rounding) * size * largest * p.n + 1e-300
+    each = (allowed + rounding) * size * largest * p.n + LEAST
     close("grad", grad, point.loss_gradient(target), each)
     true = point.loss_hessian(target)
-    both = 10 * size * p.n * (allowed + rounding) * np.outer(largest, largest) + 1e-300
+    both = 10 * size * p.n * (allowed + rounding) * np.outer(largest, largest) + LEAST
     close("hess", hess, true, both)
     close("sum of hess_terms", terms.sum(axis=0), true, both)
     with mpmath.workdps(50):

@@ -338,7 +338,7 @@ def finish(p):
         p.extreme |= bool(largest > 1e99 or 0 < largest < 1e-99)
     for axis in (0, 1):
         largest = np.abs(p.A).max(axis=axis)
-        p.extreme |= bool(np.any((largest > 0) & (largest < 1e-305)))
+        p.extreme |= bool(np.any((largest > 0) & (largest < 1e-305 * max(1.0, largest.max()))))
     p.slack = truth.slack(p.A, p.b, p.x)
     try:
         p.exact = truth.Exact(p.A, p.slack)

@@ -60,9 +60,11 @@ def condition_of_rows(A):
 
 def bound(p, exact):
     """100 ε κ, inf where the rank is in doubt."""
-    if max(p.A.shape) * EPS * max(exact.condition, condition_of_rows(p.A)) > RANK_IN_DOUBT:
+    whole = condition_of_rows(p.A)
+    if max(p.A.shape) * EPS * max(exact.condition, whole) > RANK_IN_DOUBT:
         return np.inf
-    return 100 * EPS * exact.condition
+    # a zero slack takes away columns that are as well known as A's condition allows
+    return 100 * EPS * (max(exact.condition, whole) if len(exact.zero) else exact.condition)
 
 
 def slack_error(p):
@@ -138,7 +140,7 @@ def inversion(p, result, known_signs, noise, tol, known_x=True):
         if worst > promised:
             require(" only" in result.message, f"success, but max|sigma - c| = {worst:.3g}")
             verdict = "reported"
-    else:
+    elif np.min(noise) > 100 * EPS * condition_of_rows(p.A):      # scores can be told as finely
         counted = p.A.any(axis=1)
         whitened = (fit / np.clip(noise, 16 * EPS, 1.0))[counted]
         freedom = max(np.count_nonzero(counted), 1)

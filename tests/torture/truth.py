@@ -1,7 +1,7 @@
 """Scores and derivatives with as many digits as the input asks for: elimination with full pivoting
 on mpmath numbers, nothing shared with the library.
 
-The digits are chosen so that numbers of every size in the input still count beside each other:
+The digits are chosen so that numbers of every size in the input still count beside each other and 1:
 their logarithms' spread, taken five times, and 160 more.
 """
 import mpmath
@@ -18,8 +18,8 @@ def digits(*arrays):
     """Decimal digits with which sums of products of these numbers are as good as exact."""
     spread = 0.0
     for array in arrays:
-        sizes = [float(mpmath.log10(abs(value))) for value in np.ravel(array) if value]
-        spread += max(sizes) - min(sizes) if sizes else 0.0
+        sizes = [float(mpmath.log10(abs(value))) for value in np.ravel(array) if value] + [0.0]
+        spread += max(sizes) - min(sizes)
     return 160 + int(5 * spread)
 
 

@@ -95,7 +95,9 @@ def orthonormalise_by_gram(rows, scale=None, start=None, *, method="auto", rcond
             start = _column_units(rows)              # squares of the entries may over- or underflow
             gram = rows.gram(scale, start)
     first, rank, condition = factor.gram_inverse_factor(gram.copy(), k * EPS)
-    doubtful = rank < k or (rcond is not None and rcond * condition > RCOND_IN_DOUBT)
+    sizes = np.diag(gram)                        # sums of squares that are denormal are inaccurate
+    doubtful = (rank < k or (rcond is not None and rcond * condition > RCOND_IN_DOUBT)
+                or not (sizes.max() < SAFE_SQUARE and sizes.min() > 1.0 / SAFE_SQUARE))
     if not doubtful and _largest_stretch(condition, k) <= ONE_PASS_CONDITION:
         return Orthonormaliser(_combine(start, first), condition, "cholesky", None)
     if method == "cholesky" or not (doubtful or condition > TWO_PASS_CONDITION):

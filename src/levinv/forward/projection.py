@@ -262,6 +262,7 @@ def _eliminate(rows, magnitude, start, left_out, heavy):
         except DependentZeroSlackError:
             pass
     h, m = len(heavy), found.transform.shape[1]
+    size_of_terms = np.abs(start) @ np.abs(right_inverse)
     right_inverse = _lift(start, right_inverse)
     joint = np.hstack([found.transform, right_inverse])
     for _ in range(2):                       # the second projection removes what rounding left
@@ -272,7 +273,7 @@ def _eliminate(rows, magnitude, start, left_out, heavy):
     # A row that is heavy at any slack (a coloop) has F = 0, of which rounding, times a huge slack,
     # leaves something.
     size = np.sqrt(np.maximum(np.diag(middle), 0.0))
-    rounding = EPS * np.linalg.norm(scale[:, None] * rows.abs_matvec(np.abs(right_inverse)), axis=0)
+    rounding = EPS * np.linalg.norm(scale[:, None] * rows.abs_matvec(size_of_terms), axis=0)
     ratio = np.where((size <= 100 * rounding) | (ratio * size > 1.0), 0.0, whole)
     weighted = ratio[:, None] * middle * ratio
     lower = np.linalg.cholesky(np.eye(h) + weighted)

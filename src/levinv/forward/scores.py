@@ -283,8 +283,15 @@ def _scaled_scores(rows, scale, method, rcond, gram):
 
 
 def _space(rows, active, rcond):
-    """Columns that A's entries of any size, combined by them, are of ordinary size in."""
-    return column_space(rows, active, rcond=rcond).transform / rows.column_max().max()
+    """Independent columns of A, brought to ordinary size: (d, rank) with one entry in a column.
+
+    Not combined: rows over many orders stay as exact as they are.
+    """
+    transform = column_space(rows, active, rcond=rcond).transform
+    basic = np.flatnonzero(transform.any(axis=1))          # the others depend on these
+    start = np.zeros_like(transform)
+    start[basic, np.arange(len(basic))] = 1.0 / rows.column_max()[basic]
+    return start
 
 
 def _scores(rows, scale, start, method, rcond, gram=None):

@@ -80,8 +80,9 @@ def unseen(task, point):
     except DependentZeroSlackError:
         return nothing
     # sqrt(1 - sigma) / |s|: 0 by underflow only, as no row here is a coloop
-    leakage = np.sqrt(near.complement()[reduced.zero_slack]) / slack[reduced.zero_slack]
-    with np.errstate(divide="ignore", over="ignore"):
+    complement = np.maximum(near.complement()[reduced.zero_slack], 0.0)
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        leakage = np.nan_to_num(np.sqrt(complement) / slack[reduced.zero_slack], nan=0.0)
         hidden = np.maximum(np.sqrt(ROUNDING) / leakage, np.abs(point.slack[reduced.zero_slack]))
         moved = np.multiply(reduced.lifts, hidden, out=np.zeros_like(reduced.lifts),
                             where=reduced.lifts != 0)
