@@ -11,8 +11,9 @@ import os
 import sys
 import time
 
-SECONDS = 20.0              # for one case; of many rows
-SECONDS_HUGE = 120.0
+SECONDS = 60.0              # from which a case is taken to hang; of many rows
+SECONDS_HUGE = 240.0
+SLOW = 20.0                 # seconds of processor time that are too many
 
 
 def work(pipe, seed):
@@ -71,6 +72,8 @@ def run(cases, seed, workers, first=0, report=print):
     pool, outcomes, again = [Worker(seed) for _ in range(workers)], {}, set()
 
     def settle(index, outcome):
+        if outcome[4] > SLOW and outcome[1] != "huge n":
+            outcome = (*outcome[:2], "failed", f"slow: {outcome[4]:.0f} s", outcome[4])
         outcomes[index] = outcome
         if outcome[2] == "failed":
             report(f"case {index} (--seed {seed} --only {index}): {outcome[1]} "

@@ -493,7 +493,8 @@ def _report(task, stopped, converged=False):
     success = matched(task)
     if success and task.known_signs is None:
         _note_ambiguity(task, np.abs(task.best.point.slack))
-    return report(task, success, stopped, converged)
+    with np.errstate(over="ignore"):                   # standard errors may be inf
+        return report(task, success, stopped, converged)
 
 
 def _note_ambiguity(task, magnitude):

@@ -19,7 +19,7 @@ from levinv.forward.orthonormal import EPS, orthonormalise, reciprocal_norms
 from levinv.forward.projection import DependentZeroSlackError, quotient
 from levinv.inverse.components import ZERO, components
 
-SMALLEST_ROW = 1e-100      # its inverse square times an entry of b does not overflow
+SMALLEST_ROW = 1e-140      # its inverse square does not overflow
 SPANNED = 1e-8    # a row whose part outside the span of the zero-slack rows is smaller is spanned
 
 
@@ -104,6 +104,13 @@ def reduce(rows, one=None, b=None, coloop_slack=None, zero_entry=ZERO):
     norms = rows.row_norms()
     loops = norms == 0
     unit = reciprocal_norms(norms, SMALLEST_ROW)
+    if b is not None:
+        with np.errstate(over="ignore"):
+            beyond = ~np.isfinite(unit ** 2 * b)
+        if beyond.any():
+            row = int(np.argmax(beyond))
+            raise ValueError("b must not be so large beside the rows of A (choose other units), got "
+                             f"{b[row]:.3g} beside a row of norm {norms[row]:.3g}, row {row}")
     basis = orthonormalise(rows, unit)
     start, plain = basis.transform, basis.plain
     rank = start.shape[1]
