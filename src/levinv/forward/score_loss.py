@@ -199,7 +199,11 @@ class ScoreLoss:
         if zero.any():
             # 1 - sigma_i = O(s_i²) has a second derivative at s_i = 0; a slack far below rounding
             # shows it
-            slack = np.where(zero, ALMOST_ZERO * projection.unit, slack)
+            norms = self._map.rows.row_norms()
+            light = ~zero & (norms > 0)
+            least = np.min(np.abs(slack[light]) / norms[light]) if light.any() else 1.0
+            norms[norms == 0] = 1.0
+            slack = np.where(zero, ALMOST_ZERO * least * norms, slack)
             projection = self._map.project(slack)
         return SecondOrder(self._map.rows, projection, slack, projection.residual(self._target))
 

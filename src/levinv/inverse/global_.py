@@ -38,6 +38,7 @@ NOISE_KNOWN = 1.1                  # residual, in noise levels, that is explaine
 SMALLEST_SCORE = 1e-30             # smaller ones are not known to full relative precision
 CLEAR = 4.0                        # standard deviations of a slack from zero at which its sign
                                    # counts
+LARGEST_FREE = 1e6                 # slack of a coloop that a start may give, as part of the largest b
 UNKNOWN = 1e200                    # stands for an infinite standard error in sums
 UNUSED = 3.0                       # noise levels below which a score's row takes no part
 MOST_PROPAGATED = 1000             # rows up to which the error of every score is propagated to
@@ -112,7 +113,10 @@ def prepare(task):
     if task.known_signs is not None:
         coloop_slack = task.known_signs
     elif task.x0 is not None:
-        coloop_slack = task.rows.matvec(task.x0) - task.b
+        largest = LARGEST_FREE * (np.abs(task.b).max() or 1.0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            coloop_slack = task.rows.matvec(task.x0) - task.b
+        coloop_slack = np.nan_to_num(np.clip(coloop_slack, -largest, largest), nan=1.0)
     allowed = np.broadcast_to(task.tol if task.exact else 6.0 * task.noise, task.scores.shape)
     try:
         task.reduced = reduce(task.rows, one, task.b, coloop_slack)

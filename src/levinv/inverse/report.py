@@ -71,7 +71,9 @@ def unseen(task, point):
     without = np.isin(np.arange(len(slack)), np.append(reduced.loops, reduced.coloops))
     others = ~without
     others[reduced.zero_slack] = False
-    slack[reduced.zero_slack] = ALMOST_ZERO * slack[others & (slack > 0)].min(initial=np.inf)
+    others &= slack > 0
+    least = (slack * reduced.unit)[others].min(initial=np.inf)           # rows at unit norm
+    slack[reduced.zero_slack] = ALMOST_ZERO * least / reduced.unit[reduced.zero_slack]
     nothing = np.where(reduced.lifts.any(axis=1), np.inf, 0.0)
     if not np.isfinite(slack).all():                   # nothing to see a slack beside
         return nothing
