@@ -106,8 +106,9 @@ def linearise_all(point, weight, freedom):
     if len(weight) <= max(4 * k, k * k // 4):
         signed = point.projection.basis()
         signed[point.slack < 0] *= -1.0
-        jacobian = point.projection.laplacian(signed)
-        jacobian *= 2.0 * weight[:, None]
+        with np.errstate(over="ignore", invalid="ignore"):
+            jacobian = point.projection.laplacian(signed)
+            jacobian *= 2.0 * weight[:, None]
         return _decompose(point, jacobian, point.residual * weight, freedom)
     triangle = np.zeros((0, k + 1))          # R of [J r]: all that least squares needs of a long J
     for block in _jacobian_blocks(point, weight):
@@ -151,6 +152,9 @@ def _jacobian_blocks(point, weight):
 
 def _decompose(point, jacobian, whitened, freedom):
     k = point.projection.rank
+    if not np.isfinite(jacobian).all():       # slacks so far apart that the basis is lost: no step
+        return Linearisation(np.zeros(0), np.zeros(0), np.zeros((len(point.x), 0)),
+                             point.projection.transform)
     u, values, vt = np.linalg.svd(jacobian, full_matrices=False)
     wanted = max(k - freedom, 0)
     kept = int(np.count_nonzero(values[:wanted] > k * EPS * values[:1]))
