@@ -237,12 +237,12 @@ def ordinary_size(array, name):
 
 
 def ordinary_columns(column_max, name):
-    """Refuse columns of entries so small that they may have no reciprocal, or so large that rows may
-    have no norm; ``column_max`` (d,).
+    """Refuse columns of entries so small that they may have no reciprocal, or so large that rows
+    may have no norm; ``column_max`` (d,).
     """
     if column_max.max() > 1.0 / TINY:
-        raise ValueError(f"{name} must have no entry beyond {1.0 / TINY:.0e} (choose other units), got "
-                         f"{column_max.max():.3g} in column {int(np.argmax(column_max))}")
+        raise ValueError(f"{name} must have no entry beyond {1.0 / TINY:.0e} (choose other units), "
+                         f"got {column_max.max():.3g} in column {int(np.argmax(column_max))}")
     least = TINY * max(1.0, column_max.max())
     small = (column_max > 0) & (column_max < least)
     if small.any():

@@ -362,7 +362,7 @@ def invert_scores(p, rng, method="global"):
     options = {"restarts": int(rng.integers(1, 20))} if method == "global" else None
     try:
         result = twice(p, rng, lambda: levinv.invert_scores(
-            p.matrix, p.b, target, rng=int(rng.integers(3)) * 0, options=options, tol=tol,
+            p.matrix, p.b, target, rng=0, options=options, tol=tol,
             method=method, **given))
     except (ValueError, TypeError) as error:
         return refusal(error, p.extreme or p.n < p.d
@@ -504,14 +504,15 @@ def garbage(rng):
     n, d = 6, 2
     good = {"A": rng.standard_normal((n, d)), "b": rng.standard_normal(n),
             "scores": np.full(n, d / n), "x": rng.standard_normal(d), "g": np.ones(d),
-            "slack": np.ones(n), "signs": 1, "v": np.ones(d), "y": np.ones(n), "weights": np.ones(n),
-            "noise": 1e-3, "x0": np.ones(d), "tol": 1e-8, "ridge": 0.0}
+            "slack": np.ones(n), "signs": 1, "v": np.ones(d), "y": np.ones(n),
+            "weights": np.ones(n), "noise": 1e-3, "x0": np.ones(d), "tol": 1e-8, "ridge": 0.0}
     functions = {
         "leverage_scores": ("A", "slack"), "leverage_scores ": ("A", "weights"),
         "forster_weights": ("A", "scores", "tol"),
         "invert_scores": ("A", "b", "scores", "signs", "noise", "x0", "tol", "ridge"),
         "invert_many": ("A", "b", "scores", "signs", "noise", "tol"),
-        "invert_gradient": ("A", "b", "g", "signs", "tol", "ridge"), "ScoreLoss": ("A", "b", "scores", "x"),
+        "invert_gradient": ("A", "b", "g", "signs", "tol", "ridge"),
+        "ScoreLoss": ("A", "b", "scores", "x"),
         "LeverageMap": ("A", "b", "x", "v", "y"), "VolumetricBarrier": ("A", "b", "x"),
         "GradientLoss": ("A", "b", "g", "x")}
     function = str(rng.choice(list(functions)))
@@ -524,19 +525,15 @@ def garbage(rng):
     try:
         _call(function.strip(), values)
     except (ValueError, TypeError) as error:
-        require(ARGUMENT_OF(spoilt, str(error)), f"{function}({spoilt}=...): {error}")
+        require(spoilt in str(error), f"{function}({spoilt}=...): {error}")
         return "refused"
     raise Failure(f"{function} accepted {spoilt} = {values[spoilt]!r}")
 
 
-def ARGUMENT_OF(name, message):
-    return name in message.replace("'", " ").replace(",", " ").split() or name in message
-
-
 def _spoilt(value, rng):
     array = np.array(value, dtype=float)
-    options = [array.astype(complex) + 1j, array.astype(object), array.astype(str), None if False
-               else "text", {"a": 1}]
+    options = [array.astype(complex) + 1j, array.astype(object), array.astype(str), "text",
+               {"a": 1}]
     if array.ndim:
         for bad in (np.nan, np.inf, -np.inf):
             copy = array.copy()

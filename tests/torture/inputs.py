@@ -1,5 +1,5 @@
-"""Seeded problems: a design A, a point x, a response b, the exact slack A x - b and the exact scores
-there, made nasty by one kind or two.
+"""Seeded problems: a design A, a point x, a response b, the exact slack A x - b and the exact
+scores there, made nasty by one kind or two.
 
 Scales are powers of two and entries mostly multiples of 2⁻¹², so that what is meant to be dependent
 or zero is exactly that in double.

@@ -19,8 +19,8 @@ from . import truth
 
 EPS = np.finfo(float).eps
 RANK_IN_DOUBT = 1e-2       # of max(n, d) ε κ, from which the numerical rank may be another one
-ARGUMENTS = re.compile(r"\b(A|b|x|x0|v|y|p|g|row|scores|slack|weights|signs|noise|ridge|tol|maxiter|"
-                       r"method|options|rcond|rng|workers|callback|check_finite)\b")
+ARGUMENTS = re.compile(r"\b(A|b|x|x0|v|y|p|g|row|scores|slack|weights|signs|noise|ridge|tol|"
+                       r"maxiter|method|options|rcond|rng|workers|callback|check_finite)\b")
 
 
 class Failure(AssertionError):
@@ -88,7 +88,8 @@ def scores(name, found, p, exact, rounding=0.0):
     if not np.isfinite(allowed):
         allowed = 1.0
         total = found.sum()
-        require(total <= min(p.n, p.d) * (1 + 100 * EPS * exact.condition), f"{name} sum to {total}")
+        require(total <= min(p.n, p.d) * (1 + 100 * EPS * exact.condition),
+                f"{name} sum to {total}")
     close(name, found, exact.scores, min(allowed + 4 * rounding, 1.0))
 
 

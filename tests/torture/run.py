@@ -13,6 +13,7 @@ import time
 
 SECONDS = 60.0              # from which a case is taken to hang; of many rows
 SECONDS_HUGE = 240.0
+VERDICTS = "right", "refused", "reported", "failed"
 SLOW = 20.0                 # seconds of processor time that are too many
 
 
@@ -56,7 +57,8 @@ class Worker:
 
     def overdue(self, huge):
         """Whether the case takes too long; then the process is replaced."""
-        if self.index is None or time.monotonic() - self.since < (SECONDS_HUGE if huge else SECONDS):
+        allowed = SECONDS_HUGE if huge else SECONDS
+        if self.index is None or time.monotonic() - self.since < allowed:
             return False
         self.process.kill()
         self.process.join()
@@ -105,7 +107,6 @@ def run(cases, seed, workers, first=0, report=print):
 
 def table(outcomes):
     """Counts by call and by kind as lines of Markdown."""
-    verdicts = ("right", "refused", "reported", "failed")
     lines = []
     for title, names_of in (("call", lambda o: (o[1],)), ("kind", lambda o: o[0])):
         counts = collections.Counter()
@@ -113,10 +114,10 @@ def table(outcomes):
             for name in names_of(outcome):
                 counts[name, outcome[2]] += 1
                 counts[name, "cases"] += 1
-        lines += ["", f"| {title} | cases | {' | '.join(verdicts)} |", "|---|" + "---|" * 5]
+        lines += ["", f"| {title} | cases | {' | '.join(VERDICTS)} |", "|---|" + "---|" * 5]
         for name in sorted({name for name, _ in counts}):
             lines.append(f"| {name} | " + " | ".join(str(counts[name, v])
-                                                     for v in ("cases", *verdicts)) + " |")
+                                                     for v in ("cases", *VERDICTS)) + " |")
     return lines
 
 
@@ -143,6 +144,6 @@ def main():
     print(f"{args.cases} cases from {args.first}, seed {args.seed}, "
           f"{time.monotonic() - start:.0f} s, slowest "
           f"{max(outcome[4] for outcome in outcomes.values()):.1f} s: "
-          + ", ".join(f"{name} {count[name]}" for name in ("right", "refused", "reported", "failed")))
+          + ", ".join(f"{name} {count[name]}" for name in VERDICTS))
     print("\n".join(table(outcomes)))
     sys.exit(count["failed"] > 0)

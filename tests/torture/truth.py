@@ -1,8 +1,8 @@
 """Scores and derivatives with as many digits as the input asks for: elimination with full pivoting
 on mpmath numbers, nothing shared with the library.
 
-The digits are chosen so that numbers of every size in the input still count beside each other and 1:
-their logarithms' spread, taken five times, and 160 more.
+The digits are chosen so that numbers of every size in the input still count beside each other and
+1: their logarithms' spread, taken five times, and 160 more.
 """
 import mpmath
 import numpy as np
@@ -26,7 +26,7 @@ def digits(*arrays):
 def slack(A, b, x):
     """A x - b exactly, as mpmath numbers."""
     with mpmath.workdps(1400):          # products of doubles, added: 1400 digits between the
-        A, b, x = oracles.exact(A), oracles.exact(b), oracles.exact(x)     # largest and the smallest
+        A, b, x = oracles.exact(A), oracles.exact(b), oracles.exact(x)     # the largest
         return A @ x - b
 
 
@@ -97,8 +97,8 @@ def inverse(matrix):
 
 
 class Exact:
-    """The scores of diag(1/slack) A, in the limit at a zero slack; ``rank`` and ``condition``, about
-    that of the independent columns at unit norm.
+    """The scores of diag(1/slack) A, in the limit at a zero slack; ``rank`` and ``condition``,
+    about that of the independent columns at unit norm.
     """
 
     def __init__(self, A, slack):

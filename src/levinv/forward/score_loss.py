@@ -210,5 +210,6 @@ class ScoreLoss:
 
 def _finite(derivative):
     if not np.isfinite(derivative).all():
-        raise ValueError("x must not be so close to a zero slack that a second derivative overflows")
+        raise ValueError("x must not be so close to a zero slack that a second derivative "
+                         "overflows")
     return derivative

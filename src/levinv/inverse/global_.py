@@ -38,7 +38,8 @@ NOISE_KNOWN = 1.1                  # residual, in noise levels, that is explaine
 SMALLEST_SCORE = 1e-30             # smaller ones are not known to full relative precision
 CLEAR = 4.0                        # standard deviations of a slack from zero at which its sign
                                    # counts
-LARGEST_FREE = 1e6                 # slack of a coloop that a start may give, as part of the largest b
+LARGEST_FREE = 1e6                 # slack of a coloop that a start may give, as part of the largest
+                                   # b
 UNKNOWN = 1e200                    # stands for an infinite standard error in sums
 UNUSED = 3.0                       # noise levels below which a score's row takes no part
 MOST_PROPAGATED = 1000             # rows up to which the error of every score is propagated to
@@ -251,8 +252,8 @@ def matched(task):
 
 
 def _equations_hold(task, point):
-    """Whether the rows of zero slack have it at a point, to rounding, or so nearly that their scores
-    are 1 to tol; and those spanned by them have not.
+    """Whether the rows of zero slack have it at a point, to rounding, or so nearly that their
+    scores are 1 to tol; and those spanned by them have not.
     """
     reduced = task.reduced
     zero, slack = reduced.zero_slack, np.abs(point.slack)

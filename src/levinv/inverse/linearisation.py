@@ -163,8 +163,8 @@ def _decompose(point, jacobian, whitened, freedom):
         steps = directions[:, :kept] / values[:kept]
         while not np.isfinite(steps[:, :kept]).all():
             kept -= 1
-    return Linearisation(u[:, :kept].T @ whitened, values[:kept], steps[:, :kept],
-                         directions[:, kept:])
+    return Linearisation(u[:, :kept].T @ whitened, values[:kept],
+                         np.ascontiguousarray(steps[:, :kept]), directions[:, kept:])
 
 
 def _sampled_triangle(point, weight):

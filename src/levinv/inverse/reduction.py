@@ -109,8 +109,8 @@ def reduce(rows, one=None, b=None, coloop_slack=None, zero_entry=ZERO):
             beyond = ~np.isfinite(unit ** 2 * b)
         if beyond.any():
             row = int(np.argmax(beyond))
-            raise ValueError("b must not be so large beside the rows of A (choose other units), got "
-                             f"{b[row]:.3g} beside a row of norm {norms[row]:.3g}, row {row}")
+            raise ValueError("b must not be so large beside the rows of A (choose other units), "
+                             f"got {b[row]:.3g} beside a row of norm {norms[row]:.3g}, row {row}")
     basis = orthonormalise(rows, unit)
     start, plain = basis.transform, basis.plain
     rank = start.shape[1]

@@ -48,8 +48,8 @@ def report(task, matched, stopped, converged=False):
     slack[reduced.zero_slack] = 0.0
     known = np.isfinite(standard_errors)
     with np.errstate(over="ignore"):
-        relative = (np.hypot.reduce(standard_errors[known]) / max(np.hypot.reduce(point.x), SMALLEST)
-                    if task.exact else 0.0)
+        size = max(np.hypot.reduce(point.x), SMALLEST)
+        relative = np.hypot.reduce(standard_errors[known]) / size if task.exact else 0.0
     return InversionResult(
         x=point.x, fun=0.5 * float(np.sum((scores - task.scores) ** 2)), scores=scores, slack=slack,
         signs=np.sign(slack), success=success, status=status,

@@ -29,7 +29,8 @@ def minimise(loss, y, tol, maxiter, report, initial_radius=None):
             grad = loss.grad(y)
             eigenvalues, vectors = np.linalg.eigh(loss.hess(y))
         rotated = vectors.T @ grad
-        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):    # a loss flat to rounding
+        # where the loss is flat to rounding
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             coefficients = constrained_minimiser(eigenvalues, rotated, radius)
             predicted = -float(rotated @ coefficients + 0.5 * eigenvalues @ coefficients ** 2)
         if not predicted > loss.rounding(value):

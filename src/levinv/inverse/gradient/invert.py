@@ -122,8 +122,9 @@ def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0,
     ------
     ValueError
         Wrong shapes or lengths, empty input, NaN or inf, A or b of extreme size (1e±100), A not of
-        full column rank, neither signs nor x0, x0 not strictly inside the cell, signs other than +1 and -1, unknown method or
-        option, negative ridge, a ridge with another method than "least-squares".
+        full column rank, neither signs nor x0, x0 not strictly inside the cell, signs other than +1
+        and -1, unknown method or option, negative ridge, a ridge with another method than "least-
+        squares".
     TypeError
         Complex, object or string input; sparse input other than A.
 
