@@ -1,8 +1,10 @@
 """Inversions that once went wrong: kept, so that they do not again."""
 import numpy as np
 import pytest
+import scipy.sparse
 
-from levinv import LeverageMap, forster_weights, invert_scores, leverage_scores
+from levinv import (LeverageMap, VolumetricBarrier, forster_weights, invert_gradient,
+                    invert_scores, leverage_scores)
 
 
 def problem(n=20, d=3, seed=0):
@@ -151,3 +153,100 @@ def test_a_column_whose_squares_underflow(rng, known):
                            signs=np.sign(slack) if known else None, rng=0)
     assert result.success and result.unique
     np.testing.assert_allclose(result.x * units, x, rtol=1e-12)
+
+
+def test_rows_and_columns_of_denormal_numbers():
+    A, b, _, _ = problem()
+    A[3] = 1e-310
+    for function in (lambda A: LeverageMap(A, b), forster_weights,
+                     lambda A: invert_scores(A, b, np.full(20, 0.15))):
+        with pytest.raises(ValueError, match="A must have no nonzero row .* in row 3"):
+            function(A)
+        with pytest.raises(ValueError, match="A must have no nonzero column .* in column 1"):
+            function(problem()[0] * [1.0, 1e-310, 1.0])
+
+
+def test_slacks_over_too_many_orders_of_magnitude():
+    A, slack = np.eye(3)[[0, 1, 2, 2]] + 1.0, np.array([1e-321, 1.0, 1.0, 1.0])
+    with pytest.raises(ValueError, match="slack must not range over more than 300 orders"):
+        leverage_scores(A, slack=slack)
+
+
+def test_a_zero_slack_beside_columns_of_different_size():
+    A = np.array([[1, -6, -3], [2, 2, 2], [-2, -4, -1], [3, 6, 3], [-3, -6, 1.0], [3, 0, 0],
+                  [-3, 6, -2], [-1, -4, 3], [1, 0, 1], [-1, 2, 2]])
+    slack = np.array([0.25, 0.06, 0.53, 5.1, 0.45, 0.25, 0.57, 0.0, 1.0, 0.33])
+    units = 2.0 ** np.array([-5, -5, 21])
+    expected = leverage_scores(A, slack=slack)
+    np.testing.assert_allclose(leverage_scores(A * units, slack=slack), expected, atol=1e-14)
+    found = LeverageMap(A * units, -slack).scores(np.zeros(3))
+    np.testing.assert_allclose(found, expected, atol=1e-14)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("method", ["global", "trust-region", "newton"])
+def test_coloops_only(sparse, method):
+    A = np.diag([1.0, 2.0, -3.0])
+    A = scipy.sparse.csr_array(A) if sparse else A
+    result = invert_scores(A, np.ones(3), np.ones(3), x0=[3.0, 1.0, 4.0], method=method)
+    assert result.success
+    assert result.null_space.shape == (3, 3)
+
+
+def test_a_start_off_the_equations_of_zero_slacks():
+    A, b = np.array([[0.25], [0.75]]), np.array([-1.0, 0.0])
+    result = invert_scores(A, b, [0.0, 1.0], x0=[2e-3])       # gives 2e-6 and 1 - 2e-6
+    assert result.success
+    assert abs(result.x[0]) <= 3 * result.standard_errors[0]
+    away = invert_scores(A, b, [0.0, 1.0], x0=[2e-3], method="newton", maxiter=1)
+    assert not away.success or abs(away.x[0]) <= 3 * away.standard_errors[0]
+
+
+def test_rows_spanned_by_a_zero_slack():
+    A, b = np.array([[-2.0], [-1.0], [1.0]]), np.array([6.0, 2.0, -3.0])
+    # row 0 has slack zero at x = -3 only, and so has row 2: no scores there
+    assert not invert_scores(A, b, [1.0, 0.0, 0.0]).success
+    # row 1 at x = -2: slacks -2, 0, 1
+    assert invert_scores(A, b, [0.0, 1.0, 0.0], signs=[-1, 1, 1]).success
+    assert not invert_scores(A, b, [0.0, 1.0, 0.0], signs=[1, 1, 1]).success
+
+
+def test_standard_errors_of_slacks_hidden_by_rounding():
+    A = np.array([[1, 0, 1], [1, 0, 3], [0, 1, -3], [0, 1, 1.0]])
+    b = np.array([2e-145, -3e-141, 5e90, 3e22])
+    c = leverage_scores(A, slack=-b)
+    result = invert_scores(A, b, c, signs=np.where(b > 0, -1, 1))
+    assert not result.success or np.all(np.abs(result.x) <= 3 * result.standard_errors)
+
+
+@pytest.mark.parametrize("tiny", [1e-10, 1e-13])
+def test_rows_connected_by_next_to_nothing(tiny):
+    A = np.array([[0.0, 1.0], [1.0, 0.0], [1.0, tiny], [0.0, 1.0]])
+    slack = np.array([1.0, 0.3 * tiny, tiny, 2.0])            # which makes up for it
+    c = leverage_scores(A, slack=slack)
+    assert 0.1 < c[0] + c[3] < 0.99                           # apart, they would sum to 1
+    result = invert_scores(A, -slack, c, signs=1)
+    assert result.success, result.message
+    assert np.all(np.abs(result.x) <= 10 * result.standard_errors)
+    weights = forster_weights(A, c)
+    np.testing.assert_allclose(leverage_scores(A, weights=weights), c, atol=1e-9)
+
+
+def test_a_far_start_of_the_trust_region():
+    A, b, x, _ = problem()
+    result = invert_scores(A, b, leverage_scores(A, slack=A @ x - b), x0=1e199 * x,
+                           method="trust-region")
+    assert not result.success
+    assert np.isfinite(result.x).all()
+
+
+def test_gradients_of_extreme_problems():
+    A, b, x = np.array([[1.0], [-1.0], [0.0]]), np.array([-1.0, -1.0, -1.0]), np.array([0.5])
+    g = VolumetricBarrier(A, b).grad(x)
+    result = invert_gradient(A, b, g, signs=1, method="approximate-newton",
+                             options={"sample_size": 2})
+    np.testing.assert_allclose(result.x, x, rtol=1e-12)
+    for name in ("A", "b"):
+        given = {"A": A, "b": b} | {name: {"A": A, "b": b}[name] * 1e160}
+        with pytest.raises(ValueError, match=f"{name} must have its largest entry"):
+            invert_gradient(given["A"], given["b"], g, signs=1)

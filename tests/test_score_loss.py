@@ -210,3 +210,18 @@ def test_bad_point(problem):
         loss.hess(x[:2])
     with pytest.raises(ValueError, match="p must"):
         loss.hessp(x, x[:2])
+
+
+def test_terms_at_a_zero_slack_have_a_sum(rng):
+    A, slack, c = rng.standard_normal((12, 3)), rng.uniform(0.5, 2.0, 12), rng.random(12)
+    slack[[4, 9]] = 0.0
+    loss, x = ScoreLoss(A, -slack, c), np.zeros(3)
+    terms, hessian = loss.hess_terms(x), loss.hess(x)
+    assert_allclose(terms.sum(axis=0), hessian, atol=1e-12 * np.abs(hessian).max())
+    rows = sum(loss.hess_terms(x, row=row) for row in range(12))
+    assert_allclose(rows, terms, atol=1e-12 * np.abs(terms).max())
+
+
+def test_terms_of_a_matrix_of_zeros(capfd):
+    assert not ScoreLoss(np.zeros((3, 2)), np.ones(3), np.ones(3)).hess_terms(np.zeros(2)).any()
+    assert capfd.readouterr() == ("", "")            # nor does BLAS complain

@@ -14,6 +14,7 @@ from levinv._source import Source
 FLOAT = np.dtype(np.float64)
 LARGEST = 1e100
 BLOCK = 1 << 22            # entries looked at before Ctrl-C is heard
+TINY = 1e-306              # columns of smaller entries, which may have no reciprocal
 
 
 def real_array(value, name, ndim, *, check_finite=True):
@@ -243,6 +244,22 @@ def ordinary_size(array, name):
         raise ValueError(f"{name} must have its largest entry between {1 / LARGEST:.0e} and "
                          f"{LARGEST:.0e} (choose other units), got {largest:.3g}")
     return array
+
+
+def ordinary_columns(column_max, name):
+    """Refuse columns of entries so small that they may have no reciprocal, or so large that rows
+    may have no norm; ``column_max`` (d,).
+    """
+    if column_max.max() > 1.0 / TINY:
+        raise ValueError(f"{name} must have no entry beyond {1.0 / TINY:.0e} (choose other units), "
+                         f"got {column_max.max():.3g} in column {int(np.argmax(column_max))}")
+    least = TINY * max(1.0, column_max.max())
+    small = (column_max > 0) & (column_max < least)
+    if small.any():
+        column = int(np.argmax(small))
+        raise ValueError(f"{name} must have no nonzero column of entries below {least:.0e} (choose "
+                         f"other units), got at most {column_max[column]:.3g} in column {column}")
+    return column_max
 
 
 def signs(value, name, n):

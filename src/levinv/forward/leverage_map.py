@@ -69,8 +69,8 @@ class LeverageMap:
         self._b = _validate.vector(b, "b", A.shape[0], "row of A")
         self.rows = storage.of(A)
         with self.threads() as self.rows.workers:
+            largest = _validate.ordinary_columns(self.rows.column_max(), "A").max()
             transform = column_space(self.rows).transform
-            largest = self.rows.column_max().max()
         self.rank = transform.shape[1]       # if full, A and transform are of the same condition
         plain = (self.rank == A.shape[1] and np.linalg.cond(transform) <= PLAIN_CONDITION
                  and 1.0 / ORDINARY <= largest <= ORDINARY)

@@ -30,6 +30,7 @@ from levinv._kernels import factor
 EPS = np.finfo(float).eps
 ONE_PASS_CONDITION = 64.0       # ε κ² against the promised 100 ε κ
 SAFE_SQUARE = 1e280
+TINY = 1e-306                   # rows of a smaller norm may have no reciprocal
 REFINEMENTS = 4                 # of the residuals of dependent columns, and their last computation
 RCOND_IN_DOUBT = 1e-2           # rcond times the estimate of κ: closer to 1, only QR's pivots
                                 # decide
@@ -90,10 +91,14 @@ def orthonormalise_by_gram(rows, scale=None, start=None, *, method="auto", rcond
             return found
     sizes = np.diag(gram)
     if start is None and not (sizes.max() < SAFE_SQUARE and sizes.min() > 1.0 / SAFE_SQUARE):
-        start = _column_units(rows)                  # squares of the entries may over- or underflow
-        gram = rows.gram(scale, start)
+        used = sizes[rows.column_max() > 0]
+        if not np.all((used < SAFE_SQUARE) & (used > 1.0 / SAFE_SQUARE)):
+            start = _column_units(rows)              # squares of the entries may over- or underflow
+            gram = rows.gram(scale, start)
     first, rank, condition = factor.gram_inverse_factor(gram.copy(), k * EPS)
-    doubtful = rank < k or (rcond is not None and rcond * condition > RCOND_IN_DOUBT)
+    sizes = np.diag(gram)                        # sums of squares that are denormal are inaccurate
+    doubtful = (rank < k or (rcond is not None and rcond * condition > RCOND_IN_DOUBT)
+                or not (sizes.max() < SAFE_SQUARE and sizes.min() > 1.0 / SAFE_SQUARE))
     if not doubtful and _largest_stretch(condition, k) <= ONE_PASS_CONDITION:
         return Orthonormaliser(_combine(start, first), condition, "cholesky", None)
     if method == "cholesky" or not (doubtful or condition > TWO_PASS_CONDITION):
@@ -229,7 +234,9 @@ def _read_triangle(r, pivots, norms, rcond):
     pivot_sizes = np.abs(np.diag(r))
     rank = int(np.count_nonzero(pivot_sizes > rcond * pivot_sizes[0]))
     basic = pivots[:rank]
-    inverse = scipy.linalg.solve_triangular(r[:rank, :rank], np.eye(rank), check_finite=False)
+    diagonal = np.diag(r)[:rank]          # apart, as products of very large and small ones overflow
+    inverse = scipy.linalg.solve_triangular(r[:rank, :rank] / diagonal[:, None], np.eye(rank),
+                                            unit_diagonal=True, check_finite=False) / diagonal
     transform = np.zeros((r.shape[1], rank))
     transform[basic] = inverse / norms[basic, None]
     condition = float(np.abs(inverse).max() * np.sqrt(rank)) if rank else 1.0
@@ -271,5 +278,23 @@ def column_space(rows, active=None, *, rcond=None):
     norm.
     """
     norms = rows.row_norms()
-    kept = norms > 0 if active is None else active & (norms > 0)
-    return orthonormalise(rows, np.where(kept, 1.0 / np.where(kept, norms, 1.0), 0.0), rcond=rcond)
+    unit = reciprocal_norms(norms if active is None else np.where(active, norms, 0.0))
+    return orthonormalise(rows, unit, rcond=rcond)
+
+
+def reciprocal_norms(norms, least=TINY):
+    """1/norms of rows, 0 for 0.
+
+    Raises
+    ------
+    ValueError
+        If a row's norm is ``least`` or less: it may have no reciprocal that can be used.
+    """
+    kept = norms > 0
+    unit = 1.0 / np.where(kept, np.maximum(norms, least), 1.0)
+    unit[~kept] = 0.0
+    if unit.max() >= 1.0 / least:
+        row = int(np.argmax(unit))
+        raise ValueError(f"A must have no nonzero row of norm {least:.0e} or less (choose other "
+                         f"units), got {norms[row]:.3g} in row {row}")
+    return unit

@@ -34,6 +34,7 @@ import scipy.linalg
 from levinv.forward.orthonormal import EPS, orthonormalise
 
 ROWS_AT_ONCE = 4096
+SHORTEST = 1e-140         # length that rows are balanced to, as part of the longest
 ROUGHLY_ONE = 1e-7        # least 1 - sigma of rows that rough projections do not eliminate
 PLAIN_CONDITION = 2.0     # beyond it, derivatives without the transform lose digits: second ones were
                           # worse than 100 ε κ ten times as often as with it
@@ -264,8 +265,9 @@ def _eliminate(rows, magnitude, start, left_out, heavy):
     k = d if start is None else start.shape[1]
     light_out = left_out.copy()
     light_out[heavy] = True
-    null, right_inverse = quotient(rows, heavy, start)
     scale, smallest = row_scale(magnitude, light_out)
+    start = balanced(rows, scale, heavy, start)
+    null, right_inverse = quotient(rows, heavy, start)
     found = orthonormalise(rows, scale, _lift(start, null), rcond=0.0)
     light_scores = found.scores if found.scores is not None else rows.quad(scale, found.transform)
     more = np.flatnonzero((light_scores > 1.0 - _heavy_below(k)) & ~light_out)
@@ -275,6 +277,7 @@ def _eliminate(rows, magnitude, start, left_out, heavy):
         except DependentZeroSlackError:
             pass
     h, m = len(heavy), found.transform.shape[1]
+    size_of_terms = np.abs(start) @ np.abs(right_inverse)
     right_inverse = _lift(start, right_inverse)
     joint = np.hstack([found.transform, right_inverse])
     for _ in range(2):                       # the second projection removes what rounding left
@@ -285,7 +288,7 @@ def _eliminate(rows, magnitude, start, left_out, heavy):
     # A row that is heavy at any slack (a coloop) has F = 0, of which rounding, times a huge slack,
     # leaves something.
     size = np.sqrt(np.maximum(np.diag(middle), 0.0))
-    rounding = EPS * np.linalg.norm(scale[:, None] * rows.abs_matvec(np.abs(right_inverse)), axis=0)
+    rounding = EPS * np.linalg.norm(scale[:, None] * rows.abs_matvec(size_of_terms), axis=0)
     ratio = np.where((size <= 100 * rounding) | (ratio * size > 1.0), 0.0, whole)
     weighted = ratio[:, None] * middle * ratio
     lower = np.linalg.cholesky(np.eye(h) + weighted)
@@ -308,6 +311,20 @@ def _lift(start, local):
     return np.ascontiguousarray(local if start is None else start @ local)
 
 
+def balanced(rows, scale, heavy, start=None):
+    """Columns of A start in which the scaled light rows, and the heavy ones at the longest one's
+    length, are orthonormal: a quotient mixes columns, which in any others may be of very different
+    size.
+    """
+    norms = rows.row_norms()
+    norms[norms == 0] = 1.0
+    lengths = scale * norms
+    lengths /= lengths.max() or 1.0
+    lengths = np.where(lengths > 0, np.maximum(lengths, SHORTEST), 0.0)
+    lengths[heavy] = 1.0
+    return orthonormalise(rows, lengths / norms, start, rcond=0.0).transform
+
+
 def quotient(rows, index, start=None):
     """A basis N of the null space of rows ``index`` of A start, (k, k - h), and a right inverse W,
     (k, h).
@@ -320,7 +337,7 @@ def quotient(rows, index, start=None):
     block = rows.block(index)
     if start is not None:
         block = block @ start
-    norms = np.linalg.norm(block, axis=1)
+    norms = np.hypot.reduce(block, axis=1)         # squares may overflow
     safe = np.where(norms > 0, norms, 1.0)
     block /= safe[:, None]
     h, k = block.shape

@@ -115,15 +115,15 @@ class ScoreLoss:
 
     def hess(self, x):
         """∇²L(x), (d, d): O(n²d) or 2 n d³ flops, whichever is less."""
-        with self._map.threads():
-            out = self._second_order(x).hessian()
+        with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
+            out = _finite(self._second_order(x).hessian())
         return out if self._ridge_hessian is None else out + self._ridge_hessian
 
     def hessp(self, x, p):
         """∇²L(x) p, (d,), matrix-free: O(n d²)."""
         p = _validate.vector(p, "p", self.shape[1], "column of A")
-        with self._map.threads():
-            out = self._second_order(x).product(p)
+        with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
+            out = _finite(self._second_order(x).product(p))
         return out if self._ridge_hessian is None else out + self._ridge_hessian @ p
 
     def hess_terms(self, x, row=None):
@@ -147,11 +147,24 @@ class ScoreLoss:
         Returns
         -------
         terms : (6, d, d) ndarray
+
+        Raises
+        ------
+        ValueError
+            As :meth:`fun`.
+
+        Notes
+        -----
+        As a slack s_i goes to zero row i's terms have no limit, but their sum has: it is
+        r_i ∇²sigma_i = -2 r_i (1 - sigma_i) B_iᵀB_i, and stands in the place of D4.
         """
         if row is not None:
             row = _validate.index(row, "row", self.shape[0])
-        with self._map.threads():
-            return self._second_order(x).terms(row)
+        zero = self._map.at(x)[0] == 0
+        if zero.any():
+            zero &= self._map.rows.nonzero()
+        with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
+            return _finite(self._second_order(x).terms(row, np.flatnonzero(zero)))
 
     def residuals(self, x):
         """sigma(x) - c, followed by diag(rho) A x if there is a ridge: L is half their sum of
@@ -186,6 +199,17 @@ class ScoreLoss:
         if zero.any():
             # 1 - sigma_i = O(s_i²) has a second derivative at s_i = 0; a slack far below rounding
             # shows it
-            slack = np.where(zero, ALMOST_ZERO * projection.unit, slack)
+            norms = self._map.rows.row_norms()
+            light = ~zero & (norms > 0)
+            least = np.min(np.abs(slack[light]) / norms[light]) if light.any() else 1.0
+            norms[norms == 0] = 1.0
+            slack = np.where(zero, ALMOST_ZERO * least * norms, slack)
             projection = self._map.project(slack)
         return SecondOrder(self._map.rows, projection, slack, projection.residual(self._target))
+
+
+def _finite(derivative):
+    if not np.isfinite(derivative).all():
+        raise ValueError("x must not be so close to a zero slack that a second derivative "
+                         "overflows")
+    return derivative

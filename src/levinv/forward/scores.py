@@ -12,12 +12,13 @@ from levinv._kernels.scores import one_pass
 from levinv._threads import count, share, sharing
 from levinv.forward.orthonormal import (ONE_PASS_CONDITION, column_space, orthonormalise,
                                         orthonormalise_by_gram)
-from levinv.forward.projection import DependentZeroSlackError, quotient, row_scale
+from levinv.forward.projection import DependentZeroSlackError, balanced, quotient, row_scale
 from levinv.forward.sketch import sketched_scores
 
 METHODS = ("auto", "cholesky", "qr", "sketch")
 RTOL = 0.1                # of method="sketch"
 SMALL = 1 << 24           # flops of a matrix that is done in one call, without a look at threads
+SMALLEST_SCALE = 1e-300   # of a row beside the largest: quotients of smaller ones are denormal
 TINY = 1e-290             # columns of smaller entries, which may have no reciprocal, are multiplied by
 ENLARGED = 2.0 ** 900
 STACK_WORK = 1 << 24      # multiply-adds of small matrices handed to a thread at once; a row and a
@@ -76,9 +77,10 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
     ------
     ValueError
         Wrong shapes or lengths, empty input, NaN or inf, negative weights, both slack and weights,
-        unknown method, negative rcond, linearly dependent rows that all have zero slack. rtol or
-        rng without ``method="sketch"``; with it an A that is not of scipy.sparse, rcond, a zero
-        slack, or an A that is too ill-conditioned for it.
+        unknown method, negative rcond, linearly dependent rows that all have zero slack, slacks
+        over more than 300 orders of magnitude. rtol or rng without ``method="sketch"``; with it an
+        A that is not of scipy.sparse, rcond, a zero slack, or an A that is too ill-conditioned for
+        it.
     TypeError
         Complex, object or string input; sparse input other than A.
 
@@ -264,7 +266,7 @@ def _matrix_scores(A, rows, kind, values, method, rcond, check_finite):
     if kind == "slack":
         slack = np.abs(values)
         zero = not slack.all()
-        scale = None if zero else row_scale(slack)[0]
+        scale = None if zero else _slack_scale(slack)
     elif kind == "weights":
         scale = _weight_scale(values)
     d = A.shape[1]
@@ -297,6 +299,16 @@ def _weight_scale(weights):
     return np.sqrt(weights / largest) if largest > 0 else np.zeros(len(weights))
 
 
+def _slack_scale(slack, left_out=None):
+    """1/slack but for a factor, 0 where a row is left out."""
+    scale = row_scale(slack, left_out)[0]
+    kept = slice(None) if left_out is None else ~left_out
+    if scale[kept].min(initial=1.0) < SMALLEST_SCALE:
+        raise ValueError("slack must not range over more than 300 orders of magnitude, got "
+                         f"{slack[kept].min():.3g} to {slack[kept].max():.3g} (zeros are allowed)")
+    return scale
+
+
 def _refuse_negative(weights):
     if (weights < 0).any():
         index = tuple(np.argwhere(weights < 0)[0].tolist())
@@ -305,16 +317,20 @@ def _refuse_negative(weights):
 
 
 def _slack_limit(rows, slack, method, rcond):
-    zero = np.flatnonzero(slack == 0)
-    start = _space(rows, None, rcond)
     left_out = slack == 0
-    zero = zero[rows.nonzero()[zero]]   # a zero row has score 0, whatever its slack
+    zero = np.flatnonzero(left_out & rows.nonzero())   # a zero row has score 0, whatever its slack
+    scale = _slack_scale(slack, left_out)
+    start = _space(rows, None, rcond)
     try:
-        null = start @ quotient(rows, zero, start)[0] if len(zero) else start
+        if len(zero):
+            start = balanced(rows, scale, zero, start)
+            null = start @ quotient(rows, zero, start)[0]
+        else:
+            null = start
     except DependentZeroSlackError:
         raise ValueError(f"slack must be zero in linearly independent rows of A only (there is no "
                          f"limit otherwise), got zeros in rows {_listed(zero)}") from None
-    scores, doubt = _scores(rows, row_scale(slack, left_out)[0], null, method, 0.0)
+    scores, doubt = _scores(rows, scale, null, method, 0.0)
     scores[zero] = 1.0
     return scores, doubt
 
@@ -329,8 +345,15 @@ def _scaled_scores(rows, scale, method, rcond, gram):
 
 
 def _space(rows, active, rcond):
-    """Columns that A's entries of any size, combined by them, are of ordinary size in."""
-    return column_space(rows, active, rcond=rcond).transform / rows.column_max().max()
+    """Independent columns of A, brought to ordinary size: (d, rank) with one entry in a column.
+
+    Not combined: rows over many orders stay as exact as they are.
+    """
+    transform = column_space(rows, active, rcond=rcond).transform
+    basic = np.flatnonzero(transform.any(axis=1))          # the others depend on these
+    start = np.zeros_like(transform)
+    start[basic, np.arange(len(basic))] = 1.0 / rows.column_max()[basic]
+    return start
 
 
 def _scores(rows, scale, start, method, rcond, gram=None):

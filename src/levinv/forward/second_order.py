@@ -130,15 +130,24 @@ class SecondOrder:
         out *= self.inverse_slack
         return rows.rmatvec(out)
 
-    def terms(self, row=None):
-        """The six terms D_{i,1} ... D_{i,6}, (6, d, d): of one row, or summed over all."""
+    def terms(self, row=None, zero=()):
+        """The six terms D_{i,1} ... D_{i,6}, (6, d, d): of one row, or summed over all; of rows
+        ``zero``, whose slack stands for zero, the sum of the terms in the place of the fourth.
+        """
         d = self.rows.shape[1]
         out = np.zeros((6, d, d))
+        if not self.projection.rank:
+            return out
         first, last = (0, self.rows.shape[0]) if row is None else (row, row + 1)
         u, scaled = self.projection.basis(), self._scaled_rows()
-        for start in range(first, last, ROWS_PER_CALL):
-            hessian.row_terms(u, scaled, self.projection.scores, self.residual, start,
-                              min(start + ROWS_PER_CALL, last), out)
+        limits = [i for i in zero if first <= i < last]
+        for start, stop in zip([first, *(i + 1 for i in limits)], [*limits, last], strict=True):
+            for place in range(start, stop, ROWS_PER_CALL):
+                hessian.row_terms(u, scaled, self.projection.scores, self.residual, place,
+                                  min(place + ROWS_PER_CALL, stop), out)
+        for i in limits:
+            image = np.sqrt(self.projection.complement()[i]) * scaled[i]
+            out[3] -= 2.0 * self.residual[i] * np.outer(image, image)
         return out
 
     def _scaled_rows(self):

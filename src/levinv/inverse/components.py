@@ -18,7 +18,8 @@ import scipy.sparse.csgraph
 from levinv.forward.orthonormal import EPS
 
 ZERO = 1e-9                   # entries of A A_basis⁻¹ below this part of their row's largest are
-                              # zero
+                              # zero, unless the scores say that they connect rows:
+SURELY_ZERO = 1e-14           # then those below this
 INDEPENDENT = 1e4 * EPS       # least pivot of a basis, relative to the largest
 ALL_ROWS = 4096               # up to as many rows the basis is chosen among all
 CHUNK = 1024                  # rows looked at first, LONGEST_CHUNK later
@@ -38,7 +39,7 @@ class Components:
     pivot: float              # last pivot of the basis relative to the first
 
 
-def components(block, n, width, loops=None):
+def components(block, n, width, loops=None, zero=ZERO):
     """Components of a matrix with independent columns.
 
     Parameters
@@ -49,6 +50,8 @@ def components(block, n, width, loops=None):
         Shape of the matrix; its rank must be ``width``.
     loops : (n,) boolean array, optional
         The zero rows, where they are known: all rows need not be looked at then.
+    zero : float
+        Entries of A A_basis⁻¹ below this part of their row's largest are zero.
 
     Returns
     -------
@@ -72,7 +75,7 @@ def components(block, n, width, loops=None):
         coefficients = np.abs(block(chunk) @ inverse)
         largest = coefficients.max(axis=1, keepdims=True)
         relative = coefficients / np.where(largest > 0, largest, 1.0)
-        nonzero = relative > ZERO
+        nonzero = relative > zero
         largest_zero = max(largest_zero, np.where(nonzero, 0.0, relative).max())
         least = min(least, np.where(nonzero, relative, 1.0).min())
         pattern = nonzero.astype(float)

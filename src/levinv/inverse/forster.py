@@ -4,6 +4,7 @@ import numpy as np
 from levinv import _validate
 from levinv import rows as storage
 from levinv._threads import sharing
+from levinv.inverse.components import SURELY_ZERO
 from levinv.inverse.reduction import (NoSolutionError, fixed_score_faults, reduce,
                                       sum_faults)
 from levinv.inverse.scaling import TIGHT, find_obstacle, match_scores
@@ -63,7 +64,7 @@ def forster_weights(A, scores=None, *, tol=1e-10, maxiter=None, workers=None):
     array([0.5, 0.5, 0.5, 0.5])
     """
     rows = storage.of(_validate.matrix(A, "A", min_aspect=True, sparse=True))
-    _validate.ordinary_size(rows.column_max(), "A")
+    _validate.ordinary_size(_validate.ordinary_columns(rows.column_max(), "A"), "A")
     n = rows.shape[0]
     tol = _validate.positive_number(tol, "tol")
     maxiter = 100 if maxiter is None else _validate.positive_int(maxiter, "maxiter")
@@ -77,7 +78,12 @@ def forster_weights(A, scores=None, *, tol=1e-10, maxiter=None, workers=None):
             if (scores < 0).any() or (scores > 1).any():
                 index = int(np.argmax((scores < 0) | (scores > 1)))
                 raise ValueError(f"scores must lie in [0, 1], got {scores[index]} at index {index}")
-        _check(reduced, scores, tol)
+        faults = _faults(reduced, scores, tol)
+        if faults and reduced.gap > SURELY_ZERO:
+            reduced = reduce(rows, zero_entry=SURELY_ZERO)
+            faults = _faults(reduced, scores, tol)
+        if faults:
+            raise NoSolutionError(f"no weights have these scores: {faults[0]}")
         weights = np.ones(n)
         if reduced.count:
             weights[reduced.active] = _weights(rows, reduced, scores, tol, maxiter)
@@ -102,13 +108,11 @@ def _weights(rows, reduced, scores, tol, maxiter):
     return np.exp(found.log_weight[reduced.active])
 
 
-def _check(reduced, scores, tol):
+def _faults(reduced, scores, tol):
     faults, _ = fixed_score_faults(reduced, scores, np.full(len(scores), tol))
     active = np.flatnonzero(reduced.active)
     for value in (0.0, 1.0):
         off = active[scores[active] == value]
         if len(off):
             faults.append(f"no positive weights give row {off[0]} the score {value:.0f}")
-    faults += sum_faults(reduced, scores, tol)
-    if faults:
-        raise NoSolutionError(f"no weights have these scores: {faults[0]}")
+    return faults + sum_faults(reduced, scores, tol)

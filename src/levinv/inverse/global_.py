@@ -21,8 +21,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import scipy.special
 
-from levinv.forward.orthonormal import EPS
-from levinv.inverse.components import components
+from levinv.forward.orthonormal import EPS, column_space
+from levinv.forward.projection import DependentZeroSlackError, project
+from levinv.inverse.components import SURELY_ZERO, components
 from levinv.inverse.identification import IN_RANGE, identify, response_in_range
 from levinv.inverse.linearisation import evaluate
 from levinv.inverse.outliers import (MOST_ITERATIONS, Outliers, bonferroni, find_outliers,
@@ -30,7 +31,7 @@ from levinv.inverse.outliers import (MOST_ITERATIONS, Outliers, bonferroni, find
 from levinv.inverse.polish import many_rows, polish
 from levinv.inverse.reduction import (Augmented, NoSolutionError, component_decision,
                                       fixed_score_faults, reduce, sum_faults)
-from levinv.inverse.report import ROUNDING, SETTLED, SIGN_TOLERANCE, report
+from levinv.inverse.report import ROUNDING, SETTLED, SIGN_TOLERANCE, report, unseen
 from levinv.inverse.result import Progress, Stopped
 from levinv.inverse.scaling import TIGHT, find_obstacle, log_weight_deviation, match_scores
 from levinv.inverse.signs import ENUMERATED, enumerate_signs, sign_candidates
@@ -42,6 +43,9 @@ NOISE_KNOWN = 1.1                  # residual, in noise levels, that is explaine
 SMALLEST_SCORE = 1e-30             # smaller ones are not known to full relative precision
 CLEAR = 4.0                        # standard deviations of a slack from zero at which its sign
                                    # counts
+LARGEST_FREE = 1e6                 # slack of a coloop that a start may give, as part of the largest
+                                   # b
+UNKNOWN = 1e200                    # stands for an infinite standard error in sums
 UNUSED = 3.0                       # noise levels below which a score's row takes no part
 MOST_PROPAGATED = 1000             # rows up to which the error of every score is propagated to
                                    # every magnitude
@@ -112,7 +116,7 @@ def solve(task):
     try:
         prepare(task)
         if task.x0 is not None:
-            _try(task, task.x0)
+            _try(task, _on_equations(task, task.x0))
         if not matched(task):
             _run_stages(task)
     except Stopped:
@@ -132,9 +136,17 @@ def prepare(task):
     if task.known_signs is not None:
         coloop_slack = task.known_signs
     elif task.x0 is not None:
-        coloop_slack = task.rows.matvec(task.x0) - task.b
+        largest = LARGEST_FREE * (np.abs(task.b).max() or 1.0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            coloop_slack = task.rows.matvec(task.x0) - task.b
+        coloop_slack = np.nan_to_num(np.clip(coloop_slack, -largest, largest), nan=1.0)
+    allowed = np.broadcast_to(task.tol if task.exact else 6.0 * task.noise, task.scores.shape)
     try:
         task.reduced = reduce(task.rows, one, task.b, coloop_slack)
+        if task.reduced.gap > SURELY_ZERO and (
+                fixed_score_faults(task.reduced, task.scores, allowed)[0]
+                or (task.exact and sum_faults(task.reduced, task.scores, task.tol))):
+            task.reduced = reduce(task.rows, one, task.b, coloop_slack, SURELY_ZERO)
     except NoSolutionError as reason:
         task.obstacles.append(str(reason))
         task.reduced = reduce(task.rows, None, task.b, coloop_slack)
@@ -152,13 +164,12 @@ def prepare(task):
         response_in_range=task.range.inside, response_ratio=task.range.ratio,
         response_threshold=IN_RANGE, signs_determined=all(determined),
         signs_determined_on=determined, sign_decision=sign_decision)
-    _check_fixed_scores(task)
+    _check_fixed_scores(task, allowed)
 
 
-def _check_fixed_scores(task):
+def _check_fixed_scores(task, allowed):
     """Scores that no x can change: zero rows, coloops, sums over components."""
     reduced, c = task.reduced, task.scores
-    allowed = np.broadcast_to(task.tol if task.exact else 6.0 * task.noise, c.shape)
     faults, task.misgiven = fixed_score_faults(reduced, c, allowed)
     task.obstacles += faults
     if task.exact:        # scores rounded to zero sum to less: with noise the residual decides
@@ -193,6 +204,25 @@ def _signs_determined(task):
                 connected = False
         determined.append(connected)
     return determined, component_decision(decided)
+
+
+def _on_equations(task, x):
+    """x moved to where the rows of zero slack have it: stage 4 leaves their slack as it is."""
+    zero = task.reduced.zero_slack
+    if not len(zero):
+        return x
+    with np.errstate(over="ignore", invalid="ignore"):
+        while True:                            # again: a start from afar leaves rounding
+            slack = (task.rows.matvec(x) - task.b)[zero]
+            moved = x - task.reduced.lifts @ slack
+            after = (task.rows.matvec(moved) - task.b)[zero]
+            if not np.isfinite(moved).all():
+                return task.reduced.offset
+            if not np.abs(after).max() <= 0.5 * np.abs(slack).max():
+                return x
+            if not after.any():
+                return moved
+            x = moved
 
 
 def _try(task, x, brief=False):
@@ -234,13 +264,17 @@ def _signs_agree(task, found):
     """Whether the slack has the known signs, in the rows in which it is clear of zero."""
     if task.known_signs is None:
         return True
-    active, slack = task.reduced.active, found.point.slack
-    if np.all((np.sign(slack) == task.known_signs)[active]):
+    reduced, slack = task.reduced, found.point.slack
+    told = reduced.active.copy()
+    told[reduced.spanned] = True
+    if np.all((np.sign(slack) == task.known_signs)[told]):
         return True
     spread = np.sqrt(task.rows.quad(None, found.linearisation.steps))
     if task.exact:
         spread = spread * max(1.0, task.rms(found.point))
-    clear = active & (np.abs(slack) > CLEAR * spread)
+        if len(reduced.zero_slack):
+            spread = spread + task.rows.abs_matvec(np.minimum(unseen(task, found.point), UNKNOWN))
+    clear = told & (np.abs(slack) > CLEAR * spread)
     return bool(np.all(np.sign(slack[clear]) == task.known_signs[clear]))
 
 
@@ -249,10 +283,34 @@ def matched(task):
     if task.best is None or task.obstacles or not _signs_agree(task, task.best):
         return False
     point = task.best.point
+    if not _equations_hold(task, point):
+        return False
     if task.exact:
         return _within(task, point, slice(None))
     freedom = np.count_nonzero(task.reduced.active) - task.best.linearisation.steps.shape[1]
     return _explained(point.residual / task.noise, freedom)
+
+
+def _equations_hold(task, point):
+    """Whether the rows of zero slack have it at a point, to rounding, or so nearly that their
+    scores are 1 to tol; and those spanned by them have not.
+    """
+    reduced = task.reduced
+    zero, slack = reduced.zero_slack, np.abs(point.slack)
+    if not len(zero):
+        return True
+    rounding = len(point.x) * EPS * (task.rows.abs_matvec(np.abs(point.x)) + np.abs(task.b))
+    if np.any(slack[reduced.spanned] <= rounding[reduced.spanned]):
+        return False                           # dependent rows of zero slack: no scores there
+    if np.all(slack[zero] <= rounding[zero]):
+        return True
+    without = np.isin(np.arange(len(slack)), np.append(reduced.loops, reduced.coloops))
+    slack[slack < np.finfo(float).tiny] = 0.0
+    try:
+        whole = project(task.rows, slack, column_space(task.rows).transform, without)
+    except DependentZeroSlackError:
+        return False
+    return bool(np.all(whole.complement()[zero] <= task.tol))
 
 
 def _leave_out_outliers(task):
@@ -486,7 +544,7 @@ def _shift_to_sum(target, total):
         if abs(excess) <= 8 * EPS * total or slope == 0:
             break
         shift -= float(np.clip(excess / slope, -1.0, 1.0))
-    return moved
+    return np.clip(moved, np.finfo(float).tiny, 1.0 - EPS)
 
 
 def _from_signs(task, scaling, signs, accuracy):
@@ -605,7 +663,8 @@ def _report(task, stopped, converged=False):
             task.evidence["outlier_threshold"] = _outlier_threshold(task)
     if success and task.known_signs is None:
         _note_ambiguity(task, np.abs(task.best.point.slack))
-    return report(task, success, stopped, converged)
+    with np.errstate(over="ignore"):                   # standard errors may be inf
+        return report(task, success, stopped, converged)
 
 
 def _note_ambiguity(task, magnitude):

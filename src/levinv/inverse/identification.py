@@ -71,7 +71,7 @@ def response_in_range(reduced, b, response):
         size[c] = np.linalg.norm(unit * left)
         # rows of unit length: |A| |solution| is at most |solution| each, the basis has norm √k
         most = EPS * (np.linalg.norm(unit * uncertain[member]) + fitted * np.sqrt(basis.shape[1])
-                      + np.sqrt(len(member)) * np.linalg.norm(solution))
+                      + np.sqrt(len(member)) * np.hypot.reduce(solution))
         if size[c] > max(CLEAR * IN_RANGE * most, fitted / LARGEST_FIT):
             ratio[c] = size[c] / most
         else:

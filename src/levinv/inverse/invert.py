@@ -117,7 +117,7 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
     """
     A = _validate.matrix(A, "A", min_aspect=True, sparse=True)
     rows = storage.of(A)
-    _validate.ordinary_size(rows.column_max(), "A")
+    _validate.ordinary_size(_validate.ordinary_columns(rows.column_max(), "A"), "A")
     n, d = A.shape
     b = _validate.ordinary_size(_validate.vector(b, "b", n, "row of A"), "b")
     _validate.choice(method, "method", METHODS)

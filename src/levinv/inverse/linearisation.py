@@ -127,8 +127,9 @@ def linearise_all(point, weight, freedom):
     if len(weight) <= max(4 * k, k * k // 4):
         signed = point.projection.basis()
         signed[point.slack < 0] *= -1.0
-        jacobian = point.projection.laplacian(signed)
-        jacobian *= 2.0 * weight[:, None]
+        with np.errstate(over="ignore", invalid="ignore"):
+            jacobian = point.projection.laplacian(signed)
+            jacobian *= 2.0 * weight[:, None]
         return _decompose(point, jacobian, point.residual * weight, freedom, [jacobian])
     long, kept = _LongJacobian(point, weight), None
     if len(weight) * k <= KEPT:
@@ -221,12 +222,19 @@ def _triangle(blocks, columns):
 
 def _decompose(point, jacobian, whitened, freedom, blocks=None):
     k = point.projection.rank
+    if not np.isfinite(jacobian).all():       # slacks so far apart that the basis is lost: no step
+        return Linearisation(np.zeros(0), np.zeros(0), np.zeros((len(point.x), 0)),
+                             point.projection.transform)
     u, values, vt = np.linalg.svd(jacobian, full_matrices=False)
     wanted = max(k - freedom, 0)
     kept = int(np.count_nonzero(values[:wanted] > negligible(k) * values[:1]))
-    directions = point.projection.unit * (point.projection.transform @ vt[:wanted].T)
+    with np.errstate(over="ignore"):                  # at points close to the largest float
+        directions = point.projection.unit * (point.projection.transform @ vt[:wanted].T)
+        steps = directions[:, :kept] / values[:kept]
+        while not np.isfinite(steps[:, :kept]).all():
+            kept -= 1
     return Linearisation(u[:, :kept].T @ whitened, values[:kept],
-                         directions[:, :kept] / values[:kept], directions[:, kept:],
+                         np.ascontiguousarray(steps[:, :kept]), directions[:, kept:],
                          float(values[kept]) if kept < len(values) else np.nan,
                          point=point, rotation=vt[:kept], jacobian=blocks)
 

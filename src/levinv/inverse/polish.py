@@ -104,8 +104,9 @@ def _levenberg_marquardt(at, start, weight, freedom, maxiter, told):
     damping = 0.0
     while iteration < maxiter and float(model.left @ model.left) > FLAT * point.size ** 2:
         values = model.values
-        step = model.steps @ (values * (values * model.left
-                                        / (values ** 2 + damping * values[0] ** 2)))
+        with np.errstate(over="ignore", invalid="ignore"):          # such steps are refused
+            step = model.steps @ (values * (values * model.left
+                                            / (values ** 2 + damping * values[0] ** 2)))
         trial = at(point.x - step)
         evaluations += 1
         if trial is None or trial.size >= point.size:
@@ -132,7 +133,8 @@ def _quasi_newton(reduced, b, trials, x, weight, freedom, maxiter, patience, tol
     while (iteration < maxiter and stuck <= patience
            and float(model.left @ model.left) > FLAT * best.size ** 2):
         step = length * model.left
-        move = model.steps @ step
+        with np.errstate(over="ignore", invalid="ignore"):          # such steps are refused
+            move = model.steps @ step
         if np.all(np.abs(move) <= EPS * np.abs(best.x)):
             break
         trial = trials.at(best.x - move, 2.0 * best.size)

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from levinv.forward.orthonormal import EPS, orthonormalise
+from levinv.forward.orthonormal import EPS, orthonormalise, reciprocal_norms
 from levinv.forward.projection import DependentZeroSlackError, quotient
 from levinv.inverse.components import INDEPENDENT, ZERO, components
 
+SMALLEST_ROW = 1e-140      # its inverse square does not overflow
 SPANNED = 1e-8    # a row whose part outside the span of the zero-slack rows is smaller is spanned
 
 
@@ -81,7 +82,7 @@ class Reduced:
         return np.flatnonzero(self.label == c)
 
 
-def reduce(rows, one=None, b=None, coloop_slack=None):
+def reduce(rows, one=None, b=None, coloop_slack=None, zero_entry=ZERO):
     """Eliminate what needs no iteration.
 
     Parameters
@@ -93,6 +94,8 @@ def reduce(rows, one=None, b=None, coloop_slack=None):
         Needed for ``offset``.
     coloop_slack : (n,) array, optional
         Slack to give coloops, whose scores do not tell it.
+    zero_entry : float
+        See :func:`levinv.inverse.components.components`.
 
     Raises
     ------
@@ -102,12 +105,19 @@ def reduce(rows, one=None, b=None, coloop_slack=None):
     n, d = rows.shape
     norms = rows.row_norms()
     loops = norms == 0
-    unit = np.where(loops, 0.0, 1.0 / np.where(loops, 1.0, norms))
+    unit = reciprocal_norms(norms, SMALLEST_ROW)
+    if b is not None:
+        with np.errstate(over="ignore"):
+            beyond = ~np.isfinite(unit ** 2 * b)
+        if beyond.any():
+            row = int(np.argmax(beyond))
+            raise ValueError("b must not be so large beside the rows of A (choose other units), "
+                             f"got {b[row]:.3g} beside a row of norm {norms[row]:.3g}, row {row}")
     basis = orthonormalise(rows, unit)
     start, plain = basis.transform, basis.plain
     rank = start.shape[1]
     free = _null_space(rows, unit, start)
-    found = components(_block(rows, start), n, rank, loops)
+    found = components(_block(rows, start), n, rank, loops, zero_entry)
     coloop = ((np.bincount(found.label + 1, minlength=found.count + 1)[found.label + 1] == 1)
               & ~loops)
     zero = np.zeros(n, dtype=bool) if one is None else one & ~coloop & ~loops
@@ -134,14 +144,15 @@ def reduce(rows, one=None, b=None, coloop_slack=None):
             lifts = right[:, zero[settled]]
             start, plain = transform, False
             if zero.any():
-                found = components(_block(rows, start, active), n, start.shape[1], ~active)
+                found = components(_block(rows, start, active), n, start.shape[1], ~active,
+                                   zero_entry)
             label = np.where(active, found.label, -1)
             kept, label[active] = np.unique(label[active], return_inverse=True)
     bases = _component_bases(rows, unit, start, label)
     return Reduced(rows, rank, unit, start, plain, active, np.flatnonzero(loops),
                    np.flatnonzero(spanned), np.flatnonzero(coloop), np.flatnonzero(zero), label,
                    bases, offset, orthonormal_columns(free), lifts, found.gap,
-                   _rank_decision(basis, n, d), component_decision([found]))
+                   _rank_decision(basis, n, d), component_decision([found], zero_entry))
 
 
 def _rank_decision(basis, n, d):
@@ -151,10 +162,10 @@ def _rank_decision(basis, n, d):
             "threshold": max(n, d) * EPS}
 
 
-def component_decision(found):
+def component_decision(found, threshold=ZERO):
     """Evidence of connected components, of one matrix or several."""
     return {"kept": min((f.least for f in found), default=1.0),
-            "dropped": max((f.gap for f in found), default=0.0), "threshold": ZERO,
+            "dropped": max((f.gap for f in found), default=0.0), "threshold": threshold,
             "basis_pivot": min((f.pivot for f in found), default=1.0),
             "basis_threshold": INDEPENDENT}
 
@@ -256,6 +267,6 @@ def orthonormal_columns(matrix):
     """An orthonormal basis of the span of independent columns."""
     if not matrix.shape[1]:
         return matrix
-    norms = np.linalg.norm(matrix, axis=0)
+    norms = np.hypot.reduce(matrix, axis=0)
     u, values, _ = np.linalg.svd(matrix / norms, full_matrices=False)
     return u[:, values > 1e3 * EPS * values[0]]

@@ -3,7 +3,7 @@ import numpy as np
 
 from levinv._plain import plain
 from levinv.forward.orthonormal import EPS, column_space
-from levinv.forward.projection import project
+from levinv.forward.projection import DependentZeroSlackError, project
 from levinv.inverse.linearisation import negligible, reweighted
 from levinv.inverse.reduction import orthonormal_columns
 from levinv.inverse.result import MESSAGES, InversionResult
@@ -12,6 +12,7 @@ ROUNDING = 0.5 * EPS               # relative error of a score stored in double
 SETTLED = 1e7                      # whitened residual of exact scores above which x may be another
                                    # one
 ALMOST_ZERO = 1e-100
+SMALLEST = 1e-300                  # numbers whose reciprocals do not overflow
 POORLY_KNOWN = 1e-6                # relative error of x from exact scores that the message mentions
 UNDETERMINED = 1e-8                # entry of the null space from which a coefficient is free
 NAMED = 10                         # outliers in the message
@@ -36,14 +37,15 @@ def report(task, matched, stopped, converged=False):
     null_space = orthonormal_columns(np.column_stack([reduced.free,
                                                       *_scale_directions(task, point.slack)]))
     determined = task.known_signs is not None or task.evidence["signs_determined"]
-    standard_errors = np.linalg.norm(model.steps, axis=1)
+    standard_errors = np.hypot.reduce(model.steps, axis=1)       # its squares may overflow
     rms = task.rms(point)
     if task.exact:    # the residual that arithmetic left, where it exceeds rounding of the scores
-        task.evidence["information_limit"] = float(np.linalg.norm(standard_errors))
+        task.evidence["information_limit"] = float(np.hypot.reduce(standard_errors))
         standard_errors *= max(1.0, rms)
-        standard_errors = np.hypot(standard_errors, _unseen(task, point))
+        standard_errors = np.hypot(standard_errors, unseen(task, point))
     for free in (null_space, model.flat):
-        standard_errors[np.linalg.norm(free, axis=1) > UNDETERMINED * np.linalg.norm(free)] = np.inf
+        sizes = np.hypot.reduce(free, axis=1)
+        standard_errors[sizes > UNDETERMINED * np.hypot.reduce(sizes)] = np.inf
     status = 4 if stopped else 0 if success else _failure(task)
     task.evidence["polish"] = {"iterations": task.best.iterations,
                                "evaluations": task.best.evaluations, "whitened_rms": rms}
@@ -51,8 +53,9 @@ def report(task, matched, stopped, converged=False):
     slack = point.slack.copy()
     slack[reduced.zero_slack] = 0.0
     known = np.isfinite(standard_errors)
-    relative = (np.linalg.norm(standard_errors[known]) / max(np.linalg.norm(point.x), 1e-300)
-                if task.exact else 0.0)
+    with np.errstate(over="ignore"):
+        size = max(np.hypot.reduce(point.x), SMALLEST)
+        relative = np.hypot.reduce(standard_errors[known]) / size if task.exact else 0.0
     return InversionResult(
         x=point.x, fun=0.5 * float(np.sum((scores - task.scores) ** 2)), scores=scores, slack=slack,
         signs=np.sign(slack), success=success, status=status,
@@ -95,7 +98,7 @@ def _complete_evidence(task, null_space):
                 misfits=[start.misfit for start in starts], rows_differing=differing)
 
 
-def _unseen(task, point):
+def unseen(task, point):
     """Standard errors from rows whose slack is taken for zero: it may be as large as rounding of
     1 - sigma hides.
     """
@@ -103,14 +106,27 @@ def _unseen(task, point):
     if not len(reduced.zero_slack):
         return 0.0
     slack = np.abs(point.slack)
-    slack[reduced.zero_slack] = ALMOST_ZERO * point.projection.unit
-    near = project(reduced.rows, slack, column_space(reduced.rows).transform,
-                   np.isin(np.arange(len(slack)), np.append(reduced.loops, reduced.coloops)))
-    # sqrt(1 - sigma) / |s|
-    leakage = np.sqrt(near.complement()[reduced.zero_slack]) / slack[reduced.zero_slack]
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        hidden = np.where(leakage > 0, np.sqrt(ROUNDING) / leakage, 0.0)
-        return np.sqrt(np.sum((reduced.lifts * hidden) ** 2, axis=1))
+    without = np.isin(np.arange(len(slack)), np.append(reduced.loops, reduced.coloops))
+    others = ~without
+    others[reduced.zero_slack] = False
+    others &= slack > 0
+    least = (slack * reduced.unit)[others].min(initial=np.inf)           # rows at unit norm
+    slack[reduced.zero_slack] = ALMOST_ZERO * least / reduced.unit[reduced.zero_slack]
+    nothing = np.where(reduced.lifts.any(axis=1), np.inf, 0.0)
+    if not np.isfinite(slack).all():                   # nothing to see a slack beside
+        return nothing
+    try:
+        near = project(reduced.rows, slack, column_space(reduced.rows).transform, without)
+    except DependentZeroSlackError:
+        return nothing
+    # sqrt(1 - sigma) / |s|: 0 by underflow only, as no row here is a coloop
+    complement = np.maximum(near.complement()[reduced.zero_slack], 0.0)
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        leakage = np.nan_to_num(np.sqrt(complement) / slack[reduced.zero_slack], nan=0.0)
+        hidden = np.maximum(np.sqrt(ROUNDING) / leakage, np.abs(point.slack[reduced.zero_slack]))
+        moved = np.multiply(reduced.lifts, hidden, out=np.zeros_like(reduced.lifts),
+                            where=reduced.lifts != 0)
+        return np.hypot.reduce(moved, axis=1)
 
 
 def _without_scores(task, x, stopped):
@@ -138,7 +154,7 @@ def _condition(task, null_space):
     if (not np.any(point.x) or not task.best.linearisation.steps.shape[1]
         or task.best.linearisation.flat.size):
         return np.inf
-    counted = task.reduced.active & (task.scores > 0)
+    counted = task.reduced.active & (task.scores > SMALLEST)
     weight = np.where(counted, 1.0 / np.where(counted, task.scores, 1.0), 0.0)
     if task.exact:
         model, unit = task.best.linearisation, ROUNDING
@@ -150,7 +166,7 @@ def _condition(task, null_space):
     if null_space.shape[1]:
         steps = steps - null_space @ (null_space.T @ steps)
     largest = np.linalg.svd(steps, compute_uv=False)[0]
-    return float(largest / (unit * np.linalg.norm(point.x)))
+    return float(largest / (unit * np.hypot.reduce(point.x)))
 
 
 def _failure(task):

@@ -14,12 +14,14 @@ MAXITER = 500
 OPTIONS = ("initial_radius",)
 ACCEPT, SHRINK, GROW = 1e-4, 0.25, 0.75     # ratio of actual to predicted decrease
 SMALLEST_RADIUS = 1e-14
+LARGEST_RADIUS = 1e150                      # its square does not overflow
 
 
 def minimise(loss, y, tol, maxiter, report, initial_radius=None):
     """Minimise a ScaledLoss from y; ``report(iteration, y, misfit)`` after every step."""
     value, misfit = loss.fun(y), loss.misfit(y)
-    radius = 0.01 * max(np.linalg.norm(y), 1.0) if initial_radius is None else initial_radius
+    radius = 0.01 * max(np.hypot.reduce(y), 1.0) if initial_radius is None else initial_radius
+    radius = min(radius, LARGEST_RADIUS)
     iteration = 0
     grad = eigenvalues = vectors = None
     while iteration < maxiter:
@@ -27,9 +29,11 @@ def minimise(loss, y, tol, maxiter, report, initial_radius=None):
             grad = loss.grad(y)
             eigenvalues, vectors = np.linalg.eigh(loss.hess(y))
         rotated = vectors.T @ grad
-        coefficients = constrained_minimiser(eigenvalues, rotated, radius)
-        predicted = -float(rotated @ coefficients + 0.5 * eigenvalues @ coefficients ** 2)
-        if predicted <= loss.rounding(value):
+        # where the loss is flat to rounding
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            coefficients = constrained_minimiser(eigenvalues, rotated, radius)
+            predicted = -float(rotated @ coefficients + 0.5 * eigenvalues @ coefficients ** 2)
+        if not predicted > loss.rounding(value):
             return Outcome(y, MATCHED if misfit <= tol else STATIONARY, iteration)
         trial = y + vectors @ coefficients
         trial_value = loss.fun(trial)
@@ -38,13 +42,13 @@ def minimise(loss, y, tol, maxiter, report, initial_radius=None):
         if ratio < SHRINK:
             radius = 0.25 * length
         elif ratio > GROW and length > 0.99 * radius:
-            radius *= 2.0
+            radius = min(2.0 * radius, LARGEST_RADIUS)
         if ratio > ACCEPT:
             y, value, grad = trial, trial_value, None
             misfit = loss.misfit(y)
             iteration += 1
             report(iteration, y, misfit)
-        elif radius < SMALLEST_RADIUS * max(np.linalg.norm(y), 1.0):
+        elif radius < SMALLEST_RADIUS * max(np.hypot.reduce(y), 1.0):
             return Outcome(y, MATCHED if misfit <= tol else STUCK, iteration)
     return Outcome(y, MATCHED if misfit <= tol else ITERATIONS, iteration)
 
@@ -53,6 +57,8 @@ def constrained_minimiser(eigenvalues, rotated, radius):
     """Coefficients q of the minimiser of rotatedᵀq + ½ Σ λ q² over |q| <= radius; eigenvalues
     increasing.
     """
+    if not rotated.any() and eigenvalues[0] >= 0:
+        return np.zeros_like(rotated)
     lowest = eigenvalues[0]
     if lowest > 0:
         newton = -rotated / eigenvalues

@@ -92,8 +92,9 @@ class DenseRows(Passes):
             return norms
         largest = np.concatenate([np.maximum(self.A[chunk].max(axis=1), -self.A[chunk].min(axis=1))
                                   for chunk in self._passes()])
-        unit = np.where(largest > 0, largest, 1.0)
-        return largest * np.sqrt(self.quad(1.0 / unit))
+        # denormal numbers have no reciprocal
+        unit = np.where(largest > 0, np.maximum(largest, np.finfo(float).tiny), 1.0)
+        return unit * np.sqrt(self.quad(1.0 / unit))
 
     def column_max(self):
         """Largest absolute entry of each column, (d,)."""

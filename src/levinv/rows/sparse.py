@@ -112,7 +112,7 @@ class SparseRows(Passes):
     def _blocks(self, chunk, scale, transform):
         """Blocks of a chunk: which rows, and the u_i as dense rows."""
         k = self._width(transform)
-        step = max(BLOCK_ENTRIES // k, 64 if k <= WIDE else WIDE)
+        step = max(BLOCK_ENTRIES // max(k, 1), 64 if k <= WIDE else WIDE)
         u = np.empty((min(step, chunk.stop - chunk.start), self._width(transform)))
         for first in range(chunk.start, chunk.stop, step):
             block = slice(first, min(first + step, chunk.stop))

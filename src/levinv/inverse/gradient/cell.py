@@ -79,7 +79,9 @@ def _scaled(stored, signs):
     """
     columns = stored.column_max()
     scaled = stored.as_sparse() @ scipy.sparse.diags_array(1.0 / columns)
-    norms = np.sqrt(scaled.power(2).sum(axis=1))
+    largest = abs(scaled).max(axis=1).toarray().ravel()          # squares may underflow
+    unit = scipy.sparse.diags_array(1.0 / largest) @ scaled
+    norms = largest * np.sqrt(unit.power(2).sum(axis=1))
     return scipy.sparse.diags_array(signs / norms) @ scaled, columns, norms
 
 

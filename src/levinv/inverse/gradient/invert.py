@@ -122,9 +122,10 @@ def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0,
     Raises
     ------
     ValueError
-        Wrong shapes or lengths, empty input, NaN or inf, A not of full column rank, neither signs
-        nor x0, x0 not strictly inside the cell, signs other than +1 and -1, unknown method or
-        option, negative ridge, a ridge with another method than "least-squares".
+        Wrong shapes or lengths, empty input, NaN or inf, A or b of extreme size (1e±100), A not of
+        full column rank, neither signs nor x0, x0 not strictly inside the cell, signs other than +1
+        and -1, unknown method or option, negative ridge, a ridge with another method than "least-
+        squares".
     TypeError
         Complex, object or string input; sparse input other than A.
 
@@ -176,6 +177,8 @@ def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0,
     maxiter = MAXITER[method] if maxiter is None else _validate.positive_int(maxiter, "maxiter")
     rng = _validate.generator(rng, "rng")
     stored = storage.of(A)
+    _validate.ordinary_size(_validate.ordinary_columns(stored.column_max(), "A"), "A")
+    _validate.ordinary_size(b, "b")
     active = stored.nonzero()
     if signs is not None:
         signs = _validate.signs(signs, "signs", n)
@@ -187,7 +190,7 @@ def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0,
         task = Task(FullRankMap(A, b), b, g, signs, active, method, ridge, tol, maxiter, progress)
         start, failure = _start(task, x0)
         if start is None:
-            return _nowhere(task, failure)
+            return _nowhere(task, *failure)
         with np.errstate(over="ignore", invalid="ignore"):       # of targets near the largest float
             return _solve(task, start, x0 is not None, size, rng)
 
@@ -215,16 +218,16 @@ def _start(task, x0):
         wrong = ~active & (task.signs * task.b > 0)      # a zero row has slack -b at every x
         if wrong.any():
             row = int(np.argmax(wrong))
-            return None, (f"row {row} of A is zero and its slack {-task.b[row]:.6g} has the other "
-                          "sign")
+            return None, (2, f"row {row} of A is zero and its slack {-task.b[row]:.6g} has the "
+                             "other sign")
         x, least = cell.interior_point(task.map.rows.part(active), task.b[active],
                                        task.signs[active])
         task.evidence["start"] = least
         if x is None:
-            return None, (f"the least slack can be made no larger than {least:.3g} (rows of unit "
-                          "norm)")
+            return None, (2, f"the least slack can be made no larger than {least:.3g} (rows of "
+                             "unit norm)")
     state = newton.evaluate(task, x)
-    return state, "the barrier cannot be evaluated at the start"
+    return state, (3, "the barrier cannot be evaluated at the start")
 
 
 def _solve(task, start, given, size, rng):
@@ -317,12 +320,13 @@ def _message(task, found, status, decrement):
     return MESSAGES[status] + (": " + "; ".join(reasons) if reasons else "") + "."
 
 
-def _nowhere(task, reason):
+def _nowhere(task, status, reason):
     """The result where the cell has no point to start from."""
     n, d = task.map.shape
     slack = -task.b
     return InversionResult(
         x=np.zeros(d), fun=np.inf, scores=np.zeros(n), slack=slack, signs=np.sign(slack),
-        success=False, status=2, message=f"{MESSAGES[2]}: {reason}.", nit=0, nfev=task.nfev,
+        success=False, status=status, message=f"{MESSAGES[status]}: {reason}.", nit=0,
+        nfev=task.nfev,
         unique=False, null_space=np.zeros((d, 0)), standard_errors=np.full(d, np.inf),
         condition=np.inf, evidence=plain(task.evidence))

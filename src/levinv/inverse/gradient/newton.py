@@ -217,8 +217,13 @@ def search(task, state, z, p, decrement):
             high = length
             length = 0.5 * (low + high)
             continue
-        at = p / (1.0 + length * p)
-        new_slope = _slope(trial.projection.scores, at, rise)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            at = p / (1.0 + length * p)
+            new_slope = _slope(trial.projection.scores, at, rise)
+        if not np.isfinite(new_slope):               # on the boundary to rounding
+            high = length
+            length = 0.5 * (low + high)
+            continue
         if abs(new_slope) <= FLATTER * abs(slope):
             return trial, length
         if new_slope < 0:
@@ -240,11 +245,12 @@ def _slope(scores, p, rise):
 
 def _model(state, p, rise):
     """φ' as a function of t with each score following its own slack."""
-    scores, complement = state.projection.scores, state.projection.complement()
+    scores, root = state.projection.scores, np.sqrt(state.projection.complement())
 
     def slope(t):
-        grown = 1.0 + t * p
-        return -float(np.sum(scores * p / (grown * (scores + complement * grown ** 2)))) - rise
+        grown = 1.0 + t * p                       # its square may be inf where the complement is 0
+        with np.errstate(over="ignore"):
+            return -float(np.sum(scores * p / (grown * (scores + (root * grown) ** 2)))) - rise
 
     return slope
 

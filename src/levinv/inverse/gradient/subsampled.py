@@ -66,7 +66,7 @@ def probabilities(state, size):
         certain = chance >= 1.0
         free = size - np.count_nonzero(certain)
         total = chance[~certain].sum()
-        if free <= total * (1.0 + 1e-3):
+        if total == 0 or free <= total * (1.0 + 1e-3):
             break
         chance[~certain] = np.minimum(1.0, chance[~certain] * (free / total))
     return chance

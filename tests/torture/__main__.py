@@ -1,0 +1,9 @@
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))      # for oracles
+
+from torture.run import main  # noqa: E402
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""A little of the torture with every run of the tests, and the judge and the machinery on trial."""
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+import levinv
+from torture import calls, inputs, judge, run, truth
+
+DRAWN = [name for name in calls.CALLS if name != "huge n"]
+
+
+@hypothesis.settings(max_examples=100, deadline=None, derandomize=True)
+@hypothesis.given(st.sampled_from(DRAWN), st.integers(0, 10**6))
+def test_nasty_input(call, index):
+    kinds, name, verdict, note = calls.one(1000, index, call)
+    assert verdict != "failed", f"{name}: {', '.join(kinds)}: {note}"
+
+
+@pytest.mark.parametrize("kind", [*inputs.KINDS, *inputs.SHAPES])
+def test_every_kind(kind):
+    for index in range(2):
+        for call in ("invert_scores", "LeverageMap"):
+            _, _, verdict, note = calls.one(2000, index, call, [kind])
+            assert verdict != "failed", f"{call}, seed 2000, index {index}: {note}"
+
+
+def test_many_rows():
+    verdict, note = calls.one(3000, 0, "huge n")[2:]
+    assert verdict == "right", note
+
+
+def plain_problem():
+    return inputs.problem(np.random.default_rng(0), kinds=["plain"])
+
+
+@pytest.mark.parametrize("wrong", [lambda c: c + 1e-9 * np.eye(len(c))[0], lambda c: c * np.nan,
+                                   lambda c: c[:-1], lambda c: 1.1 * c, lambda c: -c])
+def test_the_judge_sees_wrong_scores(wrong):
+    p = plain_problem()
+    judge.scores("scores", p.exact.rounded, p, p.exact)
+    with pytest.raises(judge.Failure):
+        judge.scores("scores", wrong(p.exact.rounded), p, p.exact)
+
+
+def test_the_judge_sees_a_wrong_inversion():
+    p = plain_problem()
+    result = levinv.invert_scores(p.A, p.b, p.scores, rng=0)
+    assert judge.inversion(p, result, None, None, 1e-8) == "right"
+    for change in ({"x": result.x * 1.001}, {"x": result.x * np.nan}, {"null_space": np.eye(p.d)},
+                   {"success": False}, {"standard_errors": -result.standard_errors}):
+        with pytest.raises(judge.Failure):
+            judge.inversion(p, _changed(result, change), None, None, 1e-8)
+    moved = inputs.Problem(p.A, p.x + 1.0, p.wanted, p.rng, b=p.b, slack=p.slack, exact=p.exact,
+                           scores=p.scores)
+    with pytest.raises(judge.Failure, match="unique"):          # as if another x had the scores
+        judge.inversion(moved, result, None, None, 1e-8)
+
+
+def _changed(result, change):
+    copy = type(result)(result)
+    copy.update(change)
+    return copy
+
+
+def test_truth_of_zero_and_dependent_slacks():
+    A = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+    found = truth.Exact(A, np.array([0.0, 1.0, 1.0, 1.0])).rounded
+    np.testing.assert_array_equal(found, [1.0, 0.0, 0.5, 0.5])
+    with pytest.raises(truth.UndefinedError):
+        truth.Exact(A, np.array([0.0, 0.0, 1.0, 1.0]))
+
+
+def test_a_crash_and_a_hang_are_seen():
+    worker = run.Worker(0)
+    try:
+        worker.give(0)
+        worker.process.kill()
+        assert worker.result()[2:4] == ("failed", "crash, exit code -9")
+        worker.give(1)
+        assert not worker.overdue(huge=False)
+        worker.since -= run.SECONDS
+        assert worker.overdue(huge=False)
+        worker.give(2)
+        assert worker.result() == (*calls.one(0, 2), pytest.approx(0, abs=run.SECONDS))
+    finally:
+        worker.process.kill()
