@@ -101,10 +101,10 @@ class ScoreLoss:
 
     def _fun(self, point, x):
         residual = point[1].residual(self._target)
-        out = 0.5 * float(residual @ residual)
+        out = half_square_sum(residual)
         if self._ridge_hessian is not None:
             shrunk = self._ridge * self._fitted(x)
-            out += 0.5 * float(shrunk @ shrunk)
+            out += half_square_sum(shrunk)
         return out
 
     def _grad(self, point, x):
@@ -189,3 +189,8 @@ class ScoreLoss:
             slack = np.where(zero, ALMOST_ZERO * projection.unit, slack)
             projection = self._map.project(slack)
         return SecondOrder(self._map.rows, projection, slack, projection.residual(self._target))
+
+
+def half_square_sum(values):
+    """½|values|², by NumPy: BLAS's product of two long vectors depends on its number of threads."""
+    return 0.5 * float(np.square(values).sum())
