@@ -4,8 +4,9 @@
     python tests/sanitize.py tests/test_many.py  what pytest is told
 
 Builds the extension with AddressSanitizer and UndefinedBehaviorSanitizer (GCC or Clang on Linux)
-into an environment of its own, which takes all else from the one it is called in. Exit status:
-that of pytest; a finding aborts it with a report.
+into an environment of its own, which takes all else from the one it is called in. A finding ends
+the process it is made in, pytest or one that a test started; reports of all come at the end. Exit
+status 0 if there are none and pytest has passed.
 """
 import os
 import pathlib
@@ -40,21 +41,28 @@ def runtime(name):
 
 
 def main(arguments):
-    # The interpreter is not built so, hence the preloading; it frees little at its exit.
-    settings = {
-        # scipy throws in C++, which is looked for when AddressSanitizer starts
-        "LD_PRELOAD": " ".join(runtime(name) for name in ("libasan.so", "libstdc++.so")),
-        "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=1",
-        "UBSAN_OPTIONS": "print_stacktrace=1",
-        "PYTHONMALLOC": "malloc",          # objects, too, stand between poisoned bytes
-    }
     with tempfile.TemporaryDirectory() as folder:
         python, packages = environment(pathlib.Path(folder))
         subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps",
-                        "--target", packages, "-Ccmake.define.LEVINV_SANITIZE=ON", ROOT],
+                        "--target", packages, "-Ccmake.define.LEVINV_SANITIZE=ON", "-Cinstall.strip=false", ROOT],
                        check=True)
-        return subprocess.run([python, "-m", "pytest", *arguments], cwd=ROOT,
-                              env=os.environ | settings).returncode
+        reports = pathlib.Path(folder) / "reports"
+        reports.mkdir()
+        options = f"log_path={reports}/report:log_exe_name=0"
+        settings = {
+            # The interpreter itself is not built so. SciPy throws in C++, which is looked for when
+            # AddressSanitizer starts.
+            "LD_PRELOAD": " ".join(runtime(name) for name in ("libasan.so", "libstdc++.so")),
+            # an interpreter frees little at its exit
+            "ASAN_OPTIONS": f"{options}:detect_leaks=0:detect_stack_use_after_return=1",
+            "UBSAN_OPTIONS": f"{options}:print_stacktrace=1",
+            "PYTHONMALLOC": "malloc",          # objects, too, stand between poisoned bytes
+        }
+        status = subprocess.run([python, "-m", "pytest", *arguments], cwd=ROOT,
+                                env=os.environ | settings).returncode
+        found = [report.read_text() for report in sorted(reports.iterdir())]
+        print("", *found, f"{len(found)} reports of the sanitizers", sep="\n")
+        return status or len(found) > 0
 
 
 if __name__ == "__main__":
