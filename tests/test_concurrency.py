@@ -190,6 +190,21 @@ def test_every_blas_is_limited_and_restored(rng):
         assert blas_threads() == before
 
 
+@pytest.mark.parametrize("place", [_threads._limit, _threads._helpers])
+def test_an_interrupt_while_a_call_ends_is_raised_when_it_has_ended(monkeypatch, place):
+    leave, errors = place.leave, [KeyboardInterrupt, KeyboardInterrupt]
+
+    def strike(user):
+        if errors:
+            raise errors.pop()
+        leave(user)
+
+    monkeypatch.setattr(place, "leave", strike)
+    with pytest.raises(KeyboardInterrupt), _threads.sharing(2):
+        _threads.share(id, range(4), 2)
+    assert not errors
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no such timer")
 def test_interrupts_at_any_moment(rng):
     A = rng.standard_normal((4000, 12))
