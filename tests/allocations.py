@@ -1,7 +1,7 @@
 """Every allocation of a call made to fail in turn: MemoryError each time, nothing left behind, and
 the same call, on the same object, right afterwards.
 
-    python tests/allocations.py      every one, a few minutes; the suite takes a selection
+    python tests/allocations.py      every one, four minutes; the suite takes a selection
 
 The k-th allocation of the call fails, for k = 1, 2, ... until it has no k-th: workspaces of the
 kernels (all of them come from ``tiles_allocate``, which has a switch for this), and the data of
