@@ -44,8 +44,8 @@ def main(arguments):
     with tempfile.TemporaryDirectory() as folder:
         python, packages = environment(pathlib.Path(folder))
         subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps",
-                        "--target", packages, "-Ccmake.define.LEVINV_SANITIZE=ON", "-Cinstall.strip=false", ROOT],
-                       check=True)
+                        "--target", packages, "-Ccmake.define.LEVINV_SANITIZE=ON",
+                        "-Cinstall.strip=false", ROOT], check=True)
         reports = pathlib.Path(folder) / "reports"
         reports.mkdir()
         options = f"log_path={reports}/report:log_exe_name=0"

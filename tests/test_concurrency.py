@@ -1,5 +1,5 @@
-"""Many threads, forks, other processes and interrupts: the bits of one thread that is let alone, and
-nothing left behind.
+"""Many threads, forks, other processes and interrupts: the bits of one thread that is let alone,
+and nothing left behind.
 """
 import concurrent.futures
 import contextlib
@@ -139,7 +139,7 @@ def test_forks_while_helpers_work(rng):
     call = functools.partial(levinv.leverage_scores, A, workers=2)
     blas = blas_threads()
     with at_work(call), warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)        # of forks where there are threads
+        warnings.simplefilter("ignore", DeprecationWarning)    # of forks where there are threads
         for _ in range(15):
             child = os.fork()
             if not child:

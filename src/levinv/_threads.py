@@ -58,7 +58,8 @@ class _Limit:
         with self.lock:
             self.users.add(user)
             if len(self.users) == 1:
-                self.before = self.before or [(library, library.num_threads) for library in _blas()]
+                self.before = self.before or [(library, library.num_threads)
+                                              for library in _blas()]
                 for library, _ in self.before:
                     _set_threads(library, 1)
 
