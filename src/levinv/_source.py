@@ -8,6 +8,13 @@ from levinv._kernels.dense import all_finite
 READ_ENTRIES = 1 << 19                # read at once where single rows are asked for: 4 MB
 
 
+def aligned(array):
+    """The array, or a copy whose numbers stand where the processor expects them: what came over a
+    network or out of a file may begin anywhere.
+    """
+    return array if array.flags.aligned else array.copy()
+
+
 class Source:
     """A matrix whose rows are read, and converted to float64, when they are asked for."""
 
@@ -28,7 +35,7 @@ class Source:
         return self._some(np.flatnonzero(index) if index.dtype == bool else index)
 
     def _read(self, first, last):
-        return np.asarray(self.stored[first:last], dtype=np.float64)
+        return aligned(np.asarray(self.stored[first:last], dtype=np.float64))
 
     def _some(self, index):
         """A few rows: blocks that hold one are read once, in their order."""

@@ -11,6 +11,9 @@ given more threads than there are cores: those at work are counted.
 Chunks do not depend on the number of workers, and sums over chunks are taken in their order:
 results are the same to the last bit for any number of workers.
 
+What must be undone at the end of a call is undone even if Ctrl-C strikes meanwhile: it is begun
+anew until it is through, and may be, therefore, any number of times.
+
 threadpoolctl's limit is global to the process: overlapping limits from two threads would restore
 each other's value. They are counted, therefore: the first in sets the limit, the last out restores
 it.
@@ -43,7 +46,9 @@ def _controller():
 
 
 class _Limit:
-    """Callers inside are a set: leaving it is harmless wherever an interrupt struck."""
+    """Callers inside are a set: leaving it is harmless wherever an interrupt struck, and the numbers
+    of threads before are kept until all of them are restored.
+    """
 
     def __init__(self):
         self.lock = threading.Lock()
@@ -54,7 +59,8 @@ class _Limit:
         with self.lock:
             self.users.add(user)
             if len(self.users) == 1:
-                self.before = [(library, library.num_threads) for library in _blas()]
+                self.before = self.before or [(library, library.num_threads)
+                                              for library in _blas()]
                 for library, _ in self.before:
                     _set_threads(library, 1)
 
@@ -112,14 +118,21 @@ def sharing(workers=None, flops=SMALL):
     if flops < SMALL:
         yield workers
         return
-    user = object()
-    token = _outer.set(workers)
+    user, outer, interrupt = object(), _outer.get(), None
     try:
+        _outer.set(workers)
         _limit.enter(user)
         yield workers
     finally:
-        _outer.reset(token)
-        _limit.leave(user)
+        while True:
+            try:
+                _outer.set(outer)
+                _limit.leave(user)
+                break
+            except KeyboardInterrupt as another:
+                interrupt = another
+        if interrupt is not None:
+            raise interrupt
 
 
 class _Helpers:
@@ -209,17 +222,22 @@ def share(work, items, workers):
         finally:
             helpers.leave(helper)
 
-    caller, jobs = object(), []
+    caller, jobs, interrupt = object(), [], None
     try:
         free = helpers.enter(caller)
         jobs += [_Job(help_out) for _ in range(min(workers - 1, len(items) - 1, free))]
         helpers.hand_over(jobs)
         drain(math.inf)
     finally:
-        waiting.clear()               # not empty where an interrupt came before the work
-        helpers.leave(caller)
+        while True:
+            try:
+                waiting.clear()       # not empty where an interrupt came before the work
+                helpers.leave(caller)
+                break
+            except KeyboardInterrupt as another:
+                interrupt = another
         errors = [job.finish() for job in jobs]
-    for error in errors:
+    for error in [interrupt, *errors]:
         if error is not None:
             raise error
 

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse
 
 from levinv._kernels.dense import all_finite
-from levinv._source import Source
+from levinv._source import Source, aligned
 
 FLOAT = np.dtype(np.float64)
 LARGEST = 1e100
@@ -34,8 +34,7 @@ def real_array(value, name, ndim, *, check_finite=True):
         raise ValueError(f"{name} must be a {_dimensions(ndim)} array, got shape {array.shape}")
     if array.size == 0:
         raise ValueError(f"{name} must not be empty, got shape {array.shape}")
-    if not array.flags.aligned:
-        array = array.copy()
+    array = aligned(array)
     if check_finite:
         finite(array, name)
     return array
@@ -139,10 +138,14 @@ def dask_matrix(value, name, *, check_finite=True):
 
 
 def _checked(value):
-    """A sparse matrix whose indices are in range: kernels and conversions would write elsewhere."""
+    """A sparse matrix whose indices are in range: kernels and conversions would write elsewhere;
+    its parts contiguous and aligned.
+    """
     kind = getattr(scipy.sparse, f"{value.format}_array")
     if value.format in ("csr", "csc", "bsr"):
-        value = kind((value.data, value.indices, value.indptr), shape=value.shape)
+        parts = [np.require(part, requirements=["C", "A"])
+                 for part in (value.data, value.indices, value.indptr)]
+        value = kind(tuple(parts), shape=value.shape)
         value.check_format(full_check=True)
         if value.format == "bsr" and np.any(np.mod(value.shape, value.blocksize)):
             raise ValueError(f"blocks of {value.blocksize} do not fill shape {value.shape}")

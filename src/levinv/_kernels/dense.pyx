@@ -17,7 +17,7 @@ the products u_a u_b with a <= b.
 """
 from libc.string cimport memset
 
-from levinv._kernels.tiles cimport (TILE, tiles_allocate, tiles_free, tiles_gram,
+from levinv._kernels.tiles cimport (TILE, tiles_allocate, tiles_fail, tiles_free, tiles_gram,
                                     tiles_limit, tiles_nn, tiles_pairs, tiles_quad, tiles_scaled,
                                     tiles_tn)
 
@@ -390,3 +390,10 @@ def limit_tiles(int version):
     """Take no instruction set beyond 0 (SSE2), 1 (AVX2) or 2 (AVX-512), in this module: for tests.
     """
     tiles_limit(version)
+
+
+def fail_allocation(long which):
+    """Let an allocation of a workspace fail, in whatever kernel: the next for 1, 0 for none.
+    Returns how many there were still to come before the last one that was told to: for tests.
+    """
+    return tiles_fail(which)

@@ -5,9 +5,21 @@
 
 #define LINE 64
 
+static long failing = 0;
+
+long tiles_fail(long which)
+{
+    long left = failing;
+    failing = which;
+    return left;
+}
+
 double *tiles_allocate(size_t size)
 {
-    char *memory = malloc(size * sizeof(double) + LINE), *aligned;
+    char *memory, *aligned;
+    if (failing && --failing == 0)
+        return NULL;
+    memory = malloc(size * sizeof(double) + LINE);
     if (!memory)
         return NULL;
     aligned = memory + LINE - (uintptr_t)memory % LINE;

@@ -36,6 +36,10 @@
 /* From now on no version beyond 0, 1 or 2: for tests. */
 void tiles_limit(int version);
 
+/* The allocation that is to fail, counted from now: 1 the next, 0 none. Returns what is left of the
+ * count before: for tests. */
+long tiles_fail(long which);
+
 /* Memory for `size` doubles, aligned to a cache line, or NULL; `tiles_free` returns it. */
 double *tiles_allocate(size_t size);
 void tiles_free(double *memory);

@@ -3,6 +3,7 @@
 cdef extern from "tiles.h" nogil:
     const Py_ssize_t TILE
     void tiles_limit(int version)
+    long tiles_fail(long which)
     double* tiles_allocate(size_t size)
     void tiles_free(double* memory)
     void tiles_gram(const double* u, Py_ssize_t ldu, const double* v, Py_ssize_t ldv,

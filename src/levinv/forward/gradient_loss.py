@@ -33,6 +33,7 @@ import numpy as np
 
 from levinv import _validate
 from levinv.forward.barrier import BarrierPoint, FullRankMap, finite
+from levinv.forward.score_loss import half_square_sum
 
 
 class GradientLossPoint:
@@ -174,7 +175,7 @@ class GradientLoss:
             out = 0.5 * float(residual @ residual)
             if self._ridge_hessian is not None:
                 shrunk = self._ridge * self._map.rows.matvec(np.asarray(x, dtype=float))
-                out += 0.5 * float(shrunk @ shrunk)
+                out += half_square_sum(shrunk)
         return out
 
     def grad(self, x):

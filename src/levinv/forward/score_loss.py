@@ -101,10 +101,10 @@ class ScoreLoss:
 
     def _fun(self, point, x):
         residual = point[1].residual(self._target)
-        out = 0.5 * float(residual @ residual)
+        out = half_square_sum(residual)
         if self._ridge_hessian is not None:
             shrunk = self._ridge * self._fitted(x)
-            out += 0.5 * float(shrunk @ shrunk)
+            out += half_square_sum(shrunk)
         return out
 
     def _grad(self, point, x):
@@ -213,3 +213,8 @@ def _finite(derivative):
         raise ValueError("x must not be so close to a zero slack that a second derivative "
                          "overflows")
     return derivative
+
+
+def half_square_sum(values):
+    """½|values|², by NumPy: BLAS's product of two long vectors depends on its number of threads."""
+    return 0.5 * float(np.square(values).sum())

@@ -22,6 +22,7 @@ import dask
 import numpy as np
 import scipy.sparse
 
+from levinv._source import aligned
 from levinv._threads import sharing
 from levinv.rows.dense import DenseRows
 from levinv.rows.passes import Passes, part_of
@@ -213,8 +214,9 @@ class _Block(DenseRows):
 
 @dask.delayed(pure=False)
 def _call(block, primitive, per_row, shared):
+    arguments = [None if value is None else aligned(value) for value in (*per_row, *shared)]
     with sharing(1):                             # tasks are what runs in parallel
-        return getattr(_Block(np.asarray(block)), primitive)(*per_row, *shared)
+        return getattr(_Block(aligned(np.asarray(block))), primitive)(*arguments)
 
 
 @dask.delayed(pure=False)
