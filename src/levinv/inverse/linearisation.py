@@ -27,6 +27,8 @@ from levinv.forward.orthonormal import EPS
 from levinv.forward.projection import DependentZeroSlackError, project
 
 QR_ROWS = 8192
+WIDEST = 1e-290               # quotient of two slacks that is as good as zero,
+BESIDE_ORDINARY = 1e-150      # which is looked for where a slack is so small
 SAMPLED = 16                  # rows in a sample, in units of k²,
 LEAST_SAMPLE = 2048           # and at least
 MANY = 2                      # from so many times the rows of a sample on, one is taken
@@ -62,8 +64,11 @@ def evaluate(reduced, b, x, target, weight, projector=project):
         slack -= b
     if not np.isfinite(slack).all():
         return None
+    magnitude = np.abs(slack)
+    if magnitude.min() < BESIDE_ORDINARY:                      # zero beside the others, perhaps
+        magnitude[magnitude < WIDEST * magnitude[reduced.active].max(initial=0.0)] = 0.0
     try:
-        projection = projector(reduced.rows, np.abs(slack), reduced.columns, reduced.left_out)
+        projection = projector(reduced.rows, magnitude, reduced.columns, reduced.left_out)
     except DependentZeroSlackError:
         return None
     residual = projection.residual(target)
