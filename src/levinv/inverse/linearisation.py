@@ -68,8 +68,9 @@ def evaluate(reduced, b, x, target, weight, projector=project):
     if magnitude.min() < BESIDE_ORDINARY:                      # zero beside the others, perhaps
         magnitude[magnitude < WIDEST * magnitude[reduced.active].max(initial=0.0)] = 0.0
     try:
-        projection = projector(reduced.rows, magnitude, reduced.columns, reduced.left_out)
-    except DependentZeroSlackError:
+        with np.errstate(over="raise"):
+            projection = projector(reduced.rows, magnitude, reduced.columns, reduced.left_out)
+    except (DependentZeroSlackError, FloatingPointError):
         return None
     residual = projection.residual(target)
     if reduced.left_out is not None:
