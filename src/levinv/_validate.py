@@ -14,6 +14,7 @@ from levinv._source import Source, aligned
 FLOAT = np.dtype(np.float64)
 LARGEST = 1e100
 BLOCK = 1 << 22            # entries looked at before Ctrl-C is heard
+HUGE = 1e307               # rows of larger entries may have no norm
 TINY = 1e-306              # columns of smaller entries, which may have no reciprocal
 
 
@@ -221,7 +222,7 @@ def matrix(value, name, *, min_aspect=False, check_finite=True, sparse=False):
 def nonnegative(value, name, n, of):
     """A float64 vector of length n of entries at least 0, from a vector or a scalar."""
     if np.ndim(value) == 0:
-        return np.full(n, positive_number(np.asarray(value).item(), name, zero=True))
+        return np.full(n, positive_number(scalar(value), name, zero=True))
     array = vector(value, name, n, of)
     if (array < 0).any():
         index = int(np.argmax(array < 0))
@@ -253,8 +254,8 @@ def ordinary_columns(column_max, name):
     """Refuse columns of entries so small that they may have no reciprocal, or so large that rows
     may have no norm; ``column_max`` (d,).
     """
-    if column_max.max() > 1.0 / TINY:
-        raise ValueError(f"{name} must have no entry beyond {1.0 / TINY:.0e} (choose other units), "
+    if column_max.max() > HUGE:
+        raise ValueError(f"{name} must have no entry beyond {HUGE:.0e} (choose other units), "
                          f"got {column_max.max():.3g} in column {int(np.argmax(column_max))}")
     least = TINY * max(1.0, column_max.max())
     small = (column_max > 0) & (column_max < least)
@@ -282,6 +283,13 @@ def choice(value, name, allowed):
     """One of the ``allowed`` strings."""
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+    return value
+
+
+def scalar(value):
+    """The number in a real array without dimensions; any other value as it is."""
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        return value.item()
     return value
 
 

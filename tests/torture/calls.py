@@ -195,7 +195,8 @@ def score_loss(p, rng):
         try:
             terms = loss.hess_terms(p.x)
         except ValueError as error:
-            refusal(error, any(loss._map.slack(p.x)[p.A.any(axis=1)] == 0))
+            large = _point(p)
+            refusal(error, large is None or not _ordinary(large[3]))
             terms = hess[None]
     except ValueError as error:
         doubtful = p.exact is None or p.extreme or any(0 < abs(s) < 1e-307 for s in p.slack)

@@ -132,8 +132,11 @@ class LeverageMap:
     def project(self, slack):
         """The projection for a slack vector."""
         try:
-            with self.threads():
+            with self.threads(), np.errstate(over="raise"):
                 return project(self.rows, np.abs(slack), self._start, self._loops)
+        except FloatingPointError:
+            raise ValueError("x must not make slacks so large beside the entries of A that their "
+                             "quotients overflow") from None
         except DependentZeroSlackError:
             raise ValueError("x must not make the slack of linearly dependent rows zero: "
                              "the scores have no limit there") from None

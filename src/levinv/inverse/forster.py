@@ -95,6 +95,7 @@ def _weights(rows, reduced, scores, tol, maxiter):
     for c in range(reduced.count):
         member = reduced.members(c)
         target[member] *= reduced.bases[c].shape[1] / target[member].sum()
+    target = np.clip(target, np.finfo(float).tiny, 1.0 - np.finfo(float).eps)
     found = match_scores(rows, reduced.start, target, reduced.active, reduced.label,
                          maxiter=maxiter)
     obstacle = found.obstacle or find_obstacle(rows, reduced.start, target, reduced.active,

@@ -143,10 +143,11 @@ def prepare(task):
     allowed = np.broadcast_to(task.tol if task.exact else 6.0 * task.noise, task.scores.shape)
     try:
         task.reduced = reduce(task.rows, one, task.b, coloop_slack)
-        if task.reduced.gap > SURELY_ZERO and (
-                fixed_score_faults(task.reduced, task.scores, allowed)[0]
-                or (task.exact and sum_faults(task.reduced, task.scores, task.tol))):
-            task.reduced = reduce(task.rows, one, task.b, coloop_slack, SURELY_ZERO)
+        for zero_entry in (SURELY_ZERO, 0.0):          # do the scores tell that rows are connected?
+            if task.reduced.gap > zero_entry and _faults(task, task.reduced, allowed)[0]:
+                finer = reduce(task.rows, one, task.b, coloop_slack, zero_entry)
+                if not _faults(task, finer, allowed)[0]:
+                    task.reduced = finer
     except NoSolutionError as reason:
         task.obstacles.append(str(reason))
         task.reduced = reduce(task.rows, None, task.b, coloop_slack)
@@ -170,14 +171,21 @@ def prepare(task):
 def _check_fixed_scores(task, allowed):
     """Scores that no x can change: zero rows, coloops, sums over components."""
     reduced, c = task.reduced, task.scores
-    faults, task.misgiven = fixed_score_faults(reduced, c, allowed)
+    faults, task.misgiven = _faults(task, reduced, allowed)
     task.obstacles += faults
-    if task.exact:        # scores rounded to zero sum to less: with noise the residual decides
-        task.obstacles += [fault + " (give noise if they are rounded)"
-                           for fault in sum_faults(reduced, c, task.tol)]
+    if task.exact:
         zero = np.flatnonzero(reduced.active & (c == 0))
         if len(zero):
             task.obstacles.append(f"no finite slack gives row {zero[0]} the score 0")
+
+
+def _faults(task, reduced, allowed):
+    """Sentences on scores that contradict the components; rows whose score nothing can change."""
+    faults, misgiven = fixed_score_faults(reduced, task.scores, allowed)
+    if task.exact:        # scores rounded to zero sum to less: with noise the residual decides
+        faults += [fault + " (give noise if they are rounded)"
+                   for fault in sum_faults(reduced, task.scores, task.tol)]
+    return faults, misgiven
 
 
 def _augmented(task, c):

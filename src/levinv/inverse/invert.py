@@ -166,7 +166,7 @@ def _noise(noise, n):
     if noise is None:
         return None
     if np.ndim(noise) == 0:
-        noise = np.full(n, _validate.positive_number(np.asarray(noise).item(), "noise"))
+        noise = np.full(n, _validate.positive_number(_validate.scalar(noise), "noise"))
     noise = _validate.vector(noise, "noise", n, "row of A")
     if (noise <= 0).any():
         index = int(np.argmax(noise <= 0))

@@ -30,6 +30,8 @@ from levinv.forward.projection import DependentZeroSlackError, project
 from levinv.inverse.components import SEED
 from levinv.rows.passes import unpacked
 
+WIDEST = 1e-290               # quotient of two slacks that is as good as zero,
+BESIDE_ORDINARY = 1e-150      # which is looked for where a slack is so small
 SAMPLED = 16                  # rows in a sample, in units of k²,
 LEAST_SAMPLE = 2048           # and at least
 KEPT = 1 << 20                # entries of a Jacobian that is kept
@@ -81,9 +83,13 @@ def evaluate(reduced, b, x, target, weight, projector=project):
         slack -= b
     if not np.isfinite(slack).all():
         return None
+    magnitude = np.abs(slack)
+    if magnitude.min() < BESIDE_ORDINARY:                      # zero beside the others, perhaps
+        magnitude[magnitude < WIDEST * magnitude[reduced.active].max(initial=0.0)] = 0.0
     try:
-        projection = projector(reduced.rows, np.abs(slack), reduced.columns, reduced.left_out)
-    except DependentZeroSlackError:
+        with np.errstate(over="raise"):
+            projection = projector(reduced.rows, magnitude, reduced.columns, reduced.left_out)
+    except (DependentZeroSlackError, FloatingPointError):
         return None
     point = Point(x, slack, projection, target, reduced.left_out, np.nan)
     whitened = point.residual

@@ -13,7 +13,6 @@ CHUNK_WORK = 1 << 22
 LONGEST_CHUNK_WORK = 1 << 33          # a tenth of a second
 SHARED_ELEMENTS = 1 << 19             # entries of A from which a pass with little arithmetic is
                                       # shared
-ALIGNED_ENTRIES = 1 << 15             # of a copy that is aligned: a cache holds it
 
 
 class DenseRows(Passes):
@@ -61,8 +60,7 @@ class DenseRows(Passes):
         out = np.empty(self.shape[:1] + v.shape[1:])
 
         def work(chunk):
-            for part, rows in _aligned(self.A, chunk):
-                np.matmul(rows, v, out=out[part])
+            np.matmul(self.A[chunk], v, out=out[chunk])
 
         self._each(self._passes(), work)
         return out
@@ -70,8 +68,7 @@ class DenseRows(Passes):
     def rmatvec(self, y):
         """Aᵀ y for a vector (n,) or a few columns (n, m)."""
         def add(chunk, out):
-            for part, rows in _aligned(self.A, chunk):
-                out += rows.T @ y[part]
+            np.matmul(self.A[chunk].T, y[chunk], out=out)
 
         return self._sum(self._passes(), self.shape[1:] + y.shape[1:], add)
 
@@ -203,23 +200,6 @@ class DenseRows(Passes):
 
         d = self.shape[1]
         return self._sum(self._chunks(len(forms) * d, d), (2, d, d), add)
-
-
-def _aligned(A, chunk):
-    """A chunk's rows in arrays that are aligned, and which rows they are. What came over a network
-    often is not, and products of it take NumPy ten times as long.
-    """
-    stored = A[chunk]
-    if stored.flags.aligned:
-        yield chunk, stored
-        return
-    step = max(ALIGNED_ENTRIES // A.shape[1], 1)
-    buffer = np.empty((step, A.shape[1]))
-    for first in range(0, len(stored), step):
-        some = stored[first:first + step]
-        rows = buffer[:len(some)]
-        rows[:] = some
-        yield slice(chunk.start + first, chunk.start + first + len(some)), rows
 
 
 def _is_mapped(A):

@@ -77,7 +77,7 @@ class DaskRows(Passes):
         """As :meth:`levinv.rows.passes.Passes.keep`: its parts are sent once."""
         if vector is None:
             return None
-        return dask.persist(*(_aligned(part) for part in self._split(vector)))
+        return dask.persist(*(dask.delayed(aligned, pure=False)(part) for part in self._split(vector)))
 
     def fold(self, function, combine, vectors, *shared):
         """As :meth:`levinv.rows.passes.Passes.fold`."""
@@ -220,14 +220,10 @@ def _call(block, primitive, per_row, shared):
 
 
 @dask.delayed(pure=False)
-def _aligned(part):
-    return np.require(part, requirements="A")
-
-
-@dask.delayed(pure=False)
 def _folded(block, function, combine, vectors, shared):
     with sharing(1):
-        return DenseRows(np.asarray(block)).fold(function, combine, vectors, *shared)
+        vectors = [None if vector is None else aligned(vector) for vector in vectors]
+        return DenseRows(aligned(np.asarray(block))).fold(function, combine, vectors, *shared)
 
 
 @dask.delayed(pure=False)

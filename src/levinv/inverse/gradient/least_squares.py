@@ -55,7 +55,11 @@ def minimise_loss(task, state):
                 return found
         if iteration == task.maxiter:
             return found
-        step = _step(r, hessian, gradient)
+        try:
+            step = _step(r, hessian, gradient)
+        except np.linalg.LinAlgError:            # the Hessian is singular to rounding
+            found.reason = "stalled"
+            return found
         following, length = _search(task, state, residual, step, float(gradient @ (r @ step)))
         if following is None:
             found.reason = "stalled"
