@@ -36,7 +36,8 @@ class LeverageMap:
     Raises
     ------
     ValueError
-        Wrong shapes or lengths, empty input, NaN or inf.
+        Wrong shapes or lengths, empty input, NaN or inf, entries of A beyond 1e307, nonzero rows or
+        columns of A of size below 1e-306.
     TypeError
         Complex, object or string input; sparse input other than A.
 
