@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse
 
 from levinv._kernels.dense import all_finite
-from levinv._source import Source, aligned
+from levinv._source import Source
 
 FLOAT = np.dtype(np.float64)
 LARGEST = 1e100
@@ -35,7 +35,8 @@ def real_array(value, name, ndim, *, check_finite=True):
         raise ValueError(f"{name} must be a {_dimensions(ndim)} array, got shape {array.shape}")
     if array.size == 0:
         raise ValueError(f"{name} must not be empty, got shape {array.shape}")
-    array = aligned(array)
+    if not array.flags.aligned:
+        array = array.copy()
     if check_finite:
         finite(array, name)
     return array

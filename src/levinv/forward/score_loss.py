@@ -13,6 +13,7 @@ from levinv.forward.leverage_map import LeverageMap
 from levinv.forward.second_order import SecondOrder
 
 ALMOST_ZERO = 1e-100
+ONE_THREAD = 8192         # entries of vectors whose product OpenBLAS takes on one thread
 
 
 class ScoreLoss:
@@ -216,5 +217,7 @@ def _finite(derivative):
 
 
 def half_square_sum(values):
-    """½|values|², by NumPy: BLAS's product of two long vectors depends on its number of threads."""
+    """½|values|²; by NumPy where BLAS's product of two vectors depends on its number of threads."""
+    if len(values) <= ONE_THREAD:
+        return 0.5 * float(values @ values)
     return 0.5 * float(np.square(values).sum())

@@ -20,6 +20,7 @@ one-hot designs with uniform, normal and exponential slacks; in Cauchy designs s
 1.8.
 """
 import functools
+import math
 import operator
 from dataclasses import dataclass, replace
 
@@ -48,14 +49,19 @@ class Point:
     target: np.ndarray             # (n,) c
     left_out: np.ndarray | None    # (n,) boolean: rows that take no part
     size: float                    # norm of the whitened residual
+    largest: float                 # largest entry of the residual
 
     @property
     def residual(self):
         """sigma - c on the active rows, 0 elsewhere, (n,): computed when it is asked for."""
-        residual = self.projection.residual(self.target)
-        if self.left_out is not None:
-            residual[self.left_out] = 0.0
-        return residual
+        return _residual(self.projection, self.target, self.left_out)
+
+
+def _residual(projection, target, left_out):
+    residual = projection.residual(target)
+    if left_out is not None:
+        residual[left_out] = 0.0
+    return residual
 
 
 @dataclass(frozen=True)
@@ -91,12 +97,14 @@ def evaluate(reduced, b, x, target, weight, projector=project):
             projection = projector(reduced.rows, magnitude, reduced.columns, reduced.left_out)
     except (DependentZeroSlackError, FloatingPointError):
         return None
-    point = Point(x, slack, projection, target, reduced.left_out, np.nan)
-    whitened = point.residual
+    residual = _residual(projection, target, reduced.left_out)
+    largest = max(float(residual.max()), -float(residual.min()))
     with np.errstate(over="ignore"):
-        whitened *= weight
-        size = float(np.linalg.norm(whitened))
-    return replace(point, size=size) if np.isfinite(size) else None
+        residual *= weight
+        size = float(np.linalg.norm(residual))
+    if not math.isfinite(size):
+        return None
+    return Point(x, slack, projection, target, reduced.left_out, size, largest)
 
 
 def gradient(point, weight):

@@ -110,7 +110,7 @@ def _levenberg_marquardt(at, start, weight, freedom, maxiter, told):
         trial = at(point.x - step)
         evaluations += 1
         if trial is None or trial.size >= point.size:
-            if np.max(np.abs(point.residual)) < ROUNDING or damping > LARGEST_DAMPING:
+            if point.largest < ROUNDING or damping > LARGEST_DAMPING:
                 break
             damping = max(10.0 * damping, 1e-6)
             continue
@@ -118,7 +118,7 @@ def _levenberg_marquardt(at, start, weight, freedom, maxiter, told):
         model = linearise_all(point, weight, freedom)
         damping = 0.0 if damping < 1e-5 else damping / 10.0
         iteration += 1
-        told(iteration, point.x, float(np.max(np.abs(point.residual))))
+        told(iteration, point.x, point.largest)
     return Polished(point, model, iteration, evaluations)
 
 

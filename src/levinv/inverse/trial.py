@@ -100,7 +100,7 @@ class Trials:
 
 
 def _trial(point, slope):
-    return Trial(point.x, point.size, float(np.max(np.abs(point.residual))), slope, point)
+    return Trial(point.x, point.size, point.largest, slope, point)
 
 
 def _scaled(rows, b, left_out, x, unit):
