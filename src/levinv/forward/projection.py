@@ -145,13 +145,15 @@ class Projection:
             return self.rows.quad(self.scale, None, self.transform @ form @ self.transform.T)
         return self.rows.quad(self.scale, self.transform, form)
 
-    def squared_form(self, row_scale):
-        """Aᵀ D Q D A with D = diag(row_scale), 0 in heavy rows: (d, d), in a long matrix without an
-        n x d array.
+    def squared_form(self, row_scale, directions=None):
+        """Aᵀ D Q D A with D = diag(row_scale), 0 in heavy rows, for A or A ``directions``: (d, d),
+        in a long matrix without an n x d array.
 
         It is the sum over a, b of T_abᵀ T_ab with T_ab = sum_l u_la u_lb D_l a_l.
         """
         moments = self.rows.third_moments(self.scale, self.transform, row_scale)
+        if directions is not None:
+            moments = moments @ directions
         upper = np.triu_indices(self.rank)
         twice = np.where(upper[0] == upper[1], 1.0, 2.0)[:, None]
         return moments.T @ (twice * moments)

@@ -83,9 +83,9 @@ class State:
         """H, (k, k)."""
         projection = self.projection
         if projection.is_long(projection.rank) and not len(projection.heavy):
-            form = projection.squared_form(self.signs * projection.scale)
-            out = (3.0 * projection.weighted_gram(projection.scores)
-                   - 2.0 * projection.transform.T @ form @ projection.transform)
+            out = 3.0 * projection.weighted_gram(projection.scores)
+            out -= 2.0 * projection.squared_form(self.signs * projection.scale,
+                                                 projection.transform)
             return 0.5 * (out + out.T)
         u = self.signs[:, None] * self.projection.basis()
         out = u.T @ self.point.middle(u)
