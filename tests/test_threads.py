@@ -246,6 +246,12 @@ def test_limit_holds_while_it_lasts():
     assert blas_in_use() == before
 
 
+@pytest.fixture(autouse=True)
+def limits_need_not_nest():
+    yield
+    _threads._outer.set(None)
+
+
 @pytest.fixture
 def several_blas_threads():
     with threadpoolctl.threadpool_limits(2, user_api="blas"):

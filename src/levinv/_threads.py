@@ -35,6 +35,9 @@ from levinv import _validate
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 SMALL = 1 << 21               # flops below which BLAS stays on the caller's thread by itself;
                               # setting a limit takes 15 µs
+LONG = 1 << 31                # flops of a factorisation beyond which it goes to a thread of its own, a
+                              # tenth of a second and more
+HEARD = 0.02                  # seconds after which Ctrl-C is heard meanwhile
 WORTH_SHARING = 3 << 24       # flops below which a second thread does not pay: two cores gain 1.2
                               # on 10000 x 40, 1.6 on 20000 x 50, 1.85 on 20000 x 200, and lose 0.9
                               # on 20000 x 20
@@ -264,12 +267,14 @@ class _Job:
         return None if self.taken.acquire(blocking=False) else self.outcome.get()
 
 
-def aside(call):
-    """The value of ``call()``, on a thread of its own: for libraries that run long and let no
+def aside(call, flops=math.inf):
+    """The value of ``call()``, on a thread of its own if it takes long: for libraries that let no
     signal through.
 
     Ctrl-C is heard at once; what was called then goes on unseen to its end.
     """
+    if flops < LONG:
+        return call()
     outcome = queue.SimpleQueue()
 
     def work():
@@ -280,7 +285,12 @@ def aside(call):
 
     threading.Thread(target=contextvars.copy_context().run, args=(work,), name="levinv-aside",
                      daemon=True).start()
-    value, error = outcome.get()
+    while True:
+        try:
+            value, error = outcome.get(timeout=HEARD)    # a signal may have come to the other thread
+            break
+        except queue.Empty:
+            continue
     if error is not None:
         raise error
     return value

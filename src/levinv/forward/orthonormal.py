@@ -26,6 +26,7 @@ import numpy as np
 import scipy.linalg
 
 from levinv._kernels import factor
+from levinv._threads import aside
 
 EPS = np.finfo(float).eps
 ONE_PASS_CONDITION = 64.0       # ε κ² against the promised 100 ε κ
@@ -95,7 +96,7 @@ def orthonormalise_by_gram(rows, scale=None, start=None, *, method="auto", rcond
         if not np.all((used < SAFE_SQUARE) & (used > 1.0 / SAFE_SQUARE)):
             start = _column_units(rows)              # squares of the entries may over- or underflow
             gram = rows.gram(scale, start)
-    first, rank, condition = factor.gram_inverse_factor(gram.copy(), k * EPS)
+    first, rank, condition = _gram_factor(gram.copy())
     sizes = np.diag(gram)                        # sums of squares that are denormal are inaccurate
     doubtful = (rank < k or (rcond is not None and rcond * condition > RCOND_IN_DOUBT)
                 or not (sizes.max() < SAFE_SQUARE and sizes.min() > 1.0 / SAFE_SQUARE))
@@ -103,7 +104,7 @@ def orthonormalise_by_gram(rows, scale=None, start=None, *, method="auto", rcond
         return Orthonormaliser(_combine(start, first), condition, "cholesky", None)
     if method == "cholesky" or not (doubtful or condition > TWO_PASS_CONDITION):
         transform = _combine(start, first)
-        second, second_rank, _ = factor.gram_inverse_factor(rows.gram(scale, transform), k * EPS)
+        second, second_rank, _ = _gram_factor(rows.gram(scale, transform))
         if rank == second_rank == k:
             doubt = (f"condition number about {condition:.1e}" if condition > TWO_PASS_CONDITION
                      else "")
@@ -115,9 +116,13 @@ def orthonormalise_by_gram(rows, scale=None, start=None, *, method="auto", rcond
     return _basic_columns(rows, scale, start, rcond, gram) if 0 < rank < k and rcond != 0 else None
 
 
+def _gram_factor(gram):
+    return aside(lambda: factor.gram_inverse_factor(gram, len(gram) * EPS), len(gram) ** 3)
+
+
 def one_pass(gram, start):
     """What a Gram matrix, which is overwritten, gives where it is well conditioned; or None."""
-    transform, condition = factor.triangular_inverse_factor(gram)
+    transform, condition = aside(lambda: factor.triangular_inverse_factor(gram), len(gram) ** 3)
     if _largest_stretch(condition, len(gram)) <= ONE_PASS_CONDITION:
         return Orthonormaliser(_combine(start, transform), condition, "cholesky", None, plain=True)
     return None
@@ -154,7 +159,7 @@ def _basic_columns(rows, scale, start, rcond, gram):
     transform[basic] = unit[basic, None] * inverse
     transform = np.ascontiguousarray(_combine(start, transform))
     if _largest_stretch(condition, rank) > ONE_PASS_CONDITION:
-        second, full, _ = factor.gram_inverse_factor(rows.gram(scale, transform), k * EPS)
+        second, full, _ = _gram_factor(rows.gram(scale, transform))
         if full < rank:
             return None
         transform = transform @ second
@@ -200,7 +205,7 @@ def _qr(rows, scale, start, rcond):
         return _streamed_qr(rows, scale, start, rcond)
     matrix, order, norms = _sorted_rows(rows, scale, start)
     matrix /= norms
-    r, pivots, info = factor.pivoted_qr(matrix)
+    r, pivots, info = aside(lambda: factor.pivoted_qr(matrix), 2 * matrix.size * len(matrix.T))
     if info != 0:
         raise np.linalg.LinAlgError(f"QR failed: LAPACK returned info = {info}")
     transform, condition, sizes = _read_triangle(r, pivots, norms, rcond)
@@ -219,7 +224,8 @@ def _streamed_qr(rows, scale, start, rcond):
     squares = np.diag(rows.gram(used, start))
     norms = np.sqrt(np.where(squares > 0, squares, 1.0))
     triangle = np.asfortranarray(rows.triangle(scale, start) / norms)
-    r, pivots, info = factor.pivoted_qr(triangle)
+    r, pivots, info = aside(lambda: factor.pivoted_qr(triangle),
+                            2 * triangle.size * len(triangle))
     if info != 0:
         raise np.linalg.LinAlgError(f"QR failed: LAPACK returned info = {info}")
     transform, condition, sizes = _read_triangle(r, pivots, norms, rcond)

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
+from levinv._threads import aside
 from levinv.forward.projection import DependentZeroSlackError, project, rough_projection
 
 DIRECT_ROWS = 128             # up to max(this, DIRECT_PER_RANK k) rows the Laplacian is factored:
@@ -283,7 +284,8 @@ def _direct(matrix, root, residual, damping):
     """The damped step from a Cholesky factor."""
     shifted = matrix.copy()
     shifted[np.diag_indices_from(shifted)] += damping
-    factor = scipy.linalg.cho_factor(shifted, lower=True, overwrite_a=True, check_finite=False)
+    factor = aside(lambda: scipy.linalg.cho_factor(shifted, lower=True, overwrite_a=True,
+                                                   check_finite=False), len(shifted) ** 3)
     return scipy.linalg.cho_solve(factor, -residual / root, check_finite=False) / root
 
 
