@@ -143,11 +143,11 @@ def prepare(task):
     allowed = np.broadcast_to(task.tol if task.exact else 6.0 * task.noise, task.scores.shape)
     try:
         task.reduced = reduce(task.rows, one, task.b, coloop_slack)
-        for zero_entry in (SURELY_ZERO, 0.0):          # do the scores tell that rows are connected?
-            if task.reduced.gap > zero_entry and _faults(task, task.reduced, allowed)[0]:
-                finer = reduce(task.rows, one, task.b, coloop_slack, zero_entry)
-                if not _faults(task, finer, allowed)[0]:
-                    task.reduced = finer
+        if (task.exact and task.reduced.gap > SURELY_ZERO
+                and _faults(task, task.reduced, allowed)[0]):   # do they tell of connections?
+            finer = reduce(task.rows, one, task.b, coloop_slack, SURELY_ZERO)
+            if not _faults(task, finer, allowed)[0]:
+                task.reduced = finer
     except NoSolutionError as reason:
         task.obstacles.append(str(reason))
         task.reduced = reduce(task.rows, None, task.b, coloop_slack)
