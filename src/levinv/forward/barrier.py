@@ -28,6 +28,9 @@ from levinv import _validate
 from levinv.forward.leverage_map import LeverageMap, divide
 
 
+SAFE_SQUARE = 1e200         # numbers between it and its inverse: no square has over- or underflowed
+
+
 @dataclass(frozen=True)
 class BarrierPoint:
     """V and its derivatives at one point with no zero slack. Immutable."""
@@ -59,7 +62,8 @@ class BarrierPoint:
             scale = projection.scale
             out = (3.0 * self.rows.gram(scale, None, projection.scores)
                    - 2.0 * projection.squared_form(np.copysign(scale, self.slack)))
-            return 0.5 * (out + out.T) / projection.unit / projection.unit
+            if 1.0 / SAFE_SQUARE < np.diag(out).min() and np.diag(out).max() < SAFE_SQUARE:
+                return 0.5 * (out + out.T) / projection.unit / projection.unit
         scaled = self.scaled_rows()
         out = scaled.T @ self.middle(scaled)
         return 0.5 * (out + out.T)

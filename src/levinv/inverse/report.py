@@ -165,6 +165,8 @@ def _condition(task, null_space):
     steps = model.steps
     if null_space.shape[1]:
         steps = steps - null_space @ (null_space.T @ steps)
+    if not steps.size:
+        return np.inf
     largest = np.linalg.svd(steps, compute_uv=False)[0]
     return float(largest / (unit * np.hypot.reduce(point.x)))
 
