@@ -31,6 +31,7 @@ from levinv._threads import aside
 EPS = np.finfo(float).eps
 ONE_PASS_CONDITION = 64.0       # ε κ² against the promised 100 ε κ
 SAFE_SQUARE = 1e280
+LARGEST_LENGTH = 1e300         # of rows in their order: the square of longer ones may be inf
 TINY = 1e-306                   # rows of a smaller norm may have no reciprocal
 REFINEMENTS = 4                 # of the residuals of dependent columns, and their last computation
 RCOND_IN_DOUBT = 1e-2           # rcond times the estimate of κ: closer to 1, only QR's pivots
@@ -260,7 +261,7 @@ def _sorted_rows(rows, scale, start):
     """
     n, k = rows.shape[0], start.shape[1]
     matrix = np.empty((n, k), order="F")
-    lengths = np.sqrt(rows.quad(None, start))
+    lengths = np.minimum(np.sqrt(rows.quad(None, start)), LARGEST_LENGTH)
     order = np.argsort(-(lengths if scale is None else lengths * scale), kind="stable")
     step = max(1, (1 << 20) // max(rows.shape[1], 1))
     squares = np.zeros(k)

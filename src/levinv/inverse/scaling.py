@@ -35,6 +35,7 @@ DAMPING = 1e-10, 1.0          # range, in units of the degrees; below it none
 DAMPING_SEEN = 1e-2           # least that a few conjugate gradients notice; a trial costs a solve
 FAR = 2.0                     # relative error above which sweeps precede Newton
 MAX_SWEEPS = 20
+LEAST_SCORE = 1e-250          # in a sweep: smaller ones are rounding
 LATE = 1e-5                   # relative error below which only full steps are taken
 ROUGH = 1e-3                  # accuracy wanted from which the last digits of 1 - sigma do not count
 AT_ROUNDING = 1e-9            # relative error from which a step that does not halve it is the last
@@ -135,7 +136,8 @@ def match_scores(rows, start, target, active, label, *, plain=False, log_weight=
            and not (enough is not None and enough(state.residual))):
         late = state.error < LATE and not stalled
         if state.error > FAR and iteration < MAX_SWEEPS:
-            ratio = np.where(active, target, 1.0) / np.where(active, state.projection.scores, 1.0)
+            ratio = (np.where(active, target, 1.0)
+                     / np.maximum(np.where(active, state.projection.scores, 1.0), LEAST_SCORE))
             trial = evaluate(state.t + np.log(ratio))
         else:
             step, damping, used = _newton_step(state, active, label, damping)

@@ -230,5 +230,8 @@ def _spectral_start(basis, target):
     """
     lengths = np.maximum(np.linalg.norm(basis, axis=1), 1e-300)
     rows = basis / lengths[:, None]
-    _, vectors = np.linalg.eigh((rows * ((target / lengths) ** 2)[:, None]).T @ rows)
+    with np.errstate(divide="ignore"):                 # squares of the quotients may overflow
+        ratio = np.log(target) - np.log(lengths)
+    weight = np.exp(2.0 * (ratio - ratio.max()))
+    _, vectors = np.linalg.eigh((rows * weight[:, None]).T @ rows)
     return target * np.where(basis @ vectors[:, -1] >= 0, 1.0, -1.0)
