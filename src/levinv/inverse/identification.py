@@ -131,7 +131,8 @@ def identify(reduced, response, scaling, signs, in_range, accuracy=None):
     y = (fit[:, 1] + scale[0] * fit[:, 0] if reduced.count == 1
          else projection.coordinates(data + per_row * signed))
     del data, signed
-    x = reduced.offset + projection.transform @ (projection.unit * y)
+    with np.errstate(over="ignore", invalid="ignore"):         # such an x is refused later on
+        x = reduced.offset + projection.transform @ (projection.unit * y)
     with np.errstate(divide="ignore", invalid="ignore"):
         misfit = np.abs(data_outside + per_row * h)
         misfit /= np.abs(weight * per_row)

@@ -261,7 +261,8 @@ def _report(task, found, approximation=None):
     floor = state.floor(rows, task.b, task.g)
     if not task.ridge.any():
         decrement = exact_decrement(state) if exact else found.decrement
-        success = found.reason != "stopped" and decrement <= max(task.tol, floor)
+        success = (found.reason != "stopped" and decrement <= max(task.tol, floor)
+                   and state.agrees(rows, task.b, task.g, max(task.tol, floor)))
     else:
         decrement = found.decrement
         success = found.reason == "converged"
@@ -315,6 +316,7 @@ def _message(task, found, status, decrement):
     if status == 3:
         why = {"maxiter": f"stopped at maxiter = {task.maxiter} steps",
                "stalled": "no step improved it",
+               "converged": "rounding leaves components of it unmatched",
                "overflow": "the target is too large to compute with"}
         reasons.append(f"{why.get(found.reason, found.reason)}, Newton decrement {decrement:.2g}")
     return MESSAGES[status] + (": " + "; ".join(reasons) if reasons else "") + "."

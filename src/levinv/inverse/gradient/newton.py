@@ -37,6 +37,7 @@ import scipy.linalg
 import scipy.optimize
 
 from levinv.forward.orthonormal import EPS
+from levinv.forward.projection import row_scale
 from levinv.inverse.gradient.cell import boundary
 
 DIRECT_DIMENSION = 8          # up to here the Hessian is factored (benchmarks/gradient.py)
@@ -46,6 +47,7 @@ FLATTER = 0.25                # the line search ends where the slope has fallen 
 TRIALS = 30                   # evaluations of one line search
 INSIDE = 0.95                 # of the way to the boundary at most, where the model does not say
 QUADRATIC = 1e-5              # decrement below which full steps are taken unseen
+AGREED = 1e3                  # rounding of a component of the gradient, in ε
 HOPELESS = 1e-4               # a floor above this is no excuse: nothing is solved
 LARGEST = 1e75                # decrement beyond which its square and the line search would overflow
 SUSPECT = 1e3                 # growth of a slack in one step, and
@@ -104,9 +106,27 @@ class State:
         projection = self.projection
         spread = (projection.unit * projection.steps.T) * g
         from_target = np.linalg.norm(scipy.linalg.solve_triangular(self.factor, spread, lower=True))
+        return min(4.0 * EPS * float(from_target + self.from_slack(rows, b)), HOPELESS)
+
+    def from_slack(self, rows, b):
+        """What rounding of the slack does to the decrement, in units of ε."""
         size = rows.abs_matvec(np.abs(self.x)) + np.abs(b)
-        from_slack = np.linalg.norm(np.sqrt(projection.scores) * self.point.divide(size))
-        return min(4.0 * EPS * float(from_target + from_slack), HOPELESS)
+        return np.linalg.norm(np.sqrt(self.projection.scores) * self.point.divide(size))
+
+
+    def agrees(self, rows, b, g, decrement):
+        """Whether no component of ∇V - g is larger than at a decrement of this size, of which it is
+        at most the part √(∇²V)_jj, or ten times, and rounding: looked at in A's own columns, as the
+        basis mixes components of far different sizes.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            scale, unit = row_scale(np.abs(self.point.slack), self.signs == 0)
+            size = np.sqrt(3.0 * np.diag(rows.gram(scale, None, self.projection.scores))) / unit
+            whole = np.sqrt(np.diag(rows.gram(scale))) / unit
+            left = np.abs(self.point.gradient() - g)
+            allowed = (10.0 * decrement + AGREED * EPS * self.from_slack(rows, b)) * size
+            allowed += AGREED * EPS * (np.sqrt(len(g)) * whole + np.abs(g))
+            return bool(np.all(left <= allowed) or not np.isfinite(left + whole).all())
 
 
 @dataclass
