@@ -1,0 +1,241 @@
+"""The audit in words: for the person who decides whether the scores are published."""
+import math
+import textwrap
+
+import numpy as np
+
+WIDTH = 92
+TARGETS = (0.01, 0.1, 0.5)
+SHOWN_COEFFICIENTS, SHOWN_ROWS = 30, 10
+NO_NEWS = 3.0            # times the prediction: least squares that is no further off needs no scores
+
+
+def verdict(report):
+    """What the audit comes to. The first sentence, in capitals, is one of four."""
+    known = np.flatnonzero(report.given_away)
+    d, errors = len(report.x), report.relative_errors
+    if len(known) == d and report.unique:
+        said = (f"GIVEN AWAY. Whoever has A and b finds x from these scores: "
+                f"{_all(d)} to within 10 %, the least certain one to {percent(errors.max())}.")
+    elif len(known) and not report.unique and not report.null_space.shape[1]:
+        said = (f"PARTLY GIVEN AWAY. A few x have these scores, which differ in the signs of "
+                f"A x - b; for the right one, {len(known)} of {d} coefficients are known to within "
+                "10 %.")
+    elif len(known):
+        said = (f"PARTLY GIVEN AWAY. Whoever has A and b finds {len(known)} of {d} coefficients "
+                f"to within 10 %: {listed([report.names[j] for j in known])}.")
+    else:
+        said = ("NOT GIVEN AWAY to within 10 %. " + (
+            "The scores do not determine any coefficient." if not np.isfinite(errors).any() else
+            f"The coefficient best known ({report.names[int(np.argmin(errors))]}) has a standard "
+            f"error of {percent(errors.min())}."))
+    return " ".join([said, _attack(report), *_cautions(report)])
+
+
+def _all(d):
+    return "its one coefficient" if d == 1 else f"all {d} coefficients"
+
+
+def _attack(report):
+    if not np.isfinite(report.recovered_error):
+        return "An attack was run, and found nothing that the scores determine."
+    missed = (f"missed x by {percent(report.recovered_error)}, where "
+              f"{percent(report.predicted_error)} is predicted")
+    if report.attack.success:
+        return f"An attack was run: it {missed}."
+    return f"An attack was run: it did not match the scores, and {missed}."
+
+
+def _cautions(report):
+    cautions = []
+    if not report.linear:
+        cautions.append("At this much noise the prediction does not hold: trust what the attack "
+                        "found, and that another one may find more.")
+    if _told_by_data(report):
+        cautions.append("But A and b tell x without any scores: least squares misses it by "
+                        f"{percent(report.least_squares_error)}.")
+    return cautions
+
+
+def _told_by_data(report):
+    return report.least_squares_error <= max(NO_NEWS * report.predicted_error, 1e-9)
+
+
+def published(report):
+    """How the scores are published."""
+    how = report.published
+    if how.exact:
+        return "exact, to double precision"
+    if how.decimals is not None:
+        s = "" if how.decimals == 1 else "s"
+        return f"rounded to {how.decimals} decimal{s} (noise of {how.noise:.1e})"
+    if np.ndim(how.noise):
+        return f"with noise of {how.noise.min():.1e} to {how.noise.max():.1e}"
+    return f"with noise of {how.noise:.1e}"
+
+
+def facts(report):
+    """Pairs of what and how it stands."""
+    n, d = len(report.scores), len(report.x)
+    signs = "the signs of A x - b" if report.signs_known else ""
+    moving = report.null_space.shape[1]
+    if report.unique:
+        determined = "by exact scores uniquely"
+    elif moving:
+        determined = (f"up to {moving} direction{'s' if moving > 1 else ''} in which x can move "
+                      "with every score unchanged")
+    else:
+        determined = "up to a choice: other signs of A x - b fit the scores as well"
+    prediction = ("holds" if report.linear else "does NOT hold; see what the attack found")
+    return [
+        ("published", f"{n} leverage scores of diag(1/(A x - b)) A, {published(report)}"),
+        ("the attacker has", f"A ({n} x {d}), b{', ' + signs if signs else ''}, and knows how the "
+                             "scores were made and rounded"),
+        ("and has not", "x" + ("" if report.signs_known else ", nor any sign of A x - b")
+                        + "; nothing else is known of x beforehand"),
+        ("without scores", f"least squares of b on A misses x by "
+                           f"{percent(report.least_squares_error)}"),
+        ("x is determined", determined),
+        ("linear prediction", f"{prediction} (departure {report.departure:.1g}, relied on up to "
+                              "0.3)"),
+        ("attack", f"{report.attack.message} It misses x by {percent(report.recovered_error)}, "
+                   f"predicted {percent(report.predicted_error)}"),
+    ]
+
+
+MEANING = """\
+Standard errors are the best that any unbiased estimate of x can reach from these scores (the \
+Cramér-Rao bound): an attacker's estimate lies within one standard error of the truth in about two \
+cases of three, within two in nineteen of twenty. An error of 10 % means: a tenth of the \
+coefficient's own size. A coefficient that is "not determined" can take any value without any score \
+changing. All this is to first order in the noise, and supposes that its errors are independent. \
+Somebody who knows something of x beforehand needs less. Errors of x as a whole count each \
+coefficient by its share in the prediction (times the root mean square of its column)."""
+
+
+def coefficients(report):
+    """Rows of a table: name, x, standard error, relative error, what the attack found, its error in
+    standard errors.
+    """
+    found = report.recovered_x - report.x
+    return [(report.names[j], f"{report.x[j]:.6g}", *_error(report, j),
+             f"{report.recovered_x[j]:.6g}",
+             percent(abs(found[j] / report.x[j])) if report.x[j] else f"{found[j]:.1e} off",
+             ) for j in range(len(report.x))]
+
+
+def _error(report, j):
+    if not np.isfinite(report.standard_errors[j]):
+        return "not determined", ""
+    return (f"{report.standard_errors[j]:.2g}",
+            percent(report.relative_errors[j]) if report.x[j] else "x is 0")
+
+
+def levels(report):
+    """Rows of a table: target, decimals, noise, whether the prediction holds there."""
+    rows = []
+    for target in TARGETS:
+        noise, decimals = report.safe_noise(target), report.safe_decimals(target)
+        reaches = noise == 0 or report.departure_at(noise) <= 0.3
+        rows.append((percent(target),
+                     "none is safe" if decimals is None else
+                     "exact is safe" if math.isinf(decimals) else f"{decimals}",
+                     f"{noise:.1e}", "" if reaches else "beyond the linear prediction"))
+    return rows
+
+
+def influential(report, most=SHOWN_ROWS):
+    """Rows of a table: label, influence; the largest first."""
+    order = np.argsort(-report.row_influence, kind="stable")[:most]
+    return [(report.row_label(row), f"{report.row_influence[row]:.3f}") for row in order.tolist()]
+
+
+def influence_sentence(report):
+    """How much the rows shown make up."""
+    total = report.row_influence.sum()
+    if total == 0:
+        return "No row's score tells anything of x."
+    top = np.sort(report.row_influence)[::-1][:SHOWN_ROWS].sum()
+    return (f"The first {min(SHOWN_ROWS, len(report.scores))} of {len(report.scores)} rows hold "
+            f"{top / total:.0%} of what the scores tell.")
+
+
+def text(report):
+    """The report for a terminal."""
+    table = coefficients(report)
+    lines = [textwrap.fill(verdict(report), WIDTH), ""]
+    lines += [textwrap.fill(f"{what + ':':<19}{how}", WIDTH, subsequent_indent=19 * " ")
+              for what, how in facts(report)]
+    lines += ["", *_table(("coefficient", "x", "standard error", "relative", "attack found",
+                           "off by"), table[:SHOWN_COEFFICIENTS])]
+    if len(table) > SHOWN_COEFFICIENTS:
+        lines.append(f"... and {len(table) - SHOWN_COEFFICIENTS} more")
+    lines += ["", "To keep every coefficient's standard error above",
+              *_table(("", "decimals at most", "or noise at least", ""), levels(report)),
+              "", "Rows whose scores give most away (influence, at most 1)",
+              *_table(("row", "influence"), influential(report)),
+              textwrap.fill(influence_sentence(report), WIDTH),
+              "", textwrap.fill(MEANING, WIDTH)]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _table(heads, rows):
+    cells = [heads, *([shortened(cell) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  " + "  ".join(cell.ljust(width) if place == 0 else cell.rjust(width)
+                             for place, (cell, width) in enumerate(zip(row, widths, strict=True)))
+            for row in cells]
+
+
+def shortened(label, most=24):
+    """A label of moderate length."""
+    return label if len(label) <= most else label[:most - 1] + "…"
+
+
+def listed(names, most=6):
+    """Some names of many."""
+    names = [shortened(name) for name in names]
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def percent(fraction):
+    """A relative error, readable over many orders of magnitude."""
+    if not np.isfinite(fraction):
+        return "infinitely much"
+    if fraction == 0:
+        return "0 %"
+    if fraction < 1e-4:
+        return f"{fraction:.0e}"
+    return f"{float(f'{100 * fraction:.2g}'):g} %" if fraction < 10 else f"{fraction:.1e} times"
+
+
+def as_dict(report):
+    """Plain numbers, strings, lists and dicts; None for what is not finite."""
+    return _plain({
+        "verdict": report.verdict, "published": published(report),
+        "decimals": report.published.decimals, "noise": report.published.noise,
+        "rows": len(report.scores), "names": report.names,
+        "unique": report.unique, "null_space": report.null_space,
+        "x": report.x, "standard_errors": report.standard_errors,
+        "relative_errors": report.relative_errors, "given_away": report.given_away,
+        "predicted_error": report.predicted_error,
+        "departure": report.departure, "linear": report.linear,
+        "recovered_x": report.recovered_x, "recovered_error": report.recovered_error,
+        "attack": {"success": report.attack.success, "unique": report.attack.unique,
+                   "message": report.attack.message},
+        "least_squares_x": report.least_squares_x,
+        "least_squares_error": report.least_squares_error,
+        "singular_values": report.singular_values, "row_influence": report.row_influence,
+        "row_labels": report.row_labels,
+        "safe": [{"target": target, "noise": report.safe_noise(target),
+                  "decimals": report.safe_decimals(target)} for target in TARGETS]})
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
