@@ -140,7 +140,8 @@ def audit(A, b, x, *, noise=None, decimals=None, signs=None):
     model = sensitivity(jacobian, deviation, projection, free)
     plain = sensitivity(jacobian, np.ones(n), projection, free)
     del jacobian
-    errors = model.standard_errors(null_space)
+    # what can be found of x is a vector of doubles, too
+    errors = np.hypot(model.standard_errors(null_space), ROUNDING * np.abs(x))
 
     share = scores_at.rows.column_norms() / np.sqrt(n)
     problem = Problem(A, b, x, scores, signs, scores_at, plain.steps)
@@ -153,8 +154,7 @@ def audit(A, b, x, *, noise=None, decimals=None, signs=None):
         unique=bool(identified.unique and not model.flat.shape[1]), null_space=null_space,
         standard_errors=errors, errors_per_noise=plain.standard_errors(null_space),
         singular_values=model.values, row_influence=model.influence,
-        departure=(0.0 if published.exact
-                   else departure(scores_at, x, model.steps, deviation)),
+        departure=departure(scores_at, x, model.steps, deviation),
         attack=attack, recovered_x=attack.x,
         recovered_error=relative_size(share, attack.x - x, x, known),
         predicted_error=relative_size(share, errors, x, known),

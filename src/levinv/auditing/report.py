@@ -10,7 +10,10 @@ from levinv.auditing import words
 
 GIVEN_AWAY = 0.1            # relative error from which a coefficient counts as given away
 LARGEST_DEPARTURE = 0.3     # from the linear prediction, up to which it is relied on
-DECIMALS = range(1, 13)     # attacked one after the other for the page and the plots
+LARGEST_MISS = 4.0          # error of the attack, times the one predicted, up to which it is one of
+                            # those to be expected;
+NOTHING = 1e-8              # smaller ones are arithmetic
+DECIMALS = range(13)            # attacked one after the other for the page and the plots
 MOST_DECIMALS = 17          # that a double has: more round nothing
 
 
@@ -70,8 +73,14 @@ class AuditReport:
         How many noise levels the scores move (root of the sum of squares) when x moves such that
         the slacks move by relative amounts whose squares sum to 1. Decreasing.
     departure : float
-        Of the scores from the linear prediction for errors of the size predicted, relative; where
-        it exceeds 0.3, ``linear`` is False and standard errors are not to be relied on.
+        Of the scores from the linear prediction for errors of the size predicted, relative.
+    prediction_holds : bool
+        Whether standard errors are to be relied on: the departure is at most 0.3, the attack
+        matched the scores, and its error is at most 4 times the one predicted. Where it does not,
+        noise is too large, or rounding is coarser than most scores and no longer resembles noise.
+    given_away : (d,) ndarray of bool
+        The coefficients known to within 10 %: by their standard errors where the prediction holds,
+        otherwise those that the attack found.
     least_squares_x : (d,) ndarray
         What A and b tell without any scores, if x comes from a regression.
     least_squares_error : float
@@ -124,9 +133,11 @@ class AuditReport:
     problem: object = field(repr=False)
 
     @property
-    def linear(self):
-        """Whether the linear prediction may be relied on."""
-        return self.departure <= LARGEST_DEPARTURE
+    def prediction_holds(self):
+        """Whether the standard errors are to be relied on."""
+        missed = self.recovered_error if np.isfinite(self.recovered_error) else 0.0
+        return bool(self.departure <= LARGEST_DEPARTURE and self.attack.success
+                    and missed <= max(LARGEST_MISS * self.predicted_error, NOTHING))
 
     @property
     def relative_errors(self):
@@ -135,13 +146,10 @@ class AuditReport:
 
     @property
     def given_away(self):
-        """Which coefficients the scores tell to within 10 %, (d,) boolean: by the prediction, and
-        where it does not hold, by what the attack found as well.
-        """
-        known = self.relative_errors <= GIVEN_AWAY
-        if not self.linear:
-            known |= (relative(np.abs(self.recovered_x - self.x), self.x) <= GIVEN_AWAY)
-        return known
+        """Which coefficients are known to within 10 %, (d,) boolean."""
+        errors = (self.relative_errors if self.prediction_holds
+                  else relative(np.abs(self.recovered_x - self.x), self.x))
+        return errors <= GIVEN_AWAY
 
     @property
     def verdict(self):
@@ -194,7 +202,9 @@ class AuditReport:
         noise = self.safe_noise(target)
         if noise == 0:
             return math.inf
-        decimals = math.floor(-math.log10(noise * math.sqrt(12)) - 1e-12)
+        decimals = -math.inf
+        if math.isfinite(noise):
+            decimals = math.ceil(-math.log10(noise * math.sqrt(12))) - 1
         return (math.inf if decimals > MOST_DECIMALS else decimals if decimals >= 0 else None)
 
     def departure_at(self, noise):
@@ -203,9 +213,9 @@ class AuditReport:
 
     @functools.cached_property
     def decimals_attacked(self):
-        """Predictions and attacks at 1 to 12 decimals, a list of dicts: ``decimals``,
+        """Predictions and attacks at 0 to 12 decimals, a list of dicts: ``decimals``,
         ``predicted_error``, ``recovered_error``, ``success``, ``departure``. Computed when first
-        asked for: twelve inversions.
+        asked for: thirteen inversions.
         """
         return [self._attacked(Published.rounded(decimals)) for decimals in DECIMALS]
 
@@ -231,7 +241,7 @@ class AuditReport:
     def to_html(self):
         """The report as one page of HTML that needs nothing else: no network and no scripts.
 
-        Twelve more attacks are made for it (``decimals_attacked``). Pictures are drawn by
+        Thirteen more attacks are made for it (``decimals_attacked``). Pictures are drawn by
         matplotlib (``pip install levinv[plot]``); without it the page has none and says so, since
         its tables hold the same figures.
         """

@@ -29,6 +29,7 @@ EPS = np.finfo(float).eps
 ROWS_AT_ONCE = 4096
 UNDETERMINED = 1e-8       # entry of a direction of norm 1 from which a coefficient takes part in it
 DRAWS, SEED = 8, 7
+NOTICEABLE = 1e-7        # size of changes of the scores beside which their rounding is nothing
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,9 @@ def sensitivity(jacobian, deviation, projection, free):
 def departure(scores_at, x, steps, deviation):
     """Median departure from the linear prediction, over errors drawn at random as predicted.
 
+    Where these are so small that rounding of the scores would be seen instead, larger ones are
+    taken: the departure grows in proportion.
+
     Parameters
     ----------
     scores_at : LeverageMap
@@ -94,9 +98,11 @@ def departure(scores_at, x, steps, deviation):
     """
     if not steps.shape[1]:
         return 0.0
-    drawn = np.random.default_rng(SEED).standard_normal((DRAWS, steps.shape[1])) @ steps.T
+    larger = max(1.0, NOTICEABLE / deviation.max())
+    drawn = larger * np.random.default_rng(SEED).standard_normal((DRAWS, steps.shape[1])) @ steps.T
     scores = scores_at.scores(x)
     linear = [scores_at.jvp(x, step) / deviation for step in drawn]
     return float(np.median([
         np.linalg.norm((scores_at.scores(x + step) - scores) / deviation - predicted)
-        / np.linalg.norm(predicted) for step, predicted in zip(drawn, linear, strict=True)]))
+        / np.linalg.norm(predicted) for step, predicted in zip(drawn, linear, strict=True)])
+        / larger)

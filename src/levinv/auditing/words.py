@@ -7,29 +7,36 @@ import numpy as np
 WIDTH = 92
 TARGETS = (0.01, 0.1, 0.5)
 SHOWN_COEFFICIENTS, SHOWN_ROWS = 30, 10
-NO_NEWS = 3.0            # times the prediction: least squares that is no further off needs no scores
 
 
 def verdict(report):
     """What the audit comes to. The first sentence, in capitals, is one of four."""
     known = np.flatnonzero(report.given_away)
     d, errors = len(report.x), report.relative_errors
-    if len(known) == d and report.unique:
-        said = (f"GIVEN AWAY. Whoever has A and b finds x from these scores: "
-                f"{_all(d)} to within 10 %, the least certain one to {percent(errors.max())}.")
+    names = listed([report.names[j] for j in known])
+    if not report.prediction_holds and len(known) < d:
+        said = ("IN DOUBT. At this much noise the prediction does not hold. An attack was run: it "
+                + (f"found {len(known)} of {d} coefficients to within 10 % ({names})" if len(known)
+                   else "found no coefficient to within 10 %")
+                + "; another one may find more.")
+    elif len(known) == d and report.unique:
+        said = (f"GIVEN AWAY. Whoever has A and b finds x from these scores, {_all(d)} to within "
+                "10 %.")
     elif len(known) and not report.unique and not report.null_space.shape[1]:
         said = (f"PARTLY GIVEN AWAY. A few x have these scores, which differ in the signs of "
-                f"A x - b; for the right one, {len(known)} of {d} coefficients are known to within "
+                f"A x - b; of the right one {len(known)} of {d} coefficients are known to within "
                 "10 %.")
     elif len(known):
         said = (f"PARTLY GIVEN AWAY. Whoever has A and b finds {len(known)} of {d} coefficients "
-                f"to within 10 %: {listed([report.names[j] for j in known])}.")
+                f"to within 10 %: {names}.")
+    elif np.isfinite(errors).any():
+        best = int(np.argmin(errors))
+        said = (f"NOT GIVEN AWAY to within 10 %. The coefficient best known "
+                f"({shortened(report.names[best])}) has a standard error of "
+                f"{percent(errors[best])}.")
     else:
-        said = ("NOT GIVEN AWAY to within 10 %. " + (
-            "The scores do not determine any coefficient." if not np.isfinite(errors).any() else
-            f"The coefficient best known ({report.names[int(np.argmin(errors))]}) has a standard "
-            f"error of {percent(errors.min())}."))
-    return " ".join([said, _attack(report), *_cautions(report)])
+        said = "NOT GIVEN AWAY. The scores do not determine any coefficient."
+    return " ".join([said, *_attack(report), *_data_alone(report)])
 
 
 def _all(d):
@@ -38,27 +45,20 @@ def _all(d):
 
 def _attack(report):
     if not np.isfinite(report.recovered_error):
-        return "An attack was run, and found nothing that the scores determine."
+        return
     missed = (f"missed x by {percent(report.recovered_error)}, where "
-              f"{percent(report.predicted_error)} is predicted")
-    if report.attack.success:
-        return f"An attack was run: it {missed}."
-    return f"An attack was run: it did not match the scores, and {missed}."
+              f"{percent(report.predicted_error)} is predicted.")
+    subject = ("It" if report.attack.success else "It did not match the scores, and")
+    if report.prediction_holds or report.given_away.all():
+        subject = f"An attack was run: {subject[0].lower()}{subject[1:]}"
+    yield f"{subject} {missed}"
 
 
-def _cautions(report):
-    cautions = []
-    if not report.linear:
-        cautions.append("At this much noise the prediction does not hold: trust what the attack "
-                        "found, and that another one may find more.")
-    if _told_by_data(report):
-        cautions.append("But A and b tell x without any scores: least squares misses it by "
-                        f"{percent(report.least_squares_error)}.")
-    return cautions
-
-
-def _told_by_data(report):
-    return report.least_squares_error <= max(NO_NEWS * report.predicted_error, 1e-9)
+def _data_alone(report):
+    """A caution, where scores are not what gives x away."""
+    if report.least_squares_error <= max(report.predicted_error, 1e-9):
+        yield ("But A and b tell as much without any scores: least squares misses x by "
+               f"{percent(report.least_squares_error)}.")
 
 
 def published(report):
@@ -86,7 +86,8 @@ def facts(report):
                       "with every score unchanged")
     else:
         determined = "up to a choice: other signs of A x - b fit the scores as well"
-    prediction = ("holds" if report.linear else "does NOT hold; see what the attack found")
+    prediction = ("holds" if report.prediction_holds
+                  else "does NOT hold: too much noise, or rounding coarser than most scores")
     return [
         ("published", f"{n} leverage scores of diag(1/(A x - b)) A, {published(report)}"),
         ("the attacker has", f"A ({n} x {d}), b{', ' + signs if signs else ''}, and knows how the "
@@ -96,8 +97,8 @@ def facts(report):
         ("without scores", f"least squares of b on A misses x by "
                            f"{percent(report.least_squares_error)}"),
         ("x is determined", determined),
-        ("linear prediction", f"{prediction} (departure {report.departure:.1g}, relied on up to "
-                              "0.3)"),
+        ("linear prediction", f"{prediction} (departure {report.departure:.1g}, at most 0.3; "
+                              "error of the attack at most 4 times the one predicted)"),
         ("attack", f"{report.attack.message} It misses x by {percent(report.recovered_error)}, "
                    f"predicted {percent(report.predicted_error)}"),
     ]
@@ -108,7 +109,8 @@ Standard errors are the best that any unbiased estimate of x can reach from thes
 Cramér-Rao bound): an attacker's estimate lies within one standard error of the truth in about two \
 cases of three, within two in nineteen of twenty. An error of 10 % means: a tenth of the \
 coefficient's own size. A coefficient that is "not determined" can take any value without any score \
-changing. All this is to first order in the noise, and supposes that its errors are independent. \
+changing. All this is to first order in the noise, and supposes that its errors are independent; with very \
+many rows, the intervals that rounded scores stand for tell somewhat more than noise of that size. \
 Somebody who knows something of x beforehand needs less. Errors of x as a whole count each \
 coefficient by its share in the prediction (times the root mean square of its column)."""
 
@@ -136,11 +138,12 @@ def levels(report):
     rows = []
     for target in TARGETS:
         noise, decimals = report.safe_noise(target), report.safe_decimals(target)
-        reaches = noise == 0 or report.departure_at(noise) <= 0.3
+        reaches = noise == 0 or (math.isfinite(noise) and report.departure_at(noise) <= 0.3)
         rows.append((percent(target),
                      "none is safe" if decimals is None else
                      "exact is safe" if math.isinf(decimals) else f"{decimals}",
-                     f"{noise:.1e}", "" if reaches else "beyond the linear prediction"))
+                     f"{noise:.1e}" if math.isfinite(noise) else "none is safe",
+                     "" if reaches else "beyond the prediction"))
     return rows
 
 
@@ -163,8 +166,8 @@ def influence_sentence(report):
 def text(report):
     """The report for a terminal."""
     table = coefficients(report)
-    lines = [textwrap.fill(verdict(report), WIDTH), ""]
-    lines += [textwrap.fill(f"{what + ':':<19}{how}", WIDTH, subsequent_indent=19 * " ")
+    lines = [_filled(verdict(report)), ""]
+    lines += [_filled(f"{what + ':':<19}{how}", 19 * " ")
               for what, how in facts(report)]
     lines += ["", *_table(("coefficient", "x", "standard error", "relative", "attack found",
                            "off by"), table[:SHOWN_COEFFICIENTS])]
@@ -174,9 +177,15 @@ def text(report):
               *_table(("", "decimals at most", "or noise at least", ""), levels(report)),
               "", "Rows whose scores give most away (influence, at most 1)",
               *_table(("row", "influence"), influential(report)),
-              textwrap.fill(influence_sentence(report), WIDTH),
-              "", textwrap.fill(MEANING, WIDTH)]
+              _filled(influence_sentence(report)),
+              "", _filled(MEANING)]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _filled(sentences, indent=""):
+    """Lines that do not part a figure from its per cent sign."""
+    return textwrap.fill(sentences.replace(" %", "\xa0%"), WIDTH,
+                         subsequent_indent=indent).replace("\xa0", " ")
 
 
 def _table(heads, rows):
@@ -201,12 +210,12 @@ def listed(names, most=6):
 def percent(fraction):
     """A relative error, readable over many orders of magnitude."""
     if not np.isfinite(fraction):
-        return "infinitely much"
+        return "any amount"
     if fraction == 0:
         return "0 %"
-    if fraction < 1e-4:
-        return f"{fraction:.0e}"
-    return f"{float(f'{100 * fraction:.2g}'):g} %" if fraction < 10 else f"{fraction:.1e} times"
+    if fraction < 1e-5:
+        return f"{100 * fraction:.0e} %"
+    return f"{float(f'{100 * fraction:.2g}'):g} %" if fraction < 10 else f"{100 * fraction:.0e} %"
 
 
 def as_dict(report):
@@ -219,7 +228,7 @@ def as_dict(report):
         "x": report.x, "standard_errors": report.standard_errors,
         "relative_errors": report.relative_errors, "given_away": report.given_away,
         "predicted_error": report.predicted_error,
-        "departure": report.departure, "linear": report.linear,
+        "departure": report.departure, "prediction_holds": report.prediction_holds,
         "recovered_x": report.recovered_x, "recovered_error": report.recovered_error,
         "attack": {"success": report.attack.success, "unique": report.attack.unique,
                    "message": report.attack.message},
