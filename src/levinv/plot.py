@@ -66,7 +66,7 @@ def coefficients(report, ax):
         ax.plot(np.maximum(found, LEAST), places, "o", color=FOUND, label="error of the attack")
         ax.set_xscale("log")
     ax.set_yticks(places, [_plain(report.names[j]) for j in order])
-    ax.set_ylim(len(order) - 0.5, -0.5) if len(order) else None
+    ax.set_ylim(max(len(order), 1) - 0.5, -0.5)
     _ten_per_cent(ax.axvline)
     ax.set(xlabel="relative error of the coefficient")
     return _finished(ax, legend=bool(len(order)))
@@ -105,7 +105,8 @@ def _finished(ax, legend=False):
     ax.grid(True, alpha=0.25)
     ax.spines[["top", "right"]].set_visible(False)
     if legend:
-        ax.legend(fontsize="small", framealpha=0.9)
+        ax.legend(fontsize="small", loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2,
+                  frameon=False)                 # above the axes, where it hides nothing
     return ax
 
 

@@ -47,7 +47,7 @@ class Problem:
                          np.full(len(self.scores), noise))
 
 
-def audit(A, b, x, *, noise=None, decimals=None, signs=None):
+def audit(A, b, x, *, noise=None, decimals=None, signs=None, names=None):
     """What the leverage scores of diag(A x - b)⁻¹ A, once published, tell of x.
 
     Parameters
@@ -64,6 +64,8 @@ def audit(A, b, x, *, noise=None, decimals=None, signs=None):
         The scores are rounded to so many decimals: noise of 10**-decimals / sqrt(12).
     signs : None, +1, -1 or (n,) array_like of +1 and -1
         The signs of A x - b where an attacker knows them, as for the interior of a polytope.
+    names : (d,) sequence of str, optional
+        Of the coefficients; default the names of A's columns, or x's labels.
 
     Returns
     -------
@@ -73,8 +75,8 @@ def audit(A, b, x, *, noise=None, decimals=None, signs=None):
     ------
     ValueError
         Wrong shapes or lengths, n < d, empty input, NaN or inf, noise that is not above 0, both
-        noise and decimals, signs that are not those of A x - b, labels in another order, an x at
-        which the scores are not defined. A dask array of more than 2²⁴ entries: the Jacobian has
+        noise and decimals, signs that are not those of A x - b, labels in another order, a
+        wrong number of names, an x at which the scores are not defined. A dask array of more than 2²⁴ entries: the Jacobian has
         the shape of A and is gathered in memory.
     TypeError
         Complex, object or string input; decimals that are not an integer.
@@ -84,10 +86,11 @@ def audit(A, b, x, *, noise=None, decimals=None, signs=None):
     Standard errors are the Cramér-Rao bound, to first order in the noise (see
     :mod:`levinv.auditing.sensitivity`): with independent errors of the given size no unbiased
     method does better, and maximum likelihood, which is what the attack computes, does as well
-    while the noise is small. Where it is not, ``departure`` is large; what then counts is what the
-    attack found. The bound does not hold for somebody who knows something of x beforehand.
+    while the noise is small. Where it is not, ``prediction_holds`` is False: the bound is one
+    still, but nobody gets near it, and what counts is what the attack found. It is no bound for
+    somebody who knows something of x beforehand.
 
-    Rounding counts as noise, which it resembles while the scores are larger than the last decimal
+    Rounding counts as noise, which it resembles while most scores are larger than the last decimal
     kept.
 
     Takes an inversion, about d evaluations of the scores and one dense n x d array besides A (the
@@ -99,28 +102,28 @@ def audit(A, b, x, *, noise=None, decimals=None, signs=None):
 
     Examples
     --------
-    A regression by least absolute deviations in statsmodels. Its diagnostics are those of the
-    weighted least-squares problem that the fit ends with, where each row is divided by its
-    residual:
+    A regression in statsmodels, fitted to every other household, and the hat values of all of them
+    with weights of 1/residual²:
 
-    >>> import numpy as np
     >>> import statsmodels.api as sm
     >>> from levinv import audit
     >>> data = sm.datasets.engel.load()
-    >>> X = sm.add_constant(data.exog)
-    >>> train = np.arange(len(X)) % 2 == 0
-    >>> model = sm.QuantReg(data.endog[train], X[train]).fit()
-    >>> report = audit(X, data.endog, model.params, decimals=4)
-    >>> report.names
-    ['const', 'income']
-    >>> report.unique, bool(report.relative_errors.max() < 0.01)
-    (True, True)
-    >>> report.safe_decimals(0.1)
-    2
-    >>> bool(report.recovered_error < 0.01)
+    >>> X, y = sm.add_constant(data.exog), data.endog
+    >>> fitted = sm.OLS(y[::2], X[::2]).fit()
+    >>> weighted = sm.GLM(y, X, var_weights=(y - fitted.predict(X)) ** -2.0).fit()
+    >>> scores = weighted.get_influence().hat_matrix_diag
+
+    What would they tell of the model, rounded to four decimals?
+
+    >>> report = audit(X, y, fitted.params, decimals=4)
+    >>> report.verdict.partition(",")[0]
+    'GIVEN AWAY. Whoever has A and b finds x from these scores'
+    >>> report.names, report.unique, bool(report.recovered_error < 1e-5)
+    (['const', 'foodexp'], True, True)
+    >>> bool(abs(report.scores - scores).max() < 1e-12)
     True
     """
-    A, b, x, names, row_labels = labels.split(A, b, x)
+    A, b, x, columns, row_labels = labels.split(A, b, x)
     A = _validate.matrix(A, "A", min_aspect=True, sparse=True)
     n, d = A.shape
     b = _validate.vector(b, "b", n, "row of A").copy()
@@ -150,7 +153,7 @@ def audit(A, b, x, *, noise=None, decimals=None, signs=None):
     fit = _least_squares(scores_at.rows, b)
     return AuditReport(
         x=x, scores=scores, published=published, signs_known=signs is not None,
-        names=names or [f"x[{j}]" for j in range(d)], row_labels=row_labels,
+        names=labels.chosen(names, columns, d), row_labels=row_labels,
         unique=bool(identified.unique and not model.flat.shape[1]), null_space=null_space,
         standard_errors=errors, errors_per_noise=plain.standard_errors(null_space),
         singular_values=model.values, row_influence=model.influence,

@@ -38,6 +38,17 @@ def split(A, b, x):
     return A, b, x, _text(columns), _text(rows or _named(b))
 
 
+def chosen(names, columns, d):
+    """The names of d coefficients: given, those of A's columns, or numbers."""
+    if names is None:
+        return columns or [f"x[{j}]" for j in range(d)]
+    names = _text(list(names))
+    if len(names) != d:
+        raise ValueError(f"names must have length {d}, one entry per column of A, got "
+                         f"{len(names)}")
+    return names
+
+
 def _is_frame(value):
     return hasattr(value, "columns") and hasattr(value, "dtypes") and not _validate.is_dask(value)
 

@@ -33,11 +33,11 @@ def html(report):
     return string.Template(template.read_text(encoding="utf-8")).substitute(
         kind=_escaped(kind), level="safe" if kind.startswith("NOT") else "unsafe",
         verdict=_escaped(rest), facts=_facts(report), meaning=_escaped(words.MEANING),
-        decimals=_table(("decimals", "predicted", "attack", ""), _decimals(report)),
-        levels=_table(("every standard error above", "decimals at most", "or noise at least", ""),
-                      words.levels(report)),
-        coefficients=_coefficients(report),
-        influence=_table(("row", "influence"), words.influential(report, 20)),
+        decimals=_table(("decimals", "predicted", "attack", "prediction"), _decimals(report)),
+        levels=_table(("every standard error above", "decimals at most", "or noise at least",
+                       "prediction"), words.levels(report)),
+        beyond=_escaped(words.BEYOND), coefficients=_coefficients(report),
+        influence=_table(("row", "influence"), words.influential(report, plot.ROWS)),
         influence_sentence=_escaped(words.influence_sentence(report)),
         values=_values(report), **pictures)
 
@@ -50,8 +50,7 @@ def _facts(report):
 def _decimals(report):
     return [(str(at["decimals"]), words.percent(at["predicted_error"]),
              words.percent(at["recovered_error"]),
-             ("" if at["success"] else "scores not matched; ")
-             + ("" if at["departure"] <= 0.3 else "beyond the prediction"))
+             "holds" if at["prediction_holds"] else "fails")
             for at in report.decimals_attacked]
 
 

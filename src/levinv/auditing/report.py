@@ -105,9 +105,9 @@ class AuditReport:
     >>> print(report.verdict.partition(".")[0])
     GIVEN AWAY
     >>> report.safe_decimals(0.01), float(f"{report.safe_noise(0.01):.2g}")
-    (1, 0.014)
-    >>> [int(row) for row in np.argsort(report.row_influence)[:-4:-1]]
-    [0, 0, 0]
+    (0, 0.15)
+    >>> report.names[2], [report.row_label(row) for row in np.argsort(-report.row_influence)[:3]]
+    ('x[2]', ['28', '352', '349'])
     """
 
     x: np.ndarray
@@ -135,9 +135,8 @@ class AuditReport:
     @property
     def prediction_holds(self):
         """Whether the standard errors are to be relied on."""
-        missed = self.recovered_error if np.isfinite(self.recovered_error) else 0.0
-        return bool(self.departure <= LARGEST_DEPARTURE and self.attack.success
-                    and missed <= max(LARGEST_MISS * self.predicted_error, NOTHING))
+        return holds(self.departure, self.attack.success, self.recovered_error,
+                     self.predicted_error)
 
     @property
     def relative_errors(self):
@@ -214,7 +213,7 @@ class AuditReport:
     @functools.cached_property
     def decimals_attacked(self):
         """Predictions and attacks at 0 to 12 decimals, a list of dicts: ``decimals``,
-        ``predicted_error``, ``recovered_error``, ``success``, ``departure``. Computed when first
+        ``predicted_error``, ``recovered_error``, ``success``, ``prediction_holds``. Computed when first
         asked for: thirteen inversions.
         """
         return [self._attacked(Published.rounded(decimals)) for decimals in DECIMALS]
@@ -222,13 +221,13 @@ class AuditReport:
     def _attacked(self, published):
         attack = self.problem.attack(published)
         known = np.isfinite(self.errors_per_noise)
-        return {
-            "decimals": published.decimals,
-            "predicted_error": relative_size(self.share, published.noise * self.errors_per_noise,
-                                             self.x, known),
-            "recovered_error": relative_size(self.share, attack.x - self.x, self.x, known),
-            "success": bool(attack.success),
-            "departure": self.problem.departure(published.noise)}
+        predicted = relative_size(self.share, published.noise * self.errors_per_noise, self.x,
+                                  known)
+        recovered = relative_size(self.share, attack.x - self.x, self.x, known)
+        return {"decimals": published.decimals, "predicted_error": predicted,
+                "recovered_error": recovered, "success": bool(attack.success),
+                "prediction_holds": holds(self.problem.departure(published.noise), attack.success,
+                                          recovered, predicted)}
 
     def row_label(self, row):
         """A row's label, or its number."""
@@ -251,6 +250,12 @@ class AuditReport:
     def to_dict(self):
         """The report as plain numbers, strings, lists and dicts, None for what is not finite."""
         return words.as_dict(self)
+
+
+def holds(departure, success, missed, predicted):
+    """Whether a prediction is to be relied on."""
+    return bool(departure <= LARGEST_DEPARTURE and success
+                and (missed <= max(LARGEST_MISS * predicted, NOTHING) or math.isinf(missed)))
 
 
 def relative(errors, x):

@@ -115,6 +115,11 @@ Somebody who knows something of x beforehand needs less. Errors of x as a whole 
 coefficient by its share in the prediction (times the root mean square of its column)."""
 
 
+BEYOND = """\
+Where the prediction fails it still is a bound, but out of reach for attacks without other \
+knowledge of x: less noise may do. Audit the scores at that precision, and go by the attack."""
+
+
 def coefficients(report):
     """Rows of a table: name, x, standard error, relative error, what the attack found, its error in
     standard errors.
@@ -142,8 +147,8 @@ def levels(report):
         rows.append((percent(target),
                      "none is safe" if decimals is None else
                      "exact is safe" if math.isinf(decimals) else f"{decimals}",
-                     f"{noise:.1e}" if math.isfinite(noise) else "none is safe",
-                     "" if reaches else "beyond the prediction"))
+                     f"{noise:.2g}" if math.isfinite(noise) else "none is safe",
+                     "holds" if reaches else "fails"))
     return rows
 
 
@@ -165,7 +170,7 @@ def influence_sentence(report):
 
 def text(report):
     """The report for a terminal."""
-    table = coefficients(report)
+    table, safe = coefficients(report), levels(report)
     lines = [_filled(verdict(report)), ""]
     lines += [_filled(f"{what + ':':<19}{how}", 19 * " ")
               for what, how in facts(report)]
@@ -174,7 +179,8 @@ def text(report):
     if len(table) > SHOWN_COEFFICIENTS:
         lines.append(f"... and {len(table) - SHOWN_COEFFICIENTS} more")
     lines += ["", "To keep every coefficient's standard error above",
-              *_table(("", "decimals at most", "or noise at least", ""), levels(report)),
+              *_table(("", "decimals at most", "or noise at least", "prediction"), safe),
+              *([_filled(BEYOND)] if any(row[-1] == "fails" for row in safe) else []),
               "", "Rows whose scores give most away (influence, at most 1)",
               *_table(("row", "influence"), influential(report)),
               _filled(influence_sentence(report)),
