@@ -31,6 +31,8 @@ def error_against_decimals(report, ax):
     """
     attacked = [at for at in report.decimals_attacked if np.isfinite(at["recovered_error"])]
     decimals = [at["decimals"] for at in attacked]
+    if not attacked:
+        ax.set_ylim(LEAST, 1.0)
     ax.semilogy(decimals, [max(at["predicted_error"], LEAST) for at in attacked],
                 color=PREDICTED, label="predicted bound")
     for success, face in ((True, FOUND), (False, "none")):
@@ -89,8 +91,9 @@ def singular_values(report, ax):
     """
     values = report.singular_values
     ax.plot(np.arange(1, len(values) + 1), values, "o-", color=PREDICTED)
-    if len(values):
-        ax.set_yscale("log")
+    if not len(values):
+        ax.set_ylim(0.1, 10.0)
+    ax.set_yscale("log")
     ax.axhline(1.0, color=AIM, linestyle="--", label="lost in the noise below")
     ax.set(xlabel="direction of x", ylabel="noise levels per unit")
     ax.xaxis.get_major_locator().set_params(integer=True)

@@ -140,8 +140,9 @@ def audit(A, b, x, *, noise=None, decimals=None, signs=None, names=None):
     projection = scores_at.at(x)[1]
     free = null_space.shape[1] - (d - scores_at.rank)
     jacobian = scores_at.jacobian(x)
-    model = sensitivity(jacobian, deviation, projection, free)
-    plain = sensitivity(jacobian, np.ones(n), projection, free)
+    with scores_at.threads():
+        model = sensitivity(jacobian, deviation, projection, free)
+        plain = sensitivity(jacobian, np.ones(n), projection, free)
     del jacobian
     # what can be found of x is a vector of doubles, too
     errors = np.hypot(model.standard_errors(null_space), ROUNDING * np.abs(x))

@@ -136,7 +136,7 @@ class AuditReport:
     def prediction_holds(self):
         """Whether the standard errors are to be relied on."""
         return holds(self.departure, self.attack.success, self.recovered_error,
-                     self.predicted_error)
+                     self.predicted_error, self.unique)
 
     @property
     def relative_errors(self):
@@ -227,7 +227,7 @@ class AuditReport:
         return {"decimals": published.decimals, "predicted_error": predicted,
                 "recovered_error": recovered, "success": bool(attack.success),
                 "prediction_holds": holds(self.problem.departure(published.noise), attack.success,
-                                          recovered, predicted)}
+                                          recovered, predicted, self.unique)}
 
     def row_label(self, row):
         """A row's label, or its number."""
@@ -252,10 +252,12 @@ class AuditReport:
         return words.as_dict(self)
 
 
-def holds(departure, success, missed, predicted):
-    """Whether a prediction is to be relied on."""
+def holds(departure, success, missed, predicted, unique):
+    """Whether a prediction is to be relied on. Where x is not unique, an attack that finds another
+    one says nothing against it.
+    """
     return bool(departure <= LARGEST_DEPARTURE and success
-                and (missed <= max(LARGEST_MISS * predicted, NOTHING) or math.isinf(missed)))
+                and (not unique or missed <= max(LARGEST_MISS * predicted, NOTHING)))
 
 
 def relative(errors, x):

@@ -48,6 +48,8 @@ def _attack(report):
         return
     missed = (f"missed x by {percent(report.recovered_error)}, where "
               f"{percent(report.predicted_error)} is predicted.")
+    if report.prediction_holds and report.recovered_error > max(4.0 * report.predicted_error, 1e-8):
+        missed = f"found another one, {percent(report.recovered_error)} away."
     subject = ("It" if report.attack.success else "It did not match the scores, and")
     if report.prediction_holds or report.given_away.all():
         subject = f"An attack was run: {subject[0].lower()}{subject[1:]}"
