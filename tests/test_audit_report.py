@@ -1,6 +1,8 @@
 """How an audit is reported: text, the page, pictures, plain numbers, the command line."""
+import doctest
 import html.parser
 import json
+import pathlib
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -276,3 +278,12 @@ class TestCommand:
             main(["audit", "--help"])
         assert ended.value.code == 0
         assert "exit status:" in capsys.readouterr().out
+
+
+def test_documentation():
+    pytest.importorskip("statsmodels")
+    pytest.importorskip("sklearn")
+    path = pathlib.Path(__file__).parents[1] / "docs" / "audit.md"
+    found = doctest.testfile(str(path), module_relative=False, encoding="utf-8")
+    assert found.attempted > 10
+    assert found.failed == 0
