@@ -1,5 +1,5 @@
-"""The audit: what it predicts against the formula in plain NumPy, what its attacks find, and what it
-says.
+"""The audit: what it predicts against the formula in plain NumPy, what its attacks find, and what
+it says.
 """
 import math
 import tracemalloc
@@ -99,6 +99,7 @@ class TestPrediction:
         assert report.departure == pytest.approx(departures[1])
         assert_allclose(np.diff(np.log10(departures[:3])), 3.0, atol=0.2)
         assert departures[0] < 1e-6 < 0.3 < departures[-1]
+        assert report.departure_at(1e307) == math.inf
 
 
 class TestUndetermined:
@@ -141,7 +142,7 @@ class TestUndetermined:
 
     def test_signs_tell_what_scores_do_not(self):
         A = np.array([[1.0], [1], [1]])
-        b, x = np.array([0.0, 0, 3]), np.array([2.0])       # |x|, |x|, |x - 3|: 2:2:1; x = 6 as well
+        b, x = np.array([0.0, 0, 3]), np.array([2.0])     # |x|, |x|, |x - 3|: 2:2:1; x = 6 as well
         assert not audit(A, b, x).unique
         assert audit(A, b, x).verdict.startswith("PARTLY GIVEN AWAY. A few x")
         known = audit(A, b, x, signs=[1, 1, -1])
@@ -192,6 +193,12 @@ class TestAttack:
             found = abs(report.recovered_x - x) <= 0.1 * abs(x)
             assert report.given_away.tolist() == found.tolist()
             assert "does NOT hold" in report.to_text()
+
+    def test_beyond_the_prediction_the_bound_still_is_one(self):
+        report = audit(*problem(), noise=1e3)
+        assert not report.prediction_holds
+        assert report.relative_errors.min() > 1
+        assert report.verdict.startswith("NOT GIVEN AWAY to within 10 %. The coefficient best")
 
     def test_reproducible(self):
         A, b, x = problem()
@@ -252,7 +259,7 @@ class TestStorage:
         return A, b, x, audit(A, b, x, decimals=5)
 
     @pytest.mark.parametrize("store", [
-        scipy.sparse.csr_array, np.asfortranarray, lambda A: A.astype(object).astype(float).tolist()])
+        scipy.sparse.csr_array, np.asfortranarray, np.ndarray.tolist])
     def test_rows_however_stored(self, expected, store):
         A, b, x, dense = expected
         report = audit(store(A), b, x, decimals=5)
@@ -281,7 +288,8 @@ class TestStorage:
         before = [array.copy() for array in given]
         for array in given:
             array.flags.writeable = False
-        report = audit(*given, noise=np.full(40, 1e-3), signs=np.sign(given[0] @ given[2] - given[1]))
+        A, b, x = given
+        report = audit(A, b, x, noise=np.full(40, 1e-3), signs=np.sign(A @ x - b))
         assert not any(np.shares_memory(report.x, array) for array in given)
         for array, old in zip(given, before, strict=True):
             np.testing.assert_array_equal(array, old)

@@ -5,6 +5,7 @@ function takes an :class:`levinv.AuditReport` and an ``Axes``, draws, and return
 """
 import numpy as np
 
+from levinv.auditing.limits import GIVEN_AWAY
 from levinv.auditing.words import shortened
 
 PREDICTED, FOUND, AIM = "#0b5d8a", "#c2410c", "#6b7280"
@@ -101,7 +102,7 @@ def singular_values(report, ax):
 
 
 def _ten_per_cent(line):
-    line(0.1, color=AIM, linestyle="--", label="10 %")
+    line(GIVEN_AWAY, color=AIM, linestyle="--", label="10 %")
 
 
 def _finished(ax, legend=False):

@@ -76,8 +76,8 @@ def audit(A, b, x, *, noise=None, decimals=None, signs=None, names=None):
     ValueError
         Wrong shapes or lengths, n < d, empty input, NaN or inf, noise that is not above 0, both
         noise and decimals, signs that are not those of A x - b, labels in another order, a
-        wrong number of names, an x at which the scores are not defined. A dask array of more than 2²⁴ entries: the Jacobian has
-        the shape of A and is gathered in memory.
+        wrong number of names, an x at which the scores are not defined. A dask array of more than
+        2²⁴ entries: the Jacobian has the shape of A and is gathered in memory.
     TypeError
         Complex, object or string input; decimals that are not an integer.
 
@@ -155,6 +155,7 @@ def audit(A, b, x, *, noise=None, decimals=None, signs=None, names=None):
     return AuditReport(
         x=x, scores=scores, published=published, signs_known=signs is not None,
         names=labels.chosen(names, columns, d), row_labels=row_labels,
+        decided=bool(identified.success),
         unique=bool(identified.unique and not model.flat.shape[1]), null_space=null_space,
         standard_errors=errors, errors_per_noise=plain.standard_errors(null_space),
         singular_values=model.values, row_influence=model.influence,

@@ -54,8 +54,9 @@ def _is_frame(value):
 
 
 def _index(value):
-    """Labels of a frame's or a series' rows; None where there are none (list has a method index)."""
+    """Labels of a frame's or a series' rows; None where there are none."""
     index = getattr(value, "index", None)
+    # lists and tuples have a method of this name
     return None if index is None or callable(index) else list(index)
 
 

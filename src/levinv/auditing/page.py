@@ -21,6 +21,7 @@ DESCRIBED = {
     plot.row_influence: "Rows whose scores tell most",
     plot.singular_values: "Singular values of the Jacobian",
 }
+LEVELS = {"GIVEN": "unsafe", "PARTLY": "doubtful", "IN": "doubtful", "NOT": "safe"}
 WITHOUT = ("<p class=\"note\">There is no picture here, since matplotlib is not installed "
            "(<code>pip install levinv[plot]</code>); the tables hold the same figures.</p>")
 
@@ -31,7 +32,7 @@ def html(report):
     pictures = _pictures(report)
     kind, _, rest = words.verdict(report).partition(". ")
     return string.Template(template.read_text(encoding="utf-8")).substitute(
-        kind=_escaped(kind), level="safe" if kind.startswith("NOT") else "unsafe",
+        kind=_escaped(kind), level=LEVELS[kind.partition(" ")[0]],
         verdict=_escaped(rest), facts=_facts(report), meaning=_escaped(words.MEANING),
         decimals=_table(("decimals", "predicted", "attack", "prediction"), _decimals(report)),
         levels=_table(("every standard error above", "decimals at most", "or noise at least",
@@ -83,7 +84,8 @@ def _table(heads, rows):
     body = "\n".join(line(f"<th scope=\"row\">{_escaped(first)}</th>"
                           + "".join(f"<td>{_escaped(cell)}</td>" for cell in rest))
                      for first, *rest in rows)
-    return f"<div class=\"wide\"><table><thead>{head}</thead><tbody>\n{body}\n</tbody></table></div>"
+    return (f"<div class=\"wide\"><table><thead>{head}</thead>\n<tbody>\n{body}\n</tbody></table>"
+            "</div>")
 
 
 def _escaped(text):

@@ -7,12 +7,8 @@ import numpy as np
 
 from levinv import _validate
 from levinv.auditing import words
+from levinv.auditing.limits import GIVEN_AWAY, holds
 
-GIVEN_AWAY = 0.1            # relative error from which a coefficient counts as given away
-LARGEST_DEPARTURE = 0.3     # from the linear prediction, up to which it is relied on
-LARGEST_MISS = 4.0          # error of the attack, times the one predicted, up to which it is one of
-                            # those to be expected;
-NOTHING = 1e-8              # smaller ones are arithmetic
 DECIMALS = range(13)            # attacked one after the other for the page and the plots
 MOST_DECIMALS = 17          # that a double has: more round nothing
 
@@ -117,6 +113,7 @@ class AuditReport:
     names: list
     row_labels: list | None
     unique: bool
+    decided: bool                      # whether arithmetic could tell what the scores determine
     null_space: np.ndarray
     standard_errors: np.ndarray
     errors_per_noise: np.ndarray       # standard errors at noise 1 in every score
@@ -207,14 +204,16 @@ class AuditReport:
         return (math.inf if decimals > MOST_DECIMALS else decimals if decimals >= 0 else None)
 
     def departure_at(self, noise):
-        """``departure`` at noise of another standard deviation (a float above 0)."""
+        """``departure`` at noise of another standard deviation (a float above 0); inf where the
+        scores are not defined at errors of that size.
+        """
         return self.problem.departure(_validate.positive_number(noise, "noise"))
 
     @functools.cached_property
     def decimals_attacked(self):
         """Predictions and attacks at 0 to 12 decimals, a list of dicts: ``decimals``,
-        ``predicted_error``, ``recovered_error``, ``success``, ``prediction_holds``. Computed when first
-        asked for: thirteen inversions.
+        ``predicted_error``, ``recovered_error``, ``success``, ``prediction_holds``. Computed when
+        first asked for: thirteen inversions.
         """
         return [self._attacked(Published.rounded(decimals)) for decimals in DECIMALS]
 
@@ -250,14 +249,6 @@ class AuditReport:
     def to_dict(self):
         """The report as plain numbers, strings, lists and dicts, None for what is not finite."""
         return words.as_dict(self)
-
-
-def holds(departure, success, missed, predicted, unique):
-    """Whether a prediction is to be relied on. Where x is not unique, an attack that finds another
-    one says nothing against it.
-    """
-    return bool(departure <= LARGEST_DEPARTURE and success
-                and (not unique or missed <= max(LARGEST_MISS * predicted, NOTHING)))
 
 
 def relative(errors, x):

@@ -101,8 +101,11 @@ def departure(scores_at, x, steps, deviation):
     larger = max(1.0, NOTICEABLE / deviation.max())
     drawn = larger * np.random.default_rng(SEED).standard_normal((DRAWS, steps.shape[1])) @ steps.T
     scores = scores_at.scores(x)
-    linear = [scores_at.jvp(x, step) / deviation for step in drawn]
-    return float(np.median([
-        np.linalg.norm((scores_at.scores(x + step) - scores) / deviation - predicted)
-        / np.linalg.norm(predicted) for step, predicted in zip(drawn, linear, strict=True)])
-        / larger)
+    try:
+        linear = [scores_at.jvp(x, step) / deviation for step in drawn]
+        departures = [
+            np.linalg.norm((scores_at.scores(x + step) - scores) / deviation - predicted)
+            / np.linalg.norm(predicted) for step, predicted in zip(drawn, linear, strict=True)]
+    except ValueError:                 # errors so large that A (x + δ) overflows
+        return np.inf
+    return float(np.median(departures) / larger)

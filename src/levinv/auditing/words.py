@@ -4,6 +4,8 @@ import textwrap
 
 import numpy as np
 
+from levinv.auditing.limits import GIVEN_AWAY, LARGEST_DEPARTURE, LARGEST_MISS, as_predicted
+
 WIDTH = 92
 TARGETS = (0.01, 0.1, 0.5)
 SHOWN_COEFFICIENTS, SHOWN_ROWS = 30, 10
@@ -14,10 +16,11 @@ def verdict(report):
     known = np.flatnonzero(report.given_away)
     d, errors = len(report.x), report.relative_errors
     names = listed([report.names[j] for j in known])
-    if not report.prediction_holds and len(known) < d:
-        said = ("IN DOUBT. At this much noise the prediction does not hold. An attack was run: it "
-                + (f"found {len(known)} of {d} coefficients to within 10 % ({names})" if len(known)
-                   else "found no coefficient to within 10 %")
+    bounded = errors.min() > GIVEN_AWAY and not len(known)      # a bound holds at any noise
+    if not report.prediction_holds and len(known) < d and not bounded:
+        said = ("IN DOUBT. At this much noise the prediction does not hold. The attack that was "
+                "run found " + (f"{len(known)} of {d} coefficients to within 10 % ({names})"
+                            if len(known) else "no coefficient to within 10 %")
                 + "; another one may find more.")
     elif len(known) == d and report.unique:
         said = (f"GIVEN AWAY. Whoever has A and b finds x from these scores, {_all(d)} to within "
@@ -36,29 +39,28 @@ def verdict(report):
                 f"{percent(errors[best])}.")
     else:
         said = "NOT GIVEN AWAY. The scores do not determine any coefficient."
-    return " ".join([said, *_attack(report), *_data_alone(report)])
+    subject = "It" if said.startswith("IN DOUBT") else "An attack was run: it"
+    return " ".join([said, *_attack(report, subject), *_data_alone(report)])
 
 
 def _all(d):
     return "its one coefficient" if d == 1 else f"all {d} coefficients"
 
 
-def _attack(report):
+def _attack(report, subject):
     if not np.isfinite(report.recovered_error):
         return
-    missed = (f"missed x by {percent(report.recovered_error)}, where "
+    missed = (f" missed x by {percent(report.recovered_error)}, where "
               f"{percent(report.predicted_error)} is predicted.")
-    if report.prediction_holds and report.recovered_error > max(4.0 * report.predicted_error, 1e-8):
-        missed = f"found another one, {percent(report.recovered_error)} away."
-    subject = ("It" if report.attack.success else "It did not match the scores, and")
-    if report.prediction_holds or report.given_away.all():
-        subject = f"An attack was run: {subject[0].lower()}{subject[1:]}"
-    yield f"{subject} {missed}"
+    if report.prediction_holds and not as_predicted(report.recovered_error,
+                                                    report.predicted_error):
+        missed = f" found another one, {percent(report.recovered_error)} away."
+    yield subject + ("" if report.attack.success else " did not match the scores, and") + missed
 
 
 def _data_alone(report):
     """A caution, where scores are not what gives x away."""
-    if report.least_squares_error <= max(report.predicted_error, 1e-9):
+    if report.least_squares_error <= min(max(report.predicted_error, 1e-9), GIVEN_AWAY):
         yield ("But A and b tell as much without any scores: least squares misses x by "
                f"{percent(report.least_squares_error)}.")
 
@@ -79,28 +81,30 @@ def published(report):
 def facts(report):
     """Pairs of what and how it stands."""
     n, d = len(report.scores), len(report.x)
-    signs = "the signs of A x - b" if report.signs_known else ""
     moving = report.null_space.shape[1]
     if report.unique:
         determined = "by exact scores uniquely"
     elif moving:
         determined = (f"up to {moving} direction{'s' if moving > 1 else ''} in which x can move "
                       "with every score unchanged")
+    elif not report.decided:
+        determined = "in a way that arithmetic could not decide: the scores at x are too inaccurate"
     else:
         determined = "up to a choice: other signs of A x - b fit the scores as well"
     prediction = ("holds" if report.prediction_holds
                   else "does NOT hold: too much noise, or rounding coarser than most scores")
     return [
         ("published", f"{n} leverage scores of diag(1/(A x - b)) A, {published(report)}"),
-        ("the attacker has", f"A ({n} x {d}), b{', ' + signs if signs else ''}, and knows how the "
-                             "scores were made and rounded"),
-        ("and has not", "x" + ("" if report.signs_known else ", nor any sign of A x - b")
-                        + "; nothing else is known of x beforehand"),
-        ("without scores", f"least squares of b on A misses x by "
+        ("the attacker has", f"A ({n} x {d}), b{', the signs of A x - b' * report.signs_known}, and "
+                             "knows how the scores were made and rounded"),
+        ("and has not", f"x{', nor any sign of A x - b' * (not report.signs_known)}; nothing else "
+                        "is known of x beforehand"),
+        ("without scores", "least squares of b on A misses x by "
                            f"{percent(report.least_squares_error)}"),
         ("x is determined", determined),
-        ("linear prediction", f"{prediction} (departure {report.departure:.1g}, at most 0.3; "
-                              "error of the attack at most 4 times the one predicted)"),
+        ("linear prediction", f"{prediction} (departure {report.departure:.1g}, at most "
+                              f"{LARGEST_DEPARTURE}; error of the attack at most {LARGEST_MISS:g} "
+                              "times the one predicted)"),
         ("attack", f"{report.attack.message} It misses x by {percent(report.recovered_error)}, "
                    f"predicted {percent(report.predicted_error)}"),
     ]
@@ -110,11 +114,11 @@ MEANING = """\
 Standard errors are the best that any unbiased estimate of x can reach from these scores (the \
 Cramér-Rao bound): an attacker's estimate lies within one standard error of the truth in about two \
 cases of three, within two in nineteen of twenty. An error of 10 % means: a tenth of the \
-coefficient's own size. A coefficient that is "not determined" can take any value without any score \
-changing. All this is to first order in the noise, and supposes that its errors are independent; with very \
-many rows, the intervals that rounded scores stand for tell somewhat more than noise of that size. \
-Somebody who knows something of x beforehand needs less. Errors of x as a whole count each \
-coefficient by its share in the prediction (times the root mean square of its column)."""
+coefficient's own size. A coefficient that is "not determined" can take any value without any \
+score changing. All this is to first order in the noise, and supposes that its errors are \
+independent; with very many rows, the intervals that rounded scores stand for tell somewhat more \
+than noise of that size. Somebody who knows something of x beforehand needs less. Errors of x as a \
+whole count each coefficient by its share in A x (times the root mean square of its column)."""
 
 
 BEYOND = """\
@@ -145,7 +149,8 @@ def levels(report):
     rows = []
     for target in TARGETS:
         noise, decimals = report.safe_noise(target), report.safe_decimals(target)
-        reaches = noise == 0 or (math.isfinite(noise) and report.departure_at(noise) <= 0.3)
+        reaches = noise == 0 or (math.isfinite(noise)
+                                 and report.departure_at(noise) <= LARGEST_DEPARTURE)
         rows.append((percent(target),
                      "none is safe" if decimals is None else
                      "exact is safe" if math.isinf(decimals) else f"{decimals}",
