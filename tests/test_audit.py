@@ -122,6 +122,14 @@ class TestUndetermined:
         assert report.verdict.startswith("PARTLY GIVEN AWAY. Whoever has A and b finds 2 of 4")
         assert "not determined" in report.to_text()
 
+    def test_direction_that_rounding_hides(self):
+        A, b, x = components()
+        A[:, 1] = A[:, 0] + 1e-7 * A[:, 1]
+        report = audit(A, b, x, noise=1e-6)
+        assert report.null_space.shape == (4, 1)
+        assert len(report.singular_values) == 3
+        assert np.isfinite(report.standard_errors[2:]).all()
+
     def test_nothing_determined(self):
         A, x = np.diag([1.0, 2, 3]), np.ones(3)
         report = audit(A, np.zeros(3), x)
@@ -185,7 +193,7 @@ class TestAttack:
     def test_reported_where_the_prediction_fails(self):
         A, b, names = load_diabetes()
         x = np.linalg.lstsq(A[:200], b[:200], rcond=None)[0]
-        for published in ({"noise": 0.3}, {"decimals": 0}):
+        for published in ({"noise": 0.3}, {"decimals": 0}, {"decimals": 1}):
             report = audit(A, b, x, **published)
             assert not report.prediction_holds
             assert report.recovered_error > report.predicted_error

@@ -16,7 +16,7 @@ from levinv.data import load_diabetes
 
 figure = pytest.importorskip("matplotlib.figure")
 
-AWKWARD = "<i>&$weight_1$ \"of\" a very long name, indeed"
+AWKWARD = "<i>&$w^{$ \"of\" a very long name, indeed"
 PICTURES = [plot.error_against_decimals, plot.coefficients, plot.row_influence,
             plot.singular_values]
 
@@ -139,8 +139,8 @@ class TestPage:
 
     def test_names_are_escaped(self, page):
         assert "<i>" not in page
-        assert "&lt;i&gt;&amp;$weight" in page
-        assert "<i>&$weight_1$" in Page(page).text
+        assert "&lt;i&gt;&amp;$w^{$" in page
+        assert "<i>&$w^{$" in Page(page).text
 
     def test_pictures_are_well_formed_and_do_not_share_names(self, page):
         seen = []

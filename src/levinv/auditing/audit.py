@@ -93,6 +93,8 @@ def audit(A, b, x, *, noise=None, decimals=None, signs=None, names=None):
     Rounding counts as noise, which it resembles while most scores are larger than the last decimal
     kept.
 
+    The report holds on to A and b, neither copied, for the attacks that it makes when asked.
+
     Takes an inversion, about d evaluations of the scores and one dense n x d array besides A (the
     Jacobian), for sparse, stored and dask rows too. The noise of the attack is drawn with a fixed
     seed: reports are reproducible.
@@ -126,7 +128,7 @@ def audit(A, b, x, *, noise=None, decimals=None, signs=None, names=None):
     A, b, x, columns, row_labels = labels.split(A, b, x)
     A = _validate.matrix(A, "A", min_aspect=True, sparse=True)
     n, d = A.shape
-    b = _validate.vector(b, "b", n, "row of A").copy()
+    b = _validate.vector(b, "b", n, "row of A")
     x = _validate.vector(x, "x", d, "column of A").copy()
     published = _published(n, noise, decimals)
     scores_at = LeverageMap(A, b)

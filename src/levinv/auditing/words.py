@@ -81,6 +81,8 @@ def published(report):
 def facts(report):
     """Pairs of what and how it stands."""
     n, d = len(report.scores), len(report.x)
+    signs = ", the signs of A x - b" if report.signs_known else ""
+    secret = "x" if report.signs_known else "x, nor any sign of A x - b"
     moving = report.null_space.shape[1]
     if report.unique:
         determined = "by exact scores uniquely"
@@ -95,10 +97,9 @@ def facts(report):
                   else "does NOT hold: too much noise, or rounding coarser than most scores")
     return [
         ("published", f"{n} leverage scores of diag(1/(A x - b)) A, {published(report)}"),
-        ("the attacker has", f"A ({n} x {d}), b{', the signs of A x - b' * report.signs_known}, and "
-                             "knows how the scores were made and rounded"),
-        ("and has not", f"x{', nor any sign of A x - b' * (not report.signs_known)}; nothing else "
-                        "is known of x beforehand"),
+        ("the attacker has", f"A ({n} x {d}), b{signs}, and knows how the scores were made and "
+                             "rounded"),
+        ("and has not", f"{secret}; nothing else is known of x beforehand"),
         ("without scores", "least squares of b on A misses x by "
                            f"{percent(report.least_squares_error)}"),
         ("x is determined", determined),
