@@ -1,5 +1,5 @@
 """Leverage scores, forward and inverse."""
-from levinv import papers, theory
+from levinv import papers, plot, theory
 from levinv.auditing.audit import audit
 from levinv.auditing.report import AuditReport
 from levinv.forward.barrier import VolumetricBarrier
@@ -30,5 +30,6 @@ __all__ = [
     "invert_scores",
     "leverage_scores",
     "papers",
+    "plot",
     "theory",
 ]

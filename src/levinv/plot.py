@@ -19,6 +19,16 @@ def error_against_decimals(report, ax):
     """Relative error of x against the number of decimals in the scores: predicted, and found by
     attacks (thirteen inversions, kept in the report).
 
+    Parameters
+    ----------
+    report : AuditReport
+    ax : matplotlib.axes.Axes
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The one given.
+
     Examples
     --------
     >>> from matplotlib.figure import Figure
@@ -26,7 +36,7 @@ def error_against_decimals(report, ax):
     >>> from levinv import audit, plot
     >>> rng = np.random.default_rng(0)
     >>> A, b, x = rng.standard_normal((60, 3)), rng.standard_normal(60), np.array([1.0, -2, 3])
-    >>> ax = plot.error_against_decimals(audit(A, b, x), Figure().add_subplot())
+    >>> ax = plot.error_against_decimals(audit(A, b, x, decimals=4), Figure().add_subplot())
     >>> ax.get_xlabel()
     'decimals in the scores'
     """
@@ -56,6 +66,27 @@ def coefficients(report, ax):
 
     The coefficients best known come first, at most 30 of them; those without a relative error
     (not determined, or 0) are left out.
+
+    Parameters
+    ----------
+    report : AuditReport
+    ax : matplotlib.axes.Axes
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The one given.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import numpy as np
+    >>> from levinv import audit, plot
+    >>> rng = np.random.default_rng(0)
+    >>> A, b, x = rng.standard_normal((60, 3)), rng.standard_normal(60), np.array([1.0, -2, 3])
+    >>> ax = plot.coefficients(audit(A, b, x, decimals=4), Figure().add_subplot())
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['x[2]', 'x[1]', 'x[0]']
     """
     errors = report.relative_errors
     order = np.argsort(errors, kind="stable")
@@ -76,7 +107,29 @@ def coefficients(report, ax):
 
 
 def row_influence(report, ax):
-    """Influence of the rows whose scores tell most, at most 15 of them."""
+    """Influence of the rows whose scores tell most, at most 15 of them.
+
+    Parameters
+    ----------
+    report : AuditReport
+    ax : matplotlib.axes.Axes
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The one given.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import numpy as np
+    >>> from levinv import audit, plot
+    >>> rng = np.random.default_rng(0)
+    >>> A, b, x = rng.standard_normal((60, 3)), rng.standard_normal(60), np.array([1.0, -2, 3])
+    >>> ax = plot.row_influence(audit(A, b, x, decimals=4), Figure().add_subplot())
+    >>> len(ax.patches)
+    15
+    """
     order = np.argsort(-report.row_influence, kind="stable")[:ROWS]
     places = np.arange(len(order))
     ax.barh(places, report.row_influence[order], color=PREDICTED)
@@ -89,6 +142,27 @@ def row_influence(report, ax):
 def singular_values(report, ax):
     """Singular values of the whitened Jacobian: directions of x with a value below 1 are lost in
     the noise.
+
+    Parameters
+    ----------
+    report : AuditReport
+    ax : matplotlib.axes.Axes
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The one given.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import numpy as np
+    >>> from levinv import audit, plot
+    >>> rng = np.random.default_rng(0)
+    >>> A, b, x = rng.standard_normal((60, 3)), rng.standard_normal(60), np.array([1.0, -2, 3])
+    >>> ax = plot.singular_values(audit(A, b, x, decimals=4), Figure().add_subplot())
+    >>> len(ax.get_lines()[0].get_xdata())
+    3
     """
     values = report.singular_values
     ax.plot(np.arange(1, len(values) + 1), values, "o-", color=PREDICTED)
