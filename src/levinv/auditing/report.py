@@ -52,7 +52,8 @@ class AuditReport:
         Orthonormal columns: the directions in which x can move with every score unchanged.
     standard_errors : (d,) ndarray
         Of each coefficient as an attacker can know it: the Cramér-Rao bound. inf where the scores
-        do not determine a coefficient.
+        do not determine a coefficient. For exact scores that of their rounding to double;
+        arithmetic loses more.
     relative_errors : (d,) ndarray
         The same divided by the coefficient's size; inf for a coefficient of 0.
     recovered_x : (d,) ndarray
