@@ -64,8 +64,8 @@ def coefficients(report, ax):
     """Relative error of each coefficient: one and two standard errors as a bar, the error of the
     attack as a dot.
 
-    The coefficients best known come first, at most 30 of them; those without a relative error
-    (not determined, or 0) are left out.
+    The coefficients best known come first, at most 30 of them; those that are not determined are
+    left out.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def coefficients(report, ax):
     places = np.arange(len(order))
     if len(order):
         bar = np.maximum(errors[order], LEAST)
-        found = np.abs(report.recovered_x - report.x)[order] / np.abs(report.x[order])
+        found = np.abs(report.recovered_x - report.x)[order] / report.sizes[order]
         ax.hlines(places, bar, 2.0 * bar, color=PREDICTED, linewidth=5, alpha=0.5,
                   label="1 to 2 standard errors")
         ax.plot(np.maximum(found, LEAST), places, "o", color=FOUND, label="error of the attack")

@@ -12,7 +12,7 @@ import numpy as np
 
 from levinv import _validate
 from levinv.auditing import labels
-from levinv.auditing.report import AuditReport, Published, relative_size
+from levinv.auditing.report import AuditReport, Published
 from levinv.auditing.sensitivity import EPS, departure, sensitivity
 from levinv.forward.leverage_map import LeverageMap
 from levinv.forward.orthonormal import orthonormalise
@@ -152,10 +152,9 @@ def audit(A, b, x, *, noise=None, decimals=None, signs=None, names=None):
     share = scores_at.rows.column_norms() / np.sqrt(n)
     problem = Problem(A, b, x, scores, signs, scores_at, plain.steps)
     attack = problem.attack(published)
-    known = np.isfinite(errors)
-    fit = _least_squares(scores_at.rows, b)
     return AuditReport(
-        x=x, scores=scores, published=published, signs_known=signs is not None,
+        x=x, sizes=_sizes(x, share, scores_at.slack(x)), scores=scores, published=published,
+        signs_known=signs is not None,
         names=labels.chosen(names, columns, d), row_labels=row_labels,
         decided=bool(identified.success),
         unique=bool(identified.unique and not model.flat.shape[1]), null_space=null_space,
@@ -163,10 +162,7 @@ def audit(A, b, x, *, noise=None, decimals=None, signs=None, names=None):
         singular_values=model.values, row_influence=model.influence,
         departure=departure(scores_at, x, model.steps, deviation),
         attack=attack, recovered_x=attack.x,
-        recovered_error=relative_size(share, attack.x - x, x, known),
-        predicted_error=relative_size(share, errors, x, known),
-        least_squares_x=fit, least_squares_error=relative_size(share, fit - x, x),
-        share=share, problem=problem)
+        least_squares_x=_least_squares(scores_at.rows, b), share=share, problem=problem)
 
 
 def _published(n, noise, decimals):
@@ -197,6 +193,14 @@ def _checked_signs(signs, slack):
         raise ValueError(f"signs must be those of A x - b, got {signs[index]:+.0f} at index "
                          f"{index}, where A x - b is {slack[index]:.3g}")
     return signs
+
+
+def _sizes(x, share, slack):
+    """What errors of the coefficients are relative to: see AuditReport. The coefficient of a column
+    of zeros is not determined, and any size will do.
+    """
+    usual = np.linalg.norm(slack) / np.sqrt(len(slack)) / np.where(share > 0, share, 1.0)
+    return np.where(x != 0, np.abs(x), np.where(usual > 0, usual, 1.0))
 
 
 def _least_squares(rows, b):

@@ -55,7 +55,10 @@ class AuditReport:
         do not determine a coefficient. For exact scores that of their rounding to double;
         arithmetic loses more.
     relative_errors : (d,) ndarray
-        The same divided by the coefficient's size; inf for a coefficient of 0.
+        The same divided by ``sizes``.
+    sizes : (d,) ndarray
+        The coefficients' magnitudes. A coefficient of 0 is measured by the one that moves A x by as
+        much as the slacks A x - b are (root mean squares).
     recovered_x : (d,) ndarray
         What the attack found.
     recovered_error, predicted_error : float
@@ -108,6 +111,7 @@ class AuditReport:
     """
 
     x: np.ndarray
+    sizes: np.ndarray
     scores: np.ndarray
     published: Published
     signs_known: bool
@@ -123,10 +127,7 @@ class AuditReport:
     departure: float
     attack: object
     recovered_x: np.ndarray
-    recovered_error: float
-    predicted_error: float
     least_squares_x: np.ndarray
-    least_squares_error: float
     share: np.ndarray = field(repr=False)     # root mean squares of A's columns
     problem: object = field(repr=False)
 
@@ -137,15 +138,40 @@ class AuditReport:
                      self.predicted_error, self.unique)
 
     @property
+    def recovered_error(self):
+        """Relative error of what the attack found."""
+        return self.relative_size(self.recovered_x - self.x, np.isfinite(self.standard_errors))
+
+    @property
+    def predicted_error(self):
+        """Relative error predicted for x as a whole."""
+        return self.relative_size(self.standard_errors, np.isfinite(self.standard_errors))
+
+    @property
+    def least_squares_error(self):
+        """Relative error of least squares of b on A."""
+        return self.relative_size(self.least_squares_x - self.x)
+
+    def relative_size(self, change, counted=None):
+        """|D change| / |D x|, D the root mean squares of A's columns, over the coefficients
+        counted; inf where there are none. An x of 0 is measured by ``sizes``.
+        """
+        counted = np.ones(len(self.x), dtype=bool) if counted is None else counted
+        share = self.share[counted]
+        size = (np.linalg.norm(share * self.x[counted])
+                or np.linalg.norm(share * self.sizes[counted]))
+        return float(np.linalg.norm(share * change[counted]) / size) if size else math.inf
+
+    @property
     def relative_errors(self):
         """Standard errors in units of the coefficients, (d,)."""
-        return relative(self.standard_errors, self.x)
+        return self.standard_errors / self.sizes
 
     @property
     def given_away(self):
         """Which coefficients are known to within 10 %, (d,) boolean."""
         errors = (self.relative_errors if self.prediction_holds
-                  else relative(np.abs(self.recovered_x - self.x), self.x))
+                  else np.abs(self.recovered_x - self.x) / self.sizes)
         return errors <= GIVEN_AWAY
 
     @property
@@ -165,8 +191,7 @@ class AuditReport:
         Returns
         -------
         float
-            By the linear prediction: see :meth:`departure_at`. Coefficients of 0 have no relative
-            error and are not counted.
+            By the linear prediction: see :meth:`departure_at`.
 
         Raises
         ------
@@ -174,7 +199,7 @@ class AuditReport:
             If the target is not above 0.
         """
         target = _validate.positive_number(target, "target")
-        least = float(np.min(relative(self.errors_per_noise, self.x)))
+        least = float(np.min(self.errors_per_noise / self.sizes))
         return target / least if least > 0 else math.inf
 
     def safe_decimals(self, target):
@@ -221,9 +246,8 @@ class AuditReport:
     def _attacked(self, published):
         attack = self.problem.attack(published)
         known = np.isfinite(self.errors_per_noise)
-        predicted = relative_size(self.share, published.noise * self.errors_per_noise, self.x,
-                                  known)
-        recovered = relative_size(self.share, attack.x - self.x, self.x, known)
+        predicted = self.relative_size(published.noise * self.errors_per_noise, known)
+        recovered = self.relative_size(attack.x - self.x, known)
         return {"decimals": published.decimals, "predicted_error": predicted,
                 "recovered_error": recovered, "success": bool(attack.success),
                 "prediction_holds": holds(self.problem.departure(published.noise), attack.success,
@@ -251,17 +275,3 @@ class AuditReport:
         """The report as plain numbers, strings, lists and dicts, None for what is not finite."""
         return words.as_dict(self)
 
-
-def relative(errors, x):
-    """Errors in units of x, inf where x is 0."""
-    return np.divide(errors, np.abs(x), out=np.full(len(x), np.inf), where=x != 0)
-
-
-def relative_size(share, change, x, counted=None):
-    """|D change| / |D x|, D = diag(share), over the coefficients counted; inf where there are none
-    or x is 0 there.
-    """
-    counted = np.ones(len(x), dtype=bool) if counted is None else counted
-    size = np.linalg.norm((share * x)[counted])
-    return float(np.linalg.norm((share * np.where(counted, change, 0.0))) / size) if size else (
-        math.inf)

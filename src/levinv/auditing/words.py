@@ -115,7 +115,8 @@ MEANING = """\
 Standard errors are the best that any unbiased estimate of x can reach from these scores (the \
 Cramér-Rao bound): an attacker's estimate lies within one standard error of the truth in about two \
 cases of three, within two in nineteen of twenty. An error of 10 % means: a tenth of the \
-coefficient's own size. A coefficient that is "not determined" can take any value without any \
+coefficient's own size (of a coefficient of 0: of one that moves A x by as much as the slacks \
+are). A coefficient that is "not determined" can take any value without any \
 score changing. All this is to first order in the noise, and supposes that its errors are \
 independent; with very many rows, the intervals that rounded scores stand for tell somewhat more \
 than noise of that size. Somebody who knows something of x beforehand needs less. Errors of x as a \
@@ -134,15 +135,14 @@ def coefficients(report):
     found = report.recovered_x - report.x
     return [(report.names[j], f"{report.x[j]:.6g}", *_error(report, j),
              f"{report.recovered_x[j]:.6g}",
-             percent(abs(found[j] / report.x[j])) if report.x[j] else f"{found[j]:.1e} off",
-             ) for j in range(len(report.x))]
+             percent(abs(found[j]) / report.sizes[j])) for j in range(len(report.x))]
 
 
 def _error(report, j):
     if not np.isfinite(report.standard_errors[j]):
         return "not determined", ""
     return (f"{report.standard_errors[j]:.2g}",
-            percent(report.relative_errors[j]) if report.x[j] else "x is 0")
+            percent(report.relative_errors[j]))
 
 
 def levels(report):
