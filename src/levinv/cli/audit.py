@@ -4,7 +4,6 @@ import json
 from levinv import audit
 from levinv.cli.files import check_page, column_names, read_matrix, read_vector, write_page
 from levinv.cli.invert import signs_of
-from levinv.cli.plain import plain
 from levinv.cli.status import SUCCESS, refusals
 
 
@@ -22,8 +21,8 @@ def run(arguments):
     if arguments.html is not None:
         write_page(arguments.html, report.to_html(), force=arguments.force)
     if arguments.json:
-        print(json.dumps(plain({"command": "audit", **report.to_dict(),
-                                "output": arguments.html}), allow_nan=False))
+        print(json.dumps({"command": "audit", **report.to_dict(), "output": arguments.html},
+                         allow_nan=False))
     else:
         print(report.to_text())
         if arguments.html is not None:
