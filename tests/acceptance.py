@@ -14,6 +14,8 @@ not hold.
     python tests/acceptance.py sketch         approximate scores of very many columns
     python tests/acceptance.py mapped         a matrix in a file: time and memory
     python tests/acceptance.py cluster        a Dask array on worker processes: time
+    python tests/acceptance.py audit          attacks on rounded scores against what the audit
+                                              predicts
     python tests/acceptance.py large          200 000 rows: time, in that of the scores, and memory
 """
 import argparse
@@ -30,6 +32,7 @@ import scipy.sparse
 
 import levinv
 import oracles
+from acceptance_of_audit import audit
 from acceptance_of_cluster import cluster
 from acceptance_of_mapped import mapped
 from acceptance_of_sketch import sketch
@@ -462,7 +465,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     for claim in (signs, unique, regression, netlib, gradient, local, large, sparse, sketch,
-                  mapped, cluster):
+                  mapped, cluster, audit):
         command = commands.add_parser(claim.__name__, help=claim.__doc__)
         command.set_defaults(run=claim)
         command.add_argument("-v", "--verbose", action="store_true")

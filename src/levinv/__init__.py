@@ -1,5 +1,7 @@
 """Leverage scores, forward and inverse."""
-from levinv import papers, theory
+from levinv import papers, plot, theory
+from levinv.auditing.audit import audit
+from levinv.auditing.report import AuditReport
 from levinv.forward.barrier import VolumetricBarrier
 from levinv.forward.gradient_loss import GradientLoss
 from levinv.forward.leverage_map import LeverageMap
@@ -13,6 +15,7 @@ from levinv.inverse.reduction import NoSolutionError
 from levinv.inverse.result import InversionResult
 
 __all__ = [
+    "AuditReport",
     "GradientLoss",
     "InversionResult",
     "LeverageMap",
@@ -20,11 +23,13 @@ __all__ = [
     "NoSolutionError",
     "ScoreLoss",
     "VolumetricBarrier",
+    "audit",
     "forster_weights",
     "invert_gradient",
     "invert_many",
     "invert_scores",
     "leverage_scores",
     "papers",
+    "plot",
     "theory",
 ]

@@ -89,6 +89,7 @@ def _parser():
     _add_demo(commands)
     _add_scores(commands)
     _add_invert(commands)
+    _add_audit(commands)
     return parser
 
 
@@ -155,6 +156,32 @@ def _add_invert(commands):
     parser.add_argument("--json", action="store_true",
                         help="one JSON object on stdout instead of the summary")
     _add_output(parser, "x")
+
+
+def _add_audit(commands):
+    parser = _add_parser(
+        commands.add_parser, "audit", help="what published leverage scores give away",
+        description="What the leverage scores of diag(1/(A x - b)) A tell of x, once they are "
+                    "published:\nthe standard error of each coefficient, an attack, and how much "
+                    "rounding or noise it\ntakes. The exit status is that of the audit, whatever "
+                    "it finds.",
+        more="--json:\n  \"given_away\" says of each coefficient whether it is known to within "
+             "10 %; numbers\n  that are not finite are null.\n")
+    parser.add_argument("A", help="n x d matrix; names in the first line of a .csv are kept")
+    parser.add_argument("b", help="vector of length n")
+    parser.add_argument("x", help="vector of length d: what is to be kept secret, or not")
+    accuracy = parser.add_mutually_exclusive_group()
+    accuracy.add_argument("--decimals", type=count, metavar="K",
+                          help="the scores are to be rounded to K decimals")
+    accuracy.add_argument("--noise", type=float, metavar="SD",
+                          help="standard deviation of noise that is to be added to the scores")
+    parser.add_argument("--signs", metavar="positive|negative|FILE",
+                        help="signs of the slacks A x - b, if an attacker knows them")
+    parser.add_argument("--html", metavar="FILE",
+                        help="write the report as one page, with pictures if matplotlib is there")
+    parser.add_argument("--force", action="store_true", help="overwrite an existing page")
+    parser.add_argument("--json", action="store_true",
+                        help="one JSON object on stdout instead of the text")
 
 
 def _add_parser(add, *args, more="", **kwargs):

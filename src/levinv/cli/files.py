@@ -25,6 +25,7 @@ from levinv.cli.status import InputError
 
 EXPANSION = 100                # times its size that a file may stand for in memory,
 LITTLE = 1 << 30               # bytes, or this
+PAGES = dict.fromkeys((".html", ".htm"))
 INDICES = tuple(f"{name}.npy" for name in ("shape", "indices", "indptr", "row", "col", "coords",
                                            "offsets"))
 
@@ -68,12 +69,40 @@ def read_vector(path):
                          ) from error
 
 
+def column_names(path):
+    """The names in the first line of a ``.csv``, a list of str; None of other files, or without."""
+    path = Path(path)
+    if path.suffix.lower() != ".csv":
+        return None
+    with open(path, encoding="utf-8-sig") as text:
+        first = text.readline()
+    return next(csv.reader([first])) if _is_header(first) else None
+
+
+def check_page(path, *, force=False):
+    """Raise InputError if :func:`write_page` could not write to ``path``."""
+    _check_target(Path(path), PAGES, force)
+
+
+def write_page(path, page, *, force=False):
+    """Write a page of HTML, all of it or nothing; raises as :func:`write_vector`."""
+    check_page(path, force=force)
+    try:
+        with _replacing(_resolved(Path(path))) as file:
+            file.write(page.encode())
+    except OSError as error:
+        raise InputError(f"{path}: {_reason(error)}") from error
+
+
 def check_target(path, *, force=False):
     """Raise InputError if :func:`write_vector` could not write to ``path``: for use before long
     work.
     """
-    path = Path(path)
-    _format(path, _WRITERS, "write")
+    _check_target(Path(path), _WRITERS, force)
+
+
+def _check_target(path, known, force):
+    _format(path, known, "write")
     if path.is_dir():
         raise InputError(f"{path}: is a directory")
     if path.exists() and not force:

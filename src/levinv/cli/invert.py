@@ -27,7 +27,7 @@ def run(arguments):
     with Progress(sys.stderr.isatty()
                   and not (arguments.quiet or arguments.json)) as progress, refusals():
         result = invert_scores(
-            A, b, scores, signs=_signs(arguments.signs), noise=noise, tol=arguments.tol,
+            A, b, scores, signs=signs_of(arguments), noise=noise, tol=arguments.tol,
             x0=None if arguments.x0 is None else read_vector(arguments.x0), method=arguments.method,
             maxiter=arguments.maxiter, rng=arguments.seed, callback=progress)
     seconds = time.perf_counter() - start
@@ -50,7 +50,9 @@ def noise_of(arguments):
     return arguments.noise
 
 
-def _signs(given):
+def signs_of(arguments):
+    """The signs of the slack: +1, -1, those in a file, or None."""
+    given = arguments.signs
     if given is None:
         return None
     return NAMED_SIGNS[given] if given in NAMED_SIGNS else read_vector(given)

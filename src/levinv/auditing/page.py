@@ -1,0 +1,119 @@
+"""The report as one page of HTML. The page itself stands in page.html; here its parts are filled.
+
+Everything that comes from outside (names of columns, labels of rows) is escaped.
+"""
+import html as escaping
+import importlib.resources
+import io
+import string
+
+import numpy as np
+
+from levinv import plot
+from levinv.auditing import words
+
+SHOWN_COEFFICIENTS = 200
+SIZE = 4.6, 3.2                    # inches: letters stay readable on a phone's width
+SMALLEST_HEIGHT, HEIGHT_OF_LINE = 2.4, 0.24
+DESCRIBED = {
+    plot.error_against_decimals: "Error of x against the number of decimals in the scores",
+    plot.coefficients: "Relative error of each coefficient",
+    plot.row_influence: "Rows whose scores tell most",
+    plot.singular_values: "Singular values of the Jacobian",
+}
+LEVELS = {"GIVEN": "unsafe", "PARTLY": "doubtful", "IN": "doubtful", "NOT": "safe"}
+WITHOUT = ("<p class=\"note\">There is no picture here, since matplotlib is not installed "
+           "(<code>pip install levinv[plot]</code>); the tables hold the same figures.</p>")
+
+
+def html(report):
+    """The whole page."""
+    template = importlib.resources.files(__package__).joinpath("page.html")
+    pictures = _pictures(report)
+    kind, _, rest = words.verdict(report).partition(". ")
+    return string.Template(template.read_text(encoding="utf-8")).substitute(
+        kind=_escaped(kind), level=LEVELS[kind.partition(" ")[0]],
+        verdict=_escaped(rest), facts=_facts(report), meaning=_escaped(words.MEANING),
+        decimals=_table(("decimals", "predicted", "attack", "prediction"), _decimals(report)),
+        levels=_table(("every standard error above", "decimals at most", "or noise at least",
+                       "prediction"), words.levels(report)),
+        beyond=_escaped(words.BEYOND), coefficients=_coefficients(report),
+        influence=_table(("row", "influence"), words.influential(report, plot.ROWS)),
+        influence_sentence=_escaped(words.influence_sentence(report)),
+        values=_values(report), **pictures)
+
+
+def _facts(report):
+    return "\n".join(f"<dt>{_escaped(what)}</dt><dd>{_escaped(how)}</dd>"
+                     for what, how in words.facts(report))
+
+
+def _decimals(report):
+    return [(str(at["decimals"]), words.percent(at["predicted_error"]),
+             words.percent(at["recovered_error"]),
+             "holds" if at["prediction_holds"] else "fails")
+            for at in report.decimals_attacked]
+
+
+def _coefficients(report):
+    rows = []
+    for j, (name, x, error, part, found, off) in enumerate(
+            words.coefficients(report)[:SHOWN_COEFFICIENTS]):
+        half = 2.0 * report.standard_errors[j]
+        interval = ("any value" if not np.isfinite(half) else
+                    f"{report.recovered_x[j] - half:.6g} to {report.recovered_x[j] + half:.6g}")
+        rows.append((name, x, error, part, found, off, interval))
+    more = len(report.x) - len(rows)
+    return (_table(("coefficient", "x", "standard error", "relative", "attack found", "off by",
+                    "attacker's interval"), rows)
+            + (f"<p>… and {more} more.</p>" if more else ""))
+
+
+def _values(report):
+    values = report.singular_values
+    if not len(values):
+        return "The scores do not change with x."
+    return (f"{len(values)} directions of x show in the scores, with singular values from "
+            f"{values[0]:.2g} to {values[-1]:.2g}; {int(np.count_nonzero(values < 1))} of them "
+            "are below 1.")
+
+
+def _table(heads, rows):
+    line = "<tr>{}</tr>".format
+    head = line("".join(f"<th scope=\"col\">{_escaped(cell)}</th>" for cell in heads))
+    body = "\n".join(line(f"<th scope=\"row\">{_escaped(first)}</th>"
+                          + "".join(f"<td>{_escaped(cell)}</td>" for cell in rest))
+                     for first, *rest in rows)
+    return (f"<div class=\"wide\"><table><thead>{head}</thead>\n<tbody>\n{body}\n</tbody></table>"
+            "</div>")
+
+
+def _escaped(text):
+    return escaping.escape(str(text))
+
+
+def _pictures(report):
+    """SVG by name of the place in the page."""
+    try:
+        from matplotlib import style
+        from matplotlib.figure import Figure
+    except ImportError:
+        return {f"picture_of_{draw.__name__}": WITHOUT for draw in DESCRIBED}
+    pictures = {}
+    for draw, described in DESCRIBED.items():
+        # letters stay text; names of parts are the same in every run, and differ between pictures
+        with style.context({"svg.fonttype": "none", "svg.hashsalt": draw.__name__,
+                            "font.family": "sans-serif", "font.size": 9.5}, after_reset=True):
+            width, height = SIZE
+            if draw is plot.coefficients:
+                lines = min(len(report.x), plot.COEFFICIENTS)
+                height = max(SMALLEST_HEIGHT, 1.0 + HEIGHT_OF_LINE * lines)
+            figure = Figure(figsize=(width, height), layout="constrained")
+            draw(report, figure.add_subplot())
+            out = io.StringIO()
+            figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+        svg = out.getvalue()
+        label = f"<svg role=\"img\" aria-label=\"{_escaped(described)}\" "
+        svg = svg[svg.index("<svg "):].replace("<svg ", label, 1)
+        pictures[f"picture_of_{draw.__name__}"] = f"<figure>{svg}</figure>"
+    return pictures

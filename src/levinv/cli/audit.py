@@ -1,0 +1,30 @@
+"""levinv audit: what leverage scores would give away, from files."""
+import json
+
+from levinv import audit
+from levinv.cli.files import check_page, column_names, read_matrix, read_vector, write_page
+from levinv.cli.invert import signs_of
+from levinv.cli.status import SUCCESS, refusals
+
+
+def run(arguments):
+    """Run the sub-command; returns the exit status."""
+    if arguments.html is not None:
+        check_page(arguments.html, force=arguments.force)
+    A = read_matrix(arguments.A)
+    b = read_vector(arguments.b)
+    x = read_vector(arguments.x)
+    signs = signs_of(arguments)
+    with refusals():
+        report = audit(A, b, x, noise=arguments.noise, decimals=arguments.decimals, signs=signs,
+                       names=column_names(arguments.A))
+    if arguments.html is not None:
+        write_page(arguments.html, report.to_html(), force=arguments.force)
+    if arguments.json:
+        print(json.dumps({"command": "audit", **report.to_dict(), "output": arguments.html},
+                         allow_nan=False))
+    else:
+        print(report.to_text())
+        if arguments.html is not None:
+            print(f"\nwritten to {arguments.html}")
+    return SUCCESS

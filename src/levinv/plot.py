@@ -1,0 +1,193 @@
+"""Pictures of an audit, each drawn into axes of matplotlib that the caller has made.
+
+matplotlib (``pip install levinv[plot]``) is needed to make axes, not to import this module. Each
+function takes an :class:`levinv.AuditReport` and an ``Axes``, draws, and returns the axes.
+"""
+import numpy as np
+
+from levinv.auditing.limits import GIVEN_AWAY
+from levinv.auditing.words import shortened
+
+PREDICTED, FOUND, AIM = "#0b5d8a", "#c2410c", "#6b7280"
+ROWS, COEFFICIENTS = 15, 30     # in a picture
+LEAST = 1e-16                   # relative error that a double shows: smaller ones are drawn there
+
+__all__ = ["coefficients", "error_against_decimals", "row_influence", "singular_values"]
+
+
+def error_against_decimals(report, ax):
+    """Relative error of x against the number of decimals in the scores: predicted, and found by
+    attacks (thirteen inversions, kept in the report).
+
+    Parameters
+    ----------
+    report : AuditReport
+    ax : matplotlib.axes.Axes
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The one given.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import numpy as np
+    >>> from levinv import audit, plot
+    >>> rng = np.random.default_rng(0)
+    >>> A, b, x = rng.standard_normal((60, 3)), rng.standard_normal(60), np.array([1.0, -2, 3])
+    >>> ax = plot.error_against_decimals(audit(A, b, x, decimals=4), Figure().add_subplot())
+    >>> ax.get_xlabel()
+    'decimals in the scores'
+    """
+    attacked = [at for at in report.decimals_attacked if np.isfinite(at["recovered_error"])]
+    decimals = [at["decimals"] for at in attacked]
+    if not attacked:
+        ax.set_ylim(LEAST, 1.0)
+    ax.semilogy(decimals, [max(at["predicted_error"], LEAST) for at in attacked],
+                color=PREDICTED, label="predicted bound")
+    for success, face in ((True, FOUND), (False, "none")):
+        chosen = [at for at in attacked if at["success"] == success]
+        if chosen:
+            ax.semilogy([at["decimals"] for at in chosen],
+                        [max(at["recovered_error"], LEAST) for at in chosen], "o", color=FOUND,
+                        markerfacecolor=face,
+                        label="attack" if success else "attack, scores not matched")
+    if report.published.decimals is not None:
+        ax.axvline(report.published.decimals, color=AIM, linestyle=":", label="as audited")
+    _ten_per_cent(ax.axhline)
+    ax.set(xlabel="decimals in the scores", ylabel="relative error of x")
+    return _finished(ax, legend=bool(attacked))
+
+
+def coefficients(report, ax):
+    """Relative error of each coefficient: one and two standard errors as a bar, the error of the
+    attack as a dot.
+
+    The coefficients best known come first, at most 30 of them; those that are not determined are
+    left out.
+
+    Parameters
+    ----------
+    report : AuditReport
+    ax : matplotlib.axes.Axes
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The one given.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import numpy as np
+    >>> from levinv import audit, plot
+    >>> rng = np.random.default_rng(0)
+    >>> A, b, x = rng.standard_normal((60, 3)), rng.standard_normal(60), np.array([1.0, -2, 3])
+    >>> ax = plot.coefficients(audit(A, b, x, decimals=4), Figure().add_subplot())
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['x[2]', 'x[1]', 'x[0]']
+    """
+    errors = report.relative_errors
+    order = np.argsort(errors, kind="stable")
+    order = order[np.isfinite(errors[order])][:COEFFICIENTS]
+    places = np.arange(len(order))
+    if len(order):
+        bar = np.maximum(errors[order], LEAST)
+        found = np.abs(report.recovered_x - report.x)[order] / report.sizes[order]
+        ax.hlines(places, bar, 2.0 * bar, color=PREDICTED, linewidth=5, alpha=0.5,
+                  label="1 to 2 standard errors")
+        ax.plot(np.maximum(found, LEAST), places, "o", color=FOUND, label="error of the attack")
+        ax.set_xscale("log")
+    ax.set_yticks(places, [_plain(report.names[j]) for j in order])
+    ax.set_ylim(max(len(order), 1) - 0.5, -0.5)
+    _ten_per_cent(ax.axvline)
+    ax.set(xlabel="relative error of the coefficient")
+    return _finished(ax, legend=bool(len(order)))
+
+
+def row_influence(report, ax):
+    """Influence of the rows whose scores tell most, at most 15 of them.
+
+    Parameters
+    ----------
+    report : AuditReport
+    ax : matplotlib.axes.Axes
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The one given.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import numpy as np
+    >>> from levinv import audit, plot
+    >>> rng = np.random.default_rng(0)
+    >>> A, b, x = rng.standard_normal((60, 3)), rng.standard_normal(60), np.array([1.0, -2, 3])
+    >>> ax = plot.row_influence(audit(A, b, x, decimals=4), Figure().add_subplot())
+    >>> len(ax.patches)
+    15
+    """
+    order = np.argsort(-report.row_influence, kind="stable")[:ROWS]
+    places = np.arange(len(order))
+    ax.barh(places, report.row_influence[order], color=PREDICTED)
+    ax.set_yticks(places, [_plain(report.row_label(row)) for row in order.tolist()])
+    ax.set_ylim(len(order) - 0.5, -0.5)
+    ax.set(xlim=(0, 1), xlabel="influence", ylabel="row")
+    return _finished(ax)
+
+
+def singular_values(report, ax):
+    """Singular values of the whitened Jacobian: directions of x with a value below 1 are lost in
+    the noise.
+
+    Parameters
+    ----------
+    report : AuditReport
+    ax : matplotlib.axes.Axes
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The one given.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import numpy as np
+    >>> from levinv import audit, plot
+    >>> rng = np.random.default_rng(0)
+    >>> A, b, x = rng.standard_normal((60, 3)), rng.standard_normal(60), np.array([1.0, -2, 3])
+    >>> ax = plot.singular_values(audit(A, b, x, decimals=4), Figure().add_subplot())
+    >>> len(ax.get_lines()[0].get_xdata())
+    3
+    """
+    values = report.singular_values
+    ax.plot(np.arange(1, len(values) + 1), values, "o-", color=PREDICTED)
+    if not len(values):
+        ax.set_ylim(0.1, 10.0)
+    ax.set_yscale("log")
+    ax.axhline(1.0, color=AIM, linestyle="--", label="lost in the noise below")
+    ax.set(xlabel="direction of x", ylabel="noise levels per unit")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    return _finished(ax, legend=True)
+
+
+def _ten_per_cent(line):
+    line(GIVEN_AWAY, color=AIM, linestyle="--", label="10 %")
+
+
+def _finished(ax, legend=False):
+    ax.grid(True, alpha=0.25)
+    ax.spines[["top", "right"]].set_visible(False)
+    if legend:
+        ax.legend(fontsize="small", loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2,
+                  frameon=False)                 # above the axes, where it hides nothing
+    return ax
+
+
+def _plain(label):
+    """A label that is not read as a formula."""
+    return shortened(label, 16).replace("$", r"\$")

@@ -1,0 +1,290 @@
+"""How an audit is reported: text, the page, pictures, plain numbers, the command line."""
+import doctest
+import html.parser
+import json
+import pathlib
+import re
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+
+from levinv import audit, plot
+from levinv.cli import main
+from levinv.data import load_diabetes
+
+figure = pytest.importorskip("matplotlib.figure")
+
+AWKWARD = "<i>&$w^{$ \"of\" a very long name, indeed"
+PICTURES = [plot.error_against_decimals, plot.coefficients, plot.row_influence,
+            plot.singular_values]
+
+
+@pytest.fixture(scope="module")
+def report():
+    A, b, names = load_diabetes()
+    x = np.linalg.lstsq(A[:200], b[:200], rcond=None)[0]
+    return audit(A, b, x, decimals=3, names=[AWKWARD, *names[1:]])
+
+
+@pytest.fixture(scope="module")
+def page(report):
+    return report.to_html()
+
+
+class Page(html.parser.HTMLParser):
+    """Text, tags and attributes of a page whose tags are in order."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.words = [], [], [], []
+        self.feed(page)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in ("meta", "link"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+class TestText:
+    def test_verdict_first(self, report):
+        text = report.to_text()
+        assert " ".join(text.split()).startswith(report.verdict)
+        assert max(map(len, text.splitlines())) <= 100
+        assert not any(line.endswith(" ") for line in text.splitlines())
+
+    def test_figures_are_those_of_the_report(self, report):
+        rows = {line.split()[0]: line.split() for line in report.to_text().splitlines()
+                if line.startswith("  ")}
+        for j in range(1, 11):
+            x, error, relative = rows[report.names[j]][1:4]
+            assert float(x) == pytest.approx(report.x[j], rel=1e-5)
+            assert float(error) == pytest.approx(report.standard_errors[j], rel=0.06)
+            assert float(relative) == pytest.approx(100 * report.relative_errors[j], rel=0.06)
+        top = np.argsort(-report.row_influence)[:10]
+        assert set(map(str, top)) <= set(rows)
+
+    def test_says_who_knows_what(self, report):
+        text = " ".join(report.to_text().split())
+        for said in ("the attacker has: A (442 x 11), b,", "and has not: x, nor any sign",
+                     "rounded to 3 decimals", "Cramér-Rao bound", "knows something of x beforehand",
+                     "least squares of b on A misses x by 10 %"):
+            assert said in text
+
+    def test_many_coefficients_are_cut(self):
+        rng = np.random.default_rng(0)
+        text = audit(rng.standard_normal((120, 40)), rng.standard_normal(120),
+                     np.ones(40)).to_text()
+        assert "x[29]" in text
+        assert "... and 10 more" in text
+
+
+def test_dict_is_strict_json(report):
+    told = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert told["verdict"] == report.verdict
+    assert told["names"][0] == " ".join(AWKWARD.split())
+    np.testing.assert_array_equal(told["row_influence"], report.row_influence)
+    assert told["safe"][0] == {"target": 0.01, "decimals": report.safe_decimals(0.01),
+                               "noise": report.safe_noise(0.01)}
+    A = np.eye(3)
+    nothing = audit(A, np.zeros(3), np.ones(3)).to_dict()
+    assert json.loads(json.dumps(nothing, allow_nan=False))["standard_errors"] == [None] * 3
+
+
+class TestPage:
+    def test_stands_alone(self, page):
+        read = Page(page)
+        assert "script" not in read.tags
+        names = {name for name, _ in read.attributes}
+        assert not names & {"src", "onclick", "onload"}
+        targets = [value for name, value in read.attributes if name in ("href", "xlink:href")]
+        assert {target for target in targets if not target.startswith("#")} == {"data:,"}
+        assert not re.search(r"@import|url\((?!#)", page)
+        for address in re.findall(r"https?://[^\s\"<]+", page):
+            assert "w3.org" in address or "purl.org" in address or "matplotlib.org" in address \
+                or "creativecommons.org" in address              # names of formats
+
+    def test_is_for_phones_and_for_printers(self, page):
+        assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
+        assert "@media print" in page
+        assert "@media (max-width" in page
+
+    def test_holds_all_parts(self, report, page):
+        read = Page(page)
+        assert report.verdict.partition(". ")[2] in read.text
+        for heading in ("Error of x against decimals", "Coefficients", "Rows that give most away",
+                        "Singular values of the Jacobian", "What the figures mean"):
+            assert heading in read.text
+        assert read.tags.count("svg") == 4
+        low = report.recovered_x[3] - 2 * report.standard_errors[3]
+        assert f"{low:.6g} to " in read.text
+
+    def test_names_are_escaped(self, page):
+        assert "<i>" not in page
+        assert "&lt;i&gt;&amp;$w^{$" in page
+        assert "<i>&$w^{$" in Page(page).text
+
+    def test_pictures_are_well_formed_and_do_not_share_names(self, page):
+        seen = []
+        for svg in re.findall(r"<svg .*?</svg>", page, re.S):
+            root = ElementTree.fromstring(svg)
+            assert root.get("role") == "img"
+            assert root.get("aria-label")
+            seen += re.findall(r'<clipPath id="(\w+)"', svg)
+        assert len(seen) == len(set(seen)) > 0
+
+    def test_is_the_same_each_time(self, report, page):
+        assert report.to_html() == page
+
+    def test_style_of_the_user_is_left_alone(self, report, page):
+        import matplotlib
+        with matplotlib.rc_context({"font.size": 40, "axes.facecolor": "black"}):
+            assert report.to_html() == page
+            assert matplotlib.rcParams["font.size"] == 40
+
+    def test_without_matplotlib(self, report, page, monkeypatch):
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
+        monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+        bare = Page(report.to_html())
+        assert "svg" not in bare.tags
+        assert bare.text.count("pip install levinv[plot]") == 4
+        assert bare.tags.count("table") == Page(page).tags.count("table")
+
+
+class TestPlots:
+    @pytest.fixture
+    def ax(self):
+        return figure.Figure().add_subplot()
+
+    def test_error_against_decimals(self, report, ax):
+        assert plot.error_against_decimals(report, ax) is ax
+        predicted, found = (line.get_ydata() for line in ax.get_lines()[:2])
+        np.testing.assert_array_equal(predicted,
+                                      [at["predicted_error"] for at in report.decimals_attacked])
+        np.testing.assert_array_equal(found, [at["recovered_error"] for at in
+                                              report.decimals_attacked if at["success"]])
+        assert len(found) > 10
+        assert ax.get_yscale() == "log"
+
+    def test_coefficients(self, report, ax):
+        plot.coefficients(report, ax)
+        order = np.argsort(report.relative_errors)
+        [found] = (line for line in ax.get_lines() if line.get_label() == "error of the attack")
+        np.testing.assert_allclose(
+            found.get_xdata(), (abs(report.recovered_x - report.x) / abs(report.x))[order])
+        assert ax.get_yticklabels()[0].get_text() == report.names[order[0]]
+
+    def test_row_influence(self, report, ax):
+        plot.row_influence(report, ax)
+        widths = [bar.get_width() for bar in ax.patches]
+        np.testing.assert_array_equal(widths, np.sort(report.row_influence)[::-1][:15])
+
+    def test_singular_values(self, report, ax):
+        plot.singular_values(report, ax)
+        np.testing.assert_array_equal(ax.get_lines()[0].get_ydata(), report.singular_values)
+
+    @pytest.mark.parametrize("draw", PICTURES)
+    def test_nothing_to_draw(self, draw, ax):
+        drawn = draw(audit(np.eye(2), np.zeros(2), np.ones(2)), ax)
+        drawn.figure.canvas.draw()
+
+    def test_importing_levinv_does_not_import_matplotlib(self):
+        import subprocess
+        code = "import sys, levinv, levinv.plot; sys.exit('matplotlib' in sys.modules)"
+        assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+class TestCommand:
+    @pytest.fixture
+    def files(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        rng = np.random.default_rng(5)
+        A, b, x = rng.standard_normal((30, 3)), rng.standard_normal(30), np.array([1.0, -2.0, 3.0])
+        np.savetxt("A.csv", A, delimiter=",", header="age,height,weight", comments="")
+        for name, array in (("A", A), ("b", b), ("x", x), ("signs", np.sign(A @ x - b))):
+            np.save(f"{name}.npy", array)
+        return A, b, x
+
+    def test_text(self, files, capsys):
+        assert main(["audit", "A.csv", "b.npy", "x.npy", "--decimals", "4"]) == 0
+        assert capsys.readouterr().out == audit(
+            *files, decimals=4, names=["age", "height", "weight"]).to_text() + "\n"
+
+    @pytest.mark.parametrize("flags, given", [
+        ([], {}), (["--noise", "1e-3"], {"noise": 1e-3}), (["--decimals", "2"], {"decimals": 2})])
+    def test_json(self, files, flags, given, capsys):
+        assert main(["audit", "A.npy", "b.npy", "x.npy", "--json", *flags]) == 0
+        told = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+        report = audit(*files, **given)
+        assert told["command"] == "audit"
+        assert told["verdict"] == report.verdict
+        assert told["standard_errors"] == pytest.approx(report.standard_errors.tolist())
+
+    def test_signs(self, files, capsys):
+        assert main(["audit", "A.npy", "b.npy", "x.npy", "--signs", "signs.npy"]) == 0
+        assert "b, the signs of A x - b, and knows" in capsys.readouterr().out
+        assert main(["audit", "A.npy", "b.npy", "x.npy", "--signs", "positive"]) == 2
+        assert "signs must be those of A x - b" in capsys.readouterr().err
+
+    def test_page(self, files, tmp_path, capsys):
+        command = ["audit", "A.csv", "b.npy", "x.npy", "--html", "report.html"]
+        assert main(command) == 0
+        assert capsys.readouterr().out.endswith("written to report.html\n")
+        first = (tmp_path / "report.html").read_text(encoding="utf-8")
+        assert "height" in Page(first).text
+        assert main(command) == 2
+        assert "report.html: exists; --force overwrites it" in capsys.readouterr().err
+        assert main([*command, "--force", "--decimals", "1"]) == 0
+        assert (tmp_path / "report.html").read_text(encoding="utf-8") != first
+        assert not list(tmp_path.glob("*.tmp"))
+
+    @pytest.mark.parametrize("arguments, message", [
+        (["x.npy", "--html", "report.txt"], "cannot write a file with suffix '.txt', only .html"),
+        (["x.npy", "--html", "none/report.html"], "the directory"),
+        (["b.npy"], "x must have length 3"),
+        (["x.npy", "--noise", "0"], "noise must be above 0"),
+        (["none.npy"], "none.npy: No such file"),
+    ])
+    def test_refused(self, files, arguments, message, capsys):
+        assert main(["audit", "A.npy", "b.npy", *arguments]) == 2
+        told = capsys.readouterr()
+        assert message in told.err
+        assert told.err.count("\n") == 1
+        assert told.out == ""
+
+    def test_page_is_refused_before_the_work(self, files, capsys):
+        assert main(["audit", "none.npy", "b.npy", "x.npy", "--html", "report.txt"]) == 2
+        assert "report.txt" in capsys.readouterr().err
+
+    def test_help(self, capsys):
+        with pytest.raises(SystemExit) as ended:
+            main(["audit", "--help"])
+        assert ended.value.code == 0
+        assert "exit status:" in capsys.readouterr().out
+
+
+def test_documentation():
+    pytest.importorskip("statsmodels")
+    pytest.importorskip("sklearn")
+    path = pathlib.Path(__file__).parents[1] / "docs" / "audit.md"
+    found = doctest.testfile(str(path), module_relative=False, encoding="utf-8")
+    assert found.attempted > 10
+    assert found.failed == 0
