@@ -220,12 +220,14 @@ def _start(task, x0):
             row = int(np.argmax(wrong))
             return None, (2, f"row {row} of A is zero and its slack {-task.b[row]:.6g} has the "
                              "other sign")
-        x, least = cell.interior_point(task.map.rows.part(active), task.b[active],
-                                       task.signs[active])
+        x, least, empty = cell.interior_point(task.map.rows.part(active), task.b[active],
+                                              task.signs[active])
         task.evidence["start"] = least
         if x is None:
-            return None, (2, f"the least slack can be made no larger than {least:.3g} (rows of "
-                             "unit norm)")
+            largest = f"{least:.3g} (rows of unit norm)"
+            return None, ((2, f"the least slack can be made no larger than {largest}") if empty else
+                          (3, "no point inside the cell was found, nor a proof that it is empty; "
+                              f"largest least slack {largest}"))
     state = newton.evaluate(task, x)
     return state, (3, "the barrier cannot be evaluated at the start")
 
