@@ -49,10 +49,12 @@ def _changes(task, point, directions):
         moved = task.rows.matvec(directions) / slack[:, None]
         largest = np.abs(moved).max(axis=0)
         rounding = EPS * np.max(task.rows.row_norms() / np.abs(slack))
+        allowed = UNSEEN * largest + VISIBLE * rounding
         moved[~reduced.active] = 0.0
+        if np.all(4.0 * np.abs(moved).max(axis=0) <= allowed):    # |J v| is at most this
+            return np.zeros(len(allowed), dtype=bool), np.zeros_like(moved)
         change = 2.0 * point.projection.laplacian(moved)
         change[~reduced.active] = 0.0
-        allowed = UNSEEN * largest + VISIBLE * rounding
         return ~(np.abs(change).max(axis=0) <= allowed), change
 
 

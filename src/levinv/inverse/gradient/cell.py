@@ -52,7 +52,7 @@ def interior_point(stored, b, signs):
             near = slack / TAKES_NO_PART < unit
             with np.errstate(over="ignore"):
                 scaled = np.maximum(slack[near] / unit, -TAKES_NO_PART)
-            found = _largest_least_slack(rows[near], scaled)
+            found = _largest_least_slack(rows if near.all() else rows[near], scaled)
             if found.x is None:
                 break
             multipliers = np.zeros(len(b))
