@@ -18,6 +18,12 @@ def test_nasty_input_once_failed(seed, index):
     assert verdict != "failed", f"{name}: {', '.join(kinds)}: {note}"
 
 
+@pytest.mark.parametrize("index", [59, 88])
+def test_cell_thinner_than_rounding_is_not_called_empty(index):
+    _, _, verdict, note = calls.one(777, index, "invert_gradient", ["extreme_units"])
+    assert verdict != "failed", note
+
+
 def nearly_a_coloop(slack):
     A = np.array([[1.0, 0.0], [1.0, 6e-10], [0.0, 1.0]])
     x = np.array([0.3, -0.7])
@@ -87,7 +93,7 @@ def test_extreme_row_does_not_hide_the_cell():
     assert_allclose(result.x, 0.0, atol=1e-12)
 
 
-@pytest.mark.parametrize(("width", "empty"), [(-1e-3, True), (0.0, True), (1e-9, False)])
+@pytest.mark.parametrize(("width", "empty"), [(-1e-3, True), (-1e-9, True), (1e-9, False)])
 def test_empty_only_if_proved(width, empty):
     scales = np.array([[1e-6, 1.0, 1e5]])
     A = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [-1, -1, -1]]) * scales

@@ -8,8 +8,9 @@ next, and rows whose slack is larger by far take no part.
 
 *Empty.* By Farkas' lemma the cell is empty iff there is y >= 0, not 0, with yᵀ diag(signs) A = 0 and
 yᵀ (signs∘b) >= 0. The linear program's multipliers are such a y but for the solver's tolerance.
-Corrected by least squares they have to satisfy both to rounding, relative to the sums of the terms'
-absolute values: nothing else counts as a proof.
+Corrected by least squares they have to satisfy the first to rounding, relative to the sum of the
+terms' absolute values, and the second beyond it (or both with no rounding left): nothing else counts
+as a proof, as a cell may be thinner than rounding of b.
 
 *Preimages.* V(x) - gᵀx is strictly convex on the cell and inf on its boundary. Along a direction y
 of the recession cone {y : signs∘(A y) >= 0}, V decreases without bound but slower than linearly,
@@ -100,9 +101,10 @@ def _proves_empty(rows, b, multipliers):
     y = multipliers[support] / multipliers[support].sum()
     for _ in range(2):
         y = y + np.linalg.lstsq(system, wanted - system @ y, rcond=None)[0]
-    return bool((y >= 0).all()
-                and np.all(np.abs(part.T @ y) <= PROVED * EPS * (np.abs(part).T @ y))
-                and b @ y >= -PROVED * EPS * (np.abs(b) @ y))
+    left = np.abs(part.T @ y)
+    if (y < 0).any() or np.any(left > PROVED * EPS * (np.abs(part).T @ y)):
+        return False
+    return bool(b @ y > PROVED * EPS * (np.abs(b) @ y) or (b @ y >= 0 and not left.any()))
 
 
 def certificate(stored, signs, g):
