@@ -56,8 +56,8 @@ SPOILING = 0.05                    # residual, relative to the mean score, from 
                                    # may have spoilt the magnitudes, too
 ROUNDS, TRIED = 4, 3               # with outliers left out of stages 2 and 3; candidates in each
 GUESSES = 10                       # starts of stage 2 that are tried with outliers left out
-MOST_EVALUATIONS = 10_000          # of the scores from signs that fit alike: slacks over many orders
-                                   # leave thousands of sign vectors to enumerate
+MOST_EVALUATIONS = 10_000          # of the scores in the search for signs: slacks over many orders
+                                   # leave thousands of sign vectors that fit alike
 FEW_RESTARTS = 3                   # of the sign search when no x can have the scores
 
 

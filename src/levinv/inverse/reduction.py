@@ -264,7 +264,7 @@ class Augmented:
 
 
 def orthonormal_columns(matrix):
-    """An orthonormal basis of the span of independent columns; zero columns, if any, are left out."""
+    """An orthonormal basis of the span of independent columns, and of zero ones, if any."""
     norms = np.hypot.reduce(matrix, axis=0)
     if not norms.all():
         matrix, norms = matrix[:, norms > 0], norms[norms > 0]

@@ -6,11 +6,14 @@ in the rounding of the linear program's solver: the program is then solved again
 found, in smaller units. Where some |b_i|/|a_i| are far smaller than the largest, they are the units
 next, and rows whose slack is larger by far take no part.
 
-*Empty.* By Farkas' lemma the cell is empty iff there is y >= 0, not 0, with yᵀ diag(signs) A = 0 and
-yᵀ (signs∘b) >= 0. The linear program's multipliers are such a y but for the solver's tolerance.
-Corrected by least squares they have to satisfy the first to rounding, relative to the sum of the
-terms' absolute values, and the second beyond it (or both with no rounding left): nothing else counts
-as a proof, as a cell may be thinner than rounding of b.
+*Empty.* By Farkas' lemma the cell is empty iff there is y >= 0, not 0, with
+
+    yᵀ diag(signs) A = 0    and    yᵀ (signs∘b) >= 0.
+
+The linear program's multipliers are such a y but for the solver's tolerance. Corrected by least
+squares they have to satisfy the equation to rounding, relative to the sum of the terms' absolute
+values, and the inequality beyond it (or both with no rounding left): nothing else counts as a
+proof, as a cell may be thinner than rounding of b.
 
 *Preimages.* V(x) - gᵀx is strictly convex on the cell and inf on its boundary. Along a direction y
 of the recession cone {y : signs∘(A y) >= 0}, V decreases without bound but slower than linearly,
@@ -40,9 +43,10 @@ ROUNDING = 1e-9              # to which the signs of A y and gᵀy are told, rel
 
 
 def interior_point(stored, b, signs):
-    """A point well inside the cell and its least scaled slack; (None, least) if none was found.
+    """A point well inside the cell, None if none was found; its least scaled slack; whether the
+    cell is proved empty.
 
-    Third, whether the cell is proved empty. Zero rows of A must be left out by the caller.
+    Zero rows of A must be left out by the caller.
     """
     rows, columns, norms = _scaled(stored, signs)
     empty, highest = False, -np.inf

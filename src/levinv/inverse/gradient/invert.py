@@ -109,8 +109,9 @@ def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0,
     -------
     InversionResult
         ``fun`` is the objective of "least-squares". ``status``: 0 matched, 1 no x in the cell has
-        this gradient, 2 the cell is proved empty, 3 not matched, 4 stopped by the callback. ``unique`` is
-        True on success without a ridge. ``standard_errors`` are those of rounding g to double.
+        this gradient, 2 the cell is proved empty, 3 not matched, 4 stopped by the callback.
+        ``unique`` is True on success without a ridge. ``standard_errors`` are those of rounding g
+        to double.
         ``condition`` is the relative change of x (2-norm) per relative change of each entry of g
         (both from above, within a factor of 3, where n d³ exceeds 1e11). ``evidence`` holds
         ``steps`` (decrement and step length of each, with ``cg_iterations`` or ``rows`` sampled),
