@@ -56,6 +56,8 @@ SPOILING = 0.05                    # residual, relative to the mean score, from 
                                    # may have spoilt the magnitudes, too
 ROUNDS, TRIED = 4, 3               # with outliers left out of stages 2 and 3; candidates in each
 GUESSES = 10                       # starts of stage 2 that are tried with outliers left out
+MOST_EVALUATIONS = 10_000          # of the scores in the search for signs: slacks over many orders
+                                   # leave thousands of sign vectors that fit alike
 FEW_RESTARTS = 3                   # of the sign search when no x can have the scores
 
 
@@ -592,6 +594,7 @@ def _search_signs(task, scaling, accuracy):
     signs = np.ones(len(magnitude))
     evidence = task.evidence["signs"] = [{"misfit": np.inf, "restarts": 0} for _ in searches]
     unsettled = range(reduced.count)
+    most = task.nfev + max(MOST_EVALUATIONS, 100 * task.restarts)
     while unsettled:
         moved = False
         for c in unsettled:
@@ -604,6 +607,9 @@ def _search_signs(task, scaling, accuracy):
                 if not task.starts[c]:           # enumerated: all that fit, and the closest
                     evidence[c]["fitting"] = evidence[c].get("fitting", 0) + candidate.fits
         if not moved:
+            return
+        if task.nfev > most:
+            task.remarks.append("not all signs that fit were tried")
             return
         _try(task, _from_signs(task, scaling, signs, accuracy))
         unsettled = [c for c in unsettled if not _settled(task, c)]

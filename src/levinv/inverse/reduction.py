@@ -264,9 +264,11 @@ class Augmented:
 
 
 def orthonormal_columns(matrix):
-    """An orthonormal basis of the span of independent columns."""
+    """An orthonormal basis of the span of independent columns, and of zero ones, if any."""
+    norms = np.hypot.reduce(matrix, axis=0)
+    if not norms.all():
+        matrix, norms = matrix[:, norms > 0], norms[norms > 0]
     if not matrix.shape[1]:
         return matrix
-    norms = np.hypot.reduce(matrix, axis=0)
     u, values, _ = np.linalg.svd(matrix / norms, full_matrices=False)
     return u[:, values > 1e3 * EPS * values[0]]

@@ -4,6 +4,7 @@ import numpy as np
 from levinv._plain import plain
 from levinv.forward.orthonormal import EPS, column_space
 from levinv.forward.projection import DependentZeroSlackError, project
+from levinv.inverse.free_directions import told_apart
 from levinv.inverse.linearisation import negligible, reweighted
 from levinv.inverse.reduction import orthonormal_columns
 from levinv.inverse.result import MESSAGES, InversionResult
@@ -34,8 +35,8 @@ def report(task, matched, stopped, converged=False):
     scores[~reduced.active] = 0.0
     scores[reduced.coloops] = scores[reduced.zero_slack] = 1.0
     success = (matched or converged) and not stopped
-    null_space = orthonormal_columns(np.column_stack([reduced.free,
-                                                      *_scale_directions(task, point.slack)]))
+    null_space, undetermined = told_apart(task, point, orthonormal_columns(
+        np.column_stack([reduced.free, *_scale_directions(task, point.slack)])))
     determined = task.known_signs is not None or task.evidence["signs_determined"]
     standard_errors = np.hypot.reduce(model.steps, axis=1)       # its squares may overflow
     rms = task.rms(point)
@@ -43,12 +44,13 @@ def report(task, matched, stopped, converged=False):
         task.evidence["information_limit"] = float(np.hypot.reduce(standard_errors))
         standard_errors *= max(1.0, rms)
         standard_errors = np.hypot(standard_errors, unseen(task, point))
-    for free in (null_space, model.flat):
+    for free in (null_space, undetermined, model.flat):
         sizes = np.hypot.reduce(free, axis=1)
         standard_errors[sizes > UNDETERMINED * np.hypot.reduce(sizes)] = np.inf
     status = 4 if stopped else 0 if success else _failure(task)
     task.evidence["polish"] = {"iterations": task.best.iterations,
                                "evaluations": task.best.evaluations, "whitened_rms": rms}
+    task.evidence["undetermined_directions"] = undetermined.shape[1]
     _complete_evidence(task, null_space)
     slack = point.slack.copy()
     slack[reduced.zero_slack] = 0.0
@@ -61,9 +63,10 @@ def report(task, matched, stopped, converged=False):
         signs=np.sign(slack), success=success, status=status,
         message=_message(task, status, relative), nit=task.progress.nit, nfev=task.nfev,
         unique=bool(success and not converged and determined and not null_space.shape[1]
-                    and not model.flat.shape[1] and (not task.exact or rms <= SETTLED)),
+                    and not undetermined.shape[1] and not model.flat.shape[1]
+                    and (not task.exact or rms <= SETTLED)),
         null_space=null_space, standard_errors=standard_errors,
-        condition=_condition(task, null_space),
+        condition=_condition(task, np.column_stack([null_space, undetermined])),
         evidence=plain(task.evidence))
 
 
@@ -190,6 +193,10 @@ def _message(task, status, relative_error=0.0):
         if task.exact and worst > task.tol:
             reasons.append(f"to {worst:.1e} only, since the slack A x - b cannot be computed more "
                            "accurately in double")
+        blurred = task.evidence["undetermined_directions"]
+        if blurred:
+            reasons.append(f"x is not determined in {blurred} direction"
+                           f"{'s' if blurred > 1 else ''} along which the scores hardly move")
         if relative_error > POORLY_KNOWN:
             reasons.append("x is determined to a relative error of about "
                            f"{relative_error:.0e} only")

@@ -39,8 +39,8 @@ class InversionResult(OptimizeResult):
     nit, nfev : int
         Iterations of all stages together, evaluations of the scores.
     unique : bool
-        Whether x is the only solution: ``null_space`` is empty and the signs are known or, for
-        almost every x, determined by the scores.
+        Whether x is the only solution: ``null_space`` is empty, no direction is undetermined
+        (``evidence``) and the signs are known or, for almost every x, determined by the scores.
     null_space : (d, k) ndarray
         Orthonormal columns: the directions in which x can move with every score unchanged.
     standard_errors : (d,) ndarray
@@ -86,6 +86,9 @@ class InversionResult(OptimizeResult):
             there are is known from A and b.
         null_space
             ``dimension`` and where it comes from: null ``of_A``, ``coloops``, ``free_scales``.
+        undetermined_directions
+            Number of such directions that are not in ``null_space`` because the scores, checked
+            against the Jacobian, move along them, though too little to tell x.
         scaling, identification, polish
             Stages 1, 3 and 4: work, errors, the scale of the slack on each component.
         signs

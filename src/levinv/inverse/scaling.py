@@ -23,6 +23,7 @@ import numpy as np
 import scipy.linalg
 
 from levinv._threads import aside
+from levinv.forward.orthonormal import EPS
 from levinv.forward.projection import DependentZeroSlackError, project, rough_projection
 
 DIRECT_ROWS = 128             # up to max(this, DIRECT_PER_RANK k) rows the Laplacian is factored:
@@ -43,6 +44,7 @@ MAX_STALLED = 5
 MAX_CG = 200
 CERTIFY_EVERY = 10            # iterations between looks for a proof that there is no solution
 LEVEL_SETS = 32
+BALANCED_RANK = 10.0          # singular value that is zero, in units of d ε
 TIGHT = 1e-13                 # c(S) closer to rank(S) than this is equal to it
 
 
@@ -212,11 +214,34 @@ def find_obstacle(rows, start, target, active, label, t, margin):
             rank = np.linalg.matrix_rank(rows.gram(scale, start), hermitian=True)
         # a set of full rank lacks only the scores of the others, however small
         whole = np.isin(label[index], np.unique(label[chosen])).sum() == len(chosen)
-        beyond = (total > rank + abs(margin) if whole or rank == start.shape[1]
-                  else total > rank - margin)
-        if beyond and (worst is None or total - rank > worst.total - worst.rank):
+
+        def beyond(rank):
+            return (total > rank + abs(margin) if whole or rank == start.shape[1]
+                    else total > rank - margin)
+
+        if beyond(rank):
+            rank = max(rank, _rank_beside(rows, chosen, np.flatnonzero(~active)))
+        if beyond(rank) and (worst is None or total - rank > worst.total - worst.rank):
             worst = Obstacle(np.sort(chosen), total, int(rank))
     return worst
+
+
+def _rank_beside(rows, chosen, others):
+    """Rank of the chosen rows in the quotient by the others, rows and columns brought to one size:
+    entries change by rounding of each, so that columns far smaller than others count, too.
+    """
+    return (_balanced_rank(rows, np.append(chosen, others))
+            - (_balanced_rank(rows, others) if len(others) else 0))
+
+
+def _balanced_rank(rows, index):
+    part = rows.part(index)
+    columns = part.column_max()
+    transform = np.diag(1.0 / np.where(columns > 0, columns, 1.0))
+    lengths = np.sqrt(part.quad(None, transform))
+    scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    triangle = part.triangle(scale, transform)
+    return int(np.linalg.matrix_rank(triangle, rtol=BALANCED_RANK * max(triangle.shape) * EPS))
 
 
 def _component_mean(t, active, label):

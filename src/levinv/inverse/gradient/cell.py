@@ -1,9 +1,19 @@
 """The cell {x : signs∘(A x - b) > 0}: a point inside it, and when it holds a preimage of g.
 
 *Start.* max t subject to signs_i (a_iᵀx - b_i) >= t |a_i|, t <= 1 in units of the largest
-|b_i|/|a_i|: the centre of the largest ball in the cell, or of one large enough. The cell is empty
-iff the maximum is not positive. A thin cell is lost in the rounding of the linear program's solver:
-the program is then solved again about the point found, in smaller units.
+|b_i|/|a_i|: the centre of the largest ball in the cell, or of one large enough. A thin cell is lost
+in the rounding of the linear program's solver: the program is then solved again about the point
+found, in smaller units. Where some |b_i|/|a_i| are far smaller than the largest, they are the units
+next, and rows whose slack is larger by far take no part.
+
+*Empty.* By Farkas' lemma the cell is empty iff there is y >= 0, not 0, with
+
+    yᵀ diag(signs) A = 0    and    yᵀ (signs∘b) >= 0.
+
+The linear program's multipliers are such a y but for the solver's tolerance. Corrected by least
+squares they have to satisfy the equation to rounding, relative to the sum of the terms' absolute
+values, and the inequality beyond it (or both with no rounding left): nothing else counts as a
+proof, as a cell may be thinner than rounding of b.
 
 *Preimages.* V(x) - gᵀx is strictly convex on the cell and inf on its boundary. Along a direction y
 of the recession cone {y : signs∘(A y) >= 0}, V decreases without bound but slower than linearly,
@@ -21,33 +31,84 @@ import scipy.optimize
 import scipy.sparse
 
 from levinv._threads import aside
+from levinv.forward.orthonormal import EPS
 
 LP_ROUNDING = 1e-6           # ten times the solver's tolerance
 REFINEMENTS = 3
+FAR = 1e4                    # between |b_i|/|a_i| that are units of their own,
+TAKES_NO_PART = 1e12         # and slack, in these units, of rows that do not bound x; none is
+                             # taken for more negative
+PROVED = 1e3                 # rounding of a proof, in ε
 ROUNDING = 1e-9              # to which the signs of A y and gᵀy are told, relative to their terms
 
 
 def interior_point(stored, b, signs):
-    """A point well inside the cell and its least scaled slack; (None, least) if there is none.
+    """A point well inside the cell, None if none was found; its least scaled slack; whether the
+    cell is proved empty.
 
     Zero rows of A must be left out by the caller.
     """
-    n, d = stored.shape
     rows, columns, norms = _scaled(stored, signs)
-    x, unit, least = np.zeros(d), np.max(np.abs(b) / norms) or 1.0, -np.inf
-    for _ in range(REFINEMENTS):
-        slack = signs * (stored.matvec(x) - b) / norms
-        found = _linear_program(
-            np.append(np.zeros(d), -1.0), A_ub=scipy.sparse.hstack([-rows, np.ones((n, 1))]),
-            b_ub=slack / unit, bounds=[(None, None)] * d + [(None, 1.0)])
-        if found.x is None:
+    empty, highest = False, -np.inf
+    for unit in _units(np.abs(b) / norms):
+        x, least, multipliers = np.zeros(stored.shape[1]), -np.inf, None
+        for _ in range(REFINEMENTS):
+            slack = signs * (stored.matvec(x) - b) / norms
+            near = slack / TAKES_NO_PART < unit
+            with np.errstate(over="ignore"):
+                scaled = np.maximum(slack[near] / unit, -TAKES_NO_PART)
+            found = _largest_least_slack(rows if near.all() else rows[near], scaled)
+            if found.x is None:
+                break
+            multipliers = np.zeros(len(b))
+            multipliers[near] = -found.ineqlin.marginals
+            x = x + unit * found.x[:-1] / columns
+            least = float(np.min(signs * (stored.matvec(x) - b) / norms))
+            if least > 0 or found.x[-1] < -LP_ROUNDING:
+                break
+            unit *= 10.0 * LP_ROUNDING
+        if least > 0:
+            return x, least, False
+        highest = max(highest, least)
+        empty = empty or (multipliers is not None
+                          and _proves_empty(rows, signs * b / norms, multipliers))
+        if empty:
             break
-        x = x + unit * found.x[:d] / columns
-        least = float(np.min(signs * (stored.matvec(x) - b) / norms))
-        if least > 0 or found.x[d] < -LP_ROUNDING:
-            break
-        unit *= 10.0 * LP_ROUNDING
-    return (x if least > 0 else None), least
+    return None, highest, empty
+
+
+def _units(sizes):
+    """The largest size and those that are far below the next larger, in falling order."""
+    sizes = np.sort(sizes[(sizes > 0) & np.isfinite(sizes)])[::-1]
+    if not len(sizes):
+        return [1.0]
+    return sizes[np.append(True, sizes[1:] < sizes[:-1] / FAR)].tolist()
+
+
+def _largest_least_slack(rows, slack):
+    n, d = rows.shape
+    return _linear_program(
+        np.append(np.zeros(d), -1.0), A_ub=scipy.sparse.hstack([-rows, np.ones((n, 1))]),
+        b_ub=slack, bounds=[(None, None)] * d + [(None, 1.0)])
+
+
+def _proves_empty(rows, b, multipliers):
+    """Whether multipliers, corrected, prove that rows x > b has no solution."""
+    support = multipliers > LP_ROUNDING * multipliers.max()
+    if not support.any():
+        return False
+    part, b = rows[support].toarray(), b[support]
+    part = part[:, part.any(axis=0)]
+    part /= np.abs(part).max(axis=0)
+    system = np.vstack([part.T, np.ones(len(part))])
+    wanted = np.append(np.zeros(part.shape[1]), 1.0)
+    y = multipliers[support] / multipliers[support].sum()
+    for _ in range(2):
+        y = y + np.linalg.lstsq(system, wanted - system @ y, rcond=None)[0]
+    left = np.abs(part.T @ y)
+    if (y < 0).any() or np.any(left > PROVED * EPS * (np.abs(part).T @ y)):
+        return False
+    return bool(b @ y > PROVED * EPS * (np.abs(b) @ y) or (b @ y >= 0 and not left.any()))
 
 
 def certificate(stored, signs, g):

@@ -109,8 +109,9 @@ def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0,
     -------
     InversionResult
         ``fun`` is the objective of "least-squares". ``status``: 0 matched, 1 no x in the cell has
-        this gradient, 2 the cell is empty, 3 not matched, 4 stopped by the callback. ``unique`` is
-        True on success without a ridge. ``standard_errors`` are those of rounding g to double.
+        this gradient, 2 the cell is proved empty, 3 not matched, 4 stopped by the callback.
+        ``unique`` is True on success without a ridge. ``standard_errors`` are those of rounding g
+        to double.
         ``condition`` is the relative change of x (2-norm) per relative change of each entry of g
         (both from above, within a factor of 3, where n d³ exceeds 1e11). ``evidence`` holds
         ``steps`` (decrement and step length of each, with ``cg_iterations`` or ``rows`` sampled),
@@ -220,12 +221,14 @@ def _start(task, x0):
             row = int(np.argmax(wrong))
             return None, (2, f"row {row} of A is zero and its slack {-task.b[row]:.6g} has the "
                              "other sign")
-        x, least = cell.interior_point(task.map.rows.part(active), task.b[active],
-                                       task.signs[active])
+        x, least, empty = cell.interior_point(task.map.rows.part(active), task.b[active],
+                                              task.signs[active])
         task.evidence["start"] = least
         if x is None:
-            return None, (2, f"the least slack can be made no larger than {least:.3g} (rows of "
-                             "unit norm)")
+            largest = f"{least:.3g} (rows of unit norm)"
+            return None, ((2, f"the least slack can be made no larger than {largest}") if empty else
+                          (3, "no point inside the cell was found, nor a proof that it is empty; "
+                              f"largest least slack {largest}"))
     state = newton.evaluate(task, x)
     return state, (3, "the barrier cannot be evaluated at the start")
 

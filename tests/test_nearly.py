@@ -1,0 +1,104 @@
+"""Decisions that rounding could turn: what is said must hold all the same."""
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+import oracles
+from levinv import invert_gradient, invert_scores, rows
+from levinv.inverse import global_
+from levinv.inverse.gradient import cell
+from levinv.inverse.reduction import orthonormal_columns
+from torture import calls
+
+
+@pytest.mark.parametrize(("seed", "index"), [(20, 11936), (20, 14662), (20, 16567), (20, 17109),
+                                             (41, 201)])
+def test_nasty_input_once_failed(seed, index):
+    kinds, name, verdict, note = calls.one(seed, index)
+    assert verdict != "failed", f"{name}: {', '.join(kinds)}: {note}"
+
+
+@pytest.mark.parametrize("index", [59, 88])
+def test_cell_thinner_than_rounding_is_not_called_empty(index):
+    _, _, verdict, note = calls.one(777, index, "invert_gradient", ["extreme_units"])
+    assert verdict != "failed", note
+
+
+def nearly_a_coloop(slack):
+    A = np.array([[1.0, 0.0], [1.0, 6e-10], [0.0, 1.0]])
+    x = np.array([0.3, -0.7])
+    return A, A @ x - slack, x, oracles.scores(A / slack[:, None])
+
+
+def test_direction_that_a_faint_connection_shows():
+    slack = np.array([1.0, 2.0, 1e5])
+    A, b, x, c = nearly_a_coloop(slack)
+    J = oracles.jacobian(A, slack)
+    assert abs(J[0, 1]) > 5e-6 / slack[2]           # beside its own slack's relative change
+    result = invert_scores(A, b, c, x0=x, rng=0)
+    assert result.success
+    assert not result.unique
+    assert result.null_space.shape == (2, 0)
+    assert result.evidence["undetermined_directions"] == 1
+    assert np.isinf(result.standard_errors[1])
+    assert "not determined in 1 direction" in result.message
+
+
+def test_direction_that_a_faint_connection_hides():
+    A, b, x, c = nearly_a_coloop(np.array([1.0, 2.0, 1.0]))
+    result = invert_scores(A, b, c, x0=x, rng=0)
+    assert result.success
+    assert_allclose(np.abs(result.null_space), [[0.0], [1.0]], atol=1e-9)
+    assert result.evidence["undetermined_directions"] == 0
+
+
+def test_zero_columns_span_nothing():
+    assert_allclose(np.abs(orthonormal_columns(np.array([[0.0, 2.0], [0.0, 0.0]]))), [[1.0], [0.0]])
+    assert orthonormal_columns(np.zeros((3, 2))).shape == (3, 0)
+
+
+def test_rank_in_columns_of_unlike_size_is_no_obstacle():
+    A = np.array([[0, 0, -3], [0, 0, -1], [-2, 3, 0], [3, 1, 1], [2, 1, 0], [-1, 0, 0.0]])
+    A *= 2.0 ** np.array([-26, 24, -16])
+    slack = np.array([0.4, -0.2, -1.0, 2.0, -0.5, 3.0])
+    c = oracles.scores(A / (slack[:, None] * 2.0 ** np.array([-26, 24, -16])))
+    result = invert_scores(A, -slack, c, signs=np.sign(slack), rng=0)
+    assert result.success, result.message
+
+
+def test_scores_beyond_a_rank_are_still_an_obstacle():
+    A = np.array([[1.0, 0.0], [2.0, 0.0], [1.0, 1.0], [0.0, 1.0]]) * [1e-9, 1e9]
+    result = invert_scores(A, np.ones(4), [0.7, 0.7, 0.3, 0.3], rng=0)
+    assert result.status == 1
+    assert "2 rows (0, 1) have scores that sum to 1.4, but rank 1" in result.message
+
+
+def test_search_for_signs_ends(monkeypatch):
+    monkeypatch.setattr(global_, "MOST_EVALUATIONS", 100)
+    A = np.array([[-2, -3, 2, -3], [-6, 4, -2, 0], [-3, -3, 1, 1], [-2, 0, -2, 2], [3, -2, 1, 0],
+                  [-2, 0, 2, 1], [1, 3, 0, 1], [2, 2, 1, 2], [-3, 2, -2, 0], [-1, 1, 0, 2.0]])
+    b = 10.0 ** np.array([-38, -23, 40, -5, -39, -21, 27, -42, -49, 25])
+    c = np.array([1 - 3e-7, 0.42, 1e-155, 1e-64, 0.58 + 3e-7 * 3, 2e-34, 2e-129, 1 - 3e-7,
+                  1 - 3e-7, 7e-126])
+    result = invert_scores(A, b, c, rng=0, options={"restarts": 1})
+    assert not result.success
+    assert "not all signs that fit were tried" in result.message
+    assert result.nfev < 1000
+
+
+def test_extreme_row_does_not_hide_the_cell():
+    A = np.vstack([np.eye(2), -np.eye(2), [[1e-290, 2e-290]]])
+    result = invert_gradient(A, np.array([-1e-7] * 4 + [-2.0]), np.zeros(2), signs=1)
+    assert result.success, result.message
+    assert_allclose(result.x, 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("width", "empty"), [(-1e-3, True), (-1e-9, True), (1e-9, False)])
+def test_empty_only_if_proved(width, empty):
+    scales = np.array([[1e-6, 1.0, 1e5]])
+    A = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [-1, -1, -1]]) * scales
+    found = cell._scaled(rows.of(A, 1), np.ones(4))
+    b = np.array([1.0, 1.0, 1.0, -3.0 - width])
+    multipliers = found[2] * (1.0 + 1e-8 * np.arange(4))       # to a solver's tolerance
+    assert cell._proves_empty(found[0], b / found[2], multipliers) == empty
+    assert cell.interior_point(rows.of(A, 1), b, np.ones(4))[2] == empty
