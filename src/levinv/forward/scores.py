@@ -324,7 +324,7 @@ def _slack_limit(rows, slack, method, rcond):
     try:
         if len(zero):
             start = balanced(rows, scale, zero, start)
-            null = start @ quotient(rows, zero, start)[0]
+            null = quotient(rows, zero, start)[0]
         else:
             null = start
     except DependentZeroSlackError:
