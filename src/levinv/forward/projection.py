@@ -35,7 +35,7 @@ from levinv.forward.orthonormal import EPS, orthonormalise
 
 ROWS_AT_ONCE = 4096
 SHORTEST = 1e-140         # length that rows are balanced to, as part of the longest
-REFINEMENTS = 5           # of a quotient: errors are squared, or multiplied by ε, each time
+REFINEMENTS = 24          # of a quotient, each of which may take ε off what is not yet zero
 ROUGHLY_ONE = 1e-7        # least 1 - sigma of rows that rough projections do not eliminate
 PLAIN_CONDITION = 2.0     # beyond it, derivatives without the transform lose digits: second ones were
                           # worse than 100 ε κ ten times as often as with it
