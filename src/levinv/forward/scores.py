@@ -92,8 +92,10 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
     Notes
     -----
     The error is at most about 100 ε κ, with κ the condition number of B after its columns are
-    scaled to unit norm. Scores do not change when A is replaced by A T for an invertible T, nor
-    with the scale of slack or weights.
+    scaled to unit norm; in the limit at zero slacks, at least of how much the scores change as
+    entries of A do, which may be a lot where rows of tiny slack are parallel but for a row of zero
+    slack. Scores do not change when A is replaced by A T for an invertible T, nor with the scale of
+    slack or weights.
 
     A sparse A, of at most 20000 columns, costs O(Σ nnz_i² + d³) and a few d x d matrices, nnz_i
     entries in row i; where κ exceeds about 64, or rows scaled by slack or weights hold dependent
