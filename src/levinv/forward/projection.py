@@ -34,6 +34,7 @@ import scipy.linalg
 from levinv.forward.orthonormal import EPS, orthonormalise
 
 ROWS_AT_ONCE = 4096
+TINY = 1e-306
 SHORTEST = 1e-140         # length that rows are balanced to, as part of the longest
 REFINEMENTS = 24          # of a quotient, each of which may take ε off what is not yet zero
 ROUGHLY_ONE = 1e-7        # least 1 - sigma of rows that rough projections do not eliminate
@@ -322,7 +323,11 @@ def balanced(rows, scale, heavy, start=None):
     lengths /= lengths.max() or 1.0
     lengths = np.where(lengths > 0, np.maximum(lengths, SHORTEST), 0.0)
     lengths[heavy] = 1.0
-    return orthonormalise(rows, lengths / norms, start, rcond=0.0).transform
+    weights = lengths / norms
+    if start is not None:           # both may undo the units of A: squares must not underflow
+        largest = (weights * rows.abs_matvec(np.abs(start).sum(axis=1))).max()
+        weights /= max(largest, TINY, TINY * weights.max())
+    return orthonormalise(rows, weights, start, rcond=0.0).transform
 
 
 def quotient(rows, index, start):
