@@ -8,7 +8,7 @@ from levinv.forward.orthonormal import EPS, independent_columns, orthonormalise
 from levinv.inverse.components import SURELY_ZERO
 from levinv.inverse.reduction import (NoSolutionError, fixed_score_faults, reduce,
                                       sum_faults)
-from levinv.inverse.scaling import TIGHT, find_obstacle, match_scores
+from levinv.inverse.scaling import TIGHT, component_mean, find_obstacle, match_scores
 
 EVALUATIONS = 25           # of the scores, roughly: is it worth several threads?
 
@@ -94,16 +94,29 @@ def _weights(rows, reduced, scores, tol, maxiter):
     faults = _faults(reduced, scores, tol)
     if faults:
         raise NoSolutionError(f"no weights have these scores: {faults[0]}")
-    weights = np.ones(n)
+    log_weight = np.zeros(n)
     if reduced.count:
-        weights[reduced.active] = _active_weights(rows, reduced, scores, tol, maxiter)
+        log_weight = _log_weights(rows, reduced, scores, tol, maxiter)
+    weights, fault = _checked(rows, log_weight, scores, tol)
+    if fault and reduced.count > 1:
+        # parts that are almost apart count as components; rows of one length keep them apart
+        log_size = log_weight - 2.0 * np.log(np.where(reduced.active, reduced.unit, 1.0))
+        log_weight -= component_mean(log_size, reduced.active, reduced.label)
+        log_weight[reduced.active] -= log_weight[reduced.active].mean()
+        weights, fault = _checked(rows, log_weight, scores, tol)
+    if fault:
+        raise NoSolutionError(f"no weights found with these scores: {fault}")
+    return weights
+
+
+def _checked(rows, log_weight, scores, tol):
+    """Weights, and a sentence if they do not have the scores."""
+    weights = np.exp(log_weight)
     found, accuracy = _scores(rows, weights)
     off = np.abs(found - scores)
-    if off.max() > tol + accuracy:
-        row = int(np.argmax(off))
-        raise NoSolutionError(f"no weights found with these scores: row {row} is given "
-                              f"{scores[row]:.10g} and gets {found[row]:.10g}")
-    return weights
+    row = int(np.argmax(off))
+    return weights, ("" if off[row] <= tol + accuracy else
+                     f"row {row} is given {scores[row]:.10g} and gets {found[row]:.10g}")
 
 
 def _scores(rows, weights):
@@ -117,7 +130,7 @@ def _scores(rows, weights):
     return scores, 100 * EPS * found.condition
 
 
-def _active_weights(rows, reduced, scores, tol, maxiter):
+def _log_weights(rows, reduced, scores, tol, maxiter):
     target = np.where(reduced.active, scores, 0.5)
     for c in range(reduced.count):
         member = reduced.members(c)
@@ -133,7 +146,7 @@ def _active_weights(rows, reduced, scores, tol, maxiter):
     if worst > tol:
         raise NoSolutionError(f"no weights found with these scores in {found.iterations} "
                               f"iterations: max|sigma - scores| = {worst:.3g}")
-    return np.exp(found.log_weight[reduced.active])
+    return np.where(reduced.active, found.log_weight, 0.0)
 
 
 def _summing_to(rank, scores, tol):

@@ -116,7 +116,7 @@ def match_scores(rows, start, target, active, label, *, plain=False, log_weight=
     def evaluate(t):
         nonlocal evaluations
         evaluations += 1
-        t = np.clip(t - _component_mean(t, active, label), -600.0, 600.0)
+        t = np.clip(t - component_mean(t, active, label), -600.0, 600.0)
         try:
             projection = projector(rows, np.exp(-0.5 * t), None if plain else start, left_out)
         except DependentZeroSlackError:              # weights too uneven for double precision
@@ -216,7 +216,7 @@ def find_obstacle(rows, start, target, active, label, t, margin):
     return worst
 
 
-def _component_mean(t, active, label):
+def component_mean(t, active, label):
     """The mean of t over each row's component, as an (n,) array or a number."""
     if not label.any():                              # all rows, one component
         return t.mean()
