@@ -208,6 +208,26 @@ def test_a_heavy_row_of_extreme_units(units):
     np.testing.assert_allclose(loss.hessp([0.0], [1.0]), [hessian], rtol=1e-13)
 
 
+@pytest.mark.parametrize("units", [1e300, 1e-290])
+def test_a_heavy_row_beside_columns_combined_by_extreme_units(units):
+    A, b, x, _ = problem()
+    slack = A @ x - b
+    slack[4] *= 1e-3
+    expected = leverage_scores(A, slack=slack)
+    assert 1.0 - 1e-3 < expected[4] < 1.0
+    found = LeverageMap(units * A, -units * slack).scores(np.zeros(3))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
+
+
+def test_weights_of_parts_connected_by_columns_of_other_units():
+    A = np.array([[-2.0, 0, 0], [1, 0, 0], [2, 1, 1], [-2, 0, 0], [0, 0, -1], [0, 2, 0], [0, -3, 2],
+                  [-3, 0, -1], [-1, 0, -1]]) * [1.0, 3e-14, 3e-14]
+    c = np.array([1, 1, 1, 1, 2.8, 5.9, 3.3, 1, 1]) / 6
+    c[4:7] *= 2.0 / c[4:7].sum()
+    weights = forster_weights(A, c)          # rows 4, 5, 6 and the others are almost apart
+    np.testing.assert_allclose(leverage_scores(A, weights=weights), c, rtol=0, atol=1e-10)
+
+
 def test_weights_are_checked_against_connections_that_were_not_seen():
     A = np.array([[0, 2, -3, 2.0], [-3, 3, -3, -3], [-1, -1, -3, 3], [-2, 0, 0, -2],
                   [-1, 0, 0, 0], [0, 2, 1, 0], [0, 1, 0, 0]])

@@ -97,12 +97,9 @@ def _weights(rows, reduced, scores, tol, maxiter):
     log_weight = np.zeros(n)
     if reduced.count:
         log_weight = _log_weights(rows, reduced, scores, tol, maxiter)
-    weights, fault = _checked(rows, log_weight, scores, tol)
-    if fault and reduced.count > 1:
-        # parts that are almost apart count as components; rows of one length keep them apart
-        log_size = log_weight - 2.0 * np.log(np.where(reduced.active, reduced.unit, 1.0))
-        log_weight -= component_mean(log_size, reduced.active, reduced.label)
-        log_weight[reduced.active] -= log_weight[reduced.active].mean()
+    centred = log_weight - component_mean(log_weight, reduced.active, reduced.label)
+    weights, fault = _checked(rows, centred, scores, tol)
+    if fault and reduced.count > 1:          # parts that are almost apart, and count as components
         weights, fault = _checked(rows, log_weight, scores, tol)
     if fault:
         raise NoSolutionError(f"no weights found with these scores: {fault}")
@@ -131,13 +128,18 @@ def _scores(rows, weights):
 
 
 def _log_weights(rows, reduced, scores, tol, maxiter):
+    """Logarithms of weights, (n,), of mean 0 on the active rows together."""
     target = np.where(reduced.active, scores, 0.5)
     for c in range(reduced.count):
         member = reduced.members(c)
         target[member] = _summing_to(reduced.bases[c].shape[1], target[member], tol)
     target = np.clip(target, np.finfo(float).tiny, 1.0 - EPS)
+    log_size = None
+    if reduced.count > 1:         # rows of one length keep apart what is almost apart
+        log_size = -2.0 * np.log(np.where(reduced.active, reduced.unit, 1.0))
+        log_size[reduced.active] -= log_size[reduced.active].mean()
     found = match_scores(rows, reduced.start, target, reduced.active, reduced.label,
-                         maxiter=maxiter)
+                         log_size=log_size, maxiter=maxiter)
     obstacle = found.obstacle or find_obstacle(rows, reduced.start, target, reduced.active,
                                                reduced.label, found.log_weight, TIGHT)
     worst = float(np.max(np.abs(found.projection.residual(target)[reduced.active])))
@@ -146,7 +148,9 @@ def _log_weights(rows, reduced, scores, tol, maxiter):
     if worst > tol:
         raise NoSolutionError(f"no weights found with these scores in {found.iterations} "
                               f"iterations: max|sigma - scores| = {worst:.3g}")
-    return np.where(reduced.active, found.log_weight, 0.0)
+    log_weight = np.where(reduced.active, found.log_weight, 0.0)
+    log_weight[reduced.active] -= log_weight[reduced.active].mean()
+    return log_weight
 
 
 def _summing_to(rank, scores, tol):

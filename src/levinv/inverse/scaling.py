@@ -48,7 +48,7 @@ TIGHT = 1e-13                 # c(S) closer to rank(S) than this is equal to it
 class Scaling:
     """Slack magnitudes exp(-t/2), each component's scale free, and how they were found."""
 
-    log_weight: np.ndarray       # (n,) t, mean 0 on each component
+    log_weight: np.ndarray       # (n,) t, mean 0 on each component unless asked otherwise
     projection: object           # at these magnitudes
     error: float                 # max |sigma - c| / min(c, 1 - c)
     iterations: int
@@ -76,8 +76,8 @@ class Obstacle:
                 f"but rank {self.rank}")
 
 
-def match_scores(rows, start, target, active, label, *, plain=False, log_weight=None, accuracy=0.0,
-                 enough=None, maxiter=100, report=None):
+def match_scores(rows, start, target, active, label, *, plain=False, log_weight=None, log_size=None,
+                 accuracy=0.0, enough=None, maxiter=100, report=None):
     """Find magnitudes whose scores are ``target`` on the active rows.
 
     Parameters
@@ -92,6 +92,8 @@ def match_scores(rows, start, target, active, label, *, plain=False, log_weight=
         Whether A's own columns will do as well as those of A start.
     log_weight : (n,) array, optional
         t to start from.
+    log_size : (n,) array, optional
+        t + log_size instead of t is given the mean 0 on each component.
     accuracy : float
         The ``error`` at which the iteration ends; 0: where rounding ends it.
     enough : callable, optional
@@ -116,7 +118,8 @@ def match_scores(rows, start, target, active, label, *, plain=False, log_weight=
     def evaluate(t):
         nonlocal evaluations
         evaluations += 1
-        t = np.clip(t - component_mean(t, active, label), -600.0, 600.0)
+        size = t if log_size is None else t + log_size
+        t = np.clip(t - component_mean(size, active, label), -600.0, 600.0)
         try:
             projection = projector(rows, np.exp(-0.5 * t), None if plain else start, left_out)
         except DependentZeroSlackError:              # weights too uneven for double precision
