@@ -284,12 +284,14 @@ def _eliminate(rows, magnitude, start, left_out, heavy):
     length[length == 0] = 1.0
     right_inverse /= length
     errors = np.abs(rows.block(heavy) / norms[:, None]) @ np.abs(right_inverse)  # of A_H W, over ε
-    rounding = EPS * np.linalg.norm(scale[:, None] * rows.abs_matvec(np.abs(right_inverse))
-                                    + np.abs(image) @ errors, axis=0)
     joint = np.hstack([found.transform, right_inverse])
+    size_of_terms = np.abs(right_inverse)
     for _ in range(2):                       # the second projection removes what rounding left
         gram = rows.gram(scale, joint)
         joint[:, m:] -= found.transform @ gram[:m, m:]
+        size_of_terms += np.abs(found.transform) @ np.abs(gram[:m, m:])
+    rounding = EPS * np.linalg.norm(scale[:, None] * rows.abs_matvec(size_of_terms)
+                                    + np.abs(image) @ errors, axis=0)
     middle = gram[m:, m:] - gram[:m, m:].T @ gram[:m, m:]
     whole = ratio = magnitude[heavy] / smallest * (length / norms)
     # A row that is heavy at any slack (a coloop) has F = 0, of which rounding, times a huge slack,
