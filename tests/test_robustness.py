@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from levinv import (LeverageMap, VolumetricBarrier, forster_weights, invert_gradient,
-                    invert_scores, leverage_scores)
+import oracles
+from levinv import (LeverageMap, NoSolutionError, ScoreLoss, VolumetricBarrier, forster_weights,
+                    invert_gradient, invert_scores, leverage_scores)
 
 
 def problem(n=20, d=3, seed=0):
@@ -181,6 +182,66 @@ def test_a_zero_slack_beside_columns_of_different_size():
     np.testing.assert_allclose(leverage_scores(A * units, slack=slack), expected, atol=1e-14)
     found = LeverageMap(A * units, -slack).scores(np.zeros(3))
     np.testing.assert_allclose(found, expected, atol=1e-14)
+
+
+def test_a_light_row_spanned_by_heavy_ones_of_far_larger_slack():
+    # modulo column 2, whose row is independent of all others, and beside it rows of any weight
+    A = np.array([[1, 0, 0, 0.7236256], [0, 0, 1, 0.27961802], [0, 1, 0, 1.12049348],
+                  [0, 0.9999988, 0, -0.65012506], [0, 1, 0, -0.65012544], [1, 0, 0, -0.51768856],
+                  [0, 1, 0, 0.86819865], [1, 0, 0, -1.62426541]])
+    slack = np.array([1e19, 1.5e22, 3.4e-88, 1.8e-93, 1e55, 6e-56, 7e-96, 4e-8])
+    expected = oracles.limit_at_zero_slack(A, slack)[0]
+    assert 1e-13 < expected[2] < 1e-11                       # row 2, and rows 1, 5 have 1
+    found = LeverageMap(A, -slack).scores(np.zeros(4))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(leverage_scores(A, slack=slack), expected, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("units", [1e200, 1.0, 1e-200])
+def test_a_heavy_row_of_extreme_units(units):
+    A, slack = np.array([[2.0], [-3.0], [1.0], [units]]), np.array([1.5, 0.25, -2.0, 0.0])
+    # 1 - sigma of the last row is about Σ (a_i/s_i)² δx², and its gain that of the others' loss
+    loss = ScoreLoss(A, -slack, np.array([0.5, 0.25, 1.0, 0.0]))
+    squares = (A[:3, 0] / slack[:3]) ** 2
+    hessian = -2.0 * squares.sum() + 2.0 * squares @ [-0.5, -0.25, -1.0]
+    np.testing.assert_allclose(loss.hess([0.0]), [[hessian]], rtol=1e-13)
+    np.testing.assert_allclose(loss.hessp([0.0], [1.0]), [hessian], rtol=1e-13)
+
+
+@pytest.mark.parametrize("units", [1e300, 1e-290])
+def test_a_heavy_row_beside_columns_combined_by_extreme_units(units):
+    A, b, x, _ = problem()
+    slack = A @ x - b
+    slack[4] *= 1e-3
+    expected = leverage_scores(A, slack=slack)
+    assert 1.0 - 1e-3 < expected[4] < 1.0
+    found = LeverageMap(units * A, -units * slack).scores(np.zeros(3))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
+
+
+def test_weights_of_parts_connected_by_columns_of_other_units():
+    A = np.array([[-2.0, 0, 0], [1, 0, 0], [2, 1, 1], [-2, 0, 0], [0, 0, -1], [0, 2, 0], [0, -3, 2],
+                  [-3, 0, -1], [-1, 0, -1]]) * [1.0, 3e-14, 3e-14]
+    c = np.array([1, 1, 1, 1, 2.8, 5.9, 3.3, 1, 1]) / 6
+    c[4:7] *= 2.0 / c[4:7].sum()
+    weights = forster_weights(A, c)          # rows 4, 5, 6 and the others are almost apart
+    np.testing.assert_allclose(leverage_scores(A, weights=weights), c, rtol=0, atol=1e-10)
+
+
+def test_weights_are_checked_against_connections_that_were_not_seen():
+    A = np.array([[0, 2, -3, 2.0], [-3, 3, -3, -3], [-1, -1, -3, 3], [-2, 0, 0, -2],
+                  [-1, 0, 0, 0], [0, 2, 1, 0], [0, 1, 0, 0]])
+    c = np.array([0.4, 0.3, 0.2, 0.1, 1.0, 1.0, 1.0])
+    with pytest.raises(NoSolutionError, match="row . is given .* and gets"):
+        forster_weights(A * [1.0, 1.0, 1.0, 1e90], c)
+
+
+def test_weights_of_scores_whose_sum_is_off_by_all_that_tol_allows():
+    A, c = np.arange(1.0, 12.0)[:, None], np.array([0.3, 0.2, *np.full(9, 0.5 / 9)])
+    for off in (1e-10, -1e-10):
+        given = c + off * np.array([0.0, 4.0, *np.full(9, 7 / 9)])     # their sum is off by 11 tol
+        found = leverage_scores(A, weights=forster_weights(A, given, tol=1e-10))
+        np.testing.assert_allclose(found, given, rtol=0, atol=1.001e-10)
 
 
 @pytest.mark.parametrize("sparse", [False, True])

@@ -178,9 +178,10 @@ def leverage_map(p, rng):
         along, across = true @ oracles.exact(v), oracles.exact(y) @ true
     if _ordinary(largest):
         each = (allowed + rounding) * largest
-        close("jacobian", jacobian, true, each + 1e-300)
-        close("jvp", jvp, along, float(each @ np.abs(v)) + 1e-300)
-        close("vjp", vjp, across, each * np.abs(y).sum() + 1e-300)
+        least = LEAST if any(s == 0 for s in p.slack) else 1e-300
+        close("jacobian", jacobian, true, each + least)
+        close("jvp", jvp, along, float(each @ np.abs(v)) + least)
+        close("vjp", vjp, across, each * np.abs(y).sum() + least)
     return "right"
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 import levinv
 from torture import calls, inputs, judge, run, truth
 
+EPS = np.finfo(float).eps
 DRAWN = [name for name in calls.CALLS if name != "huge n"]
 
 
@@ -69,6 +70,21 @@ def test_truth_of_zero_and_dependent_slacks():
     np.testing.assert_array_equal(found, [1.0, 0.0, 0.5, 0.5])
     with pytest.raises(truth.UndefinedError):
         truth.Exact(A, np.array([0.0, 0.0, 1.0, 1.0]))
+
+
+def test_the_condition_beside_zero_slacks_shows_what_a_last_digit_of_the_input_does():
+    A = np.array([[1.0, 1, 2], [2, 2, 1], [1, 1, 1], [1, -1, 0], [0, 1, 2]])
+    slack = np.array([0.0, 1e-19, 2e-19, 1.0, 1.0])      # rows 1, 2 are parallel modulo row 0
+    off = A.copy()
+    off[1, 0] *= 1 + EPS                                 # and now they are not
+    before, after = truth.Exact(A, slack), truth.Exact(off, slack)
+    moved = np.abs(before.rounded - after.rounded).max()
+    assert moved > 0.1
+    assert moved < EPS * before.condition
+    slack[1:3] = 1.0
+    before, after = truth.Exact(A, slack), truth.Exact(off, slack)
+    assert np.abs(before.rounded - after.rounded).max() < 10 * EPS
+    assert before.condition < 20
 
 
 def test_a_crash_and_a_hang_are_seen():

@@ -98,7 +98,8 @@ def inverse(matrix):
 
 class Exact:
     """The scores of diag(1/slack) A, in the limit at a zero slack; ``rank`` and ``condition``,
-    about that of the independent columns at unit norm.
+    about that of the independent columns at unit norm, and beside zero slacks no less than what
+    the scores do when entries of A change by a part of themselves.
     """
 
     def __init__(self, A, slack):
@@ -114,7 +115,8 @@ class Exact:
             if len(zero):
                 if rank(A[zero]) < len(zero):
                     raise UndefinedError
-                C = A @ null_space(A[zero])
+                N = null_space(A[zero])
+                C = A @ N
                 unit = A[zero] / np.array([mpmath.sqrt((a * a).sum()) for a in A[zero]],
                                           dtype=object)[:, None]
                 self.condition = float(mpmath.sqrt(sum(np.diag(inverse(unit @ unit.T)))))
@@ -126,13 +128,36 @@ class Exact:
             self.scores = np.full(len(A), mpmath.mpf(0), dtype=object)
             self.basis, self.inverse = B, np.zeros((0, 0), dtype=object)
             if len(columns):
-                B = B / np.array([mpmath.sqrt(v) for v in (B * B).sum(axis=0)], dtype=object)
+                norms = np.array([mpmath.sqrt(v) for v in (B * B).sum(axis=0)], dtype=object)
+                B = B / norms
                 self.inverse = inverse(B.T @ B)
                 self.basis = B
                 self.condition *= float(mpmath.sqrt(sum(np.diag(self.inverse))))
                 self.scores = ((B @ self.inverse) * B).sum(axis=1)
+                if len(zero):
+                    self.condition = max(self.condition,
+                                         self._sensitivity(A, unit, scale, N[:, columns] / norms))
             self.scores[zero] = mpmath.mpf(1)
             self.rounded = self.scores.astype(float)
+
+    def _sensitivity(self, A, zero_rows, scale, N):
+        """How far |δA| <= ε |A| moves the projection of the quotient by ``zero_rows``, over ε.
+
+        N: independent columns of the quotient. With D the scale, A_0 the rows of zero slack, W a
+        right inverse of them, and V such that D A V is orthonormal and A_0 V = 0, δA moves D A V by
+        D (δA - A W δA_0) V, of which the part orthogonal to D A V turns the projection. Columns of
+        the quotient may be well conditioned all the same: rows that are parallel modulo A_0 by
+        cancellation have columns of exact zeros there, which one last digit of A makes count in
+        rows of much larger weight.
+        """
+        lower = np.array(mpmath.cholesky(mpmath.matrix(self.inverse.tolist())).tolist(),
+                         dtype=object).reshape(self.inverse.shape)
+        V = N @ lower
+        W = zero_rows.T @ inverse(zero_rows @ zero_rows.T)
+        image = (A @ W) * scale[:, None]
+        image = image - self.basis @ (self.inverse @ (self.basis.T @ image))
+        moved = (np.abs(A) * scale[:, None] + np.abs(image) @ np.abs(zero_rows)) @ np.abs(V)
+        return float(mpmath.sqrt((moved * moved).sum()))
 
     def projection(self):
         """P, (n, n), where no slack is zero."""

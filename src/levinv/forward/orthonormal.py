@@ -289,6 +289,18 @@ def column_space(rows, active=None, *, rcond=None):
     return orthonormalise(rows, unit, rcond=rcond)
 
 
+def independent_columns(rows, active=None, *, rcond=None):
+    """Independent columns of A, brought to ordinary size: (d, rank) with one entry in a column.
+
+    Not combined: rows over many orders stay as exact as they are.
+    """
+    transform = column_space(rows, active, rcond=rcond).transform
+    basic = np.flatnonzero(transform.any(axis=1))          # the others depend on these
+    start = np.zeros_like(transform)
+    start[basic, np.arange(len(basic))] = 1.0 / rows.column_max()[basic]
+    return start
+
+
 def reciprocal_norms(norms, least=TINY):
     """1/norms of rows, 0 for 0.
 

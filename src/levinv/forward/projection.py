@@ -34,7 +34,9 @@ import scipy.linalg
 from levinv.forward.orthonormal import EPS, orthonormalise
 
 ROWS_AT_ONCE = 4096
+TINY = 1e-306
 SHORTEST = 1e-140         # length that rows are balanced to, as part of the longest
+REFINEMENTS = 24          # of a quotient, each of which may take ε off what is not yet zero
 ROUGHLY_ONE = 1e-7        # least 1 - sigma of rows that rough projections do not eliminate
 PLAIN_CONDITION = 2.0     # beyond it, derivatives without the transform lose digits: second ones were
                           # worse than 100 ε κ ten times as often as with it
@@ -269,8 +271,8 @@ def _eliminate(rows, magnitude, start, left_out, heavy):
     light_out[heavy] = True
     scale, smallest = row_scale(magnitude, light_out)
     start = balanced(rows, scale, heavy, start)
-    null, right_inverse = quotient(rows, heavy, start)
-    found = orthonormalise(rows, scale, _lift(start, null), rcond=0.0)
+    null, right_inverse, norms = quotient(rows, heavy, start)
+    found = orthonormalise(rows, scale, null, rcond=0.0)
     light_scores = found.scores if found.scores is not None else rows.quad(scale, found.transform)
     more = np.flatnonzero((light_scores > 1.0 - _heavy_below(k)) & ~light_out)
     if len(more):
@@ -279,18 +281,24 @@ def _eliminate(rows, magnitude, start, left_out, heavy):
         except DependentZeroSlackError:
             pass
     h, m = len(heavy), found.transform.shape[1]
-    size_of_terms = np.abs(start) @ np.abs(right_inverse)
-    right_inverse = _lift(start, right_inverse)
+    image = scale[:, None] * rows.matvec(right_inverse)
+    length = np.abs(image).max(axis=0)           # squares of F~ as it is may over- or underflow
+    length[length == 0] = 1.0
+    right_inverse /= length
+    errors = np.abs(rows.block(heavy) / norms[:, None]) @ np.abs(right_inverse)  # of A_H W, over ε
     joint = np.hstack([found.transform, right_inverse])
+    size_of_terms = np.abs(right_inverse)
     for _ in range(2):                       # the second projection removes what rounding left
         gram = rows.gram(scale, joint)
         joint[:, m:] -= found.transform @ gram[:m, m:]
+        size_of_terms += np.abs(found.transform) @ np.abs(gram[:m, m:])
+    rounding = EPS * np.linalg.norm(scale[:, None] * rows.abs_matvec(size_of_terms)
+                                    + np.abs(image) @ errors, axis=0)
     middle = gram[m:, m:] - gram[:m, m:].T @ gram[:m, m:]
-    whole = ratio = magnitude[heavy] / smallest
+    whole = ratio = magnitude[heavy] / smallest * (length / norms)
     # A row that is heavy at any slack (a coloop) has F = 0, of which rounding, times a huge slack,
     # leaves something.
     size = np.sqrt(np.maximum(np.diag(middle), 0.0))
-    rounding = EPS * np.linalg.norm(scale[:, None] * rows.abs_matvec(size_of_terms), axis=0)
     ratio = np.where((size <= 100 * rounding) | (ratio * size > 1.0), 0.0, whole)
     weighted = ratio[:, None] * middle * ratio
     lower = np.linalg.cholesky(np.eye(h) + weighted)
@@ -308,11 +316,6 @@ def _eliminate(rows, magnitude, start, left_out, heavy):
     return Projection(rows, scale, smallest, transform, steps, heavy, basis, defect, scores)
 
 
-def _lift(start, local):
-    """Combinations of the columns of ``start`` (of A, if None)."""
-    return np.ascontiguousarray(local if start is None else start @ local)
-
-
 def balanced(rows, scale, heavy, start=None):
     """Columns of A start in which the scaled light rows, and the heavy ones at the longest one's
     length, are orthonormal: a quotient mixes columns, which in any others may be of very different
@@ -324,21 +327,27 @@ def balanced(rows, scale, heavy, start=None):
     lengths /= lengths.max() or 1.0
     lengths = np.where(lengths > 0, np.maximum(lengths, SHORTEST), 0.0)
     lengths[heavy] = 1.0
-    return orthonormalise(rows, lengths / norms, start, rcond=0.0).transform
+    weights = lengths / norms
+    if start is not None:           # both may undo the units of A: squares must not underflow
+        largest = (weights * rows.abs_matvec(np.abs(start).sum(axis=1))).max()
+        weights /= max(largest, TINY, TINY * weights.max())
+    return orthonormalise(rows, weights, start, rcond=0.0).transform
 
 
-def quotient(rows, index, start=None):
-    """A basis N of the null space of rows ``index`` of A start, (k, k - h), and a right inverse W,
-    (k, h).
+def quotient(rows, index, start):
+    """A basis N (d, k - h) of the combinations of columns A start that rows ``index``, A_H, map to
+    zero, a right inverse W (d, h) of A_H with rows at unit norm, and these norms.
+
+    Rows elsewhere may be of any weight beside A_H, where what rounding leaves of A_H N and of
+    A_H W - I would count: they are brought to ε |A_H| |N| and ε |A_H| |W|, entry by entry.
 
     Raises
     ------
     DependentZeroSlackError
         If the rows are linearly dependent.
     """
-    block = rows.block(index)
-    if start is not None:
-        block = block @ start
+    rows_h = rows.block(index)
+    block = rows_h @ start
     norms = np.hypot.reduce(block, axis=1)         # squares may overflow
     safe = np.where(norms > 0, norms, 1.0)
     block /= safe[:, None]
@@ -347,4 +356,12 @@ def quotient(rows, index, start=None):
         raise DependentZeroSlackError(index)
     q, r = scipy.linalg.qr(block.T, check_finite=False)
     inverse = scipy.linalg.solve_triangular(r[:h], np.eye(h), trans="T", check_finite=False)
-    return q[:, h:], q[:, :h] @ inverse / norms
+    null, right = start @ q[:, h:], start @ (q[:, :h] @ inverse)
+    rows_h /= norms[:, None]
+    for part, image in ((right, np.eye(h)), (null, 0.0)):
+        for _ in range(REFINEMENTS):
+            error = image - rows_h @ part
+            if np.all(np.abs(error) <= k * EPS * (np.abs(rows_h) @ np.abs(part))):
+                break
+            part += right @ error
+    return np.ascontiguousarray(null), right, norms

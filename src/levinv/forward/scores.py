@@ -10,7 +10,7 @@ from levinv import rows as storage
 from levinv._kernels.factor import UNBLOCKED_COLUMNS, triangular_inverse_factor
 from levinv._kernels.scores import one_pass
 from levinv._threads import count, share, sharing
-from levinv.forward.orthonormal import (ONE_PASS_CONDITION, column_space, orthonormalise,
+from levinv.forward.orthonormal import (ONE_PASS_CONDITION, independent_columns, orthonormalise,
                                         orthonormalise_by_gram)
 from levinv.forward.projection import DependentZeroSlackError, balanced, quotient, row_scale
 from levinv.forward.sketch import sketched_scores
@@ -92,8 +92,10 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
     Notes
     -----
     The error is at most about 100 ε κ, with κ the condition number of B after its columns are
-    scaled to unit norm. Scores do not change when A is replaced by A T for an invertible T, nor
-    with the scale of slack or weights.
+    scaled to unit norm; in the limit at zero slacks, at least of how much the scores change as
+    entries of A do, which may be a lot where rows of tiny slack are parallel but for a row of zero
+    slack. Scores do not change when A is replaced by A T for an invertible T, nor with the scale of
+    slack or weights.
 
     A sparse A, of at most 20000 columns, costs O(Σ nnz_i² + d³) and a few d x d matrices, nnz_i
     entries in row i; where κ exceeds about 64, or rows scaled by slack or weights hold dependent
@@ -320,11 +322,11 @@ def _slack_limit(rows, slack, method, rcond):
     left_out = slack == 0
     zero = np.flatnonzero(left_out & rows.nonzero())   # a zero row has score 0, whatever its slack
     scale = _slack_scale(slack, left_out)
-    start = _space(rows, None, rcond)
+    start = independent_columns(rows, rcond=rcond)
     try:
         if len(zero):
             start = balanced(rows, scale, zero, start)
-            null = start @ quotient(rows, zero, start)[0]
+            null = quotient(rows, zero, start)[0]
         else:
             null = start
     except DependentZeroSlackError:
@@ -341,19 +343,7 @@ def _scaled_scores(rows, scale, method, rcond, gram):
         if found is not None:
             return _read(rows, scale, found)
     # The rank is that of the rows themselves: what scaling makes small is not dependent.
-    return _scores(rows, scale, _space(rows, scale > 0, rcond), method, 0.0)
-
-
-def _space(rows, active, rcond):
-    """Independent columns of A, brought to ordinary size: (d, rank) with one entry in a column.
-
-    Not combined: rows over many orders stay as exact as they are.
-    """
-    transform = column_space(rows, active, rcond=rcond).transform
-    basic = np.flatnonzero(transform.any(axis=1))          # the others depend on these
-    start = np.zeros_like(transform)
-    start[basic, np.arange(len(basic))] = 1.0 / rows.column_max()[basic]
-    return start
+    return _scores(rows, scale, independent_columns(rows, scale > 0, rcond=rcond), method, 0.0)
 
 
 def _scores(rows, scale, start, method, rcond, gram=None):

@@ -4,10 +4,11 @@ import numpy as np
 from levinv import _validate
 from levinv import rows as storage
 from levinv._threads import sharing
+from levinv.forward.orthonormal import EPS, independent_columns, orthonormalise
 from levinv.inverse.components import SURELY_ZERO
 from levinv.inverse.reduction import (NoSolutionError, fixed_score_faults, reduce,
                                       sum_faults)
-from levinv.inverse.scaling import TIGHT, find_obstacle, match_scores
+from levinv.inverse.scaling import TIGHT, component_mean, find_obstacle, match_scores
 
 EVALUATIONS = 25           # of the scores, roughly: is it worth several threads?
 
@@ -24,7 +25,8 @@ def forster_weights(A, scores=None, *, tol=1e-10, maxiter=None, workers=None):
     scores : (n,) array_like, optional
         In [0, 1], summing to the rank of A; default rank/n for each row (zero rows: 0).
     tol : float
-        Largest max|sigma - scores| that counts as solved.
+        Largest max|sigma - scores| that counts as solved; where the weighted rows have a condition
+        number κ that leaves scores less accurate, 100 ε κ more. What is returned is checked.
     maxiter : int, optional
         Limit on Newton iterations; default 100.
     workers : int, optional
@@ -68,36 +70,76 @@ def forster_weights(A, scores=None, *, tol=1e-10, maxiter=None, workers=None):
     n = rows.shape[0]
     tol = _validate.positive_number(tol, "tol")
     maxiter = 100 if maxiter is None else _validate.positive_int(maxiter, "maxiter")
+    if scores is not None:
+        scores = _validate.vector(scores, "scores", n, "row of A")
+        if (scores < 0).any() or (scores > 1).any():
+            index = int(np.argmax((scores < 0) | (scores > 1)))
+            raise ValueError(f"scores must lie in [0, 1], got {scores[index]} at index {index}")
     with sharing(workers, EVALUATIONS * rows.flops) as rows.workers:
         reduced = reduce(rows)
-        if scores is None:
-            scores = np.full(n, reduced.rank / max(n - len(reduced.loops), 1))
-            scores[reduced.loops] = 0.0
-        else:
-            scores = _validate.vector(scores, "scores", n, "row of A")
-            if (scores < 0).any() or (scores > 1).any():
-                index = int(np.argmax((scores < 0) | (scores > 1)))
-                raise ValueError(f"scores must lie in [0, 1], got {scores[index]} at index {index}")
-        faults = _faults(reduced, scores, tol)
-        if faults and reduced.gap > SURELY_ZERO:
-            reduced = reduce(rows, zero_entry=SURELY_ZERO)
-            faults = _faults(reduced, scores, tol)
-        if faults:
-            raise NoSolutionError(f"no weights have these scores: {faults[0]}")
-        weights = np.ones(n)
-        if reduced.count:
-            weights[reduced.active] = _weights(rows, reduced, scores, tol, maxiter)
-    return weights
+        try:
+            return _weights(rows, reduced, scores, tol, maxiter)
+        except NoSolutionError:
+            if reduced.gap <= SURELY_ZERO:
+                raise
+        return _weights(rows, reduce(rows, zero_entry=SURELY_ZERO), scores, tol, maxiter)
 
 
 def _weights(rows, reduced, scores, tol, maxiter):
+    """Weights (n,) that were seen to have the scores, or a NoSolutionError."""
+    n = rows.shape[0]
+    if scores is None:
+        scores = np.full(n, reduced.rank / max(n - len(reduced.loops), 1))
+        scores[reduced.loops] = 0.0
+    faults = _faults(reduced, scores, tol)
+    if faults:
+        raise NoSolutionError(f"no weights have these scores: {faults[0]}")
+    log_weight = np.zeros(n)
+    if reduced.count:
+        log_weight = _log_weights(rows, reduced, scores, tol, maxiter)
+    centred = log_weight - component_mean(log_weight, reduced.active, reduced.label)
+    weights, fault = _checked(rows, centred, scores, tol)
+    if fault and reduced.count > 1:          # parts that are almost apart, and count as components
+        weights, fault = _checked(rows, log_weight, scores, tol)
+    if fault:
+        raise NoSolutionError(f"no weights found with these scores: {fault}")
+    return weights
+
+
+def _checked(rows, log_weight, scores, tol):
+    """Weights, and a sentence if they do not have the scores."""
+    weights = np.exp(log_weight)
+    found, accuracy = _scores(rows, weights)
+    off = np.abs(found - scores)
+    row = int(np.argmax(off))
+    return weights, ("" if off[row] <= tol + accuracy else
+                     f"row {row} is given {scores[row]:.10g} and gets {found[row]:.10g}")
+
+
+def _scores(rows, weights):
+    """The scores of weighted rows and their accuracy, from columns of A that are not combined:
+    nothing that was decided on the way to the weights is taken for granted.
+    """
+    root = np.sqrt(weights)
+    root /= root.max()
+    found = orthonormalise(rows, root, independent_columns(rows), rcond=0.0)
+    scores = rows.quad(root, found.transform) if found.scores is None else found.scores
+    return scores, 100 * EPS * found.condition
+
+
+def _log_weights(rows, reduced, scores, tol, maxiter):
+    """Logarithms of weights, (n,), of mean 0 on the active rows together."""
     target = np.where(reduced.active, scores, 0.5)
     for c in range(reduced.count):
         member = reduced.members(c)
-        target[member] *= reduced.bases[c].shape[1] / target[member].sum()
-    target = np.clip(target, np.finfo(float).tiny, 1.0 - np.finfo(float).eps)
+        target[member] = _summing_to(reduced.bases[c].shape[1], target[member], tol)
+    target = np.clip(target, np.finfo(float).tiny, 1.0 - EPS)
+    log_size = None
+    if reduced.count > 1:         # rows of one length keep apart what is almost apart
+        log_size = -2.0 * np.log(np.where(reduced.active, reduced.unit, 1.0))
+        log_size[reduced.active] -= log_size[reduced.active].mean()
     found = match_scores(rows, reduced.start, target, reduced.active, reduced.label,
-                         maxiter=maxiter)
+                         log_size=log_size, maxiter=maxiter)
     obstacle = found.obstacle or find_obstacle(rows, reduced.start, target, reduced.active,
                                                reduced.label, found.log_weight, TIGHT)
     worst = float(np.max(np.abs(found.projection.residual(target)[reduced.active])))
@@ -106,7 +148,20 @@ def _weights(rows, reduced, scores, tol, maxiter):
     if worst > tol:
         raise NoSolutionError(f"no weights found with these scores in {found.iterations} "
                               f"iterations: max|sigma - scores| = {worst:.3g}")
-    return np.exp(found.log_weight[reduced.active])
+    log_weight = np.where(reduced.active, found.log_weight, 0.0)
+    log_weight[reduced.active] -= log_weight[reduced.active].mean()
+    return log_weight
+
+
+def _summing_to(rank, scores, tol):
+    """Scores that sum to the rank: in proportion, or evenly where that moves one by more than
+    ``tol``.
+    """
+    proportional = scores * (rank / scores.sum())
+    if np.abs(proportional - scores).max() <= tol:
+        return proportional
+    even = scores + (rank - scores.sum()) / len(scores)
+    return even if even.min() > 0.0 and even.max() < 1.0 else proportional
 
 
 def _faults(reduced, scores, tol):

@@ -130,7 +130,8 @@ def reduce(rows, one=None, b=None, coloop_slack=None, zero_entry=ZERO):
         settled = np.flatnonzero(coloop | zero)
         if len(settled):
             try:
-                null, right = (start @ part for part in quotient(rows, settled, start))
+                null, right, norms = quotient(rows, settled, start)
+                right = right / norms
             except DependentZeroSlackError:
                 raise NoSolutionError(_dependent(np.flatnonzero(zero))) from None
             spanned = active & (rows.quad(unit, null) <= SPANNED ** 2 * rows.quad(unit, start))

@@ -52,7 +52,7 @@ TIGHT = 1e-13                 # c(S) closer to rank(S) than this is equal to it
 class Scaling:
     """Slack magnitudes exp(-t/2), each component's scale free, and how they were found."""
 
-    log_weight: np.ndarray       # (n,) t, mean 0 on each component
+    log_weight: np.ndarray       # (n,) t, mean 0 on each component unless asked otherwise
     projection: object           # at these magnitudes
     error: float                 # max |sigma - c| / min(c, 1 - c)
     iterations: int
@@ -80,8 +80,8 @@ class Obstacle:
                 f"but rank {self.rank}")
 
 
-def match_scores(rows, start, target, active, label, *, plain=False, log_weight=None, accuracy=0.0,
-                 enough=None, maxiter=100, report=None):
+def match_scores(rows, start, target, active, label, *, plain=False, log_weight=None, log_size=None,
+                 accuracy=0.0, enough=None, maxiter=100, report=None):
     """Find magnitudes whose scores are ``target`` on the active rows.
 
     Parameters
@@ -96,6 +96,8 @@ def match_scores(rows, start, target, active, label, *, plain=False, log_weight=
         Whether A's own columns will do as well as those of A start.
     log_weight : (n,) array, optional
         t to start from.
+    log_size : (n,) array, optional
+        t + log_size instead of t is given the mean 0 on each component.
     accuracy : float
         The ``error`` at which the iteration ends; 0: where rounding ends it.
     enough : callable, optional
@@ -120,7 +122,8 @@ def match_scores(rows, start, target, active, label, *, plain=False, log_weight=
     def evaluate(t):
         nonlocal evaluations
         evaluations += 1
-        t = np.clip(t - _component_mean(t, active, label), -600.0, 600.0)
+        size = t if log_size is None else t + log_size
+        t = np.clip(t - component_mean(size, active, label), -600.0, 600.0)
         try:
             projection = projector(rows, np.exp(-0.5 * t), None if plain else start, left_out)
         except DependentZeroSlackError:              # weights too uneven for double precision
@@ -244,7 +247,7 @@ def _balanced_rank(rows, index):
     return int(np.linalg.matrix_rank(triangle, rtol=BALANCED_RANK * max(triangle.shape) * EPS))
 
 
-def _component_mean(t, active, label):
+def component_mean(t, active, label):
     """The mean of t over each row's component, as an (n,) array or a number."""
     if not label.any():                              # all rows, one component
         return t.mean()
