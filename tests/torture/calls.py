@@ -220,6 +220,8 @@ def score_loss(p, rng):
     close("grad", grad, point.loss_gradient(target), each)
     true = point.loss_hessian(target)
     both = 10 * size * p.n * (allowed + rounding) * np.outer(largest, largest) + LEAST
+    # beside zero slacks, whose rows' second derivatives stay, units of other columns come in
+    both += (allowed + rounding) * np.abs(true).astype(float)
     close("hess", hess, true, both)
     close("sum of hess_terms", terms.sum(axis=0), true, both)
     with mpmath.workdps(50):
