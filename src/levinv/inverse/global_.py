@@ -83,6 +83,7 @@ class Task:
     latest: np.ndarray = None      # x of the polish under way
     nfev: int = 0
     obstacles: list = field(default_factory=list)     # scores that no x changes are given otherwise
+    doubtful: bool = False         # whether obstacles hold only if rounding connects no rows
     proofs: list = field(default_factory=list)        # why no weights have the scores
     remarks: list = field(default_factory=list)       # what else the message should say
     scaling: object = None         # the last of stage 1
@@ -150,6 +151,10 @@ def prepare(task):
             finer = reduce(task.rows, one, task.b, coloop_slack, SURELY_ZERO)
             if not _faults(task, finer, allowed)[0]:
                 task.reduced = finer
+        if task.exact and 0.0 < task.reduced.gap and _faults(task, task.reduced, allowed)[0]:
+            # connected by less than rounding, rows may have the scores: that is no proof
+            faintest = reduce(task.rows, one, task.b, coloop_slack, 0.0)
+            task.doubtful = not _faults(task, faintest, allowed)[0]
     except NoSolutionError as reason:
         task.obstacles.append(str(reason))
         task.reduced = reduce(task.rows, None, task.b, coloop_slack)

@@ -175,7 +175,7 @@ def _condition(task, null_space):
 
 
 def _failure(task):
-    if task.obstacles or task.proofs:
+    if (task.obstacles or task.proofs) and not task.doubtful:
         return 1
     if task.outliers is not None:
         return 3
