@@ -220,8 +220,13 @@ def score_loss(p, rng):
     close("grad", grad, point.loss_gradient(target), each)
     true = point.loss_hessian(target)
     both = 10 * size * p.n * (allowed + rounding) * np.outer(largest, largest) + LEAST
-    # beside zero slacks, whose rows' second derivatives stay, units of other columns come in
-    both += (allowed + rounding) * np.abs(true).astype(float)
+    # beside zero slacks the second derivatives of their rows stay: accurate to the largest entry, in
+    # the columns' units
+    units = np.abs(p.A).max(axis=0).astype(float)
+    units = np.outer(units, units) + LEAST
+    with np.errstate(over="ignore", invalid="ignore"):
+        both += np.nan_to_num((allowed + rounding) * np.max(np.abs(true).astype(float) / units)
+                              * units, nan=0.0)
     close("hess", hess, true, both)
     close("sum of hess_terms", terms.sum(axis=0), true, both)
     with mpmath.workdps(50):

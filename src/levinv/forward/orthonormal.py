@@ -246,7 +246,8 @@ def _read_triangle(r, pivots, norms, rcond):
                                             unit_diagonal=True, check_finite=False) / diagonal
     transform = np.zeros((r.shape[1], rank))
     transform[basic] = inverse / norms[basic, None]
-    condition = float(np.abs(inverse).max() * np.sqrt(rank)) if rank else 1.0
+    with np.errstate(over="ignore"):
+        condition = float(np.abs(inverse).max() * np.sqrt(rank)) if rank else 1.0
     kept, dropped = (float(pivot_sizes[i] / pivot_sizes[0]) if 0 <= i < len(pivot_sizes) and rank
                      else np.nan for i in (rank - 1, rank))
     return transform, condition, (kept, dropped)
