@@ -466,7 +466,7 @@ def main():
     commands = parser.add_subparsers(required=True)
     for claim in (signs, unique, regression, netlib, gradient, local, large, sparse, sketch,
                   mapped, cluster, audit):
-        command = commands.add_parser(claim.__name__, help=claim.__doc__)
+        command = commands.add_parser(claim.__name__, help=claim.__doc__.replace("%", "%%"))
         command.set_defaults(run=claim)
         command.add_argument("-v", "--verbose", action="store_true")
         command.add_argument("--repeats", type=int, default=5)
