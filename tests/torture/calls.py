@@ -223,8 +223,8 @@ def score_loss(p, rng):
     # beside zero slacks the second derivatives of their rows stay: accurate to the largest entry, in
     # the columns' units
     units = np.abs(p.A).max(axis=0).astype(float)
-    units = np.outer(units, units) + LEAST
     with np.errstate(over="ignore", invalid="ignore"):
+        units = np.outer(units, units) + LEAST
         both += np.nan_to_num((allowed + rounding) * np.max(np.abs(true).astype(float) / units)
                               * units, nan=0.0)
     close("hess", hess, true, both)

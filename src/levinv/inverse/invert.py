@@ -140,7 +140,10 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
         maxiter=None if maxiter is None else _validate.positive_int(maxiter, "maxiter"),
         restarts=_validate.positive_int(options.get("restarts", RESTARTS), "options['restarts']"),
         rng=_validate.generator(rng, "rng"), progress=Progress(callback))
-    with sharing(workers, EVALUATIONS * task.rows.flops) as task.rows.workers:
+    # trial points may lie anywhere: what overflows there is refused as a trial, and counted as no
+    # answer at the end
+    with (sharing(workers, EVALUATIONS * task.rows.flops) as task.rows.workers,
+          np.errstate(over="ignore", invalid="ignore", divide="ignore")):
         if method == "global":
             return solve(task)
         return local.solve(task, method, A, ridge, _checked(options))
