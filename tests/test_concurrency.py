@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import copy
 import functools
+import gc
 import multiprocessing
 import os
 import pickle
@@ -220,11 +221,12 @@ def test_interrupts_at_any_moment(rng):
 
     usual = signal.signal(signal.SIGALRM, signal.default_int_handler)
     moments = np.random.default_rng(0).uniform(1e-5, 4e-4, 400)
+    gc.disable()                 # Python drops what strikes in a callback of the collector, such as
+                                 # hypothesis has
     try:
         for i, moment in enumerate(moments):
             try:
-                # again after a second: Python drops what strikes in a callback of its collector
-                signal.setitimer(signal.ITIMER_REAL, moment, 1.0)
+                signal.setitimer(signal.ITIMER_REAL, moment, 1.0)      # and again, should it be lost
                 while True:
                     (scores if i % 4 == 0 else nothing)()
             except KeyboardInterrupt:
@@ -233,6 +235,7 @@ def test_interrupts_at_any_moment(rng):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, usual)
+        gc.enable()
     scores()
 
 
