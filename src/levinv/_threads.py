@@ -287,7 +287,7 @@ def aside(call, flops=math.inf):
                      daemon=True).start()
     while True:
         try:
-            value, error = outcome.get(timeout=HEARD)    # a signal may have come to the other thread
+            value, error = outcome.get(timeout=HEARD)    # a signal may come to the other thread
             break
         except queue.Empty:
             continue

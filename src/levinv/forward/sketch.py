@@ -33,11 +33,12 @@ iteration is the same with both, dependent columns do not disturb it (Bᵀr is o
 maps to 0), and an inexact factor costs a few iterations, not accuracy.
 
 **What is certain.** A residual that is small does not show directions that B makes very small. The
-iteration is therefore run first on known answers: B y for a random y. Where y is found again (to 0.01 in norm,
-where each direction has a random share of variance 1) all directions are resolved, and the
-iteration's own tridiagonal matrix has ν as its least eigenvalue. Where a part of y is left it must
-be one of those that the rows as they were before scaling map to zero, to rounding: then the columns
-are dependent, and P does not need it. If the rows do not, or no y is found, there is no result.
+iteration is therefore run first on known answers: B y for a random y. Where y is found again (to
+0.01 in norm, where each direction has a random share of variance 1) all directions are resolved,
+and the iteration's own tridiagonal matrix has ν as its least eigenvalue. Where a part of y is left
+it must be one of those that the rows as they were before scaling map to zero, to rounding: then the
+columns are dependent, and P does not need it. If the rows do not, or no y is found, there is no
+result.
 """
 import numpy as np
 import scipy.linalg

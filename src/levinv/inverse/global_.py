@@ -470,8 +470,8 @@ def _run_stages(task):
     if many and not known and task.best is not None and not matched(task):
         _try(task, task.best.point.x)
     if task.exact and not (task.obstacles or task.proofs or matched(task)):
-        tight = find_obstacle(task.rows, reduced.start, _interior_target(task)[0], reduced.active, reduced.label,
-                              log_weight, TIGHT)
+        tight = find_obstacle(task.rows, reduced.start, _interior_target(task)[0],
+                              reduced.active, reduced.label, log_weight, TIGHT)
         if tight is not None:
             task.proofs.append(str(tight))
 

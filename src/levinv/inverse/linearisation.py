@@ -260,9 +260,9 @@ def negligible(rank):
 
 def leverages(point, weight, model, left_out):
     """Leverage of each row in the whitened Jacobian, |row of W J|² in the metric of ``model``,
-    (n,): the part of its residual's variance that fitting x takes away, and in rows ``left_out`` of the
-    model the variance of what it predicts; 0 where the model is a sample's, whose rows' leverages
-    are tiny.
+    (n,): the part of its residual's variance that fitting x takes away, and in rows ``left_out`` of
+    the model the variance of what it predicts; 0 where the model is a sample's, whose rows'
+    leverages are tiny.
     """
     if model.sampled:
         return np.zeros(len(weight))

@@ -266,7 +266,8 @@ def _newton_step(state, active, label, damping):
     used = 0
     damping = damping / 10.0 if damping > DAMPING[0] else 0.0
     matrix = None
-    if np.count_nonzero(active) <= min(LARGEST_DIRECT, max(DIRECT_ROWS, DIRECT_PER_RANK * projection.rank)):
+    most = min(LARGEST_DIRECT, max(DIRECT_ROWS, DIRECT_PER_RANK * projection.rank))
+    if np.count_nonzero(active) <= most:
         index = np.flatnonzero(_degrees(state, active))
         matrix, root = _scaled_laplacian(projection, index, label)
     while True:

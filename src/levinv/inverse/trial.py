@@ -127,7 +127,8 @@ def _weighted(rows, b, target, weight, left_out, x, unit, transform):
 
 def _misfit(rows, b, target, weight, left_out, x, unit, start, transform, plain):
     """K, and the squared norm and the largest entry of the residual; None if rows are heavy."""
-    slack, scale, scores, residual = _weighted(rows, b, target, weight, left_out, x, unit, transform)
+    slack, scale, scores, residual = _weighted(rows, b, target, weight, left_out, x, unit,
+                                               transform)
     if not scores.max() <= 1.0 - ROUGHLY_ONE:
         return None
     largest = np.abs(residual).max()
@@ -145,7 +146,8 @@ def _both(one, other):
 
 
 def _gradient(rows, b, target, weight, left_out, x, unit, start, transform, plain, form):
-    slack, scale, scores, residual = _weighted(rows, b, target, weight, left_out, x, unit, transform)
+    slack, scale, scores, residual = _weighted(rows, b, target, weight, left_out, x, unit,
+                                               transform)
     residual *= weight
     residual *= weight
     image = rows.quad(scale, None if plain else transform, form)

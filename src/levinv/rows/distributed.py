@@ -77,7 +77,8 @@ class DaskRows(Passes):
         """As :meth:`levinv.rows.passes.Passes.keep`: its parts are sent once."""
         if vector is None:
             return None
-        return dask.persist(*(dask.delayed(aligned, pure=False)(part) for part in self._split(vector)))
+        sent = dask.delayed(aligned, pure=False)
+        return dask.persist(*(sent(part) for part in self._split(vector)))
 
     def fold(self, function, combine, vectors, *shared):
         """As :meth:`levinv.rows.passes.Passes.fold`."""
