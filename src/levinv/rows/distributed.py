@@ -71,7 +71,7 @@ class DaskRows(Passes):
     def _combined(self, combine, primitive, per_row=(), shared=()):
         """What a primitive gives for all rows together."""
         # what comes over a network may be read-only
-        return _tree(combine, self._tasks(primitive, per_row, shared)).compute().copy()
+        return _put_together(combine, self._tasks(primitive, per_row, shared)).copy()
 
     def keep(self, vector):
         """As :meth:`levinv.rows.passes.Passes.keep`: its parts are sent once."""
@@ -84,9 +84,10 @@ class DaskRows(Passes):
         """As :meth:`levinv.rows.passes.Passes.fold`."""
         vectors = [self._split(vector) for vector in vectors]
         shared = dask.delayed(shared, pure=False, traverse=False)
-        return _tree(functools.partial(_reduced, combine),
-                     [_folded(block, function, combine, [vector[j] for vector in vectors], shared)
-                      for j, (_, block) in enumerate(self._blocks)]).compute()
+        return _put_together(
+            functools.partial(functools.reduce, combine),
+            [_folded(block, function, combine, [vector[j] for vector in vectors], shared)
+             for j, (_, block) in enumerate(self._blocks)])
 
     def _split(self, vector):
         """The blocks' parts of a vector, of None, or of what :meth:`keep` made of one."""
@@ -227,34 +228,28 @@ def _folded(block, function, combine, vectors, shared):
         return DenseRows(aligned(np.asarray(block))).fold(function, combine, vectors, *shared)
 
 
-@dask.delayed(pure=False)
-def _reduced(combine, parts):
-    return functools.reduce(combine, parts)
+def _put_together(combine, parts):
+    """``combine`` of the parts, tasks, in a tree; the last level here: it would take as long there
+    as a few parts take to come.
+    """
+    there = dask.delayed(combine, pure=False)
+    while len(parts) > TOGETHER:
+        parts = [there(parts[i:i + TOGETHER]) for i in range(0, len(parts), TOGETHER)]
+    return combine(dask.compute(*parts))
 
 
-def _tree(combine, parts):
-    """The parts of a sum, or of the like, put together."""
-    while len(parts) > 1:
-        parts = [combine(parts[i:i + TOGETHER]) for i in range(0, len(parts), TOGETHER)]
-    return parts[0]
-
-
-@dask.delayed(pure=False)
 def _add(parts):
     return functools.reduce(np.add, parts)
 
 
-@dask.delayed(pure=False)
 def _maximum(parts):
     return functools.reduce(np.maximum, parts)
 
 
-@dask.delayed(pure=False)
 def _hypot(parts):
     return functools.reduce(np.hypot, parts)
 
 
-@dask.delayed(pure=False)
 def _stacked(parts):
     rows = np.vstack(parts)
     order = np.argsort(-np.linalg.norm(rows, axis=1), kind="stable")
