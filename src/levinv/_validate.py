@@ -267,6 +267,22 @@ def ordinary_columns(column_max, name):
     return column_max
 
 
+def listed(index):
+    """A few of the rows of an index array, for a message."""
+    return ", ".join(map(str, index[:5])) + (", ..." if len(index) > 5 else "")
+
+
+def noise(value, name, n):
+    """Positive standard deviations, one for each of n rows, from a vector or a scalar."""
+    if np.ndim(value) == 0:
+        return np.full(n, positive_number(scalar(value), name))
+    array = vector(value, name, n, "row of A")
+    if (array <= 0).any():
+        index = int(np.argmax(array <= 0))
+        raise ValueError(f"{name} must be above 0, got {array[index]} at index {index}")
+    return array
+
+
 def signs(value, name, n):
     """A float64 vector of +1 and -1, one for each of n rows, from a vector or a scalar, which takes
     no more memory for many rows.

@@ -177,13 +177,8 @@ def _published(n, noise, decimals):
         return Published.rounded(int(decimals))
     if noise is None:
         return Published(0.0, None)
-    if np.ndim(noise) == 0:
-        return Published(_validate.positive_number(np.asarray(noise).item(), "noise"), None)
-    noise = _validate.vector(noise, "noise", n, "row of A").copy()
-    if (noise <= 0).any():
-        index = int(np.argmax(noise <= 0))
-        raise ValueError(f"noise must be above 0, got {noise[index]} at index {index}")
-    return Published(noise, None)
+    deviations = _validate.noise(noise, "noise", n)
+    return Published(float(deviations[0]) if np.ndim(noise) == 0 else deviations.copy(), None)
 
 
 def _checked_signs(signs, slack):

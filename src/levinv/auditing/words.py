@@ -4,6 +4,7 @@ import textwrap
 
 import numpy as np
 
+from levinv._plain import plain
 from levinv.auditing.limits import GIVEN_AWAY, LARGEST_DEPARTURE, LARGEST_MISS, as_predicted
 
 WIDTH = 92
@@ -234,7 +235,7 @@ def percent(fraction):
 
 def as_dict(report):
     """Plain numbers, strings, lists and dicts; None for what is not finite."""
-    return _plain({
+    return plain({
         "verdict": report.verdict, "published": published(report),
         "decimals": report.published.decimals, "noise": report.published.noise,
         "rows": len(report.scores), "names": report.names,
@@ -252,13 +253,3 @@ def as_dict(report):
         "row_labels": report.row_labels,
         "safe": [{"target": target, "noise": report.safe_noise(target),
                   "decimals": report.safe_decimals(target)} for target in TARGETS]})
-
-
-def _plain(value):
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, list):
-        return [_plain(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

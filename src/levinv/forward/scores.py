@@ -331,7 +331,7 @@ def _slack_limit(rows, slack, method, rcond):
             null = start
     except DependentZeroSlackError:
         raise ValueError(f"slack must be zero in linearly independent rows of A only (there is no "
-                         f"limit otherwise), got zeros in rows {_listed(zero)}") from None
+                         f"limit otherwise), got zeros in rows {_validate.listed(zero)}") from None
     scores, doubt = _scores(rows, scale, null, method, 0.0)
     scores[zero] = 1.0
     return scores, doubt
@@ -354,8 +354,3 @@ def _scores(rows, scale, start, method, rcond, gram=None):
 def _read(rows, scale, found):
     scores = rows.quad(scale, found.transform) if found.scores is None else found.scores
     return np.minimum(scores, 1.0, out=scores), found.doubt
-
-
-def _listed(index):
-    shown = ", ".join(str(i) for i in index[:5])
-    return shown + (", ..." if len(index) > 5 else "")

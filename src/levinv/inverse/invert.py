@@ -129,7 +129,7 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
         ridge = None                           # n zeros are not to be carried along
     elif x0 is None:
         raise ValueError(f"x0 must be given with method {method!r}")
-    noise = _noise(noise, n)
+    noise = None if noise is None else usable_noise(_validate.noise(noise, "noise", n))
     scores = _scores(scores, n, noise)
     if x0 is not None:
         x0 = _validate.vector(x0, "x0", d, "column of A").copy()
@@ -163,18 +163,6 @@ def _checked(options):
         raise ValueError("options['strong_convexity'] must be given with step 'strongly convex', "
                          "and only with it")
     return options
-
-
-def _noise(noise, n):
-    if noise is None:
-        return None
-    if np.ndim(noise) == 0:
-        noise = np.full(n, _validate.positive_number(_validate.scalar(noise), "noise"))
-    noise = _validate.vector(noise, "noise", n, "row of A")
-    if (noise <= 0).any():
-        index = int(np.argmax(noise <= 0))
-        raise ValueError(f"noise must be above 0, got {noise[index]} at index {index}")
-    return usable_noise(noise)
 
 
 def usable_noise(noise):

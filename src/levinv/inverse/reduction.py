@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from levinv._validate import listed
 from levinv.forward.orthonormal import EPS, orthonormalise, reciprocal_norms
 from levinv.forward.projection import DependentZeroSlackError, quotient
 from levinv.inverse.components import INDEPENDENT, ZERO, components
@@ -200,9 +201,8 @@ def sum_faults(reduced, scores, tol):
 
 
 def _dependent(index):
-    shown = ", ".join(map(str, index[:5])) + (", ..." if len(index) > 5 else "")
-    return (f"scores are 1 in linearly dependent rows ({shown}): every set of rows has scores that "
-            "sum to at most its rank")
+    return (f"scores are 1 in linearly dependent rows ({listed(index)}): every set of rows has "
+            "scores that sum to at most its rank")
 
 
 def _block(rows, transform, active=None):

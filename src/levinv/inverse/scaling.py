@@ -23,6 +23,7 @@ import numpy as np
 import scipy.linalg
 
 from levinv._threads import aside
+from levinv._validate import listed
 from levinv.forward.orthonormal import EPS
 from levinv.forward.projection import DependentZeroSlackError, project, rough_projection
 
@@ -75,8 +76,7 @@ class Obstacle:
     rank: int
 
     def __str__(self):
-        shown = ", ".join(map(str, self.index[:5])) + (", ..." if len(self.index) > 5 else "")
-        return (f"{len(self.index)} rows ({shown}) have scores that sum to {self.total:.10g}, "
+        return (f"{len(self.index)} rows ({listed(self.index)}) have scores that sum to {self.total:.10g}, "
                 f"but rank {self.rank}")
 
 
