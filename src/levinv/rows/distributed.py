@@ -6,10 +6,11 @@ and
 
     sum_i weights_i u_i u_iᵀ = sum_j (the same over the rows of A_j)
 
-is added up in a tree, in an order that the number of blocks alone decides: results do not depend
-on which task ends first. What has an entry for each row is gathered. So d x d matrices move, and
-vectors with an entry for each row, whose parts travel with the tasks of their blocks: a task that
-is lost with its worker can be run again anywhere.
+is added up in a tree, the last few parts where the sum is asked for, in an order that the number of
+blocks alone decides: results do not depend on which task ends first. What has an entry for each row
+is gathered. So d x d matrices move, and vectors with an entry for each row, whose parts travel with
+the tasks of their blocks: a task that is lost with its worker can be run again anywhere. Vectors
+that many passes need are sent once (``keep``).
 
 The blocks are computed anew for each primitive unless the caller has A persisted.
 
@@ -56,22 +57,23 @@ class DaskRows(Passes):
         """Of a Gram matrix and a form."""
         return 4 * self.shape[0] * self.shape[1] ** 2
 
-    def _tasks(self, primitive, per_row=(), shared=()):
-        """For each block a task that calls a primitive with the block's part of what has an entry
-        for each row, and with what all blocks share.
+    def _tasks(self, primitive, vectors, shared):
+        """For each block a task that calls a primitive with the block's parts of vectors that have
+        an entry for each row, and with what all blocks share; both by their names.
         """
         shared = dask.delayed(shared, pure=False, traverse=False)
-        return [_call(block, primitive, [part_of(value, chunk) for value in per_row], shared)
+        return [_call(block, primitive,
+                      {name: part_of(vector, chunk) for name, vector in vectors.items()}, shared)
                 for chunk, block in self._blocks]
 
-    def _gathered(self, primitive, per_row=(), shared=()):
+    def _gathered(self, primitive, vectors=None, **shared):
         """What a primitive gives for each row."""
-        return np.concatenate(dask.compute(*self._tasks(primitive, per_row, shared)))
+        return np.concatenate(dask.compute(*self._tasks(primitive, vectors or {}, shared)))
 
-    def _combined(self, combine, primitive, per_row=(), shared=()):
+    def _combined(self, combine, primitive, vectors=None, **shared):
         """What a primitive gives for all rows together."""
         # what comes over a network may be read-only
-        return _put_together(combine, self._tasks(primitive, per_row, shared)).copy()
+        return _put_together(combine, self._tasks(primitive, vectors or {}, shared)).copy()
 
     def keep(self, vector):
         """As :meth:`levinv.rows.passes.Passes.keep`: its parts are sent once."""
@@ -96,15 +98,15 @@ class DaskRows(Passes):
 
     def matvec(self, v):
         """A v for a vector (d,) or columns (d, m)."""
-        return self._gathered("matvec", shared=[v])
+        return self._gathered("matvec", v=v)
 
     def abs_matvec(self, v):
         """|A| v with entrywise absolute values: bounds the rounding errors of A v."""
-        return self._gathered("abs_matvec", shared=[v])
+        return self._gathered("abs_matvec", v=v)
 
     def rmatvec(self, y):
         """Aᵀ y for a vector (n,) or columns (n, m)."""
-        return self._combined(_add, "rmatvec", [y])
+        return self._combined(_add, "rmatvec", {"y": y})
 
     def row_norms(self):
         """Euclidean norms of the rows, (n,), without overflow."""
@@ -133,7 +135,7 @@ class DaskRows(Passes):
             inside = np.flatnonzero((index >= chunk.start) & (index < chunk.stop))
             if len(inside):
                 places.append(inside)
-                tasks.append(_call(block, "block", [index[inside] - chunk.start], []))
+                tasks.append(_call(block, "block", {"index": index[inside] - chunk.start}, {}))
         for place, rows in zip(places, dask.compute(*tasks), strict=True):
             out[place] = rows
         return out
@@ -153,7 +155,7 @@ class DaskRows(Passes):
     def scaled(self, factors):
         """diag(factors) A as an (n, d) array in memory, up to RESULT_ENTRIES entries."""
         self._refuse_long("an array of the shape of A")
-        return self._gathered("scaled", [factors])
+        return self._gathered("scaled", {"factors": factors})
 
     def as_sparse(self):
         """A in CSR, up to RESULT_ENTRIES entries."""
@@ -169,56 +171,43 @@ class DaskRows(Passes):
 
     def gram(self, scale=None, transform=None, weights=None):
         """sum_i weights_i u_i u_iᵀ, (k, k)."""
-        return self._combined(_add, "gram_of", [scale, weights], [transform])
+        return self._combined(_add, "gram", {"scale": scale, "weights": weights},
+                              transform=transform)
 
     def quad(self, scale=None, transform=None, form=None):
         """u_iᵀ form u_i, (n,)."""
-        return self._gathered("quad", [scale], [transform, form])
+        return self._gathered("quad", {"scale": scale}, transform=transform, form=form)
 
     def moments(self, scale, transform, Y):
         """sum_i Y_im u_i u_iᵀ for each column of Y (n, m): symmetric (k, k, m)."""
-        return self._combined(_add, "moments_of", [scale, Y], [transform])
+        return self._combined(_add, "moments", {"scale": scale, "Y": Y}, transform=transform)
 
     def contract(self, scale, transform, forms):
         """u_iᵀ forms[:, :, m] u_i for symmetric forms (k, k, m): (n, m)."""
-        return self._gathered("contract", [scale], [transform, forms])
+        return self._gathered("contract", {"scale": scale}, transform=transform, forms=forms)
 
     def third_moments(self, scale, transform, inverse_slack):
         """As :meth:`levinv.rows.dense.DenseRows.third_moments`."""
-        return self._combined(_add, "third_moments_of", [scale, inverse_slack], [transform])
+        return self._combined(_add, "third_moments",
+                              {"scale": scale, "inverse_slack": inverse_slack}, transform=transform)
 
     def tall_hessian(self, scale, transform, inverse_slack, forms, scores, residual, diagonal):
         """As :meth:`levinv.rows.dense.DenseRows.tall_hessian`."""
-        return self._combined(_add, "tall_hessian_of",
-                              [scale, inverse_slack, scores, residual, diagonal],
-                              [transform, forms])
+        vectors = {"scale": scale, "inverse_slack": inverse_slack, "scores": scores,
+                   "residual": residual, "diagonal": diagonal}
+        return self._combined(_add, "tall_hessian", vectors, transform=transform, forms=forms)
 
     def triangle(self, scale=None, transform=None):
         """Upper triangular R, (min(n, k), k), with RᵀR = gram(scale, transform)."""
-        return self._combined(_stacked, "triangle", [scale], [transform])
-
-
-class _Block(DenseRows):
-    """A block of rows in its task: what has an entry for each row comes first."""
-
-    def gram_of(self, scale, weights, transform):
-        return self.gram(scale, transform, weights)
-
-    def moments_of(self, scale, Y, transform):
-        return self.moments(scale, transform, Y)
-
-    def third_moments_of(self, scale, inverse_slack, transform):
-        return self.third_moments(scale, transform, inverse_slack)
-
-    def tall_hessian_of(self, scale, inverse_slack, scores, residual, diagonal, transform, forms):
-        return self.tall_hessian(scale, transform, inverse_slack, forms, scores, residual, diagonal)
+        return self._combined(_stacked, "triangle", {"scale": scale}, transform=transform)
 
 
 @dask.delayed(pure=False)
-def _call(block, primitive, per_row, shared):
-    arguments = [None if value is None else aligned(value) for value in (*per_row, *shared)]
+def _call(block, primitive, vectors, shared):
+    given = {name: None if value is None else aligned(value)
+             for name, value in (vectors | shared).items()}
     with sharing(1):                             # tasks are what runs in parallel
-        return getattr(_Block(aligned(np.asarray(block))), primitive)(*arguments)
+        return getattr(DenseRows(aligned(np.asarray(block))), primitive)(**given)
 
 
 @dask.delayed(pure=False)
