@@ -299,9 +299,14 @@ def column_space(rows, active=None, *, rcond=None):
 def independent_columns(rows, active=None, *, rcond=None):
     """Independent columns of A, brought to ordinary size: (d, rank) with one entry in a column.
 
-    Not combined: rows over many orders stay as exact as they are.
+    Not combined: rows over many orders stay as exact as they are, and the scores of scaled rows
+    as exact as these are well conditioned, whatever A is.
     """
-    transform = column_space(rows, active, rcond=rcond).transform
+    return uncombined(rows, column_space(rows, active, rcond=rcond).transform)
+
+
+def uncombined(rows, transform):
+    """The columns that a transform combines."""
     basic = np.flatnonzero(transform.any(axis=1))          # the others depend on these
     start = np.zeros_like(transform)
     start[basic, np.arange(len(basic))] = 1.0 / rows.column_max()[basic]
