@@ -13,3 +13,5 @@ RowIndex: TypeAlias = Integers | Booleans | slice          # which rows
 # A matrix as the caller has it: array-like, of scipy.sparse, stored, dask.array, data frame.
 MatrixLike: TypeAlias = Any
 VectorLike: TypeAlias = npt.ArrayLike
+
+Seed: TypeAlias = int | np.random.Generator | None
