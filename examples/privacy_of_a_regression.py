@@ -51,8 +51,9 @@ print(f"\nunique: {found.unique}")
 # Does rounding help?
 # -------------------
 # The same with fewer and fewer decimals. ``noise`` is the standard deviation of a rounding error;
-# the standard errors that come back are the Cramér–Rao bound, which no unbiased method beats. Errors
-# are measured in what the model predicts: each coefficient counts by its column's root mean square.
+# the standard errors that come back are the Cramér–Rao bound, which no unbiased method beats.
+# Errors are measured in what the model predicts: each coefficient counts by its column's root mean
+# square.
 
 share = np.sqrt(np.mean(A**2, axis=0))
 
@@ -69,9 +70,8 @@ for k in decimals:
     bound.append(size(result.standard_errors))
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-left.vlines(np.arange(len(b)), 0, published, color="#0b5d8a", linewidth=0.8)
-left.set(xlabel="patient", ylabel="leverage score", ylim=(0, 1.02), xlim=(-4, len(b) + 3),
-         title="published: one score a patient")
+left.semilogy(published, ".", color="#0b5d8a", markersize=4)
+left.set(xlabel="patient", ylabel="leverage score", title="published: a score for each patient")
 right.semilogy(decimals, bound, color="#0b5d8a", label="Cramér–Rao bound")
 right.semilogy(decimals, error, "o", color="#c2410c", label="found from the scores")
 right.axhline(size(refit - secret), color="#6b7280", linestyle="--", label="refit without scores")
