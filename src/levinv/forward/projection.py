@@ -38,8 +38,8 @@ TINY = 1e-306
 SHORTEST = 1e-140         # length that rows are balanced to, as part of the longest
 REFINEMENTS = 24          # of a quotient, each of which may take ε off what is not yet zero
 ROUGHLY_ONE = 1e-7        # least 1 - sigma of rows that rough projections do not eliminate
-PLAIN_CONDITION = 2.0     # beyond it, derivatives without the transform lose digits: second ones were
-                          # worse than 100 ε κ ten times as often as with it
+PLAIN_CONDITION = 2.0     # beyond it, derivatives without the transform lose digits: second ones
+                          # were worse than 100 ε κ ten times as often as with it
 
 
 class DependentZeroSlackError(ValueError):
@@ -110,7 +110,6 @@ class Projection:
                 form += basis.T @ (y[heavy, None] * basis)
             out = self.quad(form)
         else:
-            n = self.rows.shape[0]
             if not self.is_long(y.shape[1]):
                 u = self.basis()
                 out = self.rows.squares(u, y)
@@ -265,8 +264,7 @@ def _heavy_below(k):
 
 def _eliminate(rows, magnitude, start, left_out, heavy):
     """Heavy rows eliminated; rows that are heavy only in the quotient by zero slacks follow."""
-    n, d = rows.shape
-    k = d if start is None else start.shape[1]
+    k = rows.shape[1] if start is None else start.shape[1]
     light_out = left_out.copy()
     light_out[heavy] = True
     scale, smallest = row_scale(magnitude, light_out)

@@ -5,7 +5,7 @@ from levinv import _threads
 from levinv._kernels import dense
 
 TRIANGLE_ENTRIES = 1 << 20            # of a block whose rows go into a triangle at once
-COPY_ENTRIES = 1 << 24                # of the largest dense copy of rows that are not dense in memory
+COPY_ENTRIES = 1 << 24                # of the largest dense copy of rows not dense in memory
 
 
 class Passes:
