@@ -10,8 +10,8 @@ from levinv import rows as storage
 from levinv._kernels.factor import UNBLOCKED_COLUMNS, triangular_inverse_factor
 from levinv._kernels.scores import one_pass
 from levinv._threads import count, share, sharing
-from levinv.forward.orthonormal import (ONE_PASS_CONDITION, independent_columns, orthonormalise,
-                                        orthonormalise_by_gram)
+from levinv.forward.orthonormal import (ONE_PASS_BASIC, ONE_PASS_CONDITION, independent_columns,
+                                        orthonormalise, orthonormalise_by_gram)
 from levinv.forward.projection import DependentZeroSlackError, balanced, quotient, row_scale
 from levinv.forward.sketch import sketched_scores
 
@@ -347,8 +347,10 @@ def _scaled_scores(rows, scale, method, rcond, gram):
 
 
 def _scores(rows, scale, start, method, rcond, gram=None):
-    return _read(rows, scale, orthonormalise(rows, scale, start, method=method, rcond=rcond,
-                                             gram=gram))
+    some = start is not None and start.shape[1] < rows.shape[1]
+    found = orthonormalise(rows, scale, start, method=method, rcond=rcond, gram=gram,
+                           one_pass_condition=ONE_PASS_BASIC if some else ONE_PASS_CONDITION)
+    return _read(rows, scale, found)
 
 
 def _read(rows, scale, found):

@@ -9,15 +9,20 @@
 ``task`` holds what is given and found, ``stages`` runs them, ``matching`` says whether a point has
 the scores, ``wrong_scores`` looks for rows that are given wrong ones, ``report`` for the result.
 """
+from dataclasses import replace
+
 import numpy as np
 
 from levinv.inverse.matching import evidence_of_fit, matched
-from levinv.inverse.report import SIGN_TOLERANCE, report
+from levinv.inverse.report import SIGN_TOLERANCE, hidden_slacks, report
 from levinv.inverse.result import Stopped
 from levinv.inverse.signs import ENUMERATED, enumerate_signs
-from levinv.inverse.stages import attempt, on_equations, run_stages
+from levinv.inverse.stages import attempt, on_equations, refine, run_stages
 from levinv.inverse.task import augmented, prepare
 from levinv.inverse.wrong_scores import leave_out_outliers, outlier_threshold
+
+UNEXPLAINED = 10.0                 # whitened residual of exact scores that is more than arithmetic,
+EXPLAINED = 0.01                   # and part of it that is left where its cause is found
 
 
 def solve(task):
@@ -35,8 +40,33 @@ def solve(task):
             task.maxiter, task.progress.callback = 0, None
             attempt(task, task.latest)
     if task.best is not None and not stopped:
+        task = _without_zero_slacks(task)
         leave_out_outliers(task)
     return _report(task, stopped)
+
+
+def _without_zero_slacks(task):
+    """The task as it is, or with small slacks where zero ones do not fit the other scores."""
+    reduced = task.reduced
+    if not len(reduced.zero_slack) or task.rms(task.best.point) <= UNEXPLAINED:
+        return task
+    freed = replace(task, zero_slacks=False, best=None, obstacles=[], starts=[], scaling=None,
+                    evidence=dict(task.evidence))
+    try:
+        prepare(freed)
+        weight = freed.weight()
+        weight[reduced.zero_slack] = weight[reduced.spanned] = 0.0
+        with np.errstate(over="ignore", invalid="ignore"):
+            start = task.best.point.x + reduced.lifts @ hidden_slacks(task, task.best.point)
+        found = refine(freed, start, weight) if np.isfinite(start).all() else None
+        if found is not None:
+            attempt(freed, found.point.x)
+    except Stopped:
+        return task
+    task.nfev = freed.nfev
+    fits_better = (freed.best is not None and freed.rms(freed.best.point)
+                   < EXPLAINED * task.rms(task.best.point))
+    return freed if fits_better and matched(freed) >= matched(task) else task
 
 
 def report_at(task, x, stopped, fun, converged):

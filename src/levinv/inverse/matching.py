@@ -9,7 +9,7 @@ import scipy.special
 
 from levinv.forward.orthonormal import EPS, column_space
 from levinv.forward.projection import DependentZeroSlackError, project
-from levinv.inverse.report import SETTLED, unseen
+from levinv.inverse.report import SETTLED, changed_by_rounding, unseen
 
 LEVEL = 1e-3                       # of the chi-squared test
 NOISE_KNOWN = 1.1                  # residual, in noise levels, that is explained however many rows
@@ -82,14 +82,7 @@ def allowed_errors(task, point):
     """Errors of exact scores that count as none, (n,): tol and, within limits, what rounding of x
     and of A x - b to double changes in each.
     """
-    rounding = EPS * (task.rows.abs_matvec(np.abs(point.x)) + np.abs(task.b))
-    slack = np.abs(point.slack)
-    relative = np.divide(rounding, slack, out=np.ones_like(slack), where=slack > rounding)
-    relative[~task.reduced.active] = 0.0
-    scores = point.projection.scores
-    changed = (2.0 * np.abs(point.projection.laplacian(relative))
-               + 4.0 * scores * point.projection.complement() * relative)
-    return task.tol + np.minimum(changed, 100.0 * task.tol)
+    return task.tol + np.minimum(changed_by_rounding(task, point), 100.0 * task.tol)
 
 
 def settled_on(task, c):

@@ -32,6 +32,7 @@ class Task:
     restarts: int
     rng: np.random.Generator
     progress: Progress
+    zero_slacks: bool = True       # whether exact scores of 1.0 are taken for those of zero slack
     reduced: object = None
     response: np.ndarray = None
     range: object = None
@@ -71,7 +72,7 @@ class Task:
 
 def prepare(task):
     """What every method starts with: the reduced problem and what it says of the scores."""
-    one = (task.scores >= 1.0 - 2.0 * ROUNDING) if task.exact else None
+    one = task.scores >= 1.0 - 2.0 * ROUNDING if task.exact and task.zero_slacks else None
     coloop_slack = np.ones(len(task.b))
     if task.known_signs is not None:
         coloop_slack = task.known_signs
