@@ -12,7 +12,7 @@ from levinv.inverse.reduction import orthonormal_columns
 from torture import calls
 
 
-@pytest.mark.parametrize(("seed", "index"), [
+@pytest.mark.parametrize("seed, index", [
     (20, 11936), (20, 14662), (20, 16567), (20, 17109), (30, 4558), (30, 8678), (31, 1907),
     (31, 4647), (32, 5419), (32, 9628), (32, 10695), (32, 15416), (32, 16113), (41, 201)])
 def test_nasty_input_once_failed(seed, index):
@@ -131,7 +131,7 @@ def test_extreme_row_does_not_hide_the_cell():
     assert_allclose(result.x, 0.0, atol=1e-12)
 
 
-@pytest.mark.parametrize(("width", "empty"), [(-1e-3, True), (-1e-9, True), (1e-9, False)])
+@pytest.mark.parametrize("width, empty", [(-1e-3, True), (-1e-9, True), (1e-9, False)])
 def test_empty_only_if_proved(width, empty):
     scales = np.array([[1e-6, 1.0, 1e5]])
     A = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [-1, -1, -1]]) * scales

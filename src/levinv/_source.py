@@ -1,5 +1,5 @@
-"""A matrix that is read block by block from wherever it is: anything with a shape, a dtype and slices
-of rows, such as a dataset of h5py or zarr, and mapped files of numbers other than doubles.
+"""A matrix that is read block by block from wherever it is: anything with a shape, a dtype and
+slices of rows, such as a dataset of h5py or zarr, and mapped files of numbers other than doubles.
 """
 from collections.abc import Iterator
 from typing import Any, Protocol, TypeVar

@@ -39,8 +39,8 @@ T = TypeVar("T")
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 SMALL = 1 << 21               # flops below which BLAS stays on the caller's thread by itself;
                               # setting a limit takes 15 µs
-LONG = 1 << 31                # flops of a factorisation beyond which it goes to a thread of its own, a
-                              # tenth of a second and more
+LONG = 1 << 31                # flops of a factorisation beyond which it goes to a thread of its
+                              # own, a tenth of a second and more
 HEARD = 0.02                  # seconds after which Ctrl-C is heard meanwhile
 WORTH_SHARING = 3 << 24       # flops below which a second thread does not pay: two cores gain 1.2
                               # on 10000 x 40, 1.6 on 20000 x 50, 1.85 on 20000 x 200, and lose 0.9
@@ -53,8 +53,8 @@ def _controller() -> threadpoolctl.ThreadpoolController:
 
 
 class _Limit:
-    """Callers inside are a set: leaving it is harmless wherever an interrupt struck, and the numbers
-    of threads before are kept until all of them are restored.
+    """Callers inside are a set: leaving it is harmless wherever an interrupt struck, and the
+    numbers of threads before are kept until all of them are restored.
     """
 
     def __init__(self) -> None:
@@ -187,7 +187,7 @@ _helpers = _Helpers()
 
 def _start_anew() -> None:
     """Threads do not survive a fork, nor do their locks open or their limits end."""
-    global _helpers
+    global _helpers                      # noqa: PLW0603
     _helpers = _Helpers()
     _limit.lock = threading.Lock()
     if _outer.get() is None:                     # only others were inside

@@ -40,8 +40,8 @@ TINY = 1e-306
 SHORTEST = 1e-140         # length that rows are balanced to, as part of the longest
 REFINEMENTS = 24          # of a quotient, each of which may take ε off what is not yet zero
 ROUGHLY_ONE = 1e-7        # least 1 - sigma of rows that rough projections do not eliminate
-PLAIN_CONDITION = 2.0     # beyond it, derivatives without the transform lose digits: second ones were
-                          # worse than 100 ε κ ten times as often as with it
+PLAIN_CONDITION = 2.0     # beyond it, derivatives without the transform lose digits: second ones
+                          # were worse than 100 ε κ ten times as often as with it
 
 
 class DependentZeroSlackError(ValueError):
@@ -112,7 +112,6 @@ class Projection:
                 form += basis.T @ (y[heavy, None] * basis)
             out = self.quad(form)
         else:
-            n = self.rows.shape[0]
             if not self.is_long(y.shape[1]):
                 u = self.basis()
                 out = self.rows.squares(u, y)
@@ -268,8 +267,8 @@ def _heavy_below(k: int) -> float:
 def _eliminate(rows: Rows, magnitude: Floats, start: Floats | None,
                left_out: Booleans | None, heavy: Integers) -> Projection:
     """Heavy rows eliminated; rows that are heavy only in the quotient by zero slacks follow."""
-    n, d = rows.shape
-    k = d if start is None else start.shape[1]
+    n = rows.shape[0]
+    k = rows.shape[1] if start is None else start.shape[1]
     light_out = np.zeros(n, dtype=bool) if left_out is None else left_out.copy()
     light_out[heavy] = True
     scale, smallest = row_scale(magnitude, light_out)

@@ -68,7 +68,7 @@ class ScoreLoss:
     def __init__(self, A: MatrixLike, b: VectorLike, scores: VectorLike, *,
                  ridge: VectorLike = 0.0):
         self._map = LeverageMap(A, b)
-        n, d = self._map.shape
+        n = self._map.shape[0]
         self._target = _validate.vector(scores, "scores", n, "row of A")
         self._ridge = _validate.nonnegative(ridge, "ridge", n, "row of A")
         self._squared_ridge = self._ridge ** 2

@@ -24,8 +24,8 @@ METHODS = ("auto", "cholesky", "qr", "sketch")
 RTOL = 0.1                # of method="sketch"
 SMALL = 1 << 24           # flops of a matrix that is done in one call, without a look at threads
 SMALLEST_SCALE = 1e-300   # of a row beside the largest: quotients of smaller ones are denormal
-TINY = 1e-290             # columns of smaller entries, which may have no reciprocal, are multiplied by
-ENLARGED = 2.0 ** 900
+TINY = 1e-290             # columns of smaller entries, which may have no reciprocal, are multiplied
+ENLARGED = 2.0 ** 900     # by this
 STACK_WORK = 1 << 24      # multiply-adds of small matrices handed to a thread at once; a row and a
 ROW_WORK = 100            # matrix take as much time as so many, besides
 MATRIX_WORK = 10000

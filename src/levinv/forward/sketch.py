@@ -317,10 +317,10 @@ def _check_dependent(left: Floats, plain: Plain, rng: np.random.Generator) -> No
     zero = max(*A.shape, SMALLEST_DEPENDENT) * EPSILON / 4
     if size <= zero:
         return
-    if size <= FOUND * LEAST and (factors > 1.0).any():
-        # rounding errors, times factors, or a direction of which A itself has to tell
-        if _solver(_Rows(A), (A, np.ones(A.shape[1])), rng).dependent:
-            return
+    # rounding errors, times factors, or a direction of which A itself has to tell
+    if (size <= FOUND * LEAST and (factors > 1.0).any()
+            and _solver(_Rows(A), (A, np.ones(A.shape[1])), rng).dependent):
+        return
     raise ValueError(
         _REFUSED + f"its columns, of unit norm, are dependent to within {size:.1e}, or become so "
         f"when rows are scaled by slack or weights; only dependence to within {zero:.1e}, in A "

@@ -168,8 +168,8 @@ def reweighted(reduced, point, weight, model, factor, freedom):
 
 
 def propagated(point, model, deviations):
-    """Standard errors of x, (d,), if the whitened residuals err by ``deviations``, (n,), each on its
-    own; where no Jacobian is kept, as if by their root mean square.
+    """Standard errors of x, (d,), if the whitened residuals err by ``deviations``, (n,), each on
+    its own; where no Jacobian is kept, as if by their root mean square.
     """
     if model.jacobian is None or model.point is not point:
         mean = np.linalg.norm(deviations) / np.sqrt(max(np.count_nonzero(deviations), 1))

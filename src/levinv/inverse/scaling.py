@@ -218,7 +218,7 @@ def find_obstacle(rows, start, target, active, label, t, margin):
         # a set of full rank lacks only the scores of the others, however small
         whole = np.isin(label[index], np.unique(label[chosen])).sum() == len(chosen)
 
-        def beyond(rank):
+        def beyond(rank, total=total, whole=whole):
             return (total > rank + abs(margin) if whole or rank == start.shape[1]
                     else total > rank - margin)
 

@@ -178,7 +178,7 @@ class DenseRows(Passes):
 
     def contract(self, scale: Floats | None, transform: Floats | None, forms: Floats) -> Floats:
         """u_iᵀ forms[:, :, m] u_i for symmetric forms (k, k, m): (n, m)."""
-        k, m = forms.shape[0], forms.shape[2]
+        m = forms.shape[2]
         packed = packed_forms(forms)
         out = np.empty((self.shape[0], m))
 

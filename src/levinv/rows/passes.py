@@ -10,7 +10,7 @@ from levinv._typing import Floats
 from levinv.rows.protocol import Rows
 
 TRIANGLE_ENTRIES = 1 << 20            # of a block whose rows go into a triangle at once
-COPY_ENTRIES = 1 << 24                # of the largest dense copy of rows that are not dense in memory
+COPY_ENTRIES = 1 << 24                # of the largest dense copy of rows not dense in memory
 
 T = TypeVar("T")
 

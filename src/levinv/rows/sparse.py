@@ -12,6 +12,7 @@ are taken in one chunk, by one thread.
 ``quad`` of a transform without a form is |a_i T|²: by the form T Tᵀ where that is as accurate (see
 :mod:`levinv._kernels.csr`).
 """
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -88,7 +89,7 @@ class SparseRows(Passes):
             return [slice(0, n)]
         cuts = np.searchsorted(work, np.arange(1, count) * (total / count))
         cuts = np.unique(np.concatenate([[0], cuts, [n]]))
-        return [slice(int(first), int(last)) for first, last in zip(cuts[:-1], cuts[1:])]
+        return [slice(int(first), int(last)) for first, last in itertools.pairwise(cuts)]
 
     def _pair_chunks(self, summed: int = 0) -> list[slice]:
         """Chunks for scattered sums, ``summed`` entries, and gathered forms."""
