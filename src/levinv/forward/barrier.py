@@ -167,7 +167,7 @@ class VolumetricBarrier:
 
     Examples
     --------
-    The square |x| < 1, |y| < 1:
+    The square -1 < x, y < 1:
 
     >>> import numpy as np
     >>> from levinv import VolumetricBarrier

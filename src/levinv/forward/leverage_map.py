@@ -20,11 +20,11 @@ from levinv import _validate
 from levinv import rows as storage
 from levinv._threads import sharing
 from levinv._typing import Floats, MatrixLike, VectorLike
-from levinv.forward.orthonormal import column_space
+from levinv.forward.orthonormal import column_space, uncombined
 from levinv.forward.projection import DependentZeroSlackError, Projection, project
 
 TINY = np.finfo(float).tiny
-PLAIN_CONDITION = 1e3     # below it A's own columns serve; above, they are orthonormalised once,
+PLAIN_CONDITION = 1e3     # below it A's own columns serve; above, they are brought to one size,
 ORDINARY = 1e100          # and where squares of A's entries over- or underflow, too
 
 Point: TypeAlias = tuple[Floats, Projection]           # slack and projection at some x
@@ -81,7 +81,7 @@ class LeverageMap:
         self.rank = transform.shape[1]       # if full, A and transform are of the same condition
         plain = (self.rank == A.shape[1] and np.linalg.cond(transform) <= PLAIN_CONDITION
                  and 1.0 / ORDINARY <= largest <= ORDINARY)
-        self._start = None if plain else transform / largest
+        self._start = None if plain else uncombined(self.rows, transform)
         self._loops = ~self.rows.nonzero()
         self._last: tuple[bytes, Point] | None = None
 

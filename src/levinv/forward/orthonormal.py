@@ -34,6 +34,7 @@ from levinv.rows import Rows
 
 EPS = np.finfo(float).eps
 ONE_PASS_CONDITION = 64.0       # ε κ² against the promised 100 ε κ
+ONE_PASS_BASIC = 10.0           # the same for some of the columns: κ of all may be next to 1
 SAFE_SQUARE = 1e280
 LARGEST_LENGTH = 1e300         # of rows in their order: the square of longer ones may be inf
 TINY = 1e-306                   # rows of a smaller norm may have no reciprocal
@@ -62,7 +63,8 @@ class Orthonormaliser:
 
 def orthonormalise(rows: Rows, scale: Floats | None = None, start: Floats | None = None, *,
                    method: str = "auto", rcond: float | None = None,
-                   gram: Floats | None = None) -> Orthonormaliser:
+                   gram: Floats | None = None,
+                   one_pass_condition: float = ONE_PASS_CONDITION) -> Orthonormaliser:
     """Find the transform for diag(scale) A start.
 
     Parameters
@@ -79,16 +81,20 @@ def orthonormalise(rows: Rows, scale: Floats | None = None, start: Floats | None
         (default max(n, d) ε); 0 keeps every column with a nonzero pivot.
     gram : (k, k) array or None
         The Gram matrix, if it is known.
+    one_pass_condition : float
+        Largest condition number that one pass is trusted with.
     """
     found = None
     if method != "qr" or (rows if start is None else start).shape[1] == 0:
-        found = orthonormalise_by_gram(rows, scale, start, method=method, rcond=rcond, gram=gram)
+        found = orthonormalise_by_gram(rows, scale, start, method=method, rcond=rcond, gram=gram,
+                                       one_pass_condition=one_pass_condition)
     return _qr(rows, scale, start, rcond) if found is None else found
 
 
 def orthonormalise_by_gram(rows: Rows, scale: Floats | None = None, start: Floats | None = None, *,
                            method: str = "auto", rcond: float | None = None,
-                           gram: Floats | None = None) -> Orthonormaliser | None:
+                           gram: Floats | None = None,
+                           one_pass_condition: float = ONE_PASS_CONDITION) -> Orthonormaliser | None:
     """The same from Gram matrices; None where they cannot tell and a QR is needed."""
     k = rows.shape[1] if start is None else start.shape[1]
     if k == 0:
@@ -97,7 +103,7 @@ def orthonormalise_by_gram(rows: Rows, scale: Floats | None = None, start: Float
     if gram is None:
         gram = rows.gram(scale, start)
     if rcond is None or rcond == 0:
-        found = one_pass(gram.copy(), start)
+        found = one_pass(gram.copy(), start, one_pass_condition)
         if found is not None:
             return found
     sizes = np.diag(gram)
@@ -110,7 +116,7 @@ def orthonormalise_by_gram(rows: Rows, scale: Floats | None = None, start: Float
     sizes = np.diag(gram)                        # sums of squares that are denormal are inaccurate
     doubtful = (rank < k or (rcond is not None and rcond * condition > RCOND_IN_DOUBT)
                 or not (sizes.max() < SAFE_SQUARE and sizes.min() > 1.0 / SAFE_SQUARE))
-    if not doubtful and _largest_stretch(condition, k) <= ONE_PASS_CONDITION:
+    if not doubtful and _largest_stretch(condition, k) <= one_pass_condition:
         return Orthonormaliser(_combine(start, first), condition, "cholesky", None)
     if method == "cholesky" or not (doubtful or condition > TWO_PASS_CONDITION):
         transform = _combine(start, first)
@@ -130,10 +136,11 @@ def _gram_factor(gram: Floats) -> tuple[Floats, int, float]:
     return aside(lambda: factor.gram_inverse_factor(gram, len(gram) * EPS), len(gram) ** 3)
 
 
-def one_pass(gram: Floats, start: Floats | None) -> Orthonormaliser | None:
+def one_pass(gram: Floats, start: Floats | None,
+             largest_condition: float = ONE_PASS_CONDITION) -> Orthonormaliser | None:
     """What a Gram matrix, which is overwritten, gives where it is well conditioned; or None."""
     transform, condition = aside(lambda: factor.triangular_inverse_factor(gram), len(gram) ** 3)
-    if _largest_stretch(condition, len(gram)) <= ONE_PASS_CONDITION:
+    if _largest_stretch(condition, len(gram)) <= largest_condition:
         return Orthonormaliser(_combine(start, transform), condition, "cholesky", None, plain=True)
     return None
 
@@ -169,7 +176,7 @@ def _basic_columns(rows: Rows, scale: Floats | None, start: Floats | None, rcond
     transform = np.zeros((k, rank))
     transform[basic] = unit[basic, None] * inverse
     transform = np.ascontiguousarray(_combine(start, transform))
-    if _largest_stretch(condition, rank) > ONE_PASS_CONDITION:
+    if _largest_stretch(condition, rank) > ONE_PASS_BASIC:
         second, full, _ = _gram_factor(rows.gram(scale, transform))
         if full < rank:
             return None
@@ -310,9 +317,14 @@ def independent_columns(rows: Rows, active: Booleans | None = None, *,
                         rcond: float | None = None) -> Floats:
     """Independent columns of A, brought to ordinary size: (d, rank) with one entry in a column.
 
-    Not combined: rows over many orders stay as exact as they are.
+    Not combined: rows over many orders stay as exact as they are, and the scores of scaled rows
+    as exact as these are well conditioned, whatever A is.
     """
-    transform = column_space(rows, active, rcond=rcond).transform
+    return uncombined(rows, column_space(rows, active, rcond=rcond).transform)
+
+
+def uncombined(rows: Rows, transform: Floats) -> Floats:
+    """The columns that a transform combines."""
     basic = np.flatnonzero(transform.any(axis=1))          # the others depend on these
     start = np.zeros_like(transform)
     start[basic, np.arange(len(basic))] = 1.0 / rows.column_max()[basic]

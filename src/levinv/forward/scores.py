@@ -13,8 +13,9 @@ from levinv._kernels.factor import UNBLOCKED_COLUMNS, triangular_inverse_factor
 from levinv._kernels.scores import one_pass
 from levinv._threads import count, share, sharing
 from levinv._typing import Booleans, Floats, MatrixLike, Seed, VectorLike
-from levinv.forward.orthonormal import (ONE_PASS_CONDITION, Orthonormaliser, independent_columns,
-                                        orthonormalise, orthonormalise_by_gram)
+from levinv.forward.orthonormal import (ONE_PASS_BASIC, ONE_PASS_CONDITION, Orthonormaliser,
+                                        independent_columns, orthonormalise,
+                                        orthonormalise_by_gram)
 from levinv.forward.projection import DependentZeroSlackError, balanced, quotient, row_scale
 from levinv.forward.sketch import sketched_scores
 from levinv.rows import Rows
@@ -362,8 +363,10 @@ def _scaled_scores(rows: Rows, scale: Floats, method: str, rcond: float | None,
 
 def _scores(rows: Rows, scale: Floats | None, start: Floats | None, method: str,
             rcond: float | None, gram: Floats | None = None) -> tuple[Floats, str]:
-    return _read(rows, scale, orthonormalise(rows, scale, start, method=method, rcond=rcond,
-                                             gram=gram))
+    some = start is not None and start.shape[1] < rows.shape[1]
+    found = orthonormalise(rows, scale, start, method=method, rcond=rcond, gram=gram,
+                           one_pass_condition=ONE_PASS_BASIC if some else ONE_PASS_CONDITION)
+    return _read(rows, scale, found)
 
 
 def _read(rows: Rows, scale: Floats | None, found: Orthonormaliser) -> tuple[Floats, str]:

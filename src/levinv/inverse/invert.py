@@ -5,8 +5,9 @@ from levinv import _validate
 from levinv import rows as storage
 from levinv._threads import sharing
 from levinv.inverse import local
-from levinv.inverse.global_ import Task, solve
+from levinv.inverse.global_ import solve
 from levinv.inverse.result import Progress
+from levinv.inverse.task import Task
 
 METHODS = ("global", *local.METHODS)
 OPTIONS = {"global": ("restarts",)} | {name: module.OPTIONS
@@ -79,10 +80,10 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
 
     Notes
     -----
-    Scores depend on |A x - b| alone and, on each connected component of A's rows, only up to scale.
-    Finding them is a convex problem (stage 1), finding the signs is real phase retrieval (stage 2),
-    x follows by least squares (stage 3) and is refined to the maximum-likelihood estimate (stage
-    4).
+    Scores depend on ``|A x - b|`` alone and, on each connected component of A's rows, only up to
+    scale. Finding it is a convex problem (stage 1), finding the signs is real phase retrieval
+    (stage 2), x follows by least squares (stage 3) and is refined to the maximum-likelihood
+    estimate (stage 4).
 
     x is not unique if A has a null space, if a row is independent of all others (its score is 1
     whatever x is), if b lies in range(A) on a component (its scale is free), or if b is so sparse

@@ -76,8 +76,8 @@ class Obstacle:
     rank: int
 
     def __str__(self):
-        return (f"{len(self.index)} rows ({listed(self.index)}) have scores that sum to {self.total:.10g}, "
-                f"but rank {self.rank}")
+        return (f"{len(self.index)} rows ({listed(self.index)}) have scores that sum to "
+                f"{self.total:.10g}, but rank {self.rank}")
 
 
 def match_scores(rows, start, target, active, label, *, plain=False, log_weight=None, log_size=None,
