@@ -6,7 +6,8 @@ import pytest
 
 import levinv
 
-DOCS = pathlib.Path(__file__).parents[1] / "docs"
+ROOT = pathlib.Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("docs/theory/*.md"))]
 
 
 @pytest.mark.parametrize("name", [name for name in levinv.__all__ if name != "theory"])
@@ -19,7 +20,7 @@ def test_examples(name):                      # theory: tests/test_theory.py
     assert found.failed == 0
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_examples_in_docs(page):
     found = doctest.testfile(str(page), module_relative=False, encoding="utf-8")
     assert found.failed == 0

@@ -104,7 +104,7 @@ def leverage_entry_second_derivative(A, b, x, i, m, k, j):
 
 
 def leverage_column_second_derivative(A, b, x, i, k, j):
-    """d²σ(x)_{*,i} / dx_k dx_j, (n,), as Lemma C.2(1) prints it.
+    """d²σ(x)_{:,i} / dx_k dx_j, (n,), as Lemma C.2(1) prints it.
 
     C_2 has σ diag(A(x)_{*,k}) σ diag(A(x)_{*,j}) for σ diag(A(x)_{*,k} ∘ A(x)_{*,j}), and another
     term that belongs to C_3; C_5 has A(x)_{i,k} for a second diag and a stray last term. True:

@@ -84,7 +84,7 @@ def audit(A, b, x, *, noise=None, decimals=None, signs=None, names=None):
     Notes
     -----
     Standard errors are the Cramér-Rao bound, to first order in the noise (see
-    :mod:`levinv.auditing.sensitivity`): with independent errors of the given size no unbiased
+    ``levinv/auditing/sensitivity.py``): with independent errors of the given size no unbiased
     method does better, and maximum likelihood, which is what the attack computes, does as well
     while the noise is small. Where it is not, ``prediction_holds`` is False: the bound is one
     still, but nobody gets near it, and what counts is what the attack found. It is no bound for

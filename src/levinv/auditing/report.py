@@ -62,9 +62,9 @@ class AuditReport:
     recovered_x : (d,) ndarray
         What the attack found.
     recovered_error, predicted_error : float
-        Of x as a whole, relative: |D (recovered_x - x)| / |D x|, D the root mean squares of A's
-        columns, which make coefficients comparable; and the same of the standard errors. Over the
-        coefficients that the scores determine; inf if they determine none.
+        Of x as a whole, relative: ``|D (recovered_x - x)| / |D x|``, D the root mean squares of
+        A's columns, which make coefficients comparable; and the same of the standard errors. Over
+        the coefficients that the scores determine; inf if they determine none.
     row_influence : (n,) ndarray
         In [0, 1]: how much of what the scores tell comes from each row's, the diagonal of
         W J (Jᵀ W² J)⁺ Jᵀ W, J the Jacobian of the scores with respect to x and W = diag(1/noise).
@@ -153,7 +153,7 @@ class AuditReport:
         return self.relative_size(self.least_squares_x - self.x)
 
     def relative_size(self, change, counted=None):
-        """|D change| / |D x|, D the root mean squares of A's columns, over the coefficients
+        """``|D change| / |D x|``, D the root mean squares of A's columns, over the coefficients
         counted; inf where there are none. An x of 0 is measured by ``sizes``.
         """
         counted = np.ones(len(self.x), dtype=bool) if counted is None else counted

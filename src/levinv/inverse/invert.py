@@ -80,10 +80,10 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
 
     Notes
     -----
-    Scores depend on |A x - b| alone and, on each connected component of A's rows, only up to scale.
-    Finding them is a convex problem (stage 1), finding the signs is real phase retrieval (stage 2),
-    x follows by least squares (stage 3) and is refined to the maximum-likelihood estimate (stage
-    4).
+    Scores depend on ``|A x - b|`` alone and, on each connected component of A's rows, only up to
+    scale. Finding it is a convex problem (stage 1), finding the signs is real phase retrieval
+    (stage 2), x follows by least squares (stage 3) and is refined to the maximum-likelihood
+    estimate (stage 4).
 
     x is not unique if A has a null space, if a row is independent of all others (its score is 1
     whatever x is), if b lies in range(A) on a component (its scale is free), or if b is so sparse

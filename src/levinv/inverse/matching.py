@@ -9,7 +9,7 @@ import scipy.special
 
 from levinv.forward.orthonormal import EPS, column_space
 from levinv.forward.projection import DependentZeroSlackError, project
-from levinv.inverse.report import SETTLED, changed_by_rounding, unseen
+from levinv.inverse.report import SETTLED, changed_by_rounding, slack_rounding, unseen
 
 LEVEL = 1e-3                       # of the chi-squared test
 NOISE_KNOWN = 1.1                  # residual, in noise levels, that is explained however many rows
@@ -29,7 +29,7 @@ def matched(task):
     if task.exact:
         return within_tolerance(task, point, slice(None))
     freedom = np.count_nonzero(task.reduced.active) - task.best.linearisation.steps.shape[1]
-    return explained_by_noise(point.residual / task.noise, freedom)
+    return explained_by_noise(point.residual / task.noise, freedom) and told(task, point)
 
 
 def signs_agree(task, found):
@@ -76,6 +76,13 @@ def within_tolerance(task, point, member):
     """Whether the errors of exact scores are allowed, on some of the rows."""
     error = np.abs(point.residual[member])
     return bool(np.all(error <= task.tol) or np.all(error <= allowed_errors(task, point)[member]))
+
+
+def told(task, point):
+    """Whether scores are known to the noise at a point: far off, A x - b cancels."""
+    known = changed_by_rounding(task, point) <= task.noise
+    known &= np.abs(point.slack) > slack_rounding(task, point)
+    return bool(known[task.reduced.active].all())
 
 
 def allowed_errors(task, point):

@@ -103,10 +103,14 @@ def _complete_evidence(task, null_space):
                 misfits=[start.misfit for start in starts], rows_differing=differing)
 
 
+def slack_rounding(task, point):
+    """To what A x - b is known in double, (n,)."""
+    return EPS * (task.rows.abs_matvec(np.abs(point.x)) + np.abs(task.b))
+
+
 def changed_by_rounding(task, point):
     """How much of each score rounding of x and of A x - b to double makes, (n,)."""
-    rounding = EPS * (task.rows.abs_matvec(np.abs(point.x)) + np.abs(task.b))
-    slack = np.abs(point.slack)
+    rounding, slack = slack_rounding(task, point), np.abs(point.slack)
     relative = np.divide(rounding, slack, out=np.ones_like(slack), where=slack > rounding)
     relative[~task.reduced.active] = 0.0
     scores = point.projection.scores
@@ -165,6 +169,7 @@ def _scale_directions(task, slack):
     reduced = task.reduced
     start = reduced.start
     weighted = reduced.unit ** 2 * slack
+    weighted /= np.abs(weighted).max(initial=SMALLEST)           # columns may be of any unit
     return [start @ (start.T @ task.rows.rmatvec(np.where(reduced.label == c, weighted, 0.0)))
             for c in range(reduced.count) if task.range.inside[c]]
 

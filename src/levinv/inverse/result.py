@@ -49,10 +49,10 @@ class InversionResult(OptimizeResult):
         coefficient is not determined. Where A has many rows (n > 32 d² and n > 4096), computed from
         a sample of them: to a few per cent, with heavy tails to a third.
     condition : float
-        How a relative error of the scores moves x: the largest |dx|/|x| over the dx, orthogonal to
-        ``null_space``, that change the scores by factors 1 + δ_i with |δ| = 1, to first order
-        (2-norms). That is 1/(|x| s), s the smallest singular value, null space left out, of
-        diag(1/sigma) times the Jacobian; inf if x = 0.
+        How a relative error of the scores moves x: the largest ``|dx|/|x|`` over the dx, orthogonal
+        to ``null_space``, that change the scores by factors 1 + δ_i with ``|δ| = 1``, to first
+        order (2-norms). That is ``1/(|x| s)``, s the smallest singular value, null space left out,
+        of diag(1/sigma) times the Jacobian; inf if x = 0.
     evidence : dict
         What was checked and decided, in plain floats (None where not finite), ints and lists. A
         ``..._decision`` tells numbers that are zero from others: the smallest ``kept``, the largest

@@ -57,7 +57,7 @@ from levinv import _validate
 
 
 def slack_bound(A, b, x, radius=0.0):
-    """A β that every slack keeps, in magnitude, on a ball: |A x' - b| >= β for |x' - x| <= radius.
+    """A β that the magnitudes of all slacks keep on the ball of this radius about x.
 
     Parameters
     ----------
@@ -80,14 +80,14 @@ def slack_bound(A, b, x, radius=0.0):
 
     Notes
     -----
-    The slack moves by aᵢᵀ(x' - x), at most radius·‖aᵢ‖, which is attained: β = min |sᵢ| -
-    radius·‖aᵢ‖.
+    The slack moves by aᵢᵀ(x' - x), at most radius·‖aᵢ‖, which is attained: 
+    ``β = min |sᵢ| - radius·‖aᵢ‖``.
 
     2404.13785 assumes β in (0, 0.1) with ‖S(x)‖ >= β (Lemmas D.2, D.4, E.1), or σ_min(A(x)) >= β
     (Lemma D.1). The norm of S is the *largest* slack; what the proofs need is that the *smallest*
     one is at least β, ‖S(x)⁻¹‖ <= 1/β, and that is what all functions here take as `slack`. It need
     not be below 0.1. No β serves all of Rᵈ, since every nonzero row of A has zero slack somewhere:
-    every constant here holds on convex sets that keep |s| >= β.
+    every constant here holds on convex sets that keep ``|s| >= β``.
 
     Examples
     --------
@@ -112,7 +112,7 @@ def curvature_bound(slack, *, spread=2.0):
     Parameters
     ----------
     slack : float
-        β > 0 with |s_i(x)| >= β for all i (:func:`slack_bound`).
+        β > 0 with ``|s_i(x)| >= β`` for all i (:func:`slack_bound`).
     spread : float
         Bound on max r - min r for r = σ(x) - c. It is at most 1 + max c - min c, so that the
         default holds for c in [0, 1]ⁿ.
@@ -163,7 +163,7 @@ def convexifying_ridge(A, slack, strong_convexity=0.0, *, spread=2.0):
     A : (n, d) array_like
         Of full column rank, unless `strong_convexity` is 0.
     slack : float
-        β > 0 with |s_i(x)| >= β for all i.
+        β > 0 with ``|s_i(x)| >= β`` for all i.
     strong_convexity : float
         l >= 0.
     spread : float
@@ -192,7 +192,7 @@ def convexifying_ridge(A, slack, strong_convexity=0.0, *, spread=2.0):
     44β⁻² + l/σ_min(A)², this function's constant is √5 for 44. For l <= 44βσ_min² the printed
     condition asks for no ridge at all, and L need not be convex without.
 
-    It holds on every convex set on which |s| >= β, not on Rᵈ as Lemma D.5 concludes. And the
+    It holds on every convex set on which ``|s| >= β``, not on Rᵈ as Lemma D.5 concludes. And the
     minimiser of L is not that of L_c: a solution of σ(x) = c has ∇L = ρ²AᵀAx.
 
     Examples
@@ -221,7 +221,7 @@ def smoothness(A, slack, *, ridge=0.0, spread=2.0):
     ----------
     A : (n, d) array_like
     slack : float
-        β > 0 with |s_i(x)| >= β for all i.
+        β > 0 with ``|s_i(x)| >= β`` for all i.
     ridge : float
         ρ of L = ½‖σ(x) - c‖² + ½‖ρAx‖²; of a vector, the largest magnitude.
     spread : float
@@ -262,7 +262,7 @@ def loss_lipschitz(A, slack, *, ridge=0.0, norm=0.0, spread=2.0):
     ----------
     A : (n, d) array_like
     slack : float
-        β > 0 with |s_i(x)| >= β for all i.
+        β > 0 with ``|s_i(x)| >= β`` for all i.
     ridge : float
         ρ of L = ½‖σ(x) - c‖² + ½‖ρAx‖²; of a vector, the largest magnitude.
     norm : float
@@ -282,8 +282,8 @@ def loss_lipschitz(A, slack, *, ridge=0.0, norm=0.0, spread=2.0):
 
     Notes
     -----
-    ∇L_c = -2BᵀWr with |Wr|ᵢ <= spread·σᵢ(1 - σᵢ), and ∑ σᵢ²(1 - σᵢ)² <= (4/27) ∑ σᵢ <= 4d/27, since
-    t(1 - t)² <= 4/27 on [0, 1].
+    ∇L_c = -2BᵀWr with ``|Wr|ᵢ <= spread·σᵢ(1 - σᵢ)``, and ∑ σᵢ²(1 - σᵢ)² <= (4/27) ∑ σᵢ <= 4d/27,
+    since t(1 - t)² <= 4/27 on [0, 1].
 
     Lemma 7.4 needs this constant; the proof of Theorem G.1 puts the *Hessian's* (Lemma E.3) in its
     place. With a ridge it is finite on bounded sets only: no function is both Lipschitz and
@@ -307,14 +307,14 @@ def loss_lipschitz(A, slack, *, ridge=0.0, norm=0.0, spread=2.0):
 def leverage_lipschitz(A, slack):
     """A K with ‖P(x) - P(y)‖ <= K‖x - y‖ if all slacks are at least β, in magnitude, from x to y.
 
-    P is the leverage score matrix, the paper's σ(x); so |σᵢ(x) - σᵢ(y)| <= K‖x - y‖ for every score
-    too.
+    P is the leverage score matrix, the paper's σ(x); so ``|σᵢ(x) - σᵢ(y)| <= K‖x - y‖`` for every
+    score too.
 
     Parameters
     ----------
     A : (n, d) array_like
     slack : float
-        β > 0 with |s_i| >= β for all i on the segment.
+        β > 0 with ``|s_i| >= β`` for all i on the segment.
 
     Returns
     -------
@@ -354,7 +354,7 @@ def hessian_lipschitz(A, slack, *, spread=2.0):
     ----------
     A : (n, d) array_like
     slack : float
-        β > 0 with |s_i| >= β for all i on the segment.
+        β > 0 with ``|s_i| >= β`` for all i on the segment.
     spread : float
         As for :func:`curvature_bound`.
 
@@ -372,7 +372,7 @@ def hessian_lipschitz(A, slack, *, spread=2.0):
     Notes
     -----
     Along a unit vector u, with p = Bu and y = Bv, dy = -p∘y, so that by (3) and (4) at the top of
-    ``levinv/theory/curvature.py``
+    ``levinv/theory/curvature.py`` ::
 
         |d(vᵀ∇²Lv)| = |-2(p∘y)ᵀNy + yᵀ(dN)y| <= π (1 + √(1 + 20h²) + 4 + √5 + (4√2 + 2√6) h) ‖y‖²,
 

@@ -1,0 +1,65 @@
+"""Every example runs, and so does all Python in README.md and docs/; warnings are errors.
+
+Blocks with prompts are doctests, in test_docstrings.py.
+"""
+import pathlib
+import re
+import runpy
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import scipy.sparse
+
+from levinv import leverage_scores
+
+ROOT = pathlib.Path(__file__).parents[1]
+ELSEWHERE = {"cluster.md"}                    # its program: tests/test_distributed.py
+CLAIMS = {                                    # what an example has to print
+    "audit_before_publishing": "x is determined:   by exact scores uniquely",
+    "isotropic_position": "scores after:  0.006666666667 to 0.006666666667",
+    "path_of_an_interior_point_method": "found 40 of 40, unique: True",
+    "privacy_of_a_regression": "unique: True",
+    "your_own_model": "The scores are matched.",
+}
+
+
+def blocks(page):
+    """The blocks of Python without prompts."""
+    found = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    return [block for block in found if ">>>" not in block]
+
+
+PAGES = [page for page in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+         if page.name not in ELSEWHERE and blocks(page)]
+
+
+@pytest.mark.parametrize("example", sorted(ROOT.glob("examples/*.py")), ids=lambda path: path.stem)
+def test_example(example, capsys, monkeypatch):
+    plt.switch_backend("Agg")
+    monkeypatch.setattr(plt, "show", lambda: None)
+    runpy.run_path(str(example))
+    drawn = plt.get_fignums()
+    plt.close("all")
+    assert drawn
+    assert CLAIMS[example.stem] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_page(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = _given()
+    np.save("A.npy", given["A"])
+    if page.name == "sketch.md":
+        given["A"] = scipy.sparse.random(400, 40, density=0.1, rng=0, format="csr")
+    program = "\n".join(blocks(page))
+    exec(compile(program, str(page), "exec"), given)
+
+
+def _given():
+    """What pages may take for granted: a small problem that has a solution."""
+    rng = np.random.default_rng(0)
+    A, x = rng.standard_normal((60, 4)), rng.standard_normal(4)
+    slack = rng.uniform(0.5, 2.0, 60)
+    return {"A": A, "b": A @ x - slack, "x": x, "slack": slack,
+            "scores": leverage_scores(A, slack=slack)}
