@@ -231,7 +231,7 @@ def project(rows: Rows, magnitude: Floats, start: Floats | None = None,
     DependentZeroSlackError
         If the rows with zero slack are linearly dependent.
     """
-    n, d = rows.shape
+    d = rows.shape[1]
     if magnitude.all():
         heavy = np.zeros(0, dtype=int)
     else:
@@ -267,14 +267,9 @@ def _heavy_below(k: int) -> float:
 def _eliminate(rows: Rows, magnitude: Floats, start: Floats | None,
                left_out: Booleans | None, heavy: Integers) -> Projection:
     """Heavy rows eliminated; rows that are heavy only in the quotient by zero slacks follow."""
-<<<<<<< HEAD
-    k = rows.shape[1] if start is None else start.shape[1]
-    light_out = left_out.copy()
-=======
     n, d = rows.shape
     k = d if start is None else start.shape[1]
     light_out = np.zeros(n, dtype=bool) if left_out is None else left_out.copy()
->>>>>>> main
     light_out[heavy] = True
     scale, smallest = row_scale(magnitude, light_out)
     start = balanced(rows, scale, heavy, start)

@@ -85,8 +85,8 @@ def _report(task, stopped, converged=False):
         if not task.exact:
             task.evidence["outlier_threshold"] = outlier_threshold(task)
             if not told(task, task.best.point):
-                task.remarks.append("at the x found A x - b cancels: it has scores that are not known "
-                                    "to the noise")
+                task.remarks.append("at the x found A x - b cancels: it has scores that are not "
+                                    "known to the noise")
     if success and task.known_signs is None:
         _note_ambiguity(task, np.abs(task.best.point.slack))
     with np.errstate(over="ignore"):                   # standard errors may be inf
