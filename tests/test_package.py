@@ -1,4 +1,6 @@
 """What importing the package brings along, and what it offers."""
+import importlib.metadata
+import pathlib
 import subprocess
 import sys
 
@@ -46,3 +48,8 @@ def test_all_that_is_offered_is_there(name):
 def test_what_is_not_there_is_not_found():
     with pytest.raises(AttributeError, match="module 'levinv' has no attribute 'leverage'"):
         levinv.leverage                                            # noqa: B018
+
+
+def test_versions_agree():
+    citation = pathlib.Path(__file__).parents[1].joinpath("CITATION.cff").read_text()
+    assert f"\nversion: {importlib.metadata.version('levinv')}\n" in citation
