@@ -267,8 +267,8 @@ def _heavy_below(k: int) -> float:
 def _eliminate(rows: Rows, magnitude: Floats, start: Floats | None,
                left_out: Booleans | None, heavy: Integers) -> Projection:
     """Heavy rows eliminated; rows that are heavy only in the quotient by zero slacks follow."""
-    n, d = rows.shape
-    k = d if start is None else start.shape[1]
+    n = rows.shape[0]
+    k = rows.shape[1] if start is None else start.shape[1]
     light_out = np.zeros(n, dtype=bool) if left_out is None else left_out.copy()
     light_out[heavy] = True
     scale, smallest = row_scale(magnitude, light_out)

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from levinv.inverse.matching import evidence_of_fit, matched, told
+from levinv.inverse.matching import beyond_doubt, evidence_of_fit, matched, told
 from levinv.inverse.report import SIGN_TOLERANCE, hidden_slacks, report
 from levinv.inverse.result import Stopped
 from levinv.inverse.signs import ENUMERATED, enumerate_signs
@@ -32,7 +32,7 @@ def solve(task):
         prepare(task)
         if task.x0 is not None:
             attempt(task, on_equations(task, task.x0))
-        if not matched(task):
+        if not beyond_doubt(task):
             run_stages(task)
     except Stopped:
         stopped = True
