@@ -33,6 +33,21 @@ def lint(session):
 
 
 @nox.session
+def types(session):
+    """Are the types consistent, and those of the compiled modules?"""
+    session.install(".[test]")
+    session.run("python", "-m", "pytest", "tests/test_typing.py", *session.posargs)
+
+
+@nox.session
+def docs(session):
+    """The documentation, from nothing, into docs/_build/html."""
+    session.install(".[docs]")
+    session.run("python", "-m", "sphinx", "-W", "--keep-going", "-b", "html", "-E", "-a",
+                "docs", "docs/_build/html", *session.posargs)
+
+
+@nox.session
 def tests(session):
     """The suite, against levinv as it is installed."""
     session.install(".[test]")
@@ -73,8 +88,8 @@ def installed(session):
     """The suite of an unpacked sdist against a wheel: ``nox -s installed -- WHEEL DIRECTORY``."""
     built, unpacked = session.posargs
     session.install(f"{built}[test]")
-    session.chdir(unpacked)
-    shutil.rmtree("src", ignore_errors=True)         # what is imported is the wheel
+    session.chdir(unpacked)                          # whose package is in src, out of reach
+    session.run("python", "-c", "import levinv; assert 'site-packages' in levinv.__file__")
     session.run("python", "-m", "pytest")
 
 

@@ -26,7 +26,8 @@ CLAIMS = {                                    # what an example has to print
 
 def blocks(page):
     """The blocks of Python without prompts."""
-    found = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    found = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"),
+                       re.MULTILINE | re.DOTALL)
     return [block for block in found if ">>>" not in block]
 
 

@@ -17,7 +17,8 @@ X = np.zeros(2)
 def leverage() -> list[Any]:
     return [
         assert_type(leverage_scores(A), Floats),
-        assert_type(leverage_scores([[1, 0], [0, 1], [1, 1]], slack=[1, 2, 3], method="qr"), Floats),
+        assert_type(leverage_scores([[1, 0], [0, 1], [1, 1]], slack=[1, 2, 3], method="qr"),
+                    Floats),
         assert_type(leverage_scores(A, weights=(1, 2, 3), rcond=1e-12, workers=2), Floats),
     ]
 
