@@ -43,6 +43,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"\.py$",
+    "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "doc_module": ("levinv",),
     "backreferences_dir": None,
@@ -82,5 +83,11 @@ def _write_help(app):
         (folder / f"help-{command or 'levinv'}.txt").write_text(shown.stdout, encoding="utf-8")
 
 
+def _close_blocks(app, docname, source):
+    """Doctest wants an empty line before the fence that ends a block, a reader does not."""
+    source[0] = source[0].replace("\n\n```\n", "\n```\n")
+
+
 def setup(app):
     app.connect("builder-inited", _write_help)
+    app.connect("source-read", _close_blocks)
