@@ -28,7 +28,6 @@ import sys
 import time
 
 import numpy as np
-import scipy.sparse
 
 import levinv
 import oracles
@@ -39,7 +38,6 @@ from acceptance_of_sketch import sketch
 from acceptance_of_sparse import linear_program, sparse
 from levinv import rows
 from levinv.inverse.gradient import cell
-
 
 # --- designs --------------------------------------------------------------------------------------
 

@@ -42,8 +42,8 @@ def cluster(args):
         scores_error = float(np.max(np.abs(levinv.leverage_scores(stored, slack=slack) - scores)))
     times = np.median(there) / np.median(in_memory)
     print(f"{ROWS} x {COLUMNS} in {BLOCKS} blocks: {np.median(there):.2f} s, {times:.2f} times the "
-          f"{np.median(in_memory):.2f} s in memory ({SLOWER:g} allowed); error of x {error:.1e}, of "
-          f"scores {scores_error:.1e} ({ERROR:.0e} allowed)")
+          f"{np.median(in_memory):.2f} s in memory ({SLOWER:g} allowed); error of x {error:.1e}, "
+          f"of scores {scores_error:.1e} ({ERROR:.0e} allowed)")
     return bool(result.success and max(error, scores_error) <= ERROR and times <= SLOWER)
 
 

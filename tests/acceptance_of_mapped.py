@@ -88,7 +88,7 @@ def measure(directory, repeats):
     errors, loaded = [np.linalg.norm(found - x) / np.linalg.norm(x)], np.load(directory / "A.npy")
     seconds = {"mapped": [], "in memory": []}
     for _ in range(repeats):
-        for (name, times), matrix in zip(seconds.items(), (A, loaded), strict=True):
+        for times, matrix in zip(seconds.values(), (A, loaded), strict=True):
             start = time.perf_counter()
             found = invert(matrix)
             times.append(time.perf_counter() - start)

@@ -21,13 +21,13 @@ def sketch(args):
     errors as stated; at most 1 GiB.
     """
     held = True
-    for name in CASES:
+    for name, case in CASES.items():
         with concurrent.futures.ProcessPoolExecutor(          # a process each, for the peak memory
                 1, multiprocessing.get_context("spawn")) as pool:
             wall, cpu, memory, total, errors = pool.submit(one_sketch, name).result()
         rms, largest = np.sqrt(np.mean(errors ** 2)), np.abs(errors).max()
         held &= bool(rms <= 1.4 and largest <= 4.5 and memory <= MOST_MEMORY)
-        print(f"{name:6} {CASES[name]} {wall:.0f} s ({cpu:.0f} s of processors), "
+        print(f"{name:6} {case} {wall:.0f} s ({cpu:.0f} s of processors), "
               f"{memory / 2 ** 20:.0f} MiB besides A, sum {total:.0f}; errors in units of the "
               f"standard error: rms {rms:.2f}, largest {largest:.2f}", flush=True)
     return held

@@ -145,7 +145,7 @@ class TestUndetermined:
         A, b, x = problem()
         report = audit(np.column_stack([A, A[:, 0]]), b, np.append(x, 1.0), noise=1e-6)
         assert np.isinf(report.standard_errors).tolist() == [True, False, False, True]
-        x = x + [1.0, 0, 0]
+        x = [*x, 1.0, 0, 0]
         assert_allclose(report.standard_errors[1:3], bound(A, b, x, 1e-6)[0][1:], rtol=1e-6)
 
     def test_signs_tell_what_scores_do_not(self):

@@ -144,7 +144,7 @@ class TestPage:
 
     def test_pictures_are_well_formed_and_do_not_share_names(self, page):
         seen = []
-        for svg in re.findall(r"<svg .*?</svg>", page, re.S):
+        for svg in re.findall(r"<svg .*?</svg>", page, re.DOTALL):
             root = ElementTree.fromstring(svg)
             assert root.get("role") == "img"
             assert root.get("aria-label")

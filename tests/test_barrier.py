@@ -3,10 +3,10 @@ import mpmath
 import numpy as np
 import pytest
 import scipy.optimize
-from designs import layouts
 from numpy.testing import assert_allclose, assert_array_equal
 
 import oracles
+from designs import layouts
 from levinv import GradientLoss, VolumetricBarrier, leverage_scores
 
 

@@ -14,8 +14,8 @@ import scipy.io
 import scipy.sparse
 
 from levinv import LeverageMap, leverage_scores
-from levinv.cli import main, progress
 from levinv._plain import plain
+from levinv.cli import main, progress
 
 SUCCESS, NO_SOLUTION, BAD_INPUT, INTERNAL_ERROR, INTERRUPTED = 0, 1, 2, 70, 130
 
@@ -124,7 +124,7 @@ class TestScores:
         assert main(["scores", "A.npy", "-o", "out.npy", "-q"]) == SUCCESS
         assert capsys.readouterr() == ("", "")
 
-    @pytest.mark.parametrize(("arguments", "message"), [
+    @pytest.mark.parametrize("arguments, message", [
         (["--b", "b.npy"], "--b and --x belong together"),
         (["--x", "x.npy"], "--b and --x belong together"),
         (["--slack", "slack.npy", "--x", "x.npy"], "--b and --x belong together"),
@@ -224,7 +224,7 @@ class TestInvert:
         assert main(arguments) == SUCCESS
         np.testing.assert_allclose(np.load("out.npy"), problem.x, rtol=1e-9)
 
-    @pytest.mark.parametrize(("signs", "direction"), [("positive", -1), ("negative", 1)])
+    @pytest.mark.parametrize("signs, direction", [("positive", -1), ("negative", 1)])
     def test_signs_by_name(self, problem, signs, direction):
         b = problem.A @ problem.x + direction * np.abs(problem.slack)
         np.save("b.npy", b)
@@ -277,7 +277,7 @@ class TestInvert:
             assert "unique" not in out
             assert "nothing written" in out
 
-    @pytest.mark.parametrize(("arguments", "message"), [
+    @pytest.mark.parametrize("arguments, message", [
         (["A.npy", "b.npy", "x.npy"], "scores must have length 30"),
         (["A.npy", "x.npy", "scores.npy"], "b must have length 30"),
         (["b.npy", "b.npy", "scores.npy"], "b.npy: expected a matrix"),
@@ -307,7 +307,7 @@ class TestInvert:
         assert message in err
         assert not os.path.exists("out.npy")
 
-    @pytest.mark.parametrize(("output", "message"), [
+    @pytest.mark.parametrize("output, message", [
         ("x.npy", "x.npy: exists; --force"), ("absent/x.npy", "absent"), ("x.txt", "suffix '.txt'"),
     ])
     def test_output_is_refused_before_the_work(self, problem, monkeypatch, output, message, capsys):
@@ -330,7 +330,7 @@ class TestInvert:
         assert ended.stdout == ""
         assert "out.npy: exists" in one_line(ended.stderr)
 
-    @pytest.mark.parametrize(("flags", "terminal", "shown"), [
+    @pytest.mark.parametrize("flags, terminal, shown", [
         ([], True, True), ([], False, False), (["--json"], True, False), (["--quiet"], True, False),
     ])
     def test_progress_is_for_terminals(self, problem, monkeypatch, flags, terminal, shown):

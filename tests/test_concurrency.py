@@ -226,7 +226,7 @@ def test_interrupts_at_any_moment(rng):
     try:
         for i, moment in enumerate(moments):
             try:
-                signal.setitimer(signal.ITIMER_REAL, moment, 1.0)      # and again, should it be lost
+                signal.setitimer(signal.ITIMER_REAL, moment, 1.0)     # and again, if lost
                 while True:
                     (scores if i % 4 == 0 else nothing)()
             except KeyboardInterrupt:
@@ -249,7 +249,7 @@ def test_an_interrupt_while_helpers_work_is_heard_at_once(rng):
         for moment in (0.01, 0.03, 0.05):
             start = time.perf_counter()
             with pytest.raises(KeyboardInterrupt):
-                signal.setitimer(signal.ITIMER_REAL, moment, 1.0)      # and again, should it be lost
+                signal.setitimer(signal.ITIMER_REAL, moment, 1.0)     # and again, if lost
                 while True:
                     levinv.leverage_scores(A, workers=2)
             signal.setitimer(signal.ITIMER_REAL, 0.0)

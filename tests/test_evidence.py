@@ -57,7 +57,7 @@ def cases():
     A, b, x, c = problem()
     yield "exact", (A, b, c), {}
     yield "noise", (A, b, c.round(5)), {"noise": 1e-5 / 12 ** 0.5}
-    yield "many rows", problem(3000, 5)[:2] + (problem(3000, 5)[3],), {}
+    yield "many rows", (*problem(3000, 5)[:2], problem(3000, 5)[3]), {}
     yield "enumerated", (A[:10], b[:10], leverage_scores(A[:10], slack=(A @ x - b)[:10])), {}
     yield "no solution", (A, b, np.full(40, 0.2)), {}
     yield "no finite slack", (A, b, np.where(np.arange(40) == 3, 0.0, c)), {}

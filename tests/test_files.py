@@ -44,7 +44,7 @@ SAVERS = {save_npy: ".npy", save_npz: ".npz", save_csv: ".csv", save_mtx: ".mtx"
 
 
 class TestRead:
-    @pytest.mark.parametrize(("save", "suffix"), SAVERS.items())
+    @pytest.mark.parametrize("save, suffix", SAVERS.items())
     def test_matrix(self, tmp_path, save, suffix):
         path = tmp_path / f"A{suffix}"
         save(path, MATRIX)
@@ -55,7 +55,7 @@ class TestRead:
         assert type(read) is (np.memmap if suffix == ".npy" else np.ndarray)
         np.testing.assert_array_equal(read, MATRIX)
 
-    @pytest.mark.parametrize(("save", "suffix"), SAVERS.items())
+    @pytest.mark.parametrize("save, suffix", SAVERS.items())
     @pytest.mark.parametrize("shape", [(4, 1), (1, 4)])
     def test_vector_stored_as_a_matrix(self, tmp_path, save, suffix, shape):
         path = tmp_path / f"b{suffix}"
@@ -89,7 +89,7 @@ class TestRead:
 
 
 class TestReadRefuses:
-    @pytest.mark.parametrize(("text", "line", "why"), [
+    @pytest.mark.parametrize("text, line, why", [
         ("a,b\n1,2\n\n3,oops\n5,6\n", 4, "'oops'"),
         ("1,2\n3\n", 2, "columns changed from 2 to 1"),
         ("1,2\n3,4,5\n", 2, "columns changed from 2 to 3"),
@@ -198,8 +198,8 @@ class TestReadRefuses:
                            match=r"scalar.npy: expected a vector, got an array of shape \(\)"):
             read_vector(tmp_path / "scalar.npy")
 
-    @pytest.mark.parametrize(("size", "read"), [(2 ** 25, True), (2 ** 31 - 1, False)])
-    @pytest.mark.parametrize(("save", "suffix"),
+    @pytest.mark.parametrize("size, read", [(2 ** 25, True), (2 ** 31 - 1, False)])
+    @pytest.mark.parametrize("save, suffix",
                              [(scipy.sparse.save_npz, ".npz"), (scipy.io.mmwrite, ".mtx")])
     def test_too_large_to_be_dense(self, tmp_path, save, suffix, size, read):
         path = tmp_path / f"A{suffix}"
@@ -246,7 +246,7 @@ class TestWrite:
         assert (tmp_path / "x.npy").is_symlink()
         np.testing.assert_array_equal(read_vector(tmp_path / "real" / "x.npy"), VECTOR)
 
-    @pytest.mark.parametrize(("name", "message"), [
+    @pytest.mark.parametrize("name, message", [
         ("x.npz", "suffix '.npz', only .npy, .csv"),
         ("x", "suffix ''"),
         ("absent/x.npy", "directory .*absent does not exist"),

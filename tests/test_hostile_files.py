@@ -71,7 +71,7 @@ class TestHostile:
         assert out == ""
         assert list(path.parent.iterdir()) == [path]
 
-    @pytest.mark.parametrize(("content", "message"), [
+    @pytest.mark.parametrize("content, message", [
         (npy(described((10 ** 6, 10 ** 6))), "takes 8000000000000 bytes, 0 are there"),
         (npy(described((2 ** 62, 4)), bytes(64)), "bytes, 64 are there"),
         (npy(described((4, 3)), bytes(95)), r"shape \(4, 3\) .* takes 96 bytes, 95 are there"),
@@ -93,7 +93,7 @@ class TestHostile:
         (tmp_path / "A.npy").write_bytes(content)
         self.refused(tmp_path / "A.npy", message, capsys)
 
-    @pytest.mark.parametrize(("changed", "message"), [
+    @pytest.mark.parametrize("changed, message", [
         ({"data": npy(described((10 ** 12,)), bytes(32))}, "takes 8000000000000 bytes, 32 are"),
         ({"data": np.array([[]], dtype=object)}, "Python objects"),
         ({"format": np.array([print], dtype=object)}, "Python objects"),
@@ -155,7 +155,7 @@ class TestHostile:
         archive(tmp_path / "A.npz", CSR, zipfile.ZIP_BZIP2)
         self.refused(tmp_path / "A.npz", "compressed by method 12", capsys)
 
-    @pytest.mark.parametrize(("text", "message"), [
+    @pytest.mark.parametrize("text, message", [
         ("coordinate real general\n3 3 1000000000000\n1 1 1\n", "1000000000000 entries are ann"),
         ("coordinate real general\n999999999999 3 1\n1 1 1\n", "bytes would take 8000000000016"),
         ("coordinate real general\n99999999999999999999 3 1\n1 1 1\n", "Line 2: expected 3 sizes"),
@@ -232,7 +232,7 @@ class TestMapped:
         monkeypatch.chdir(tmp_path)
         given = []
         monkeypatch.setattr("levinv.cli.invert.invert_scores",
-                            lambda A, *rest, **_: given.extend([A, *rest]) or pytest.fail())
+                            lambda A, *rest, **_: given.extend([A, *rest]) or pytest.fail("called"))
         np.save("A.npy", SQUARE)
         np.save("b.npy", np.ones(3))
         with pytest.raises(pytest.fail.Exception):

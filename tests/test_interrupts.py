@@ -8,8 +8,16 @@ import pytest
 import scipy.sparse
 from numpy.testing import assert_allclose
 
-from levinv import (ScoreLoss, VolumetricBarrier, _threads, forster_weights,
-                    invert_gradient, invert_many, invert_scores, leverage_scores)
+from levinv import (
+    ScoreLoss,
+    VolumetricBarrier,
+    _threads,
+    forster_weights,
+    invert_gradient,
+    invert_many,
+    invert_scores,
+    leverage_scores,
+)
 
 BLOCK = 0.02       # seconds of processor time; a call that does not hear takes several more
 
@@ -119,7 +127,7 @@ def test_heard_within_a_block(prepare, tmp_path):
     assert_allclose(call(), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize(("given", "stages"), [
+@pytest.mark.parametrize("given, stages", [
     ({"signs": 1}, {"scaling", "polish"}),
     ({"rng": 0}, {"scaling", "signs", "polish"}),
     ({"x0": 1.01, "method": "trust-region"}, {"trust-region"}),

@@ -357,7 +357,7 @@ def test_threads_and_memory_layout_do_not_matter():
 
 # the door
 
-@pytest.mark.parametrize(("change", "error", "match"), [
+@pytest.mark.parametrize("change, error, match", [
     ({"A": np.ones((4, 2))}, ValueError, "A must have full column rank"),
     ({"b": np.ones(3)}, ValueError, "b must have length 4"),
     ({"g": np.ones(3)}, ValueError, "g must have length 2"),

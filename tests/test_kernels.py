@@ -2,17 +2,18 @@
 borders.
 """
 import ctypes
+import itertools
 import mmap
 import threading
 
 import numpy as np
 import pytest
 import scipy.sparse
-from designs import LAYOUTS, frozen, layouts
 from numpy.testing import assert_allclose, assert_array_equal
 
 import levinv.rows.dense
 import levinv.rows.sparse
+from designs import LAYOUTS, frozen, layouts
 from levinv._kernels import dense, factor
 from levinv.rows import DenseRows, SparseRows
 
@@ -398,4 +399,4 @@ def test_chunks_cover_the_rows_once(monkeypatch, n, chunk_work):
         chunks = DenseRows(np.zeros((n, 1)))._chunks(work, width)
         assert chunks[0].start == 0 and chunks[-1].stop == n
         assert all(chunk.start < chunk.stop for chunk in chunks)
-        assert all(a.stop == b.start for a, b in zip(chunks, chunks[1:], strict=False))
+        assert all(a.stop == b.start for a, b in itertools.pairwise(chunks))

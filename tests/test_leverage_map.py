@@ -5,11 +5,11 @@ import hypothesis
 import mpmath
 import numpy as np
 import pytest
-from designs import LAYOUTS, conditioned, frozen, integer_matrices, layouts, magnitudes
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 import oracles
+from designs import LAYOUTS, conditioned, frozen, integer_matrices, layouts, magnitudes
 from levinv import LeverageMap, leverage_scores
 
 

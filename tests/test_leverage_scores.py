@@ -4,12 +4,12 @@ import mpmath
 import numpy as np
 import pytest
 import scipy.linalg
-from designs import LAYOUTS, conditioned, frozen, integer_matrices, layouts, magnitudes
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 
 import oracles
+from designs import LAYOUTS, conditioned, frozen, integer_matrices, layouts, magnitudes
 from levinv import leverage_scores
 
 EPS = np.finfo(float).eps
@@ -443,7 +443,7 @@ def test_stacks_in_every_layout(rng, change):
     assert_allclose(leverage_scores(changed), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize(("given", "message"), [
+@pytest.mark.parametrize("given, message", [
     ({"slack": np.ones((2, 7))},
      r"slack must have shape \(2, 8\), one entry per row of A, or \(8,\)"),
     ({"slack": np.ones(7)}, "slack must have length 8"),

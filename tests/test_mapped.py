@@ -1,12 +1,20 @@
 """Matrices mapped from a file or read by rows: the same as in memory, and never held as a whole."""
 import numpy as np
 import pytest
-from designs import conditioned
 from numpy.testing import assert_allclose, assert_array_equal
 
 import levinv.rows.dense
-from levinv import (LeverageMap, ScoreLoss, VolumetricBarrier, forster_weights, invert_gradient,
-                    invert_scores, leverage_scores, rows)
+from designs import conditioned
+from levinv import (
+    LeverageMap,
+    ScoreLoss,
+    VolumetricBarrier,
+    forster_weights,
+    invert_gradient,
+    invert_scores,
+    leverage_scores,
+    rows,
+)
 
 
 @pytest.fixture
@@ -33,7 +41,8 @@ def test_all_functions(mapped, rng):
     scores, file = leverage_scores(A, slack=slack), mapped(A)
     assert_array_equal(leverage_scores(file, slack=slack), scores)
     assert_array_equal(LeverageMap(file, b).jacobian(x), LeverageMap(A, b).jacobian(x))
-    assert_array_equal(ScoreLoss(file, b, scores ** 2).hess(x), ScoreLoss(A, b, scores ** 2).hess(x))
+    target = scores ** 2
+    assert_array_equal(ScoreLoss(file, b, target).hess(x), ScoreLoss(A, b, target).hess(x))
     assert_array_equal(forster_weights(file), forster_weights(A))
     g = VolumetricBarrier(file, b).grad(x)
     assert_allclose(invert_gradient(file, b, g, signs=1).x, x, rtol=1e-9)
@@ -107,7 +116,7 @@ def test_mapped_files_of_other_numbers_are_streamed(mapped, rng, dtype):
     assert_allclose(leverage_scores(file), leverage_scores(A.astype(float)), rtol=1e-12)
 
 
-@pytest.mark.parametrize(("array", "error", "message"), [
+@pytest.mark.parametrize("array, error, message", [
     (np.ones((3, 2), dtype=complex), TypeError, "A must hold real numbers, got dtype complex128"),
     (np.ones(3), ValueError, "A must be a two-dimensional array"),
     (np.ones((0, 2)), ValueError, "A must not be empty"),

@@ -1,18 +1,20 @@
 """Decisions that rounding could turn: what is said must hold all the same."""
+import mpmath
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 import oracles
 from levinv import invert_gradient, invert_scores, rows
-from levinv.inverse import global_
+from levinv.inverse import stages
 from levinv.inverse.gradient import cell
 from levinv.inverse.reduction import orthonormal_columns
 from torture import calls
 
 
-@pytest.mark.parametrize(("seed", "index"), [(20, 11936), (20, 14662), (20, 16567), (20, 17109),
-                                             (41, 201)])
+@pytest.mark.parametrize("seed, index", [
+    (20, 11936), (20, 14662), (20, 16567), (20, 17109), (30, 4558), (30, 8678), (31, 1907),
+    (31, 4647), (32, 5419), (32, 9628), (32, 10695), (32, 15416), (32, 16113), (41, 201)])
 def test_nasty_input_once_failed(seed, index):
     kinds, name, verdict, note = calls.one(seed, index)
     assert verdict != "failed", f"{name}: {', '.join(kinds)}: {note}"
@@ -22,6 +24,42 @@ def test_nasty_input_once_failed(seed, index):
 def test_cell_thinner_than_rounding_is_not_called_empty(index):
     _, _, verdict, note = calls.one(777, index, "invert_gradient", ["extreme_units"])
     assert verdict != "failed", note
+
+
+def test_score_of_one_whose_slack_is_not_zero():
+    A = np.array([[3.0, 1.0], [0.0, 1.0], [-4.0, -1.0], [1.0, -1.0], [1.0, -1.0], [2.0, 1.0]])
+    A = A / [1.0, 1024.0]
+    x = np.array([0.25, -768.0])
+    b = A @ x - np.array([0.5, 0.9, -0.2, 1.3, 6e-11, 1.2])       # the score of row 4 is 1 - 2e-21
+    with mpmath.workdps(60):
+        slack = oracles.exact(A) @ oracles.exact(x) - oracles.exact(b)
+        c = oracles.scores(oracles.exact(A) / slack[:, None]).astype(float)
+    result = invert_scores(A, b, c, signs=np.sign(slack.astype(float)), rng=0)
+    assert result.success
+    assert len(result.evidence["zero_slack"]) == 0
+    assert_allclose(result.x, x, rtol=1e-14)
+    assert np.all(np.abs(result.x - x) <= 10 * result.standard_errors)
+
+
+def test_standard_errors_know_what_rounding_of_the_slack_hides():
+    A = np.array([[1.0, 3.0], [1.0, -1.0], [1.0, 2.0], [1.0, 5.0], [-2.0, 1.0]])
+    slack = np.array([1.0, -2.0, 1.5, 0.7, 3.0])
+    x = np.array([1e9, 1.0])                         # A x - b is known to seven digits or so
+    b = A @ x - slack
+    c = oracles.scores(A / (A @ x - b)[:, None])
+    result = invert_scores(A, b, c, signs=np.sign(slack), rng=0)
+    assert result.success
+    assert result.standard_errors[0] > 1e-8
+    assert_allclose(result.x, x, rtol=0, atol=float(10 * result.standard_errors.max()))
+
+
+def test_gradient_that_rounding_spoils_is_no_success():
+    A = np.array([[-3.0, -1.0], [-2.0, -3.0]])
+    b = np.array([1.7e14, 3.1])
+    result = invert_gradient(A, b, -(A / -b[:, None]).sum(axis=0), signs=-1)
+    assert not result.success
+    assert result.evidence["floor"] > 1e-4
+    assert "rounding of g and A x - b alone" in result.message
 
 
 def nearly_a_coloop(slack):
@@ -74,7 +112,7 @@ def test_scores_beyond_a_rank_are_still_an_obstacle():
 
 
 def test_search_for_signs_ends(monkeypatch):
-    monkeypatch.setattr(global_, "MOST_EVALUATIONS", 100)
+    monkeypatch.setattr(stages, "MOST_EVALUATIONS", 100)
     A = np.array([[-2, -3, 2, -3], [-6, 4, -2, 0], [-3, -3, 1, 1], [-2, 0, -2, 2], [3, -2, 1, 0],
                   [-2, 0, 2, 1], [1, 3, 0, 1], [2, 2, 1, 2], [-3, 2, -2, 0], [-1, 1, 0, 2.0]])
     b = 10.0 ** np.array([-38, -23, 40, -5, -39, -21, 27, -42, -49, 25])
@@ -93,7 +131,7 @@ def test_extreme_row_does_not_hide_the_cell():
     assert_allclose(result.x, 0.0, atol=1e-12)
 
 
-@pytest.mark.parametrize(("width", "empty"), [(-1e-3, True), (-1e-9, True), (1e-9, False)])
+@pytest.mark.parametrize("width, empty", [(-1e-3, True), (-1e-9, True), (1e-9, False)])
 def test_empty_only_if_proved(width, empty):
     scales = np.array([[1e-6, 1.0, 1e5]])
     A = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [-1, -1, -1]]) * scales

@@ -3,6 +3,8 @@ they say.
 
 Where they are wrong: test_errata.py.
 """
+import itertools
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -71,14 +73,14 @@ def test_first_order_method(problem):
     points = papers.first_order_method(A, b, c, x, 1e-3, 5)
     assert points.shape == (6, 3)
     assert_array_equal(points[0], x)
-    for before, after in zip(points[:-1], points[1:], strict=True):
+    for before, after in itertools.pairwise(points):
         assert_allclose(after, before - 1e-3 * papers.gradient(A, b, c, before), rtol=1e-14)
 
 
 def test_second_order_method(problem):
     A, b, x, c = problem
     points = papers.second_order_method(A, b, c, x, 3)
-    for before, after in zip(points[:-1], points[1:], strict=True):
+    for before, after in itertools.pairwise(points):
         assert_allclose(papers.hessian(A, b, before) @ (after - before),
                         -papers.gradient(A, b, c, before),
                         atol=1e-9 * np.abs(papers.hessian(A, b, before)).max())
@@ -124,7 +126,7 @@ def test_constants():
     assert papers.averaged_descent_gap(2.0, 3.0, 8) == 1.0
 
 
-@pytest.mark.parametrize(("call", "error", "message"), [
+@pytest.mark.parametrize("call, error, message", [
     (lambda: papers.scaled_rows([[1.0], [1.0]], [0.0, 1.0], [0.0]), ValueError, "got 0 in row 0"),
     (lambda: papers.leverage_matrix([[1.0, 2.0]], [1.0], [0.0, 0.0]), ValueError,
      "A must have at least"),

@@ -6,10 +6,10 @@ Each point is x = 0, where the slack -b is exact however small it is.
 import mpmath
 import numpy as np
 import pytest
-from designs import conditioned
 from numpy.testing import assert_allclose, assert_array_equal
 
 import oracles
+from designs import conditioned
 from levinv import LeverageMap, ScoreLoss, VolumetricBarrier, leverage_scores
 
 # Rows in general position, of a graph, with whole multiples: errors hide where entries are zero or

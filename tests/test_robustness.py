@@ -4,8 +4,16 @@ import pytest
 import scipy.sparse
 
 import oracles
-from levinv import (LeverageMap, NoSolutionError, ScoreLoss, VolumetricBarrier, forster_weights,
-                    invert_gradient, invert_scores, leverage_scores)
+from levinv import (
+    LeverageMap,
+    NoSolutionError,
+    ScoreLoss,
+    VolumetricBarrier,
+    forster_weights,
+    invert_gradient,
+    invert_scores,
+    leverage_scores,
+)
 
 
 def problem(n=20, d=3, seed=0):

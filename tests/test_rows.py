@@ -7,8 +7,17 @@ import scipy.sparse
 from numpy.testing import assert_allclose, assert_array_equal
 
 import levinv
-from levinv import (GradientLoss, LeverageMap, ScoreLoss, VolumetricBarrier, _validate,
-                    forster_weights, invert_gradient, invert_scores, leverage_scores)
+from levinv import (
+    GradientLoss,
+    LeverageMap,
+    ScoreLoss,
+    VolumetricBarrier,
+    _validate,
+    forster_weights,
+    invert_gradient,
+    invert_scores,
+    leverage_scores,
+)
 from levinv.rows import DenseRows, SparseRows, StreamedRows, of
 
 N, D = 150, 5

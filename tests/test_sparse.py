@@ -5,8 +5,17 @@ import scipy.sparse
 from numpy.testing import assert_allclose, assert_array_equal
 
 import levinv.rows.sparse
-from levinv import (GradientLoss, LeverageMap, ScoreLoss, VolumetricBarrier, forster_weights,
-                    invert_gradient, invert_many, invert_scores, leverage_scores)
+from levinv import (
+    GradientLoss,
+    LeverageMap,
+    ScoreLoss,
+    VolumetricBarrier,
+    forster_weights,
+    invert_gradient,
+    invert_many,
+    invert_scores,
+    leverage_scores,
+)
 from levinv.forward.orthonormal import orthonormalise
 from levinv.rows import SparseRows
 

@@ -17,7 +17,6 @@ from levinv.inverse.scaling import find_obstacle, match_scores
 from levinv.inverse.signs import _flip, sign_candidates
 from levinv.rows import DenseRows
 
-
 # components
 
 def components_of(A):
@@ -173,8 +172,8 @@ def test_there_are_weights_iff_no_set_is_violated(A, seed):
     assume(n > d)
     c = np.random.default_rng(seed).dirichlet(np.ones(n)) * d
     assume((c < 0.999).all() and (c > 1e-3).all())
-    slack = min((np.linalg.matrix_rank(A[list(rows)]) - c[list(rows)].sum()
-                 for size in range(1, n) for rows in itertools.combinations(range(n), size)))
+    slack = min(np.linalg.matrix_rank(A[list(rows)]) - c[list(rows)].sum()
+                 for size in range(1, n) for rows in itertools.combinations(range(n), size))
     assume(abs(slack) > 1e-3)
     if slack > 0:
         assert_allclose(leverage_scores(A, weights=forster_weights(A, c)), c, atol=1e-9)

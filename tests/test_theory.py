@@ -326,7 +326,7 @@ def test_newton_iterations_at_the_edge(convexity, lipschitz):
     assert theory.newton_iterations(edge * (1 - 1e-14), 1e-9 * edge, convexity, lipschitz) < 100
 
 
-@pytest.mark.parametrize(("distance", "accuracy", "expected"),
+@pytest.mark.parametrize("distance, accuracy, expected",
                          [(1.0, 1.0, 0), (0.0, 1.0, 0), (1.0, 1e-3, 10)])
 def test_descent_iterations(distance, accuracy, expected):
     assert theory.descent_iterations(distance, accuracy, 1.0, 2.0) == expected
@@ -347,7 +347,7 @@ def test_examples(name):
     assert runner.summarize(verbose=False).failed == 0
 
 
-@pytest.mark.parametrize(("call", "error", "message"), [
+@pytest.mark.parametrize("call, error, message", [
     (lambda: theory.slack_bound([[1.0]], [1.0, 2.0], [0.0]), ValueError, "b must have length 1"),
     (lambda: theory.slack_bound([[1.0]], [1.0], [0.0], -1.0), ValueError,
      "radius must be at least 0"),

@@ -284,12 +284,12 @@ def test_the_last_out_may_be_another_thread_than_the_first_in(several_blas_threa
 
 def test_a_limit_from_outside_can_still_be_lifted_by_its_thread():
     before = blas_in_use()
-    with threadpoolctl.threadpool_limits(2, user_api="blas"):
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            limit = sharing(1)
-            pool.submit(limit.__enter__).result()
-            assert set(blas_in_use()) == {1}
-            pool.submit(limit.__exit__, None, None, None).result()
+    with (threadpoolctl.threadpool_limits(2, user_api="blas"),
+          concurrent.futures.ThreadPoolExecutor(1) as pool):
+        limit = sharing(1)
+        pool.submit(limit.__enter__).result()
+        assert set(blas_in_use()) == {1}
+        pool.submit(limit.__exit__, None, None, None).result()
     assert blas_in_use() == before
 
 

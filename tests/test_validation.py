@@ -203,7 +203,7 @@ def test_options_are_keywords():
 def test_a_failed_call_leaves_the_map_as_it_was():
     leverage = LeverageMap(A, b)
     expected = leverage.scores(x)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="x must be finite"):
         leverage.scores([np.nan, 0.0])
     assert (leverage.scores(x) == expected).all()
 

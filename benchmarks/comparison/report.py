@@ -12,9 +12,8 @@ class Row:
 
 
 def seconds(value):
-    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if value >= scale:
-            break
+    unit, scale = next(((unit, scale) for unit, scale in (("s", 1.0), ("ms", 1e-3))
+                        if value >= scale), ("µs", 1e-6))
     return f"{value / scale:.3g} {unit}"
 
 

@@ -1,5 +1,6 @@
 """Results as the plain objects that strict JSON has: no arrays, no NaN, no infinity."""
 import math
+from typing import Any
 
 import numpy as np
 
@@ -8,7 +9,7 @@ ARRAYS = np.ndarray, np.generic
 COLLECTIONS = list, tuple, set, frozenset
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """``value`` with arrays as lists and every number that is not finite as None."""
     kind = type(value)
     if kind is float:

@@ -27,16 +27,20 @@ import operator
 import os
 import queue
 import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
 
 import threadpoolctl
 
 from levinv import _validate
 
+T = TypeVar("T")
+
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 SMALL = 1 << 21               # flops below which BLAS stays on the caller's thread by itself;
                               # setting a limit takes 15 µs
-LONG = 1 << 31                # flops of a factorisation beyond which it goes to a thread of its own, a
-                              # tenth of a second and more
+LONG = 1 << 31                # flops of a factorisation beyond which it goes to a thread of its
+                              # own, a tenth of a second and more
 HEARD = 0.02                  # seconds after which Ctrl-C is heard meanwhile
 WORTH_SHARING = 3 << 24       # flops below which a second thread does not pay: two cores gain 1.2
                               # on 10000 x 40, 1.6 on 20000 x 50, 1.85 on 20000 x 200, and lose 0.9
@@ -44,21 +48,22 @@ WORTH_SHARING = 3 << 24       # flops below which a second thread does not pay: 
 
 
 @functools.cache
-def _controller():
+def _controller() -> threadpoolctl.ThreadpoolController:
     return threadpoolctl.ThreadpoolController()     # takes milliseconds: built once
 
 
 class _Limit:
-    """Callers inside are a set: leaving it is harmless wherever an interrupt struck, and the numbers
-    of threads before are kept until all of them are restored.
+    """Callers inside are a set: leaving it is harmless wherever an interrupt struck, and the
+    numbers of threads before are kept until all of them are restored.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.users = set()
-        self.before = []              # libraries and their numbers of threads
+        self.users: set[object] = set()
+        # libraries and their numbers of threads
+        self.before: list[tuple[Any, int | None]] = []
 
-    def enter(self, user):
+    def enter(self, user: object) -> None:
         with self.lock:
             self.users.add(user)
             if len(self.users) == 1:
@@ -67,7 +72,7 @@ class _Limit:
                 for library, _ in self.before:
                     _set_threads(library, 1)
 
-    def leave(self, user):
+    def leave(self, user: object) -> None:
         with self.lock:
             self.users.discard(user)
             if not self.users:
@@ -76,11 +81,11 @@ class _Limit:
                 self.before = []
 
 
-def _blas():
+def _blas() -> list[Any]:
     return [library for library in _controller().lib_controllers if library.user_api == "blas"]
 
 
-def _set_threads(library, threads):
+def _set_threads(library: Any, threads: int | None) -> None:
     """From version 3.8 on threadpoolctl obeys the thread that first set a limit and ignores all
     others, silently, until that one has let go; the last out is rarely the first in.
     """
@@ -94,10 +99,11 @@ def _set_threads(library, threads):
 
 
 _limit = _Limit()
-_outer = contextvars.ContextVar("workers of the call that this one is a part of", default=None)
+_outer: contextvars.ContextVar[int | None] = contextvars.ContextVar(
+    "workers of the call that this one is a part of", default=None)
 
 
-def count(workers, flops):
+def count(workers: int | None, flops: float) -> int:
     """The number of threads that rows are to be shared among; to be asked before BLAS is limited.
 
     Raises
@@ -107,15 +113,16 @@ def count(workers, flops):
     """
     if workers is not None:
         return _validate.positive_int(workers, "workers")
-    if _outer.get() is not None:
-        return _outer.get()
+    outer = _outer.get()
+    if outer is not None:
+        return outer
     if flops < WORTH_SHARING:
         return 1
     return max((library.num_threads or 1 for library in _blas()), default=1)
 
 
 @contextlib.contextmanager
-def sharing(workers=None, flops=SMALL):
+def sharing(workers: int | None = None, flops: float = SMALL) -> Iterator[int]:
     """While it lasts BLAS keeps to the caller's thread; the value is that of :func:`count`."""
     workers = count(workers, flops)
     if flops < SMALL:
@@ -145,23 +152,23 @@ class _Helpers:
     tens: as long as the work itself on 20000 x 50.
     """
 
-    def __init__(self):
-        self.jobs = queue.SimpleQueue()
+    def __init__(self) -> None:
+        self.jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self.lock = threading.Lock()
         self.started = 0
-        self.working = set()          # threads inside share, callers and helpers
+        self.working: set[object] = set()     # threads inside share, callers and helpers
 
-    def enter(self, thread):
+    def enter(self, thread: object) -> int:
         """Count a thread in; the number of cores that are left."""
         with self.lock:
             self.working.add(thread)
             return CORES - len(self.working)
 
-    def leave(self, thread):
+    def leave(self, thread: object) -> None:
         with self.lock:
             self.working.discard(thread)
 
-    def hand_over(self, jobs):
+    def hand_over(self, jobs: Sequence[Callable[[], None]]) -> None:
         with self.lock:
             while self.started < len(jobs):
                 threading.Thread(target=self._work, name=f"levinv-{self.started + 1}",
@@ -170,7 +177,7 @@ class _Helpers:
         for job in jobs:
             self.jobs.put(job)
 
-    def _work(self):
+    def _work(self) -> None:
         while True:
             self.jobs.get()()
 
@@ -178,9 +185,9 @@ class _Helpers:
 _helpers = _Helpers()
 
 
-def _start_anew():
+def _start_anew() -> None:
     """Threads do not survive a fork, nor do their locks open or their limits end."""
-    global _helpers
+    global _helpers                      # noqa: PLW0603
     _helpers = _Helpers()
     _limit.lock = threading.Lock()
     if _outer.get() is None:                     # only others were inside
@@ -192,7 +199,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_start_anew)
 
 
-def share(work, items, workers):
+def share(work: Callable[[T], object], items: Sequence[T], workers: int) -> None:
     """Call ``work`` with each of the items, on up to ``workers`` threads of which the caller's is
     one, as far as there are cores for them.
 
@@ -205,7 +212,7 @@ def share(work, items, workers):
         return
     waiting, helpers = collections.deque(items), _helpers
 
-    def drain(most_working):
+    def drain(most_working: float) -> None:
         try:
             while len(helpers.working) <= most_working:
                 try:
@@ -217,7 +224,7 @@ def share(work, items, workers):
             waiting.clear()
             raise
 
-    def help_out():
+    def help_out() -> None:
         helper = object()
         try:
             helpers.enter(helper)
@@ -248,12 +255,12 @@ def share(work, items, workers):
 class _Job:
     """A call for a helper, unless it is finished before one comes to it."""
 
-    def __init__(self, call):
+    def __init__(self, call: Callable[[], None]):
         self.call = call
         self.taken = threading.Lock()
-        self.outcome = queue.SimpleQueue()
+        self.outcome: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
 
-    def __call__(self):
+    def __call__(self) -> None:
         if self.taken.acquire(blocking=False):
             try:
                 self.call()
@@ -262,12 +269,12 @@ class _Job:
             else:
                 self.outcome.put(None)
 
-    def finish(self):
+    def finish(self) -> BaseException | None:
         """Wait for it if it was begun; its error, or None."""
         return None if self.taken.acquire(blocking=False) else self.outcome.get()
 
 
-def aside(call, flops=math.inf):
+def aside(call: Callable[[], T], flops: float = math.inf) -> T:
     """The value of ``call()``, on a thread of its own if it takes long: for libraries that let no
     signal through.
 
@@ -275,9 +282,9 @@ def aside(call, flops=math.inf):
     """
     if flops < LONG:
         return call()
-    outcome = queue.SimpleQueue()
+    outcome: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
 
-    def work():
+    def work() -> None:
         try:
             outcome.put((call(), None))
         except BaseException as error:               # raised where the work was asked for
@@ -285,6 +292,7 @@ def aside(call, flops=math.inf):
 
     threading.Thread(target=contextvars.copy_context().run, args=(work,), name="levinv-aside",
                      daemon=True).start()
+    value: T
     while True:
         try:
             value, error = outcome.get(timeout=HEARD)    # a signal may come to the other thread
@@ -296,19 +304,19 @@ def aside(call, flops=math.inf):
     return value
 
 
-class OrderedSum:
+class OrderedSum(Generic[T]):
     """The sum of what arrives in any order, taken in the order of the positions; or what else
     ``combine`` makes of two.
     """
 
-    def __init__(self, *start, combine=operator.iadd):
+    def __init__(self, *start: T, combine: Callable[[T, T], T] = operator.iadd):
         self.parts = list(start)
         self.combine = combine
-        self.waiting = {}
+        self.waiting: dict[int, T] = {}
         self.position = 0
         self.lock = threading.Lock()
 
-    def add(self, position, array):
+    def add(self, position: int, array: T) -> None:
         """One more summand; each position 0, 1, ... once."""
         with self.lock:
             self.waiting[position] = array
@@ -318,6 +326,6 @@ class OrderedSum:
                 self.position += 1
 
     @property
-    def total(self):
+    def total(self) -> T:
         """What has been put together."""
         return self.parts[0]

@@ -4,12 +4,16 @@ them.
 Messages name the argument, what was expected and what came.
 """
 import numbers
+from collections.abc import Collection
+from typing import Any, Literal, overload
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse
 
 from levinv._kernels.dense import all_finite
 from levinv._source import Source
+from levinv._typing import Booleans, Floats, Integers, MatrixLike
 
 FLOAT = np.dtype(np.float64)
 LARGEST = 1e100
@@ -18,7 +22,7 @@ HUGE = 1e307               # rows of larger entries may have no norm
 TINY = 1e-306              # columns of smaller entries, which may have no reciprocal
 
 
-def real_array(value, name, ndim, *, check_finite=True):
+def real_array(value: Any, name: str, ndim: int | None, *, check_finite: bool = True) -> Floats:
     """A float64 array of ``ndim`` dimensions (None: two or more); no copy of one that already is.
 
     Raises TypeError for complex, object, string and other non-numeric input and for sparse
@@ -26,7 +30,7 @@ def real_array(value, name, ndim, *, check_finite=True):
     """
     if type(value) is not np.ndarray:
         value = _plain(value, name, ndim)
-    array = value
+    array: npt.NDArray[Any] = value
     if array.dtype != FLOAT:
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
@@ -42,7 +46,7 @@ def real_array(value, name, ndim, *, check_finite=True):
     return array
 
 
-def finite(array, name):
+def finite(array: Floats, name: str) -> None:
     """Raise ValueError where an array holds NaN or inf."""
     if array.flags.forc and _all_finite(array.ravel(order="K")):
         return
@@ -51,14 +55,14 @@ def finite(array, name):
                          f"{_first(~np.isfinite(array))}")
 
 
-def _all_finite(entries):
+def _all_finite(entries: Floats) -> bool:
     """Whether a vector of any length holds no NaN or inf."""
     if len(entries) <= BLOCK:
         return all_finite(entries)
     return all(all_finite(entries[first:first + BLOCK]) for first in range(0, len(entries), BLOCK))
 
 
-def sparse_matrix(value, name, *, check_finite=True):
+def sparse_matrix(value: Any, name: str, *, check_finite: bool = True) -> scipy.sparse.csr_array:
     """A float64 matrix in CSR with sorted indices, duplicates summed and no explicit zeros; no copy
     of one that already is.
 
@@ -80,7 +84,7 @@ def sparse_matrix(value, name, *, check_finite=True):
     return array
 
 
-def _real_matrix(value, name):
+def _real_matrix(value: Any, name: str) -> None:
     """Refuse what has the shape or the dtype of no real matrix."""
     if getattr(value.dtype, "kind", "O") not in "fiub":
         raise TypeError(f"{name} must hold real numbers, got dtype {value.dtype}")
@@ -90,7 +94,7 @@ def _real_matrix(value, name):
         raise ValueError(f"{name} must not be empty, got shape {value.shape}")
 
 
-def is_streamed(value):
+def is_streamed(value: object) -> bool:
     """Whether a value is to be read block by block: what would otherwise be loaded, or converted,
     as a whole.
     """
@@ -103,7 +107,7 @@ def is_streamed(value):
             and (hasattr(value, "chunks") or not hasattr(value, "__array__")))
 
 
-def streamed_matrix(value, name, *, check_finite=True):
+def streamed_matrix(value: Any, name: str, *, check_finite: bool = True) -> Source:
     """A Source of float64 rows. Raises as :func:`real_array`."""
     if isinstance(value, Source):
         return value                       # one that has been checked
@@ -114,12 +118,12 @@ def streamed_matrix(value, name, *, check_finite=True):
     return source
 
 
-def is_dask(value):
+def is_dask(value: object) -> bool:
     """Whether a value is one of dask's collections, told without importing dask."""
     return type(value).__module__.startswith("dask.")
 
 
-def dask_matrix(value, name, *, check_finite=True):
+def dask_matrix(value: Any, name: str, *, check_finite: bool = True) -> Any:
     """A float64 dask array with its columns in one chunk; its rows stay in theirs.
 
     Raises as :func:`real_array`, and ValueError for chunks of unknown sizes.
@@ -139,7 +143,7 @@ def dask_matrix(value, name, *, check_finite=True):
     return array
 
 
-def _checked(value):
+def _checked(value: Any) -> Any:
     """A sparse matrix whose indices are in range: kernels and conversions would write elsewhere;
     its parts contiguous and aligned.
     """
@@ -156,7 +160,7 @@ def _checked(value):
     return value
 
 
-def finite_matrix(array, name):
+def finite_matrix(array: MatrixLike, name: str) -> None:
     """:func:`finite` for an array, a dask array or a sparse array in CSR."""
     if isinstance(array, np.ndarray):
         finite(array, name)
@@ -177,7 +181,7 @@ def finite_matrix(array, name):
                          f"{(row, int(array.indices[place]))}")
 
 
-def _plain(value, name, ndim):
+def _plain(value: Any, name: str, ndim: int | None) -> npt.NDArray[Any]:
     """An ndarray, not of a subclass (matrix, memmap: they share their memory)."""
     if scipy.sparse.issparse(value):
         raise TypeError(f"{name} must be a dense array, got a sparse {type(value).__name__}; "
@@ -186,7 +190,7 @@ def _plain(value, name, ndim):
         raise TypeError(f"{name} must be an array in memory, got a dask "
                         f"{type(value).__name__}; convert it with .compute()")
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        raise TypeError(f"{name} must not have masked entries, got {np.ma.count_masked(value)}")
+        raise TypeError(f"{name} must not have masked entries, got {np.count_nonzero(value.mask)}")
     try:
         return np.asarray(value)
     except ValueError as error:
@@ -194,7 +198,7 @@ def _plain(value, name, ndim):
                          f"real numbers: {error}") from None
 
 
-def vector(value, name, n, of, *, check_finite=True):
+def vector(value: Any, name: str, n: int, of: str, *, check_finite: bool = True) -> Floats:
     """A contiguous float64 vector of length n; ``of`` says what it has one entry for."""
     array = real_array(value, name, 1, check_finite=check_finite)
     if len(array) != n:
@@ -202,7 +206,18 @@ def vector(value, name, n, of, *, check_finite=True):
     return np.ascontiguousarray(array)
 
 
-def matrix(value, name, *, min_aspect=False, check_finite=True, sparse=False):
+@overload
+def matrix(value: Any, name: str, *, min_aspect: bool = False, check_finite: bool = True,
+           sparse: Literal[False] = False) -> Floats: ...
+
+
+@overload
+def matrix(value: Any, name: str, *, min_aspect: bool = False, check_finite: bool = True,
+           sparse: Literal[True]) -> MatrixLike: ...
+
+
+def matrix(value: Any, name: str, *, min_aspect: bool = False, check_finite: bool = True,
+           sparse: bool = False) -> MatrixLike:
     """A float64 matrix, or with ``sparse`` a sparse array in CSR or a dask array as well; with
     ``min_aspect`` at least as many rows as columns.
     """
@@ -220,7 +235,7 @@ def matrix(value, name, *, min_aspect=False, check_finite=True, sparse=False):
     return array
 
 
-def nonnegative(value, name, n, of):
+def nonnegative(value: Any, name: str, n: int, of: str) -> Floats:
     """A float64 vector of length n of entries at least 0, from a vector or a scalar."""
     if np.ndim(value) == 0:
         return np.full(n, positive_number(scalar(value), name, zero=True))
@@ -231,16 +246,16 @@ def nonnegative(value, name, n, of):
     return array
 
 
-def index(value, name, n):
+def index(value: object, name: str, n: int) -> int:
     """An int in 0..n-1."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer, got {type(value).__name__}")
-    if not 0 <= value < n:
+    if not 0 <= int(value) < n:
         raise ValueError(f"{name} must be in 0..{n - 1}, got {value}")
     return int(value)
 
 
-def ordinary_size(array, name):
+def ordinary_size(array: Floats, name: str) -> Floats:
     """Refuse arrays whose largest entry is so large or small that squares of it over- or
     underflow.
     """
@@ -251,7 +266,7 @@ def ordinary_size(array, name):
     return array
 
 
-def ordinary_columns(column_max, name):
+def ordinary_columns(column_max: Floats, name: str) -> Floats:
     """Refuse columns of entries so small that they may have no reciprocal, or so large that rows
     may have no norm; ``column_max`` (d,).
     """
@@ -267,12 +282,12 @@ def ordinary_columns(column_max, name):
     return column_max
 
 
-def listed(index):
+def listed(index: Integers) -> str:
     """A few of the rows of an index array, for a message."""
     return ", ".join(map(str, index[:5])) + (", ..." if len(index) > 5 else "")
 
 
-def noise(value, name, n):
+def noise(value: Any, name: str, n: int) -> Floats:
     """Positive standard deviations, one for each of n rows, from a vector or a scalar."""
     if np.ndim(value) == 0:
         return np.full(n, positive_number(scalar(value), name))
@@ -283,7 +298,7 @@ def noise(value, name, n):
     return array
 
 
-def signs(value, name, n):
+def signs(value: Any, name: str, n: int) -> Floats:
     """A float64 vector of +1 and -1, one for each of n rows, from a vector or a scalar, which takes
     no more memory for many rows.
     """
@@ -296,21 +311,21 @@ def signs(value, name, n):
     return array
 
 
-def choice(value, name, allowed):
+def choice(value: str, name: str, allowed: Collection[str]) -> str:
     """One of the ``allowed`` strings."""
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
     return value
 
 
-def scalar(value):
+def scalar(value: object) -> object:
     """The number in a real array without dimensions; any other value as it is."""
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
         return value.item()
     return value
 
 
-def positive_number(value, name, *, zero=False):
+def positive_number(value: object, name: str, *, zero: bool = False) -> float:
     """A finite float above 0 (or at least 0)."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a real number, got {type(value).__name__}")
@@ -321,7 +336,7 @@ def positive_number(value, name, *, zero=False):
     return value
 
 
-def positive_int(value, name):
+def positive_int(value: object, name: str) -> int:
     """An int of at least 1."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer, got {type(value).__name__}")
@@ -330,7 +345,7 @@ def positive_int(value, name):
     return int(value)
 
 
-def generator(value, name):
+def generator(value: Any, name: str) -> np.random.Generator:
     """A numpy Generator from None, a seed or a Generator."""
     try:
         return np.random.default_rng(value)
@@ -339,7 +354,7 @@ def generator(value, name):
                           f"{value!r}") from None
 
 
-def options(value, allowed):
+def options(value: Any, allowed: Collection[str]) -> dict[str, Any]:
     """A dict of options, every key known."""
     if value is None:
         return {}
@@ -352,11 +367,11 @@ def options(value, allowed):
     return value
 
 
-def _dimensions(ndim):
+def _dimensions(ndim: int | None) -> str:
     return {1: "one-dimensional", 2: "two-dimensional",
             None: "two-dimensional"}.get(ndim, f"{ndim}-dimensional")
 
 
-def _first(mask):
+def _first(mask: Booleans) -> int | tuple[int, ...]:
     index = np.argwhere(mask)[0]
     return int(index[0]) if len(index) == 1 else tuple(int(i) for i in index)

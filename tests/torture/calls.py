@@ -12,8 +12,19 @@ import levinv
 import oracles
 
 from . import inputs, truth
-from .judge import (EPS, Failure, bound, close, condition_of_rows, finite, inversion, refusal,
-                    require, scores, slack_error)
+from .judge import (
+    EPS,
+    Failure,
+    bound,
+    close,
+    condition_of_rows,
+    finite,
+    inversion,
+    refusal,
+    require,
+    scores,
+    slack_error,
+)
 
 ZERO = mpmath.mpf(10) ** -200      # stands for a zero slack, beside the smallest other one
 LEAST = 1e-100                     # what that leaves
@@ -110,7 +121,7 @@ def leverage_scores(p, rng):
     except (ValueError, TypeError) as error:
         sizes = [float(mpmath.log10(abs(s))) for s in slack if s]
         return refusal(error, doubtful or (len(sizes) and max(sizes) - min(sizes) > 299)
-                       or "row of norm" in str(error) and p.extreme)
+                       or ("row of norm" in str(error) and p.extreme))
     if exact is None:
         raise Failure("dependent rows of zero slack were accepted")
     if method == "cholesky":                         # a warning says where it is not right
@@ -136,7 +147,7 @@ def _point(p):
     nonzero = [abs(s) for s, row in zip(p.slack, p.A, strict=True) if s and row.any()]
     with mpmath.workdps(50):
         small = min(nonzero, default=mpmath.mpf(1)) * ZERO
-        slack = np.array([s if s else small if row.any() else mpmath.mpf(1)
+        slack = np.array([s or (small if row.any() else mpmath.mpf(1))
                           for s, row in zip(p.slack, p.A, strict=True)], dtype=object)
     point = truth.Derivatives(p.A, slack)
     with mpmath.workdps(50):
@@ -220,8 +231,8 @@ def score_loss(p, rng):
     close("grad", grad, point.loss_gradient(target), each)
     true = point.loss_hessian(target)
     both = 10 * size * p.n * (allowed + rounding) * np.outer(largest, largest) + LEAST
-    # beside zero slacks the second derivatives of their rows stay: accurate to the largest entry, in
-    # the columns' units
+    # beside zero slacks the second derivatives of their rows stay: accurate to the largest entry,
+    # in the columns' units
     units = np.abs(p.A).max(axis=0).astype(float)
     with np.errstate(over="ignore", invalid="ignore"):
         units = np.outer(units, units) + LEAST
@@ -431,7 +442,7 @@ def invert_gradient(p, rng):
         signs, g, exact = np.ones(n), rng.standard_normal(d), None
     else:
         signs = np.array([-1.0 if s < 0 else 1.0 for s in p.slack])
-        exact = truth.Derivatives(p.A, [s if s else mpmath.mpf(1) for s in p.slack])
+        exact = truth.Derivatives(p.A, [s or mpmath.mpf(1) for s in p.slack])
         g = exact.barrier_gradient().astype(float)
         if not np.isfinite(g).all():
             g, exact = rng.standard_normal(d), None

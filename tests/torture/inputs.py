@@ -356,7 +356,7 @@ def limit_scores(p):
     with mpmath.workdps(60):
         rates = p.rng.uniform(0.5, 2.0, p.n)
         smallest = min((abs(s) for s in p.slack if s), default=mpmath.mpf(1))
-        slack = [s if s else smallest * mpmath.mpf(10) ** -200 * mpmath.mpf(r)
+        slack = [s or smallest * mpmath.mpf(10) ** -200 * mpmath.mpf(r)
                  for s, r in zip(p.slack, rates, strict=True)]
     return truth.Exact(p.A, np.array(slack, dtype=object)).rounded
 

@@ -49,6 +49,13 @@ cdef double* allocate(Py_ssize_t size) except NULL:
     return memory
 
 
+cdef const double* entries(const double[::1] vector) noexcept nogil:
+    """Where its entries are, NULL if it is None."""
+    if vector is None:
+        return NULL
+    return &vector[0]
+
+
 cdef Rows describe(const double[:, :] A, const double[::1] scale) noexcept nogil:
     """The rows scale_i a_i."""
     cdef Rows rows
@@ -56,7 +63,7 @@ cdef Rows describe(const double[:, :] A, const double[::1] scale) noexcept nogil
     rows.n, rows.d, rows.k = A.shape[0], A.shape[1], A.shape[1]
     rows.row_stride = A.strides[0] // <Py_ssize_t> sizeof(double)
     rows.column_stride = A.strides[1] // <Py_ssize_t> sizeof(double)
-    rows.scale = NULL if scale is None else &scale[0]
+    rows.scale = entries(scale)
     rows.transform = NULL
     return rows
 
@@ -91,7 +98,9 @@ cdef void load(const Rows* rows, const double* scale, Py_ssize_t first, Py_ssize
     cdef Py_ssize_t d = rows.d, width = padded(rows.d), whole = whole_tiles(count)
     cdef Py_ssize_t i, j
     cdef const double* source = rows.data + first * rows.row_stride
-    cdef const double* factor = NULL if scale == NULL else scale + first
+    cdef const double* factor = scale
+    if factor != NULL:
+        factor += first
     if rows.column_stride == 1:
         tiles_scaled(source, rows.row_stride, count, d, factor, width, block)
     else:
@@ -202,7 +211,7 @@ def gram(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
     with nogil:
         transform_by(&rows, transform, c + width * width)
         memset(c, 0, width * width * sizeof(double))
-        add_gram(&rows, NULL if weights is None else &weights[0], step, workspace, c)
+        add_gram(&rows, entries(weights), step, workspace, c)
         add_packed(c, width, out)
     tiles_free(workspace)
 

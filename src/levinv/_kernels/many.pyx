@@ -47,7 +47,7 @@ def has_avx2():
 cdef bint prepare_scores(Space* s, const double* scores, const double* noise,
                          double tol) noexcept nogil:
     """Targets strictly inside (0, 1) that sum to d; False where that is not for this route."""
-    cdef Py_ssize_t n = s.n, d = s.d, i, step, kept = 0
+    cdef Py_ssize_t n = s.n, d = s.d, i, _, kept = 0
     cdef double total = 0.0, excess, slope, margin, factor, c
     cdef bint exact = noise == NULL
     for i in range(n):
@@ -67,7 +67,7 @@ cdef bint prepare_scores(Space* s, const double* scores, const double* noise,
     excess = total - d
     if exact and fabs(excess) > tol * n:
         return False
-    for step in range(MAX_SHIFTS):
+    for _ in range(MAX_SHIFTS):
         if fabs(excess) <= 64.0 * EPS * d:
             break
         slope = 0.0

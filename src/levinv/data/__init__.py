@@ -4,8 +4,10 @@ import importlib.resources
 
 import numpy as np
 
+from levinv._typing import Floats
 
-def load_diabetes():
+
+def load_diabetes() -> tuple[Floats, Floats, list[str]]:
     """The diabetes data of Efron, Hastie, Johnstone and Tibshirani: a regression of 442 rows.
 
     Returns
@@ -30,8 +32,8 @@ def load_diabetes():
     ((442, 11), ['intercept', 'age', 'sex', 'bmi'])
     """
     file = importlib.resources.files(__name__).joinpath("diabetes.csv")
-    with file.open(encoding="utf-8", newline="") as lines:
-        names = next(csv.reader(lines))
-        table = np.loadtxt(lines, delimiter=",")
+    lines = iter(file.read_text(encoding="utf-8").splitlines())
+    names = next(csv.reader(lines))
+    table = np.loadtxt(lines, delimiter=",")
     A = np.column_stack([np.ones(len(table)), table[:, :-1]])
     return A, table[:, -1].copy(), ["intercept", *names[:-1]]

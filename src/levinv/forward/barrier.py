@@ -25,8 +25,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from levinv import _validate
+from levinv._typing import Floats, MatrixLike, VectorLike
 from levinv.forward.leverage_map import LeverageMap, divide
-
+from levinv.forward.projection import Projection
+from levinv.rows import Rows
 
 SAFE_SQUARE = 1e200         # numbers between it and its inverse: no square has over- or underflowed
 
@@ -35,27 +37,27 @@ SAFE_SQUARE = 1e200         # numbers between it and its inverse: no square has 
 class BarrierPoint:
     """V and its derivatives at one point with no zero slack. Immutable."""
 
-    rows: object
-    slack: np.ndarray            # (n,)
-    projection: object
+    rows: Rows
+    slack: Floats                # (n,)
+    projection: Projection
 
-    def value(self):
+    def value(self) -> float:
         """V."""
         return self.projection.half_log_det()
 
-    def gradient(self):
+    def gradient(self) -> Floats:
         """∇V, (d,)."""
         return -self.rows.rmatvec(self.divide(self.projection.scores))
 
-    def middle(self, y):
+    def middle(self, y: Floats) -> Floats:
         """(3 diag(sigma) - 2 Q) y for y of shape (n,) or (n, m)."""
         return (self.projection.scores * y.T).T - 2.0 * self.projection.laplacian(y)
 
-    def product(self, v):
+    def product(self, v: Floats) -> Floats:
         """∇²V v, (d,)."""
         return self.pull(self.middle(self.push(v)))
 
-    def hessian(self):
+    def hessian(self) -> Floats:
         """∇²V, (d, d)."""
         projection = self.projection
         if projection.is_long(self.rows.shape[1]) and not len(projection.heavy):
@@ -68,19 +70,19 @@ class BarrierPoint:
         out = scaled.T @ self.middle(scaled)
         return 0.5 * (out + out.T)
 
-    def push(self, v):
+    def push(self, v: Floats) -> Floats:
         """B v, (n,)."""
         return self.divide(self.rows.matvec(v))
 
-    def pull(self, y):
+    def pull(self, y: Floats) -> Floats:
         """Bᵀ y, (d,)."""
         return self.rows.rmatvec(self.divide(y))
 
-    def scaled_rows(self):
+    def scaled_rows(self) -> Floats:
         """B, (n, d)."""
         return self.rows.scaled(self.divide(np.ones_like(self.slack)))
 
-    def divide(self, y):
+    def divide(self, y: Floats) -> Floats:
         """y / s; 0 where s = 0, which only zero rows of A have here."""
         return divide(y, self.slack)
 
@@ -88,7 +90,7 @@ class BarrierPoint:
 class FullRankMap:
     """A LeverageMap for A of full column rank, whose points are BarrierPoints."""
 
-    def __init__(self, A, b):
+    def __init__(self, A: MatrixLike, b: VectorLike):
         self.scores = LeverageMap(A, b)
         self.rows, self.shape = self.scores.rows, self.scores.shape
         self.threads = self.scores.threads
@@ -97,14 +99,14 @@ class FullRankMap:
             raise ValueError(f"A must have full column rank, got rank {rank} for shape "
                              f"{self.shape}: the barrier is -inf everywhere")
 
-    def touching(self, x):
+    def touching(self, x: VectorLike) -> int | None:
         """The first row other than zero rows of A whose slack is zero at x, or None."""
         zero = self.scores.slack(x) == 0
         if zero.any():
             zero &= self.rows.nonzero()
         return int(np.argmax(zero)) if zero.any() else None
 
-    def at(self, x):
+    def at(self, x: VectorLike) -> BarrierPoint:
         """The BarrierPoint at x.
 
         Raises
@@ -120,7 +122,7 @@ class FullRankMap:
         return BarrierPoint(self.rows, *self.scores.at(x))
 
 
-def finite(derivative):
+def finite(derivative: Floats) -> Floats:
     """``derivative``, or a ValueError where a slack is so small that it overflows."""
     if not np.all(np.isfinite(derivative)):
         raise ValueError("x must not be so close to a zero slack that a derivative of the barrier "
@@ -180,15 +182,15 @@ class VolumetricBarrier:
     inf
     """
 
-    def __init__(self, A, b):
+    def __init__(self, A: MatrixLike, b: VectorLike):
         self._map = FullRankMap(A, b)
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int]:
         """(n, d) of A."""
         return self._map.shape
 
-    def fun(self, x):
+    def fun(self, x: VectorLike) -> float:
         """V(x); inf at a zero slack.
 
         Raises
@@ -201,7 +203,7 @@ class VolumetricBarrier:
         with self._map.threads():
             return self._map.at(x).value()
 
-    def grad(self, x):
+    def grad(self, x: VectorLike) -> Floats:
         """∇V(x), (d,).
 
         Raises
@@ -214,13 +216,13 @@ class VolumetricBarrier:
         with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
             return finite(point.gradient())
 
-    def hess(self, x):
+    def hess(self, x: VectorLike) -> Floats:
         """∇²V(x), (d, d), positive definite."""
         point = self._map.at(x)
         with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
             return finite(point.hessian())
 
-    def hessp(self, x, p):
+    def hessp(self, x: VectorLike, p: VectorLike) -> Floats:
         """∇²V(x) p, (d,), matrix-free: one Gram matrix and one quadratic form, O(n d²)."""
         point = self._map.at(x)
         p = _validate.vector(p, "p", self.shape[1], "column of A")

@@ -32,6 +32,7 @@ explicitly, with K_j = K_y for column y = B e_j, [Bᵀ (P∘(P D P)) B]_jm = tr(
 import numpy as np
 
 from levinv import _validate
+from levinv._typing import Floats, MatrixLike, VectorLike
 from levinv.forward.barrier import BarrierPoint, FullRankMap, finite
 from levinv.forward.score_loss import half_square_sum
 
@@ -39,17 +40,17 @@ from levinv.forward.score_loss import half_square_sum
 class GradientLossPoint:
     """L and its derivatives at one point; n-vectors and d x d matrices are kept, nothing larger."""
 
-    def __init__(self, point: BarrierPoint, target):
+    def __init__(self, point: BarrierPoint, target: Floats):
         self.barrier, self.projection = point, point.projection
         self.residual = point.gradient() - target
         self.image = point.push(self.residual)
-        self._third = None
+        self._third: tuple[Floats, Floats] | None = None
 
-    def gradient(self):
+    def gradient(self) -> Floats:
         """H r."""
         return self.barrier.pull(self.barrier.middle(self.image))
 
-    def product(self, v):
+    def product(self, v: Floats) -> Floats:
         """(H² + C) v."""
         p = self.barrier.push(v)
         flow, form = self._third_parts()
@@ -61,7 +62,7 @@ class GradientLossPoint:
         out += self.barrier.middle(self.barrier.push(self.barrier.pull(self.barrier.middle(p))))
         return self.barrier.pull(out)
 
-    def hessian(self):
+    def hessian(self) -> Floats:
         """H² + C, (d, d)."""
         projection, image = self.projection, self.image
         scaled = self.barrier.scaled_rows()
@@ -79,13 +80,13 @@ class GradientLossPoint:
         out -= 8.0 * (moments.transpose(1, 0, 2).reshape(k * k, d).T @ joined)
         return 0.5 * (out + out.T)
 
-    def _third_parts(self):
+    def _third_parts(self) -> tuple[Floats, Floats]:
         if self._third is None:
             self._third = (self.projection.laplacian(self.image),
                            self.projection.weighted_gram(self.image))
         return self._third
 
-    def _quad(self, form):
+    def _quad(self, form: Floats) -> Floats:
         """u_iᵀ form u_i in every row, (n,)."""
         basis = self.projection.heavy_basis
         out = self.projection.quad(form)
@@ -144,23 +145,23 @@ class GradientLoss:
     array([ 0.5 , -0.25])
     """
 
-    def __init__(self, A, b, g, *, ridge=0.0):
+    def __init__(self, A: MatrixLike, b: VectorLike, g: VectorLike, *, ridge: VectorLike = 0.0):
         self._map = FullRankMap(A, b)
         n, d = self._map.shape
         self._target = _validate.vector(g, "g", d, "column of A")
         self._ridge = _validate.nonnegative(ridge, "ridge", n, "row of A")
-        self._ridge_hessian = None
+        self._ridge_hessian: Floats | None = None
         if self._ridge.any():
             with self._map.threads():
                 self._ridge_hessian = self._map.rows.gram(None, None, self._ridge ** 2)
-        self._last = None
+        self._last: GradientLossPoint | None = None
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int]:
         """(n, d) of A."""
         return self._map.shape
 
-    def fun(self, x):
+    def fun(self, x: VectorLike) -> float:
         """L(x); inf at a zero slack.
 
         Raises
@@ -178,7 +179,7 @@ class GradientLoss:
                 out += half_square_sum(shrunk)
         return out
 
-    def grad(self, x):
+    def grad(self, x: VectorLike) -> Floats:
         """∇L(x), (d,).
 
         Raises
@@ -195,18 +196,18 @@ class GradientLoss:
                     self._ridge ** 2 * self._map.rows.matvec(np.asarray(x, dtype=float)))
             return finite(out)
 
-    def fun_and_grad(self, x):
+    def fun_and_grad(self, x: VectorLike) -> tuple[float, Floats]:
         """(L(x), ∇L(x)), for ``minimize(..., jac=True)``; raises as :meth:`grad`."""
         return self.fun(x), self.grad(x)
 
-    def hess(self, x):
+    def hess(self, x: VectorLike) -> Floats:
         """∇²L(x), (d, d)."""
         point = self._at(x)
         with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
             out = point.hessian()
         return finite(out if self._ridge_hessian is None else out + self._ridge_hessian)
 
-    def hessp(self, x, p):
+    def hessp(self, x: VectorLike, p: VectorLike) -> Floats:
         """∇²L(x) p, (d,), matrix-free: O(n d²)."""
         point = self._at(x)
         p = _validate.vector(p, "p", self.shape[1], "column of A")
@@ -214,7 +215,7 @@ class GradientLoss:
             out = point.product(p)
         return finite(out if self._ridge_hessian is None else out + self._ridge_hessian @ p)
 
-    def _at(self, x):
+    def _at(self, x: VectorLike) -> GradientLossPoint:
         point = self._map.at(x)
         last = self._last
         if last is None or last.projection is not point.projection:

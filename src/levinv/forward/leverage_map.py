@@ -11,17 +11,23 @@ At a zero slack all three have finite limits: the row's own derivative is 0 and 
 those of the quotient (see :mod:`levinv.forward.projection`, which also keeps the neighbourhood of
 the limit accurate).
 """
+import contextlib
+from typing import TypeAlias
+
 import numpy as np
 
 from levinv import _validate
 from levinv import rows as storage
 from levinv._threads import sharing
-from levinv.forward.orthonormal import column_space
-from levinv.forward.projection import DependentZeroSlackError, project
+from levinv._typing import Floats, MatrixLike, VectorLike
+from levinv.forward.orthonormal import column_space, uncombined
+from levinv.forward.projection import DependentZeroSlackError, Projection, project
 
 TINY = np.finfo(float).tiny
-PLAIN_CONDITION = 1e3     # below it A's own columns serve; above, they are orthonormalised once,
+PLAIN_CONDITION = 1e3     # below it A's own columns serve; above, they are brought to one size,
 ORDINARY = 1e100          # and where squares of A's entries over- or underflow, too
+
+Point: TypeAlias = tuple[Floats, Projection]           # slack and projection at some x
 
 
 class LeverageMap:
@@ -65,7 +71,7 @@ class LeverageMap:
     array([-0.1157,  0.0661,  0.0496])
     """
 
-    def __init__(self, A, b):
+    def __init__(self, A: MatrixLike, b: VectorLike):
         A = _validate.matrix(A, "A", sparse=True)
         self._b = _validate.vector(b, "b", A.shape[0], "row of A")
         self.rows = storage.of(A)
@@ -75,21 +81,21 @@ class LeverageMap:
         self.rank = transform.shape[1]       # if full, A and transform are of the same condition
         plain = (self.rank == A.shape[1] and np.linalg.cond(transform) <= PLAIN_CONDITION
                  and 1.0 / ORDINARY <= largest <= ORDINARY)
-        self._start = None if plain else transform / largest
+        self._start = None if plain else uncombined(self.rows, transform)
         self._loops = ~self.rows.nonzero()
-        self._last = None
+        self._last: tuple[bytes, Point] | None = None
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int]:
         """(n, d) of A."""
         return self.rows.shape
 
-    def slack(self, x):
+    def slack(self, x: VectorLike) -> Floats:
         """A x - b, (n,)."""
         x = _validate.vector(x, "x", self.shape[1], "column of A")
         return self._slack(x)
 
-    def scores(self, x):
+    def scores(self, x: VectorLike) -> Floats:
         """Leverage scores at x, (n,).
 
         Raises
@@ -100,7 +106,7 @@ class LeverageMap:
         """
         return self.at(x)[1].scores.copy()
 
-    def jvp(self, x, v):
+    def jvp(self, x: VectorLike, v: VectorLike) -> Floats:
         """Directional derivative of the scores at x along v, (n,). Raises as :meth:`scores`, and on
         overflow.
         """
@@ -109,28 +115,28 @@ class LeverageMap:
         with self.threads(), np.errstate(over="ignore", invalid="ignore"):
             return _finite(2.0 * projection.laplacian(divide(self.rows.matvec(v), slack)), "v")
 
-    def vjp(self, x, y):
+    def vjp(self, x: VectorLike, y: VectorLike) -> Floats:
         """Transposed Jacobian at x times y, (d,): the gradient of yᵀ sigma(x). Raises as
         :meth:`scores`.
         """
         y = _validate.vector(y, "y", self.shape[0], "row of A")
         return self.pull(self.at(x), y)
 
-    def jacobian(self, x):
+    def jacobian(self, x: VectorLike) -> Floats:
         """All derivatives of the scores at x, (n, d). Raises as :meth:`scores`."""
         slack, projection = self.at(x)
         with self.threads(), np.errstate(over="ignore", invalid="ignore"):
             scaled = self.rows.scaled(divide(np.ones(len(slack)), slack))
             return _finite(2.0 * projection.laplacian(scaled), "A")
 
-    def pull(self, point, y):
+    def pull(self, point: Point, y: Floats) -> Floats:
         """Transposed Jacobian at a point of :meth:`at` times y."""
         slack, projection = point
         with self.threads(), np.errstate(over="ignore", invalid="ignore"):
             scaled = divide(projection.laplacian(y), slack)
             return _finite(2.0 * self.rows.rmatvec(scaled), "y")
 
-    def project(self, slack):
+    def project(self, slack: Floats) -> Projection:
         """The projection for a slack vector."""
         try:
             with self.threads(), np.errstate(over="raise"):
@@ -142,11 +148,11 @@ class LeverageMap:
             raise ValueError("x must not make the slack of linearly dependent rows zero: "
                              "the scores have no limit there") from None
 
-    def threads(self):
+    def threads(self) -> contextlib.AbstractContextManager[int]:
         """While this lasts BLAS stays on the caller's thread (see levinv._threads)."""
         return sharing(None, self.rows.flops)
 
-    def _slack(self, x):
+    def _slack(self, x: Floats) -> Floats:
         with np.errstate(over="ignore", invalid="ignore"):
             slack = self.rows.matvec(x) - self._b
         if not np.isfinite(slack).all():
@@ -154,7 +160,7 @@ class LeverageMap:
         slack[np.abs(slack) < TINY] = 0.0      # 1/s would overflow
         return slack
 
-    def at(self, x):
+    def at(self, x: VectorLike) -> Point:
         """Slack and projection at x, remembered: read-only."""
         x = _validate.vector(x, "x", self.shape[1], "column of A")
         key, last = x.tobytes(), self._last
@@ -166,12 +172,12 @@ class LeverageMap:
         return last[1]
 
 
-def _finite(derivative, name):
+def _finite(derivative: Floats, name: str) -> Floats:
     if not np.isfinite(derivative).all():
         raise ValueError(f"{name} must not be so large that the derivative overflows")
     return derivative
 
 
-def divide(values, slack):
+def divide(values: Floats, slack: Floats) -> Floats:
     """values / slack, 0 where the slack is 0: those rows drop out in the limit."""
     return values / (slack if slack.all() else np.where(slack == 0, np.inf, slack))

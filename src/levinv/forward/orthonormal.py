@@ -20,16 +20,21 @@ norm):
 
 The first pass gives an estimate of κ and with it the choice.
 """
+import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import scipy.linalg
 
 from levinv._kernels import factor
 from levinv._threads import aside
+from levinv._typing import Booleans, Floats, Integers
+from levinv.rows import Rows
 
 EPS = np.finfo(float).eps
 ONE_PASS_CONDITION = 64.0       # ε κ² against the promised 100 ε κ
+ONE_PASS_BASIC = 10.0           # the same for some of the columns: κ of all may be next to 1
 SAFE_SQUARE = 1e280
 LARGEST_LENGTH = 1e300         # of rows in their order: the square of longer ones may be inf
 TINY = 1e-306                   # rows of a smaller norm may have no reciprocal
@@ -43,19 +48,23 @@ TWO_PASS_CONDITION = 5e6        # ε κ² stays below 1/100: the second Gram mat
 class Orthonormaliser:
     """U = diag(scale) A transform has orthonormal columns."""
 
-    transform: np.ndarray        # (d, k)
+    transform: Floats            # (d, k)
     condition: float             # estimate of κ, within a factor sqrt(k)
     method: str                  # "cholesky" | "cholesky2" | "basic columns" | "qr"
-    scores: np.ndarray | None    # |u_i|² where the factorisation gives them at no cost (QR)
+    scores: Floats | None        # |u_i|² where the factorisation gives them at no cost (QR)
     doubt: str = ""              # why it cannot be accurate, with method="cholesky" beyond its
                                  # reach
     plain: bool = False          # diag(scale) A start itself is well conditioned, and its columns
                                  # of ordinary size: sums and forms may be taken in them
-    pivots: tuple | None = None  # the smallest kept and the largest dropped (nan if none), relative
-                                 # to the largest, where pivots decided the rank
+    # the smallest kept and the largest dropped (nan if none), relative to the largest, where pivots
+    # decided the rank
+    pivots: tuple[float, float] | None = None
 
 
-def orthonormalise(rows, scale=None, start=None, *, method="auto", rcond=None, gram=None):
+def orthonormalise(rows: Rows, scale: Floats | None = None, start: Floats | None = None, *,
+                   method: str = "auto", rcond: float | None = None,
+                   gram: Floats | None = None,
+                   one_pass_condition: float = ONE_PASS_CONDITION) -> Orthonormaliser:
     """Find the transform for diag(scale) A start.
 
     Parameters
@@ -72,14 +81,20 @@ def orthonormalise(rows, scale=None, start=None, *, method="auto", rcond=None, g
         (default max(n, d) ε); 0 keeps every column with a nonzero pivot.
     gram : (k, k) array or None
         The Gram matrix, if it is known.
+    one_pass_condition : float
+        Largest condition number that one pass is trusted with.
     """
     found = None
     if method != "qr" or (rows if start is None else start).shape[1] == 0:
-        found = orthonormalise_by_gram(rows, scale, start, method=method, rcond=rcond, gram=gram)
+        found = orthonormalise_by_gram(rows, scale, start, method=method, rcond=rcond, gram=gram,
+                                       one_pass_condition=one_pass_condition)
     return _qr(rows, scale, start, rcond) if found is None else found
 
 
-def orthonormalise_by_gram(rows, scale=None, start=None, *, method="auto", rcond=None, gram=None):
+def orthonormalise_by_gram(rows: Rows, scale: Floats | None = None, start: Floats | None = None, *,
+                           method: str = "auto", rcond: float | None = None,
+                           gram: Floats | None = None,
+                           one_pass_condition: float = ONE_PASS_CONDITION) -> Orthonormaliser | None:
     """The same from Gram matrices; None where they cannot tell and a QR is needed."""
     k = rows.shape[1] if start is None else start.shape[1]
     if k == 0:
@@ -88,7 +103,7 @@ def orthonormalise_by_gram(rows, scale=None, start=None, *, method="auto", rcond
     if gram is None:
         gram = rows.gram(scale, start)
     if rcond is None or rcond == 0:
-        found = one_pass(gram.copy(), start)
+        found = one_pass(gram.copy(), start, one_pass_condition)
         if found is not None:
             return found
     sizes = np.diag(gram)
@@ -101,7 +116,7 @@ def orthonormalise_by_gram(rows, scale=None, start=None, *, method="auto", rcond
     sizes = np.diag(gram)                        # sums of squares that are denormal are inaccurate
     doubtful = (rank < k or (rcond is not None and rcond * condition > RCOND_IN_DOUBT)
                 or not (sizes.max() < SAFE_SQUARE and sizes.min() > 1.0 / SAFE_SQUARE))
-    if not doubtful and _largest_stretch(condition, k) <= ONE_PASS_CONDITION:
+    if not doubtful and _largest_stretch(condition, k) <= one_pass_condition:
         return Orthonormaliser(_combine(start, first), condition, "cholesky", None)
     if method == "cholesky" or not (doubtful or condition > TWO_PASS_CONDITION):
         transform = _combine(start, first)
@@ -117,27 +132,29 @@ def orthonormalise_by_gram(rows, scale=None, start=None, *, method="auto", rcond
     return _basic_columns(rows, scale, start, rcond, gram) if 0 < rank < k and rcond != 0 else None
 
 
-def _gram_factor(gram):
+def _gram_factor(gram: Floats) -> tuple[Floats, int, float]:
     return aside(lambda: factor.gram_inverse_factor(gram, len(gram) * EPS), len(gram) ** 3)
 
 
-def one_pass(gram, start):
+def one_pass(gram: Floats, start: Floats | None,
+             largest_condition: float = ONE_PASS_CONDITION) -> Orthonormaliser | None:
     """What a Gram matrix, which is overwritten, gives where it is well conditioned; or None."""
     transform, condition = aside(lambda: factor.triangular_inverse_factor(gram), len(gram) ** 3)
-    if _largest_stretch(condition, len(gram)) <= ONE_PASS_CONDITION:
+    if _largest_stretch(condition, len(gram)) <= largest_condition:
         return Orthonormaliser(_combine(start, transform), condition, "cholesky", None, plain=True)
     return None
 
 
-def _largest_stretch(condition, k):
+def _largest_stretch(condition: float, k: int) -> float:
     """A bound of |R⁻¹|, which errors grow with, from its Frobenius norm, which is at least √k: the
     k squared singular values of R sum to k, hence the k - 1 largest of their inverses leave out at
     least (k - 1)²/k.
     """
-    return np.sqrt(max(condition ** 2 - k + 2.0, 1.0))
+    return math.sqrt(max(condition ** 2 - k + 2.0, 1.0))
 
 
-def _basic_columns(rows, scale, start, rcond, gram):
+def _basic_columns(rows: Rows, scale: Floats | None, start: Floats | None, rcond: float | None,
+                   gram: Floats) -> Orthonormaliser | None:
     """Independent columns alone, where the others depend on them beyond doubt; None otherwise.
 
     The Gram matrix chooses the columns. What is left of each of the others, of norm 1, once its
@@ -159,7 +176,7 @@ def _basic_columns(rows, scale, start, rcond, gram):
     transform = np.zeros((k, rank))
     transform[basic] = unit[basic, None] * inverse
     transform = np.ascontiguousarray(_combine(start, transform))
-    if _largest_stretch(condition, rank) > ONE_PASS_CONDITION:
+    if _largest_stretch(condition, rank) > ONE_PASS_BASIC:
         second, full, _ = _gram_factor(rows.gram(scale, transform))
         if full < rank:
             return None
@@ -178,26 +195,28 @@ def _basic_columns(rows, scale, start, rcond, gram):
     return None
 
 
-def _column_units(rows):
+def _column_units(rows: Rows) -> Floats:
     """A diagonal start that brings the largest entry of each column to 1."""
     units = rows.column_max()
     return np.diag(1.0 / np.where(units > 0, units, 1.0))
 
 
-def _combine(start, transform):
+def _combine(start: Floats | None, transform: Floats) -> Floats:
     return transform if start is None else start @ transform
 
 
-def _truncated_cholesky(gram):
+def _truncated_cholesky(gram: Floats) -> Floats:
     """Eigenvectors of the scaled Gram matrix above rounding: what a Gram matrix can still tell."""
     column_scale = np.sqrt(np.maximum(np.diag(gram), 0.0))
     column_scale[column_scale == 0] = 1.0
     values, vectors = scipy.linalg.eigh(gram / np.outer(column_scale, column_scale))
     kept = values > len(values) * EPS * max(values[-1], 0.0)
-    return vectors[:, kept] / np.sqrt(values[kept]) / column_scale[:, None]
+    transform: Floats = vectors[:, kept] / np.sqrt(values[kept]) / column_scale[:, None]
+    return transform
 
 
-def _qr(rows, scale, start, rcond):
+def _qr(rows: Rows, scale: Floats | None, start: Floats | None,
+        rcond: float | None) -> Orthonormaliser:
     n, d = rows.shape
     if start is None:
         start = _column_units(rows)
@@ -217,7 +236,8 @@ def _qr(rows, scale, start, rcond):
                            pivots=sizes)
 
 
-def _streamed_qr(rows, scale, start, rcond):
+def _streamed_qr(rows: Rows, scale: Floats | None, start: Floats,
+                 rcond: float) -> Orthonormaliser:
     """The same without a copy of the rows: they go into a triangle a block at a time, and the
     triangle is factored with column pivoting. Memory O(block k + k²).
     """
@@ -234,7 +254,8 @@ def _streamed_qr(rows, scale, start, rcond):
                            pivots=sizes)
 
 
-def _read_triangle(r, pivots, norms, rcond):
+def _read_triangle(r: Floats, pivots: npt.NDArray[np.int32] | npt.NDArray[np.int64],
+                   norms: Floats, rcond: float) -> tuple[Floats, float, tuple[float, float]]:
     """The transform of the independent columns, scaled by 1/``norms``, its condition, and the last
     pivot kept and the first dropped.
     """
@@ -253,7 +274,8 @@ def _read_triangle(r, pivots, norms, rcond):
     return transform, condition, (kept, dropped)
 
 
-def _sorted_rows(rows, scale, start):
+def _sorted_rows(rows: Rows, scale: Floats | None,
+                 start: Floats) -> tuple[Floats, Integers, Floats]:
     """diag(scale) A start with rows by decreasing norm, column-major; the order; the norms of the
     columns.
 
@@ -277,7 +299,8 @@ def _sorted_rows(rows, scale, start):
     return matrix, order, np.sqrt(np.where(squares > 0, squares, 1.0))
 
 
-def column_space(rows, active=None, *, rcond=None):
+def column_space(rows: Rows, active: Booleans | None = None, *,
+                 rcond: float | None = None) -> Orthonormaliser:
     """A transform with diag(1/|a_i|) A transform orthonormal over the active rows; its width is the
     rank.
 
@@ -290,19 +313,25 @@ def column_space(rows, active=None, *, rcond=None):
     return orthonormalise(rows, unit, rcond=rcond)
 
 
-def independent_columns(rows, active=None, *, rcond=None):
+def independent_columns(rows: Rows, active: Booleans | None = None, *,
+                        rcond: float | None = None) -> Floats:
     """Independent columns of A, brought to ordinary size: (d, rank) with one entry in a column.
 
-    Not combined: rows over many orders stay as exact as they are.
+    Not combined: rows over many orders stay as exact as they are, and the scores of scaled rows
+    as exact as these are well conditioned, whatever A is.
     """
-    transform = column_space(rows, active, rcond=rcond).transform
+    return uncombined(rows, column_space(rows, active, rcond=rcond).transform)
+
+
+def uncombined(rows: Rows, transform: Floats) -> Floats:
+    """The columns that a transform combines."""
     basic = np.flatnonzero(transform.any(axis=1))          # the others depend on these
     start = np.zeros_like(transform)
     start[basic, np.arange(len(basic))] = 1.0 / rows.column_max()[basic]
     return start
 
 
-def reciprocal_norms(norms, least=TINY):
+def reciprocal_norms(norms: Floats, least: float = TINY) -> Floats:
     """1/norms of rows, 0 for 0.
 
     Raises

@@ -31,15 +31,17 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
+from levinv._typing import Booleans, Floats, Integers
 from levinv.forward.orthonormal import EPS, orthonormalise
+from levinv.rows import Rows
 
 ROWS_AT_ONCE = 4096
 TINY = 1e-306
 SHORTEST = 1e-140         # length that rows are balanced to, as part of the longest
 REFINEMENTS = 24          # of a quotient, each of which may take ε off what is not yet zero
 ROUGHLY_ONE = 1e-7        # least 1 - sigma of rows that rough projections do not eliminate
-PLAIN_CONDITION = 2.0     # beyond it, derivatives without the transform lose digits: second ones were
-                          # worse than 100 ε κ ten times as often as with it
+PLAIN_CONDITION = 2.0     # beyond it, derivatives without the transform lose digits: second ones
+                          # were worse than 100 ε κ ten times as often as with it
 
 
 class DependentZeroSlackError(ValueError):
@@ -50,30 +52,30 @@ class DependentZeroSlackError(ValueError):
 class Projection:
     """P for one slack vector. Immutable; built by :func:`project`."""
 
-    rows: object
-    scale: np.ndarray            # (n,) unit / |s|; 0 in heavy rows
+    rows: Rows
+    scale: Floats                # (n,) unit / |s|; 0 in heavy rows
     unit: float                  # smallest |s| of the light rows
-    transform: np.ndarray        # (d, k)
-    steps: np.ndarray            # (d, k) invertible at full rank: U = diag(unit / |s|) A steps but
+    transform: Floats            # (d, k)
+    steps: Floats                # (d, k) invertible at full rank: U = diag(unit / |s|) A steps but
                                  # for rounding
-    heavy: np.ndarray            # (h,) indices
-    heavy_basis: np.ndarray      # (h, k) their rows of U
-    heavy_defect: np.ndarray     # (h, h) I - P_HH
-    scores: np.ndarray           # (n,)
+    heavy: Integers              # (h,) indices
+    heavy_basis: Floats          # (h, k) their rows of U
+    heavy_defect: Floats         # (h, h) I - P_HH
+    scores: Floats               # (n,)
     plain: bool = False          # sums and forms may be taken in A's own columns, without the
                                  # transform in between
 
     @property
-    def rank(self):
-        return self.transform.shape[1]
+    def rank(self) -> int:
+        return int(self.transform.shape[1])
 
     @property
-    def complete(self):
+    def complete(self) -> bool:
         """Whether all heavy rows were eliminated."""
         kept = np.delete(self.scores, self.heavy)
         return bool(kept.max(initial=0.0) <= 1.0 - _heavy_below(self.rank))
 
-    def half_log_det(self):
+    def half_log_det(self) -> float:
         """½ log det(BᵀB) for A of full column rank; inf at a zero slack."""
         largest = np.abs(self.steps).max() or 1.0        # pivots may have no reciprocal
         sign, log_size = np.linalg.slogdet(self.steps / largest)
@@ -81,28 +83,28 @@ class Projection:
             return np.inf
         return -float(log_size) - self.rank * float(np.log(largest) + np.log(self.unit))
 
-    def complement(self):
+    def complement(self) -> Floats:
         """1 - sigma, (n,), without cancellation in heavy rows."""
         out = 1.0 - self.scores
         if len(self.heavy):
             out[self.heavy] = np.diag(self.heavy_defect)
         return out
 
-    def residual(self, target):
+    def residual(self, target: Floats) -> Floats:
         """sigma - target, (n,), without cancellation in heavy rows."""
         out = self.scores - target
         if len(self.heavy):
             out[self.heavy] = (1.0 - target[self.heavy]) - np.diag(self.heavy_defect)
         return out
 
-    def laplacian(self, y):
+    def laplacian(self, y: Floats) -> Floats:
         """(Q - diag(sigma)) y for y of shape (n,) or (n, m).
 
         A vector takes one Gram matrix and one quadratic form. Many columns share the products u_a
         u_b (about n k² m flops) or, in short and wide problems, blocks of rows of P (2 n² (k + m)).
         """
         heavy, basis = self.heavy, self.heavy_basis
-        heavy_part = None
+        heavy_part: Floats | None = None
         if y.ndim == 1:
             form = self._light_gram(y)
             if len(heavy):
@@ -110,7 +112,6 @@ class Projection:
                 form += basis.T @ (y[heavy, None] * basis)
             out = self.quad(form)
         else:
-            n = self.rows.shape[0]
             if not self.is_long(y.shape[1]):
                 u = self.basis()
                 out = self.rows.squares(u, y)
@@ -126,28 +127,28 @@ class Projection:
         for first in range(0, len(y), ROWS_AT_ONCE):         # no second array of this size
             part = slice(first, first + ROWS_AT_ONCE)
             out[part] -= (self.scores[part] * y[part].T).T
-        if len(heavy):
+        if heavy_part is not None:
             out[heavy] = heavy_part + self.heavy_laplacian() @ y[heavy]
         return out
 
-    def weighted_gram(self, y):
+    def weighted_gram(self, y: Floats) -> Floats:
         """K_y = Uᵀ diag(y) U, (k, k)."""
         light, basis = self._light_gram(y), self.heavy_basis
         return light + basis.T @ (y[self.heavy, None] * basis) if len(basis) else light
 
-    def _light_gram(self, y):
+    def _light_gram(self, y: Floats) -> Floats:
         """The part of K_y from the light rows."""
         if self.plain:
             return self.transform.T @ self.rows.gram(self.scale, None, y) @ self.transform
         return self.rows.gram(self.scale, self.transform, y)
 
-    def quad(self, form):
+    def quad(self, form: Floats) -> Floats:
         """u_iᵀ form u_i, (n,): 0 in heavy rows."""
         if self.plain:
             return self.rows.quad(self.scale, None, self.transform @ form @ self.transform.T)
         return self.rows.quad(self.scale, self.transform, form)
 
-    def squared_form(self, row_scale, directions=None):
+    def squared_form(self, row_scale: Floats, directions: Floats | None = None) -> Floats:
         """Aᵀ D Q D A with D = diag(row_scale), 0 in heavy rows, for A or A ``directions``: (d, d),
         in a long matrix without an n x d array.
 
@@ -160,11 +161,11 @@ class Projection:
         twice = np.where(upper[0] == upper[1], 1.0, 2.0)[:, None]
         return moments.T @ (twice * moments)
 
-    def is_long(self, columns):
+    def is_long(self, columns: int) -> bool:
         """Whether sums over u_a u_b take less time than blocks of rows of P would."""
         return self.rows.shape[0] * (self.rank + columns) >= self.rank ** 2 * columns
 
-    def heavy_laplacian(self):
+    def heavy_laplacian(self) -> Floats:
         """The heavy block of Q - diag(sigma): off-diagonal squares, -sigma_i (1 - sigma_i) on the
         diagonal.
         """
@@ -172,19 +173,19 @@ class Projection:
         np.fill_diagonal(block, -self.scores[self.heavy] * np.diag(self.heavy_defect))
         return block
 
-    def basis(self):
+    def basis(self) -> Floats:
         """U itself, (n, k)."""
         u = self.rows.matvec(self.transform)
         u *= self.scale[:, None]
         u[self.heavy] = self.heavy_basis
         return u
 
-    def coordinates(self, y):
+    def coordinates(self, y: Floats) -> Floats:
         """Uᵀ y."""
         light = self.transform.T @ self.rows.rmatvec((self.scale * y.T).T)
         return light + self.heavy_basis.T @ y[self.heavy]
 
-    def expand(self, v):
+    def expand(self, v: Floats) -> Floats:
         """U v."""
         out = self.rows.matvec(self.transform @ v)
         np.multiply(out.T, self.scale, out=out.T)
@@ -192,7 +193,7 @@ class Projection:
         return out
 
 
-def row_scale(magnitude, left_out=None):
+def row_scale(magnitude: Floats, left_out: Booleans | None = None) -> tuple[Floats, float]:
     """smallest / magnitude, 0 where a row is left out: never 1/s², which overflows."""
     if left_out is None or not left_out.any():
         smallest = magnitude.min()
@@ -206,7 +207,8 @@ def row_scale(magnitude, left_out=None):
     return scale, 1.0
 
 
-def project(rows, magnitude, start=None, left_out=None, *, rough=False):
+def project(rows: Rows, magnitude: Floats, start: Floats | None = None,
+            left_out: Booleans | None = None, *, rough: bool = False) -> Projection:
     """The projection of the rows divided by their slack magnitudes.
 
     Parameters
@@ -233,8 +235,8 @@ def project(rows, magnitude, start=None, left_out=None, *, rough=False):
     if magnitude.all():
         heavy = np.zeros(0, dtype=int)
     else:
-        left_out = np.zeros(n, dtype=bool) if left_out is None else left_out
-        heavy = np.flatnonzero((magnitude == 0) & ~left_out)
+        zero = magnitude == 0
+        heavy = np.flatnonzero(zero if left_out is None else zero & ~left_out)
     k = d if start is None else start.shape[1]
     if not len(heavy):
         scale, smallest = row_scale(magnitude, left_out)
@@ -242,7 +244,6 @@ def project(rows, magnitude, start=None, left_out=None, *, rough=False):
         scores = found.scores if found.scores is not None else rows.quad(scale, found.transform)
         if scores.max() > 1.0 - (ROUGHLY_ONE if rough else _heavy_below(k)):
             heavy = np.flatnonzero(scores > 1.0 - _heavy_below(k))
-            left_out = np.zeros(n, dtype=bool) if left_out is None else left_out
             try:
                 return _eliminate(rows, magnitude, start, left_out, heavy)
             except DependentZeroSlackError:          # scores too inaccurate to tell heavy rows
@@ -258,16 +259,17 @@ def project(rows, magnitude, start=None, left_out=None, *, rough=False):
 rough_projection = functools.partial(project, rough=True)
 
 
-def _heavy_below(k):
+def _heavy_below(k: int) -> float:
     """Rows are heavy whose 1 - sigma is smaller."""
     return min(1e-3, 0.25 / max(k, 1))
 
 
-def _eliminate(rows, magnitude, start, left_out, heavy):
+def _eliminate(rows: Rows, magnitude: Floats, start: Floats | None,
+               left_out: Booleans | None, heavy: Integers) -> Projection:
     """Heavy rows eliminated; rows that are heavy only in the quotient by zero slacks follow."""
-    n, d = rows.shape
-    k = d if start is None else start.shape[1]
-    light_out = left_out.copy()
+    n = rows.shape[0]
+    k = rows.shape[1] if start is None else start.shape[1]
+    light_out = np.zeros(n, dtype=bool) if left_out is None else left_out.copy()
     light_out[heavy] = True
     scale, smallest = row_scale(magnitude, light_out)
     start = balanced(rows, scale, heavy, start)
@@ -316,7 +318,7 @@ def _eliminate(rows, magnitude, start, left_out, heavy):
     return Projection(rows, scale, smallest, transform, steps, heavy, basis, defect, scores)
 
 
-def balanced(rows, scale, heavy, start=None):
+def balanced(rows: Rows, scale: Floats, heavy: Integers, start: Floats | None = None) -> Floats:
     """Columns of A start in which the scaled light rows, and the heavy ones at the longest one's
     length, are orthonormal: a quotient mixes columns, which in any others may be of very different
     size.
@@ -334,7 +336,7 @@ def balanced(rows, scale, heavy, start=None):
     return orthonormalise(rows, weights, start, rcond=0.0).transform
 
 
-def quotient(rows, index, start):
+def quotient(rows: Rows, index: Integers, start: Floats) -> tuple[Floats, Floats, Floats]:
     """A basis N (d, k - h) of the combinations of columns A start that rows ``index``, A_H, map to
     zero, a right inverse W (d, h) of A_H with rows at unit norm, and these norms.
 

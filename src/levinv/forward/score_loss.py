@@ -9,7 +9,9 @@ The gradient is one vector-Jacobian product, O(nd²), where the paper's Lemma F.
 import numpy as np
 
 from levinv import _validate
-from levinv.forward.leverage_map import LeverageMap
+from levinv._typing import Floats, MatrixLike, VectorLike
+from levinv.forward.leverage_map import LeverageMap, Point
+from levinv.forward.projection import Projection
 from levinv.forward.second_order import SecondOrder
 
 ALMOST_ZERO = 1e-100
@@ -63,24 +65,25 @@ class ScoreLoss:
     array([ 1. , -2. ,  0.5])
     """
 
-    def __init__(self, A, b, scores, *, ridge=0.0):
+    def __init__(self, A: MatrixLike, b: VectorLike, scores: VectorLike, *,
+                 ridge: VectorLike = 0.0):
         self._map = LeverageMap(A, b)
-        n, d = self._map.shape
+        n = self._map.shape[0]
         self._target = _validate.vector(scores, "scores", n, "row of A")
         self._ridge = _validate.nonnegative(ridge, "ridge", n, "row of A")
         self._squared_ridge = self._ridge ** 2
-        self._last = None
-        self._ridge_hessian = None
+        self._last: tuple[Projection, SecondOrder] | None = None
+        self._ridge_hessian: Floats | None = None
         if self._ridge.any():
             with self._map.threads():
                 self._ridge_hessian = self._map.rows.gram(None, None, self._squared_ridge)
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int]:
         """(n, d) of A."""
         return self._map.shape
 
-    def fun(self, x):
+    def fun(self, x: VectorLike) -> float:
         """L(x).
 
         Raises
@@ -91,16 +94,16 @@ class ScoreLoss:
         """
         return self._fun(self._map.at(x), x)
 
-    def grad(self, x):
+    def grad(self, x: VectorLike) -> Floats:
         """∇L(x), (d,)."""
         return self._grad(self._map.at(x), x)
 
-    def fun_and_grad(self, x):
+    def fun_and_grad(self, x: VectorLike) -> tuple[float, Floats]:
         """(L(x), ∇L(x)), for ``minimize(..., jac=True)``."""
         point = self._map.at(x)
         return self._fun(point, x), self._grad(point, x)
 
-    def _fun(self, point, x):
+    def _fun(self, point: Point, x: VectorLike) -> float:
         residual = point[1].residual(self._target)
         out = half_square_sum(residual)
         if self._ridge_hessian is not None:
@@ -108,26 +111,26 @@ class ScoreLoss:
             out += half_square_sum(shrunk)
         return out
 
-    def _grad(self, point, x):
+    def _grad(self, point: Point, x: VectorLike) -> Floats:
         out = self._map.pull(point, point[1].residual(self._target))
         if self._ridge_hessian is not None:
             out = out + self._map.rows.rmatvec(self._squared_ridge * self._fitted(x))
         return out
 
-    def hess(self, x):
+    def hess(self, x: VectorLike) -> Floats:
         """∇²L(x), (d, d): O(n²d) or 2 n d³ flops, whichever is less."""
         with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
             out = _finite(self._second_order(x).hessian())
         return out if self._ridge_hessian is None else out + self._ridge_hessian
 
-    def hessp(self, x, p):
+    def hessp(self, x: VectorLike, p: VectorLike) -> Floats:
         """∇²L(x) p, (d,), matrix-free: O(n d²)."""
         p = _validate.vector(p, "p", self.shape[1], "column of A")
         with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
             out = _finite(self._second_order(x).product(p))
         return out if self._ridge_hessian is None else out + self._ridge_hessian @ p
 
-    def hess_terms(self, x, row=None):
+    def hess_terms(self, x: VectorLike, row: int | None = None) -> Floats:
         """The terms D_{i,1} ... D_{i,6} of the Hessian (Lemma C.3, corrected), without the ridge.
 
         With q_i column i of P∘P, r_i = sigma_i - c_i and B_i row i of B = diag(1/s) A:
@@ -167,7 +170,7 @@ class ScoreLoss:
         with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
             return _finite(self._second_order(x).terms(row, np.flatnonzero(zero)))
 
-    def residuals(self, x):
+    def residuals(self, x: VectorLike) -> Floats:
         """sigma(x) - c, followed by diag(rho) A x if there is a ridge: L is half their sum of
         squares.
         """
@@ -175,27 +178,27 @@ class ScoreLoss:
         return (residual if self._ridge_hessian is None
                 else np.append(residual, self._ridge * self._fitted(x)))
 
-    def residuals_jac(self, x):
+    def residuals_jac(self, x: VectorLike) -> Floats:
         """Jacobian of :meth:`residuals`, (n, d) or (2n, d)."""
         jacobian = self._map.jacobian(x)
         return (jacobian if self._ridge_hessian is None
                 else np.vstack([jacobian, self._map.rows.scaled(self._ridge)]))
 
-    def column_norms(self):
+    def column_norms(self) -> Floats:
         """Norms of the columns of A, (d,): units in which x is scaled alike."""
         return self._map.rows.column_norms()
 
-    def _fitted(self, x):
+    def _fitted(self, x: VectorLike) -> Floats:
         return self._map.rows.matvec(np.asarray(x, dtype=float))
 
-    def _second_order(self, x):
+    def _second_order(self, x: VectorLike) -> SecondOrder:
         slack, projection = self._map.at(x)
         last = self._last
         if last is None or last[0] is not projection:
             last = self._last = projection, self._expand(slack, projection)
         return last[1]
 
-    def _expand(self, slack, projection):
+    def _expand(self, slack: Floats, projection: Projection) -> SecondOrder:
         zero = slack == 0
         if zero.any():
             # 1 - sigma_i = O(s_i²) has a second derivative at s_i = 0; a slack far below rounding
@@ -209,14 +212,14 @@ class ScoreLoss:
         return SecondOrder(self._map.rows, projection, slack, projection.residual(self._target))
 
 
-def _finite(derivative):
+def _finite(derivative: Floats) -> Floats:
     if not np.isfinite(derivative).all():
         raise ValueError("x must not be so close to a zero slack that a second derivative "
                          "overflows")
     return derivative
 
 
-def half_square_sum(values):
+def half_square_sum(values: Floats) -> float:
     """½|values|²; by NumPy where BLAS's product of two vectors depends on its number of threads."""
     if len(values) <= ONE_THREAD:
         return 0.5 * float(values @ values)

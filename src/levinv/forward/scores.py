@@ -1,6 +1,8 @@
 """Leverage scores of a matrix, of slack-scaled and of weighted rows, and of stacks of matrices."""
 import warnings
 
+from typing import Literal, TypeAlias
+
 import numpy as np
 import scipy.linalg
 import scipy.sparse
@@ -10,24 +12,30 @@ from levinv import rows as storage
 from levinv._kernels.factor import UNBLOCKED_COLUMNS, triangular_inverse_factor
 from levinv._kernels.scores import one_pass
 from levinv._threads import count, share, sharing
-from levinv.forward.orthonormal import (ONE_PASS_CONDITION, independent_columns, orthonormalise,
+from levinv._typing import Booleans, Floats, MatrixLike, Seed, VectorLike
+from levinv.forward.orthonormal import (ONE_PASS_BASIC, ONE_PASS_CONDITION, Orthonormaliser,
+                                        independent_columns, orthonormalise,
                                         orthonormalise_by_gram)
 from levinv.forward.projection import DependentZeroSlackError, balanced, quotient, row_scale
 from levinv.forward.sketch import sketched_scores
+from levinv.rows import Rows
 
 METHODS = ("auto", "cholesky", "qr", "sketch")
 RTOL = 0.1                # of method="sketch"
 SMALL = 1 << 24           # flops of a matrix that is done in one call, without a look at threads
 SMALLEST_SCALE = 1e-300   # of a row beside the largest: quotients of smaller ones are denormal
-TINY = 1e-290             # columns of smaller entries, which may have no reciprocal, are multiplied by
-ENLARGED = 2.0 ** 900
+TINY = 1e-290             # columns of smaller entries, which may have no reciprocal, are multiplied
+ENLARGED = 2.0 ** 900     # by this
 STACK_WORK = 1 << 24      # multiply-adds of small matrices handed to a thread at once; a row and a
 ROW_WORK = 100            # matrix take as much time as so many, besides
 MATRIX_WORK = 10000
 
 
-def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, check_finite=True,
-                    workers=None, rtol=None, rng=None):
+def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
+                    weights: VectorLike | None = None, method: str = "auto",
+                    rcond: float | None = None, check_finite: bool = True,
+                    workers: int | None = None, rtol: float | None = None,
+                    rng: Seed = None) -> Floats:
     """Leverage scores of the rows of a matrix: the diagonal of the projection onto its column
     space.
 
@@ -151,12 +159,13 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
         rcond = _validate.positive_number(rcond, "rcond", zero=True)
     if slack is not None and weights is not None:
         raise ValueError("slack and weights cannot both be given")
+    values: Floats | None
     if slack is not None:
         kind, values = "slack", _row_values(slack, "slack", A)
     elif weights is not None:
         kind, values = "weights", _row_values(weights, "weights", A)
     else:
-        kind = values = None
+        kind, values = "", None
     in_one_pass = method != "qr" and rcond is None
     flops = 4 * A.size * A.shape[-1] if dense else SMALL
     if in_one_pass and A.ndim == 2 and flops < SMALL:
@@ -178,7 +187,8 @@ def leverage_scores(A, *, slack=None, weights=None, method="auto", rcond=None, c
     return scores
 
 
-def _sketch(A, slack, weights, rcond, workers, rtol, rng):
+def _sketch(A: MatrixLike, slack: VectorLike | None, weights: VectorLike | None,
+            rcond: float | None, workers: int | None, rtol: float | None, rng: Seed) -> Floats:
     """Scores (n,) by :mod:`levinv.forward.sketch`."""
     if not scipy.sparse.issparse(A):
         raise ValueError(f"A must be a matrix of scipy.sparse with method='sketch', got "
@@ -207,7 +217,7 @@ def _sketch(A, slack, weights, rcond, workers, rtol, rng):
     return sketched_scores(A, scale, rtol, rng, workers)
 
 
-def _row_values(value, name, A):
+def _row_values(value: VectorLike, name: str, A: MatrixLike) -> Floats:
     """A value for each row, (..., n); one vector stands for all matrices of a stack."""
     n = A.shape[-2]
     if A.ndim == 2:
@@ -222,24 +232,26 @@ def _row_values(value, name, A):
     return values
 
 
-def _one_pass_small(A, kind, values):
+def _one_pass_small(A: Floats, kind: str, values: Floats | None) -> Floats | None:
     """Scores of a small and well-conditioned matrix, or None."""
     out, condition = np.empty((1, A.shape[0])), np.empty(1)
-    one_pass(A[None], None if kind is None else values[None], kind == "weights",
+    one_pass(A[None], None if values is None else values[None], kind == "weights",
              ONE_PASS_CONDITION, out, condition)
     return out[0] if condition[0] <= ONE_PASS_CONDITION else None
 
 
-def _stack_scores(A, kind, values, method, rcond, check_finite, workers, in_one_pass):
+def _stack_scores(A: Floats, kind: str, values: Floats | None, method: str,
+                  rcond: float | None, check_finite: bool, workers: int,
+                  in_one_pass: bool) -> tuple[Floats, str]:
     """Scores (..., n) of a stack of matrices, and what is in doubt."""
     stack = A.reshape(-1, *A.shape[-2:])
     m, n, d = stack.shape
-    rows = None if kind is None else np.ascontiguousarray(values).reshape(m, n)
+    rows = None if values is None else np.ascontiguousarray(values).reshape(m, n)
     out, condition = np.empty((m, n)), np.full(m, np.inf)
     if in_one_pass:
         step = max(1, STACK_WORK // (n * d * d + ROW_WORK * n + MATRIX_WORK))
 
-        def work(first):
+        def work(first: int) -> None:
             part = slice(first, first + step)
             one_pass(stack[part], None if rows is None else rows[part], kind == "weights",
                      ONE_PASS_CONDITION, out[part], condition[part])
@@ -248,9 +260,9 @@ def _stack_scores(A, kind, values, method, rcond, check_finite, workers, in_one_
     left = np.flatnonzero(~(condition <= ONE_PASS_CONDITION))
     if check_finite and len(left):               # here, where indices are those of the stack
         _validate.finite(A, "A")
-        if kind is not None:
+        if values is not None:
             _validate.finite(values, kind)
-    if kind == "weights" and len(left):
+    if values is not None and kind == "weights" and len(left):
         _refuse_negative(values)
     doubts = []
     for i in left:
@@ -260,19 +272,20 @@ def _stack_scores(A, kind, values, method, rcond, check_finite, workers, in_one_
     return out.reshape(A.shape[:-1]), "; ".join(doubts[:3])
 
 
-def _matrix_scores(A, rows, kind, values, method, rcond, check_finite):
+def _matrix_scores(A: MatrixLike, rows: Rows, kind: str, values: Floats | None, method: str,
+                   rcond: float | None, check_finite: bool) -> tuple[Floats, str]:
     """Scores (n,) of one matrix, and what is in doubt."""
-    if check_finite and kind is not None:
+    if check_finite and values is not None:
         _validate.finite(values, kind)
-    scale = zero = gram = None
-    if kind == "slack":
-        slack = np.abs(values)
-        zero = not slack.all()
-        scale = None if zero else _slack_scale(slack)
-    elif kind == "weights":
+    scale = with_zeros = gram = None
+    if values is not None and kind == "weights":
         scale = _weight_scale(values)
+    elif values is not None and values.all():
+        scale = _slack_scale(np.abs(values))
+    elif values is not None:
+        with_zeros = np.abs(values)
     d = A.shape[1]
-    if method != "qr" and not zero:
+    if method != "qr" and with_zeros is None:
         gram = rows.gram(scale)
         if rcond is None and d <= UNBLOCKED_COLUMNS:     # without BLAS, whose threads need a limit
             transform, condition = triangular_inverse_factor(gram.copy())
@@ -287,21 +300,21 @@ def _matrix_scores(A, rows, kind, values, method, rcond, check_finite):
             rows = rows.with_columns_times(np.where(subnormal, ENLARGED, 1.0))
             gram = None
     with sharing(rows.workers, rows.flops):
-        if zero:
-            return _slack_limit(rows, slack, method, rcond)
-        if kind is None:
+        if with_zeros is not None:
+            return _slack_limit(rows, with_zeros, method, rcond)
+        if scale is None:
             return _scores(rows, None, None, method, rcond, gram)
         return _scaled_scores(rows, scale, method, rcond, gram)
 
 
-def _weight_scale(weights):
+def _weight_scale(weights: Floats) -> Floats:
     """sqrt(weights), the largest of which becomes 1."""
     _refuse_negative(weights)
     largest = weights.max()
     return np.sqrt(weights / largest) if largest > 0 else np.zeros(len(weights))
 
 
-def _slack_scale(slack, left_out=None):
+def _slack_scale(slack: Floats, left_out: Booleans | None = None) -> Floats:
     """1/slack but for a factor, 0 where a row is left out."""
     scale = row_scale(slack, left_out)[0]
     kept = slice(None) if left_out is None else ~left_out
@@ -311,14 +324,15 @@ def _slack_scale(slack, left_out=None):
     return scale
 
 
-def _refuse_negative(weights):
+def _refuse_negative(weights: Floats) -> None:
     if (weights < 0).any():
         index = tuple(np.argwhere(weights < 0)[0].tolist())
         raise ValueError(f"weights must be at least 0, got {weights[index]} at index "
                          f"{index[0] if len(index) == 1 else index}")
 
 
-def _slack_limit(rows, slack, method, rcond):
+def _slack_limit(rows: Rows, slack: Floats, method: str,
+                 rcond: float | None) -> tuple[Floats, str]:
     left_out = slack == 0
     zero = np.flatnonzero(left_out & rows.nonzero())   # a zero row has score 0, whatever its slack
     scale = _slack_scale(slack, left_out)
@@ -337,7 +351,8 @@ def _slack_limit(rows, slack, method, rcond):
     return scores, doubt
 
 
-def _scaled_scores(rows, scale, method, rcond, gram):
+def _scaled_scores(rows: Rows, scale: Floats, method: str, rcond: float | None,
+                   gram: Floats | None) -> tuple[Floats, str]:
     if method != "qr":
         found = orthonormalise_by_gram(rows, scale, None, method=method, rcond=0.0, gram=gram)
         if found is not None:
@@ -346,11 +361,14 @@ def _scaled_scores(rows, scale, method, rcond, gram):
     return _scores(rows, scale, independent_columns(rows, scale > 0, rcond=rcond), method, 0.0)
 
 
-def _scores(rows, scale, start, method, rcond, gram=None):
-    return _read(rows, scale, orthonormalise(rows, scale, start, method=method, rcond=rcond,
-                                             gram=gram))
+def _scores(rows: Rows, scale: Floats | None, start: Floats | None, method: str,
+            rcond: float | None, gram: Floats | None = None) -> tuple[Floats, str]:
+    some = start is not None and start.shape[1] < rows.shape[1]
+    found = orthonormalise(rows, scale, start, method=method, rcond=rcond, gram=gram,
+                           one_pass_condition=ONE_PASS_BASIC if some else ONE_PASS_CONDITION)
+    return _read(rows, scale, found)
 
 
-def _read(rows, scale, found):
+def _read(rows: Rows, scale: Floats | None, found: Orthonormaliser) -> tuple[Floats, str]:
     scores = rows.quad(scale, found.transform) if found.scores is None else found.scores
     return np.minimum(scores, 1.0, out=scores), found.doubt

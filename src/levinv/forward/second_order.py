@@ -26,9 +26,14 @@ first form and y = 4 (Qp - sigma∘p),
 
 and the forms of K_y and of G are taken together. (Heavy rows take one of each more.)
 """
+from collections.abc import Iterable
+
 import numpy as np
 
 from levinv._kernels import hessian
+from levinv._typing import Floats
+from levinv.forward.projection import Projection
+from levinv.rows import Rows
 
 
 class SecondOrder:
@@ -43,7 +48,7 @@ class SecondOrder:
         sigma - c.
     """
 
-    def __init__(self, rows, projection, slack, residual):
+    def __init__(self, rows: Rows, projection: Projection, slack: Floats, residual: Floats):
         self.rows, self.projection, self.residual = rows, projection, residual
         self.inverse_slack = np.divide(1.0, slack, out=np.zeros_like(slack), where=slack != 0)
         self.light_inverse = self.inverse_slack.copy()
@@ -56,7 +61,7 @@ class SecondOrder:
         # form
         self.outside = -6.0 * self.flow
 
-    def hessian(self):
+    def hessian(self) -> Floats:
         """H, (d, d)."""
         n, d = self.rows.shape
         k = self.projection.rank
@@ -66,7 +71,7 @@ class SecondOrder:
             out = self._tall()
         return 0.5 * (out + out.T)
 
-    def _short(self):
+    def _short(self) -> Floats:
         projection = self.projection
         u = projection.basis()
         out = np.zeros((self.rows.shape[1],) * 2)
@@ -75,7 +80,7 @@ class SecondOrder:
                       out)
         return out
 
-    def _tall(self):
+    def _tall(self) -> Floats:
         projection, rows = self.projection, self.rows
         d, k = rows.shape[1], projection.rank
         packed = rows.third_moments(projection.scale, projection.transform, self.light_inverse)
@@ -104,7 +109,7 @@ class SecondOrder:
             out += joined + joined.T + scaled.T @ mixed @ scaled
         return out
 
-    def product(self, v):
+    def product(self, v: Floats) -> Floats:
         """H v, (d,)."""
         projection, rows, residual = self.projection, self.rows, self.residual
         heavy = projection.heavy
@@ -130,7 +135,7 @@ class SecondOrder:
         out *= self.inverse_slack
         return rows.rmatvec(out)
 
-    def terms(self, row=None, zero=()):
+    def terms(self, row: int | None = None, zero: Iterable[int] = ()) -> Floats:
         """The six terms D_{i,1} ... D_{i,6}, (6, d, d): of one row, or summed over all; of rows
         ``zero``, whose slack stands for zero, the sum of the terms in the place of the fourth.
         """
@@ -150,15 +155,15 @@ class SecondOrder:
             out[3] -= 2.0 * self.residual[i] * np.outer(image, image)
         return out
 
-    def _scaled_rows(self):
+    def _scaled_rows(self) -> Floats:
         """B, (n, d)."""
         return self.rows.scaled(self.inverse_slack)
 
-    def _heavy_rows(self):
+    def _heavy_rows(self) -> Floats:
         heavy = self.projection.heavy
         return self.rows.block(heavy) * self.inverse_slack[heavy, None]
 
-    def _heavy_products(self, with_light_residual):
+    def _heavy_products(self, with_light_residual: bool) -> tuple[Floats, Floats]:
         """G at the heavy rows, (h, h), and between light and heavy ones, (n, h).
 
         The latter without the part -4 r_l P_il² of its light row l, unless asked for.

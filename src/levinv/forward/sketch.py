@@ -40,13 +40,19 @@ it must be one of those that the rows as they were before scaling map to zero, t
 columns are dependent, and P does not need it. If the rows do not, or no y is found, there is no
 result.
 """
+import operator
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
 import numpy as np
+import numpy.typing as npt
 import scipy.linalg
 import scipy.sparse
 from scipy.sparse.linalg import spilu, splu
 
 from levinv._kernels import csr
 from levinv._threads import OrderedSum, share, sharing
+from levinv._typing import Booleans, Floats, Integers
 
 EPSILON = np.finfo(float).eps
 BLOCK_ENTRIES = 5 << 20           # of a block of signs, n of them a column
@@ -65,8 +71,12 @@ SHIFT = 64 * EPSILON              # μ over the norm of BᵀB
 LEAST = 1e-9                      # singular value, columns of unit norm, that can be told from 0
 SMALLEST_DEPENDENT = 64           # ε/4 times this, or times n or d if larger, counts as 0
 
+# A matrix before its rows were scaled, and a factor for each of its columns.
+Plain: TypeAlias = tuple[scipy.sparse.csr_array, Floats]
 
-def sketched_scores(A, scale, rtol, rng, workers):
+
+def sketched_scores(A: scipy.sparse.csr_array, scale: Floats | None, rtol: float,
+                    rng: np.random.Generator, workers: int | None) -> Floats:
     """Approximate scores (n,) of the rows of diag(scale) A.
 
     Parameters
@@ -94,44 +104,47 @@ def sketched_scores(A, scale, rtol, rng, workers):
         seeds = rng.integers(2 ** 64, size=-(-k // width), dtype=np.uint64)
         squares = OrderedSum(np.zeros((2, n)))
 
-        def work(block):
+        def work(block: int) -> None:
             count = min(width, k - block * width)
-            r = np.random.default_rng(seeds[block]).integers(2, size=(n, count)) * 2.0 - 1.0
+            coins = np.random.default_rng(seeds[block]).integers(2, size=(n, count))
+            r = np.where(coins, 1.0, -1.0)
             z = solver.project(r, SOLVED * rtol)
             squares.add(block, np.stack([_dots(z.T, z.T), _dots(r.T, r.T)]))
 
         share(work, range(len(seeds)), workers)
     inside, outside = squares.total / k
     weight = inside ** 2 / (inside ** 2 + outside ** 2)      # z_i + r_i = ±1: never 0 / 0
-    return np.clip(inside + weight * (1.0 - inside - outside), 0.0, 1.0)
+    scores: Floats = np.clip(inside + weight * (1.0 - inside - outside), 0.0, 1.0)
+    return scores
 
 
 class _Rows:
     """A CSR matrix and its transpose, times blocks of columns."""
 
-    def __init__(self, matrix):
+    def __init__(self, matrix: scipy.sparse.csr_array):
         self.matrix = matrix
         self.shape = matrix.shape
         self.transpose = scipy.sparse.csr_array(matrix.T)
 
-    def times(self, y):
+    def times(self, y: Floats) -> Floats:
         return _product(self.matrix, y)
 
-    def transpose_times(self, r):
+    def transpose_times(self, r: Floats) -> Floats:
         return _product(self.transpose, r)
 
 
-def _product(matrix, columns):
+def _product(matrix: scipy.sparse.csr_array, columns: Floats) -> Floats:
     out = np.empty((matrix.shape[0], columns.shape[1]))
     csr.product(matrix.data, matrix.indices, matrix.indptr, None, False, columns, out)
     return out
 
 
-def _dots(x, y):
-    return np.einsum("ij,ij->j", x, y)
+def _dots(x: Floats, y: Floats) -> Floats:
+    dots: Floats = np.einsum("ij,ij->j", x, y)
+    return dots
 
 
-def _unit_columns(A, scale):
+def _unit_columns(A: scipy.sparse.csr_array, scale: Floats | None) -> tuple[_Rows, Plain]:
     """diag(scale) A with columns of unit norm, and, in the same coordinates, its rows of positive
     scale as they were before that, columns of A of unit norm: a matrix and a factor for each
     coordinate, of which the least is 1; columns of zeros are left.
@@ -150,7 +163,7 @@ def _unit_columns(A, scale):
     return _Rows(B), (plain, largest / np.where(norms > 0, norms, np.inf))
 
 
-def _normalised(data, indices, d):
+def _normalised(data: Floats, indices: npt.NDArray[Any], d: int) -> tuple[Floats, Floats]:
     """Entries over the norms of their columns, and these."""
     largest, squares = np.zeros(d), np.zeros(d)
     csr.column_max(data, indices, largest)
@@ -166,13 +179,19 @@ class _Solver:
     ``solve`` multiplies by N⁻¹, of norm ``norm``; None for the identity.
     """
 
-    def __init__(self, B, solve=None, norm=1.0):
+    least: float                      # eigenvalue of N⁻¹BᵀB but 0, and
+    iterations: int                   # steps it took: known from ``probe`` on
+    dependent: bool                   # whether columns are, once :func:`_solver` has looked
+
+    def __init__(self, B: _Rows, solve: Callable[[Floats], Floats] | None = None,
+                 norm: float = 1.0):
         self.B = B
         self.solve = solve
         self.norm = norm
-        self.least = self.iterations = self.dependent = None
 
-    def _descend(self, r, moved, along_rows, done, limit, steps=None):
+    def _descend(self, r: Floats, moved: Floats, along_rows: bool,
+                 done: Callable[[Floats], Booleans], limit: int,
+                 steps: list[tuple[Floats, Floats]] | None = None) -> bool:
         """Reduce r by B y to its part orthogonal to the columns of B, in place; ``moved``, of the
         length of r if ``along_rows`` and of y otherwise, gains B y or loses y.
 
@@ -207,13 +226,14 @@ class _Solver:
                 steps.append((alpha, beta))
         return False
 
-    def probe(self, known, limit):
+    def probe(self, known: Floats, limit: int) -> Floats | None:
         """Find known answers (d, m) again; what is left of them, or None."""
-        left, steps = known.copy(), []
+        left = known.copy()
+        steps: list[tuple[Floats, Floats]] = []
         r = self.B.times(left)
         floor = (1e-14 * LEAST) ** 2 * self.norm
 
-        def done(gamma):
+        def done(gamma: Floats) -> Booleans:
             return (_dots(left, left) <= FOUND ** 2) | (np.abs(gamma) <= floor)
 
         if not self._descend(r, left, False, done, limit, steps):
@@ -224,7 +244,7 @@ class _Solver:
         self.iterations = len(steps)
         return left if self.least > 0 else None
 
-    def project(self, r, tolerance):
+    def project(self, r: Floats, tolerance: float) -> Floats:
         """P r for columns r, which become r - P r."""
         z = np.zeros_like(r)
         enough = tolerance ** 2 * self.least / 4     # the least eigenvalue is one from above
@@ -235,7 +255,7 @@ class _Solver:
         return z
 
 
-def _least_eigenvalue(alpha, beta):
+def _least_eigenvalue(alpha: Floats, beta: Floats) -> float:
     """Of the tridiagonal matrix of an iteration's step lengths and ratios; 0 if it is lost in
     rounding errors.
     """
@@ -254,7 +274,7 @@ def _least_eigenvalue(alpha, beta):
 _REFUSED = "A has no reliable scores by method='sketch': "
 
 
-def _solver(B, plain, rng):
+def _solver(B: _Rows, plain: Plain, rng: np.random.Generator) -> _Solver:
     """A solver that was seen to find known answers."""
     known = rng.standard_normal((B.shape[1], PROBES))
     known[~_product(abs(B.transpose), np.ones((B.shape[0], 1))).any(axis=1)] = 0.0
@@ -281,7 +301,7 @@ def _solver(B, plain, rng):
     return solver
 
 
-def _check_dependent(left, plain, rng):
+def _check_dependent(left: Floats, plain: Plain, rng: np.random.Generator) -> None:
     """Refuse what is left of known answers unless A, the rows as they were, maps it to zero.
 
     Each direction v in it has a random share of variance 1. In the coordinates of A, where factors
@@ -297,17 +317,17 @@ def _check_dependent(left, plain, rng):
     zero = max(*A.shape, SMALLEST_DEPENDENT) * EPSILON / 4
     if size <= zero:
         return
-    if size <= FOUND * LEAST and (factors > 1.0).any():
-        # rounding errors, times factors, or a direction of which A itself has to tell
-        if _solver(_Rows(A), (A, np.ones(A.shape[1])), rng).dependent:
-            return
+    # rounding errors, times factors, or a direction of which A itself has to tell
+    if (size <= FOUND * LEAST and (factors > 1.0).any()
+            and _solver(_Rows(A), (A, np.ones(A.shape[1])), rng).dependent):
+        return
     raise ValueError(
         _REFUSED + f"its columns, of unit norm, are dependent to within {size:.1e}, or become so "
         f"when rows are scaled by slack or weights; only dependence to within {zero:.1e}, in A "
         f"itself, can be told")
 
 
-def _factored(B):
+def _factored(B: _Rows) -> tuple[_Solver | None, str]:
     """A solver with the factor of BᵀB + μ, or None and why there is none."""
     counts = np.diff(B.matrix.indptr).astype(np.int64)
     if (counts ** 2).sum() > PAIRS:
@@ -325,7 +345,7 @@ def _factored(B):
     except RuntimeError as error:
         return None, f"the factor of the Gram matrix fails: {error}"
 
-    def solve(g):
+    def solve(g: Floats) -> Floats:
         out = np.empty_like(g)
         out[order] = factor.solve(g[order])
         return out
@@ -333,7 +353,7 @@ def _factored(B):
     return _Solver(B, solve, 1.0 / (SHIFT * norm)), ""
 
 
-def _order(matrix):
+def _order(matrix: scipy.sparse.csc_array) -> tuple[Integers | None, str]:
     """The order of elimination with fewer entries in the factor, or None and why there is none.
 
     Minimum degree is better on what fills little, and takes for ever on what fills much: COLAMD
@@ -343,7 +363,7 @@ def _order(matrix):
     dominant = matrix.copy()
     dominant.data[:] = 1.0 / (d + 1)
     dominant = scipy.sparse.csc_array(dominant + scipy.sparse.eye_array(d))
-    best = None
+    found = []
     for name in ("COLAMD", "MMD_AT_PLUS_A"):
         order = np.argsort(spilu(dominant, drop_tol=1.0, fill_factor=1.0, permc_spec=name,
                                  diag_pivot_thresh=0.0, options={"SymmetricMode": True}).perm_c)
@@ -356,10 +376,9 @@ def _order(matrix):
         operations = float((counts.astype(float) ** 2).sum())
         if operations > FACTOR_WORK:
             return None, f"the factor of the Gram matrix would take {operations:.0e} operations"
-        if best is None or operations < best[0]:
-            best = operations, order
-    return best[1], ""
+        found.append((operations, order))
+    return min(found, key=operator.itemgetter(0))[1], ""
 
 
-def _permuted(matrix, order):
+def _permuted(matrix: scipy.sparse.csc_array, order: Integers) -> scipy.sparse.csc_array:
     return scipy.sparse.csc_array(matrix[order][:, order])

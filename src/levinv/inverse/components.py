@@ -24,8 +24,8 @@ INDEPENDENT = 1e4 * EPS       # least pivot of a basis, relative to the largest
 ALL_ROWS = 4096               # up to as many rows the basis is chosen among all
 CHUNK = 1024                  # rows looked at first, LONGEST_CHUNK later
 LONGEST_CHUNK = 8192
-SEED = 5396                   # of rows drawn; nobody's data come from it, as they do from 0: the rows
-                              # would be those of smallest slack
+SEED = 5396                   # of rows drawn; nobody's data come from it, as they do from 0: the
+                              # rows would be those of smallest slack
 
 
 @dataclass(frozen=True)

@@ -142,10 +142,10 @@ def _log_weights(rows, reduced, scores, tol, maxiter):
                          log_size=log_size, maxiter=maxiter)
     obstacle = found.obstacle or find_obstacle(rows, reduced.start, target, reduced.active,
                                                reduced.label, found.log_weight, TIGHT)
-    worst = float(np.max(np.abs(found.projection.residual(target)[reduced.active])))
     if obstacle is not None:
         raise NoSolutionError(f"no weights have these scores: {obstacle}")
-    if worst > tol:
+    worst = float(np.max(np.abs(found.projection.residual(target)[reduced.active])))
+    if worst > tol and found.iterations == maxiter:
         raise NoSolutionError(f"no weights found with these scores in {found.iterations} "
                               f"iterations: max|sigma - scores| = {worst:.3g}")
     log_weight = np.where(reduced.active, found.log_weight, 0.0)

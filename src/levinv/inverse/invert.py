@@ -5,8 +5,9 @@ from levinv import _validate
 from levinv import rows as storage
 from levinv._threads import sharing
 from levinv.inverse import local
-from levinv.inverse.global_ import Task, solve
+from levinv.inverse.global_ import solve
 from levinv.inverse.result import Progress
+from levinv.inverse.task import Task
 
 METHODS = ("global", *local.METHODS)
 OPTIONS = {"global": ("restarts",)} | {name: module.OPTIONS

@@ -167,6 +167,19 @@ def reweighted(reduced, point, weight, model, factor, freedom):
     return _decompose(point, triangle, np.zeros(len(triangle)), freedom)
 
 
+def propagated(point, model, deviations):
+    """Standard errors of x, (d,), if the whitened residuals err by ``deviations``, (n,), each on
+    its own; where no Jacobian is kept, as if by their root mean square.
+    """
+    if model.jacobian is None or model.point is not point:
+        mean = np.linalg.norm(deviations) / np.sqrt(max(np.count_nonzero(deviations), 1))
+        return mean * np.hypot.reduce(model.steps, axis=1)
+    effect = np.concatenate([block[:, :len(model.rotation.T)] @ (model.rotation.T / model.values)
+                             for block in model.jacobian])
+    triangle = np.linalg.qr(effect * deviations[:, None], mode="r")
+    return np.hypot.reduce(model.steps @ triangle.T, axis=1)
+
+
 class _LongJacobian:
     """The rows of W [J_z, sigma - c]: J_z as :meth:`Projection.laplacian` gives it for a long
     matrix, a block of rows at a time.

@@ -12,9 +12,10 @@ import numpy as np
 from levinv.forward.score_loss import ScoreLoss
 from levinv.inverse import gradient_descent, newton, trust_region
 from levinv.inverse.descent import ITERATIONS, MATCHED, REASONS, STATIONARY, STUCK, ScaledLoss
-from levinv.inverse.global_ import prepare, report_at
+from levinv.inverse.global_ import report_at
 from levinv.inverse.polish import polish
 from levinv.inverse.result import Stopped
+from levinv.inverse.task import prepare
 
 METHODS = {"trust-region": trust_region, "newton": newton, "gradient-descent": gradient_descent}
 

@@ -14,8 +14,8 @@ import scipy.special
 from levinv import _validate
 from levinv._kernels import many as kernel
 from levinv._threads import share, sharing
-from levinv.inverse.global_ import LEVEL, NOISE_KNOWN
 from levinv.inverse.invert import EVALUATIONS, clipped_scores, invert_scores, usable_noise
+from levinv.inverse.matching import LEVEL, NOISE_KNOWN
 
 if kernel.has_avx2():
     from levinv._kernels import many_avx2 as kernel

@@ -32,8 +32,8 @@ ROUNDING = 1e-11              # max |sigma - c| from which a step that does not 
 MANY, MANY_PER_RANK = 128, 8  # rows from which the Jacobian is formed once only: half the time at
                               # 300 x 10 to 900 x 20 (benchmarks/inversion.py)
 STALL = 0.25                  # part of the predicted decrease left over by a step of no use
-UNRELATED = 10.0              # times k/n: part of the squared residual in the range of J that is put
-                              # down to rounding
+UNRELATED = 10.0              # times k/n: part of the squared residual in the range of J that is
+                              # put down to rounding
 MAX_STUCK = 8, 2              # useless steps above rounding that are too many, and where that is
                               # soon tried again from elsewhere
 

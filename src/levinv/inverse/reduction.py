@@ -149,7 +149,7 @@ def reduce(rows, one=None, b=None, coloop_slack=None, zero_entry=ZERO):
                 found = components(_block(rows, start, active), n, start.shape[1], ~active,
                                    zero_entry)
             label = np.where(active, found.label, -1)
-            kept, label[active] = np.unique(label[active], return_inverse=True)
+            _, label[active] = np.unique(label[active], return_inverse=True)
     bases = _component_bases(rows, unit, start, label)
     return Reduced(rows, rank, unit, start, plain, active, np.flatnonzero(loops),
                    np.flatnonzero(spanned), np.flatnonzero(coloop), np.flatnonzero(zero), label,

@@ -5,7 +5,7 @@ from levinv._plain import plain
 from levinv.forward.orthonormal import EPS, column_space
 from levinv.forward.projection import DependentZeroSlackError, project
 from levinv.inverse.free_directions import told_apart
-from levinv.inverse.linearisation import negligible, reweighted
+from levinv.inverse.linearisation import negligible, propagated, reweighted
 from levinv.inverse.reduction import orthonormal_columns
 from levinv.inverse.result import MESSAGES, InversionResult
 
@@ -42,7 +42,9 @@ def report(task, matched, stopped, converged=False):
     rms = task.rms(point)
     if task.exact:    # the residual that arithmetic left, where it exceeds rounding of the scores
         task.evidence["information_limit"] = float(np.hypot.reduce(standard_errors))
-        standard_errors *= max(1.0, rms)
+        rounding = changed_by_rounding(task, point) * task.weight() / np.sqrt(12.0)
+        standard_errors = np.hypot(standard_errors * max(1.0, rms),
+                                   propagated(point, model, rounding))
         standard_errors = np.hypot(standard_errors, unseen(task, point))
     for free in (null_space, undetermined, model.flat):
         sizes = np.hypot.reduce(free, axis=1)
@@ -101,13 +103,35 @@ def _complete_evidence(task, null_space):
                 misfits=[start.misfit for start in starts], rows_differing=differing)
 
 
+def slack_rounding(task, point):
+    """To what A x - b is known in double, (n,)."""
+    return EPS * (task.rows.abs_matvec(np.abs(point.x)) + np.abs(task.b))
+
+
+def changed_by_rounding(task, point):
+    """How much of each score rounding of x and of A x - b to double makes, (n,)."""
+    rounding, slack = slack_rounding(task, point), np.abs(point.slack)
+    relative = np.divide(rounding, slack, out=np.ones_like(slack), where=slack > rounding)
+    relative[~task.reduced.active] = 0.0
+    scores = point.projection.scores
+    return (2.0 * np.abs(point.projection.laplacian(relative))
+            + 4.0 * scores * point.projection.complement() * relative)
+
+
 def unseen(task, point):
-    """Standard errors from rows whose slack is taken for zero: it may be as large as rounding of
-    1 - sigma hides.
-    """
-    reduced = task.reduced
-    if not len(reduced.zero_slack):
+    """Standard errors from rows whose slack is taken for zero."""
+    lifts = task.reduced.lifts
+    if not len(task.reduced.zero_slack):
         return 0.0
+    with np.errstate(over="ignore"):
+        moved = np.multiply(lifts, hidden_slacks(task, point), out=np.zeros_like(lifts),
+                            where=lifts != 0)
+        return np.hypot.reduce(moved, axis=1)
+
+
+def hidden_slacks(task, point):
+    """How large slacks may be that are taken for zero: as rounding of 1 - sigma hides, or inf."""
+    reduced = task.reduced
     slack = np.abs(point.slack)
     without = np.isin(np.arange(len(slack)), np.append(reduced.loops, reduced.coloops))
     others = ~without
@@ -115,7 +139,7 @@ def unseen(task, point):
     others &= slack > 0
     least = (slack * reduced.unit)[others].min(initial=np.inf)           # rows at unit norm
     slack[reduced.zero_slack] = ALMOST_ZERO * least / reduced.unit[reduced.zero_slack]
-    nothing = np.where(reduced.lifts.any(axis=1), np.inf, 0.0)
+    nothing = np.full(len(reduced.zero_slack), np.inf)
     if not np.isfinite(slack).all():                   # nothing to see a slack beside
         return nothing
     try:
@@ -126,10 +150,7 @@ def unseen(task, point):
     complement = np.maximum(near.complement()[reduced.zero_slack], 0.0)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         leakage = np.nan_to_num(np.sqrt(complement) / slack[reduced.zero_slack], nan=0.0)
-        hidden = np.maximum(np.sqrt(ROUNDING) / leakage, np.abs(point.slack[reduced.zero_slack]))
-        moved = np.multiply(reduced.lifts, hidden, out=np.zeros_like(reduced.lifts),
-                            where=reduced.lifts != 0)
-        return np.hypot.reduce(moved, axis=1)
+        return np.maximum(np.sqrt(ROUNDING) / leakage, np.abs(point.slack[reduced.zero_slack]))
 
 
 def _without_scores(task, x, stopped):
@@ -148,6 +169,7 @@ def _scale_directions(task, slack):
     reduced = task.reduced
     start = reduced.start
     weighted = reduced.unit ** 2 * slack
+    weighted /= np.abs(weighted).max(initial=SMALLEST)           # columns may be of any unit
     return [start @ (start.T @ task.rows.rmatvec(np.where(reduced.label == c, weighted, 0.0)))
             for c in range(reduced.count) if task.range.inside[c]]
 

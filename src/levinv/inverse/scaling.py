@@ -76,8 +76,8 @@ class Obstacle:
     rank: int
 
     def __str__(self):
-        return (f"{len(self.index)} rows ({listed(self.index)}) have scores that sum to {self.total:.10g}, "
-                f"but rank {self.rank}")
+        return (f"{len(self.index)} rows ({listed(self.index)}) have scores that sum to "
+                f"{self.total:.10g}, but rank {self.rank}")
 
 
 def match_scores(rows, start, target, active, label, *, plain=False, log_weight=None, log_size=None,
@@ -218,7 +218,7 @@ def find_obstacle(rows, start, target, active, label, t, margin):
         # a set of full rank lacks only the scores of the others, however small
         whole = np.isin(label[index], np.unique(label[chosen])).sum() == len(chosen)
 
-        def beyond(rank):
+        def beyond(rank, total=total, whole=whole):
             return (total > rank + abs(margin) if whole or rank == start.shape[1]
                     else total > rank - margin)
 

@@ -127,8 +127,7 @@ def _weighted(rows, b, target, weight, left_out, x, unit, transform):
 
 def _misfit(rows, b, target, weight, left_out, x, unit, start, transform, plain):
     """K, and the squared norm and the largest entry of the residual; None if rows are heavy."""
-    slack, scale, scores, residual = _weighted(rows, b, target, weight, left_out, x, unit,
-                                               transform)
+    _, scale, scores, residual = _weighted(rows, b, target, weight, left_out, x, unit, transform)
     if not scores.max() <= 1.0 - ROUGHLY_ONE:
         return None
     largest = np.abs(residual).max()

@@ -61,7 +61,8 @@ def trimmed_signs(matrix, magnitude, known, guesses, most, rng):
         weight = np.zeros(signs.shape)
         np.put_along_axis(weight, kept, 1.0, axis=1)
         gram = (weight @ products).reshape(-1, p, p)
-        gram += 1e-12 * np.trace(gram, axis1=1, axis2=2)[:, None, None] * np.eye(p)
+        ridge = 1e-12 * np.trace(gram, axis1=1, axis2=2) + SMALLEST      # no row seen: not singular
+        gram += ridge[:, None, None] * np.eye(p)
         z = np.linalg.solve(gram, ((weight * signs) @ rows)[:, :, None])[:, :, 0]
         image = z @ rows.T
         if known is None:

@@ -1,17 +1,25 @@
 """What all rows in memory share: passes in chunks, and what is made of blocks of rows."""
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar, overload
+
 import numpy as np
 
 from levinv import _threads
 from levinv._kernels import dense
+from levinv._typing import Floats
+from levinv.rows.protocol import Rows
 
 TRIANGLE_ENTRIES = 1 << 20            # of a block whose rows go into a triangle at once
-COPY_ENTRIES = 1 << 24                # of the largest dense copy of rows that are not dense in memory
+COPY_ENTRIES = 1 << 24                # of the largest dense copy of rows not dense in memory
+
+T = TypeVar("T")
 
 
-class Passes:
+class Passes(Rows):
     """Chunks of rows shared among ``workers`` threads; sums over them are taken in their order."""
 
-    def _sum(self, chunks, shape, add):
+    def _sum(self, chunks: Sequence[slice], shape: tuple[int, ...],
+             add: Callable[[slice, Floats], None]) -> Floats:
         """The sum over chunks of what ``add(chunk, out)`` adds to an array of zeros."""
         if len(chunks) == 1:
             out = np.zeros(shape)
@@ -19,7 +27,7 @@ class Passes:
             return out
         total = _threads.OrderedSum(np.zeros(shape))
 
-        def work(item):
+        def work(item: tuple[int, slice]) -> None:
             position, chunk = item
             part = np.zeros(shape)
             add(chunk, part)
@@ -28,25 +36,30 @@ class Passes:
         _threads.share(work, list(enumerate(chunks)), self.workers)
         return total.total
 
-    def _each(self, chunks, work):
+    def _each(self, chunks: Sequence[slice], work: Callable[[slice], None]) -> None:
         _threads.share(work, chunks, self.workers)
 
-    def _width(self, transform):
+    def _width(self, transform: Floats | None) -> int:
         return self.shape[1] if transform is None else transform.shape[1]
 
-    def keep(self, vector):
+    def _folded(self) -> Iterable[tuple[slice, Rows]]:
+        """Blocks of the rows: which, and they themselves as rows."""
+        raise NotImplementedError
+
+    def keep(self, vector: Floats | None) -> Any:
         """A vector (n,), or None, for repeated use in :meth:`fold`: with the rows, where they are
         elsewhere.
         """
         return vector
 
-    def fold(self, function, combine, vectors, *shared):
+    def fold(self, function: Callable[..., T], combine: Callable[[T, T], T],
+             vectors: Sequence[Any], *shared: Any) -> T:
         """One pass: ``function(rows, *parts, *shared)`` of every block of rows and its parts of the
         vectors, put together by ``combine``, a function of two results, in the order of the rows.
         """
         total = _threads.OrderedSum(combine=combine)
 
-        def work(item):
+        def work(item: tuple[int, tuple[slice, Rows]]) -> None:
             position, (chunk, rows) = item
             parts = [part_of(vector, chunk) for vector in vectors]
             total.add(position, function(rows, *parts, *shared))
@@ -54,7 +67,7 @@ class Passes:
         _threads.share(work, list(enumerate(self._folded())), self.workers)
         return total.total
 
-    def triangle(self, scale=None, transform=None):
+    def triangle(self, scale: Floats | None = None, transform: Floats | None = None) -> Floats:
         """Upper triangular R, (min(n, k), k), with RᵀR = gram(scale, transform): Householder QR of
         one block of rows after the other, long rows first; errors like ε κ.
         """
@@ -70,22 +83,35 @@ class Passes:
                 block = block @ transform
             if scale is not None:
                 block *= scale[chunk, None]
-            triangle = np.linalg.qr(np.vstack([triangle, block]), mode="r")
+            triangle = triangle_of(np.vstack([triangle, block]))
         return triangle
 
-    def squares(self, basis, Y):
+    def squares(self, basis: Floats, Y: Floats) -> Floats:
         """(P∘P) Y for P = basis basisᵀ, from a basis (n, k) in memory: (n, m)."""
         out = np.empty(Y.shape)
         dense.squares(basis, np.ascontiguousarray(Y), out)
         return out
 
 
-def part_of(vector, chunk):
+def triangle_of(matrix: Floats) -> Floats:
+    """R of a QR factorisation."""
+    return np.asarray(np.linalg.qr(matrix, mode="r"))     # to NumPy's types it is Q and R
+
+
+@overload
+def part_of(vector: None, chunk: slice) -> None: ...
+
+
+@overload
+def part_of(vector: Floats, chunk: slice) -> Floats: ...
+
+
+def part_of(vector: Floats | None, chunk: slice) -> Floats | None:
     """The entries for a chunk of rows of an optional vector."""
     return None if vector is None else vector[chunk]
 
 
-def unpacked(packed, k):
+def unpacked(packed: Floats, k: int) -> Floats:
     """Symmetric (k, k, m) from the entries a <= b, (k(k+1)/2, m)."""
     upper = np.triu_indices(k)
     out = np.empty((k, k, packed.shape[1]))
@@ -94,7 +120,7 @@ def unpacked(packed, k):
     return out
 
 
-def packed_forms(forms):
+def packed_forms(forms: Floats) -> Floats:
     """The entries a <= b of symmetric forms (k, k, m), those with a < b doubled."""
     upper = np.triu_indices(forms.shape[0])
     return forms[upper] * np.where(upper[0] == upper[1], 1.0, 2.0)[:, None]

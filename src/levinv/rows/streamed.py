@@ -1,7 +1,7 @@
 """Rows that are read, block by block, in every pass over them."""
 import scipy.sparse
 
-from levinv._source import ColumnsTimes, Source
+from levinv._source import Source
 from levinv.rows.dense import DenseRows
 from levinv.rows.passes import COPY_ENTRIES
 
@@ -9,16 +9,12 @@ from levinv.rows.passes import COPY_ENTRIES
 class StreamedRows(DenseRows):
     """The rows of a :class:`Source`: every pass reads them once."""
 
-    def __init__(self, source, workers=1):
+    def __init__(self, source: Source, workers: int = 1):
         super().__init__(source, workers)
         self.in_memory = False
         self.copy_limit = COPY_ENTRIES
 
-    def with_columns_times(self, factors):
-        """A diag(factors), as rows."""
-        return StreamedRows(Source(ColumnsTimes(self.A, factors)), self.workers)
-
-    def as_sparse(self):
+    def as_sparse(self) -> scipy.sparse.csr_array:
         """A in CSR."""
         return scipy.sparse.vstack([scipy.sparse.csr_array(self.A[chunk])
                                     for chunk in self._passes()], format="csr")

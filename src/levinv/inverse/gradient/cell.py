@@ -39,6 +39,7 @@ FAR = 1e4                    # between |b_i|/|a_i| that are units of their own,
 TAKES_NO_PART = 1e12         # and slack, in these units, of rows that do not bound x; none is
                              # taken for more negative
 PROVED = 1e3                 # rounding of a proof, in ε
+TINY = np.finfo(float).tiny
 ROUNDING = 1e-9              # to which the signs of A y and gᵀy are told, relative to their terms
 
 
@@ -50,12 +51,14 @@ def interior_point(stored, b, signs):
     """
     rows, columns, norms = _scaled(stored, signs)
     empty, highest = False, -np.inf
-    for unit in _units(np.abs(b) / norms):
+    with np.errstate(over="ignore"):                # inf: in rows that bound nothing
+        sizes = np.abs(b) / norms
+    for unit in _units(sizes):
         x, least, multipliers = np.zeros(stored.shape[1]), -np.inf, None
         for _ in range(REFINEMENTS):
-            slack = signs * (stored.matvec(x) - b) / norms
-            near = slack / TAKES_NO_PART < unit
             with np.errstate(over="ignore"):
+                slack = signs * (stored.matvec(x) - b) / norms
+                near = slack / TAKES_NO_PART < unit
                 scaled = np.maximum(slack[near] / unit, -TAKES_NO_PART)
             found = _largest_least_slack(rows if near.all() else rows[near], scaled)
             if found.x is None:
@@ -63,7 +66,8 @@ def interior_point(stored, b, signs):
             multipliers = np.zeros(len(b))
             multipliers[near] = -found.ineqlin.marginals
             x = x + unit * found.x[:-1] / columns
-            least = float(np.min(signs * (stored.matvec(x) - b) / norms))
+            with np.errstate(over="ignore"):
+                least = float(np.min(signs * (stored.matvec(x) - b) / norms))
             if least > 0 or found.x[-1] < -LP_ROUNDING:
                 break
             unit *= 10.0 * LP_ROUNDING
@@ -139,11 +143,14 @@ def _scaled(stored, signs):
     columns; norms.
     """
     columns = stored.column_max()
-    scaled = stored.as_sparse() @ scipy.sparse.diags_array(1.0 / columns)
+    exponents = np.frexp(stored.row_norms())[1]          # apart: quotients may underflow
+    scaled = (scipy.sparse.diags_array(np.ldexp(1.0, -exponents)) @ stored.as_sparse()
+              @ scipy.sparse.diags_array(1.0 / columns))
     largest = abs(scaled).max(axis=1).toarray().ravel()          # squares may underflow
     unit = scipy.sparse.diags_array(1.0 / largest) @ scaled
     norms = largest * np.sqrt(unit.power(2).sum(axis=1))
-    return scipy.sparse.diags_array(signs / norms) @ scaled, columns, norms
+    return (scipy.sparse.diags_array(signs / norms) @ scaled, columns,
+            np.maximum(np.ldexp(norms, exponents), TINY))
 
 
 def boundary(p):

@@ -265,6 +265,7 @@ def _report(task, found, approximation=None):
     if not task.ridge.any():
         decrement = exact_decrement(state) if exact else found.decrement
         success = (found.reason != "stopped" and decrement <= max(task.tol, floor)
+                   and floor <= max(task.tol, newton.HOPELESS)
                    and state.agrees(rows, task.b, task.g, max(task.tol, floor)))
     else:
         decrement = found.decrement
@@ -322,6 +323,9 @@ def _message(task, found, status, decrement):
                "converged": "rounding leaves components of it unmatched",
                "overflow": "the target is too large to compute with"}
         reasons.append(f"{why.get(found.reason, found.reason)}, Newton decrement {decrement:.2g}")
+        if task.evidence["floor"] > newton.HOPELESS:
+            reasons.append("rounding of g and A x - b alone makes one of about "
+                           f"{task.evidence['floor']:.2g}")
     return MESSAGES[status] + (": " + "; ".join(reasons) if reasons else "") + "."
 
 

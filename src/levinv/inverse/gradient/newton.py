@@ -48,7 +48,8 @@ TRIALS = 30                   # evaluations of one line search
 INSIDE = 0.95                 # of the way to the boundary at most, where the model does not say
 QUADRATIC = 1e-5              # decrement below which full steps are taken unseen
 AGREED = 1e3                  # rounding of a component of the gradient, in ε
-HOPELESS = 1e-4               # a floor above this is no excuse: nothing is solved
+HOPELESS = 1e-4               # a floor above this is no excuse: the gradient tells nothing of x in
+                              # some direction
 LARGEST = 1e75                # decrement beyond which its square and the line search would overflow
 SUSPECT = 1e3                 # growth of a slack in one step, and
 SUSPECT_STEPS = 20            # number of steps, from which the cell is asked for a preimage
@@ -106,13 +107,12 @@ class State:
         projection = self.projection
         spread = (projection.unit * projection.steps.T) * g
         from_target = np.linalg.norm(scipy.linalg.solve_triangular(self.factor, spread, lower=True))
-        return min(4.0 * EPS * float(from_target + self.from_slack(rows, b)), HOPELESS)
+        return 4.0 * EPS * float(from_target + self.from_slack(rows, b))
 
     def from_slack(self, rows, b):
         """What rounding of the slack does to the decrement, in units of ε."""
         size = rows.abs_matvec(np.abs(self.x)) + np.abs(b)
         return np.linalg.norm(np.sqrt(self.projection.scores) * self.point.divide(size))
-
 
     def agrees(self, rows, b, g, decrement):
         """Whether no component of ∇V - g is larger than at a decrement of this size, of which it is
@@ -177,7 +177,7 @@ def minimise(task, state, direction):
             found.decrement, found.reason = np.inf, "overflow"
             return found
         floor = state.floor(task.map.rows, task.b, task.g)
-        if decrement <= max(task.tol, floor):
+        if decrement <= max(task.tol, min(floor, HOPELESS)):
             if decrement > floor:                        # the step is known already: it only helps
                 closer = evaluate(task, state.x + state.step(z))
                 if closer is not None and closer.bound() < state.bound():

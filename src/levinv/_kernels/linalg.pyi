@@ -1,0 +1,1 @@
+# Nothing for Python: what is here other kernels call, by linalg.pxd.

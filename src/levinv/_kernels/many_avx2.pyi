@@ -1,0 +1,2 @@
+from levinv._kernels.many import has_avx2 as has_avx2
+from levinv._kernels.many import invert as invert

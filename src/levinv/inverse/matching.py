@@ -1,0 +1,137 @@
+"""Whether a point has the scores that are given.
+
+Exact scores are had to tol, or to what rounding of x and of A x - b to double changes in them;
+noisy ones to the chi-squared test. Rows of zero slack must have it to rounding, or so nearly that
+their scores are 1 to tol, and known signs must be those of the slack, where it is clear of zero.
+"""
+import numpy as np
+import scipy.special
+
+from levinv.forward.orthonormal import EPS, column_space
+from levinv.forward.projection import DependentZeroSlackError, project
+from levinv.inverse.report import SETTLED, changed_by_rounding, slack_rounding, unseen
+
+LEVEL = 1e-3                       # of the chi-squared test
+NOISE_KNOWN = 1.1                  # residual, in noise levels, that is explained however many rows
+                                   # there are
+CLEAR = 4.0                        # standard deviations of a slack from zero at which its sign
+                                   # counts
+UNKNOWN = 1e200                    # stands for an infinite standard error in sums
+
+
+def matched(task):
+    """Whether the best point has the scores."""
+    if task.best is None or task.obstacles or not signs_agree(task, task.best):
+        return False
+    point = task.best.point
+    if not _equations_hold(task, point):
+        return False
+    if task.exact:
+        return within_tolerance(task, point, slice(None))
+    freedom = np.count_nonzero(task.reduced.active) - task.best.linearisation.steps.shape[1]
+    return explained_by_noise(point.residual / task.noise, freedom) and told(task, point)
+
+
+def signs_agree(task, found):
+    """Whether the slack has the known signs, in the rows in which it is clear of zero."""
+    if task.known_signs is None:
+        return True
+    reduced, slack = task.reduced, found.point.slack
+    told = reduced.active.copy()
+    told[reduced.spanned] = True
+    if np.all((np.sign(slack) == task.known_signs)[told]):
+        return True
+    spread = np.sqrt(task.rows.quad(None, found.linearisation.steps))
+    if task.exact:
+        spread = spread * max(1.0, task.rms(found.point))
+        if len(reduced.zero_slack):
+            spread = spread + task.rows.abs_matvec(np.minimum(unseen(task, found.point), UNKNOWN))
+    clear = told & (np.abs(slack) > CLEAR * spread)
+    return bool(np.all(np.sign(slack[clear]) == task.known_signs[clear]))
+
+
+def _equations_hold(task, point):
+    """Whether the rows of zero slack have it at a point, to rounding, or so nearly that their
+    scores are 1 to tol; and those spanned by them have not.
+    """
+    reduced = task.reduced
+    zero, slack = reduced.zero_slack, np.abs(point.slack)
+    if not len(zero):
+        return True
+    rounding = len(point.x) * EPS * (task.rows.abs_matvec(np.abs(point.x)) + np.abs(task.b))
+    if np.any(slack[reduced.spanned] <= rounding[reduced.spanned]):
+        return False                           # dependent rows of zero slack: no scores there
+    if np.all(slack[zero] <= rounding[zero]):
+        return True
+    without = np.isin(np.arange(len(slack)), np.append(reduced.loops, reduced.coloops))
+    slack[slack < np.finfo(float).tiny] = 0.0
+    try:
+        whole = project(task.rows, slack, column_space(task.rows).transform, without)
+    except DependentZeroSlackError:
+        return False
+    return bool(np.all(whole.complement()[zero] <= task.tol))
+
+
+def within_tolerance(task, point, member):
+    """Whether the errors of exact scores are allowed, on some of the rows."""
+    error = np.abs(point.residual[member])
+    return bool(np.all(error <= task.tol) or np.all(error <= allowed_errors(task, point)[member]))
+
+
+def told(task, point):
+    """Whether scores are known to the noise at a point: far off, A x - b cancels."""
+    known = changed_by_rounding(task, point) <= task.noise
+    known &= np.abs(point.slack) > slack_rounding(task, point)
+    return bool(known[task.reduced.active].all())
+
+
+def allowed_errors(task, point):
+    """Errors of exact scores that count as none, (n,): tol and, within limits, what rounding of x
+    and of A x - b to double changes in each.
+    """
+    return task.tol + np.minimum(changed_by_rounding(task, point), 100.0 * task.tol)
+
+
+def settled_on(task, c):
+    """Whether the best point matches the scores on component c."""
+    if task.best is None:
+        return False
+    member = task.reduced.members(c)
+    residual = task.best.point.residual[member]
+    if task.exact:
+        whitened = residual / task.deviation()[member]
+        return (np.sqrt(np.mean(whitened ** 2)) <= SETTLED
+                and within_tolerance(task, task.best.point, member))
+    freedom = len(member) - task.reduced.bases[c].shape[1] - 1
+    return explained_by_noise(residual / task.noise[member], freedom)
+
+
+def explained_by_noise(whitened, freedom):
+    """Chi-squared test of a residual in units of its standard deviation, which is known to one part
+    in ten at best.
+    """
+    return bool(whitened @ whitened <= _most_explained(freedom))
+
+
+def _most_explained(freedom):
+    freedom = max(freedom, 1)
+    return float(max(scipy.special.chdtri(freedom, LEVEL), NOISE_KNOWN ** 2 * freedom))
+
+
+def evidence_of_fit(task):
+    """Evidence of the fit: what was compared with what. Outliers are left out."""
+    point, active = task.best.point, task.reduced.active
+    rows = active
+    if task.outliers is not None and len(task.outliers.rows):
+        rows = active.copy()
+        rows[task.outliers.rows] = False
+    error = np.abs(point.residual[rows])
+    found = {"rows": len(error), "largest_error": float(error.max(initial=0.0))}
+    if task.exact:
+        return found | {"test": "tolerance", "tolerance": task.tol}
+    freedom = max(len(error) - task.best.linearisation.steps.shape[1], 1)
+    chi_squared = float(np.sum((error / task.noise[rows]) ** 2))
+    return found | {"test": "chi-squared", "chi_squared": chi_squared,
+                    "degrees_of_freedom": freedom, "level": LEVEL,
+                    "limit": _most_explained(freedom),
+                    "p_value": scipy.special.chdtrc(freedom, chi_squared)}
