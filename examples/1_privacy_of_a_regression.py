@@ -41,7 +41,7 @@ found = invert_scores(A, b, published, rng=0)
 refit = np.linalg.lstsq(A, b, rcond=None)[0]
 
 print(f"{'':12}{'secret':>14}{'from scores':>16}{'refit':>12}")
-for name, *row in zip(names, secret, found.x, refit):
+for name, *row in zip(names, secret, found.x, refit, strict=True):
     print(f"{name:12}{row[0]:14.8f}{row[1]:16.8f}{row[2]:12.4f}")
 print(f"\nunique: {found.unique}")
 

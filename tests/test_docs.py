@@ -26,7 +26,7 @@ CLAIMS = {                                    # what an example has to print
 
 def blocks(page):
     """The blocks of Python without prompts."""
-    found = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    found = re.findall(r"(?ms)^```python\n(.*?)^```", page.read_text(encoding="utf-8"))
     return [block for block in found if ">>>" not in block]
 
 

@@ -7,7 +7,8 @@ import pytest
 import levinv
 
 ROOT = pathlib.Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("docs/theory/*.md"))]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")),
+         *sorted(ROOT.glob("docs/theory/*.md"))]
 
 
 @pytest.mark.parametrize("name", [name for name in levinv.__all__ if name != "theory"])

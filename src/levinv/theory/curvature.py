@@ -80,7 +80,7 @@ def slack_bound(A, b, x, radius=0.0):
 
     Notes
     -----
-    The slack moves by aᵢᵀ(x' - x), at most radius·‖aᵢ‖, which is attained: 
+    The slack moves by aᵢᵀ(x' - x), at most radius·‖aᵢ‖, which is attained:
     ``β = min |sᵢ| - radius·‖aᵢ‖``.
 
     2404.13785 assumes β in (0, 0.1) with ‖S(x)‖ >= β (Lemmas D.2, D.4, E.1), or σ_min(A(x)) >= β
