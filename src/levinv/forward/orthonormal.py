@@ -94,7 +94,8 @@ def orthonormalise(rows: Rows, scale: Floats | None = None, start: Floats | None
 def orthonormalise_by_gram(rows: Rows, scale: Floats | None = None, start: Floats | None = None, *,
                            method: str = "auto", rcond: float | None = None,
                            gram: Floats | None = None,
-                           one_pass_condition: float = ONE_PASS_CONDITION) -> Orthonormaliser | None:
+                           one_pass_condition: float = ONE_PASS_CONDITION
+                           ) -> Orthonormaliser | None:
     """The same from Gram matrices; None where they cannot tell and a QR is needed."""
     k = rows.shape[1] if start is None else start.shape[1]
     if k == 0:

@@ -231,7 +231,7 @@ def project(rows: Rows, magnitude: Floats, start: Floats | None = None,
     DependentZeroSlackError
         If the rows with zero slack are linearly dependent.
     """
-    n, d = rows.shape
+    d = rows.shape[1]
     if magnitude.all():
         heavy = np.zeros(0, dtype=int)
     else:

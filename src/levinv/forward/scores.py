@@ -1,7 +1,6 @@
 """Leverage scores of a matrix, of slack-scaled and of weighted rows, and of stacks of matrices."""
 import warnings
 
-from typing import Literal, TypeAlias
 
 import numpy as np
 import scipy.linalg

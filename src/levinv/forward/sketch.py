@@ -107,7 +107,7 @@ def sketched_scores(A: scipy.sparse.csr_array, scale: Floats | None, rtol: float
         def work(block: int) -> None:
             count = min(width, k - block * width)
             coins = np.random.default_rng(seeds[block]).integers(2, size=(n, count))
-            r = np.where(coins, 1.0, -1.0)
+            r = coins.astype(float) * 2.0 - 1.0
             z = solver.project(r, SOLVED * rtol)
             squares.add(block, np.stack([_dots(z.T, z.T), _dots(r.T, r.T)]))
 

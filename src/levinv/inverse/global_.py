@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from levinv.inverse.matching import evidence_of_fit, matched, told
+from levinv.inverse.matching import beyond_doubt, evidence_of_fit, matched, told
 from levinv.inverse.report import SIGN_TOLERANCE, hidden_slacks, report
 from levinv.inverse.result import Stopped
 from levinv.inverse.signs import ENUMERATED, enumerate_signs
@@ -32,7 +32,7 @@ def solve(task):
         prepare(task)
         if task.x0 is not None:
             attempt(task, on_equations(task, task.x0))
-        if not matched(task):
+        if not beyond_doubt(task):
             run_stages(task)
     except Stopped:
         stopped = True
@@ -85,8 +85,8 @@ def _report(task, stopped, converged=False):
         if not task.exact:
             task.evidence["outlier_threshold"] = outlier_threshold(task)
             if not told(task, task.best.point):
-                task.remarks.append("at the x found A x - b cancels: it has scores that are not known "
-                                    "to the noise")
+                task.remarks.append("at the x found A x - b cancels: it has scores that are not "
+                                    "known to the noise")
     if success and task.known_signs is None:
         _note_ambiguity(task, np.abs(task.best.point.slack))
     with np.errstate(over="ignore"):                   # standard errors may be inf

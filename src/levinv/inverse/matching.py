@@ -16,6 +16,7 @@ NOISE_KNOWN = 1.1                  # residual, in noise levels, that is explaine
                                    # there are
 CLEAR = 4.0                        # standard deviations of a slack from zero at which its sign
                                    # counts
+TO_ROUNDING = 100.0                # times the residual that rounding leaves
 UNKNOWN = 1e200                    # stands for an infinite standard error in sums
 
 
@@ -48,6 +49,17 @@ def signs_agree(task, found):
             spread = spread + task.rows.abs_matvec(np.minimum(unseen(task, found.point), UNKNOWN))
     clear = told & (np.abs(slack) > CLEAR * spread)
     return bool(np.all(np.sign(slack[clear]) == task.known_signs[clear]))
+
+
+def beyond_doubt(task):
+    """Whether the best point has the scores, exact ones to little more than rounding: within tol,
+    other signs may have them, too.
+    """
+    if not matched(task) or not task.exact:
+        return matched(task)
+    point = task.best.point
+    rounding = np.linalg.norm(changed_by_rounding(task, point) * task.weight())
+    return point.size <= TO_ROUNDING * max(rounding, np.sqrt(np.count_nonzero(task.weight())))
 
 
 def _equations_hold(task, point):

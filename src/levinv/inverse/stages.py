@@ -13,7 +13,7 @@ import numpy as np
 
 from levinv.forward.orthonormal import EPS
 from levinv.inverse.identification import identify
-from levinv.inverse.matching import matched, settled_on, signs_agree
+from levinv.inverse.matching import beyond_doubt, matched, settled_on, signs_agree
 from levinv.inverse.polish import many_rows, polish
 from levinv.inverse.report import SIGN_TOLERANCE
 from levinv.inverse.scaling import TIGHT, find_obstacle, log_weight_deviation, match_scores
@@ -90,7 +90,7 @@ def _from_magnitudes(task, scaling, target):
     if task.x0 is not None:
         slack = task.rows.matvec(task.x0) - task.b
         attempt(task, from_signs(task, scaling, np.where(slack < 0, -1.0, 1.0), accuracy))
-        if matched(task):
+        if beyond_doubt(task):
             return
     _search_signs(task, scaling, accuracy)
 

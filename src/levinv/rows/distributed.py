@@ -38,7 +38,7 @@ TOGETHER = 8                          # parts that one task adds up: a level of 
 MOVED = 1 << 20                       # entries of some rows that are worth having in memory
 RESULT_ENTRIES = 1 << 24              # of the largest (n, d) array that is gathered
 
-T = TypeVar("T")
+Result = TypeVar("Result")
 Vectors: TypeAlias = dict[str, Floats | None]               # by the names of parameters
 
 
@@ -93,13 +93,14 @@ class DaskRows(Passes):
         sent = dask.delayed(aligned, pure=False)
         return dask.persist(*(sent(part) for part in self._split(vector)))
 
-    def fold(self, function: Callable[..., T], combine: Callable[[T, T], T],
-             vectors: Sequence[Any], *shared: Any) -> T:
+    def fold(self, function: Callable[..., Result],
+             combine: Callable[[Result, Result], Result], vectors: Sequence[Any],
+             *shared: Any) -> Result:
         """As :meth:`levinv.rows.passes.Passes.fold`."""
         folded = dask.delayed(_folded, pure=False)
         vectors = [self._split(vector) for vector in vectors]
         shared = dask.delayed(shared, pure=False, traverse=False)
-        result: T = _put_together(
+        result: Result = _put_together(
             functools.partial(functools.reduce, combine),
             [folded(block, function, combine, [vector[j] for vector in vectors], shared)
              for j, (_, block) in enumerate(self._blocks)])
@@ -232,14 +233,15 @@ def _call(block: Floats, primitive: str, vectors: Vectors,
         return result
 
 
-def _folded(block: Floats, function: Callable[..., T], combine: Callable[[T, T], T],
-            vectors: Sequence[Any], shared: Sequence[Any]) -> T:
+def _folded(block: Floats, function: Callable[..., Result],
+            combine: Callable[[Result, Result], Result], vectors: Sequence[Any],
+            shared: Sequence[Any]) -> Result:
     with sharing(1):
         vectors = [None if vector is None else aligned(vector) for vector in vectors]
         return DenseRows(aligned(np.asarray(block))).fold(function, combine, vectors, *shared)
 
 
-def _put_together(combine: Callable[[Sequence[T]], T], parts: list[Any]) -> T:
+def _put_together(combine: Callable[[Sequence[Result]], Result], parts: list[Any]) -> Result:
     """``combine`` of the parts, tasks, in a tree; the last level here: it would take as long there
     as a few parts take to come.
     """

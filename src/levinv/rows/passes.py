@@ -12,7 +12,7 @@ from levinv.rows.protocol import Rows
 TRIANGLE_ENTRIES = 1 << 20            # of a block whose rows go into a triangle at once
 COPY_ENTRIES = 1 << 24                # of the largest dense copy of rows not dense in memory
 
-T = TypeVar("T")
+Result = TypeVar("Result")
 
 
 class Passes(Rows):
@@ -52,8 +52,9 @@ class Passes(Rows):
         """
         return vector
 
-    def fold(self, function: Callable[..., T], combine: Callable[[T, T], T],
-             vectors: Sequence[Any], *shared: Any) -> T:
+    def fold(self, function: Callable[..., Result],
+             combine: Callable[[Result, Result], Result], vectors: Sequence[Any],
+             *shared: Any) -> Result:
         """One pass: ``function(rows, *parts, *shared)`` of every block of rows and its parts of the
         vectors, put together by ``combine``, a function of two results, in the order of the rows.
         """

@@ -11,7 +11,7 @@ import scipy.sparse
 
 from levinv._typing import Booleans, Floats, RowIndex
 
-T = TypeVar("T")
+Result = TypeVar("Result")
 
 
 class Rows(Protocol):
@@ -100,8 +100,9 @@ class Rows(Protocol):
         elsewhere.
         """
 
-    def fold(self, function: Callable[..., T], combine: Callable[[T, T], T],
-             vectors: Sequence[Any], *shared: Any) -> T:
+    def fold(self, function: Callable[..., Result],
+             combine: Callable[[Result, Result], Result], vectors: Sequence[Any],
+             *shared: Any) -> Result:
         """One pass: ``function(rows, *parts, *shared)`` of every block of rows and its parts of the
         vectors, put together by ``combine``, a function of two results, in the order of the rows.
         """
