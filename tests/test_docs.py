@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
+import levinv
 from levinv import leverage_scores
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -54,6 +55,23 @@ def test_page(page, tmp_path, monkeypatch):
         given["A"] = scipy.sparse.random(400, 40, density=0.1, rng=0, format="csr")
     program = "\n".join(blocks(page))
     exec(compile(program, str(page), "exec"), given)
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))],
+                         ids=lambda page: str(page.relative_to(ROOT)))
+def test_links(page):
+    for link in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
+        if not link.startswith(("http", "gallery/")):          # the gallery is made with the site
+            assert (page.parent / link).exists(), link
+        elif link.startswith("gallery/") and link != "gallery/index.md":
+            assert (ROOT / "examples" / link[8:]).with_suffix(".py").exists(), link
+
+
+def test_reference_is_complete():
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in ROOT.glob("docs/reference/*.md"))
+    listed = set(re.findall(r"(?m)^   (\w+)$", pages))
+    public = {*levinv.__all__, *levinv.theory.__all__, *levinv.plot.__all__, "load_diabetes"}
+    assert public - listed == {"papers", "plot", "theory"}      # pages of their own
 
 
 def _given():
