@@ -37,9 +37,10 @@ def matched(task: Task) -> bool:
     if not _equations_hold(task, point):
         return False
     if task.exact:
-        return within_tolerance(task, point, slice(None))
+        return within_tolerance(task, point, slice(None)) and _apart(task, point)
     freedom = np.count_nonzero(task.reduced.active) - task.best.linearisation.steps.shape[1]
-    return explained_by_noise(point.residual / task.deviation(), freedom) and told(task, point)
+    return (explained_by_noise(point.residual / task.deviation(), freedom) and told(task, point)
+            and _apart(task, point))
 
 
 def signs_agree(task: Task, found: Polished) -> bool:
@@ -91,6 +92,27 @@ def _equations_hold(task: Task, point: Point) -> bool:
     except DependentZeroSlackError:
         return False
     return bool(np.all(whole.complement()[zero] <= task.tol))
+
+
+def _apart(task: Task, point: Point) -> bool:
+    """Whether entries that were taken for zero between components and coloops are zero to the
+    scores, too: slacks far apart magnify them.
+    """
+    reduced = task.reduced
+    slack = np.abs(point.slack)
+    slack[reduced.zero_slack] = 0.0
+    sizes = (slack * reduced.unit)[slack * reduced.unit > 0]
+    allowed = task.tol if task.exact else task.deviation()
+    if not len(sizes) or reduced.gap * (sizes.max() / sizes.min()) <= np.min(allowed):
+        return True
+    scores = np.where(reduced.active, point.projection.scores, 0.0)
+    scores[reduced.coloops] = scores[reduced.zero_slack] = 1.0
+    without = np.isin(np.arange(len(slack)), reduced.loops)
+    try:
+        whole = project(task.rows, slack, column_space(task.rows).transform, without)
+    except DependentZeroSlackError:
+        return False
+    return bool(np.all((np.abs(whole.scores - scores) <= allowed)[~without]))
 
 
 def within_tolerance(task: Task, point: Point, member: RowIndex) -> bool:
