@@ -72,7 +72,7 @@ def contraction_factor(distance: float, strong_convexity: float, lipschitz: floa
 
     Notes
     -----
-    With e = x_t - x*, g(x*) = 0 and g(x_t) = ∫₀¹ H(x* + τe) e dτ,
+    With e = x_t - x*, g(x*) = 0 and g(x_t) = ∫₀¹ H(x* + τe) e dτ, ::
 
         x_{t+1} - x* = H(x_t)⁻¹ ∫₀¹ (H(x_t) - H(x* + τe)) e dτ,
         r_{t+1} <= ‖H(x_t)⁻¹‖ M r²/2,   H(x_t) ⪰ (l - Mr) I.
@@ -177,7 +177,7 @@ def descent_iterations(distance: float, accuracy: float, strong_convexity: float
 
     Notes
     -----
-    ∇L(x_t) = H (x_t - x*) with H the mean Hessian between the two, so
+    ∇L(x_t) = H (x_t - x*) with H the mean Hessian between the two, so ::
 
         ‖x_{t+1} - x*‖ = ‖(I - ηH)(x_t - x*)‖ <= (1 - l/Λ) r_t,
 
@@ -236,7 +236,7 @@ def averaged_descent_iterations(accuracy: float, strong_convexity: float,
     -----
     Lemma 7.4. The average is ∑ 2k/(T(T+1)) x_k, whose weights sum to 1; the paper prints a second
     1/(T(T+1)) in front of it, which sends it to the origin. Proof of the bound, with r_k = ‖x_k -
-    x*‖: r_{k+1} <= ‖x_k - γ_k∇L(x_k) - x*‖ and strong convexity give
+    x*‖: r_{k+1} <= ‖x_k - γ_k∇L(x_k) - x*‖ and strong convexity give ::
 
         L(x_k) - L* <= γ_k l²/2 + (1/(2γ_k) - α/2) r_k² - r_{k+1}²/(2γ_k);
 

@@ -186,7 +186,7 @@ def convexifying_ridge(A: ArrayLike, slack: float, strong_convexity: float = 0.0
 
     Notes
     -----
-    With -below·I ⪯ G from :func:`curvature_bound` and ρ² = below + l/σ_min(A)²,
+    With -below·I ⪯ G from :func:`curvature_bound` and ρ² = below + l/σ_min(A)², ::
 
         ∇²L = Aᵀ(G + ρ²I)A ⪰ (l/σ_min(A)²) AᵀA ⪰ l·I.
 
