@@ -238,11 +238,27 @@ def score_loss(p, rng):
         units = np.outer(units, units) + LEAST
         both += np.nan_to_num((allowed + rounding) * np.max(np.abs(true).astype(float) / units)
                               * units, nan=0.0)
+        # H holds (sigma - c) ∇²sigma, and where rows of zero slack are almost dependent ∇²sigma is
+        # far larger than any B: it magnifies what the scores may err by
+        both += 4 * allowed * size * _curvature(p, point)
     close("hess", hess, true, both)
     close("sum of hess_terms", terms.sum(axis=0), true, both)
     with mpmath.workdps(50):
         close("hessp", product, true @ oracles.exact(v), both @ np.abs(v))
     return "right"
+
+
+def _curvature(p, point):
+    """Sum over rows of zero slack of (1 - sigma_i) |b_i| |b_i|ᵀ, half of what sum_l |∇²sigma_l| has
+    there.
+    """
+    total = np.zeros((p.d, p.d))
+    with mpmath.workdps(point.exact.dps):
+        for i in (i for i, s in enumerate(p.slack) if not s and p.A[i].any()):
+            rest = point.Q[:, i].sum() - point.Q[i, i]                  # 1 - sigma_i, no less exact
+            scaled = np.abs(point.B[i]) * mpmath.sqrt(rest)
+            total += np.outer(scaled, scaled).astype(float)
+    return total
 
 
 def barrier(p, rng):

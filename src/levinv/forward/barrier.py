@@ -27,7 +27,8 @@ import numpy as np
 from levinv import _validate
 from levinv._typing import Floats, MatrixLike, VectorLike
 from levinv.forward.leverage_map import LeverageMap, divide
-from levinv.forward.projection import Projection
+from levinv.forward.orthonormal import orthonormalise
+from levinv.forward.projection import Projection, row_scale
 from levinv.rows import Rows
 
 SAFE_SQUARE = 1e200         # numbers between it and its inverse: no square has over- or underflowed
@@ -43,7 +44,19 @@ class BarrierPoint:
 
     def value(self) -> float:
         """V."""
-        return self.projection.half_log_det()
+        projection = self.projection
+        transform, unit = projection.transform, projection.unit
+        if len(projection.heavy):           # rows so far apart that only a QR has the determinant
+            scale, unit = row_scale(np.abs(self.slack), ~self.rows.nonzero())
+            with np.errstate(over="ignore"):
+                transform = orthonormalise(self.rows, scale, method="qr", rcond=0.0).transform
+        columns = np.abs(transform).max(axis=0)          # pivots may have no reciprocal
+        if not (columns.all() and np.isfinite(columns).all()):
+            return np.inf
+        sign, log_size = np.linalg.slogdet(transform / columns)
+        if sign == 0:
+            return np.inf
+        return -float(log_size + np.log(columns).sum()) - projection.rank * float(np.log(unit))
 
     def gradient(self) -> Floats:
         """∇V, (d,)."""

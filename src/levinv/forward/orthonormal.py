@@ -321,7 +321,9 @@ def independent_columns(rows: Rows, active: Booleans | None = None, *,
     Not combined: rows over many orders stay as exact as they are, and the scores of scaled rows
     as exact as these are well conditioned, whatever A is.
     """
-    return uncombined(rows, column_space(rows, active, rcond=rcond).transform)
+    with np.errstate(over="ignore"):                       # which entries are zero is all it takes
+        transform = column_space(rows, active, rcond=rcond).transform
+    return uncombined(rows, transform)
 
 
 def uncombined(rows: Rows, transform: Floats) -> Floats:

@@ -75,14 +75,6 @@ class Projection:
         kept = np.delete(self.scores, self.heavy)
         return bool(kept.max(initial=0.0) <= 1.0 - _heavy_below(self.rank))
 
-    def half_log_det(self) -> float:
-        """½ log det(BᵀB) for A of full column rank; inf at a zero slack."""
-        largest = np.abs(self.steps).max() or 1.0        # pivots may have no reciprocal
-        sign, log_size = np.linalg.slogdet(self.steps / largest)
-        if sign == 0:
-            return np.inf
-        return -float(log_size) - self.rank * float(np.log(largest) + np.log(self.unit))
-
     def complement(self) -> Floats:
         """1 - sigma, (n,), without cancellation in heavy rows."""
         out = 1.0 - self.scores

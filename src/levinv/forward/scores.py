@@ -368,8 +368,12 @@ def _scaled_scores(rows: Rows, scale: Floats, method: str, rcond: float | None,
 def _scores(rows: Rows, scale: Floats | None, start: Floats | None, method: str,
             rcond: float | None, gram: Floats | None = None) -> tuple[Floats, str]:
     some = start is not None and start.shape[1] < rows.shape[1]
-    found = orthonormalise(rows, scale, start, method=method, rcond=rcond, gram=gram,
-                           one_pass_condition=ONE_PASS_BASIC if some else ONE_PASS_CONDITION)
+    with np.errstate(over="ignore"):         # of a transform, which a QR's scores do not need
+        found = orthonormalise(rows, scale, start, method=method, rcond=rcond, gram=gram,
+                               one_pass_condition=ONE_PASS_BASIC if some else ONE_PASS_CONDITION)
+    if found.scores is None and not np.isfinite(found.transform).all():
+        raise ValueError("A must not have rows or columns so small that a basis overflows (choose "
+                         "other units)")
     return _read(rows, scale, found)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from levinv._typing import Floats
 from levinv.inverse.matching import beyond_doubt, evidence_of_fit, matched, told
+from levinv.inverse.mirrored import look_across
 from levinv.inverse.polish import Polished
 from levinv.inverse.report import SIGN_TOLERANCE, hidden_slacks, report
 from levinv.inverse.result import InversionResult, Stopped
@@ -45,7 +46,9 @@ def solve(task: Task) -> InversionResult:
             attempt(task, task.latest)
     if task.best is not None and not stopped:
         task, best = _without_zero_slacks(task, task.best)
-        leave_out_outliers(task, best)
+        if task.known_signs is None and matched(task) and look_across(task, best):
+            task.evidence["signs_determined"] = False
+        leave_out_outliers(task, task.best or best)
     return _report(task, stopped)
 
 

@@ -13,8 +13,7 @@ import numpy as np
 import scipy.special
 
 from levinv._typing import Floats, RowIndex
-from levinv.forward.orthonormal import EPS, column_space
-from levinv.forward.projection import DependentZeroSlackError, project
+from levinv.forward.orthonormal import EPS
 from levinv.inverse.linearisation import Point
 from levinv.inverse.polish import Polished
 from levinv.inverse.report import SETTLED, changed_by_rounding, slack_rounding, unseen
@@ -31,15 +30,23 @@ UNKNOWN = 1e200                    # stands for an infinite standard error in su
 
 def matched(task: Task) -> bool:
     """Whether the best point has the scores."""
-    if task.best is None or task.obstacles or not signs_agree(task, task.best):
+    return task.best is not None and has_scores(task, task.best)
+
+
+def has_scores(task: Task, found: Polished) -> bool:
+    """Whether a point has the scores."""
+    if task.obstacles or not signs_agree(task, found):
         return False
-    point = task.best.point
+    point = found.point
     if not _equations_hold(task, point):
         return False
     if task.exact:
         return within_tolerance(task, point, slice(None)) and _apart(task, point)
-    freedom = np.count_nonzero(task.reduced.active) - task.best.linearisation.steps.shape[1]
-    return (explained_by_noise(point.residual / task.deviation(), freedom) and told(task, point)
+    residual, coloops = point.residual, task.reduced.coloops
+    residual[coloops] = 1.0 - task.scores[coloops]
+    freedom = (np.count_nonzero(task.reduced.active) + len(coloops)
+               - found.linearisation.steps.shape[1])
+    return (explained_by_noise(residual / task.deviation(), freedom) and told(task, point)
             and _apart(task, point))
 
 
@@ -87,11 +94,8 @@ def _equations_hold(task: Task, point: Point) -> bool:
         return True
     without = np.isin(np.arange(len(slack)), np.append(reduced.loops, reduced.coloops))
     slack[slack < np.finfo(float).tiny] = 0.0
-    try:
-        whole = project(task.rows, slack, column_space(task.rows).transform, without)
-    except DependentZeroSlackError:
-        return False
-    return bool(np.all(whole.complement()[zero] <= task.tol))
+    whole = task.whole_projection(slack, without)
+    return whole is not None and bool(np.all(whole.complement()[zero] <= task.tol))
 
 
 def _apart(task: Task, point: Point) -> bool:
@@ -108,11 +112,8 @@ def _apart(task: Task, point: Point) -> bool:
     scores = np.where(reduced.active, point.projection.scores, 0.0)
     scores[reduced.coloops] = scores[reduced.zero_slack] = 1.0
     without = np.isin(np.arange(len(slack)), reduced.loops)
-    try:
-        whole = project(task.rows, slack, column_space(task.rows).transform, without)
-    except DependentZeroSlackError:
-        return False
-    return bool(np.all((np.abs(whole.scores - scores) <= allowed)[~without]))
+    whole = task.whole_projection(slack, without)
+    return whole is not None and bool(np.all((np.abs(whole.scores - scores) <= allowed)[~without]))
 
 
 def within_tolerance(task: Task, point: Point, member: RowIndex) -> bool:
@@ -168,11 +169,14 @@ def evidence_of_fit(task: Task, best: Polished) -> dict[str, Any]:
         rows = active.copy()
         rows[task.outliers.rows] = False
     error = np.abs(point.residual[rows])
+    if not task.exact:
+        error = np.append(error, 1.0 - task.scores[task.reduced.coloops])
     found = {"rows": len(error), "largest_error": float(error.max(initial=0.0))}
     if task.exact:
         return found | {"test": "tolerance", "tolerance": task.tol}
     freedom = max(len(error) - best.linearisation.steps.shape[1], 1)
-    chi_squared = float(np.sum((error / task.deviation()[rows]) ** 2))
+    deviation = np.append(task.deviation()[rows], task.deviation()[task.reduced.coloops])
+    chi_squared = float(np.sum((error / deviation) ** 2))
     return found | {"test": "chi-squared", "chi_squared": chi_squared,
                     "degrees_of_freedom": freedom, "level": LEVEL,
                     "limit": _most_explained(freedom),

@@ -7,8 +7,7 @@ import numpy as np
 
 from levinv._plain import plain
 from levinv._typing import Floats
-from levinv.forward.orthonormal import EPS, column_space
-from levinv.forward.projection import DependentZeroSlackError, project
+from levinv.forward.orthonormal import EPS
 from levinv.inverse.free_directions import told_apart
 from levinv.inverse.linearisation import negligible, propagated, reweighted
 from levinv.inverse.reduction import orthonormal_columns
@@ -151,9 +150,8 @@ def hidden_slacks(task: Task, point: Point) -> Floats:
     nothing = np.full(len(reduced.zero_slack), np.inf)
     if not np.isfinite(slack).all():                   # nothing to see a slack beside
         return nothing
-    try:
-        near = project(reduced.rows, slack, column_space(reduced.rows).transform, without)
-    except DependentZeroSlackError:
+    near = task.whole_projection(slack, without)
+    if near is None:
         return nothing
     # sqrt(1 - sigma) / |s|: 0 by underflow only, as no row here is a coloop
     complement = np.maximum(near.complement()[reduced.zero_slack], 0.0)

@@ -52,6 +52,7 @@ MAX_CG = 200
 CERTIFY_EVERY = 10            # iterations between looks for a proof that there is no solution
 LEVEL_SETS = 32
 BALANCED_RANK = 10.0          # singular value that is zero, in units of d ε
+TINY, ENLARGED = 1e-290, 2.0 ** 900      # columns of smaller entries are multiplied by this
 TIGHT = 1e-13                 # c(S) closer to rank(S) than this is equal to it
 
 
@@ -245,6 +246,7 @@ def _rank_beside(rows: Rows, chosen: Integers, others: Integers) -> int:
 
 def _balanced_rank(rows: Rows, index: Integers) -> int:
     part = rows.part(index)
+    part = part.with_columns_times(np.where(part.column_max() < TINY, ENLARGED, 1.0))
     columns = part.column_max()
     transform = np.diag(1.0 / np.where(columns > 0, columns, 1.0))
     lengths = np.sqrt(part.quad(None, transform))

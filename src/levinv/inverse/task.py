@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from levinv._typing import Floats, Integers
+from levinv._typing import Booleans, Floats, Integers
+from levinv.forward.orthonormal import column_space
+from levinv.forward.projection import DependentZeroSlackError, Projection, project
 from levinv.inverse.components import SURELY_ZERO, components
 from levinv.inverse.identification import IN_RANGE, Range, response_in_range
 from levinv.inverse.reduction import (Augmented, Decision, NoSolutionError, Reduced,
@@ -81,6 +83,16 @@ class Task:
         weight: Floats = 1.0 / self.deviation()
         weight[~self.reduced.active] = 0.0
         return weight
+
+    def whole_projection(self, slack: Floats, without: Booleans) -> Projection | None:
+        """The projection of all rows but some, nothing reduced; None where it is not defined or
+        cannot be computed.
+        """
+        try:
+            with np.errstate(over="raise"):
+                return project(self.rows, slack, column_space(self.rows).transform, without)
+        except (DependentZeroSlackError, FloatingPointError, np.linalg.LinAlgError):
+            return None
 
     def rms(self, point: Point) -> float:
         """Root mean square of the whitened residual at a Point."""
