@@ -27,12 +27,13 @@ exclude_patterns = ["_build", "README.md"]
 templates_path = ["_templates"]
 nitpicky = True
 nitpick_ignore = [("py:class", "scipy.optimize.OptimizeResult")]      # would need the network
+nitpick_ignore_regex = [("py:obj", "[a-z_]+")]      # attributes that are properties, in tables
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
 autodoc_typehints = "none"                       # numpydoc says it in words
-autodoc_class_signature = "mixed"
+autodoc_default_options = {"exclude-members": "at, column_norms, project, pull, threads"}  # inner
 numpydoc_show_class_members = False              # the template of classes lists them
 
 copybutton_prompt_text = r">>> |\.\.\. "
@@ -43,6 +44,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"\.py$",
+    "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "doc_module": ("levinv",),
     "backreferences_dir": None,
@@ -58,7 +60,7 @@ html_title = "levinv"
 html_static_path = ["_static"]
 html_css_files = ["levinv.css"]
 html_show_sourcelink = False
-html_sidebars = {"index": []}
+html_sidebars = {"index": [], "quickstart": []}
 html_theme_options = {
     "logo": {"text": "levinv"},
     "navbar_align": "left",
@@ -82,5 +84,11 @@ def _write_help(app):
         (folder / f"help-{command or 'levinv'}.txt").write_text(shown.stdout, encoding="utf-8")
 
 
+def _close_blocks(app, docname, source):
+    """Doctest wants an empty line before the fence that ends a block, a reader does not."""
+    source[0] = source[0].replace("\n\n```\n", "\n```\n")
+
+
 def setup(app):
     app.connect("builder-inited", _write_help)
+    app.connect("source-read", _close_blocks)

@@ -11,23 +11,23 @@ import numpy as np
 import pytest
 import scipy.sparse
 
+import levinv
 from levinv import leverage_scores
 
 ROOT = pathlib.Path(__file__).parents[1]
 ELSEWHERE = {"cluster.md"}                    # its program: tests/test_distributed.py
 CLAIMS = {                                    # what an example has to print
-    "audit_before_publishing": "x is determined:   by exact scores uniquely",
-    "isotropic_position": "scores after:  0.006666666667 to 0.006666666667",
-    "path_of_an_interior_point_method": "found 40 of 40, unique: True",
-    "privacy_of_a_regression": "unique: True",
-    "your_own_model": "The scores are matched.",
+    "3_audit_before_publishing": "x is determined:   by exact scores uniquely",
+    "5_isotropic_position": "scores after:  0.006666666667 to 0.006666666667",
+    "4_path_of_an_interior_point_method": "found 40 of 40, unique: True",
+    "1_privacy_of_a_regression": "unique: True",
+    "2_your_own_model": "The scores are matched.",
 }
 
 
 def blocks(page):
     """The blocks of Python without prompts."""
-    found = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"),
-                       re.MULTILINE | re.DOTALL)
+    found = re.findall(r"(?ms)^```python\n(.*?)^```", page.read_text(encoding="utf-8"))
     return [block for block in found if ">>>" not in block]
 
 
@@ -55,6 +55,23 @@ def test_page(page, tmp_path, monkeypatch):
         given["A"] = scipy.sparse.random(400, 40, density=0.1, rng=0, format="csr")
     program = "\n".join(blocks(page))
     exec(compile(program, str(page), "exec"), given)
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))],
+                         ids=lambda page: str(page.relative_to(ROOT)))
+def test_links(page):
+    for link in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
+        if not link.startswith(("http", "gallery/")):          # the gallery is made with the site
+            assert (page.parent / link).exists(), link
+        elif link.startswith("gallery/") and link != "gallery/index.md":
+            assert (ROOT / "examples" / link[8:]).with_suffix(".py").exists(), link
+
+
+def test_reference_is_complete():
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in ROOT.glob("docs/reference/*.md"))
+    listed = set(re.findall(r"(?m)^   (\w+)$", pages))
+    public = {*levinv.__all__, *levinv.theory.__all__, *levinv.plot.__all__, "load_diabetes"}
+    assert public - listed == {"papers", "plot", "theory"}      # pages of their own
 
 
 def _given():

@@ -16,8 +16,9 @@ __all__ = ["coefficients", "error_against_decimals", "row_influence", "singular_
 
 
 def error_against_decimals(report, ax):
-    """Relative error of x against the number of decimals in the scores: predicted, and found by
-    attacks (thirteen inversions, kept in the report).
+    """Relative error of x against the number of decimals in the scores.
+
+    The one predicted, and the one found by attacks (thirteen inversions, kept in the report).
 
     Parameters
     ----------
@@ -61,11 +62,10 @@ def error_against_decimals(report, ax):
 
 
 def coefficients(report, ax):
-    """Relative error of each coefficient: one and two standard errors as a bar, the error of the
-    attack as a dot.
+    """Relative error of each coefficient.
 
-    The coefficients best known come first, at most 30 of them; those that are not determined are
-    left out.
+    One and two standard errors are a bar, the error of the attack is a dot. The coefficients best
+    known come first, at most 30 of them; those that are not determined are left out.
 
     Parameters
     ----------
@@ -140,8 +140,9 @@ def row_influence(report, ax):
 
 
 def singular_values(report, ax):
-    """Singular values of the whitened Jacobian: directions of x with a value below 1 are lost in
-    the noise.
+    """Singular values of the whitened Jacobian.
+
+    Directions of x with a value below 1 are lost in the noise.
 
     Parameters
     ----------

@@ -55,6 +55,7 @@ def audit(A, b, x, *, noise=None, decimals=None, signs=None, names=None):
     A : (n, d) array_like, data frame, sparse matrix, stored or dask array
         Real, n >= d. Names of columns and rows are kept in the report.
     b : (n,) array_like or series
+        Right-hand side: the slack is A x - b.
     x : (d,) array_like or series
         What is to be kept secret, or not.
     noise : float or (n,) array_like, optional
@@ -80,6 +81,11 @@ def audit(A, b, x, *, noise=None, decimals=None, signs=None, names=None):
         2²⁴ entries: the Jacobian has the shape of A and is gathered in memory.
     TypeError
         Complex, object or string input; decimals that are not an integer.
+
+    See Also
+    --------
+    invert_scores : the attack
+    levinv.plot : pictures of the report
 
     Notes
     -----

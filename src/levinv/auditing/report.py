@@ -91,6 +91,9 @@ class AuditReport:
         Labels of A's rows, where they have any.
     attack : InversionResult
         All that the attack found.
+    decimals_attacked : list of dict
+        What 0 to 12 decimals would give away: ``decimals``, ``predicted_error``,
+        ``recovered_error``, ``success``, ``prediction_holds``. Made when first asked for.
     x, scores : ndarray
         As audited; the scores before rounding and noise.
 

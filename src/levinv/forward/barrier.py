@@ -141,6 +141,7 @@ class VolumetricBarrier:
     A : (n, d) array_like, sparse matrix, stored or dask array
         Real, of full column rank. A zero row takes no part.
     b : (n,) array_like
+        Right-hand side: the slack is A x - b.
 
     Raises
     ------
@@ -148,6 +149,11 @@ class VolumetricBarrier:
         Wrong shapes or lengths, empty input, NaN or inf, A not of full column rank.
     TypeError
         Complex, object or string input; sparse input other than A.
+
+    See Also
+    --------
+    invert_gradient : from the gradient back to x
+    GradientLoss : the misfit of the gradient at x
 
     Notes
     -----

@@ -105,6 +105,7 @@ class GradientLoss:
     A : (n, d) array_like, sparse matrix, stored or dask array
         Real, of full column rank. A zero row takes no part.
     b : (n,) array_like
+        Right-hand side: the slack is A x - b.
     g : (d,) array_like
         The target: any finite numbers.
     ridge : float or (n,) array_like
@@ -117,6 +118,11 @@ class GradientLoss:
         ridge.
     TypeError
         Complex, object or string input; sparse input other than A.
+
+    See Also
+    --------
+    VolumetricBarrier : V and its derivatives
+    invert_gradient : the minimiser in a cell
 
     Notes
     -----

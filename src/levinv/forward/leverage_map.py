@@ -38,6 +38,7 @@ class LeverageMap:
     A : (n, d) array_like, sparse matrix, stored or dask array
         Real. Rank-deficient A is accepted: the scores are those of the column space.
     b : (n,) array_like
+        Right-hand side: the slack is A x - b.
 
     Raises
     ------
@@ -47,6 +48,12 @@ class LeverageMap:
     TypeError
         Complex, object or string input; sparse input other than A.
 
+    See Also
+    --------
+    leverage_scores : scores of any matrix
+    ScoreLoss : the misfit of the scores at x
+    invert_scores : from the scores back to x
+
     Notes
     -----
     Each evaluation costs O(n d²), the Jacobian O(n d²·min(n/d, d)). The last point is remembered as
@@ -55,8 +62,8 @@ class LeverageMap:
 
     References
     ----------
-    .. [1] "Inverting the leverage score gradient and the leverage score problem", arXiv 2404.13785,
-       Lemma 5.1.
+    .. [1] Li, Song, Wang, Yin and Yu, "How to Inverting the Leverage Score Distribution?", arXiv
+       2404.13785, Lemma 5.1.
 
     Examples
     --------

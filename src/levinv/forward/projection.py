@@ -285,7 +285,7 @@ def _eliminate(rows: Rows, magnitude: Floats, start: Floats | None,
     h, m = len(heavy), found.transform.shape[1]
     image = scale[:, None] * rows.matvec(right_inverse)
     length = np.abs(image).max(axis=0)           # squares of F~ as it is may over- or underflow
-    length[length == 0] = 1.0
+    length[length <= TINY * np.maximum(np.abs(right_inverse).max(axis=0), 1.0)] = 1.0
     right_inverse /= length
     errors = np.abs(rows.block(heavy) / norms[:, None]) @ np.abs(right_inverse)  # of A_H W, over ε
     joint = np.hstack([found.transform, right_inverse])

@@ -25,6 +25,7 @@ class ScoreLoss:
     ----------
     A : (n, d) array_like, sparse matrix, stored or dask array
     b : (n,) array_like
+        Right-hand side: the slack is A x - b.
     scores : (n,) array_like
         The target c: any finite numbers.
     ridge : float or (n,) array_like
@@ -36,6 +37,11 @@ class ScoreLoss:
         Wrong shapes or lengths, empty input, NaN or inf, a negative ridge.
     TypeError
         Complex, object or string input; sparse input other than A.
+
+    See Also
+    --------
+    LeverageMap : the scores and their derivatives
+    invert_scores : its minimiser, without a starting point
 
     Notes
     -----

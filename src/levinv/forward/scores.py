@@ -35,11 +35,11 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
                     rcond: float | None = None, check_finite: bool = True,
                     workers: int | None = None, rtol: float | None = None,
                     rng: Seed = None) -> Floats:
-    """Leverage scores of the rows of a matrix: the diagonal of the projection onto its column
-    space.
+    """Leverage scores of a matrix, of its scaled rows, or of each matrix of a stack.
 
     With B = A, B = diag(1/slack) A or B = diag(sqrt(weights)) A, row i has the score
-    sigma_i = b_i (BᵀB)⁺ b_iᵀ. Scores lie in [0, 1] and sum to the rank.
+    sigma_i = b_i (BᵀB)⁺ b_iᵀ: the diagonal of the projection onto the column space of B. Scores lie
+    in [0, 1] and sum to the rank.
 
     Parameters
     ----------
@@ -95,6 +95,11 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
     -----
     scipy.linalg.LinAlgWarning
         ``method="cholesky"`` where the condition number is beyond its reach.
+
+    See Also
+    --------
+    LeverageMap : the scores as a function of x, with derivatives
+    forster_weights : weights that give the rows their scores
 
     Notes
     -----

@@ -50,6 +50,11 @@ def forster_weights(A, scores=None, *, tol=1e-10, maxiter=None, workers=None):
     TypeError
         Complex, object or string input; sparse input other than A.
 
+    See Also
+    --------
+    leverage_scores : the scores for given weights
+    invert_scores : x, where the weights come from slacks A x - b
+
     References
     ----------
     .. [1] Forster, "A linear lower bound on the unbounded error probabilistic communication

@@ -25,6 +25,7 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
     A : (n, d) array_like, sparse matrix, stored or dask array
         Real, n >= d. Rank-deficient A is accepted; null(A) is then part of the null space.
     b : (n,) array_like
+        Right-hand side: the slack is A x - b.
     scores : (n,) array_like
         In [0, 1], summing to the rank of A.
     signs : None, +1, -1 or (n,) array_like of +1 and -1
@@ -78,6 +79,12 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
     TypeError
         Complex, object or string input; sparse input other than A.
 
+    See Also
+    --------
+    invert_many : thousands of small problems in one call
+    forster_weights : stage 1 alone: row weights with given scores
+    audit : what scores give away, before they are published
+
     Notes
     -----
     Scores depend on ``|A x - b|`` alone and, on each connected component of A's rows, only up to
@@ -92,8 +99,8 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
 
     References
     ----------
-    .. [1] "Inverting the leverage score gradient and the leverage score problem", arXiv 2404.13785:
-       the problem.
+    .. [1] Li, Song, Wang, Yin and Yu, "How to Inverting the Leverage Score Distribution?", arXiv
+       2404.13785: the problem.
     .. [2] Artstein-Avidan, Kaplan and Sharir, arXiv 2005.04918: radial isotropic position.
     .. [3] Elser, Rankenburg and Thibault, "Searching with iterated maps", PNAS 104 (2007).
 

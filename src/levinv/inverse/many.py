@@ -79,6 +79,7 @@ def invert_many(A, b, scores, *, signs=None, noise=None, tol=1e-8, rng=None, wor
     A : (k, n, d) or (n, d) array_like
         Real, n >= d; one matrix for each problem, or one for all.
     b : (k, n) array_like
+        Right-hand side: the slack is A x - b.
     scores : (k, n) array_like
         In [0, 1], each row summing to the rank of A.
     signs : None, +1, -1, (n,) or (k, n) array_like of +1 and -1
@@ -107,6 +108,10 @@ def invert_many(A, b, scores, *, signs=None, noise=None, tol=1e-8, rng=None, wor
     TypeError
         Complex, object, string or sparse input.
 
+    See Also
+    --------
+    invert_scores : one problem, of any kind, with reasons
+
     Notes
     -----
     Problems that need more than the compiled route has (rank-deficient A, zero slacks, independent
@@ -116,8 +121,8 @@ def invert_many(A, b, scores, *, signs=None, noise=None, tol=1e-8, rng=None, wor
 
     References
     ----------
-    .. [1] "Inverting the leverage score gradient and the leverage score problem", arXiv 2404.13785:
-       the problem. The method is that of :func:`levinv.invert_scores`.
+    .. [1] Li, Song, Wang, Yin and Yu, "How to Inverting the Leverage Score Distribution?", arXiv
+       2404.13785: the problem. The method is that of :func:`levinv.invert_scores`.
 
     Examples
     --------

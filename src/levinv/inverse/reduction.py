@@ -216,8 +216,13 @@ def _block(rows, transform, active=None):
 
 def _without(rows, weight, transform, directions):
     """``directions`` less their part in the span of ``transform``, as seen by the weighted rows."""
-    image = rows.matvec(directions) * (weight ** 2)[:, None]
-    return directions - transform @ (transform.T @ rows.rmatvec(image))
+    image = rows.fold(_normal_product, np.add, [weight], directions)
+    return directions - transform @ (transform.T @ image)
+
+
+def _normal_product(rows, weight, directions):
+    """Aᵀ diag(weight²) A directions, of a block of rows."""
+    return rows.rmatvec(rows.matvec(directions) * (weight ** 2)[:, None])
 
 
 def _null_space(rows, unit, start):
@@ -225,7 +230,7 @@ def _null_space(rows, unit, start):
     d, rank = start.shape
     if rank == d:
         return np.zeros((d, 0))
-    row_space = rows.rmatvec(rows.matvec(start) * (unit ** 2)[:, None])  # Aᵀ U: spans the row space
+    row_space = rows.fold(_normal_product, np.add, [unit], start)
     return np.linalg.svd(row_space, full_matrices=True)[0][:, rank:]
 
 

@@ -62,18 +62,19 @@ class Task:
 
 def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0, tol=1e-10,
                     maxiter=None, callback=None, rng=None, workers=None, options=None):
-    """Find x from the gradient of the volumetric barrier, -Bᵀsigma with B = diag(A x - b)⁻¹ A and
-    its leverage scores sigma.
+    """Find x from the gradient of the volumetric barrier.
 
-    Each sign cell {x : signs∘(A x - b) > 0} holds at most one solution: exactly one for every g if
-    the cell is bounded, and otherwise exactly if gᵀy < 0 for every direction y != 0 in which the
-    cell is unbounded.
+    The gradient is -Bᵀsigma with B = diag(A x - b)⁻¹ A and its leverage scores sigma. Each sign
+    cell {x : signs∘(A x - b) > 0} holds at most one solution: exactly one for every g if the cell
+    is bounded, and otherwise exactly if gᵀy < 0 for every direction y != 0 in which the cell is
+    unbounded.
 
     Parameters
     ----------
     A : (n, d) array_like, sparse matrix, stored or dask array
         Real, of full column rank. A zero row takes no part.
     b : (n,) array_like
+        Right-hand side: the slack is A x - b.
     g : (d,) array_like
     signs : +1, -1 or (n,) array_like of +1 and -1, optional
         Signs of the slack A x - b: which cell. +1 is the interior of the polytope A x >= b.
@@ -129,6 +130,12 @@ def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0,
         squares".
     TypeError
         Complex, object or string input; sparse input other than A.
+
+    See Also
+    --------
+    VolumetricBarrier : the barrier and its gradient
+    GradientLoss : the objective of "least-squares"
+    invert_scores : x from the scores themselves
 
     Notes
     -----
