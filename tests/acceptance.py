@@ -436,7 +436,7 @@ def one_large(n, d, known):
     """Of inversions: error, median seconds, those of the scores between them, peak memory in copies
     of A, A itself included, and the evidence.
     """
-    import resource                      # of POSIX
+    import resource  # of POSIX
 
     # all loaded
     levinv.invert_scores([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], [0.0, 0.0, 1.0], [0.5, 0.5, 1.0])

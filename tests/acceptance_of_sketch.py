@@ -34,7 +34,7 @@ def sketch(args):
 
 def one_sketch(name):
     """Seconds, those of processors, memory, the sum of the scores, and standardised errors."""
-    import resource                      # of POSIX
+    import resource  # of POSIX
 
     A = random() if name == "random" else grid()
     assert A.shape == CASES[name]
