@@ -14,7 +14,8 @@ from torture import calls
 
 @pytest.mark.parametrize("seed, index", [
     (20, 11936), (20, 14662), (20, 16567), (20, 17109), (30, 4558), (30, 8678), (31, 1907),
-    (31, 4647), (32, 5419), (32, 9628), (32, 10695), (32, 15416), (32, 16113), (41, 201)])
+    (31, 4647), (32, 5419), (32, 9628), (32, 10695), (32, 15416), (32, 16113),
+    (33, 604), (33, 1477), (33, 6318), (33, 9630), (33, 17834), (34, 2), (41, 201)])
 def test_nasty_input_once_failed(seed, index):
     kinds, name, verdict, note = calls.one(seed, index)
     assert verdict != "failed", f"{name}: {', '.join(kinds)}: {note}"

@@ -1,6 +1,7 @@
 """The types that signatures are written in."""
 
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,4 +15,9 @@ RowIndex: TypeAlias = Integers | Booleans | slice          # which rows
 MatrixLike: TypeAlias = Any
 VectorLike: TypeAlias = npt.ArrayLike
 
-Seed: TypeAlias = int | np.random.Generator | None
+# Signs of the slack as the caller has them: all the same, or one for each row.
+SignsLike: TypeAlias = Literal[1, -1] | VectorLike
+
+# What numpy.random.default_rng accepts.
+Seed: TypeAlias = (int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator
+                   | np.random.Generator | None)

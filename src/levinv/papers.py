@@ -6,14 +6,20 @@ docs/errata.md is the list. Notation of the paper: A(x) = diag(Ax - b)⁻¹ A an
 demand: for small n. R, β, l and M are the paper's constants; the functions of constants alone at
 the end do not check their arguments.
 """
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from levinv import _validate
+from levinv._typing import Floats, VectorLike
 
 
-def scaled_rows(A, b, x):
+def scaled_rows(A: ArrayLike, b: VectorLike, x: VectorLike) -> Floats:
     """A(x) = S(x)⁻¹A, (n, d): Definition A.6.
 
     Raises
@@ -34,10 +40,11 @@ def scaled_rows(A, b, x):
         row = np.flatnonzero(slack == 0)[0]
         raise ValueError(f"x must leave every slack A x - b nonzero, got 0 in row {row}; "
                          f"levinv.LeverageMap has the limits")
-    return A / slack[:, None]
+    scaled: Floats = A / slack[:, None]
+    return scaled
 
 
-def leverage_matrix(A, b, x):
+def leverage_matrix(A: ArrayLike, b: VectorLike, x: VectorLike) -> Floats:
     """σ(x), (n, n): Definition A.7. Its diagonal alone, accurately, is levinv.LeverageMap(A,
     b).scores(x).
 
@@ -58,7 +65,7 @@ def leverage_matrix(A, b, x):
     return _leverage(scaled_rows(A, b, x))
 
 
-def leverage_derivative(A, b, x, j):
+def leverage_derivative(A: ArrayLike, b: VectorLike, x: VectorLike, j: int) -> Floats:
     """dσ(x)/dx_j, (n, n): Lemma B.2(6), right as printed. levinv.LeverageMap has the diagonal's.
 
     Raises as :func:`leverage_matrix`.
@@ -75,7 +82,8 @@ def leverage_derivative(A, b, x, j):
     return 2 * P @ D @ P - D @ P - P @ D
 
 
-def leverage_entry_second_derivative(A, b, x, i, m, k, j):
+def leverage_entry_second_derivative(A: ArrayLike, b: VectorLike, x: VectorLike, i: int, m: int,
+                                     k: int, j: int) -> float:
     """d²σ(x)_{i,m} / dx_k dx_j as Lemma C.1(2) prints it.
 
     Right for i = m, where it is Lemma C.1(1). For i ≠ m C_3 and C_4 hold row i's factors where half
@@ -103,7 +111,8 @@ def leverage_entry_second_derivative(A, b, x, i, m, k, j):
     return float(C1 + C2 + C3 + C4 + C5)
 
 
-def leverage_column_second_derivative(A, b, x, i, k, j):
+def leverage_column_second_derivative(A: ArrayLike, b: VectorLike, x: VectorLike, i: int, k: int,
+                                      j: int) -> Floats:
     """d²σ(x)_{:,i} / dx_k dx_j, (n,), as Lemma C.2(1) prints it.
 
     C_2 has σ diag(A(x)_{*,k}) σ diag(A(x)_{*,j}) for σ diag(A(x)_{*,k} ∘ A(x)_{*,j}), and another
@@ -122,10 +131,12 @@ def leverage_column_second_derivative(A, b, x, i, k, j):
     C5 = 2 * v * p * B[i, k] + v * p * B[i, j]
     C6 = u * p * B[i, k] + v * p * B[i, j]
     C7 = 2 * p * B[i, k] * B[i, j]
-    return C1 + C2 + C3 + C4 + C5 + C6 + C7
+    total: Floats = C1 + C2 + C3 + C4 + C5 + C6 + C7
+    return total
 
 
-def leverage_second_derivative(A, b, x, k, j):
+def leverage_second_derivative(A: ArrayLike, b: VectorLike, x: VectorLike, k: int,
+                               j: int) -> Floats:
     """d²σ(x) / dx_k dx_j, (n, n), as Lemma C.2(2) prints it.
 
     C_2 = -6 σ diag(A(x)_{*,k}) σ diag(A(x)_{*,j}) σ has a σ too many: true is -6 σ diag(A(x)_{*,k}
@@ -144,7 +155,8 @@ def leverage_second_derivative(A, b, x, k, j):
     return C1 + C2 + C3 + C4 + C5 + C6 + C7
 
 
-def hessian_terms(A, b, x, *, row=None, part=1):
+def hessian_terms(A: ArrayLike, b: VectorLike, x: VectorLike, *, row: int | None = None,
+                  part: Literal[1, 2] = 1) -> Floats:
     """D_{i,1} ... D_{i,6} of one row i, or their sums over all rows, (6, d, d): Lemmas 5.2 and C.3.
 
     Parameters
@@ -188,13 +200,13 @@ def hessian_terms(A, b, x, *, row=None, part=1):
     if part not in (1, 2):
         raise ValueError(f"part must be 1 or 2, got {part!r}")
     if row is None:
-        return sum(_row_terms(B, P, i, part) for i in range(len(B)))
+        return sum((_row_terms(B, P, i, part) for i in range(len(B))), np.zeros(()))
     if not 0 <= row < len(B):
         raise ValueError(f"row must be between 0 and {len(B) - 1}, got {row}")
     return _row_terms(B, P, row, part)
 
 
-def hessian(A, b, x, *, part=1):
+def hessian(A: ArrayLike, b: VectorLike, x: VectorLike, *, part: Literal[1, 2] = 1) -> Floats:
     """The Hessian of L_c as printed, (d, d): all terms of all rows. Right: levinv.ScoreLoss(A, b,
     c).hess(x).
 
@@ -208,10 +220,11 @@ def hessian(A, b, x, *, part=1):
     >>> papers.hessian([[1.0], [1.0]], [-1.0, -2.0], [0.0]).round(4)
     array([[0.1376]])
     """
-    return hessian_terms(A, b, x, part=part).sum(axis=0)
+    summed: Floats = hessian_terms(A, b, x, part=part).sum(axis=0)
+    return summed
 
 
-def gradient(A, b, c, x):
+def gradient(A: ArrayLike, b: VectorLike, c: VectorLike, x: VectorLike) -> Floats:
     """dL_c/dx, (d,), from Lemma B.2(3): right as printed, in O(n²d).
 
     levinv.ScoreLoss(A, b, c).grad(x) takes O(nd²).
@@ -228,10 +241,12 @@ def gradient(A, b, c, x):
     c = _validate.vector(c, "c", len(B), "row of A")
     P = _leverage(B)
     derivative = [2 * B.T @ P[:, i] ** 2 - 2 * P[i, i] * B[i] for i in range(len(B))]
-    return (np.diag(P) - c) @ np.array(derivative)
+    product: Floats = (np.diag(P) - c) @ np.array(derivative)
+    return product
 
 
-def first_order_method(A, b, c, x0, step, iterations):
+def first_order_method(A: ArrayLike, b: VectorLike, c: VectorLike, x0: VectorLike, step: float,
+                       iterations: int) -> Floats:
     """Algorithm 1: x_0 ... x_T with x_t = x_{t-1} - η dL_c/dx, (T + 1, d).
 
     Parameters
@@ -276,7 +291,8 @@ def first_order_method(A, b, c, x0, step, iterations):
     return _iterate(x0, iterations, lambda x: x - step * gradient(A, b, c, x))
 
 
-def second_order_method(A, b, c, x0, iterations):
+def second_order_method(A: ArrayLike, b: VectorLike, c: VectorLike, x0: VectorLike,
+                        iterations: int) -> Floats:
     """Algorithm 2: x_0 ... x_T with x_t = x_{t-1} - H⁻¹ dL_c/dx, H the printed Hessian, (T + 1, d).
 
     Parameters
@@ -317,7 +333,8 @@ def second_order_method(A, b, c, x0, iterations):
                     lambda x: x - np.linalg.solve(hessian(A, b, x), gradient(A, b, c, x)))
 
 
-def averaged_descent(A, b, c, x0, strong_convexity, iterations):
+def averaged_descent(A: ArrayLike, b: VectorLike, c: VectorLike, x0: VectorLike,
+                     strong_convexity: float, iterations: int) -> tuple[Floats, Floats]:
     """Lemma 7.4's x_1 ... x_T with steps 2/(α(k+1)), and their average as printed.
 
     Parameters
@@ -347,15 +364,14 @@ def averaged_descent(A, b, c, x0, strong_convexity, iterations):
     """
     alpha = _validate.positive_number(strong_convexity, "strong_convexity")
     iterations = _validate.positive_int(iterations, "iterations")
-    x0 = _validate.real_array(x0, "x0", 1)
-    points = [x0]
+    visited = [_validate.real_array(x0, "x0", 1)]
     for k in range(1, iterations):
-        points.append(points[-1] - 2 / (alpha * (k + 1)) * gradient(A, b, c, points[-1]))
-    points = np.array(points)
+        visited.append(visited[-1] - 2 / (alpha * (k + 1)) * gradient(A, b, c, visited[-1]))
+    points = np.array(visited)
     return points, printed_average(points)
 
 
-def printed_average(points):
+def printed_average(points: ArrayLike) -> Floats:
     """1/(T(T+1)) ∑ 2k/(T(T+1)) x_k, (d,): Lemma 7.4, whose weights sum to 1/(T(T+1)).
 
     Right: :func:`weighted_average`.
@@ -366,11 +382,12 @@ def printed_average(points):
     >>> papers.printed_average([[1.0], [1.0]]).round(4)
     array([0.1667])
     """
+    points = _validate.real_array(points, "points", 2)
     count = len(points)
     return weighted_average(points) / (count * (count + 1))
 
 
-def weighted_average(points):
+def weighted_average(points: ArrayLike) -> Floats:
     """∑ 2k/(T(T+1)) x_k, (d,): what Lemma 7.4 means, with weights that sum to 1.
 
     Examples
@@ -384,17 +401,18 @@ def weighted_average(points):
     return 2 * np.arange(1, count + 1) / (count * (count + 1)) @ points
 
 
-def row_norm_bound(beta, R):
+def row_norm_bound(beta: float, R: float) -> float:
     """‖a(x)_i‖ <= βR: Lemma D.1(4). True: R/β, for slacks of at least β."""
     return beta * R
 
 
-def curvature_bound(beta):
+def curvature_bound(beta: float) -> float:
     """-44β I ⪯ G(x) ⪯ 44β I: Lemma D.4. True: 44β⁻², and less; levinv.theory.curvature_bound."""
     return 44 * beta
 
 
-def convexifying_ridge(beta, strong_convexity, smallest_singular_value):
+def convexifying_ridge(beta: float, strong_convexity: float,
+                       smallest_singular_value: float) -> float:
     """The least w with w² >= -44β + l/σ_min(A)²: Definition 4.5, Lemma D.5.
 
     True: 44β⁻² for -44β, and less; levinv.theory.convexifying_ridge.
@@ -402,14 +420,14 @@ def convexifying_ridge(beta, strong_convexity, smallest_singular_value):
     return math.sqrt(max(0.0, -44 * beta + strong_convexity / smallest_singular_value ** 2))
 
 
-def leverage_lipschitz(beta, R):
+def leverage_lipschitz(beta: float, R: float) -> float:
     """‖σ(x) - σ(x̂)‖ <= 3β⁻⁷R³‖x - x̂‖: Lemma E.1(6). True: levinv.theory.leverage_lipschitz,
     max‖aᵢ‖/β.
     """
     return 3 * beta ** -7 * R ** 3
 
 
-def hessian_lipschitz(beta, R):
+def hessian_lipschitz(beta: float, R: float) -> float:
     """‖H(x) - H(x̂)‖ <= 812β⁻⁹R⁵‖x - x̂‖: Lemmas 6.3, E.3.
 
     True: levinv.theory.hessian_lipschitz, at most 23β⁻³R³ for c in [0, 1]ⁿ.
@@ -417,7 +435,8 @@ def hessian_lipschitz(beta, R):
     return 812 * beta ** -9 * R ** 5
 
 
-def contraction_factor(distance, strong_convexity, lipschitz, relative_error):
+def contraction_factor(distance: float, strong_convexity: float, lipschitz: float,
+                       relative_error: float) -> float:
     """r_{t+1} <= 2 (ε₀ + Mr/(l - Mr)) r_t: Lemma 8.5, for a Hessian with relative error ε₀.
 
     For the exact Hessian: levinv.theory.contraction_factor, a quarter of this at ε₀ = 0.
@@ -426,14 +445,14 @@ def contraction_factor(distance, strong_convexity, lipschitz, relative_error):
     return 2 * (relative_error + shift / (strong_convexity - shift))
 
 
-def newton_iterations(distance, accuracy):
+def newton_iterations(distance: float, accuracy: float) -> float:
     """log(r₀/ε): Theorem G.2. At Lemma 8.6's rate of 0.4 it falls short;
     levinv.theory.newton_iterations.
     """
     return math.log(distance / accuracy)
 
 
-def averaged_descent_gap(strong_convexity, lipschitz, iterations):
+def averaged_descent_gap(strong_convexity: float, lipschitz: float, iterations: int) -> float:
     """2l²/(α(T+1)): Lemma 7.4's bound, right for :func:`weighted_average`.
 
     levinv.theory.averaged_descent_iterations has the number of steps that it asks for.
@@ -441,17 +460,18 @@ def averaged_descent_gap(strong_convexity, lipschitz, iterations):
     return 2 * lipschitz ** 2 / (strong_convexity * (iterations + 1))
 
 
-def _point(A, b, x):
+def _point(A: ArrayLike, b: VectorLike, x: VectorLike) -> tuple[Floats, Floats, Floats]:
     A = _validate.matrix(A, "A", min_aspect=True)
     return (A, _validate.vector(b, "b", A.shape[0], "row of A"),
             _validate.vector(x, "x", A.shape[1], "column of A"))
 
 
-def _leverage(B):
-    return B @ np.linalg.solve(B.T @ B, B.T)
+def _leverage(B: Floats) -> Floats:
+    projection: Floats = B @ np.linalg.solve(B.T @ B, B.T)
+    return projection
 
 
-def _row_terms(B, P, i, part):
+def _row_terms(B: Floats, P: Floats, i: int, part: Literal[1, 2]) -> Floats:
     sigma, p = P[i, i], P[:, i]
     Bq = B.T @ p ** 2
     D2 = -8 * sigma * np.outer(B[i], Bq)
@@ -465,7 +485,7 @@ def _row_terms(B, P, i, part):
     ])
 
 
-def _iterate(x0, iterations, update):
+def _iterate(x0: VectorLike, iterations: int, update: Callable[[Floats], Floats]) -> Floats:
     points = [_validate.real_array(x0, "x0", 1)]
     for _ in range(_validate.positive_int(iterations, "iterations")):
         points.append(update(points[-1]))

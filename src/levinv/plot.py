@@ -3,10 +3,20 @@
 matplotlib (``pip install levinv[plot]``) is needed to make axes, not to import this module. Each
 function takes an :class:`levinv.AuditReport` and an ``Axes``, draws, and returns the axes.
 """
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from levinv.auditing.limits import GIVEN_AWAY
 from levinv.auditing.words import shortened
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from levinv.auditing.report import AuditReport
 
 PREDICTED, FOUND, AIM = "#0b5d8a", "#c2410c", "#6b7280"
 ROWS, COEFFICIENTS = 15, 30     # in a picture
@@ -15,7 +25,7 @@ LEAST = 1e-16                   # relative error that a double shows: smaller on
 __all__ = ["coefficients", "error_against_decimals", "row_influence", "singular_values"]
 
 
-def error_against_decimals(report, ax):
+def error_against_decimals(report: AuditReport, ax: Axes) -> Axes:
     """Relative error of x against the number of decimals in the scores.
 
     The one predicted, and the one found by attacks (thirteen inversions, kept in the report).
@@ -61,7 +71,7 @@ def error_against_decimals(report, ax):
     return _finished(ax, legend=bool(attacked))
 
 
-def coefficients(report, ax):
+def coefficients(report: AuditReport, ax: Axes) -> Axes:
     """Relative error of each coefficient.
 
     One and two standard errors are a bar, the error of the attack is a dot. The coefficients best
@@ -106,7 +116,7 @@ def coefficients(report, ax):
     return _finished(ax, legend=bool(len(order)))
 
 
-def row_influence(report, ax):
+def row_influence(report: AuditReport, ax: Axes) -> Axes:
     """Influence of the rows whose scores tell most, at most 15 of them.
 
     Parameters
@@ -139,7 +149,7 @@ def row_influence(report, ax):
     return _finished(ax)
 
 
-def singular_values(report, ax):
+def singular_values(report: AuditReport, ax: Axes) -> Axes:
     """Singular values of the whitened Jacobian.
 
     Directions of x with a value below 1 are lost in the noise.
@@ -172,15 +182,15 @@ def singular_values(report, ax):
     ax.set_yscale("log")
     ax.axhline(1.0, color=AIM, linestyle="--", label="lost in the noise below")
     ax.set(xlabel="direction of x", ylabel="noise levels per unit")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.locator_params(axis="x", integer=True)
     return _finished(ax, legend=True)
 
 
-def _ten_per_cent(line):
+def _ten_per_cent(line: Callable[..., object]) -> None:
     line(GIVEN_AWAY, color=AIM, linestyle="--", label="10 %")
 
 
-def _finished(ax, legend=False):
+def _finished(ax: Axes, legend: bool = False) -> Axes:
     ax.grid(True, alpha=0.25)
     ax.spines[["top", "right"]].set_visible(False)
     if legend:
@@ -189,6 +199,6 @@ def _finished(ax, legend=False):
     return ax
 
 
-def _plain(label):
+def _plain(label: str) -> str:
     """A label that is not read as a formula."""
     return shortened(label, 16).replace("$", r"\$")

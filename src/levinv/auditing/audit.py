@@ -5,18 +5,27 @@ x as well. What the scores determine (``unique``, ``null_space``) is a property 
 signs; it is decided by the inversion of the unrounded scores started at x. The attack starts from
 nothing.
 """
+from __future__ import annotations
+
 import numbers
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from levinv import _validate
+from levinv._typing import Floats, MatrixLike, SignsLike, VectorLike
 from levinv.auditing import labels
 from levinv.auditing.report import AuditReport, Published
 from levinv.auditing.sensitivity import EPS, departure, sensitivity
 from levinv.forward.leverage_map import LeverageMap
 from levinv.forward.orthonormal import orthonormalise
 from levinv.inverse.invert import invert_scores
+from levinv.inverse.result import InversionResult
+
+if TYPE_CHECKING:
+    from levinv.rows import Rows
 
 ROUNDING = 0.5 * EPS             # relative error of a score stored in double
 SMALLEST_SCORE = 1e-30
@@ -27,27 +36,29 @@ SEED = 0
 class Problem:
     """What is audited: to attack it, published in other ways."""
 
-    A: object
-    b: np.ndarray
-    x: np.ndarray
-    scores: np.ndarray
-    signs: np.ndarray | None
+    A: MatrixLike
+    b: Floats
+    x: Floats
+    scores: Floats
+    signs: Floats | None
     scores_at: LeverageMap
-    steps: np.ndarray              # at noise 1
+    steps: Floats                  # at noise 1
 
-    def attack(self, published):
+    def attack(self, published: Published) -> InversionResult:
         """The inversion of the scores as they are published, from nothing."""
         given = np.clip(published.apply(self.scores, np.random.default_rng(SEED)), 0.0, 1.0)
         return invert_scores(self.A, self.b, given, signs=self.signs, rng=SEED,
                              noise=None if published.exact else published.noise)
 
-    def departure(self, noise):
+    def departure(self, noise: float) -> float:
         """From the linear prediction, at noise of this standard deviation in every score."""
         return departure(self.scores_at, self.x, noise * self.steps,
                          np.full(len(self.scores), noise))
 
 
-def audit(A, b, x, *, noise=None, decimals=None, signs=None, names=None):
+def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorLike | None = None,
+          decimals: int | None = None, signs: SignsLike | None = None,
+          names: Iterable[str] | None = None) -> AuditReport:
     """What the leverage scores of diag(A x - b)⁻¹ A, once published, tell of x.
 
     Parameters
@@ -171,7 +182,7 @@ def audit(A, b, x, *, noise=None, decimals=None, signs=None, names=None):
         least_squares_x=_least_squares(scores_at.rows, b), share=share, problem=problem)
 
 
-def _published(n, noise, decimals):
+def _published(n: int, noise: VectorLike | None, decimals: object) -> Published:
     if noise is not None and decimals is not None:
         raise ValueError("noise and decimals must not both be given: rounding to decimals is noise "
                          "of 10**-decimals / sqrt(12)")
@@ -187,7 +198,7 @@ def _published(n, noise, decimals):
     return Published(float(deviations[0]) if np.ndim(noise) == 0 else deviations.copy(), None)
 
 
-def _checked_signs(signs, slack):
+def _checked_signs(signs: Floats, slack: Floats) -> Floats:
     wrong = signs * slack < 0
     if wrong.any():
         index = int(np.argmax(wrong))
@@ -196,7 +207,7 @@ def _checked_signs(signs, slack):
     return signs
 
 
-def _sizes(x, share, slack):
+def _sizes(x: Floats, share: Floats, slack: Floats) -> Floats:
     """What errors of the coefficients are relative to: see AuditReport. The coefficient of a column
     of zeros is not determined, and any size will do.
     """
@@ -204,7 +215,7 @@ def _sizes(x, share, slack):
     return np.where(x != 0, np.abs(x), np.where(usual > 0, usual, 1.0))
 
 
-def _least_squares(rows, b):
+def _least_squares(rows: Rows, b: Floats) -> Floats:
     """The least-squares solution of A x = b, of least effect where A is rank-deficient."""
     transform = orthonormalise(rows).transform
     fit = np.zeros(rows.shape[1])

@@ -3,12 +3,22 @@
 Whoever passes names expects them to be kept, and to be heeded: a vector whose labels are those of A
 in another order would be multiplied with the wrong columns without a word.
 """
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import TypeAlias
+
 import numpy as np
 
 from levinv import _validate
+from levinv._typing import MatrixLike, VectorLike
+
+Labels: TypeAlias = list[Hashable] | None
 
 
-def split(A, b, x):
+def split(
+    A: MatrixLike, b: VectorLike, x: VectorLike,
+) -> tuple[MatrixLike, VectorLike, VectorLike, list[str] | None, list[str] | None]:
     """Numbers and labels of the three.
 
     Returns
@@ -25,7 +35,8 @@ def split(A, b, x):
     ValueError
         Labels of b or x that are those of A in another order.
     """
-    columns = rows = None
+    columns: Labels = None
+    rows: Labels = None
     if _is_frame(A):
         for name, dtype in zip(A.columns, A.dtypes, strict=True):
             if getattr(dtype, "kind", "O") not in "fiub":
@@ -34,39 +45,40 @@ def split(A, b, x):
         A = np.asarray(A, dtype=float)
     _check(b, rows, "b", "row")
     _check(x, columns, "x", "column")
-    columns = columns or _named(x)
-    return A, b, x, _text(columns), _text(rows or _named(b))
+    columns, rows = columns or _named(x), rows or _named(b)
+    return (A, b, x, None if columns is None else _text(columns),
+            None if rows is None else _text(rows))
 
 
-def chosen(names, columns, d):
+def chosen(names: Iterable[str] | None, columns: list[str] | None, d: int) -> list[str]:
     """The names of d coefficients: given, those of A's columns, or numbers."""
     if names is None:
         return columns or [f"x[{j}]" for j in range(d)]
-    names = _text(list(names))
-    if len(names) != d:
+    given = _text(names)
+    if len(given) != d:
         raise ValueError(f"names must have length {d}, one entry per column of A, got "
-                         f"{len(names)}")
-    return names
+                         f"{len(given)}")
+    return given
 
 
-def _is_frame(value):
+def _is_frame(value: object) -> bool:
     return hasattr(value, "columns") and hasattr(value, "dtypes") and not _validate.is_dask(value)
 
 
-def _index(value):
+def _index(value: object) -> Labels:
     """Labels of a frame's or a series' rows; None where there are none."""
     index = getattr(value, "index", None)
     # lists and tuples have a method of this name
     return None if index is None or callable(index) else list(index)
 
 
-def _named(series):
+def _named(series: object) -> Labels:
     """A series' labels, None where they only count."""
     labels = _index(series)
     return None if labels is None or labels == list(range(len(labels))) else labels
 
 
-def _check(series, labels, name, of):
+def _check(series: object, labels: Labels, name: str, of: str) -> None:
     own = _index(series)
     if labels is None or own is None or own == labels or len(own) != len(labels):
         return
@@ -75,5 +87,5 @@ def _check(series, labels, name, of):
                          f"{own[:4]} where A has {labels[:4]}")
 
 
-def _text(labels):
-    return None if labels is None else [" ".join(str(label).split()) for label in labels]
+def _text(labels: Iterable[Hashable]) -> list[str]:
+    return [" ".join(str(label).split()) for label in labels]

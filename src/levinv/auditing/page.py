@@ -2,15 +2,22 @@
 
 Everything that comes from outside (names of columns, labels of rows) is escaped.
 """
+from __future__ import annotations
+
 import html as escaping
 import importlib.resources
 import io
 import string
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from levinv import plot
 from levinv.auditing import words
+
+if TYPE_CHECKING:
+    from levinv.auditing.report import AuditReport
 
 SHOWN_COEFFICIENTS = 200
 SIZE = 4.6, 3.2                    # inches: letters stay readable on a phone's width
@@ -26,7 +33,7 @@ WITHOUT = ("<p class=\"note\">There is no picture here, since matplotlib is not 
            "(<code>pip install levinv[plot]</code>); the tables hold the same figures.</p>")
 
 
-def html(report):
+def html(report: AuditReport) -> str:
     """The whole page."""
     template = importlib.resources.files(__package__).joinpath("page.html")
     pictures = _pictures(report)
@@ -43,19 +50,19 @@ def html(report):
         values=_values(report), **pictures)
 
 
-def _facts(report):
+def _facts(report: AuditReport) -> str:
     return "\n".join(f"<dt>{_escaped(what)}</dt><dd>{_escaped(how)}</dd>"
                      for what, how in words.facts(report))
 
 
-def _decimals(report):
+def _decimals(report: AuditReport) -> list[tuple[str, ...]]:
     return [(str(at["decimals"]), words.percent(at["predicted_error"]),
              words.percent(at["recovered_error"]),
              "holds" if at["prediction_holds"] else "fails")
             for at in report.decimals_attacked]
 
 
-def _coefficients(report):
+def _coefficients(report: AuditReport) -> str:
     rows = []
     for j, (name, x, error, part, found, off) in enumerate(
             words.coefficients(report)[:SHOWN_COEFFICIENTS]):
@@ -69,7 +76,7 @@ def _coefficients(report):
             + (f"<p>… and {more} more.</p>" if more else ""))
 
 
-def _values(report):
+def _values(report: AuditReport) -> str:
     values = report.singular_values
     if not len(values):
         return "The scores do not change with x."
@@ -78,7 +85,7 @@ def _values(report):
             "are below 1.")
 
 
-def _table(heads, rows):
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     line = "<tr>{}</tr>".format
     head = line("".join(f"<th scope=\"col\">{_escaped(cell)}</th>" for cell in heads))
     body = "\n".join(line(f"<th scope=\"row\">{_escaped(first)}</th>"
@@ -88,11 +95,11 @@ def _table(heads, rows):
             "</div>")
 
 
-def _escaped(text):
+def _escaped(text: object) -> str:
     return escaping.escape(str(text))
 
 
-def _pictures(report):
+def _pictures(report: AuditReport) -> dict[str, str]:
     """SVG by name of the place in the page."""
     try:
         from matplotlib import style

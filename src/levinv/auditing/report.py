@@ -1,13 +1,21 @@
 """What an audit returns."""
+from __future__ import annotations
+
 import functools
 import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
 from levinv import _validate
+from levinv._typing import Booleans, Floats
 from levinv.auditing import words
 from levinv.auditing.limits import GIVEN_AWAY, holds
+from levinv.inverse.result import InversionResult
+
+if TYPE_CHECKING:
+    from levinv.auditing.audit import Problem
 
 DECIMALS = range(13)            # attacked one after the other for the page and the plots
 MOST_DECIMALS = 17          # that a double has: more round nothing
@@ -17,24 +25,40 @@ MOST_DECIMALS = 17          # that a double has: more round nothing
 class Published:
     """How the scores are published: exact, rounded or with noise."""
 
-    noise: float | np.ndarray      # 0 where they are exact
+    noise: float | Floats          # 0 where they are exact
     decimals: int | None
 
     @classmethod
-    def rounded(cls, decimals):
+    def rounded(cls, decimals: int) -> Published:
         """Rounded to so many decimals."""
-        return cls(10.0 ** -decimals / math.sqrt(12), decimals)
+        return cls(rounding_noise(decimals), decimals)
 
     @property
-    def exact(self):
+    def exact(self) -> bool:
         """Whether as doubles, nothing added."""
-        return self.decimals is None and np.ndim(self.noise) == 0 and self.noise == 0
+        return (self.decimals is None and not isinstance(self.noise, np.ndarray)
+                and self.noise == 0)
 
-    def apply(self, scores, rng):
+    def apply(self, scores: Floats, rng: np.random.Generator) -> Floats:
         """The scores as they are published."""
         if self.decimals is not None:
             return np.round(scores, self.decimals)
         return scores if self.exact else scores + self.noise * rng.standard_normal(len(scores))
+
+
+def rounding_noise(decimals: int) -> float:
+    """Standard deviation of what rounding to so many decimals changes."""
+    return 10.0 ** -decimals / math.sqrt(12)
+
+
+class Attacked(TypedDict):
+    """What was predicted and found at one number of decimals."""
+
+    decimals: int
+    predicted_error: float
+    recovered_error: float
+    success: bool
+    prediction_holds: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,49 +137,49 @@ class AuditReport:
     ('x[2]', ['28', '352', '349'])
     """
 
-    x: np.ndarray
-    sizes: np.ndarray
-    scores: np.ndarray
+    x: Floats
+    sizes: Floats
+    scores: Floats
     published: Published
     signs_known: bool
-    names: list
-    row_labels: list | None
+    names: list[str]
+    row_labels: list[str] | None
     unique: bool
     decided: bool                      # whether arithmetic could tell what the scores determine
-    null_space: np.ndarray
-    standard_errors: np.ndarray
-    errors_per_noise: np.ndarray       # standard errors at noise 1 in every score
-    singular_values: np.ndarray
-    row_influence: np.ndarray
+    null_space: Floats
+    standard_errors: Floats
+    errors_per_noise: Floats           # standard errors at noise 1 in every score
+    singular_values: Floats
+    row_influence: Floats
     departure: float
-    attack: object
-    recovered_x: np.ndarray
-    least_squares_x: np.ndarray
-    share: np.ndarray = field(repr=False)     # root mean squares of A's columns
-    problem: object = field(repr=False)
+    attack: InversionResult
+    recovered_x: Floats
+    least_squares_x: Floats
+    share: Floats = field(repr=False)         # root mean squares of A's columns
+    problem: Problem = field(repr=False)
 
     @property
-    def prediction_holds(self):
+    def prediction_holds(self) -> bool:
         """Whether the standard errors are to be relied on."""
         return holds(self.departure, self.attack.success, self.recovered_error,
                      self.predicted_error, self.unique)
 
     @property
-    def recovered_error(self):
+    def recovered_error(self) -> float:
         """Relative error of what the attack found."""
         return self.relative_size(self.recovered_x - self.x, np.isfinite(self.standard_errors))
 
     @property
-    def predicted_error(self):
+    def predicted_error(self) -> float:
         """Relative error predicted for x as a whole."""
         return self.relative_size(self.standard_errors, np.isfinite(self.standard_errors))
 
     @property
-    def least_squares_error(self):
+    def least_squares_error(self) -> float:
         """Relative error of least squares of b on A."""
         return self.relative_size(self.least_squares_x - self.x)
 
-    def relative_size(self, change, counted=None):
+    def relative_size(self, change: Floats, counted: Booleans | None = None) -> float:
         """``|D change| / |D x|``, D the root mean squares of A's columns, over the coefficients
         counted; inf where there are none. An x of 0 is measured by ``sizes``.
         """
@@ -166,23 +190,23 @@ class AuditReport:
         return float(np.linalg.norm(share * change[counted]) / size) if size else math.inf
 
     @property
-    def relative_errors(self):
+    def relative_errors(self) -> Floats:
         """Standard errors in units of the coefficients, (d,)."""
         return self.standard_errors / self.sizes
 
     @property
-    def given_away(self):
+    def given_away(self) -> Booleans:
         """Which coefficients are known to within 10 %, (d,) boolean."""
         errors = (self.relative_errors if self.prediction_holds
                   else np.abs(self.recovered_x - self.x) / self.sizes)
         return errors <= GIVEN_AWAY
 
     @property
-    def verdict(self):
+    def verdict(self) -> str:
         """What the audit comes to, in words."""
         return words.verdict(self)
 
-    def safe_noise(self, target):
+    def safe_noise(self, target: float) -> float:
         """Least standard deviation of noise that keeps every coefficient's relative standard error
         above ``target``; 0 if no noise is needed.
 
@@ -205,7 +229,7 @@ class AuditReport:
         least = float(np.min(self.errors_per_noise / self.sizes))
         return target / least if least > 0 else math.inf
 
-    def safe_decimals(self, target):
+    def safe_decimals(self, target: float) -> float | None:
         """Largest number of decimals in the scores that keeps every coefficient's relative standard
         error above ``target``.
 
@@ -232,39 +256,40 @@ class AuditReport:
             decimals = math.ceil(-math.log10(noise * math.sqrt(12))) - 1
         return (math.inf if decimals > MOST_DECIMALS else decimals if decimals >= 0 else None)
 
-    def departure_at(self, noise):
+    def departure_at(self, noise: float) -> float:
         """``departure`` at noise of another standard deviation (a float above 0); inf where the
         scores are not defined at errors of that size.
         """
         return self.problem.departure(_validate.positive_number(noise, "noise"))
 
     @functools.cached_property
-    def decimals_attacked(self):
+    def decimals_attacked(self) -> list[Attacked]:
         """Predictions and attacks at 0 to 12 decimals, a list of dicts: ``decimals``,
         ``predicted_error``, ``recovered_error``, ``success``, ``prediction_holds``. Computed when
         first asked for: thirteen inversions.
         """
-        return [self._attacked(Published.rounded(decimals)) for decimals in DECIMALS]
+        return [self._attacked(decimals) for decimals in DECIMALS]
 
-    def _attacked(self, published):
-        attack = self.problem.attack(published)
+    def _attacked(self, decimals: int) -> Attacked:
+        attack = self.problem.attack(Published.rounded(decimals))
+        noise = rounding_noise(decimals)
         known = np.isfinite(self.errors_per_noise)
-        predicted = self.relative_size(published.noise * self.errors_per_noise, known)
+        predicted = self.relative_size(noise * self.errors_per_noise, known)
         recovered = self.relative_size(attack.x - self.x, known)
-        return {"decimals": published.decimals, "predicted_error": predicted,
+        return {"decimals": decimals, "predicted_error": predicted,
                 "recovered_error": recovered, "success": bool(attack.success),
-                "prediction_holds": holds(self.problem.departure(published.noise), attack.success,
-                                          recovered, predicted, self.unique)}
+                "prediction_holds": holds(self.problem.departure(noise), attack.success, recovered,
+                                          predicted, self.unique)}
 
-    def row_label(self, row):
+    def row_label(self, row: int) -> str:
         """A row's label, or its number."""
         return str(row) if self.row_labels is None else self.row_labels[row]
 
-    def to_text(self):
+    def to_text(self) -> str:
         """The report for a terminal."""
         return words.text(self)
 
-    def to_html(self):
+    def to_html(self) -> str:
         """The report as one page of HTML that needs nothing else: no network and no scripts.
 
         Thirteen more attacks are made for it (``decimals_attacked``). Pictures are drawn by
@@ -274,7 +299,7 @@ class AuditReport:
         from levinv.auditing import page
         return page.html(self)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """The report as plain numbers, strings, lists and dicts, None for what is not finite."""
         return words.as_dict(self)
 

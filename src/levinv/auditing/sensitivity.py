@@ -21,9 +21,16 @@ The prediction is linear, and *departure* measures how far that is from the trut
 errors δ of the size predicted are drawn, and |W (sigma(x + δ) - sigma(x) - J δ)| / |W J δ| is
 taken.
 """
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
+
+from levinv._typing import Floats
+from levinv.forward.leverage_map import LeverageMap
+from levinv.forward.projection import Projection
+from levinv.rows.passes import triangle_of
 
 EPS = np.finfo(float).eps
 ROWS_AT_ONCE = 4096
@@ -36,20 +43,21 @@ NOTICEABLE = 1e-7        # size of changes of the scores beside which their roun
 class Sensitivity:
     """The decomposition of the whitened Jacobian."""
 
-    values: np.ndarray        # (r,) singular values, decreasing
-    steps: np.ndarray         # (d, r)
-    flat: np.ndarray          # (d, f) directions whose values are zero to rounding
-    influence: np.ndarray     # (n,)
+    values: Floats            # (r,) singular values, decreasing
+    steps: Floats             # (d, r)
+    flat: Floats              # (d, f) directions whose values are zero to rounding
+    influence: Floats         # (n,)
 
-    def standard_errors(self, null_space):
+    def standard_errors(self, null_space: Floats) -> Floats:
         """(d,): inf where a coefficient takes part in a direction that no score shows."""
-        errors = np.linalg.norm(self.steps, axis=1)
+        errors: Floats = np.linalg.norm(self.steps, axis=1)
         for free in (null_space, self.flat):
             errors[np.linalg.norm(free, axis=1) > UNDETERMINED * np.linalg.norm(free)] = np.inf
         return errors
 
 
-def sensitivity(jacobian, deviation, projection, free):
+def sensitivity(jacobian: Floats, deviation: Floats, projection: Projection,
+                free: int) -> Sensitivity:
     """Decompose.
 
     Parameters
@@ -67,11 +75,11 @@ def sensitivity(jacobian, deviation, projection, free):
     coordinates = coordinates[:, np.any(coordinates != 0, axis=0)]
     k = coordinates.shape[1]
     blocks = [slice(first, first + ROWS_AT_ONCE) for first in range(0, n, ROWS_AT_ONCE)]
-    triangle = np.zeros((0, k))
+    triangle: Floats = np.zeros((0, k))
     for block in blocks:
         part = jacobian[block] @ coordinates
         part /= deviation[block, None]
-        triangle = np.linalg.qr(np.vstack([triangle, part]), mode="r")
+        triangle = triangle_of(np.vstack([triangle, part]))
     _, values, directions = np.linalg.svd(triangle)
     wanted = max(k - free, 0)
     values = np.append(values, np.zeros(k - len(values)))[:wanted]
@@ -83,7 +91,7 @@ def sensitivity(jacobian, deviation, projection, free):
     return Sensitivity(values[:kept], steps, directions[:, kept:], influence)
 
 
-def departure(scores_at, x, steps, deviation):
+def departure(scores_at: LeverageMap, x: Floats, steps: Floats, deviation: Floats) -> float:
     """Median departure from the linear prediction, over errors drawn at random as predicted.
 
     Where these are so small that rounding of the scores would be seen instead, larger ones are

@@ -1,18 +1,25 @@
 """The audit in words: for the person who decides whether the scores are published."""
+from __future__ import annotations
+
 import math
 import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from levinv._plain import plain
 from levinv.auditing.limits import GIVEN_AWAY, LARGEST_DEPARTURE, LARGEST_MISS, as_predicted
 
+if TYPE_CHECKING:
+    from levinv.auditing.report import AuditReport
+
 WIDTH = 92
 TARGETS = (0.01, 0.1, 0.5)
 SHOWN_COEFFICIENTS, SHOWN_ROWS = 30, 10
 
 
-def verdict(report):
+def verdict(report: AuditReport) -> str:
     """What the audit comes to. The first sentence, in capitals, is one of four."""
     known = np.flatnonzero(report.given_away)
     d, errors = len(report.x), report.relative_errors
@@ -44,11 +51,11 @@ def verdict(report):
     return " ".join([said, *_attack(report, subject), *_data_alone(report)])
 
 
-def _all(d):
+def _all(d: int) -> str:
     return "its one coefficient" if d == 1 else f"all {d} coefficients"
 
 
-def _attack(report, subject):
+def _attack(report: AuditReport, subject: str) -> Iterator[str]:
     if not np.isfinite(report.recovered_error):
         return
     missed = (f" missed x by {percent(report.recovered_error)}, where "
@@ -59,14 +66,14 @@ def _attack(report, subject):
     yield subject + ("" if report.attack.success else " did not match the scores, and") + missed
 
 
-def _data_alone(report):
+def _data_alone(report: AuditReport) -> Iterator[str]:
     """A caution, where scores are not what gives x away."""
     if report.least_squares_error <= min(max(report.predicted_error, 1e-9), GIVEN_AWAY):
         yield ("But A and b tell as much without any scores: least squares misses x by "
                f"{percent(report.least_squares_error)}.")
 
 
-def published(report):
+def published(report: AuditReport) -> str:
     """How the scores are published."""
     how = report.published
     if how.exact:
@@ -74,12 +81,12 @@ def published(report):
     if how.decimals is not None:
         s = "" if how.decimals == 1 else "s"
         return f"rounded to {how.decimals} decimal{s} (noise of {how.noise:.1e})"
-    if np.ndim(how.noise):
+    if isinstance(how.noise, np.ndarray):
         return f"with noise of {how.noise.min():.1e} to {how.noise.max():.1e}"
     return f"with noise of {how.noise:.1e}"
 
 
-def facts(report):
+def facts(report: AuditReport) -> list[tuple[str, str]]:
     """Pairs of what and how it stands."""
     n, d = len(report.scores), len(report.x)
     signs = ", the signs of A x - b" if report.signs_known else ""
@@ -129,7 +136,7 @@ Where the prediction fails it still is a bound, but out of reach for attacks wit
 knowledge of x: less noise may do. Audit the scores at that precision, and go by the attack."""
 
 
-def coefficients(report):
+def coefficients(report: AuditReport) -> list[tuple[str, ...]]:
     """Rows of a table: name, x, standard error, relative error, what the attack found, its error in
     standard errors.
     """
@@ -139,16 +146,16 @@ def coefficients(report):
              percent(abs(found[j]) / report.sizes[j])) for j in range(len(report.x))]
 
 
-def _error(report, j):
+def _error(report: AuditReport, j: int) -> tuple[str, str]:
     if not np.isfinite(report.standard_errors[j]):
         return "not determined", ""
     return (f"{report.standard_errors[j]:.2g}",
             percent(report.relative_errors[j]))
 
 
-def levels(report):
+def levels(report: AuditReport) -> list[tuple[str, ...]]:
     """Rows of a table: target, decimals, noise, whether the prediction holds there."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for target in TARGETS:
         noise, decimals = report.safe_noise(target), report.safe_decimals(target)
         reaches = noise == 0 or (math.isfinite(noise)
@@ -161,13 +168,13 @@ def levels(report):
     return rows
 
 
-def influential(report, most=SHOWN_ROWS):
+def influential(report: AuditReport, most: int = SHOWN_ROWS) -> list[tuple[str, ...]]:
     """Rows of a table: label, influence; the largest first."""
     order = np.argsort(-report.row_influence, kind="stable")[:most]
     return [(report.row_label(row), f"{report.row_influence[row]:.3f}") for row in order.tolist()]
 
 
-def influence_sentence(report):
+def influence_sentence(report: AuditReport) -> str:
     """How much the rows shown make up."""
     total = report.row_influence.sum()
     if total == 0:
@@ -177,7 +184,7 @@ def influence_sentence(report):
             f"{top / total:.0%} of what the scores tell.")
 
 
-def text(report):
+def text(report: AuditReport) -> str:
     """The report for a terminal."""
     table, safe = coefficients(report), levels(report)
     lines = [_filled(verdict(report)), ""]
@@ -197,13 +204,13 @@ def text(report):
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _filled(sentences, indent=""):
+def _filled(sentences: str, indent: str = "") -> str:
     """Lines that do not part a figure from its per cent sign."""
     return textwrap.fill(sentences.replace(" %", "\xa0%"), WIDTH,
                          subsequent_indent=indent).replace("\xa0", " ")
 
 
-def _table(heads, rows):
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     cells = [heads, *([shortened(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return ["  " + "  ".join(cell.ljust(width) if place == 0 else cell.rjust(width)
@@ -211,18 +218,18 @@ def _table(heads, rows):
             for row in cells]
 
 
-def shortened(label, most=24):
+def shortened(label: str, most: int = 24) -> str:
     """A label of moderate length."""
     return label if len(label) <= most else label[:most - 1] + "…"
 
 
-def listed(names, most=6):
+def listed(names: Iterable[str], most: int = 6) -> str:
     """Some names of many."""
     names = [shortened(name) for name in names]
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def percent(fraction):
+def percent(fraction: float) -> str:
     """A relative error, readable over many orders of magnitude."""
     if not np.isfinite(fraction):
         return "any amount"
@@ -233,9 +240,9 @@ def percent(fraction):
     return f"{float(f'{100 * fraction:.2g}'):g} %" if fraction < 10 else f"{100 * fraction:.0e} %"
 
 
-def as_dict(report):
+def as_dict(report: AuditReport) -> dict[str, Any]:
     """Plain numbers, strings, lists and dicts; None for what is not finite."""
-    return plain({
+    figures: dict[str, Any] = plain({
         "verdict": report.verdict, "published": published(report),
         "decimals": report.published.decimals, "noise": report.published.noise,
         "rows": len(report.scores), "names": report.names,
@@ -253,3 +260,4 @@ def as_dict(report):
         "row_labels": report.row_labels,
         "safe": [{"target": target, "noise": report.safe_noise(target),
                   "decimals": report.safe_decimals(target)} for target in TARGETS]})
+    return figures

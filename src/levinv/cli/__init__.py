@@ -3,6 +3,8 @@
 Each sub-command is a module of this package, imported when it runs: --help and wrong usage wait for
 nothing.
 """
+from __future__ import annotations
+
 import argparse
 import contextlib
 import importlib
@@ -10,8 +12,13 @@ import os
 import sys
 import traceback
 import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from levinv.cli import status
+
+if TYPE_CHECKING:
+    Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
 
 FILES = """\
 files:
@@ -22,7 +29,7 @@ files:
 """
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Parameters
@@ -38,7 +45,8 @@ def main(argv=None):
     arguments = _parser().parse_args(argv)
     try:
         with _plain_warnings():
-            ended = importlib.import_module(f"levinv.cli.{arguments.command}").run(arguments)
+            command = importlib.import_module(f"levinv.cli.{arguments.command}")
+            ended: int = command.run(arguments)
         sys.stdout.flush()
         return ended
     except status.InputError as error:
@@ -57,13 +65,13 @@ def main(argv=None):
         return _end(status.INTERNAL_ERROR, "this is an error in levinv itself; please report it")
 
 
-def _end(ended, message):
+def _end(ended: int, message: str) -> int:
     print(f"levinv: {message}", file=sys.stderr)
     return ended
 
 
 @contextlib.contextmanager
-def _plain_warnings():
+def _plain_warnings() -> Iterator[None]:
     """Warnings as one line, without the source line that raised them."""
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: print(f"levinv: warning: {message}",
@@ -72,14 +80,14 @@ def _plain_warnings():
 
 
 class _Version(argparse.Action):
-    def __call__(self, parser, *_):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
 
         print(f"levinv {version('levinv')}")
         parser.exit()
 
 
-def _parser():
+def _parser() -> argparse.ArgumentParser:
     parser = _add_parser(
         argparse.ArgumentParser, prog="levinv",
         description="Leverage scores of a matrix, and the way back: find x from the leverage "
@@ -93,7 +101,7 @@ def _parser():
     return parser
 
 
-def _add_demo(commands):
+def _add_demo(commands: Commands) -> None:
     parser = _add_parser(
         commands.add_parser, "demo",
         help="recover a regression from its leverage scores, on real data",
@@ -105,7 +113,7 @@ def _add_demo(commands):
                         help="one JSON object on stdout instead of the table")
 
 
-def _add_scores(commands):
+def _add_scores(commands: Commands) -> None:
     parser = _add_parser(
         commands.add_parser, "scores", help="leverage scores of a matrix",
         description="Leverage scores of A, of diag(1/slack) A, of diag(sqrt(weights)) A, or of\n"
@@ -128,7 +136,7 @@ def _add_scores(commands):
     _add_output(parser, "the scores")
 
 
-def _add_invert(commands):
+def _add_invert(commands: Commands) -> None:
     parser = _add_parser(
         commands.add_parser, "invert", help="find x from leverage scores",
         description="Find x such that diag(1/(A x - b)) A has the given leverage scores, and say "
@@ -158,7 +166,7 @@ def _add_invert(commands):
     _add_output(parser, "x")
 
 
-def _add_audit(commands):
+def _add_audit(commands: Commands) -> None:
     parser = _add_parser(
         commands.add_parser, "audit", help="what published leverage scores give away",
         description="What the leverage scores of diag(1/(A x - b)) A tell of x, once they are "
@@ -184,19 +192,20 @@ def _add_audit(commands):
                         help="one JSON object on stdout instead of the text")
 
 
-def _add_parser(add, *args, more="", **kwargs):
+def _add_parser(add: Callable[..., argparse.ArgumentParser], *args: str, more: str = "",
+                **kwargs: str) -> argparse.ArgumentParser:
     return add(*args, **kwargs, epilog="\n".join(filter(None, [more, FILES, status.EXPLAINED])),
                allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
-def _add_output(parser, what):
+def _add_output(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", required=True,
                         help=f"where to write {what}: .npy or .csv")
     parser.add_argument("--force", action="store_true", help="overwrite an existing output file")
     parser.add_argument("-q", "--quiet", action="store_true", help="no summary and no progress")
 
 
-def count(text):
+def count(text: str) -> int:
     """A whole number of at least 0; argparse shows the name of this function in its errors."""
     value = int(text)
     if value < 0:

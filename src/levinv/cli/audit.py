@@ -1,4 +1,7 @@
 """levinv audit: what leverage scores would give away, from files."""
+from __future__ import annotations
+
+import argparse
 import json
 
 from levinv import audit
@@ -7,7 +10,7 @@ from levinv.cli.invert import signs_of
 from levinv.cli.status import SUCCESS, refusals
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> int:
     """Run the sub-command; returns the exit status."""
     if arguments.html is not None:
         check_page(arguments.html, force=arguments.force)

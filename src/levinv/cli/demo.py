@@ -5,15 +5,21 @@ a diagnostic that looks harmless: one number between 0 and 1 a patient. The demo
 rounds them, and gives A, b and the scores, nothing else, to invert_scores. The model is fitted to
 half of the patients: one fitted to all could be had from A and b without any scores.
 """
+from __future__ import annotations
+
+import argparse
 import json
-import math
 import textwrap
 import time
+from collections.abc import Sequence
+from typing import TypedDict
 
 import numpy as np
 
 from levinv import LeverageMap, invert_scores
 from levinv._plain import plain
+from levinv._typing import Floats
+from levinv.auditing.report import rounding_noise
 from levinv.cli.status import NO_SOLUTION, SUCCESS
 from levinv.data import load_diabetes
 
@@ -21,7 +27,20 @@ WIDTH = 100
 DECIMALS = (None, 6, 4, 3)      # None: exact, that is rounded to double precision
 
 
-def run(arguments):
+class Recovery(TypedDict):
+    """What was found from the scores at one number of decimals."""
+
+    decimals: int | None
+    x: Floats
+    relative_error: float
+    expected_error: float
+    seconds: float
+    success: bool
+    unique: bool
+    message: str
+
+
+def run(arguments: argparse.Namespace) -> int:
     """Run the sub-command; returns the exit status."""
     A, b, names = load_diabetes()
     x = half_fit(A, b, arguments.seed)
@@ -41,23 +60,24 @@ def run(arguments):
     return SUCCESS if all(recovery["success"] for recovery in recoveries) else NO_SOLUTION
 
 
-def half_fit(A, b, seed):
+def half_fit(A: Floats, b: Floats, seed: int) -> Floats:
     """Coefficients of the least-squares fit to a random half of the rows."""
     half = np.random.default_rng(seed).permutation(len(b))[:len(b) // 2]
-    return np.linalg.lstsq(A[half], b[half], rcond=None)[0]
+    return np.asarray(np.linalg.lstsq(A[half], b[half], rcond=None)[0], dtype=np.float64)
 
 
-def relative_size(A, change, x):
+def relative_size(A: Floats, change: Floats, x: Floats) -> float:
     """|D change| / |D x|, D the root mean squares of A's columns, which make coefficients
     comparable.
     """
     share = np.sqrt(np.mean(A ** 2, axis=0))
-    return np.linalg.norm(share * change) / np.linalg.norm(share * x)
+    return float(np.linalg.norm(share * change) / np.linalg.norm(share * x))
 
 
-def recover(A, b, scores, true, decimals, seed):
-    """Invert the scores, rounded; compare with the true x. A dict of plain figures and arrays."""
-    noise = None if decimals is None else 10.0 ** -decimals / math.sqrt(12)
+def recover(A: Floats, b: Floats, scores: Floats, true: Floats, decimals: int | None,
+            seed: int) -> Recovery:
+    """Invert the scores, rounded; compare with the true x."""
+    noise = None if decimals is None else rounding_noise(decimals)
     published = scores if decimals is None else scores.round(decimals)
     start = time.perf_counter()
     result = invert_scores(A, b, published, noise=noise, rng=seed)
@@ -89,7 +109,7 @@ expected  the same for the best that any unbiased method can do, by the Cramér-
 seconds   time for the inversion"""
 
 
-def table(names, true, recoveries):
+def table(names: Sequence[str], true: Floats, recoveries: Sequence[Recovery]) -> str:
     """Coefficients, true and recovered, and the errors below them."""
     heads = ["exact" if r["decimals"] is None else f"{r['decimals']} decimals" for r in recoveries]
     lines = [_line("", "", ["x from scores:"]),
@@ -106,9 +126,9 @@ def table(names, true, recoveries):
     return "\n".join([*lines, ""])
 
 
-def _line(name, true, recovered):
+def _line(name: str, true: str, recovered: Sequence[str]) -> str:
     return "".join([f"{name:12}{true:>14}", *(f"{entry:>16}" for entry in recovered)])
 
 
-def _figure(value):
+def _figure(value: float) -> str:
     return f"{value:.7g}"

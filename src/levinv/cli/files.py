@@ -9,6 +9,8 @@ A file is written under a temporary name in the directory of its target, flushed
 takes the target's place in one step (os.replace): whatever happens, the target is the old file, or
 absent, or complete.
 """
+from __future__ import annotations
+
 import contextlib
 import csv
 import io
@@ -17,20 +19,25 @@ import os
 import secrets
 import warnings
 import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO, Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
+from levinv._typing import MatrixLike
 from levinv.cli.status import InputError
 
 EXPANSION = 100                # times its size that a file may stand for in memory,
 LITTLE = 1 << 30               # bytes, or this
 PAGES = dict.fromkeys((".html", ".htm"))
+Handler = TypeVar("Handler")
 INDICES = tuple(f"{name}.npy" for name in ("shape", "indices", "indptr", "row", "col", "coords",
                                            "offsets"))
 
 
-def read_matrix(path):
+def read_matrix(path: str | Path) -> MatrixLike:
     """The matrix in a file.
 
     Parameters
@@ -55,7 +62,7 @@ def read_matrix(path):
     return array
 
 
-def read_vector(path):
+def read_vector(path: str | Path) -> npt.NDArray[Any]:
     """The vector in a file, in memory; an n x 1 or 1 x n matrix counts as one. Otherwise as
     :func:`read_matrix`.
     """
@@ -69,7 +76,7 @@ def read_vector(path):
                          ) from error
 
 
-def column_names(path):
+def column_names(path: str | Path) -> list[str] | None:
     """The names in the first line of a ``.csv``, a list of str; None of other files, or without."""
     path = Path(path)
     if path.suffix.lower() != ".csv":
@@ -79,12 +86,12 @@ def column_names(path):
     return next(csv.reader([first])) if _is_header(first) else None
 
 
-def check_page(path, *, force=False):
+def check_page(path: str | Path, *, force: bool = False) -> None:
     """Raise InputError if :func:`write_page` could not write to ``path``."""
     _check_target(Path(path), PAGES, force)
 
 
-def write_page(path, page, *, force=False):
+def write_page(path: str | Path, page: str, *, force: bool = False) -> None:
     """Write a page of HTML, all of it or nothing; raises as :func:`write_vector`."""
     check_page(path, force=force)
     try:
@@ -94,14 +101,14 @@ def write_page(path, page, *, force=False):
         raise InputError(f"{path}: {_reason(error)}") from error
 
 
-def check_target(path, *, force=False):
+def check_target(path: str | Path, *, force: bool = False) -> None:
     """Raise InputError if :func:`write_vector` could not write to ``path``: for use before long
     work.
     """
     _check_target(Path(path), _WRITERS, force)
 
 
-def _check_target(path, known, force):
+def _check_target(path: Path, known: dict[str, Any], force: bool) -> None:
     _format(path, known, "write")
     if path.is_dir():
         raise InputError(f"{path}: is a directory")
@@ -114,7 +121,7 @@ def _check_target(path, known, force):
         raise InputError(f"{path}: the directory {directory} is not writable")
 
 
-def write_vector(path, vector, *, force=False):
+def write_vector(path: str | Path, vector: npt.NDArray[Any], *, force: bool = False) -> None:
     """Write a vector, all of it or nothing.
 
     Parameters
@@ -142,7 +149,7 @@ def write_vector(path, vector, *, force=False):
 
 
 @contextlib.contextmanager
-def _replacing(target):
+def _replacing(target: Path) -> Iterator[IO[bytes]]:
     """A binary file that takes the place of ``target`` when the block ends well, and vanishes
     otherwise.
     """
@@ -159,7 +166,7 @@ def _replacing(target):
         raise
 
 
-def _read(path):
+def _read(path: Path) -> MatrixLike:
     read = _format(path, _READERS, "read")
     try:
         with open(path, "rb") as file:
@@ -170,7 +177,7 @@ def _read(path):
         raise InputError(f"{path}: does not fit in memory") from error
 
 
-def _read_npy(file, path):
+def _read_npy(file: io.BufferedReader, path: Path) -> npt.NDArray[Any]:
     if file.peek(4).startswith(b"PK\x03\x04"):
         raise InputError(f"{path}: not a .npy file but an archive")
     with _refused(path, "not a .npy file of numbers"):
@@ -178,7 +185,7 @@ def _read_npy(file, path):
         return np.memmap(file, dtype, "r", file.tell(), shape, "F" if fortran_order else "C")
 
 
-def _npy_header(file, size):
+def _npy_header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, whether in Fortran order, and dtype of the array in a stream of ``size`` bytes, which
     is left where its entries begin.
     """
@@ -206,7 +213,7 @@ _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0,
             (2, 0): np.lib.format.read_array_header_2_0}
 
 
-def _read_npz(file, path):
+def _read_npz(file: io.BufferedReader, path: Path) -> MatrixLike:
     import scipy.sparse
 
     with _refused(path, "not a sparse matrix as scipy.sparse.save_npz writes it"):
@@ -221,7 +228,7 @@ def _read_npz(file, path):
     return matrix
 
 
-def _check_archive(file, path):
+def _check_archive(file: io.BufferedReader, path: Path) -> None:
     """Refuse archives that hold something else, or more than their size lets expect."""
     with zipfile.ZipFile(file) as archive:
         members = {info.filename: info for info in archive.infolist()}
@@ -239,21 +246,21 @@ def _check_archive(file, path):
             raise ValueError("two parts have the same name")
 
 
-def _check_expansion(matrix, path):
+def _check_expansion(matrix: MatrixLike, path: Path) -> None:
     """Refuse a sparse matrix with rows or columns beyond all proportion: each takes memory, empty
     or not.
     """
     _check_size(8 * sum(matrix.shape), path, f" (shape {matrix.shape})")
 
 
-def _check_size(size, path, more):
+def _check_size(size: int, path: Path, more: str) -> None:
     own = os.stat(path).st_size
     if size > max(EXPANSION * own, LITTLE):
         raise InputError(f"{path}: refused, its {own} bytes would take {size} in memory{more}")
 
 
 @contextlib.contextmanager
-def _refused(path, what):
+def _refused(path: Path, what: str) -> Iterator[None]:
     """InputError for whatever a parser makes of bytes that need not be what it expects."""
     try:
         yield
@@ -263,10 +270,10 @@ def _refused(path, what):
         raise InputError(f"{path}: {what}: {_reason(error)}") from error
 
 
-def _read_csv(file, path):
+def _read_csv(file: io.BufferedReader, path: Path) -> npt.NDArray[Any]:
     line_number = 0
 
-    def lines(text):
+    def lines(text: Iterable[str]) -> Iterator[str]:
         nonlocal line_number
         for line_number, line in enumerate(text, start=1):
             if not (line_number == 1 and _is_header(line)):
@@ -287,12 +294,12 @@ def _read_csv(file, path):
     return array
 
 
-def _is_header(line):
+def _is_header(line: str) -> bool:
     """No field of a header is a number; a line with both is an error for the reader to report."""
     return bool(line.strip()) and not any(map(_is_number, next(csv.reader([line]))))
 
 
-def _is_number(field):
+def _is_number(field: str) -> bool:
     try:
         float(field)
     except ValueError:
@@ -300,7 +307,7 @@ def _is_number(field):
     return True
 
 
-def _read_mtx(file, path):
+def _read_mtx(file: io.BufferedReader, path: Path) -> MatrixLike:
     from levinv.cli import matrix_market
 
     with _refused(path, "not a Matrix Market file"):
@@ -310,15 +317,15 @@ def _read_mtx(file, path):
     return matrix
 
 
-def _is_sparse(matrix):
+def _is_sparse(matrix: MatrixLike) -> bool:
     return not isinstance(matrix, np.ndarray)
 
 
-def _write_npy(file, vector):
+def _write_npy(file: IO[bytes], vector: npt.NDArray[Any]) -> None:
     np.save(file, vector, allow_pickle=False)
 
 
-def _write_csv(file, vector):
+def _write_csv(file: IO[bytes], vector: npt.NDArray[Any]) -> None:
     np.savetxt(file, vector, fmt="%.17g")
 
 
@@ -326,7 +333,7 @@ _READERS = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv, ".mtx": _re
 _WRITERS = {".npy": _write_npy, ".csv": _write_csv}
 
 
-def _format(path, known, verb):
+def _format(path: Path, known: dict[str, Handler], verb: str) -> Handler:
     try:
         return known[path.suffix.lower()]
     except KeyError:
@@ -334,11 +341,11 @@ def _format(path, known, verb):
                          f"{', '.join(known)}") from None
 
 
-def _resolved(path):
+def _resolved(path: Path) -> Path:
     """The file behind a symbolic link, so that the link stays one."""
     return Path(os.path.realpath(path))
 
 
-def _reason(error):
+def _reason(error: BaseException) -> str:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(reason.split()) or type(error).__name__

@@ -1,22 +1,28 @@
 """levinv invert: x from leverage scores in files."""
+from __future__ import annotations
+
+import argparse
 import json
 import math
 import sys
 import time
+from typing import Any
 
 import numpy as np
 
-from levinv import invert_scores
-from levinv.cli.files import check_target, read_matrix, read_vector, write_vector
+from levinv import InversionResult, invert_scores
 from levinv._plain import plain
+from levinv._typing import Floats, SignsLike
+from levinv.auditing.report import rounding_noise
+from levinv.cli.files import check_target, read_matrix, read_vector, write_vector
 from levinv.cli.progress import Progress
 from levinv.cli.status import NO_SOLUTION, SUCCESS, refusals
 
-NAMED_SIGNS = {"positive": 1, "negative": -1}
+NAMED_SIGNS: dict[str, SignsLike] = {"positive": 1, "negative": -1}
 SHOWN = 20      # coefficients in the summary; the file and --json hold them all
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> int:
     """Run the sub-command; returns the exit status."""
     check_target(arguments.output, force=arguments.force)
     A = read_matrix(arguments.A)
@@ -41,26 +47,27 @@ def run(arguments):
     return SUCCESS if result.success else NO_SOLUTION
 
 
-def noise_of(arguments):
+def noise_of(arguments: argparse.Namespace) -> float | None:
     """The standard deviation of the scores' error: given, or that of rounding to decimals, or
     None.
     """
-    if arguments.decimals is not None:
-        return 10.0 ** -arguments.decimals / math.sqrt(12)
-    return arguments.noise
+    decimals: int | None = arguments.decimals
+    noise: float | None = arguments.noise
+    return noise if decimals is None else rounding_noise(decimals)
 
 
-def signs_of(arguments):
+def signs_of(arguments: argparse.Namespace) -> SignsLike | None:
     """The signs of the slack: +1, -1, those in a file, or None."""
-    given = arguments.signs
+    given: str | None = arguments.signs
     if given is None:
         return None
     return NAMED_SIGNS[given] if given in NAMED_SIGNS else read_vector(given)
 
 
-def report(result, scores, noise, seconds, written):
+def report(result: InversionResult, scores: Floats, noise: float | None, seconds: float,
+           written: str | None) -> dict[str, Any]:
     """The result for machines: what has length d, or none. Residuals and signs follow from x."""
-    return plain({
+    figures: dict[str, Any] = plain({
         "command": "invert",
         "success": result.success,
         "unique": result.unique,
@@ -79,9 +86,11 @@ def report(result, scores, noise, seconds, written):
         "seconds": seconds,
         "output": written,
     })
+    return figures
 
 
-def summary(result, scores, noise, seconds, written):
+def summary(result: InversionResult, scores: Floats, noise: float | None, seconds: float,
+            written: str | None) -> str:
     """The result for people."""
     x, errors = result.x, result.standard_errors
     lines = [f"{'solved' if result.success else 'no solution'}: {result.message}",
@@ -105,7 +114,7 @@ def summary(result, scores, noise, seconds, written):
     return "\n".join(lines)
 
 
-def _ambiguity(result):
+def _ambiguity(result: InversionResult) -> str:
     directions = result.null_space.shape[1]
     if directions == 0:
         if result.evidence["signs_determined"]:
@@ -115,7 +124,7 @@ def _ambiguity(result):
             f"without changing any score")
 
 
-def _checked(evidence):
+def _checked(evidence: dict[str, Any]) -> list[str]:
     """Lines on what the answer rests on; none where there was nothing to check."""
     if "fit" not in evidence:
         return []
@@ -138,11 +147,11 @@ def _checked(evidence):
     return lines
 
 
-def _gap(decision):
+def _gap(decision: dict[str, Any]) -> str:
     kept, dropped = decision["kept"], decision["dropped"]
     return (f"pivots {'-' if kept is None else format(kept, '.1e')} kept, "
             f"{'none' if dropped is None else format(dropped, '.1e')} dropped")
 
 
-def _score_error(result, scores):
-    return np.abs(result.scores - scores).max()
+def _score_error(result: InversionResult, scores: Floats) -> float:
+    return float(np.abs(result.scores - scores).max())

@@ -9,10 +9,16 @@
 Of a symmetric or skew-symmetric matrix the lower triangle is listed, of the latter without its
 diagonal. SciPy has a reader, but one that crashes on files which list more than they announce.
 """
+from __future__ import annotations
+
 import os
+from collections.abc import Iterator
+from typing import Self, TextIO
 
 import numpy as np
 import scipy.sparse
+
+from levinv._typing import Floats
 
 LAYOUTS = {"coordinate": 3, "array": 2}                # numbers in the line of sizes
 FIELDS = ("real", "double", "integer", "pattern")      # pattern: no values, all are 1
@@ -20,7 +26,7 @@ MIRRORED = {"general": 0, "symmetric": 1, "skew-symmetric": -1}
 SHORTEST = {"coordinate": 4, "array": 2}               # bytes of an entry: "1 1\n", "1\n"
 
 
-def read(path):
+def read(path: str | os.PathLike[str]) -> Floats | scipy.sparse.coo_array:
     """The matrix in a file: a COO array, or an ndarray where the layout is array.
 
     Raises
@@ -31,10 +37,10 @@ def read(path):
     with open(path, encoding="latin-1") as text:
         lines = _Lines(text)
         layout, pattern, mirrored = _banner(lines)
-        rows, columns, *count = _sizes(next(lines, ""), layout, lines.number)
+        rows, columns, *announced = _sizes(next(lines, ""), layout, lines.number)
         if mirrored and rows != columns:
             raise ValueError(f"{rows} x {columns} is not square")
-        count = count[0] if count else _listed(rows, columns, mirrored)
+        count = announced[0] if announced else _listed(rows, columns, mirrored)
         size = os.fstat(text.fileno()).st_size
         if count * SHORTEST[layout] > size + 1:              # the last line may lack its end
             raise ValueError(f"{count} entries are announced, in {size} bytes")
@@ -46,20 +52,20 @@ def read(path):
 class _Lines:
     """The lines of a text that are neither blank nor comments; the number of the last one."""
 
-    def __init__(self, text):
+    def __init__(self, text: TextIO) -> None:
         self.text, self.number = text, 0
 
-    def __iter__(self):
+    def __iter__(self) -> Self:
         return self
 
-    def __next__(self):
+    def __next__(self) -> str:
         for line in self.text:
             self.number += 1
             if not line.startswith("%") and not line.isspace():
                 return line
         raise StopIteration
 
-    def number_of(self, entry):
+    def number_of(self, entry: int) -> int:
         """The line of an entry, counted from 0, after the line of sizes: read once more."""
         self.text.seek(0)
         self.number = 0
@@ -68,7 +74,7 @@ class _Lines:
         return self.number
 
 
-def _banner(lines):
+def _banner(lines: _Lines) -> tuple[str, bool, int]:
     """Layout, whether there are no values, and the sign of the other triangle."""
     banner = lines.text.readline()
     lines.number = 1
@@ -85,7 +91,7 @@ def _banner(lines):
     return layout, field == "pattern", MIRRORED[symmetry]
 
 
-def _sizes(line, layout, number):
+def _sizes(line: str, layout: str, number: int) -> list[int]:
     words = line.split()
     if len(words) != LAYOUTS[layout] or not all(w.isascii() and w.isdigit() and len(w) < 19
                                                 for w in words):
@@ -93,12 +99,12 @@ def _sizes(line, layout, number):
     return [int(word) for word in words]
 
 
-def _listed(rows, columns, mirrored):
+def _listed(rows: int, columns: int, mirrored: int) -> int:
     """How many entries of an array are listed."""
     return {0: rows * columns, 1: rows * (rows + 1) // 2, -1: rows * (rows - 1) // 2}[mirrored]
 
 
-def _table(lines, count, width):
+def _table(lines: _Lines, count: int, width: int) -> Floats:
     """The numbers of all further lines, (count, width)."""
     first = next(lines, None)
     if first is None:
@@ -118,12 +124,12 @@ def _table(lines, count, width):
     return table
 
 
-def _chain(first, rest):
+def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
     yield first
     yield from rest
 
 
-def _dense(values, rows, columns, mirrored):
+def _dense(values: Floats, rows: int, columns: int, mirrored: int) -> Floats:
     if not mirrored:
         return values.reshape((rows, columns), order="F")
     matrix = np.zeros((rows, columns))
@@ -133,7 +139,8 @@ def _dense(values, rows, columns, mirrored):
     return matrix
 
 
-def _sparse(table, rows, columns, mirrored, lines):
+def _sparse(table: Floats, rows: int, columns: int, mirrored: int,
+            lines: _Lines) -> scipy.sparse.coo_array:
     inside = ((table[:, :2] >= 1) & (table[:, :2] <= (rows, columns))
               & (table[:, :2] == np.floor(table[:, :2]))).all(axis=1)
     if not inside.all():

@@ -1,6 +1,13 @@
 """Progress of long work, on stderr: a tqdm bar, or a plain line now and then without tqdm."""
+from __future__ import annotations
+
 import sys
 import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from scipy.optimize import OptimizeResult
 
 DELAY = 1.0              # seconds; shorter work shows nothing
 PLAIN_INTERVAL = 5.0     # seconds between plain lines
@@ -18,17 +25,17 @@ class Progress:
         False makes every method a no-op.
     """
 
-    def __init__(self, shown=True):
+    def __init__(self, shown: bool = True) -> None:
         self._display = _display() if shown else None
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         if self._display is not None:
             self._display.close()
 
-    def __call__(self, intermediate_result):
+    def __call__(self, intermediate_result: OptimizeResult) -> None:
         if self._display is not None:
             stage = getattr(intermediate_result, "stage", None)
             error = getattr(intermediate_result, "error", getattr(intermediate_result, "fun", None))
@@ -36,7 +43,7 @@ class Progress:
                                "" if error is None else f"error {float(error):.1e}")
 
 
-def _display():
+def _display() -> _Bar | _Lines:
     try:
         import tqdm
     except ImportError:
@@ -45,27 +52,27 @@ def _display():
 
 
 class _Bar:
-    def __init__(self, tqdm):
+    def __init__(self, tqdm: Callable[..., Any]) -> None:
         self._bar = tqdm(desc="inverting", delay=DELAY, leave=False, file=sys.stderr,
                          dynamic_ncols=True,
                          bar_format="{desc}: {n_fmt} iterations, {elapsed}{postfix}")
 
-    def step(self, stage, error):
+    def step(self, stage: str, error: str) -> None:
         self._bar.set_description_str(stage, refresh=False)
         self._bar.set_postfix_str(error, refresh=False)
         self._bar.update()
 
-    def close(self):
+    def close(self) -> None:
         self._bar.close()
 
 
 class _Lines:
-    def __init__(self):
+    def __init__(self) -> None:
         self._start = time.monotonic()
         self._next = self._start + DELAY
         self._count = 0
 
-    def step(self, stage, error):
+    def step(self, stage: str, error: str) -> None:
         self._count += 1
         now = time.monotonic()
         if now >= self._next:
@@ -73,5 +80,5 @@ class _Lines:
             print(f"levinv: {stage}, {self._count} iterations, {now - self._start:.0f} s"
                   + (f", {error}" if error else ""), file=sys.stderr, flush=True)
 
-    def close(self):
+    def close(self) -> None:
         pass

@@ -1,14 +1,18 @@
 """levinv scores: leverage scores of a matrix in a file."""
+from __future__ import annotations
+
+import argparse
 import time
 
 import numpy as np
 
 from levinv import _validate, leverage_scores, rows
+from levinv._typing import Floats, MatrixLike
 from levinv.cli.files import check_target, read_matrix, read_vector, write_vector
 from levinv.cli.status import SUCCESS, InputError, refusals
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> int:
     """Run the sub-command; returns the exit status."""
     if (arguments.b is None) != (arguments.x is None):
         raise InputError("--b and --x belong together: the slack is A x - b")
@@ -26,14 +30,14 @@ def run(arguments):
     return SUCCESS
 
 
-def leverage_scores_of(A, arguments):
-    given = {name: read_vector(path) for name in ("slack", "weights", "b", "x")
-             if (path := getattr(arguments, name)) is not None}
+def leverage_scores_of(A: MatrixLike, arguments: argparse.Namespace) -> Floats:
+    slack, weights, b, x = (None if path is None else read_vector(path) for path in
+                            (arguments.slack, arguments.weights, arguments.b, arguments.x))
     with refusals():
-        if "b" in given:
+        if b is not None and x is not None:
             A = _validate.matrix(A, "A", sparse=True)
-            x = _validate.vector(given.pop("x"), "x", A.shape[1], "column of A")
-            b = _validate.vector(given.pop("b"), "b", A.shape[0], "row of A")
-            given["slack"] = rows.of(A).matvec(x) - b
-        return leverage_scores(A, method=arguments.method, rtol=arguments.rtol,
-                               rng=arguments.seed, **given)
+            x = _validate.vector(x, "x", A.shape[1], "column of A")
+            b = _validate.vector(b, "b", A.shape[0], "row of A")
+            slack = rows.of(A).matvec(x) - b
+        return leverage_scores(A, slack=slack, weights=weights, method=arguments.method,
+                               rtol=arguments.rtol, rng=arguments.seed)

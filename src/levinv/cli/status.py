@@ -1,5 +1,8 @@
 """How a run ends: the exit statuses, and what counts as bad input."""
+from __future__ import annotations
+
 import contextlib
+from collections.abc import Iterator
 
 SUCCESS = 0
 NO_SOLUTION = 1
@@ -25,7 +28,7 @@ class InputError(Exception):
 
 
 @contextlib.contextmanager
-def refusals():
+def refusals() -> Iterator[None]:
     """Turn the library's refusal of an argument into InputError."""
     try:
         yield

@@ -139,7 +139,7 @@ class ScoreLoss:
     def hess_terms(self, x: VectorLike, row: int | None = None) -> Floats:
         """The terms D_{i,1} ... D_{i,6} of the Hessian (Lemma C.3, corrected), without the ridge.
 
-        With q_i column i of P∘P, r_i = sigma_i - c_i and B_i row i of B = diag(1/s) A:
+        With q_i column i of P∘P, r_i = sigma_i - c_i and B_i row i of B = diag(1/s) A::
 
             D1 = 4 Bᵀq_i q_iᵀB                       D4 = (4 sigma_i² + 6 r_i sigma_i) B_iᵀB_i
             D2 = -4 (sigma_i + r_i) B_iᵀ q_iᵀB       D5 = 8 r_i Bᵀdiag(P_i) P diag(P_i) B

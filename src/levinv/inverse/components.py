@@ -9,13 +9,22 @@ until the basis rows are all connected: further rows, loops aside, belong to the
 One routine serves three questions: in which rows the scale of the slack is common (stage 1),
 whether signs are determined (stage 2, on [A b]) and what x can do unseen (stage 3).
 """
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import scipy.linalg
 import scipy.sparse.csgraph
 
+from levinv._typing import Booleans, Floats, RowIndex
 from levinv.forward.orthonormal import EPS
+
+Block: TypeAlias = Callable[[RowIndex], Floats]      # gives some rows of a matrix
+Labels: TypeAlias = npt.NDArray[np.int32]            # the component of each row
 
 ZERO = 1e-9                   # entries of A A_basis⁻¹ below this part of their row's largest are
                               # zero, unless the scores say that they connect rows:
@@ -32,14 +41,15 @@ SEED = 5396                   # of rows drawn; nobody's data come from it, as th
 class Components:
     """``label[i]`` in 0..count-1 for each row, -1 for loops (zero rows)."""
 
-    label: np.ndarray
+    label: Labels
     count: int
     gap: float                # largest relative entry taken for zero among the rows looked at, and
     least: float              # smallest taken for nonzero: how clear the decision was
     pivot: float              # last pivot of the basis relative to the first
 
 
-def components(block, n, width, loops=None, zero=ZERO):
+def components(block: Block, n: int, width: int, loops: Booleans | None = None,
+               zero: float = ZERO) -> Components:
     """Components of a matrix with independent columns.
 
     Parameters
@@ -93,7 +103,7 @@ def components(block, n, width, loops=None, zero=ZERO):
     return Components(label, count, float(largest_zero), float(least), pivot)
 
 
-def _basis_inverse(block, n, width):
+def _basis_inverse(block: Block, n: int, width: int) -> tuple[Floats, float]:
     """Inverse of ``width`` independent, well-conditioned rows of unit norm, by pivoted QR, and its
     last pivot relative to the first.
     """

@@ -1,19 +1,24 @@
 """Stage 1 on its own: row weights with given leverage scores."""
+from __future__ import annotations
+
 import numpy as np
 
 from levinv import _validate
 from levinv import rows as storage
 from levinv._threads import sharing
+from levinv._typing import Floats, MatrixLike, VectorLike
 from levinv.forward.orthonormal import EPS, independent_columns, orthonormalise
 from levinv.inverse.components import SURELY_ZERO
-from levinv.inverse.reduction import (NoSolutionError, fixed_score_faults, reduce,
+from levinv.inverse.reduction import (NoSolutionError, Reduced, fixed_score_faults, reduce,
                                       sum_faults)
 from levinv.inverse.scaling import TIGHT, component_mean, find_obstacle, match_scores
+from levinv.rows import Rows
 
 EVALUATIONS = 25           # of the scores, roughly: is it worth several threads?
 
 
-def forster_weights(A, scores=None, *, tol=1e-10, maxiter=None, workers=None):
+def forster_weights(A: MatrixLike, scores: VectorLike | None = None, *, tol: float = 1e-10,
+                    maxiter: int | None = None, workers: int | None = None) -> Floats:
     """Row weights w such that the leverage scores of diag(sqrt(w)) A are given.
 
     With equal scores d/n this is Forster's transform: rows brought into radial isotropic position.
@@ -90,7 +95,8 @@ def forster_weights(A, scores=None, *, tol=1e-10, maxiter=None, workers=None):
         return _weights(rows, reduce(rows, zero_entry=SURELY_ZERO), scores, tol, maxiter)
 
 
-def _weights(rows, reduced, scores, tol, maxiter):
+def _weights(rows: Rows, reduced: Reduced, scores: Floats | None, tol: float,
+             maxiter: int) -> Floats:
     """Weights (n,) that were seen to have the scores, or a NoSolutionError."""
     n = rows.shape[0]
     if scores is None:
@@ -111,7 +117,7 @@ def _weights(rows, reduced, scores, tol, maxiter):
     return weights
 
 
-def _checked(rows, log_weight, scores, tol):
+def _checked(rows: Rows, log_weight: Floats, scores: Floats, tol: float) -> tuple[Floats, str]:
     """Weights, and a sentence if they do not have the scores."""
     weights = np.exp(log_weight)
     found, accuracy = _scores(rows, weights)
@@ -121,7 +127,7 @@ def _checked(rows, log_weight, scores, tol):
                      f"row {row} is given {scores[row]:.10g} and gets {found[row]:.10g}")
 
 
-def _scores(rows, weights):
+def _scores(rows: Rows, weights: Floats) -> tuple[Floats, float]:
     """The scores of weighted rows and their accuracy, from columns of A that are not combined:
     nothing that was decided on the way to the weights is taken for granted.
     """
@@ -132,7 +138,8 @@ def _scores(rows, weights):
     return scores, 100 * EPS * found.condition
 
 
-def _log_weights(rows, reduced, scores, tol, maxiter):
+def _log_weights(rows: Rows, reduced: Reduced, scores: Floats, tol: float,
+                 maxiter: int) -> Floats:
     """Logarithms of weights, (n,), of mean 0 on the active rows together."""
     target = np.where(reduced.active, scores, 0.5)
     for c in range(reduced.count):
@@ -158,18 +165,18 @@ def _log_weights(rows, reduced, scores, tol, maxiter):
     return log_weight
 
 
-def _summing_to(rank, scores, tol):
+def _summing_to(rank: int, scores: Floats, tol: float) -> Floats:
     """Scores that sum to the rank: in proportion, or evenly where that moves one by more than
     ``tol``.
     """
-    proportional = scores * (rank / scores.sum())
+    proportional: Floats = scores * (rank / scores.sum())
     if np.abs(proportional - scores).max() <= tol:
         return proportional
-    even = scores + (rank - scores.sum()) / len(scores)
+    even: Floats = scores + (rank - scores.sum()) / len(scores)
     return even if even.min() > 0.0 and even.max() < 1.0 else proportional
 
 
-def _faults(reduced, scores, tol):
+def _faults(reduced: Reduced, scores: Floats, tol: float) -> list[str]:
     faults, _ = fixed_score_faults(reduced, scores, np.full(len(scores), tol))
     active = np.flatnonzero(reduced.active)
     for value in (0.0, 1.0):

@@ -11,15 +11,25 @@ singular vectors of the rows that count, which is accurate in every row where co
 directions, often almost parallel, is not. What fails still is neither free nor determined by the
 scores: no null space holds it, and ``unique`` is False.
 """
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from levinv._typing import Booleans, Floats
 from levinv.forward.orthonormal import EPS
+from levinv.inverse.linearisation import Point
+from levinv.inverse.reduction import Reduced
+
+if TYPE_CHECKING:
+    from levinv.inverse.task import Task
 
 UNSEEN = 1e-7      # change of a score, relative to the largest relative change of a slack
 VISIBLE = 100.0
 
 
-def told_apart(task, point, directions):
+def told_apart(task: Task, point: Point, directions: Floats) -> tuple[Floats, Floats]:
     """``directions``, (d, k) orthonormal, split into those that no score sees and the others."""
     if not directions.shape[1]:
         return directions, directions
@@ -39,7 +49,7 @@ def told_apart(task, point, directions):
     return directions[:, ~seen], directions[:, seen]
 
 
-def _changes(task, point, directions):
+def _changes(task: Task, point: Point, directions: Floats) -> tuple[Booleans, Floats]:
     """Which of the directions move a score, (k,), and the changes, (n, k)."""
     reduced = task.reduced
     counted = point.slack != 0
@@ -58,7 +68,7 @@ def _changes(task, point, directions):
         return ~(np.abs(change).max(axis=0) <= allowed), change
 
 
-def _last_singular_vectors(reduced, count):
+def _last_singular_vectors(reduced: Reduced, count: int) -> Floats:
     """The last right singular vectors of the rows that are no coloops, at unit norm, (d, count)."""
     scale = reduced.unit.copy()
     scale[reduced.loops] = scale[reduced.coloops] = 0.0

@@ -9,23 +9,27 @@
 ``task`` holds what is given and found, ``stages`` runs them, ``matching`` says whether a point has
 the scores, ``wrong_scores`` looks for rows that are given wrong ones, ``report`` for the result.
 """
+from __future__ import annotations
+
 from dataclasses import replace
 
 import numpy as np
 
+from levinv._typing import Floats
 from levinv.inverse.matching import beyond_doubt, evidence_of_fit, matched, told
+from levinv.inverse.polish import Polished
 from levinv.inverse.report import SIGN_TOLERANCE, hidden_slacks, report
-from levinv.inverse.result import Stopped
+from levinv.inverse.result import InversionResult, Stopped
 from levinv.inverse.signs import ENUMERATED, enumerate_signs
 from levinv.inverse.stages import attempt, on_equations, refine, run_stages
-from levinv.inverse.task import augmented, prepare
+from levinv.inverse.task import Task, augmented, prepare
 from levinv.inverse.wrong_scores import leave_out_outliers, outlier_threshold
 
 UNEXPLAINED = 10.0                 # whitened residual of exact scores that is more than arithmetic,
 EXPLAINED = 0.01                   # and part of it that is left where its cause is found
 
 
-def solve(task):
+def solve(task: Task) -> InversionResult:
     """Run the stages, look for outliers and report."""
     stopped = False
     try:
@@ -40,16 +44,18 @@ def solve(task):
             task.maxiter, task.progress.callback = 0, None
             attempt(task, task.latest)
     if task.best is not None and not stopped:
-        task = _without_zero_slacks(task)
-        leave_out_outliers(task)
+        task, best = _without_zero_slacks(task, task.best)
+        leave_out_outliers(task, best)
     return _report(task, stopped)
 
 
-def _without_zero_slacks(task):
-    """The task as it is, or with small slacks where zero ones do not fit the other scores."""
+def _without_zero_slacks(task: Task, best: Polished) -> tuple[Task, Polished]:
+    """The task as it is and its best, or with small slacks where zero ones do not fit the other
+    scores.
+    """
     reduced = task.reduced
-    if not len(reduced.zero_slack) or task.rms(task.best.point) <= UNEXPLAINED:
-        return task
+    if not len(reduced.zero_slack) or task.rms(best.point) <= UNEXPLAINED:
+        return task, best
     freed = replace(task, zero_slacks=False, best=None, obstacles=[], starts=[], scaling=None,
                     evidence=dict(task.evidence))
     try:
@@ -57,19 +63,22 @@ def _without_zero_slacks(task):
         weight = freed.weight()
         weight[reduced.zero_slack] = weight[reduced.spanned] = 0.0
         with np.errstate(over="ignore", invalid="ignore"):
-            start = task.best.point.x + reduced.lifts @ hidden_slacks(task, task.best.point)
+            start = best.point.x + reduced.lifts @ hidden_slacks(task, best.point)
         found = refine(freed, start, weight) if np.isfinite(start).all() else None
         if found is not None:
             attempt(freed, found.point.x)
     except Stopped:
-        return task
+        return task, best
     task.nfev = freed.nfev
-    fits_better = (freed.best is not None and freed.rms(freed.best.point)
-                   < EXPLAINED * task.rms(task.best.point))
-    return freed if fits_better and matched(freed) >= matched(task) else task
+    if (freed.best is not None
+            and freed.rms(freed.best.point) < EXPLAINED * task.rms(best.point)
+            and matched(freed) >= matched(task)):
+        return freed, freed.best
+    return task, best
 
 
-def report_at(task, x, stopped, fun, converged):
+def report_at(task: Task, x: Floats, stopped: bool, fun: float,
+              converged: bool) -> InversionResult:
     """The result at a point that another method found; ``converged``: a success by its own rule."""
     task.maxiter = 0
     attempt(task, x)
@@ -78,22 +87,22 @@ def report_at(task, x, stopped, fun, converged):
     return result
 
 
-def _report(task, stopped, converged=False):
+def _report(task: Task, stopped: bool, converged: bool = False) -> InversionResult:
     success = matched(task) and not (task.outliers is not None and len(task.outliers.rows))
     if task.best is not None:
-        task.evidence["fit"] = evidence_of_fit(task)
+        task.evidence["fit"] = evidence_of_fit(task, task.best)
         if not task.exact:
             task.evidence["outlier_threshold"] = outlier_threshold(task)
             if not told(task, task.best.point):
                 task.remarks.append("at the x found A x - b cancels: it has scores that are not "
                                     "known to the noise")
-    if success and task.known_signs is None:
+    if success and task.best is not None and task.known_signs is None:
         _note_ambiguity(task, np.abs(task.best.point.slack))
     with np.errstate(over="ignore"):                   # standard errors may be inf
         return report(task, success, stopped, converged)
 
 
-def _note_ambiguity(task, magnitude):
+def _note_ambiguity(task: Task, magnitude: Floats) -> None:
     """Few rows: count the sign vectors that fit, for x that is none of "almost every x"."""
     for c in range(task.reduced.count):
         member = task.reduced.members(c)

@@ -7,16 +7,25 @@ L falls enough (Armijo), so that L decreases in every step. *fixed*: the paper's
 *strongly convex*: Lemma 7.4's γ_k = 2 / (α (k + 1)) for an α-strongly convex L, returning the
 weighted average sum_k 2k / (T (T + 1)) x_k (the paper prints the factor 1 / (T (T + 1)) twice).
 """
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
 import numpy as np
 
-from levinv.inverse.descent import ITERATIONS, MATCHED, STATIONARY, STUCK, Outcome
+from levinv._typing import Floats
+from levinv.inverse.descent import (ITERATIONS, MATCHED, STATIONARY, STUCK, Outcome, Report,
+                                    ScaledLoss)
+
+Step: TypeAlias = float | Literal["backtracking", "strongly convex"]
 
 MAXITER = 3000
-OPTIONS = ("step", "strong_convexity")
+OPTIONS: tuple[str, ...] = ("step", "strong_convexity")
 SUFFICIENT = 1e-4             # Armijo's constant
 
 
-def minimise(loss, y, tol, maxiter, report, step="backtracking", strong_convexity=None):
+def minimise(loss: ScaledLoss, y: Floats, tol: float, maxiter: int, report: Report,
+             step: Step = "backtracking", strong_convexity: float | None = None) -> Outcome:
     """Minimise a ScaledLoss from y; ``report(iteration, y, misfit)`` after every step.
 
     ``step`` is "backtracking", a fixed step η, or "strongly convex", which needs α =
@@ -27,7 +36,11 @@ def minimise(loss, y, tol, maxiter, report, step="backtracking", strong_convexit
     average = np.zeros_like(y)
     misfit = loss.misfit(y)
     for iteration in range(maxiter):
-        length = 2.0 / (strong_convexity * (iteration + 2)) if step == "strongly convex" else step
+        if isinstance(step, str):
+            assert strong_convexity is not None
+            length = 2.0 / (strong_convexity * (iteration + 2))
+        else:
+            length = step
         trial = y - length * loss.grad(y) * loss.units ** 2
         if not np.isfinite(loss.fun(trial)):
             return Outcome(y, STUCK, iteration)
@@ -42,9 +55,10 @@ def minimise(loss, y, tol, maxiter, report, step="backtracking", strong_convexit
     return Outcome(y, MATCHED if misfit <= tol else ITERATIONS, maxiter)
 
 
-def _backtracking(loss, y, tol, maxiter, report):
+def _backtracking(loss: ScaledLoss, y: Floats, tol: float, maxiter: int,
+                  report: Report) -> Outcome:
     value, grad, misfit = loss.fun(y), loss.grad(y), loss.misfit(y)
-    length = 1.0 / max(np.linalg.norm(grad), 1.0)
+    length = 1.0 / max(float(np.linalg.norm(grad)), 1.0)
     for iteration in range(maxiter):
         slope = float(grad @ grad)
         if misfit <= tol or length * slope <= loss.rounding(value):

@@ -13,12 +13,20 @@ Together with null(A) and the coloops' directions these are all directions in wh
 every score unchanged. Whether b lies in range(A) on a component is a question about A and b alone,
 and is decided there: b is in the range if it is so for entries of A and b changed by rounding.
 """
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from levinv._typing import Booleans, Floats
 from levinv.forward.orthonormal import EPS
 from levinv.forward.projection import project
+
+if TYPE_CHECKING:
+    from levinv.inverse.reduction import Reduced
+    from levinv.inverse.scaling import Scaling
 
 IN_RANGE = 1e3    # residual of b on range(A), in units of what rounding of A and b gives
 CLEAR = 1e3       # so far above IN_RANGE bounds of the rounding decide,
@@ -29,8 +37,8 @@ LARGEST_FIT = 1e2  # if the fit is at most so large that its rounding leaves the
 class Identified:
     """x and what it was found with."""
 
-    x: np.ndarray
-    scale: np.ndarray             # (components,) κ; nan where it is free
+    x: Floats
+    scale: Floats                 # (components,) κ; nan where it is free
     misfit: float                 # largest |A x - b - κ ε m| / (κ m), up to rounding
 
 
@@ -38,14 +46,14 @@ class Identified:
 class Range:
     """Whether b lies in range(A), component by component."""
 
-    inside: np.ndarray            # (components,) boolean
-    ratio: np.ndarray             # residual over what rounding gives, at least: far from IN_RANGE,
+    inside: Booleans              # (components,) boolean
+    ratio: Floats                 # residual over what rounding gives, at least: far from IN_RANGE,
                                   # the decision is clear
-    residual: np.ndarray          # (n,) of b - A offset on range(A)
-    size: np.ndarray              # (components,) its norm, rows at unit length
+    residual: Floats | None       # (n,) of b - A offset on range(A); None where it is not needed
+    size: Floats                  # (components,) its norm, rows at unit length
 
 
-def response_in_range(reduced, b, response):
+def response_in_range(reduced: Reduced, b: Floats, response: Floats) -> Range:
     """Decide for each component whether ``response``, b - A offset, lies in range(A).
 
     Components are taken one by one, so that rounding on one does not pass for a residual on
@@ -87,7 +95,8 @@ def response_in_range(reduced, b, response):
     return Range(ratio <= IN_RANGE, ratio, residual, size)
 
 
-def identify(reduced, response, scaling, signs, in_range, accuracy=None):
+def identify(reduced: Reduced, response: Floats, scaling: Scaling, signs: Floats,
+             in_range: Booleans, accuracy: Floats | None = None) -> Identified:
     """The x whose slack is κ ε m on each component, in the least-squares sense.
 
     Parameters

@@ -1,13 +1,20 @@
 """The front of score inversion: checks the arguments once and hands over to the chosen method."""
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
 import numpy as np
 
 from levinv import _validate
 from levinv import rows as storage
 from levinv._threads import sharing
+from levinv._typing import Floats, MatrixLike, Seed, SignsLike, VectorLike
 from levinv.inverse import local
 from levinv.inverse.global_ import solve
-from levinv.inverse.result import Progress
+from levinv.inverse.result import Callback, InversionResult, Progress
 from levinv.inverse.task import Task
+
+Method: TypeAlias = Literal["global", "trust-region", "newton", "gradient-descent"]
 
 METHODS = ("global", *local.METHODS)
 OPTIONS = {"global": ("restarts",)} | {name: module.OPTIONS
@@ -16,8 +23,13 @@ RESTARTS = 60
 EVALUATIONS = 30           # of the scores in an inversion, roughly: is it worth several threads?
 
 
-def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0.0, noise=None,
-                  tol=1e-8, maxiter=None, callback=None, rng=None, workers=None, options=None):
+def invert_scores(A: MatrixLike, b: VectorLike, scores: VectorLike, *,
+                  signs: SignsLike | None = None, x0: VectorLike | None = None,
+                  method: Method = "global", ridge: float | VectorLike = 0.0,
+                  noise: float | VectorLike | None = None, tol: float = 1e-8,
+                  maxiter: int | None = None, callback: Callback | None = None,
+                  rng: Seed = None, workers: int | None = None,
+                  options: dict[str, Any] | None = None) -> InversionResult:
     """Find x from the leverage scores of diag(A x - b)⁻¹ A.
 
     Parameters
@@ -134,7 +146,7 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
     if method == "global" and ridge.any():
         raise ValueError(f"ridge must be 0 with method 'global', got {ridge.max()}")
     if method == "global":
-        ridge = None                           # n zeros are not to be carried along
+        ridge = 0.0                            # n zeros are not to be carried along
     elif x0 is None:
         raise ValueError(f"x0 must be given with method {method!r}")
     noise = None if noise is None else usable_noise(_validate.noise(noise, "noise", n))
@@ -157,7 +169,7 @@ def invert_scores(A, b, scores, *, signs=None, x0=None, method="global", ridge=0
         return local.solve(task, method, A, ridge, _checked(options))
 
 
-def _checked(options):
+def _checked(options: dict[str, Any]) -> dict[str, Any]:
     """Options of the local methods, with their values checked."""
     for name in ("initial_radius", "strong_convexity"):
         if name in options:
@@ -173,18 +185,18 @@ def _checked(options):
     return options
 
 
-def usable_noise(noise):
+def usable_noise(noise: Floats) -> Floats:
     """Positive deviations of any shape: scores are computed to a few units of rounding, and more
     than 1 says no more than 1 does.
     """
     return np.clip(noise, 16.0 * np.finfo(float).eps, 1.0)
 
 
-def _scores(scores, n, noise):
+def _scores(scores: VectorLike, n: int, noise: Floats | None) -> Floats:
     return clipped_scores(_validate.vector(scores, "scores", n, "row of A"), noise)
 
 
-def clipped_scores(scores, noise):
+def clipped_scores(scores: Floats, noise: Floats | None) -> Floats:
     """Scores of any shape moved into [0, 1], refused where that is more than rounding or noise."""
     room = 1e-8 if noise is None else np.maximum(1e-8, 6.0 * noise)
     outside = (scores < -room) | (scores > 1.0 + room)

@@ -19,17 +19,27 @@ matrix, measured for 16 k² of 20 000 to 100 000 rows, k = 20 and 40: 0.79 to 1.
 one-hot designs with uniform, normal and exponential slacks; in Cauchy designs single ones up to
 1.8.
 """
+from __future__ import annotations
+
 import functools
 import math
 import operator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
+from levinv._typing import Booleans, Floats, Integers
 from levinv.forward.orthonormal import EPS
-from levinv.forward.projection import DependentZeroSlackError, project
+from levinv.forward.projection import DependentZeroSlackError, Projection, project
 from levinv.inverse.components import SEED
-from levinv.rows.passes import unpacked
+from levinv.inverse.reduction import Reduced
+from levinv.rows import Rows
+from levinv.rows.passes import triangle_of, unpacked
+
+Result = TypeVar("Result")
+Projector: TypeAlias = Callable[[Rows, Floats, Floats | None, Booleans | None], Projection]
 
 WIDEST = 1e-290               # quotient of two slacks that is as good as zero,
 BESIDE_ORDINARY = 1e-150      # which is looked for where a slack is so small
@@ -43,21 +53,21 @@ MANY = 2                      # from so many times the rows of a sample on, one 
 class Point:
     """x and what is known there."""
 
-    x: np.ndarray                  # (d,)
-    slack: np.ndarray              # (n,)
-    projection: object
-    target: np.ndarray             # (n,) c
-    left_out: np.ndarray | None    # (n,) boolean: rows that take no part
+    x: Floats                      # (d,)
+    slack: Floats                  # (n,)
+    projection: Projection
+    target: Floats                 # (n,) c
+    left_out: Booleans | None      # (n,) boolean: rows that take no part
     size: float                    # norm of the whitened residual
     largest: float                 # largest entry of the residual
 
     @property
-    def residual(self):
+    def residual(self) -> Floats:
         """sigma - c on the active rows, 0 elsewhere, (n,): computed when it is asked for."""
         return _residual(self.projection, self.target, self.left_out)
 
 
-def _residual(projection, target, left_out):
+def _residual(projection: Projection, target: Floats, left_out: Booleans | None) -> Floats:
     residual = projection.residual(target)
     if left_out is not None:
         residual[left_out] = 0.0
@@ -68,19 +78,20 @@ def _residual(projection, target, left_out):
 class Linearisation:
     """Singular value decomposition of the whitened Jacobian, in coordinates of unit effect."""
 
-    left: np.ndarray               # (r,) coefficients of the whitened residual
-    values: np.ndarray             # (r,) singular values in z, decreasing, above rounding
-    steps: np.ndarray              # (d, r) dx that change the whitened residual by unit vectors
-    flat: np.ndarray               # (d, f) dx of further values that are zero to rounding
+    left: Floats                   # (r,) coefficients of the whitened residual
+    values: Floats                 # (r,) singular values in z, decreasing, above rounding
+    steps: Floats                  # (d, r) dx that change the whitened residual by unit vectors
+    flat: Floats                   # (d, f) dx of further values that are zero to rounding
     dropped: float = np.nan        # the largest singular value not among ``values``, if any
     sampled: bool = False
-    point: object = None           # where it was made, and
-    rotation: np.ndarray = None    # (r, k) right singular vectors in z there,
-    jacobian: list | None = None   # blocks of rows of W J_z, of further columns, too: where that
-                                   # takes little memory
+    point: Point | None = None            # where it was made, and
+    rotation: Floats | None = None        # (r, k) right singular vectors in z there,
+    jacobian: list[Floats] | None = None  # blocks of rows of W J_z, of further columns, too: where
+                                          # that takes little memory
 
 
-def evaluate(reduced, b, x, target, weight, projector=project):
+def evaluate(reduced: Reduced, b: Floats, x: Floats, target: Floats, weight: Floats,
+             projector: Projector = project) -> Point | None:
     """The Point at x, or None where the scores or the residual are not defined."""
     if not np.isfinite(x).all():
         return None
@@ -107,7 +118,7 @@ def evaluate(reduced, b, x, target, weight, projector=project):
     return Point(x, slack, projection, target, reduced.left_out, size, largest)
 
 
-def gradient(point, weight):
+def gradient(point: Point, weight: Floats) -> Floats:
     """Half the gradient of |W (sigma(x) - c)|²: Jᵀ W² (sigma - c), (d,)."""
     weighted = point.residual
     weighted *= weight
@@ -118,7 +129,7 @@ def gradient(point, weight):
     return 2.0 * point.projection.rows.rmatvec(image)
 
 
-def linearise(reduced, point, weight, freedom):
+def linearise(reduced: Reduced, point: Point, weight: Floats, freedom: int) -> Linearisation:
     """The whitened Jacobian's singular value decomposition, less the ``freedom`` smallest values;
     from a sample of the rows where there are many.
     """
@@ -131,11 +142,11 @@ def linearise(reduced, point, weight, freedom):
     return linearise_all(point, weight, freedom)
 
 
-def _sample_size(rank):
+def _sample_size(rank: int) -> int:
     return max(SAMPLED * rank ** 2, LEAST_SAMPLE)
 
 
-def linearise_all(point, weight, freedom):
+def linearise_all(point: Point, weight: Floats, freedom: int) -> Linearisation:
     """The same from all rows."""
     k = point.projection.rank
     if len(weight) <= max(4 * k, k * k // 4):
@@ -150,11 +161,12 @@ def linearise_all(point, weight, freedom):
         kept = long.fold(_as_list, operator.add)
         triangle = _triangle(kept, k + 1)
     else:
-        triangle = long.fold(_as_triangle, _stacked)     # all that least squares needs of a long J
+        triangle = long.fold(triangle_of, _stacked)      # all that least squares needs of a long J
     return _decompose(point, triangle[:k, :k], triangle[:k, k], freedom, kept)
 
 
-def reweighted(reduced, point, weight, model, factor, freedom):
+def reweighted(reduced: Reduced, point: Point, weight: Floats, model: Linearisation,
+               factor: Floats, freedom: int) -> Linearisation:
     """The linearisation with the weights ``weight`` times ``factor``, (n,), from that with
     ``weight``; without the residual.
     """
@@ -167,17 +179,20 @@ def reweighted(reduced, point, weight, model, factor, freedom):
     return _decompose(point, triangle, np.zeros(len(triangle)), freedom)
 
 
-def propagated(point, model, deviations):
+def propagated(point: Point, model: Linearisation, deviations: Floats) -> Floats:
     """Standard errors of x, (d,), if the whitened residuals err by ``deviations``, (n,), each on
     its own; where no Jacobian is kept, as if by their root mean square.
     """
-    if model.jacobian is None or model.point is not point:
-        mean = np.linalg.norm(deviations) / np.sqrt(max(np.count_nonzero(deviations), 1))
-        return mean * np.hypot.reduce(model.steps, axis=1)
+    if model.jacobian is None or model.rotation is None or model.point is not point:
+        counted = max(int(np.count_nonzero(deviations)), 1)
+        mean: Floats = np.hypot.reduce(model.steps, axis=1)
+        mean *= np.linalg.norm(deviations) / np.sqrt(counted)
+        return mean
     effect = np.concatenate([block[:, :len(model.rotation.T)] @ (model.rotation.T / model.values)
                              for block in model.jacobian])
-    triangle = np.linalg.qr(effect * deviations[:, None], mode="r")
-    return np.hypot.reduce(model.steps @ triangle.T, axis=1)
+    triangle = triangle_of(effect * deviations[:, None])
+    errors: Floats = np.hypot.reduce(model.steps @ triangle.T, axis=1)
+    return errors
 
 
 class _LongJacobian:
@@ -185,7 +200,7 @@ class _LongJacobian:
     matrix, a block of rows at a time.
     """
 
-    def __init__(self, point, weight):
+    def __init__(self, point: Point, weight: Floats) -> None:
         projection = point.projection
         transform, scale, heavy = projection.transform, projection.scale, projection.heavy
         sign = np.where(point.slack < 0, -1.0, 1.0)
@@ -206,48 +221,47 @@ class _LongJacobian:
         self._vectors = [scale, signed_scale, projection.scores, weight, point.residual, place]
         self._shared = transform, forms, heavy_rows
 
-    def fold(self, function, combine, *shared):
+    def fold(self, function: Callable[..., Result], combine: Callable[[Result, Result], Result],
+             *shared: Any) -> Result:
         """``function(block, *shared)`` of all blocks, put together by ``combine``."""
         return self._rows.fold(functools.partial(_of_block, function), combine, self._vectors,
                                self._shared, *shared)
 
 
-def _of_block(function, rows, scale, signed_scale, scores, weight, residual, place, jacobian,
-              *shared):
+def _of_block(function: Callable[..., Result], rows: Rows, scale: Floats, signed_scale: Floats,
+              scores: Floats, weight: Floats, residual: Floats, place: Integers | None,
+              jacobian: tuple[Floats, Floats, Floats | None], *shared: Any) -> Result:
     transform, forms, heavy_rows = jacobian
     block = rows.matvec(transform)
     block *= -(scores * signed_scale)[:, None]
     block += rows.contract(scale, transform, forms)
     block *= 2.0 * weight[:, None]
     block = np.column_stack([block, weight * residual])
-    if place is not None:
+    if place is not None and heavy_rows is not None:
         heavy = place >= 0
         block[heavy] = heavy_rows[place[heavy]]
     return function(block, *shared)
 
 
-def _as_list(block):
+def _as_list(block: Floats) -> list[Floats]:
     return [block]
 
 
-def _as_triangle(block):
-    return np.linalg.qr(block, mode="r")
-
-
-def _as_lengths(block, steps):
+def _as_lengths(block: Floats, steps: Floats) -> list[Floats]:
     image = block[:, :len(steps)] @ steps
     return [np.einsum("ij,ij->i", image, image)]
 
 
-def _stacked(one, other):
-    return np.linalg.qr(np.vstack([one, other]), mode="r")
+def _stacked(one: Floats, other: Floats) -> Floats:
+    return triangle_of(np.vstack([one, other]))
 
 
-def _triangle(blocks, columns):
+def _triangle(blocks: Iterable[Floats], columns: int) -> Floats:
     return functools.reduce(_stacked, blocks, np.zeros((0, columns)))
 
 
-def _decompose(point, jacobian, whitened, freedom, blocks=None):
+def _decompose(point: Point, jacobian: Floats, whitened: Floats, freedom: int,
+               blocks: list[Floats] | None = None) -> Linearisation:
     k = point.projection.rank
     if not np.isfinite(jacobian).all():       # slacks so far apart that the basis is lost: no step
         return Linearisation(np.zeros(0), np.zeros(0), np.zeros((len(point.x), 0)),
@@ -266,12 +280,12 @@ def _decompose(point, jacobian, whitened, freedom, blocks=None):
                          point=point, rotation=vt[:kept], jacobian=blocks)
 
 
-def negligible(rank):
+def negligible(rank: int) -> float:
     """Singular values of the Jacobian, relative to the largest, that are zero to rounding."""
     return rank * EPS
 
 
-def leverages(point, weight, model, left_out):
+def leverages(point: Point, weight: Floats, model: Linearisation, left_out: Booleans) -> Floats:
     """Leverage of each row in the whitened Jacobian, |row of W J|² in the metric of ``model``,
     (n,): the part of its residual's variance that fitting x takes away, and in rows ``left_out`` of
     the model the variance of what it predicts; 0 where the model is a sample's, whose rows'
@@ -279,7 +293,7 @@ def leverages(point, weight, model, left_out):
     """
     if model.sampled:
         return np.zeros(len(weight))
-    if model.point is point:
+    if model.rotation is not None and model.point is point:
         steps = model.rotation.T / model.values
     else:
         slack = np.abs(point.slack)
@@ -290,7 +304,7 @@ def leverages(point, weight, model, left_out):
     return np.concatenate([_as_lengths(block, steps)[0] for block in model.jacobian])
 
 
-def _sampled_triangle(point, weight):
+def _sampled_triangle(point: Point, weight: Floats) -> Floats:
     """R of the sampled W J_z."""
     projection = point.projection
     n, k = len(weight), projection.rank
@@ -311,4 +325,4 @@ def _sampled_triangle(point, weight):
     jacobian = part.laplacian(signed / chance[:, None])
     jacobian -= part.laplacian(1.0 / chance)[:, None] * signed
     jacobian *= (2.0 * weight[index] / np.sqrt(chance))[:, None]
-    return np.linalg.qr(jacobian, mode="r")
+    return triangle_of(jacobian)

@@ -6,19 +6,26 @@ did not: those go to :func:`levinv.invert_scores` one by one. Each problem has i
 from ``rng`` at the start, so that the result does not depend on how problems are divided among
 calls and threads.
 """
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import scipy.special
 
 from levinv import _validate
-from levinv._kernels import many as kernel
+from levinv._kernels.many import has_avx2
 from levinv._threads import share, sharing
+from levinv._typing import Booleans, Floats, Integers, Seed, SignsLike
 from levinv.inverse.invert import EVALUATIONS, clipped_scores, invert_scores, usable_noise
 from levinv.inverse.matching import LEVEL, NOISE_KNOWN
 
-if kernel.has_avx2():
+if has_avx2():
     from levinv._kernels import many_avx2 as kernel
+else:
+    from levinv._kernels import many as kernel  # type: ignore[no-redef]  # the same, for any CPU
 
 MOST_COLUMNS = 32              # up to here measured to be at least six times as fast as the general
 MOST_ROWS = 2000               # route (2000 x 32), and short enough for an interrupt to be heard
@@ -61,14 +68,17 @@ class ManyResult:
     array([[ 1. , -2. ,  0.5]])
     """
 
-    x: np.ndarray
-    success: np.ndarray
-    unique: np.ndarray
-    fun: np.ndarray
-    nit: np.ndarray
+    x: Floats
+    success: Booleans
+    unique: Booleans
+    fun: Floats
+    nit: Integers
 
 
-def invert_many(A, b, scores, *, signs=None, noise=None, tol=1e-8, rng=None, workers=None):
+def invert_many(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, *,
+                signs: SignsLike | None = None, noise: float | npt.ArrayLike | None = None,
+                tol: float = 1e-8, rng: Seed = None,
+                workers: int | None = None) -> ManyResult:
     """Find x from the leverage scores of diag(A x - b)⁻¹ A, for many problems of one size.
 
     The same as :func:`levinv.invert_scores` on each, but compiled as a whole: thousands of small
@@ -136,19 +146,17 @@ def invert_many(A, b, scores, *, signs=None, noise=None, tol=1e-8, rng=None, wor
     >>> bool(result.success.all()), bool(np.allclose(result.x, x))
     (True, True)
     """
-    problems = _checked(A, b, scores, signs, noise)
-    problems.tol = _validate.positive_number(tol, "tol")
+    problems = _checked(A, b, scores, signs, noise, tol, rng)
     k, n, d = problems.shape
-    problems.seeds = _validate.generator(rng, "rng").integers(2 ** 64, size=k, dtype=np.uint64)
     out = ManyResult(np.zeros((k, d)), np.zeros(k, dtype=bool), np.zeros(k, dtype=bool),
                      np.zeros(k), np.zeros(k, dtype=np.intp))
     size = int(np.clip(CHUNK_SECONDS / (SECONDS * n * d ** 2), 1, MOST_IN_CHUNK))
-    with sharing(workers, EVALUATIONS * 4 * k * n * d * d) as workers:
+    with sharing(workers, EVALUATIONS * 4 * k * n * d * d) as threads:
         share(lambda first: _invert(problems, slice(first, min(first + size, k)), out),
-              range(0, k, size), workers)
+              range(0, k, size), threads)
         # one by one: an interrupt waits for what is under way
         share(lambda i: _invert_generally(problems, i, out), np.flatnonzero(~out.success).tolist(),
-              workers)
+              threads)
     return out
 
 
@@ -156,21 +164,21 @@ def invert_many(A, b, scores, *, signs=None, noise=None, tol=1e-8, rng=None, wor
 class _Problems:
     """The checked input. A leading dimension of 1 is shared by all problems."""
 
-    A: np.ndarray                  # (k or 1, n, d)
-    b: np.ndarray                  # (k, n)
-    scores: np.ndarray             # (k, n), clipped to [0, 1]
-    signs: np.ndarray | None       # (k or 1, n)
-    noise: np.ndarray | None       # (k or 1, n)
-    tol: float = 0.0
-    seeds: np.ndarray = None
+    A: Floats                      # (k or 1, n, d)
+    b: Floats                      # (k, n)
+    scores: Floats                 # (k, n), clipped to [0, 1]
+    signs: Floats | None           # (k or 1, n)
+    noise: Floats | None           # (k or 1, n)
+    tol: float
+    seeds: npt.NDArray[np.uint64]  # (k,)
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int, int]:
         """(k, n, d)."""
-        return len(self.b), *self.A.shape[1:]
+        return len(self.b), self.A.shape[1], self.A.shape[2]
 
 
-def _invert(problems, chunk, out):
+def _invert(problems: _Problems, chunk: slice, out: ManyResult) -> None:
     """Solve those problems of a chunk that the kernel can."""
     _, n, d = problems.shape
     solved = np.zeros(chunk.stop - chunk.start, dtype=np.uint8)
@@ -178,13 +186,14 @@ def _invert(problems, chunk, out):
         freedom = n - d
         kernel.invert(
             _part(problems.A, chunk), _part(problems.b, chunk), _part(problems.scores, chunk),
-            _part(problems.signs, chunk), _part(problems.noise, chunk), problems.seeds[chunk],
+            None if problems.signs is None else _part(problems.signs, chunk),
+            None if problems.noise is None else _part(problems.noise, chunk), problems.seeds[chunk],
             problems.tol, max(scipy.special.chdtri(freedom, LEVEL), NOISE_KNOWN ** 2 * freedom),
             out.x[chunk], out.fun[chunk], out.nit[chunk], solved)
     out.success[chunk] = out.unique[chunk] = solved
 
 
-def _invert_generally(problems, i, out):
+def _invert_generally(problems: _Problems, i: int, out: ManyResult) -> None:
     """Solve one problem by the general route."""
     A, signs, noise = (None if array is None else array[i if len(array) > 1 else 0]
                        for array in (problems.A, problems.signs, problems.noise))
@@ -194,14 +203,13 @@ def _invert_generally(problems, i, out):
         getattr(out, name)[i] = result[name]
 
 
-def _part(array, chunk):
-    """A chunk of what may be shared by all problems, or None, in C order."""
-    if array is None:
-        return None
+def _part(array: Floats, chunk: slice) -> Floats:
+    """A chunk of what may be shared by all problems, in C order."""
     return np.ascontiguousarray(array if len(array) == 1 else array[chunk])
 
 
-def _checked(A, b, scores, signs, noise):
+def _checked(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, signs: SignsLike | None,
+             noise: npt.ArrayLike | None, tol: float, rng: Seed) -> _Problems:
     shared = _dimension(A) != 3
     A = _validate.real_array(A, "A", 2 if shared else 3)
     if A.shape[-2] < A.shape[-1]:
@@ -219,10 +227,13 @@ def _checked(A, b, scores, signs, noise):
     if signs is not None:
         signs = _refuse(_per_row(signs, "signs", k, n), lambda value: np.abs(value) != 1.0,
                         "signs", "+1 or -1")
-    return _Problems(A, b, clipped_scores(scores, noise), signs, noise)
+    scores = clipped_scores(scores, noise)
+    tol = _validate.positive_number(tol, "tol")
+    seeds = _validate.generator(rng, "rng").integers(2 ** 64, size=k, dtype=np.uint64)
+    return _Problems(A, b, scores, signs, noise, tol, seeds)
 
 
-def _dimension(value):
+def _dimension(value: npt.ArrayLike) -> int:
     """Number of dimensions; 1 for lists of unequal length, which ``_validate`` refuses by name."""
     try:
         return np.ndim(value)
@@ -230,14 +241,14 @@ def _dimension(value):
         return 1
 
 
-def _of_shape(array, name, k, n):
+def _of_shape(array: Floats, name: str, k: int, n: int) -> Floats:
     if array.shape != (k, n):
         raise ValueError(f"{name} must have shape {(k, n)}, one row per problem and one column per "
                          f"row of A, got {array.shape}")
     return array
 
 
-def _per_row(value, name, k, n):
+def _per_row(value: npt.ArrayLike, name: str, k: int, n: int) -> Floats:
     """A (1, n) or (k, n) array from a scalar, a vector or a matrix."""
     dimension = _dimension(value)
     if dimension == 2:
@@ -246,7 +257,7 @@ def _per_row(value, name, k, n):
     return _validate.vector(value, name, n, "row of A")[None]
 
 
-def _refuse(array, wrong, name, expected):
+def _refuse(array: Floats, wrong: Callable[[Floats], Booleans], name: str, expected: str) -> Floats:
     """The array, unless an entry is wrong."""
     mask = wrong(array)
     if mask.any():
@@ -255,7 +266,7 @@ def _refuse(array, wrong, name, expected):
     return array
 
 
-def _ordinary_sizes(array, name):
+def _ordinary_sizes(array: Floats, name: str) -> Floats:
     """The array, unless one problem's largest entry is of extreme size."""
     axes = tuple(range(1, array.ndim))
     largest = np.maximum(array.max(axis=axes), -array.min(axis=axes))

@@ -4,12 +4,21 @@ Exact scores are had to tol, or to what rounding of x and of A x - b to double c
 noisy ones to the chi-squared test. Rows of zero slack must have it to rounding, or so nearly that
 their scores are 1 to tol, and known signs must be those of the slack, where it is clear of zero.
 """
+from __future__ import annotations
+
+import math
+from typing import Any
+
 import numpy as np
 import scipy.special
 
+from levinv._typing import Floats, RowIndex
 from levinv.forward.orthonormal import EPS, column_space
 from levinv.forward.projection import DependentZeroSlackError, project
+from levinv.inverse.linearisation import Point
+from levinv.inverse.polish import Polished
 from levinv.inverse.report import SETTLED, changed_by_rounding, slack_rounding, unseen
+from levinv.inverse.task import Task
 
 LEVEL = 1e-3                       # of the chi-squared test
 NOISE_KNOWN = 1.1                  # residual, in noise levels, that is explained however many rows
@@ -20,7 +29,7 @@ TO_ROUNDING = 100.0                # times the residual that rounding leaves
 UNKNOWN = 1e200                    # stands for an infinite standard error in sums
 
 
-def matched(task):
+def matched(task: Task) -> bool:
     """Whether the best point has the scores."""
     if task.best is None or task.obstacles or not signs_agree(task, task.best):
         return False
@@ -28,12 +37,13 @@ def matched(task):
     if not _equations_hold(task, point):
         return False
     if task.exact:
-        return within_tolerance(task, point, slice(None))
+        return within_tolerance(task, point, slice(None)) and _apart(task, point)
     freedom = np.count_nonzero(task.reduced.active) - task.best.linearisation.steps.shape[1]
-    return explained_by_noise(point.residual / task.noise, freedom) and told(task, point)
+    return (explained_by_noise(point.residual / task.deviation(), freedom) and told(task, point)
+            and _apart(task, point))
 
 
-def signs_agree(task, found):
+def signs_agree(task: Task, found: Polished) -> bool:
     """Whether the slack has the known signs, in the rows in which it is clear of zero."""
     if task.known_signs is None:
         return True
@@ -51,18 +61,18 @@ def signs_agree(task, found):
     return bool(np.all(np.sign(slack[clear]) == task.known_signs[clear]))
 
 
-def beyond_doubt(task):
+def beyond_doubt(task: Task) -> bool:
     """Whether the best point has the scores, exact ones to little more than rounding: within tol,
     other signs may have them, too.
     """
-    if not matched(task) or not task.exact:
+    if task.best is None or not matched(task) or not task.exact:
         return matched(task)
-    point = task.best.point
-    rounding = np.linalg.norm(changed_by_rounding(task, point) * task.weight())
-    return point.size <= TO_ROUNDING * max(rounding, np.sqrt(np.count_nonzero(task.weight())))
+    point, weight = task.best.point, task.weight()
+    rounding = float(np.linalg.norm(changed_by_rounding(task, point) * weight))
+    return point.size <= TO_ROUNDING * max(rounding, math.sqrt(np.count_nonzero(weight)))
 
 
-def _equations_hold(task, point):
+def _equations_hold(task: Task, point: Point) -> bool:
     """Whether the rows of zero slack have it at a point, to rounding, or so nearly that their
     scores are 1 to tol; and those spanned by them have not.
     """
@@ -84,55 +94,75 @@ def _equations_hold(task, point):
     return bool(np.all(whole.complement()[zero] <= task.tol))
 
 
-def within_tolerance(task, point, member):
+def _apart(task: Task, point: Point) -> bool:
+    """Whether entries that were taken for zero between components and coloops are zero to the
+    scores, too: slacks far apart magnify them.
+    """
+    reduced = task.reduced
+    slack = np.abs(point.slack)
+    slack[reduced.zero_slack] = 0.0
+    sizes = (slack * reduced.unit)[slack * reduced.unit > 0]
+    allowed = task.tol if task.exact else task.deviation()
+    if not len(sizes) or reduced.gap * (sizes.max() / sizes.min()) <= np.min(allowed):
+        return True
+    scores = np.where(reduced.active, point.projection.scores, 0.0)
+    scores[reduced.coloops] = scores[reduced.zero_slack] = 1.0
+    without = np.isin(np.arange(len(slack)), reduced.loops)
+    try:
+        whole = project(task.rows, slack, column_space(task.rows).transform, without)
+    except DependentZeroSlackError:
+        return False
+    return bool(np.all((np.abs(whole.scores - scores) <= allowed)[~without]))
+
+
+def within_tolerance(task: Task, point: Point, member: RowIndex) -> bool:
     """Whether the errors of exact scores are allowed, on some of the rows."""
     error = np.abs(point.residual[member])
     return bool(np.all(error <= task.tol) or np.all(error <= allowed_errors(task, point)[member]))
 
 
-def told(task, point):
+def told(task: Task, point: Point) -> bool:
     """Whether scores are known to the noise at a point: far off, A x - b cancels."""
-    known = changed_by_rounding(task, point) <= task.noise
+    known = changed_by_rounding(task, point) <= task.deviation()
     known &= np.abs(point.slack) > slack_rounding(task, point)
     return bool(known[task.reduced.active].all())
 
 
-def allowed_errors(task, point):
+def allowed_errors(task: Task, point: Point) -> Floats:
     """Errors of exact scores that count as none, (n,): tol and, within limits, what rounding of x
     and of A x - b to double changes in each.
     """
     return task.tol + np.minimum(changed_by_rounding(task, point), 100.0 * task.tol)
 
 
-def settled_on(task, c):
+def settled_on(task: Task, c: int) -> bool:
     """Whether the best point matches the scores on component c."""
     if task.best is None:
         return False
     member = task.reduced.members(c)
-    residual = task.best.point.residual[member]
+    whitened = task.best.point.residual[member] / task.deviation()[member]
     if task.exact:
-        whitened = residual / task.deviation()[member]
         return (np.sqrt(np.mean(whitened ** 2)) <= SETTLED
                 and within_tolerance(task, task.best.point, member))
     freedom = len(member) - task.reduced.bases[c].shape[1] - 1
-    return explained_by_noise(residual / task.noise[member], freedom)
+    return explained_by_noise(whitened, freedom)
 
 
-def explained_by_noise(whitened, freedom):
+def explained_by_noise(whitened: Floats, freedom: int) -> bool:
     """Chi-squared test of a residual in units of its standard deviation, which is known to one part
     in ten at best.
     """
     return bool(whitened @ whitened <= _most_explained(freedom))
 
 
-def _most_explained(freedom):
+def _most_explained(freedom: int) -> float:
     freedom = max(freedom, 1)
     return float(max(scipy.special.chdtri(freedom, LEVEL), NOISE_KNOWN ** 2 * freedom))
 
 
-def evidence_of_fit(task):
+def evidence_of_fit(task: Task, best: Polished) -> dict[str, Any]:
     """Evidence of the fit: what was compared with what. Outliers are left out."""
-    point, active = task.best.point, task.reduced.active
+    point, active = best.point, task.reduced.active
     rows = active
     if task.outliers is not None and len(task.outliers.rows):
         rows = active.copy()
@@ -141,8 +171,8 @@ def evidence_of_fit(task):
     found = {"rows": len(error), "largest_error": float(error.max(initial=0.0))}
     if task.exact:
         return found | {"test": "tolerance", "tolerance": task.tol}
-    freedom = max(len(error) - task.best.linearisation.steps.shape[1], 1)
-    chi_squared = float(np.sum((error / task.noise[rows]) ** 2))
+    freedom = max(len(error) - best.linearisation.steps.shape[1], 1)
+    chi_squared = float(np.sum((error / task.deviation()[rows]) ** 2))
     return found | {"test": "chi-squared", "chi_squared": chi_squared,
                     "degrees_of_freedom": freedom, "level": LEVEL,
                     "limit": _most_explained(freedom),

@@ -10,18 +10,22 @@ or the step too long. Then, with H = V diag(λ) Vᵀ,
 which is a descent direction and leaves saddle points along negative curvature; it is halved until
 it lowers L (Armijo's rule).
 """
+from __future__ import annotations
+
 import numpy as np
 
-from levinv.inverse.descent import ITERATIONS, MATCHED, STATIONARY, STUCK, Outcome
+from levinv._typing import Floats
+from levinv.inverse.descent import (ITERATIONS, MATCHED, STATIONARY, STUCK, Outcome, Report,
+                                    ScaledLoss)
 
 MAXITER = 100
-OPTIONS = ()
+OPTIONS: tuple[str, ...] = ()
 SMALLEST_CURVATURE = 1e-8
 SUFFICIENT = 1e-4             # Armijo's constant
 SHORTEST = 1e-12
 
 
-def minimise(loss, y, tol, maxiter, report):
+def minimise(loss: ScaledLoss, y: Floats, tol: float, maxiter: int, report: Report) -> Outcome:
     """Minimise a ScaledLoss from y; ``report(iteration, y, misfit)`` after every step."""
     value, misfit = loss.fun(y), loss.misfit(y)
     for iteration in range(maxiter):

@@ -25,12 +25,20 @@ that the tolerance allows.
 References: Cook and Weisberg, Residuals and Influence in Regression (1982), section 2.2; Rousseeuw
 and Van Driessen, "Computing LTS regression for large data sets" (2006).
 """
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.special
 
+from levinv._typing import Booleans, Floats, Integers
 from levinv.inverse.linearisation import leverages
+
+if TYPE_CHECKING:
+    from levinv.inverse.polish import Polished
 
 MOST_OUTLIERS = 20
 PART_OF_FREEDOM = 0.25
@@ -44,19 +52,19 @@ TELLING = 1e-3         # least 1 - h_i: below, the residual is zero whatever the
 class Outliers:
     """The rows left out and the fit to the others."""
 
-    rows: np.ndarray           # indices, increasing
-    deviations: np.ndarray     # their studentised residuals
-    fit: object                # Polished, without them
+    rows: Integers             # indices, increasing
+    deviations: Floats         # their studentised residuals
+    fit: Polished              # without them
 
 
-def bonferroni(level, count):
+def bonferroni(level: float, count: int) -> float:
     """The normal quantile that the largest of ``count`` residuals exceeds with probability
     ``level`` at most.
     """
     return -float(scipy.special.ndtri(0.5 * level / max(count, 1)))
 
 
-def studentised(fit, weight, left_out):
+def studentised(fit: Polished, weight: Floats, left_out: Booleans) -> Floats:
     """Studentised residuals, (n,); ``weight`` is 1/noise, 0 in rows that take no part."""
     leverage = leverages(fit.point, weight, fit.linearisation, left_out)
     variance = np.where(left_out, 1.0 + leverage, 1.0 - leverage)
@@ -65,12 +73,16 @@ def studentised(fit, weight, left_out):
                      out=np.zeros_like(whitened), where=variance > TELLING)
 
 
-def most_outliers(freedom):
+def most_outliers(freedom: int) -> int:
     """Rows that may be left out."""
     return min(MOST_OUTLIERS, int(PART_OF_FREEDOM * freedom))
 
 
-def find_outliers(fit, weight, freedom, *, explained, suspect, refit, left_out=None):
+def find_outliers(fit: Polished, weight: Floats, freedom: int, *,
+                  explained: Callable[[Polished, Booleans], bool],
+                  suspect: Callable[[Polished, Floats], Booleans],
+                  refit: Callable[[Floats, Booleans], Polished | None],
+                  left_out: Booleans | None = None) -> Outliers | None:
     """Leave out rows until the others are explained.
 
     Parameters
@@ -100,7 +112,7 @@ def find_outliers(fit, weight, freedom, *, explained, suspect, refit, left_out=N
     left_out = np.zeros(len(weight), dtype=bool) if left_out is None else left_out
     most = most_outliers(freedom)
 
-    def judged(fit, left_out):
+    def judged(fit: Polished, left_out: Booleans) -> tuple[Floats, Booleans, bool]:
         """Studentised residuals, the rows suspected, and whether the rows kept are explained."""
         deviations = studentised(fit, weight, left_out)
         wrong = suspect(fit, deviations)
@@ -113,9 +125,10 @@ def find_outliers(fit, weight, freedom, *, explained, suspect, refit, left_out=N
         before, left_out, size = left_out, np.zeros(len(weight), dtype=bool), fit.point.size
         left_out[np.argsort(-np.abs(deviations), kind="stable")[:most]] = True
         left_out &= wrong
-        fit = None if np.array_equal(left_out, before) else refit(fit.point.x, left_out)
-        if fit is None:
+        again = None if np.array_equal(left_out, before) else refit(fit.point.x, left_out)
+        if again is None:
             return None
+        fit = again
         deviations, wrong, settled = judged(fit, left_out)
         if not settled and fit.point.size > WORTH_IT * size:
             return None

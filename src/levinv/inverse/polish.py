@@ -15,14 +15,21 @@ G = I, with a step p and the change y of the gradient, G becomes I - p pᵀ/pᵀ
 lowers the residual ten- to twentyfold. Where that gets stuck above rounding, Levenberg-Marquardt
 takes over.
 """
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
+from levinv._typing import Floats
 from levinv.forward.orthonormal import EPS, ONE_PASS_CONDITION
-from levinv.forward.projection import project
 from levinv.inverse.linearisation import Linearisation, Point, evaluate, linearise, linearise_all
+from levinv.inverse.reduction import Reduced
 from levinv.inverse.trial import Trials
+
+Report: TypeAlias = Callable[[int, Floats, float], None]     # told iteration, x, max |sigma - c|
 
 LARGEST_DAMPING = 1e8
 FLAT = 1e-10                  # predicted relative decrease of the squared residual that ends the
@@ -38,7 +45,7 @@ MAX_STUCK = 8, 2              # useless steps above rounding that are too many, 
                               # soon tried again from elsewhere
 
 
-def many_rows(n, rank):
+def many_rows(n: int, rank: int) -> bool:
     """Whether steps without a new Jacobian are taken."""
     return rank > 0 and n > max(MANY, MANY_PER_RANK * rank)
 
@@ -54,7 +61,8 @@ class Polished:
     stuck: bool = False          # above rounding
 
 
-def polish(reduced, b, x, target, weight, freedom, *, maxiter=50, brief=False, report=None):
+def polish(reduced: Reduced, b: Floats, x: Floats, target: Floats, weight: Floats, freedom: int, *,
+           maxiter: int = 50, brief: bool = False, report: Report | None = None) -> Polished | None:
     """Minimise the whitened residual from x.
 
     Parameters
@@ -79,27 +87,32 @@ def polish(reduced, b, x, target, weight, freedom, *, maxiter=50, brief=False, r
     """
     many = many_rows(len(b), reduced.start.shape[1])
 
-    def at(x, projector=project):
-        return evaluate(reduced, b, x, target, weight, projector)
+    def at(x: Floats) -> Point | None:
+        return evaluate(reduced, b, x, target, weight)
 
-    def told(iteration, x, largest):
+    def told(iteration: int, x: Floats, largest: float) -> None:
         if report is not None:
             report(iteration, x, largest)
 
     if many:
         found = _quasi_newton(reduced, b, Trials(reduced, b, target, weight), x, weight, freedom,
                               maxiter, MAX_STUCK[brief], told)
+        if found is None or not found.stuck or brief:
+            return found
+        point, iteration, evaluations = found.point, found.iterations, found.evaluations
     else:
-        point = at(x)
-        found = None if point is None else Polished(point, None, 0, 1, True)
-    if found is None or not found.stuck or (brief and many):
-        return found
+        start = at(x)
+        if start is None:
+            return None
+        point, iteration, evaluations = start, 0, 1
     with np.errstate(over="ignore", invalid="ignore"):   # of steps: no scores are defined there
-        return _levenberg_marquardt(at, found, weight, freedom, maxiter, told)
+        return _levenberg_marquardt(at, point, iteration, evaluations, weight, freedom, maxiter,
+                                    told)
 
 
-def _levenberg_marquardt(at, start, weight, freedom, maxiter, told):
-    point, iteration, evaluations = start.point, start.iterations, start.evaluations
+def _levenberg_marquardt(at: Callable[[Floats], Point | None], point: Point, iteration: int,
+                         evaluations: int, weight: Floats, freedom: int, maxiter: int,
+                         told: Report) -> Polished:
     model = linearise_all(point, weight, freedom)
     damping = 0.0
     while iteration < maxiter and float(model.left @ model.left) > FLAT * point.size ** 2:
@@ -122,10 +135,11 @@ def _levenberg_marquardt(at, start, weight, freedom, maxiter, told):
     return Polished(point, model, iteration, evaluations)
 
 
-def _quasi_newton(reduced, b, trials, x, weight, freedom, maxiter, patience, told):
+def _quasi_newton(reduced: Reduced, b: Floats, trials: Trials, x: Floats, weight: Floats,
+                  freedom: int, maxiter: int, patience: int, told: Report) -> Polished | None:
     """Polished; None where the scores are not defined."""
     best = trials.start(x)
-    if best is None:
+    if best is None or best.point is None:
         return None
     model = linearise(reduced, best.point, weight, freedom)
     best = replace(best, point=None)
@@ -139,26 +153,30 @@ def _quasi_newton(reduced, b, trials, x, weight, freedom, maxiter, patience, tol
             break
         trial = trials.at(best.x - move, 2.0 * best.size)
         evaluations += 1
-        better = trial is not None and trial.size < best.size
-        useless = not better
+        better = trial if trial is not None and trial.size < best.size else None
+        useless = better is None
         if trial is None or trial.gradient is None:
             change = None
             length *= 0.25
         else:
             left = model.steps.T @ trial.gradient
             change = model.left - left
-        if better:
+        if better is not None:
             useless = float(left @ left) > STALL * float(model.left @ model.left)
-            best, model, length = trial, replace(model, left=left), 1.0
+            best, model, length = better, replace(model, left=left), 1.0
             iteration += 1
             told(iteration, best.x, best.largest)
         if useless:
             part = float(model.left @ model.left) / best.size ** 2
+            above_rounding = True
             if part <= 1.0:
                 best = trials.whole(best)
-            if part > 1.0 or best.size > _rounding(reduced, b, best.point, weight):
+                if best.point is None:
+                    return None
+                above_rounding = best.size > _rounding(reduced, b, best.point, weight)
+            if above_rounding:
                 stuck += 1
-            elif not better or stalled or part < UNRELATED * len(step) / len(weight):
+            elif better is None or stalled or part < UNRELATED * len(step) / len(weight):
                 break
             else:                              # nothing to learn from rounding
                 stalled, change = True, None
@@ -169,13 +187,15 @@ def _quasi_newton(reduced, b, trials, x, weight, freedom, maxiter, patience, tol
     else:
         if iteration and stuck <= patience:    # noise: the corrections hold second derivatives too
             best = trials.whole(best)
+            if best.point is None:
+                return None
             model = linearise(reduced, best.point, weight, freedom)
     point = trials.whole(best).point
     return (None if point is None
             else Polished(point, model, iteration, evaluations, stuck > patience))
 
 
-def _corrected(model, step, change):
+def _corrected(model: Linearisation, step: Floats, change: Floats) -> Linearisation:
     """The linearisation in coordinates in which the corrected Gauss-Newton matrix is the
     identity.
     """
@@ -190,7 +210,7 @@ def _corrected(model, step, change):
                    point=None)                       # neither Jacobian nor coordinates are these
 
 
-def _rounding(reduced, b, point, weight):
+def _rounding(reduced: Reduced, b: Floats, point: Point, weight: Floats) -> float:
     """Bound of the whitened residual that rounding leaves.
 
     A x - b is known to ε (|A| |x| + |b|), a relative change δ_i of the slack, and changes of the

@@ -10,15 +10,23 @@ directions.
 The rest, the *active* rows, is the direct sum of its components: A T_C is supported on component C,
 with T_C of rank(C) columns. Points are x = offset + sum_C T_C y_C + anything in ``free``.
 """
+from __future__ import annotations
+
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from levinv._typing import Booleans, Floats, Integers, RowIndex
 from levinv._validate import listed
-from levinv.forward.orthonormal import EPS, orthonormalise, reciprocal_norms
+from levinv.forward.orthonormal import EPS, Orthonormaliser, orthonormalise, reciprocal_norms
 from levinv.forward.projection import DependentZeroSlackError, quotient
-from levinv.inverse.components import INDEPENDENT, ZERO, components
+from levinv.inverse.components import INDEPENDENT, ZERO, Block, Components, Labels, components
+from levinv.rows import Rows
+
+Decision: TypeAlias = dict[str, Any]    # evidence of what was taken for zero
 
 SMALLEST_ROW = 1e-140      # its inverse square does not overflow
 SPANNED = 1e-8    # a row whose part outside the span of the zero-slack rows is smaller is spanned
@@ -43,47 +51,48 @@ class NoSolutionError(ValueError):
 class Reduced:
     """The problem after elimination. Index arrays refer to rows of A."""
 
-    rows: object
+    rows: Rows
     rank: int                     # of A
-    unit: np.ndarray              # (n,) 1/|a_i|: scores do not change when rows are scaled
-    start: np.ndarray             # (d, k): diag(unit) A start orthonormal over the active rows
+    unit: Floats                  # (n,) 1/|a_i|: scores do not change when rows are scaled
+    start: Floats                 # (d, k): diag(unit) A start orthonormal over the active rows
     plain: bool                   # A's own columns will do as well: all are there and diag(unit) A
                                   # is well conditioned
-    active: np.ndarray            # (n,) boolean
-    loops: np.ndarray             # zero rows of A
-    spanned: np.ndarray           # rows spanned by zero-slack rows
-    coloops: np.ndarray
-    zero_slack: np.ndarray
-    label: np.ndarray             # (n,) component of each active row, else -1
-    bases: list                   # T_C (d, rank(C)) for each component
-    offset: np.ndarray | None     # (d,)
-    free: np.ndarray              # (d, j) orthonormal: null(A) and the coloops' directions
-    lifts: np.ndarray             # (d, zeros) dx for each unit of slack in a zero-slack row
+    active: Booleans              # (n,) boolean
+    loops: Integers               # zero rows of A
+    spanned: Integers             # rows spanned by zero-slack rows
+    coloops: Integers
+    zero_slack: Integers
+    label: Labels                 # (n,) component of each active row, else -1
+    bases: list[Floats]           # T_C (d, rank(C)) for each component
+    offset: Floats                # (d,), 0 where b is not given
+    free: Floats                  # (d, j) orthonormal: null(A) and the coloops' directions
+    lifts: Floats                 # (d, zeros) dx for each unit of slack in a zero-slack row
     gap: float                    # largest relative entry taken for zero in the component decision
-    rank_decision: dict           # evidence of the rank of A,
-    component_decision: dict      # and of the components
+    rank_decision: Decision       # evidence of the rank of A,
+    component_decision: Decision  # and of the components
 
     @property
-    def columns(self):
+    def columns(self) -> Floats | None:
         """What projections combine the columns of A by: None for A itself."""
         return None if self.plain else self.start
 
     @functools.cached_property
-    def left_out(self):
+    def left_out(self) -> Booleans | None:
         """Rows that take no part, (n,); None if all do."""
         return None if self.active.all() else ~self.active
 
     @property
-    def count(self):
+    def count(self) -> int:
         """Number of components among the active rows."""
         return len(self.bases)
 
-    def members(self, c):
+    def members(self, c: int) -> Integers:
         """Indices of the rows of component c."""
         return np.flatnonzero(self.label == c)
 
 
-def reduce(rows, one=None, b=None, coloop_slack=None, zero_entry=ZERO):
+def reduce(rows: Rows, one: Booleans | None = None, b: Floats | None = None,
+           coloop_slack: Floats | None = None, zero_entry: float = ZERO) -> Reduced:
     """Eliminate what needs no iteration.
 
     Parameters
@@ -94,7 +103,7 @@ def reduce(rows, one=None, b=None, coloop_slack=None, zero_entry=ZERO):
     b : (n,) array, optional
         Needed for ``offset``.
     coloop_slack : (n,) array, optional
-        Slack to give coloops, whose scores do not tell it.
+        Slack to give coloops, whose scores do not tell it; default 0.
     zero_entry : float
         See :func:`levinv.inverse.components.components`.
 
@@ -124,7 +133,7 @@ def reduce(rows, one=None, b=None, coloop_slack=None, zero_entry=ZERO):
     zero = np.zeros(n, dtype=bool) if one is None else one & ~coloop & ~loops
     active = ~(loops | coloop | zero)
     spanned = np.zeros(n, dtype=bool)
-    offset = None if b is None else np.zeros(d)
+    offset = np.zeros(d)
     lifts = np.zeros((d, 0))
     label = found.label
     if not active.all() and rank:
@@ -140,7 +149,9 @@ def reduce(rows, one=None, b=None, coloop_slack=None, zero_entry=ZERO):
             transform = orthonormalise(rows, active * unit, null).transform
             right = _without(rows, active * unit, transform, right)
             if b is not None:
-                values = b[settled] + np.where(coloop[settled], coloop_slack[settled], 0.0)
+                values = b[settled]
+                if coloop_slack is not None:
+                    values = values + np.where(coloop[settled], coloop_slack[settled], 0.0)
                 offset = right @ values
             free = np.hstack([free, right[:, coloop[settled]]])
             lifts = right[:, zero[settled]]
@@ -157,14 +168,14 @@ def reduce(rows, one=None, b=None, coloop_slack=None, zero_entry=ZERO):
                    _rank_decision(basis, n, d), component_decision([found], zero_entry))
 
 
-def _rank_decision(basis, n, d):
+def _rank_decision(basis: Orthonormaliser, n: int, d: int) -> Decision:
     """Evidence of the rank: without pivots the Gram matrix is far from singular."""
     kept, dropped = basis.pivots or (1.0 / basis.condition, np.nan)
     return {"method": basis.method, "kept": kept, "dropped": dropped,
             "threshold": max(n, d) * EPS}
 
 
-def component_decision(found, threshold=ZERO):
+def component_decision(found: Iterable[Components], threshold: float = ZERO) -> Decision:
     """Evidence of connected components, of one matrix or several."""
     return {"kept": min((f.least for f in found), default=1.0),
             "dropped": max((f.gap for f in found), default=0.0), "threshold": threshold,
@@ -172,7 +183,8 @@ def component_decision(found, threshold=ZERO):
             "basis_threshold": INDEPENDENT}
 
 
-def fixed_score_faults(reduced, scores, allowed):
+def fixed_score_faults(reduced: Reduced, scores: Floats,
+                       allowed: Floats) -> tuple[list[str], Integers]:
     """Sentences on scores that nothing can change and that are given otherwise, by more than
     ``allowed`` (n,); and the rows.
     """
@@ -188,7 +200,7 @@ def fixed_score_faults(reduced, scores, allowed):
     return faults, np.concatenate(rows) if rows else np.zeros(0, dtype=int)
 
 
-def sum_faults(reduced, scores, tol):
+def sum_faults(reduced: Reduced, scores: Floats, tol: float) -> list[str]:
     """Sentences on components whose scores do not sum to the rank, to ``tol`` for each row."""
     faults = []
     for c in range(reduced.count):
@@ -200,13 +212,13 @@ def sum_faults(reduced, scores, tol):
     return faults
 
 
-def _dependent(index):
+def _dependent(index: Integers) -> str:
     return (f"scores are 1 in linearly dependent rows ({listed(index)}): every set of rows has "
             "scores that sum to at most its rank")
 
 
-def _block(rows, transform, active=None):
-    def block(index):
+def _block(rows: Rows, transform: Floats, active: Booleans | None = None) -> Block:
+    def block(index: RowIndex) -> Floats:
         out = rows.block(index) @ transform
         if active is not None:
             out[~active[index]] = 0.0
@@ -214,27 +226,27 @@ def _block(rows, transform, active=None):
     return block
 
 
-def _without(rows, weight, transform, directions):
+def _without(rows: Rows, weight: Floats, transform: Floats, directions: Floats) -> Floats:
     """``directions`` less their part in the span of ``transform``, as seen by the weighted rows."""
-    image = rows.fold(_normal_product, np.add, [weight], directions)
+    image: Floats = rows.fold(_normal_product, np.add, [weight], directions)
     return directions - transform @ (transform.T @ image)
 
 
-def _normal_product(rows, weight, directions):
+def _normal_product(rows: Rows, weight: Floats, directions: Floats) -> Floats:
     """Aᵀ diag(weight²) A directions, of a block of rows."""
     return rows.rmatvec(rows.matvec(directions) * (weight ** 2)[:, None])
 
 
-def _null_space(rows, unit, start):
+def _null_space(rows: Rows, unit: Floats, start: Floats) -> Floats:
     """Orthonormal basis of null(A), (d, d - rank)."""
     d, rank = start.shape
     if rank == d:
         return np.zeros((d, 0))
-    row_space = rows.fold(_normal_product, np.add, [unit], start)
+    row_space: Floats = rows.fold(_normal_product, np.add, [unit], start)
     return np.linalg.svd(row_space, full_matrices=True)[0][:, rank:]
 
 
-def _component_bases(rows, unit, start, label):
+def _component_bases(rows: Rows, unit: Floats, start: Floats, label: Labels) -> list[Floats]:
     """T_C for every component: the Gram matrices of the components are complementary
     projections.
     """
@@ -251,25 +263,25 @@ def _component_bases(rows, unit, start, label):
 class Augmented:
     """[A T_C, q] on the rows of component c, never formed: q is a further column, or None."""
 
-    def __init__(self, reduced, c, column):
+    def __init__(self, reduced: Reduced, c: int, column: Floats | None) -> None:
         self._rows, self._basis = reduced.rows, reduced.bases[c]
         self._member = reduced.members(c)
         self._column = None if column is None else column[self._member]
         self.shape = (len(self._member), self._basis.shape[1] + (column is not None))
 
-    def block(self, index):
+    def block(self, index: RowIndex) -> Floats:
         """Some of the rows (slice or indices within the component), as an array."""
         part = self._rows.block(self._member[index]) @ self._basis
         return part if self._column is None else np.column_stack([part, self._column[index]])
 
-    def matvec(self, v):
+    def matvec(self, v: Floats) -> Floats:
         """The matrix times v."""
         k = self._basis.shape[1]
         image = self._rows.matvec(self._basis @ v[:k])[self._member]
         return image if self._column is None else image + self._column * v[k]
 
 
-def orthonormal_columns(matrix):
+def orthonormal_columns(matrix: Floats) -> Floats:
     """An orthonormal basis of the span of independent columns, and of zero ones, if any."""
     norms = np.hypot.reduce(matrix, axis=0)
     if not norms.all():

@@ -1,13 +1,24 @@
 """The result of an inversion, assembled at the best point found."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from levinv._plain import plain
+from levinv._typing import Floats
 from levinv.forward.orthonormal import EPS, column_space
 from levinv.forward.projection import DependentZeroSlackError, project
 from levinv.inverse.free_directions import told_apart
 from levinv.inverse.linearisation import negligible, propagated, reweighted
 from levinv.inverse.reduction import orthonormal_columns
 from levinv.inverse.result import MESSAGES, InversionResult
+
+if TYPE_CHECKING:
+    from levinv.inverse.linearisation import Point
+    from levinv.inverse.outliers import Outliers
+    from levinv.inverse.polish import Polished
+    from levinv.inverse.task import Task
 
 ROUNDING = 0.5 * EPS               # relative error of a score stored in double
 SETTLED = 1e7                      # whitened residual of exact scores above which x may be another
@@ -23,14 +34,12 @@ EPS_SINGLE = np.finfo(np.float32).eps
 SIGN_TOLERANCE = 1e-6              # relative misfit at which exact magnitudes accept signs
 
 
-def report(task, matched, stopped, converged=False):
+def report(task: Task, matched: bool, stopped: bool, converged: bool = False) -> InversionResult:
     """Assemble the result at the best point found."""
-    d = task.rows.shape[1]
-    reduced = task.reduced
-    if task.best is None:
-        x = task.x0 if task.x0 is not None else np.zeros(d) if reduced is None else reduced.offset
-        return _without_scores(task, x, stopped)
-    point, model = task.best.point, task.best.linearisation
+    reduced, best = task.reduced, task.best
+    if best is None:
+        return _without_scores(task, reduced.offset if task.x0 is None else task.x0, stopped)
+    point, model = best.point, best.linearisation
     scores = point.projection.scores.copy()
     scores[~reduced.active] = 0.0
     scores[reduced.coloops] = scores[reduced.zero_slack] = 1.0
@@ -50,15 +59,15 @@ def report(task, matched, stopped, converged=False):
         sizes = np.hypot.reduce(free, axis=1)
         standard_errors[sizes > UNDETERMINED * np.hypot.reduce(sizes)] = np.inf
     status = 4 if stopped else 0 if success else _failure(task)
-    task.evidence["polish"] = {"iterations": task.best.iterations,
-                               "evaluations": task.best.evaluations, "whitened_rms": rms}
+    task.evidence["polish"] = {"iterations": best.iterations, "evaluations": best.evaluations,
+                               "whitened_rms": rms}
     task.evidence["undetermined_directions"] = undetermined.shape[1]
-    _complete_evidence(task, null_space)
+    _complete_evidence(task, best, null_space)
     slack = point.slack.copy()
     slack[reduced.zero_slack] = 0.0
     known = np.isfinite(standard_errors)
     with np.errstate(over="ignore"):
-        size = max(np.hypot.reduce(point.x), SMALLEST)
+        size = max(float(np.hypot.reduce(point.x)), SMALLEST)
         relative = np.hypot.reduce(standard_errors[known]) / size if task.exact else 0.0
     return InversionResult(
         x=point.x, fun=0.5 * float(np.sum((scores - task.scores) ** 2)), scores=scores, slack=slack,
@@ -68,15 +77,14 @@ def report(task, matched, stopped, converged=False):
                     and not undetermined.shape[1] and not model.flat.shape[1]
                     and (not task.exact or rms <= SETTLED)),
         null_space=null_space, standard_errors=standard_errors,
-        condition=_condition(task, np.column_stack([null_space, undetermined])),
+        condition=_condition(task, best, np.column_stack([null_space, undetermined])),
         evidence=plain(task.evidence))
 
 
-def _complete_evidence(task, null_space):
+def _complete_evidence(task: Task, best: Polished, null_space: Floats) -> None:
     """What is known at the end only: outliers, the null space, how starts of stage 2 compare."""
-    reduced, model, evidence = task.reduced, task.best.linearisation, task.evidence
-    found = task.outliers
-    point, misgiven = task.best.point, task.misgiven
+    reduced, point, model, evidence = task.reduced, best.point, best.linearisation, task.evidence
+    found, misgiven = task.outliers, task.misgiven
     evidence["outliers"], evidence["studentised_residuals"] = [], []
     if len(misgiven) or (found is not None and len(found.rows)):
         residual = np.isin(misgiven, reduced.coloops) - task.scores[misgiven]
@@ -103,12 +111,12 @@ def _complete_evidence(task, null_space):
                 misfits=[start.misfit for start in starts], rows_differing=differing)
 
 
-def slack_rounding(task, point):
+def slack_rounding(task: Task, point: Point) -> Floats:
     """To what A x - b is known in double, (n,)."""
     return EPS * (task.rows.abs_matvec(np.abs(point.x)) + np.abs(task.b))
 
 
-def changed_by_rounding(task, point):
+def changed_by_rounding(task: Task, point: Point) -> Floats:
     """How much of each score rounding of x and of A x - b to double makes, (n,)."""
     rounding, slack = slack_rounding(task, point), np.abs(point.slack)
     relative = np.divide(rounding, slack, out=np.ones_like(slack), where=slack > rounding)
@@ -118,7 +126,7 @@ def changed_by_rounding(task, point):
             + 4.0 * scores * point.projection.complement() * relative)
 
 
-def unseen(task, point):
+def unseen(task: Task, point: Point) -> Floats | float:
     """Standard errors from rows whose slack is taken for zero."""
     lifts = task.reduced.lifts
     if not len(task.reduced.zero_slack):
@@ -126,10 +134,11 @@ def unseen(task, point):
     with np.errstate(over="ignore"):
         moved = np.multiply(lifts, hidden_slacks(task, point), out=np.zeros_like(lifts),
                             where=lifts != 0)
-        return np.hypot.reduce(moved, axis=1)
+        errors: Floats = np.hypot.reduce(moved, axis=1)
+        return errors
 
 
-def hidden_slacks(task, point):
+def hidden_slacks(task: Task, point: Point) -> Floats:
     """How large slacks may be that are taken for zero: as rounding of 1 - sigma hides, or inf."""
     reduced = task.reduced
     slack = np.abs(point.slack)
@@ -150,10 +159,12 @@ def hidden_slacks(task, point):
     complement = np.maximum(near.complement()[reduced.zero_slack], 0.0)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         leakage = np.nan_to_num(np.sqrt(complement) / slack[reduced.zero_slack], nan=0.0)
-        return np.maximum(np.sqrt(ROUNDING) / leakage, np.abs(point.slack[reduced.zero_slack]))
+        hidden: Floats = np.maximum(np.sqrt(ROUNDING) / leakage,
+                                    np.abs(point.slack[reduced.zero_slack]))
+        return hidden
 
 
-def _without_scores(task, x, stopped):
+def _without_scores(task: Task, x: Floats, stopped: bool) -> InversionResult:
     d = task.rows.shape[1]
     slack = task.rows.matvec(x) - task.b
     status = 4 if stopped else 3
@@ -164,7 +175,7 @@ def _without_scores(task, x, stopped):
         standard_errors=np.full(d, np.inf), condition=np.inf, evidence=plain(task.evidence))
 
 
-def _scale_directions(task, slack):
+def _scale_directions(task: Task, slack: Floats) -> list[Floats]:
     """For each component whose scale is free, the direction whose image is its slack."""
     reduced = task.reduced
     start = reduced.start
@@ -174,29 +185,28 @@ def _scale_directions(task, slack):
             for c in range(reduced.count) if task.range.inside[c]]
 
 
-def _condition(task, null_space):
-    point = task.best.point
-    if (not np.any(point.x) or not task.best.linearisation.steps.shape[1]
-        or task.best.linearisation.flat.size):
+def _condition(task: Task, best: Polished, null_space: Floats) -> float:
+    point, model = best.point, best.linearisation
+    if not np.any(point.x) or not model.steps.shape[1] or model.flat.size:
         return np.inf
     counted = task.reduced.active & (task.scores > SMALLEST)
     weight = np.where(counted, 1.0 / np.where(counted, task.scores, 1.0), 0.0)
-    if task.exact:
-        model, unit = task.best.linearisation, ROUNDING
+    if task.noise is None:
+        unit = float(ROUNDING)
     else:
         free, noise = int(np.count_nonzero(task.range.inside)), task.noise
-        model, unit = reweighted(task.reduced, point, 1.0 / noise, task.best.linearisation,
-                                 weight * noise, free), 1.0
+        model = reweighted(task.reduced, point, 1.0 / noise, model, weight * noise, free)
+        unit = 1.0
     steps = model.steps
     if null_space.shape[1]:
         steps = steps - null_space @ (null_space.T @ steps)
     if not steps.size:
         return np.inf
-    largest = np.linalg.svd(steps, compute_uv=False)[0]
+    largest = float(np.linalg.svd(steps, compute_uv=False)[0])
     return float(largest / (unit * np.hypot.reduce(point.x)))
 
 
-def _failure(task):
+def _failure(task: Task) -> int:
     if (task.obstacles or task.proofs) and not task.doubtful:
         return 1
     if task.outliers is not None:
@@ -207,11 +217,12 @@ def _failure(task):
     return 3
 
 
-def _message(task, status, relative_error=0.0):
+def _message(task: Task, status: int, relative_error: float = 0.0) -> str:
+    best, outliers = task.best, task.outliers
     reasons = task.obstacles + task.proofs + task.remarks
-    if status == 0:
+    if status == 0 and best is not None:
         reasons = []
-        worst = float(np.max(np.abs(task.best.point.residual), initial=0.0))
+        worst = float(np.max(np.abs(best.point.residual), initial=0.0))
         if task.exact and worst > task.tol:
             reasons.append(f"to {worst:.1e} only, since the slack A x - b cannot be computed more "
                            "accurately in double")
@@ -222,7 +233,7 @@ def _message(task, status, relative_error=0.0):
         if relative_error > POORLY_KNOWN:
             reasons.append("x is determined to a relative error of about "
                            f"{relative_error:.0e} only")
-        if task.exact and task.rms(task.best.point) > SETTLED:
+        if task.exact and task.rms(best.point) > SETTLED:
             reasons.append("but not to rounding, so that x may be another one"
                            + _advice(task.scores))
     if status == 2:
@@ -230,28 +241,28 @@ def _message(task, status, relative_error=0.0):
         reasons.append(f"the scores fix the size of the slack, but in {starts} starts no signs "
                        "were found with which it is A x - b for an x (try options={'restarts': "
                        "...}, or noise if they are rounded)")
-    if status == 3 and task.known_signs is not None and task.outliers is None:
+    if status == 3 and task.known_signs is not None and outliers is None:
         reasons.append("no x with the given signs was found to have them")
-    if status in (1, 2, 3) and task.best is not None and task.reduced.count:
-        worst = float(np.max(np.abs(task.best.point.residual), initial=0.0))
-        if task.outliers is not None and len(task.outliers.rows):
-            reasons.append(_naming(task))
+    if status in (1, 2, 3) and best is not None and task.reduced.count:
+        worst = float(np.max(np.abs(best.point.residual), initial=0.0))
+        if outliers is not None and len(outliers.rows):
+            reasons.append(_naming(task, best, outliers))
         else:
             reasons.append(f"closest found: max|sigma(x) - scores| = {worst:.3g}"
                            + (_advice(task.scores) if task.exact else
-                              f", root mean square of the residual {task.rms(task.best.point):.3g} "
+                              f", root mean square of the residual {task.rms(best.point):.3g} "
                               "noise levels"))
     return MESSAGES[status] + (": " + "; ".join(reasons) if reasons else "") + "."
 
 
-def _naming(task):
+def _naming(task: Task, best: Polished, outliers: Outliers) -> str:
     """The outliers, and what to do about them."""
-    rows, values = task.outliers.rows, task.outliers.deviations
+    rows, values = outliers.rows, outliers.deviations
     several, order = len(rows) > 1, np.argsort(-np.abs(values), kind="stable")[:NAMED]
     names = ", ".join(str(row) for row in np.sort(rows[order]))
     names = f"row{'s' if several else ''} {names}" + (", ..." if len(rows) > NAMED else "")
     worst = rows[order[0]]
-    given, has = task.scores[worst], task.best.point.residual[worst] + task.scores[worst]
+    given, has = task.scores[worst], best.point.residual[worst] + task.scores[worst]
     others = (f"x has the scores of all other rows, but in row {worst} {has:.6g}, not {given:.6g}")
     if task.exact:
         unfit = "" if task.known_signs is not None else "no signs of the slack fit all rows, but "
@@ -264,7 +275,7 @@ def _naming(task):
             f"{'these rows' if several else 'this row'} a larger noise")
 
 
-def _advice(scores):
+def _advice(scores: Floats) -> str:
     """What the scores look rounded to, and the noise to give then."""
     inside = scores[(scores > 0) & (scores < 1)]
     if len(inside) < TELLING_SCORES:

@@ -1,7 +1,13 @@
 """What an inversion returns, and the table of its outcomes."""
+from __future__ import annotations
+
 import inspect
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
 
 from scipy.optimize import OptimizeResult
+
+from levinv._typing import Floats
 
 MESSAGES = {
     0: "The scores are matched",
@@ -12,7 +18,7 @@ MESSAGES = {
 }
 
 
-class InversionResult(OptimizeResult):
+class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no types
     """Outcome of an inversion: an :class:`scipy.optimize.OptimizeResult`.
 
     Described for :func:`levinv.invert_scores`; in :func:`levinv.invert_gradient` the gradient
@@ -114,6 +120,32 @@ class InversionResult(OptimizeResult):
            [0.8]])
     """
 
+    x: Floats
+    success: bool
+    status: int
+    message: str
+    fun: float
+    scores: Floats
+    slack: Floats
+    signs: Floats
+    nit: int
+    nfev: int
+    unique: bool
+    null_space: Floats
+    standard_errors: Floats
+    condition: float
+    evidence: dict[str, Any]
+
+
+class ResultCallback(Protocol):
+    """A callback that is told by the name of its parameter to want all that is known."""
+
+    def __call__(self, intermediate_result: OptimizeResult) -> object:
+        """After an iteration: ``nit``, ``stage``, ``error`` and ``x`` (or None)."""
+
+
+Callback: TypeAlias = ResultCallback | Callable[[Floats], object]
+
 
 class Stopped(Exception):
     """The callback asked to stop."""
@@ -122,18 +154,18 @@ class Stopped(Exception):
 class Progress:
     """Calls the user's callback in SciPy's two ways, and counts iterations."""
 
-    def __init__(self, callback):
+    def __init__(self, callback: Callback | None) -> None:
         if callback is not None and not callable(callback):
             raise TypeError(f"callback must be callable, got {type(callback).__name__}")
-        self.callback = callback
+        self.callback: Callable[..., object] | None = callback
         self.nit = 0
         try:
-            parameters = () if callback is None else inspect.signature(callback).parameters
+            self.wants_result = (callback is not None and "intermediate_result"
+                                 in inspect.signature(callback).parameters)
         except (TypeError, ValueError):              # built-ins without a signature
-            parameters = ()
-        self.wants_result = "intermediate_result" in parameters
+            self.wants_result = False
 
-    def __call__(self, stage, error, x=None):
+    def __call__(self, stage: str, error: float, x: Floats | None = None) -> None:
         """One more iteration of ``stage``, with the error max|sigma - c| or the like."""
         self.nit += 1
         if self.callback is None:

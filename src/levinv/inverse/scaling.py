@@ -17,15 +17,21 @@ shift does not hold up the others. A step is shortened until the slope along it,
 gives without cancellation, is no steeper uphill than it was downhill; as f is convex that bounds
 its growth and, with the slope still negative, makes it fall.
 """
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
 
 from levinv._threads import aside
+from levinv._typing import Booleans, Floats, Integers
 from levinv._validate import listed
 from levinv.forward.orthonormal import EPS
-from levinv.forward.projection import DependentZeroSlackError, project, rough_projection
+from levinv.forward.projection import Projection, project, rough_projection
+from levinv.inverse.components import Labels
+from levinv.rows import Rows
 
 DIRECT_ROWS = 128             # up to max(this, DIRECT_PER_RANK k) rows the Laplacian is factored:
 DIRECT_PER_RANK = 8           # measured crossover with conjugate gradients
@@ -53,35 +59,39 @@ TIGHT = 1e-13                 # c(S) closer to rank(S) than this is equal to it
 class Scaling:
     """Slack magnitudes exp(-t/2), each component's scale free, and how they were found."""
 
-    log_weight: np.ndarray       # (n,) t, mean 0 on each component unless asked otherwise
-    projection: object           # at these magnitudes
+    log_weight: Floats           # (n,) t, mean 0 on each component unless asked otherwise
+    projection: Projection       # at these magnitudes
     error: float                 # max |sigma - c| / min(c, 1 - c)
     iterations: int
     evaluations: int
     products: int                # products with the Laplacian
-    obstacle: object             # an Obstacle that proves that there is no solution, or None
+    obstacle: Obstacle | None    # that proves that there is no solution
 
     @property
-    def magnitude(self):
+    def magnitude(self) -> Floats:
         """exp(-t/2), (n,)."""
-        return np.exp(-0.5 * self.log_weight)
+        magnitude: Floats = np.exp(-0.5 * self.log_weight)
+        return magnitude
 
 
 @dataclass(frozen=True)
 class Obstacle:
     """A set S of rows with c(S) >= rank(S) that is no union of components."""
 
-    index: np.ndarray
+    index: Integers
     total: float                 # c(S)
     rank: int
 
-    def __str__(self):
+    def __str__(self) -> str:
         return (f"{len(self.index)} rows ({listed(self.index)}) have scores that sum to "
                 f"{self.total:.10g}, but rank {self.rank}")
 
 
-def match_scores(rows, start, target, active, label, *, plain=False, log_weight=None, log_size=None,
-                 accuracy=0.0, enough=None, maxiter=100, report=None):
+def match_scores(rows: Rows, start: Floats, target: Floats, active: Booleans, label: Labels, *,
+                 plain: bool = False, log_weight: Floats | None = None,
+                 log_size: Floats | None = None, accuracy: float = 0.0,
+                 enough: Callable[[Floats], bool] | None = None, maxiter: int = 100,
+                 report: Callable[[int, float], None] | None = None) -> Scaling:
     """Find magnitudes whose scores are ``target`` on the active rows.
 
     Parameters
@@ -119,15 +129,12 @@ def match_scores(rows, start, target, active, label, *, plain=False, log_weight=
     projector = rough_projection if accuracy >= ROUGH else project
     evaluations = 0
 
-    def evaluate(t):
+    def evaluate(t: Floats) -> _State:
         nonlocal evaluations
         evaluations += 1
         size = t if log_size is None else t + log_size
         t = np.clip(t - component_mean(size, active, label), -600.0, 600.0)
-        try:
-            projection = projector(rows, np.exp(-0.5 * t), None if plain else start, left_out)
-        except DependentZeroSlackError:              # weights too uneven for double precision
-            return None
+        projection = projector(rows, np.exp(-0.5 * t), None if plain else start, left_out)
         residual = np.where(active, projection.residual(target), 0.0)
         share = np.where(active, np.minimum(target, 1.0 - target), 1.0)
         np.divide(np.abs(residual), share, out=share)
@@ -143,7 +150,7 @@ def match_scores(rows, start, target, active, label, *, plain=False, log_weight=
         if state.error > FAR and iteration < MAX_SWEEPS:
             ratio = (np.where(active, target, 1.0)
                      / np.maximum(np.where(active, state.projection.scores, 1.0), LEAST_SCORE))
-            trial = evaluate(state.t + np.log(ratio))
+            trial: _State | None = evaluate(state.t + np.log(ratio))
         else:
             step, damping, used = _newton_step(state, active, label, damping)
             products += used
@@ -171,20 +178,18 @@ def match_scores(rows, start, target, active, label, *, plain=False, log_weight=
 
 @dataclass(frozen=True)
 class _State:
-    t: np.ndarray
-    projection: object
-    residual: np.ndarray
+    t: Floats
+    projection: Projection
+    residual: Floats
     error: float
 
 
-def _along(evaluate, t, step, slope, full):
+def _along(evaluate: Callable[[Floats], _State], t: Floats, step: Floats, slope: float,
+           full: bool) -> _State | None:
     """The state after a step that is short enough, or None if there is none."""
     length = longest = 1.0 if full else min(1.0, LONGEST_STEP / np.abs(step).max())
     while length > SHORTEST_STEP * longest:
         trial = evaluate(t + length * step)
-        if trial is None:
-            length *= 0.25
-            continue
         trial_slope = float(trial.residual @ step)
         if full or trial_slope <= 0.9 * abs(slope):
             return trial
@@ -192,7 +197,8 @@ def _along(evaluate, t, step, slope, full):
     return None
 
 
-def find_obstacle(rows, start, target, active, label, t, margin):
+def find_obstacle(rows: Rows, start: Floats, target: Floats, active: Booleans, label: Labels,
+                  t: Floats, margin: float) -> Obstacle | None:
     """A set of rows whose scores sum to more than its rank less ``margin``, or None.
 
     Outside the base polytope t diverges, and its upper level sets tend to the violated sets: those
@@ -218,7 +224,7 @@ def find_obstacle(rows, start, target, active, label, t, margin):
         # a set of full rank lacks only the scores of the others, however small
         whole = np.isin(label[index], np.unique(label[chosen])).sum() == len(chosen)
 
-        def beyond(rank, total=total, whole=whole):
+        def beyond(rank: int, total: float = total, whole: bool = whole) -> bool:
             return (total > rank + abs(margin) if whole or rank == start.shape[1]
                     else total > rank - margin)
 
@@ -229,7 +235,7 @@ def find_obstacle(rows, start, target, active, label, t, margin):
     return worst
 
 
-def _rank_beside(rows, chosen, others):
+def _rank_beside(rows: Rows, chosen: Integers, others: Integers) -> int:
     """Rank of the chosen rows in the quotient by the others, rows and columns brought to one size:
     entries change by rounding of each, so that columns far smaller than others count, too.
     """
@@ -237,7 +243,7 @@ def _rank_beside(rows, chosen, others):
             - (_balanced_rank(rows, others) if len(others) else 0))
 
 
-def _balanced_rank(rows, index):
+def _balanced_rank(rows: Rows, index: Integers) -> int:
     part = rows.part(index)
     columns = part.column_max()
     transform = np.diag(1.0 / np.where(columns > 0, columns, 1.0))
@@ -247,10 +253,10 @@ def _balanced_rank(rows, index):
     return int(np.linalg.matrix_rank(triangle, rtol=BALANCED_RANK * max(triangle.shape) * EPS))
 
 
-def component_mean(t, active, label):
+def component_mean(t: Floats, active: Booleans, label: Labels) -> Floats | float:
     """The mean of t over each row's component, as an (n,) array or a number."""
     if not label.any():                              # all rows, one component
-        return t.mean()
+        return float(t.mean())
     out = np.zeros(len(t))
     groups = label[active]
     sums = np.bincount(groups, weights=t[active])
@@ -258,7 +264,8 @@ def component_mean(t, active, label):
     return out
 
 
-def _newton_step(state, active, label, damping):
+def _newton_step(state: _State, active: Booleans, label: Labels,
+                 damping: float) -> tuple[Floats, float, int]:
     """δ with (L + damping D) δ = -residual, not much longer than allowed; the damping; products
     spent.
     """
@@ -289,7 +296,8 @@ def _newton_step(state, active, label, damping):
             damping = max(10.0 * damping, DAMPING[0])
 
 
-def _scaled_laplacian(projection, index, label):
+def _scaled_laplacian(projection: Projection, index: Integers,
+                      label: Labels) -> tuple[Floats, Floats]:
     """D^(-1/2) L D^(-1/2) + the projection on its null space, with D the degrees; and D^(1/2)."""
     u = projection.basis()[index]
     matrix = u @ u.T
@@ -311,16 +319,17 @@ def _scaled_laplacian(projection, index, label):
     return matrix, root
 
 
-def _direct(matrix, root, residual, damping):
+def _direct(matrix: Floats, root: Floats, residual: Floats, damping: float) -> Floats:
     """The damped step from a Cholesky factor."""
     shifted = matrix.copy()
     shifted[np.diag_indices_from(shifted)] += damping
     factor = aside(lambda: scipy.linalg.cho_factor(shifted, lower=True, overwrite_a=True,
                                                    check_finite=False), len(shifted) ** 3)
-    return scipy.linalg.cho_solve(factor, -residual / root, check_finite=False) / root
+    step: Floats = scipy.linalg.cho_solve(factor, -residual / root, check_finite=False) / root
+    return step
 
 
-def _degrees(state, active):
+def _degrees(state: _State, active: Booleans) -> Floats:
     """sigma_i (1 - sigma_i), 0 in rows that take no part."""
     degree = state.projection.complement()
     degree *= state.projection.scores
@@ -328,31 +337,32 @@ def _degrees(state, active):
     return degree
 
 
-def _conjugate_gradients(state, active, label, damping):
+def _conjugate_gradients(state: _State, active: Booleans, label: Labels,
+                         damping: float) -> tuple[Floats, int]:
     """The damped step by CG on D^(-1/2) L D^(-1/2), kept orthogonal to its null space; and the
     products spent.
     """
     degree = _degrees(state, active)
     only = 0 == label.max(initial=0) and degree.all()          # one component, every row in it
     groups = None if only else np.where(degree > 0, label, label.max(initial=0) + 1)
-    null_norm = float(degree.sum()) if only else np.bincount(groups, weights=degree)
+    null_norm = float(degree.sum()) if groups is None else np.bincount(groups, weights=degree)
     root = np.sqrt(degree, out=degree)
-    taking_part = True if only else root > 0
+    taking_part = True if groups is None else root > 0
     scratch = np.empty_like(root)
 
-    def centre(v):
+    def centre(v: Floats) -> None:
         """v less its part in the null space, in place."""
-        if only:
+        if groups is None:
             v -= np.multiply(root, float(root @ v) / null_norm, out=scratch)
             return
         along = np.bincount(groups, weights=np.multiply(root, v, out=scratch))
         along = np.divide(along, null_norm, out=np.zeros_like(along), where=null_norm > 0)
         v -= np.multiply(root, along[groups], out=scratch)
 
-    def whitened(v):
+    def whitened(v: Floats) -> Floats:
         """D^(-1/2) v in place, 0 in rows that take no part."""
         np.divide(v, root, out=v, where=taking_part)
-        if not only:
+        if groups is not None:
             v[~taking_part] = 0.0
         return v
 
@@ -387,7 +397,8 @@ def _conjugate_gradients(state, active, label, damping):
     return whitened(x), used
 
 
-def log_weight_deviation(projection, active, label, noise):
+def log_weight_deviation(projection: Projection, active: Booleans, label: Labels,
+                         noise: Floats) -> Floats:
     """Standard deviations of t for independent errors of the scores: δt = L⁺ δc, by an n x n
     inverse.
 

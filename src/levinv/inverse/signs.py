@@ -23,12 +23,17 @@ and its complement, where z - z' does. Such z fill ker M_S + ker M_{S^c}, M = [A
 matroid of M. So for almost every x the signs are determined iff [A_C b_C] is connected on every
 component C; components decide (:mod:`levinv.inverse.components`).
 """
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from levinv._kernels.reflections import reflect
+from levinv._typing import Floats, Integers, RowIndex
 
 ENUMERATED = 14                # up to as many rows all sign vectors are tried
 SUBSET = 8                     # rows in use, as a multiple of the unknowns
@@ -44,23 +49,37 @@ MAX_FLIPS = 40                 # a start that needs more is none
 CANDIDATES = 5                 # that do not fit, but are the closest of all starts
 
 
+class Matrix(Protocol):
+    """A matrix of which a few rows are looked at, and products: [A b] on a component."""
+
+    shape: tuple[int, int]
+
+    def block(self, index: RowIndex) -> Floats:
+        """Some of the rows."""
+
+    def matvec(self, v: Floats) -> Floats:
+        """The matrix times v."""
+
+
 @dataclass(frozen=True)
 class Signs:
     """One component's signs, up to a common factor -1."""
 
-    signs: np.ndarray
+    signs: Floats
     misfit: float              # relative distance of m∘signs from range([A b])
     restarts: int              # starts made so far, or vectors enumerated
     fits: bool = False         # whether the misfit is within the tolerance
 
 
-def sign_candidates(matrix, magnitude, rng, *, accuracy=None, tolerance=1e-6, restarts=60,
-                    report=None, starts=None):
+def sign_candidates(matrix: Matrix, magnitude: Floats, rng: np.random.Generator, *,
+                    accuracy: Floats | None = None, tolerance: float = 1e-6, restarts: int = 60,
+                    report: Callable[[int, float], None] | None = None,
+                    starts: list[Signs] | None = None) -> Iterator[Signs]:
     """Signs with which ``magnitude`` lies in the range of ``matrix``, the likeliest first.
 
     Parameters
     ----------
-    matrix : an object with ``shape`` (n, p), ``block(index)`` and ``matvec(v)``
+    matrix : Matrix, (n, p)
         [A b] on the component, in any basis of independent columns.
     magnitude : (n,) array, positive
     rng : numpy.random.Generator
@@ -86,7 +105,8 @@ def sign_candidates(matrix, magnitude, rng, *, accuracy=None, tolerance=1e-6, re
         yield from enumerate_signs(matrix, magnitude, tolerance)
         return
     usable = np.arange(n) if accuracy is None else np.flatnonzero(np.isfinite(accuracy))
-    size, rejected = SUBSET * p, []
+    size = SUBSET * p
+    rejected: list[Signs] = []
     search = None
     for restart in range(restarts):
         if search is None:
@@ -108,7 +128,7 @@ def sign_candidates(matrix, magnitude, rng, *, accuracy=None, tolerance=1e-6, re
         yield dataclasses.replace(candidate, restarts=restarts)
 
 
-def enumerate_signs(matrix, magnitude, tolerance):
+def enumerate_signs(matrix: Matrix, magnitude: Floats, tolerance: float) -> list[Signs]:
     """All sign vectors, the first entry +1, with which the magnitudes fit; if none does, the
     closest ones.
     """
@@ -125,7 +145,8 @@ def enumerate_signs(matrix, magnitude, tolerance):
             for i in kept]
 
 
-def _choose(usable, size, accuracy, rng):
+def _choose(usable: Integers, size: int, accuracy: Floats | None,
+            rng: np.random.Generator) -> Integers:
     if len(usable) <= size:
         return usable
     if accuracy is not None:                       # the most accurate half, and others for spread
@@ -138,20 +159,22 @@ def _choose(usable, size, accuracy, rng):
 class _Search:
     """Douglas-Rachford on chosen rows, which are weighted once for all starts."""
 
-    def __init__(self, matrix, magnitude, chosen, accuracy, tolerance):
+    def __init__(self, matrix: Matrix, magnitude: Floats, chosen: Integers,
+                 accuracy: Floats | None, tolerance: float) -> None:
         self.matrix, self.magnitude, self.chosen = matrix, magnitude, chosen
         self.weight, self.basis = _isotropic(matrix.block(chosen))
         self.target = self.weight * magnitude[chosen]
         self.target *= np.sqrt(len(chosen)) / np.linalg.norm(self.target)
         self.tolerance = tolerance
-        self.accuracy = None
+        self.accuracy: Floats | None = None
         if accuracy is not None:
-            explained = np.linalg.norm(self.target * accuracy[chosen]) / np.linalg.norm(self.target)
+            explained = float(np.linalg.norm(self.target * accuracy[chosen])
+                              / np.linalg.norm(self.target))
             self.tolerance = min(tolerance + EXPLAINED * explained, 0.5)
             self.accuracy = np.maximum(accuracy[chosen], 1e-12)
         self.solved = False
 
-    def run(self, restart, rng):
+    def run(self, restart: int, rng: np.random.Generator) -> Signs:
         """One start."""
         if restart == 0:
             point = _spectral_start(self.basis, self.target)
@@ -165,7 +188,7 @@ class _Search:
         self.solved = best <= self.tolerance
         return self._read(signs, best, restart + 1)
 
-    def _read(self, signs, misfit, restarts):
+    def _read(self, signs: Floats, misfit: float, restarts: int) -> Signs:
         """All rows' signs from those of the chosen rows, and how well they fit."""
         part, magnitude = self.matrix.block(self.chosen), self.magnitude[self.chosen]
         weight = self.weight
@@ -176,7 +199,7 @@ class _Search:
             misfit = whitened * self.tolerance / LIKELY
         coefficients = np.linalg.lstsq(part * weight[:, None], weight * magnitude * signs,
                                        rcond=None)[0]
-        image = self.matrix.matvec(coefficients)
+        image = self.matrix.matvec(np.asarray(coefficients, dtype=np.float64))
         if len(self.chosen) < len(self.magnitude) and self.accuracy is None:
             relative = (np.abs(image) - self.magnitude) / (np.abs(image) + self.magnitude)
             misfit = max(misfit, float(np.sqrt(np.mean(relative ** 2))))
@@ -184,7 +207,7 @@ class _Search:
                      bool(misfit <= self.tolerance))
 
 
-def _flip(matrix, g):
+def _flip(matrix: Floats, g: Floats) -> tuple[Floats, float]:
     """Flip entries of g, one or two at a time, while that brings it closer to the range of
     ``matrix``.
 
@@ -210,7 +233,7 @@ def _flip(matrix, g):
     return np.where(g < 0, -1.0, 1.0), float(np.linalg.norm(residual) / np.sqrt(freedom))
 
 
-def _isotropic(matrix):
+def _isotropic(matrix: Floats) -> tuple[Floats, Floats]:
     """Weights that bring the leverage scores of the weighted rows close to equal, and an
     orthonormal basis.
     """
@@ -224,7 +247,7 @@ def _isotropic(matrix):
     return weight, basis
 
 
-def _spectral_start(basis, target):
+def _spectral_start(basis: Floats, target: Floats) -> Floats:
     """The direction in which rows are long where magnitudes are: top eigenvector of sum
     (m_i/|v_i|²)² v_i v_iᵀ.
     """

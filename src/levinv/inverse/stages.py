@@ -9,16 +9,22 @@ noise, stages 1 to 3 only start stage 4: scores are moved into (0, 1) and to the
 stops when the noise explains the rest, and rows whose score is below three noise levels take no
 part in stages 2 and 3.
 """
+from __future__ import annotations
+
+from collections.abc import Callable
+
 import numpy as np
 
+from levinv._typing import Floats
 from levinv.forward.orthonormal import EPS
 from levinv.inverse.identification import identify
 from levinv.inverse.matching import beyond_doubt, matched, settled_on, signs_agree
-from levinv.inverse.polish import many_rows, polish
+from levinv.inverse.polish import Polished, many_rows, polish
 from levinv.inverse.report import SIGN_TOLERANCE
-from levinv.inverse.scaling import TIGHT, find_obstacle, log_weight_deviation, match_scores
+from levinv.inverse.scaling import (TIGHT, Scaling, find_obstacle, log_weight_deviation,
+                                    match_scores)
 from levinv.inverse.signs import sign_candidates
-from levinv.inverse.task import augmented
+from levinv.inverse.task import Task, augmented
 from levinv.inverse.trimmed import small_enough
 
 UNUSED = 3.0                       # noise levels below which a score's row takes no part
@@ -32,16 +38,16 @@ MOST_EVALUATIONS = 10_000          # of the scores in the search for signs: slac
 FEW_RESTARTS = 3                   # of the sign search when no x can have the scores
 
 
-def run_stages(task):
+def run_stages(task: Task) -> None:
     reduced = task.reduced
     if not reduced.count:
         x = reduced.offset
         attempt(task, x)
         return
     many = task.exact and many_rows(len(task.b), reduced.start.shape[1])
-    known = task.known_signs is not None
-    log_weight = None
-    for accuracy in (*(ROUGH if known else FAIR), 0.0) if many else (0.0,):
+    known = task.known_signs
+    log_weight: Floats | None = None
+    for accuracy in (*(FAIR if known is None else ROUGH), 0.0) if many else (0.0,):
         target, enough = interior_target(task)
         before, scaling = log_weight, run_scaling(task, target, enough, log_weight, accuracy)
         log_weight, last = scaling.log_weight, accuracy == 0 or scaling.error > accuracy
@@ -49,24 +55,26 @@ def run_stages(task):
             task.proofs.append(str(scaling.obstacle))
         if last and task.evidence["scaling"]["iterations"] == task.maxiter:
             task.remarks.append(f"stage 1 stopped at maxiter = {task.maxiter} iterations")
-        if known:
-            x = from_signs(task, scaling, task.known_signs, _accuracy(task, scaling, target))
+        if known is not None:
+            x = from_signs(task, scaling, known, _accuracy(task, scaling, target))
             del target, scaling, before             # n-vectors that stage 4 has no use for
             attempt(task, x, brief=many and not last)
         elif before is None or 0.5 * np.abs(log_weight - before).max() > SIGN_TOLERANCE:
             _from_magnitudes(task, scaling, target)
         if last or matched(task):
             break
-    if many and not known and task.best is not None and not matched(task):
+    if many and known is None and task.best is not None and not matched(task):
         attempt(task, task.best.point.x)
-    if task.exact and not (task.obstacles or task.proofs or matched(task)):
+    if (task.exact and log_weight is not None
+            and not (task.obstacles or task.proofs or matched(task))):
         tight = find_obstacle(task.rows, reduced.start, interior_target(task)[0],
                               reduced.active, reduced.label, log_weight, TIGHT)
         if tight is not None:
             task.proofs.append(str(tight))
 
 
-def run_scaling(task, target, enough, log_weight, accuracy):
+def run_scaling(task: Task, target: Floats, enough: Callable[[Floats], bool] | None,
+                log_weight: Floats | None, accuracy: float) -> Scaling:
     """Stage 1, or its continuation; the evidence counts both."""
     reduced = task.reduced
     spent = task.evidence.setdefault("scaling", {"iterations": 0, "products": 0})
@@ -84,7 +92,7 @@ def run_scaling(task, target, enough, log_weight, accuracy):
     return scaling
 
 
-def _from_magnitudes(task, scaling, target):
+def _from_magnitudes(task: Task, scaling: Scaling, target: Floats) -> None:
     """Stages 2 to 4, signs unknown."""
     accuracy = _accuracy(task, scaling, target)
     if task.x0 is not None:
@@ -95,7 +103,7 @@ def _from_magnitudes(task, scaling, target):
     _search_signs(task, scaling, accuracy)
 
 
-def _search_signs(task, scaling, accuracy):
+def _search_signs(task: Task, scaling: Scaling, accuracy: Floats | None) -> None:
     """Take sign candidates component by component until the scores are matched."""
     reduced, magnitude = task.reduced, scaling.magnitude
     searches = []
@@ -110,7 +118,7 @@ def _search_signs(task, scaling, accuracy):
             report=lambda start, misfit: task.progress("signs", misfit), starts=task.starts[c]))
     signs = np.ones(len(magnitude))
     evidence = task.evidence["signs"] = [{"misfit": np.inf, "restarts": 0} for _ in searches]
-    unsettled = range(reduced.count)
+    unsettled = list(range(reduced.count))
     most = task.nfev + max(MOST_EVALUATIONS, 100 * task.restarts)
     while unsettled:
         moved = False
@@ -132,7 +140,7 @@ def _search_signs(task, scaling, accuracy):
         unsettled = [c for c in unsettled if not settled_on(task, c)]
 
 
-def from_signs(task, scaling, signs, accuracy):
+def from_signs(task: Task, scaling: Scaling, signs: Floats, accuracy: Floats | None) -> Floats:
     """Stage 3, x from one vector of signs."""
     reduced = task.reduced
     found = identify(reduced, task.response, scaling, signs, task.range.inside, accuracy)
@@ -153,47 +161,48 @@ def from_signs(task, scaling, signs, accuracy):
     return found.x
 
 
-def _accuracy(task, scaling, target):
+def _accuracy(task: Task, scaling: Scaling, target: Floats) -> Floats | None:
     """Relative standard deviation of each magnitude, inf in rows that are not to be used; None
     without noise.
     """
-    if task.exact:
+    reduced, noise = task.reduced, task.noise
+    if noise is None:
         return None
-    reduced = task.reduced
     c = np.clip(task.scores, 1e-12, 1.0 - 1e-12)
-    accuracy = np.where(task.scores < UNUSED * task.noise, np.inf,
-                        np.minimum(0.5 * task.noise / (c * (1.0 - c)), 1.0))
+    accuracy = np.where(task.scores < UNUSED * noise, np.inf,
+                        np.minimum(0.5 * noise / (c * (1.0 - c)), 1.0))
     if np.count_nonzero(reduced.active) <= MOST_PROPAGATED:
         spread = 0.5 * log_weight_deviation(scaling.projection, reduced.active, reduced.label,
-                                            task.noise)
+                                            noise)
         accuracy = np.where(np.isfinite(accuracy), np.minimum(np.maximum(accuracy, spread), 1.0),
                             np.inf)
     if np.isfinite(accuracy[reduced.active]).sum() <= 2 * reduced.start.shape[1] + 2:
-        accuracy = np.where(reduced.active, np.minimum(0.5 * task.noise / target, 1.0), np.inf)
+        accuracy = np.where(reduced.active, np.minimum(0.5 * noise / target, 1.0), np.inf)
     return accuracy
 
 
-def interior_target(task):
+def interior_target(task: Task) -> tuple[Floats, Callable[[Floats], bool] | None]:
     """Scores inside (0, 1) that sum to the rank on each component, and when they are matched well
     enough.
     """
-    reduced = task.reduced
+    reduced, noise = task.reduced, task.noise
     active = reduced.active
-    if task.exact:
+    if noise is None:
         target = np.where(task.scores > 0, np.minimum(task.scores, 1.0 - EPS), 1e-12)
     else:
-        margin = np.minimum(0.5 * task.noise, 0.25)
+        margin = np.minimum(0.5 * noise, 0.25)
         target = np.clip(task.scores, margin, 1.0 - margin)
     for c in range(reduced.count):
         member = reduced.members(c)
         target[member] = shift_to_sum(target[member], reduced.bases[c].shape[1])
-    if task.exact:
+    if noise is None:
         return target, None
-    weight = np.where(active, 1.0 / task.noise, 0.0)
-    return target, lambda residual: np.linalg.norm(residual * weight) <= np.sqrt(active.sum())
+    weight = np.where(active, 1.0 / noise, 0.0)
+    return target, lambda residual: bool(np.linalg.norm(residual * weight)
+                                         <= np.sqrt(active.sum()))
 
 
-def shift_to_sum(target, total):
+def shift_to_sum(target: Floats, total: float) -> Floats:
     """Add one number to all logits so that the sum is ``total``: stays inside (0, 1)."""
     excess = target.sum() - total
     if abs(excess) <= 64 * EPS * total or total >= len(target):
@@ -207,10 +216,11 @@ def shift_to_sum(target, total):
         if abs(excess) <= 8 * EPS * total or slope == 0:
             break
         shift -= float(np.clip(excess / slope, -1.0, 1.0))
-    return np.clip(moved, np.finfo(float).tiny, 1.0 - EPS)
+    inside: Floats = np.clip(moved, np.finfo(float).tiny, 1.0 - EPS)
+    return inside
 
 
-def on_equations(task, x):
+def on_equations(task: Task, x: Floats) -> Floats:
     """x moved to where the rows of zero slack have it: stage 4 leaves their slack as it is."""
     zero = task.reduced.zero_slack
     if not len(zero):
@@ -229,7 +239,7 @@ def on_equations(task, x):
             x = moved
 
 
-def attempt(task, x, brief=False):
+def attempt(task: Task, x: Floats, brief: bool = False) -> None:
     """Polish from x and keep the result if it is the best; ``brief``: unless it takes long."""
     found = refine(task, x, task.weight(), brief)
     if found is None:
@@ -240,12 +250,13 @@ def attempt(task, x, brief=False):
         attempt(task, found.point.x)
 
 
-def refine(task, x, weight, brief=False, most=50):
+def refine(task: Task, x: Floats, weight: Floats, brief: bool = False,
+           most: int = 50) -> Polished | None:
     """Stage 4 from x, or None."""
     limit = most if task.maxiter is None else task.maxiter
     freedom = int(np.count_nonzero(task.range.inside))
 
-    def report(iteration, x, error):
+    def report(iteration: int, x: Floats, error: float) -> None:
         task.latest = x
         task.progress("polish", error, x)
 
@@ -256,7 +267,7 @@ def refine(task, x, weight, brief=False, most=50):
     return found
 
 
-def _better(task, found):
+def _better(task: Task, found: Polished) -> bool:
     if task.best is None:
         return True
     agreed = [signs_agree(task, p) for p in (found, task.best)]

@@ -1,16 +1,29 @@
 """One inversion from scores: what is given, and what the stages add to it; and what all methods
 start with, the reduced problem and what it says of the scores.
 """
+from __future__ import annotations
+
+import math
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from levinv._typing import Floats, Integers
 from levinv.inverse.components import SURELY_ZERO, components
-from levinv.inverse.identification import IN_RANGE, response_in_range
-from levinv.inverse.reduction import (Augmented, NoSolutionError, component_decision,
-                                      fixed_score_faults, reduce, sum_faults)
+from levinv.inverse.identification import IN_RANGE, Range, response_in_range
+from levinv.inverse.reduction import (Augmented, Decision, NoSolutionError, Reduced,
+                                      component_decision, fixed_score_faults, reduce, sum_faults)
 from levinv.inverse.report import ROUNDING
 from levinv.inverse.result import Progress
+from levinv.rows import Rows
+
+if TYPE_CHECKING:
+    from levinv.inverse.linearisation import Point
+    from levinv.inverse.outliers import Outliers
+    from levinv.inverse.polish import Polished
+    from levinv.inverse.scaling import Scaling
+    from levinv.inverse.signs import Signs
 
 SMALLEST_SCORE = 1e-30             # smaller ones are not known to full relative precision
 LARGEST_FREE = 1e6                 # slack of a coloop that a start may give, as part of the largest
@@ -21,56 +34,60 @@ LARGEST_FREE = 1e6                 # slack of a coloop that a start may give, as
 class Task:
     """One inversion: the checked input and what the stages add to it."""
 
-    rows: object
-    b: np.ndarray
-    scores: np.ndarray             # as given, clipped to [0, 1]
-    noise: np.ndarray | None
-    known_signs: np.ndarray | None
-    x0: np.ndarray | None
+    rows: Rows
+    b: Floats
+    scores: Floats                 # as given, clipped to [0, 1]
+    noise: Floats | None
+    known_signs: Floats | None
+    x0: Floats | None
     tol: float
     maxiter: int | None
     restarts: int
     rng: np.random.Generator
     progress: Progress
     zero_slacks: bool = True       # whether exact scores of 1.0 are taken for those of zero slack
-    reduced: object = None
-    response: np.ndarray = None
-    range: object = None
-    best: object = None            # Polished
-    latest: np.ndarray = None      # x of the polish under way
+    reduced: Reduced = field(init=False)              # until prepare is through these are not there
+    response: Floats = field(init=False)              # b - A offset
+    range: Range = field(init=False)                  # of A, component by component: is b in it?
+    misgiven: Integers = field(init=False)            # rows whose score no x changes and that are
+                                                      # given another one
+    best: Polished | None = None
+    latest: Floats | None = None   # x of the polish under way
     nfev: int = 0
-    obstacles: list = field(default_factory=list)     # scores that no x changes are given otherwise
+    # scores that no x changes are given otherwise
+    obstacles: list[str] = field(default_factory=list)
     doubtful: bool = False         # whether obstacles hold only if rounding connects no rows
-    proofs: list = field(default_factory=list)        # why no weights have the scores
-    remarks: list = field(default_factory=list)       # what else the message should say
-    scaling: object = None         # the last of stage 1
-    starts: list = field(default_factory=list)        # of each component: the Signs found by every
-                                                      # start of stage 2
-    misgiven: np.ndarray = None    # rows whose score no x changes and that are given another one
-    outliers: object = None        # Outliers, or None: leaving out a few rows explains nothing
-    evidence: dict = field(default_factory=dict)
+    proofs: list[str] = field(default_factory=list)   # why no weights have the scores
+    remarks: list[str] = field(default_factory=list)  # what else the message should say
+    scaling: Scaling | None = None                    # the last of stage 1
+    # of each component: what every start of stage 2 found
+    starts: list[list[Signs]] = field(default_factory=list)
+    outliers: Outliers | None = None                  # None: leaving out a few explains nothing
+    evidence: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def exact(self):
+    def exact(self) -> bool:
         """Whether the scores are given to rounding."""
         return self.noise is None
 
-    def deviation(self):
+    def deviation(self) -> Floats:
         """Standard deviation of each score."""
-        return ROUNDING * np.maximum(self.scores, SMALLEST_SCORE) if self.exact else self.noise
+        if self.noise is not None:
+            return self.noise
+        return ROUNDING * np.maximum(self.scores, SMALLEST_SCORE)
 
-    def weight(self):
+    def weight(self) -> Floats:
         """Its inverse, 0 in rows that take no part."""
-        weight = 1.0 / self.deviation()
+        weight: Floats = 1.0 / self.deviation()
         weight[~self.reduced.active] = 0.0
         return weight
 
-    def rms(self, point):
+    def rms(self, point: Point) -> float:
         """Root mean square of the whitened residual at a Point."""
-        return point.size / np.sqrt(max(np.count_nonzero(self.reduced.active), 1))
+        return point.size / math.sqrt(max(int(np.count_nonzero(self.reduced.active)), 1))
 
 
-def prepare(task):
+def prepare(task: Task) -> None:
     """What every method starts with: the reduced problem and what it says of the scores."""
     one = task.scores >= 1.0 - 2.0 * ROUNDING if task.exact and task.zero_slacks else None
     coloop_slack = np.ones(len(task.b))
@@ -81,7 +98,8 @@ def prepare(task):
         with np.errstate(over="ignore", invalid="ignore"):
             coloop_slack = task.rows.matvec(task.x0) - task.b
         coloop_slack = np.nan_to_num(np.clip(coloop_slack, -largest, largest), nan=1.0)
-    allowed = np.broadcast_to(task.tol if task.exact else 6.0 * task.noise, task.scores.shape)
+    allowed = np.broadcast_to(task.tol if task.noise is None else 6.0 * task.noise,
+                              task.scores.shape)
     try:
         task.reduced = reduce(task.rows, one, task.b, coloop_slack)
         if (task.exact and task.reduced.gap > SURELY_ZERO
@@ -113,7 +131,7 @@ def prepare(task):
     _check_fixed_scores(task, allowed)
 
 
-def _check_fixed_scores(task, allowed):
+def _check_fixed_scores(task: Task, allowed: Floats) -> None:
     """Scores that no x can change: zero rows, coloops, sums over components."""
     reduced, c = task.reduced, task.scores
     faults, task.misgiven = _faults(task, reduced, allowed)
@@ -124,7 +142,7 @@ def _check_fixed_scores(task, allowed):
             task.obstacles.append(f"no finite slack gives row {zero[0]} the score 0")
 
 
-def _faults(task, reduced, allowed):
+def _faults(task: Task, reduced: Reduced, allowed: Floats) -> tuple[list[str], Integers]:
     """Sentences on scores that contradict the components; rows whose score nothing can change."""
     faults, misgiven = fixed_score_faults(reduced, task.scores, allowed)
     if task.exact:        # scores rounded to zero sum to less: with noise the residual decides
@@ -133,15 +151,17 @@ def _faults(task, reduced, allowed):
     return faults, misgiven
 
 
-def augmented(task, c):
+def augmented(task: Task, c: int) -> Augmented:
     """[A_C b_C], its last column replaced by b's residual on range(A_C): the same matroid and
     range.
     """
-    return Augmented(task.reduced, c,
-                     None if task.range.inside[c] else task.range.residual / task.range.size[c])
+    if task.range.inside[c]:
+        return Augmented(task.reduced, c, None)
+    assert task.range.residual is not None          # kept while signs are looked for
+    return Augmented(task.reduced, c, task.range.residual / task.range.size[c])
 
 
-def _signs_determined(task):
+def _signs_determined(task: Task) -> tuple[list[bool], Decision]:
     """Stage 2's rule: [A_C b_C] is connected, for every component; and its evidence."""
     determined, decided = [], []
     for c in range(task.reduced.count):

@@ -11,7 +11,16 @@ lower the trimmed sum; the starts that end lowest are handed over, as signs and 
 
 Reference: Rousseeuw and Van Driessen, "Computing LTS regression for large data sets" (2006).
 """
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+from levinv._typing import Booleans, Floats
+
+if TYPE_CHECKING:
+    from levinv.inverse.signs import Matrix
 
 STARTS = 400
 STEPS = 12
@@ -23,17 +32,18 @@ UNFIT = 0.7                 # root mean square of log |R z| over the rows kept b
 SMALLEST = 1e-300
 
 
-def small_enough(n, p):
+def small_enough(n: int, p: int) -> bool:
     """Whether an (n, p) component is looked at."""
     return n * p * p <= LARGEST
 
 
-def trimmed_signs(matrix, magnitude, known, guesses, most, rng):
+def trimmed_signs(matrix: Matrix, magnitude: Floats, known: Floats | None, guesses: list[Floats],
+                  most: int, rng: np.random.Generator) -> list[tuple[Floats, Booleans]]:
     """Candidates, the likeliest first.
 
     Parameters
     ----------
-    matrix : an object with ``shape`` (n, p) and ``block(index)``
+    matrix : Matrix, (n, p)
         [A b] on the component.
     magnitude : (n,) array
     known : (n,) array or None

@@ -6,29 +6,35 @@ max(0, -λ_min) at which |p| = radius, or the Newton step if that is shorter and
 Indefinite Hessians need no modification: negative curvature is followed to the boundary. The radius
 grows where the model predicts the decrease well and shrinks where it does not.
 """
+from __future__ import annotations
+
 import numpy as np
 
-from levinv.inverse.descent import ITERATIONS, MATCHED, STATIONARY, STUCK, Outcome
+from levinv._typing import Floats
+from levinv.inverse.descent import (ITERATIONS, MATCHED, STATIONARY, STUCK, Outcome, Report,
+                                    ScaledLoss)
 
 MAXITER = 500
-OPTIONS = ("initial_radius",)
+OPTIONS: tuple[str, ...] = ("initial_radius",)
 ACCEPT, SHRINK, GROW = 1e-4, 0.25, 0.75     # ratio of actual to predicted decrease
 SMALLEST_RADIUS = 1e-14
 LARGEST_RADIUS = 1e150                      # its square does not overflow
 
 
-def minimise(loss, y, tol, maxiter, report, initial_radius=None):
+def minimise(loss: ScaledLoss, y: Floats, tol: float, maxiter: int, report: Report,
+             initial_radius: float | None = None) -> Outcome:
     """Minimise a ScaledLoss from y; ``report(iteration, y, misfit)`` after every step."""
     value, misfit = loss.fun(y), loss.misfit(y)
-    radius = 0.01 * max(np.hypot.reduce(y), 1.0) if initial_radius is None else initial_radius
+    radius = 0.01 * max(_norm(y), 1.0) if initial_radius is None else initial_radius
     radius = min(radius, LARGEST_RADIUS)
     iteration = 0
-    grad = eigenvalues = vectors = None
+    model: tuple[Floats, Floats, Floats] | None = None           # of the loss at y
     while iteration < maxiter:
-        if grad is None:
+        if model is None:
             grad = loss.grad(y)
             eigenvalues, vectors = np.linalg.eigh(loss.hess(y))
-        rotated = vectors.T @ grad
+            model = eigenvalues, vectors, vectors.T @ grad
+        eigenvalues, vectors, rotated = model
         # where the loss is flat to rounding
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             coefficients = constrained_minimiser(eigenvalues, rotated, radius)
@@ -38,22 +44,26 @@ def minimise(loss, y, tol, maxiter, report, initial_radius=None):
         trial = y + vectors @ coefficients
         trial_value = loss.fun(trial)
         ratio = (value - trial_value) / predicted if predicted > 0 else -np.inf
-        length = np.linalg.norm(coefficients)
+        length = float(np.linalg.norm(coefficients))
         if ratio < SHRINK:
             radius = 0.25 * length
         elif ratio > GROW and length > 0.99 * radius:
             radius = min(2.0 * radius, LARGEST_RADIUS)
         if ratio > ACCEPT:
-            y, value, grad = trial, trial_value, None
+            y, value, model = trial, trial_value, None
             misfit = loss.misfit(y)
             iteration += 1
             report(iteration, y, misfit)
-        elif radius < SMALLEST_RADIUS * max(np.hypot.reduce(y), 1.0):
+        elif radius < SMALLEST_RADIUS * max(_norm(y), 1.0):
             return Outcome(y, MATCHED if misfit <= tol else STUCK, iteration)
     return Outcome(y, MATCHED if misfit <= tol else ITERATIONS, iteration)
 
 
-def constrained_minimiser(eigenvalues, rotated, radius):
+def _norm(y: Floats) -> float:
+    return float(np.hypot.reduce(y))           # squares may overflow
+
+
+def constrained_minimiser(eigenvalues: Floats, rotated: Floats, radius: float) -> Floats:
     """Coefficients q of the minimiser of rotatedᵀq + ½ Σ λ q² over |q| <= radius; eigenvalues
     increasing.
     """
@@ -61,21 +71,22 @@ def constrained_minimiser(eigenvalues, rotated, radius):
         return np.zeros_like(rotated)
     lowest = eigenvalues[0]
     if lowest > 0:
-        newton = -rotated / eigenvalues
+        newton: Floats = -rotated / eigenvalues
         if np.linalg.norm(newton) <= radius:
             return newton
     low = max(0.0, -lowest)
     scale = np.abs(eigenvalues).max() + np.linalg.norm(rotated) / radius
     shift = low + 1e-14 * scale
-    inside = -rotated / (eigenvalues + shift)
+    inside: Floats = -rotated / (eigenvalues + shift)
     if np.linalg.norm(inside) < radius:
         # the hard case: no gradient along the lowest eigenvector, which is followed to the boundary
-        inside[0] += np.copysign(np.sqrt(max(radius ** 2 - inside @ inside, 0.0)), inside[0])
+        left = radius ** 2 - float(inside @ inside)
+        inside[0] += np.copysign(np.sqrt(max(left, 0.0)), inside[0])
         return inside
     high = low + np.linalg.norm(rotated) / radius + 1e-14 * scale
     shift = high
     for _ in range(100):
-        q = -rotated / (eigenvalues + shift)
+        q: Floats = -rotated / (eigenvalues + shift)
         length = np.linalg.norm(q)
         if abs(length - radius) <= 1e-10 * radius:
             break

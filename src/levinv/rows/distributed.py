@@ -86,7 +86,7 @@ class DaskRows(Passes):
         # what comes over a network may be read-only
         return _put_together(combine, self._tasks(primitive, vectors or {}, shared)).copy()
 
-    def keep(self, vector: Floats | None) -> Any:
+    def keep(self, vector: Floats | Booleans | None) -> Any:
         """As :meth:`levinv.rows.passes.Passes.keep`: its parts are sent once."""
         if vector is None:
             return None

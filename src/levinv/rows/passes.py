@@ -6,7 +6,7 @@ import numpy as np
 
 from levinv import _threads
 from levinv._kernels import dense
-from levinv._typing import Floats
+from levinv._typing import Booleans, Floats
 from levinv.rows.protocol import Rows
 
 TRIANGLE_ENTRIES = 1 << 20            # of a block whose rows go into a triangle at once
@@ -46,7 +46,7 @@ class Passes(Rows):
         """Blocks of the rows: which, and they themselves as rows."""
         raise NotImplementedError
 
-    def keep(self, vector: Floats | None) -> Any:
+    def keep(self, vector: Floats | Booleans | None) -> Any:
         """A vector (n,), or None, for repeated use in :meth:`fold`: with the rows, where they are
         elsewhere.
         """

@@ -95,7 +95,7 @@ class Rows(Protocol):
     def squares(self, basis: Floats, Y: Floats) -> Floats:
         """(P∘P) Y for P = basis basisᵀ, from a basis (n, k) in memory: (n, m)."""
 
-    def keep(self, vector: Floats | None) -> Any:
+    def keep(self, vector: Floats | Booleans | None) -> Any:
         """A vector (n,), or None, for repeated use in :meth:`fold`: with the rows, where they are
         elsewhere.
         """

@@ -1,7 +1,7 @@
 """The constants of the analysis in 2404.13785, corrected, with proofs and the printed values
 beside.
 
-From data to a guarantee, on a ball about x in which no slack comes below β:
+From data to a guarantee, on a ball about x in which no slack comes below β::
 
     β = slack_bound(A, b, x, radius)                  the region
     curvature_bound(β)                                how indefinite the Hessian can be there

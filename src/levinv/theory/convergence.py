@@ -4,6 +4,8 @@ corrected.
 Each proof stands in the docstring of the function that it proves. x* is a minimiser of L with
 ∇L(x*) = 0.
 """
+from __future__ import annotations
+
 import math
 
 from levinv import _validate
@@ -11,7 +13,7 @@ from levinv import _validate
 GOOD_START = 0.1
 
 
-def is_good_start(distance, strong_convexity, lipschitz):
+def is_good_start(distance: float, strong_convexity: float, lipschitz: float) -> bool:
     """Whether x₀ is a good initialisation point: r₀M <= 0.1·l (Definition 8.2, as printed).
 
     Parameters
@@ -48,7 +50,7 @@ def is_good_start(distance, strong_convexity, lipschitz):
     return lipschitz * distance <= GOOD_START * strong_convexity
 
 
-def contraction_factor(distance, strong_convexity, lipschitz):
+def contraction_factor(distance: float, strong_convexity: float, lipschitz: float) -> float:
     """A q with r_{t+1} <= q·r_t for the exact Newton step from a point at distance r_t of x*.
 
     Parameters
@@ -70,7 +72,7 @@ def contraction_factor(distance, strong_convexity, lipschitz):
 
     Notes
     -----
-    With e = x_t - x*, g(x*) = 0 and g(x_t) = ∫₀¹ H(x* + τe) e dτ,
+    With e = x_t - x*, g(x*) = 0 and g(x_t) = ∫₀¹ H(x* + τe) e dτ, ::
 
         x_{t+1} - x* = H(x_t)⁻¹ ∫₀¹ (H(x_t) - H(x* + τe)) e dτ,
         r_{t+1} <= ‖H(x_t)⁻¹‖ M r²/2,   H(x_t) ⪰ (l - Mr) I.
@@ -97,7 +99,8 @@ def contraction_factor(distance, strong_convexity, lipschitz):
     return 0.5 * shift / (strong_convexity - shift)
 
 
-def newton_iterations(distance, accuracy, strong_convexity, lipschitz):
+def newton_iterations(distance: float, accuracy: float, strong_convexity: float,
+                      lipschitz: float) -> int:
     """How many exact Newton steps bring a start at distance r₀ to within ε of x*.
 
     Parameters
@@ -148,7 +151,8 @@ def newton_iterations(distance, accuracy, strong_convexity, lipschitz):
     return iterations
 
 
-def descent_iterations(distance, accuracy, strong_convexity, smoothness):
+def descent_iterations(distance: float, accuracy: float, strong_convexity: float,
+                       smoothness: float) -> int:
     """How many gradient steps of fixed size η = 1/Λ bring a start at distance r₀ to within ε of x*.
 
     Parameters
@@ -173,7 +177,7 @@ def descent_iterations(distance, accuracy, strong_convexity, smoothness):
 
     Notes
     -----
-    ∇L(x_t) = H (x_t - x*) with H the mean Hessian between the two, so
+    ∇L(x_t) = H (x_t - x*) with H the mean Hessian between the two, so ::
 
         ‖x_{t+1} - x*‖ = ‖(I - ηH)(x_t - x*)‖ <= (1 - l/Λ) r_t,
 
@@ -204,7 +208,8 @@ def descent_iterations(distance, accuracy, strong_convexity, smoothness):
                      / -math.log1p(-strong_convexity / smoothness))
 
 
-def averaged_descent_iterations(accuracy, strong_convexity, loss_lipschitz):
+def averaged_descent_iterations(accuracy: float, strong_convexity: float,
+                                loss_lipschitz: float) -> int:
     """How many steps γ_k = 2/(α(k+1)) bring the loss at their weighted average to within ε of its
     minimum.
 
@@ -231,7 +236,7 @@ def averaged_descent_iterations(accuracy, strong_convexity, loss_lipschitz):
     -----
     Lemma 7.4. The average is ∑ 2k/(T(T+1)) x_k, whose weights sum to 1; the paper prints a second
     1/(T(T+1)) in front of it, which sends it to the origin. Proof of the bound, with r_k = ‖x_k -
-    x*‖: r_{k+1} <= ‖x_k - γ_k∇L(x_k) - x*‖ and strong convexity give
+    x*‖: r_{k+1} <= ‖x_k - γ_k∇L(x_k) - x*‖ and strong convexity give ::
 
         L(x_k) - L* <= γ_k l²/2 + (1/(2γ_k) - α/2) r_k² - r_{k+1}²/(2γ_k);
 
@@ -250,7 +255,8 @@ def averaged_descent_iterations(accuracy, strong_convexity, loss_lipschitz):
     return max(1, math.ceil(2.0 * loss_lipschitz ** 2 / strong_convexity / accuracy) - 1)
 
 
-def _newton_constants(distance, strong_convexity, lipschitz):
+def _newton_constants(distance: float, strong_convexity: float,
+                      lipschitz: float) -> tuple[float, float, float]:
     return (_validate.positive_number(distance, "distance", zero=True),
             _validate.positive_number(strong_convexity, "strong_convexity"),
             _validate.positive_number(lipschitz, "lipschitz", zero=True))

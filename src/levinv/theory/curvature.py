@@ -49,14 +49,18 @@ A bound on the spread 2h that needs no x: scores lie in [0, 1], so 2h <= 1 + max
 What is printed in the paper stands in :mod:`levinv.papers`; docs/errata.md has the two side by
 side.
 """
+from __future__ import annotations
+
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from levinv import _validate
+from levinv._typing import Floats, VectorLike
 
 
-def slack_bound(A, b, x, radius=0.0):
+def slack_bound(A: ArrayLike, b: VectorLike, x: VectorLike, radius: float = 0.0) -> float:
     """A β that the magnitudes of all slacks keep on the ball of this radius about x.
 
     Parameters
@@ -106,7 +110,7 @@ def slack_bound(A, b, x, radius=0.0):
     return max(0.0, float((np.abs(A @ x - b) - radius * rows)[rows > 0].min()))
 
 
-def curvature_bound(slack, *, spread=2.0):
+def curvature_bound(slack: float, *, spread: float = 2.0) -> tuple[float, float]:
     """How far the curvature of the loss goes: (below, above) with -below·I ⪯ G(x) ⪯ above·I.
 
     Parameters
@@ -154,7 +158,8 @@ def curvature_bound(slack, *, spread=2.0):
     return below / slack / slack, above / slack / slack
 
 
-def convexifying_ridge(A, slack, strong_convexity=0.0, *, spread=2.0):
+def convexifying_ridge(A: ArrayLike, slack: float, strong_convexity: float = 0.0, *,
+                       spread: float = 2.0) -> float:
     """The ridge ρ that makes L = ½‖σ(x) - c‖² + ½‖ρAx‖² l-strongly convex where the slacks are at
     least β.
 
@@ -181,7 +186,7 @@ def convexifying_ridge(A, slack, strong_convexity=0.0, *, spread=2.0):
 
     Notes
     -----
-    With -below·I ⪯ G from :func:`curvature_bound` and ρ² = below + l/σ_min(A)²,
+    With -below·I ⪯ G from :func:`curvature_bound` and ρ² = below + l/σ_min(A)², ::
 
         ∇²L = Aᵀ(G + ρ²I)A ⪰ (l/σ_min(A)²) AᵀA ⪰ l·I.
 
@@ -214,7 +219,7 @@ def convexifying_ridge(A, slack, strong_convexity=0.0, *, spread=2.0):
     return math.sqrt(below + strong_convexity / least / least)
 
 
-def smoothness(A, slack, *, ridge=0.0, spread=2.0):
+def smoothness(A: ArrayLike, slack: float, *, ridge: float = 0.0, spread: float = 2.0) -> float:
     """A Λ with ∇²L ⪯ Λ·I where the slacks are at least β: the gradient's Lipschitz constant.
 
     Parameters
@@ -255,7 +260,8 @@ def smoothness(A, slack, *, ridge=0.0, spread=2.0):
     return size * size * (above + ridge * ridge)
 
 
-def loss_lipschitz(A, slack, *, ridge=0.0, norm=0.0, spread=2.0):
+def loss_lipschitz(A: ArrayLike, slack: float, *, ridge: float = 0.0, norm: float = 0.0,
+                   spread: float = 2.0) -> float:
     """A bound on ‖∇L‖ where the slacks are at least β: the Lipschitz constant of L itself.
 
     Parameters
@@ -304,7 +310,7 @@ def loss_lipschitz(A, slack, *, ridge=0.0, norm=0.0, spread=2.0):
             + ridge * size * ridge * size * norm)
 
 
-def leverage_lipschitz(A, slack):
+def leverage_lipschitz(A: ArrayLike, slack: float) -> float:
     """A K with ‖P(x) - P(y)‖ <= K‖x - y‖ if all slacks are at least β, in magnitude, from x to y.
 
     P is the leverage score matrix, the paper's σ(x); so ``|σᵢ(x) - σᵢ(y)| <= K‖x - y‖`` for every
@@ -346,7 +352,7 @@ def leverage_lipschitz(A, slack):
     return float(_row_norms(A).max()) / slack
 
 
-def hessian_lipschitz(A, slack, *, spread=2.0):
+def hessian_lipschitz(A: ArrayLike, slack: float, *, spread: float = 2.0) -> float:
     """An M with ‖∇²L(x) - ∇²L(y)‖ <= M‖x - y‖ if all slacks are at least β, in magnitude, from x to
     y.
 
@@ -396,19 +402,20 @@ def hessian_lipschitz(A, slack, *, spread=2.0):
     return constant * float(_row_norms(A).max()) / slack * size * size
 
 
-def _slack_and_spread(slack, spread):
+def _slack_and_spread(slack: float, spread: float) -> tuple[float, float]:
     return (_validate.positive_number(slack, "slack"),
             _validate.positive_number(spread, "spread", zero=True))
 
 
-def _middle_bounds(spread):
+def _middle_bounds(spread: float) -> tuple[float, float]:
     """(3): how far N goes below and above zero."""
     return 0.5 * math.sqrt(5.0) * spread, 0.5 * (1.0 + math.sqrt(1.0 + 5.0 * spread * spread))
 
 
-def _row_norms(A):
-    return np.linalg.norm(A, axis=1)
+def _row_norms(A: Floats) -> Floats:
+    norms: Floats = np.linalg.norm(A, axis=1)
+    return norms
 
 
-def _norm(A):
+def _norm(A: Floats) -> float:
     return float(np.linalg.norm(A, 2))

@@ -26,12 +26,18 @@ forever along y from everywhere.) On a bounded cell the cone is {0} and every g 
 y that breaks the condition is a certificate that g has none; a linear program over the cone, cut to
 sum_i signs_i a_iᵀy / |a_i| = 1, finds it.
 """
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import scipy.optimize
 import scipy.sparse
 
 from levinv._threads import aside
+from levinv._typing import Floats
 from levinv.forward.orthonormal import EPS
+from levinv.rows import Rows
 
 LP_ROUNDING = 1e-6           # ten times the solver's tolerance
 REFINEMENTS = 3
@@ -43,7 +49,8 @@ TINY = np.finfo(float).tiny
 ROUNDING = 1e-9              # to which the signs of A y and gᵀy are told, relative to their terms
 
 
-def interior_point(stored, b, signs):
+def interior_point(stored: Rows, b: Floats,
+                   signs: Floats) -> tuple[Floats | None, float, bool]:
     """A point well inside the cell, None if none was found; its least scaled slack; whether the
     cell is proved empty.
 
@@ -81,22 +88,25 @@ def interior_point(stored, b, signs):
     return None, highest, empty
 
 
-def _units(sizes):
+def _units(sizes: Floats) -> list[float]:
     """The largest size and those that are far below the next larger, in falling order."""
     sizes = np.sort(sizes[(sizes > 0) & np.isfinite(sizes)])[::-1]
     if not len(sizes):
         return [1.0]
-    return sizes[np.append(True, sizes[1:] < sizes[:-1] / FAR)].tolist()
+    far_below = np.append(True, sizes[1:] < sizes[:-1] / FAR)
+    units: list[float] = sizes[far_below].tolist()
+    return units
 
 
-def _largest_least_slack(rows, slack):
+def _largest_least_slack(rows: scipy.sparse.csr_array,
+                         slack: Floats) -> scipy.optimize.OptimizeResult:
     n, d = rows.shape
     return _linear_program(
         np.append(np.zeros(d), -1.0), A_ub=scipy.sparse.hstack([-rows, np.ones((n, 1))]),
         b_ub=slack, bounds=[(None, None)] * d + [(None, 1.0)])
 
 
-def _proves_empty(rows, b, multipliers):
+def _proves_empty(rows: scipy.sparse.csr_array, b: Floats, multipliers: Floats) -> bool:
     """Whether multipliers, corrected, prove that rows x > b has no solution."""
     support = multipliers > LP_ROUNDING * multipliers.max()
     if not support.any():
@@ -115,7 +125,7 @@ def _proves_empty(rows, b, multipliers):
     return bool(b @ y > PROVED * EPS * (np.abs(b) @ y) or (b @ y >= 0 and not left.any()))
 
 
-def certificate(stored, signs, g):
+def certificate(stored: Rows, signs: Floats, g: Floats) -> Floats | None:
     """A direction y of the recession cone with gᵀy >= 0, (d,): g has no preimage; or None."""
     n = stored.shape[0]
     rows, columns, _ = _scaled(stored, signs)
@@ -131,14 +141,15 @@ def certificate(stored, signs, g):
     if not (in_cone and slope @ y >= -ROUNDING * (np.abs(slope) @ np.abs(y))):
         return None
     y = y / columns
-    return y / np.linalg.norm(y)
+    direction: Floats = y / np.linalg.norm(y)
+    return direction
 
 
-def _linear_program(*args, **kwargs):
+def _linear_program(*args: Any, **kwargs: Any) -> scipy.optimize.OptimizeResult:
     return aside(lambda: scipy.optimize.linprog(*args, **kwargs, method="highs"))
 
 
-def _scaled(stored, signs):
+def _scaled(stored: Rows, signs: Floats) -> tuple[scipy.sparse.csr_array, Floats, Floats]:
     """R = diag(signs/norms) A diag(1/columns) in CSR, rows of unit norm and entries of at most 1;
     columns; norms.
     """
@@ -153,7 +164,7 @@ def _scaled(stored, signs):
             np.maximum(np.ldexp(norms, exponents), TINY))
 
 
-def boundary(p):
+def boundary(p: Floats) -> float:
     """The largest step before a slack s (1 + step p) vanishes; inf if none does."""
     fastest = float(np.min(p, initial=0.0))
     return -1.0 / fastest if fastest < 0 else np.inf

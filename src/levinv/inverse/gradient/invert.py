@@ -1,5 +1,7 @@
 """The front of gradient inversion: arguments, a start in the cell, the method, the result."""
-from dataclasses import dataclass, field
+from __future__ import annotations
+
+from typing import Any, get_args
 
 import numpy as np
 import scipy.linalg
@@ -8,17 +10,22 @@ from levinv import _validate
 from levinv import rows as storage
 from levinv._plain import plain
 from levinv._threads import sharing
+from levinv._typing import Booleans, Floats, MatrixLike, Seed, SignsLike, VectorLike
 from levinv.forward.barrier import FullRankMap
 from levinv.forward.gradient_loss import GradientLossPoint
 from levinv.forward.orthonormal import EPS
 from levinv.inverse.gradient import cell, newton, subsampled
 from levinv.inverse.gradient.least_squares import exact_decrement, loss_at, minimise_loss
-from levinv.inverse.result import InversionResult, Progress, Stopped
+from levinv.inverse.gradient.task import Method, Task
+from levinv.inverse.result import Callback, InversionResult, Progress
+from levinv.rows import Rows
 
-METHODS = ("newton", "approximate-newton", "least-squares")
-OPTIONS = {"newton": (), "approximate-newton": ("sample_size",), "least-squares": ()}
+METHODS = get_args(Method)
+OPTIONS: dict[Method, tuple[str, ...]] = {
+    "newton": (), "approximate-newton": ("sample_size",), "least-squares": (),
+}
 EVALUATIONS = 30           # of the scores in an inversion, roughly: is it worth several threads?
-MAXITER = {"newton": 100, "approximate-newton": 200, "least-squares": 300}
+MAXITER: dict[Method, int] = {"newton": 100, "approximate-newton": 200, "least-squares": 300}
 EXACT_FLOPS = 1e11            # of the Hessian at the solution; above, G stands in for it
 
 MESSAGES = {
@@ -30,38 +37,12 @@ MESSAGES = {
 }
 
 
-@dataclass
-class Task:
-    """One inversion: the checked input and what is counted."""
-
-    map: FullRankMap
-    b: np.ndarray
-    g: np.ndarray
-    signs: np.ndarray             # (n,), +1 or -1
-    active: np.ndarray            # (n,) rows of A that are not zero
-    method: str
-    ridge: np.ndarray             # (n,)
-    tol: float
-    maxiter: int
-    progress: Progress
-    nfev: int = 0
-    evidence: dict = field(default_factory=dict)
-
-    def report(self, decrement, x):
-        """Count a step and tell the callback; False if it asks to stop."""
-        try:
-            self.progress(self.method, decrement, x)
-        except Stopped:
-            return False
-        return True
-
-    def certificate(self):
-        """A direction that shows that g has no preimage in the cell, or None."""
-        return cell.certificate(self.map.rows.part(self.active), self.signs[self.active], self.g)
-
-
-def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0, tol=1e-10,
-                    maxiter=None, callback=None, rng=None, workers=None, options=None):
+def invert_gradient(A: MatrixLike, b: VectorLike, g: VectorLike, *,
+                    signs: SignsLike | None = None, x0: VectorLike | None = None,
+                    method: Method = "newton", ridge: float | VectorLike = 0.0, tol: float = 1e-10,
+                    maxiter: int | None = None, callback: Callback | None = None,
+                    rng: Seed = None, workers: int | None = None,
+                    options: dict[str, Any] | None = None) -> InversionResult:
     """Find x from the gradient of the volumetric barrier.
 
     The gradient is -Bᵀsigma with B = diag(A x - b)⁻¹ A and its leverage scores sigma. Each sign
@@ -177,8 +158,6 @@ def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0,
     ridge = _validate.nonnegative(ridge, "ridge", n, "row of A")
     if method != "least-squares" and ridge.any():
         raise ValueError(f"ridge must be 0 with method {method!r}, got {ridge.max()}")
-    if signs is None and x0 is None:
-        raise ValueError("signs or x0 must be given: every bounded cell has a solution of its own")
     size = options.get("sample_size", subsampled.default_size(d))
     size = _validate.positive_int(size, "options['sample_size']")
     tol = _validate.positive_number(tol, "tol")
@@ -188,14 +167,16 @@ def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0,
     _validate.ordinary_size(_validate.ordinary_columns(stored.column_max(), "A"), "A")
     _validate.ordinary_size(b, "b")
     active = stored.nonzero()
-    if signs is not None:
-        signs = _validate.signs(signs, "signs", n)
+    cell_signs = None if signs is None else _validate.signs(signs, "signs", n)
     if x0 is not None:
         x0 = _validate.vector(x0, "x0", d, "column of A").copy()
-        signs = _cell_of(stored, b, x0, signs, active)
+        cell_signs = _cell_of(stored, b, x0, cell_signs, active)
+    if cell_signs is None:
+        raise ValueError("signs or x0 must be given: every bounded cell has a solution of its own")
     progress = Progress(callback)
     with sharing(workers, EVALUATIONS * stored.flops):
-        task = Task(FullRankMap(A, b), b, g, signs, active, method, ridge, tol, maxiter, progress)
+        task = Task(FullRankMap(A, b), b, g, cell_signs, active, method, ridge, tol, maxiter,
+                    progress)
         start, failure = _start(task, x0)
         if start is None:
             return _nowhere(task, *failure)
@@ -203,7 +184,8 @@ def invert_gradient(A, b, g, *, signs=None, x0=None, method="newton", ridge=0.0,
             return _solve(task, start, x0 is not None, size, rng)
 
 
-def _cell_of(stored, b, x0, signs, active):
+def _cell_of(stored: Rows, b: Floats, x0: Floats, signs: Floats | None,
+             active: Booleans) -> Floats:
     """The signs of the cell that x0 is strictly inside of."""
     with np.errstate(over="ignore", invalid="ignore"):
         slack = stored.matvec(x0) - b
@@ -218,7 +200,7 @@ def _cell_of(stored, b, x0, signs, active):
     return np.where(slack < 0, -1.0, 1.0) if signs is None else signs
 
 
-def _start(task, x0):
+def _start(task: Task, x0: Floats | None) -> tuple[newton.State | None, tuple[int, str]]:
     """A State inside the cell, or None and the reason."""
     active = task.active
     x = x0
@@ -240,7 +222,8 @@ def _start(task, x0):
     return state, (3, "the barrier cannot be evaluated at the start")
 
 
-def _solve(task, start, given, size, rng):
+def _solve(task: Task, start: newton.State, given: bool, size: int,
+           rng: np.random.Generator) -> InversionResult:
     if task.method == "least-squares":
         # From far away |∇V - g|² falls slowly, as no norm suits it everywhere; the convex problem
         # has none.
@@ -260,7 +243,8 @@ def _solve(task, start, given, size, rng):
     return _report(task, found, approximation)
 
 
-def _report(task, found, approximation=None):
+def _report(task: Task, found: newton.Descent,
+            approximation: Floats | None = None) -> InversionResult:
     """Assemble the result at the last point."""
     state, rows = found.state, task.map.rows
     n, d = rows.shape
@@ -294,7 +278,7 @@ def _report(task, found, approximation=None):
         standard_errors=standard_errors, condition=condition, evidence=evidence)
 
 
-def _sensitivity(task, state, hessian):
+def _sensitivity(task: Task, state: newton.State, hessian: Floats) -> tuple[Floats, float]:
     """Standard errors of x for rounding of g, and the condition number.
 
     dx = unit² S H⁻¹ Sᵀ dg, H in z; with a ridge, x a stationary point of the loss,
@@ -315,7 +299,7 @@ def _sensitivity(task, state, hessian):
     return 0.5 * EPS * np.linalg.norm(weighted, axis=1), condition
 
 
-def _message(task, found, status, decrement):
+def _message(task: Task, found: newton.Descent, status: int, decrement: float) -> str:
     reasons = []
     if status == 0 and task.ridge.any():
         return "A stationary point of the regularised objective."
@@ -336,7 +320,7 @@ def _message(task, found, status, decrement):
     return MESSAGES[status] + (": " + "; ".join(reasons) if reasons else "") + "."
 
 
-def _nowhere(task, status, reason):
+def _nowhere(task: Task, status: int, reason: str) -> InversionResult:
     """The result where the cell has no point to start from."""
     n, d = task.map.shape
     slack = -task.b

@@ -16,19 +16,23 @@ is positive definite; with one, L may have several.
 Reference: Nocedal and Wright, Numerical Optimization (2006), section 3.4 (modified Newton), chapter
 10 (Gauss-Newton).
 """
+from __future__ import annotations
+
 import numpy as np
 import scipy.linalg
 
+from levinv._typing import Floats
 from levinv.forward.gradient_loss import GradientLossPoint
 from levinv.inverse.gradient.cell import boundary
-from levinv.inverse.gradient.newton import INSIDE, SUSPECT_STEPS, Descent, evaluate
+from levinv.inverse.gradient.newton import INSIDE, SUSPECT_STEPS, Descent, State, evaluate
+from levinv.inverse.gradient.task import Task
 
 ARMIJO = 1e-4
 CURVED = 1e-3                 # least modulus of an eigenvalue, in the Gauss-Newton metric
 HALVINGS = 60
 
 
-def minimise_loss(task, state):
+def minimise_loss(task: Task, state: State) -> Descent:
     """Descend on the loss from ``state``."""
     found = Descent(state, np.inf, "maxiter")
     ridge_root = task.map.rows.triangle(task.ridge) if task.ridge.any() else None
@@ -72,7 +76,8 @@ def minimise_loss(task, state):
     return found
 
 
-def _converged(task, found, state, gradient, residual):
+def _converged(task: Task, found: Descent, state: State, gradient: Floats,
+               residual: Floats) -> bool:
     """By the Newton decrement; with a ridge by the gradient in the Gauss-Newton metric, relative to
     |(r, K x)|.
     """
@@ -84,21 +89,23 @@ def _converged(task, found, state, gradient, residual):
     return found.decrement <= max(task.tol, state.floor(task.map.rows, task.b, task.g))
 
 
-def exact_decrement(state):
+def exact_decrement(state: State) -> float:
     """(rᵀH⁻¹r)^½ of V(x) - gᵀx."""
     solved = scipy.linalg.solve(state.hessian(), state.gradient, assume_a="pos", check_finite=False)
     return float(np.sqrt(max(float(state.gradient @ solved), 0.0)))
 
 
-def _step(r, hessian, gradient):
+def _step(r: Floats, hessian: Floats, gradient: Floats) -> Floats:
     half = scipy.linalg.solve_triangular(r, hessian, trans="T", check_finite=False)
     metric = scipy.linalg.solve_triangular(r, half.T, trans="T", check_finite=False)
     values, vectors = scipy.linalg.eigh(0.5 * (metric + metric.T), check_finite=False)
     y = -vectors @ ((vectors.T @ gradient) / np.maximum(np.abs(values), CURVED))
-    return scipy.linalg.solve_triangular(r, y, check_finite=False)
+    step: Floats = scipy.linalg.solve_triangular(r, y, check_finite=False)
+    return step
 
 
-def _search(task, state, residual, step, slope):
+def _search(task: Task, state: State, residual: Floats, step: Floats,
+            slope: float) -> tuple[State | None, float]:
     """The first state, halving, at which the loss has fallen enough; (None, 0) if none."""
     loss = 0.5 * float(residual @ residual)
     length = min(1.0, INSIDE * boundary(state.point.push(step)))
@@ -110,7 +117,7 @@ def _search(task, state, residual, step, slope):
     return None, 0.0
 
 
-def loss_at(task, state):
+def loss_at(task: Task, state: State) -> float:
     """L."""
     residual = state.point.gradient() - task.g
     shrunk = task.ridge * task.map.rows.matvec(state.x)

@@ -30,15 +30,23 @@ that of the slack A x - b.
 Reference: Nesterov and Nemirovskii, Interior-Point Polynomial Algorithms in Convex Programming
 (1994), section 2.2.
 """
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import scipy.linalg
 import scipy.optimize
 
+from levinv._typing import Floats
+from levinv.forward.barrier import BarrierPoint
 from levinv.forward.orthonormal import EPS
-from levinv.forward.projection import row_scale
+from levinv.forward.projection import Projection, row_scale
 from levinv.inverse.gradient.cell import boundary
+from levinv.inverse.gradient.task import Task
+from levinv.rows import Rows
 
 DIRECT_DIMENSION = 8          # up to here the Hessian is factored (benchmarks/gradient.py)
 CG_TOLERANCE = 1e-8
@@ -59,30 +67,30 @@ SUSPECT_STEPS = 20            # number of steps, from which the cell is asked fo
 class State:
     """F's derivatives at x in the coordinates z."""
 
-    x: np.ndarray
-    point: object                 # BarrierPoint
-    signs: np.ndarray             # (n,), 0 in zero rows of A
-    gradient: np.ndarray          # (k,) r
-    target: np.ndarray            # (k,) unit Sᵀg
-    factor: np.ndarray            # (k, k) lower Cholesky factor of G
+    x: Floats
+    point: BarrierPoint
+    signs: Floats                 # (n,), 0 in zero rows of A
+    gradient: Floats              # (k,) r
+    target: Floats                # (k,) unit Sᵀg
+    factor: Floats                # (k, k) lower Cholesky factor of G
 
     @property
-    def projection(self):
+    def projection(self) -> Projection:
         return self.point.projection
 
-    def product(self, z):
+    def product(self, z: Floats) -> Floats:
         """H z."""
         return self.projection.coordinates(self.signs * self.point.middle(self.relative(z)))
 
-    def relative(self, z):
+    def relative(self, z: Floats) -> Floats:
         """p = B dx."""
         return self.signs * self.projection.expand(z)
 
-    def step(self, z):
+    def step(self, z: Floats) -> Floats:
         """dx."""
         return self.projection.unit * (self.projection.steps @ z)
 
-    def hessian(self):
+    def hessian(self) -> Floats:
         """H, (k, k)."""
         projection = self.projection
         if projection.is_long(projection.rank) and not len(projection.heavy):
@@ -94,27 +102,28 @@ class State:
         out = u.T @ self.point.middle(u)
         return 0.5 * (out + out.T)
 
-    def precondition(self, r):
+    def precondition(self, r: Floats) -> Floats:
         """G⁻¹ r."""
-        return scipy.linalg.cho_solve((self.factor, True), r, check_finite=False)
+        solved: Floats = scipy.linalg.cho_solve((self.factor, True), r, check_finite=False)
+        return solved
 
-    def bound(self):
+    def bound(self) -> float:
         """(rᵀG⁻¹r)^½, between the decrement and √3 times it."""
         return float(np.sqrt(max(float(self.gradient @ self.precondition(self.gradient)), 0.0)))
 
-    def floor(self, rows, b, g):
+    def floor(self, rows: Rows, b: Floats, g: Floats) -> float:
         """The decrement that rounding of g and of the slack leaves, about."""
         projection = self.projection
         spread = (projection.unit * projection.steps.T) * g
         from_target = np.linalg.norm(scipy.linalg.solve_triangular(self.factor, spread, lower=True))
         return 4.0 * EPS * float(from_target + self.from_slack(rows, b))
 
-    def from_slack(self, rows, b):
+    def from_slack(self, rows: Rows, b: Floats) -> float:
         """What rounding of the slack does to the decrement, in units of ε."""
         size = rows.abs_matvec(np.abs(self.x)) + np.abs(b)
-        return np.linalg.norm(np.sqrt(self.projection.scores) * self.point.divide(size))
+        return float(np.linalg.norm(np.sqrt(self.projection.scores) * self.point.divide(size)))
 
-    def agrees(self, rows, b, g, decrement):
+    def agrees(self, rows: Rows, b: Floats, g: Floats, decrement: float) -> bool:
         """Whether no component of ∇V - g is larger than at a decrement of this size, of which it is
         at most the part √(∇²V)_jj, or ten times, and rounding: looked at in A's own columns, as the
         basis mixes components of far different sizes.
@@ -129,19 +138,22 @@ class State:
             return bool(np.all(left <= allowed) or not np.isfinite(left + whole).all())
 
 
+# of a State the step z, about -H⁻¹r, and evidence of how it was found
+Direction: TypeAlias = Callable[[State], tuple[Floats, dict[str, Any]]]
+
+
 @dataclass
 class Descent:
     """What the minimisation found and what it took."""
 
     state: State
     decrement: float
-    # "converged" | "no preimage" | "stalled" | "maxiter" | "stopped" | "overflow"
-    reason: str
-    direction: np.ndarray | None = None                  # the certificate of "no preimage"
-    steps: list = field(default_factory=list)            # one dict for each
+    reason: Literal["converged", "no preimage", "stalled", "maxiter", "stopped", "overflow"]
+    direction: Floats | None = None                      # the certificate of "no preimage"
+    steps: list[dict[str, Any]] = field(default_factory=list)     # evidence of each
 
 
-def evaluate(task, x):
+def evaluate(task: Task, x: Floats) -> State | None:
     """The State at x, or None outside the cell and where arithmetic fails."""
     with np.errstate(over="ignore", invalid="ignore"):
         slack = task.map.rows.matvec(x) - task.b
@@ -163,7 +175,7 @@ def evaluate(task, x):
     return State(x, point, signs, gradient, target, factor) if info == 0 else None
 
 
-def minimise(task, state, direction):
+def minimise(task: Task, state: State, direction: Direction) -> Descent:
     """Descend from ``state``; ``direction(state)`` returns z, about -H⁻¹r, and evidence."""
     found = Descent(state, np.inf, "maxiter")
     asked = False
@@ -210,13 +222,14 @@ def minimise(task, state, direction):
     return found
 
 
-def _runs_away(state, z, p):
+def _runs_away(state: State, z: Floats, p: Floats) -> bool:
     """Whether the model of the slope finds no minimum before a slack has grown SUSPECT times."""
     far = SUSPECT / max(np.max(p), 1e-300)
     return boundary(p) > far and _model(state, p, float(state.target @ z))(far) < 0
 
 
-def search(task, state, z, p, decrement):
+def search(task: Task, state: State, z: Floats, p: Floats,
+           decrement: float) -> tuple[State | None, float]:
     """The next state and the step length, or (None, 0)."""
     dx = state.step(z)
     if decrement < QUADRATIC:
@@ -259,15 +272,15 @@ def search(task, state, z, p, decrement):
     return best, low
 
 
-def _slope(scores, p, rise):
+def _slope(scores: Floats, p: Floats, rise: float) -> float:
     return -float(scores @ p) - rise
 
 
-def _model(state, p, rise):
+def _model(state: State, p: Floats, rise: float) -> Callable[[float], float]:
     """φ' as a function of t with each score following its own slack."""
     scores, root = state.projection.scores, np.sqrt(state.projection.complement())
 
-    def slope(t):
+    def slope(t: float) -> float:
         grown = 1.0 + t * p                       # its square may be inf where the complement is 0
         with np.errstate(over="ignore"):
             return -float(np.sum(scores * p / (grown * (scores + (root * grown) ** 2)))) - rise
@@ -275,7 +288,7 @@ def _model(state, p, rise):
     return slope
 
 
-def _root(state, p, rise, low, high):
+def _root(state: State, p: Floats, rise: float, low: float, high: float) -> float:
     """Where the model of the slope vanishes in (low, high), or INSIDE of the way to the end next to
     it.
     """
@@ -292,10 +305,11 @@ def _root(state, p, rise, low, high):
     first = low + 1e-9 * (high - low)
     if slope(first) >= 0:
         return low + (1.0 - INSIDE) * (high - low)
-    return scipy.optimize.brentq(slope, first, near, xtol=1e-6 * (high - low), rtol=1e-3)
+    root: float = scipy.optimize.brentq(slope, first, near, xtol=1e-6 * (high - low), rtol=1e-3)
+    return root
 
 
-def newton_direction(state):
+def newton_direction(state: State) -> tuple[Floats, dict[str, Any]]:
     """-H⁻¹ r, exact to CG_TOLERANCE."""
     if state.projection.rank <= DIRECT_DIMENSION:
         z = scipy.linalg.solve(state.hessian(), -state.gradient, assume_a="pos", check_finite=False)
@@ -307,7 +321,9 @@ def newton_direction(state):
     return z, {"cg_iterations": iterations}
 
 
-def conjugate_gradients(product, precondition, right, tolerance, maxiter=CG_MAXITER):
+def conjugate_gradients(product: Callable[[Floats], Floats],
+                        precondition: Callable[[Floats], Floats], right: Floats, tolerance: float,
+                        maxiter: int = CG_MAXITER) -> tuple[Floats, int]:
     """Solve H z = right to a relative residual in the preconditioner's norm; z and the number of
     products.
     """

@@ -31,20 +31,28 @@ sampling by tau alone sigma_i/tau_i.
 
 With k >= n every row is kept and this is Newton's method.
 """
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import scipy.linalg
+
+from levinv._typing import Floats, Integers
+from levinv.forward.projection import Projection
+from levinv.inverse.gradient.newton import Direction, State
 
 SAMPLES = 10                  # default sample size in units of d log(d + 2)
 
 
-def default_size(d):
+def default_size(d: int) -> int:
     """Rows to sample: error about √(d log d / k) ~ ⅓ and less."""
     return int(np.ceil(SAMPLES * d * np.log(d + 2.0)))
 
 
-def sampling_direction(size, rng):
+def sampling_direction(size: int, rng: np.random.Generator) -> Direction:
     """The ``direction`` of levinv.inverse.gradient.newton.minimise: about ``size`` rows a step."""
-    def direction(state):
+    def direction(state: State) -> tuple[Floats, dict[str, Any]]:
         approximation, rows = subsampled_hessian(state, size, rng)
         z = scipy.linalg.solve(approximation, -state.gradient, assume_a="pos", check_finite=False)
         return z, {"rows": rows}
@@ -52,14 +60,14 @@ def sampling_direction(size, rng):
     return direction
 
 
-def probabilities(state, size):
+def probabilities(state: State, size: int) -> Floats:
     """pi, (n,)."""
     projection = state.projection
     inverse = scipy.linalg.solve_triangular(state.factor, np.eye(projection.rank), lower=True)
     lengths = projection.quad(inverse.T @ inverse)
     lengths[projection.heavy] = np.sum((projection.heavy_basis @ inverse.T) ** 2, axis=1)
     share = projection.scores * (lengths + 1.0) / (2.0 * projection.rank)
-    chance = np.minimum(1.0, size * share)
+    chance: Floats = np.minimum(1.0, size * share)
     if size >= len(chance):
         return np.ones(len(chance))
     for _ in range(10):                    # what rows kept for sure leave over goes to the others
@@ -72,7 +80,7 @@ def probabilities(state, size):
     return chance
 
 
-def subsampled_hessian(state, size, rng):
+def subsampled_hessian(state: State, size: int, rng: np.random.Generator) -> tuple[Floats, int]:
     """H~, (k, k), and the number of rows kept."""
     projection = state.projection
     chance = probabilities(state, size)
@@ -91,16 +99,16 @@ def subsampled_hessian(state, size, rng):
     return 0.5 * (out + out.T), len(kept)
 
 
-def sampled_basis(projection, kept):
+def sampled_basis(projection: Projection, kept: Integers) -> Floats:
     """Rows ``kept`` of U."""
-    u = projection.scale[kept, None] * (projection.rows.block(kept) @ projection.transform)
+    u: Floats = projection.scale[kept, None] * (projection.rows.block(kept) @ projection.transform)
     place = np.flatnonzero(np.isin(kept, projection.heavy))
     if len(place):
         u[place] = projection.heavy_basis[np.searchsorted(projection.heavy, kept[place])]
     return u
 
 
-def spectral_error(approximation, hessian):
+def spectral_error(approximation: Floats, hessian: Floats) -> float:
     """‖H^-½ (H~ - H) H^-½‖, the factor by which the error shrinks in a step."""
     values = scipy.linalg.eigh(approximation - hessian, hessian, eigvals_only=True)
     return float(np.max(np.abs(values)))
