@@ -12,8 +12,16 @@ import numpy as np
 from levinv._typing import Floats, Integers
 from levinv.inverse.components import SURELY_ZERO, components
 from levinv.inverse.identification import IN_RANGE, Range, response_in_range
-from levinv.inverse.reduction import (Augmented, Decision, NoSolutionError, Reduced,
-                                      component_decision, fixed_score_faults, reduce, sum_faults)
+from levinv.inverse.reduction import (
+    Augmented,
+    Decision,
+    NoSolutionError,
+    Reduced,
+    component_decision,
+    fixed_score_faults,
+    reduce,
+    sum_faults,
+)
 from levinv.inverse.report import ROUNDING
 from levinv.inverse.result import Progress
 from levinv.rows import Rows
