@@ -23,7 +23,6 @@ import concurrent.futures
 import itertools
 import multiprocessing
 import pathlib
-import resource
 import sys
 import time
 
@@ -437,6 +436,8 @@ def one_large(n, d, known):
     """Of inversions: error, median seconds, those of the scores between them, peak memory in copies
     of A, A itself included, and the evidence.
     """
+    import resource  # of POSIX
+
     # all loaded
     levinv.invert_scores([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], [0.0, 0.0, 1.0], [0.5, 0.5, 1.0])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,7 +1,6 @@
 """What is promised of leverage_scores(method="sketch"), measured: a command of acceptance.py."""
 import concurrent.futures
 import multiprocessing
-import resource
 import time
 
 import numpy as np
@@ -35,6 +34,8 @@ def sketch(args):
 
 def one_sketch(name):
     """Seconds, those of processors, memory, the sum of the scores, and standardised errors."""
+    import resource  # of POSIX
+
     A = random() if name == "random" else grid()
     assert A.shape == CASES[name]
     levinv.leverage_scores(A[:9, :3], method="sketch")        # all loaded

@@ -340,6 +340,7 @@ def test_example(tmp_path):
     assert float(done.stdout.split()[-1]) < 1e-9
 
 
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 def test_a_worker_killed_between_two_steps(rng, cluster):
     A = rng.normal(size=(1200, 4))
     b, c, x, _ = instance(rng, A)
@@ -373,6 +374,7 @@ def die_at(block, counter, last):
     return block
 
 
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 def test_a_worker_killed_in_its_task(rng, cluster, tmp_path):
     A = rng.normal(size=(1200, 4))
     b, c, x, signs = instance(rng, A)
@@ -389,6 +391,7 @@ def test_a_worker_killed_in_its_task(rng, cluster, tmp_path):
     assert_allclose(result.x, x, rtol=0, atol=1e-9)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a process cannot send itself SIGINT")
 @pytest.mark.parametrize("scheduler", ["threads", "cluster"])
 def test_interrupt(rng, A, scheduler, request):
     """Ctrl-C in the middle of a graph; what was interrupted can be asked again."""

@@ -1,6 +1,7 @@
 """Objects shared between threads, and the limit on BLAS threads."""
 import concurrent.futures
 import multiprocessing
+import os
 import signal
 import threading
 import time
@@ -94,6 +95,7 @@ def test_an_error_of_a_helper_is_raised():
         share(work, range(100), 2)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_threads_work_after_a_fork(rng):
     A = rng.normal(size=(30000, 40))
     expected = leverage_scores(A, workers=2)              # the pool is there
@@ -108,6 +110,7 @@ def test_threads_work_after_a_fork(rng):
     child.join()
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_fork_while_others_limit_blas_does_not_keep_the_limit(several_blas_threads):
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe()

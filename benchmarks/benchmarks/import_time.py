@@ -5,8 +5,8 @@ def timeraw_import_scores():
     return "from levinv import leverage_scores"
 
 
-def timeraw_import_all():
-    return "from levinv import *"
+def timeraw_import_inversions():
+    return "from levinv import audit, invert_gradient, invert_many, invert_scores"
 
 
 def timeraw_import_dependencies():

@@ -1,7 +1,6 @@
 """Leverage scores of a matrix, of slack-scaled and of weighted rows, and of stacks of matrices."""
 import warnings
 
-
 import numpy as np
 import scipy.linalg
 import scipy.sparse
@@ -12,9 +11,14 @@ from levinv._kernels.factor import UNBLOCKED_COLUMNS, triangular_inverse_factor
 from levinv._kernels.scores import one_pass
 from levinv._threads import count, share, sharing
 from levinv._typing import Booleans, Floats, MatrixLike, Seed, VectorLike
-from levinv.forward.orthonormal import (ONE_PASS_BASIC, ONE_PASS_CONDITION, Orthonormaliser,
-                                        independent_columns, orthonormalise,
-                                        orthonormalise_by_gram)
+from levinv.forward.orthonormal import (
+    ONE_PASS_BASIC,
+    ONE_PASS_CONDITION,
+    Orthonormaliser,
+    independent_columns,
+    orthonormalise,
+    orthonormalise_by_gram,
+)
 from levinv.forward.projection import DependentZeroSlackError, balanced, quotient, row_scale
 from levinv.forward.sketch import sketched_scores
 from levinv.rows import Rows

@@ -9,8 +9,13 @@ from levinv._threads import sharing
 from levinv._typing import Floats, MatrixLike, VectorLike
 from levinv.forward.orthonormal import EPS, independent_columns, orthonormalise
 from levinv.inverse.components import SURELY_ZERO
-from levinv.inverse.reduction import (NoSolutionError, Reduced, fixed_score_faults, reduce,
-                                      sum_faults)
+from levinv.inverse.reduction import (
+    NoSolutionError,
+    Reduced,
+    fixed_score_faults,
+    reduce,
+    sum_faults,
+)
 from levinv.inverse.scaling import TIGHT, component_mean, find_obstacle, match_scores
 from levinv.rows import Rows
 

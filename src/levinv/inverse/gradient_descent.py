@@ -14,8 +14,15 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from levinv._typing import Floats
-from levinv.inverse.descent import (ITERATIONS, MATCHED, STATIONARY, STUCK, Outcome, Report,
-                                    ScaledLoss)
+from levinv.inverse.descent import (
+    ITERATIONS,
+    MATCHED,
+    STATIONARY,
+    STUCK,
+    Outcome,
+    Report,
+    ScaledLoss,
+)
 
 Step: TypeAlias = float | Literal["backtracking", "strongly convex"]
 

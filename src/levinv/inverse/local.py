@@ -15,8 +15,17 @@ import numpy as np
 from levinv._typing import Floats, MatrixLike
 from levinv.forward.score_loss import ScoreLoss
 from levinv.inverse import gradient_descent, newton, trust_region
-from levinv.inverse.descent import (ITERATIONS, MATCHED, REASONS, STATIONARY, STUCK, LocalMethod,
-                                    Outcome, Report, ScaledLoss)
+from levinv.inverse.descent import (
+    ITERATIONS,
+    MATCHED,
+    REASONS,
+    STATIONARY,
+    STUCK,
+    LocalMethod,
+    Outcome,
+    Report,
+    ScaledLoss,
+)
 from levinv.inverse.global_ import report_at
 from levinv.inverse.polish import polish
 from levinv.inverse.result import InversionResult, Stopped

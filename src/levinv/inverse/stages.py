@@ -21,8 +21,7 @@ from levinv.inverse.identification import identify
 from levinv.inverse.matching import beyond_doubt, matched, settled_on, signs_agree
 from levinv.inverse.polish import Polished, many_rows, polish
 from levinv.inverse.report import SIGN_TOLERANCE
-from levinv.inverse.scaling import (TIGHT, Scaling, find_obstacle, log_weight_deviation,
-                                    match_scores)
+from levinv.inverse.scaling import TIGHT, Scaling, find_obstacle, log_weight_deviation, match_scores
 from levinv.inverse.signs import sign_candidates
 from levinv.inverse.task import Task, augmented
 from levinv.inverse.trimmed import small_enough

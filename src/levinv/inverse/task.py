@@ -14,8 +14,16 @@ from levinv.forward.orthonormal import column_space
 from levinv.forward.projection import DependentZeroSlackError, Projection, project
 from levinv.inverse.components import SURELY_ZERO, components
 from levinv.inverse.identification import IN_RANGE, Range, response_in_range
-from levinv.inverse.reduction import (Augmented, Decision, NoSolutionError, Reduced,
-                                      component_decision, fixed_score_faults, reduce, sum_faults)
+from levinv.inverse.reduction import (
+    Augmented,
+    Decision,
+    NoSolutionError,
+    Reduced,
+    component_decision,
+    fixed_score_faults,
+    reduce,
+    sum_faults,
+)
 from levinv.inverse.report import ROUNDING
 from levinv.inverse.result import Progress
 from levinv.rows import Rows

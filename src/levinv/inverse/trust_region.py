@@ -11,8 +11,15 @@ from __future__ import annotations
 import numpy as np
 
 from levinv._typing import Floats
-from levinv.inverse.descent import (ITERATIONS, MATCHED, STATIONARY, STUCK, Outcome, Report,
-                                    ScaledLoss)
+from levinv.inverse.descent import (
+    ITERATIONS,
+    MATCHED,
+    STATIONARY,
+    STUCK,
+    Outcome,
+    Report,
+    ScaledLoss,
+)
 
 MAXITER = 500
 OPTIONS: tuple[str, ...] = ("initial_radius",)

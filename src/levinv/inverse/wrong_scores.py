@@ -13,10 +13,22 @@ import numpy as np
 from levinv._typing import Booleans, Floats
 from levinv.inverse.identification import response_in_range
 from levinv.inverse.linearisation import evaluate
-from levinv.inverse.matching import (LEVEL, NOISE_KNOWN, allowed_errors, explained_by_noise,
-                                     matched, signs_agree, within_tolerance)
-from levinv.inverse.outliers import (MOST_ITERATIONS, Outliers, bonferroni, find_outliers,
-                                     most_outliers)
+from levinv.inverse.matching import (
+    LEVEL,
+    NOISE_KNOWN,
+    allowed_errors,
+    explained_by_noise,
+    matched,
+    signs_agree,
+    within_tolerance,
+)
+from levinv.inverse.outliers import (
+    MOST_ITERATIONS,
+    Outliers,
+    bonferroni,
+    find_outliers,
+    most_outliers,
+)
 from levinv.inverse.polish import Polished
 from levinv.inverse.report import SETTLED
 from levinv.inverse.result import Stopped

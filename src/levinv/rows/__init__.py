@@ -19,7 +19,7 @@ __all__ = ["DenseRows", "Rows", "SparseRows", "StreamedRows", "of"]
 def of(A: MatrixLike, workers: int = 1) -> Rows:
     """The rows of a matrix that :func:`levinv._validate.matrix` has passed."""
     if _validate.is_dask(A):
-        from levinv.rows.distributed import DaskRows     # dask is there if an array of its is
+        from levinv.rows.distributed import DaskRows  # dask is there if an array of its is
         return DaskRows(A, workers)
     if scipy.sparse.issparse(A):
         return SparseRows(A, workers)
