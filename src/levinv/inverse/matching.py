@@ -56,7 +56,7 @@ def signs_agree(task: Task, found: Polished) -> bool:
         return True
     reduced, slack = task.reduced, found.point.slack
     told = reduced.active.copy()
-    told[reduced.spanned] = True
+    told[reduced.spanned] = told[reduced.coloops] = True
     if np.all((np.sign(slack) == task.known_signs)[told]):
         return True
     spread = np.sqrt(task.rows.quad(None, found.linearisation.steps))
@@ -64,7 +64,7 @@ def signs_agree(task: Task, found: Polished) -> bool:
         spread = spread * max(1.0, task.rms(found.point))
         if len(reduced.zero_slack):
             spread = spread + task.rows.abs_matvec(np.minimum(unseen(task, found.point), UNKNOWN))
-    clear = told & (np.abs(slack) > CLEAR * spread)
+    clear = told & (np.abs(slack) > CLEAR * spread + slack_rounding(task, found.point))
     return bool(np.all(np.sign(slack[clear]) == task.known_signs[clear]))
 
 

@@ -151,7 +151,7 @@ def hidden_slacks(task: Task, point: Point) -> Floats:
     if not np.isfinite(slack).all():                   # nothing to see a slack beside
         return nothing
     near = task.whole_projection(slack, without)
-    if near is None:
+    if near is None or not near.complete:              # 1 - sigma is rounding
         return nothing
     # sqrt(1 - sigma) / |s|: 0 by underflow only, as no row here is a coloop
     complement = np.maximum(near.complement()[reduced.zero_slack], 0.0)
