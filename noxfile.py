@@ -7,6 +7,7 @@
 lint, types, docs, tests, wheel, benchmarks; ``nox`` alone runs the first four. What stands after
 ``--`` is handed to pytest, asv or ruff.
 """
+
 import pathlib
 import shutil
 import zipfile
@@ -17,16 +18,18 @@ nox.needs_version = ">=2025.10.14"
 nox.options.default_venv_backend = "uv|virtualenv"
 
 SOURCES = {".c", ".h", ".in", ".pxd", ".pxi", ".pyx"}
-OF_THE_REPOSITORY = (".ci/", ".git", ".pre-commit", ".readthedocs")      # not in the sdist
+OF_THE_REPOSITORY = (".ci/", ".git", ".pre-commit", ".readthedocs")  # not in the sdist
 LARGEST_WHEEL = 3 << 20
 
 
 @nox.session
 def lint(session):
     """Style and conventions."""
-    session.install("ruff", "cython-lint", "codespell", "sp-repo-review[cli]",
-                    "validate-pyproject[all]")
+    session.install(
+        "ruff", "cython-lint", "codespell", "sp-repo-review[cli]", "validate-pyproject[all]"
+    )
     session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", "--check", "examples", "noxfile.py")
     session.run("cython-lint", "src")
     session.run("codespell")
     session.run("sp-repo-review", ".")
@@ -43,8 +46,20 @@ def types(session):
 def docs(session):
     """The documentation, from nothing, into docs/_build/html."""
     session.install(".[docs]")
-    session.run("python", "-m", "sphinx", "-W", "--keep-going", "-b", "html", "-E", "-a",
-                "docs", "docs/_build/html", *session.posargs)
+    session.run(
+        "python",
+        "-m",
+        "sphinx",
+        "-W",
+        "--keep-going",
+        "-b",
+        "html",
+        "-E",
+        "-a",
+        "docs",
+        "docs/_build/html",
+        *session.posargs,
+    )
 
 
 @nox.session
@@ -71,15 +86,27 @@ def wheel(session):
     (archive,) = dist.glob("*.tar.gz")
     shutil.unpack_archive(archive, dist)
     unpacked = dist / archive.name.removesuffix(".tar.gz")
-    _same(session, "the sdist",
-          {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*")
-           if path.is_file()} - {"PKG-INFO"},
-          {name for name in tracked if not name.startswith(OF_THE_REPOSITORY)} | {".gitignore"})
-    _same(session, "the wheel",
-          {name for name in zipfile.ZipFile(built).namelist()
-           if name.startswith("levinv/") and pathlib.Path(name).suffix not in (".so", ".pyd")},
-          {name.removeprefix("src/") for name in tracked if name.startswith("src/")
-           and pathlib.Path(name).suffix not in SOURCES})
+    _same(
+        session,
+        "the sdist",
+        {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()}
+        - {"PKG-INFO"},
+        {name for name in tracked if not name.startswith(OF_THE_REPOSITORY)} | {".gitignore"},
+    )
+    _same(
+        session,
+        "the wheel",
+        {
+            name
+            for name in zipfile.ZipFile(built).namelist()
+            if name.startswith("levinv/") and pathlib.Path(name).suffix not in (".so", ".pyd")
+        },
+        {
+            name.removeprefix("src/")
+            for name in tracked
+            if name.startswith("src/") and pathlib.Path(name).suffix not in SOURCES
+        },
+    )
     session.notify("installed", [str(built.resolve()), str(unpacked.resolve())])
 
 
@@ -88,7 +115,7 @@ def installed(session):
     """The suite of an unpacked sdist against a wheel: ``nox -s installed -- WHEEL DIRECTORY``."""
     built, unpacked = session.posargs
     session.install(f"{built}[test]")
-    session.chdir(unpacked)                          # whose package is in src, out of reach
+    session.chdir(unpacked)  # whose package is in src, out of reach
     session.run("python", "-c", "import levinv; assert 'site-packages' in levinv.__file__")
     session.run("python", "-m", "pytest")
 
@@ -97,16 +124,31 @@ def installed(session):
 def benchmarks(session):
     """Do they run? Their figures mean nothing."""
     session.install(".[benchmark]")
-    session.env["HOME"] = session.create_tmp()       # asv describes the machine in a file there
+    session.env["HOME"] = session.create_tmp()  # asv describes the machine in a file there
     session.chdir("benchmarks")
     session.run("asv", "machine", "--yes")
     session.run("asv", "check", "--python=same")
     # Those without parameters and the smallest sizes of the others; --quick runs each once.
-    session.run("asv", "run", "--quick", "--python=same", "--show-stderr",
-                *(session.posargs or
-                  ["--bench", "^[^(]*$", "--bench", r"\((10|60|100)[,)]",
-                   "--bench", "memory.Hessian",
-                   "--bench", r"(2000, 5|2000, 10|5, 120|'condition 10')\)"]))
+    session.run(
+        "asv",
+        "run",
+        "--quick",
+        "--python=same",
+        "--show-stderr",
+        *(
+            session.posargs
+            or [
+                "--bench",
+                "^[^(]*$",
+                "--bench",
+                r"\((10|60|100)[,)]",
+                "--bench",
+                "memory.Hessian",
+                "--bench",
+                r"(2000, 5|2000, 10|5, 120|'condition 10')\)",
+            ]
+        ),
+    )
     session.run("python", "compare.py", "--quick", "scores 100x5", "hessian 2000x20")
 
 

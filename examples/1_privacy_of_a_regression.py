@@ -75,8 +75,11 @@ left.set(xlabel="patient", ylabel="leverage score", title="published: a score fo
 right.semilogy(decimals, bound, color="#0b5d8a", label="Cramér–Rao bound")
 right.semilogy(decimals, error, "o", color="#c2410c", label="found from the scores")
 right.axhline(size(refit - secret), color="#6b7280", linestyle="--", label="refit without scores")
-right.set(xlabel="decimals in the scores", ylabel="relative error of the coefficients",
-          title="found: the secret model")
+right.set(
+    xlabel="decimals in the scores",
+    ylabel="relative error of the coefficients",
+    title="found: the secret model",
+)
 right.legend(frameon=False)
 for ax in (left, right):
     ax.spines[["top", "right"]].set_visible(False)

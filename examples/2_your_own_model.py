@@ -44,8 +44,10 @@ published = leverage_scores(A, slack=y - model.predict(X)).round(3)
 found = invert_scores(A, y, published, noise=1e-3 / 12**0.5, rng=0)
 off = np.abs(found.x - secret)
 print(found.message)
-print(f"coefficients to {np.max(off / np.abs(secret)):.0e} of their size, "
-      f"all within {np.max(off / found.standard_errors):.1f} standard errors")
+print(
+    f"coefficients to {np.max(off / np.abs(secret)):.0e} of their size, "
+    f"all within {np.max(off / found.standard_errors):.1f} standard errors"
+)
 
 # %%
 # The stolen model predicts as the secret one does, also for wines that neither has seen (made up
@@ -61,15 +63,20 @@ fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
 unit = X.std(axis=0)
 places = np.arange(len(names))
 left.barh(places, secret[1:] * unit, color="#0b5d8a", alpha=0.3, label="secret")
-left.plot(found.x[1:] * unit, places, "o", color="#c2410c", markersize=4,
-          label="from scores")
-left.plot((anybody[1].coef_ / anybody[0].scale_) * unit, places, "x", color="#6b7280",
-          label="fitted without scores")
+left.plot(found.x[1:] * unit, places, "o", color="#c2410c", markersize=4, label="from scores")
+left.plot(
+    (anybody[1].coef_ / anybody[0].scale_) * unit,
+    places,
+    "x",
+    color="#6b7280",
+    label="fitted without scores",
+)
 left.set_yticks(places, [name.replace("_", " ")[:22] for name in names], fontsize="small")
 left.invert_yaxis()
 left.set(xlabel="effect of one standard deviation", title="coefficients")
-left.legend(frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.3, -0.16),
-            ncols=3)
+left.legend(
+    frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.3, -0.16), ncols=3
+)
 right.plot(new @ secret, anybody.predict(new[:, 1:]), ".", color="#6b7280", markersize=3)
 right.plot(new @ secret, new @ found.x, ".", color="#c2410c", markersize=4)
 right.set(xlabel="secret model", ylabel="stolen model", title="alcohol of 1000 made-up wines, %")
@@ -78,5 +85,7 @@ for ax in (left, right):
 plt.show()
 
 difference = np.abs(new @ found.x - new @ secret).max()
-print(f"largest difference of predictions: {difference:.0e} % alcohol, without scores "
-      f"{np.abs(anybody.predict(new[:, 1:]) - new @ secret).max():.1f} %")
+print(
+    f"largest difference of predictions: {difference:.0e} % alcohol, without scores "
+    f"{np.abs(anybody.predict(new[:, 1:]) - new @ secret).max():.1f} %"
+)

@@ -47,8 +47,10 @@ print(f"{len(path)} points, {logged.shape[1]} scores each")
 
 found = invert_many(A, np.broadcast_to(b, logged.shape), logged, rng=0)
 error = np.linalg.norm(found.x - path, axis=1)
-print(f"found {found.success.sum()} of {len(path)}, unique: {found.unique.all()}, "
-      f"largest error {error.max():.0e}")
+print(
+    f"found {found.success.sum()} of {len(path)}, unique: {found.unique.all()}, "
+    f"largest error {error.max():.0e}"
+)
 
 # %%
 # Each side of the polygon has the colour of its score. Where the path closes in on the corner the

@@ -61,15 +61,20 @@ fig, axes = plt.subplots(1, 3, figsize=(9, 3.4), layout="constrained")
 around = np.linspace(0, 2 * np.pi, 200)
 circle = np.column_stack([np.cos(around), np.sin(around)])
 axes[0].plot(*A.T, ".", color="#6b7280", markersize=4, alpha=0.6)
-for m, color, label in ((shape, "#111827", "true"), (tyler, "#0b5d8a", "Tyler"),
-                        (covariance, "#c2410c", "covariance")):
+for m, color, label in (
+    (shape, "#111827", "true"),
+    (tyler, "#0b5d8a", "Tyler"),
+    (covariance, "#c2410c", "covariance"),
+):
     axes[0].plot(*(2.5 * circle @ np.linalg.cholesky(m).T).T, color=color, label=label)
 axes[0].set(xlim=(-9, 9), ylim=(-9, 9), title="the cloud and its shape")
 axes[0].legend(frameon=False, fontsize="small", loc="upper left")
-for ax, points, title in ((axes[1], before, "directions before"),
-                          (axes[2], after, "directions after")):
+for ax, points, title in (
+    (axes[1], before, "directions before"),
+    (axes[2], after, "directions after"),
+):
     ax.plot(*circle.T, color="#e5e7eb", zorder=0)
-    inner = 0.93 * points                          # a tick for each point
+    inner = 0.93 * points  # a tick for each point
     ax.plot(*np.stack([inner, points], axis=1).T, color="#0b5d8a", linewidth=0.8, alpha=0.7)
     moments = points.T @ points / len(points)
     ax.plot(*(circle @ np.linalg.cholesky(moments).T).T, color="#c2410c")
