@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import oracles
-from levinv import invert_gradient, invert_scores, rows
+from levinv import invert_gradient, invert_scores, leverage_scores, rows
 from levinv.inverse import stages
 from levinv.inverse.gradient import cell
 from levinv.inverse.reduction import orthonormal_columns
@@ -16,7 +16,9 @@ from torture import calls
     (20, 11936), (20, 14662), (20, 16567), (20, 17109), (30, 4558), (30, 8678), (31, 1907),
     (31, 4647), (32, 5419), (32, 9628), (32, 10695), (32, 15416), (32, 16113),
     (33, 604), (33, 1477), (33, 6318), (33, 9630), (33, 17834), (34, 2), (34, 18405),
-    (35, 1947), (35, 4511), (35, 6311), (35, 7655), (35, 9764), (35, 15276), (35, 19877), (41, 201)])
+    (35, 1947), (35, 4511), (35, 6311), (35, 7655), (35, 9764), (35, 15276), (35, 19877),
+    (36, 4406), (36, 10057), (37, 243), (37, 4905), (37, 6302), (37, 9071), (37, 12045),
+    (37, 12955), (41, 201)])
 def test_nasty_input_once_failed(seed, index):
     kinds, name, verdict, note = calls.one(seed, index)
     assert verdict != "failed", f"{name}: {', '.join(kinds)}: {note}"
@@ -140,5 +142,27 @@ def test_empty_only_if_proved(width, empty):
     found = cell._scaled(rows.of(A, 1), np.ones(4))
     b = np.array([1.0, 1.0, 1.0, -3.0 - width])
     multipliers = found[2] * (1.0 + 1e-8 * np.arange(4))       # to a solver's tolerance
-    assert cell._proves_empty(found[0], b / found[2], multipliers) == empty
+    y = cell._corrected(found[0], multipliers)
+    assert cell._proves_empty(found[0], b / found[2], y) == empty
     assert cell.interior_point(rows.of(A, 1), b, np.ones(4))[2] == empty
+
+
+@pytest.mark.parametrize("gap, empty", [(0.0, True), (1e-16, False)])
+def test_opposite_rows_that_leave_no_room(gap, empty):
+    A = np.array([[1.0, 2.0], [-1.0, -2.0], [0.0, 1.0]]) / 3.0
+    b = np.array([0.25, -0.25 - gap, -1.0])
+    found = cell.interior_point(rows.of(A, 1), b, np.ones(3))
+    assert found[2] == empty or found[0] is not None
+
+
+def test_rank_of_rows_far_apart():
+    A = np.array([[-2.0, 2, 0, -1, -2], [2e-300, 0, -2e-300, -2e-300, 2e-300]])
+    assert_allclose(leverage_scores(A, slack=[6.0, 1.7]), [1.0, 1.0])
+
+
+def test_rows_of_no_weight_do_not_count_for_the_size_of_columns():
+    A = np.array([[1.0, 0.0], [1.0, 3e-321], [2.0, 0.0], [0.0, 1.0]])
+    weights = np.array([1.0, 2.0, 0.5, 0.0])
+    assert_allclose(leverage_scores(A, weights=weights, method="qr"),
+                    np.append(leverage_scores(A[:3], weights=weights[:3], method="qr"), 0.0))
+    assert_allclose(leverage_scores(A, weights=weights, method="qr")[1], 1.0)

@@ -208,6 +208,9 @@ def _combine(start: Floats | None, transform: Floats) -> Floats:
 
 def _truncated_cholesky(gram: Floats) -> Floats:
     """Eigenvectors of the scaled Gram matrix above rounding: what a Gram matrix can still tell."""
+    if not np.isfinite(gram).all():
+        raise ValueError("A must not have entries whose squares overflow with method='cholesky' "
+                         "(choose other units, or method='qr')")
     column_scale = np.sqrt(np.maximum(np.diag(gram), 0.0))
     column_scale[column_scale == 0] = 1.0
     values, vectors = scipy.linalg.eigh(gram / np.outer(column_scale, column_scale))
@@ -225,6 +228,11 @@ def _qr(rows: Rows, scale: Floats | None, start: Floats | None,
     if n * start.shape[1] > rows.copy_limit:
         return _streamed_qr(rows, scale, start, rcond)
     matrix, order, norms = _sorted_rows(rows, scale, start)
+    if rcond > 0:                       # the rank is asked for: that of columns of unit norm
+        norms = np.abs(matrix).max(axis=0, initial=0.0)
+        norms[norms == 0] = 1.0
+        norms *= np.linalg.norm(matrix / norms, axis=0)
+        norms[norms == 0] = 1.0
     matrix /= norms
     r, pivots, info = aside(lambda: factor.pivoted_qr(matrix), 2 * matrix.size * len(matrix.T))
     if info != 0:

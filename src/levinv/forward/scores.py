@@ -303,6 +303,12 @@ def _matrix_scores(A: MatrixLike, rows: Rows, kind: str, values: Floats | None, 
     if check_finite and (gram is None or not np.isfinite(np.trace(gram))):
         _validate.finite_matrix(A, "A")
     if gram is None or np.diag(gram).min() < TINY:
+        if (rows.in_memory and scale is not None and values is not None
+                and 0 < np.count_nonzero(scale) < len(scale)):
+            used, scores = np.flatnonzero(scale), np.zeros(len(scale))
+            scores[used], doubt = _matrix_scores(A, rows.part(used), kind, values[used], method,
+                                                 rcond, False)
+            return scores, doubt             # columns are as small as they are in rows that count
         subnormal = rows.column_max() < TINY
         if subnormal.any():
             rows = rows.with_columns_times(np.where(subnormal, ENLARGED, 1.0))

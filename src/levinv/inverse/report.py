@@ -220,10 +220,12 @@ def _message(task: Task, status: int, relative_error: float = 0.0) -> str:
     reasons = task.obstacles + task.proofs + task.remarks
     if status == 0 and best is not None:
         reasons = []
-        worst = float(np.max(np.abs(best.point.residual), initial=0.0))
-        if task.exact and worst > task.tol:
-            reasons.append(f"to {worst:.1e} only, since the slack A x - b cannot be computed more "
-                           "accurately in double")
+        if task.exact:                    # the residual is that of a slack that is rounded itself
+            worst = max(np.max(np.abs(best.point.residual), initial=0.0),
+                        np.max(changed_by_rounding(task, best.point), initial=0.0) / np.sqrt(12.0))
+            if worst > task.tol:
+                reasons.append(f"to {worst:.1e} only, since the slack A x - b cannot be computed "
+                               "more accurately in double")
         blurred = task.evidence["undetermined_directions"]
         if blurred:
             reasons.append(f"x is not determined in {blurred} direction"

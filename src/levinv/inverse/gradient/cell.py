@@ -12,8 +12,8 @@ next, and rows whose slack is larger by far take no part.
 
 The linear program's multipliers are such a y but for the solver's tolerance. Corrected by least
 squares they have to satisfy the equation to rounding, relative to the sum of the terms' absolute
-values, and the inequality beyond it (or both with no rounding left): nothing else counts as a
-proof, as a cell may be thinner than rounding of b.
+values, and the inequality beyond it (or both in exact arithmetic on A and b): nothing else
+counts as a proof, as a cell may be thinner than rounding of b.
 
 *Preimages.* V(x) - gᵀx is strictly convex on the cell and inf on its boundary. Along a direction y
 of the recession cone {y : signs∘(A y) >= 0}, V decreases without bound but slower than linearly,
@@ -28,6 +28,7 @@ sum_i signs_i a_iᵀy / |a_i| = 1, finds it.
 """
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -81,8 +82,11 @@ def interior_point(stored: Rows, b: Floats,
         if least > 0:
             return x, least, False
         highest = max(highest, least)
-        empty = empty or (multipliers is not None
-                          and _proves_empty(rows, signs * b / norms, multipliers))
+        if multipliers is not None:
+            with np.errstate(over="ignore"):
+                y = _corrected(rows, multipliers)
+                empty = (_proves_empty(rows, signs * b / norms, y)
+                         or _proves_exactly(stored, b, signs * y / norms, signs))
         if empty:
             break
     return None, highest, empty
@@ -106,23 +110,45 @@ def _largest_least_slack(rows: scipy.sparse.csr_array,
         b_ub=slack, bounds=[(None, None)] * d + [(None, 1.0)])
 
 
-def _proves_empty(rows: scipy.sparse.csr_array, b: Floats, multipliers: Floats) -> bool:
-    """Whether multipliers, corrected, prove that rows x > b has no solution."""
+def _corrected(rows: scipy.sparse.csr_array, multipliers: Floats) -> Floats:
+    """Multipliers y of sum 1 with yᵀ rows = 0 by least squares, 0 where they are negligible."""
+    y = np.zeros(len(multipliers))
     support = multipliers > LP_ROUNDING * multipliers.max()
     if not support.any():
-        return False
-    part, b = rows[support].toarray(), b[support]
+        return y
+    part = rows[support].toarray()
     part = part[:, part.any(axis=0)]
     part /= np.abs(part).max(axis=0)
     system = np.vstack([part.T, np.ones(len(part))])
     wanted = np.append(np.zeros(part.shape[1]), 1.0)
-    y = multipliers[support] / multipliers[support].sum()
+    found = multipliers[support] / multipliers[support].sum()
     for _ in range(2):
-        y = y + np.linalg.lstsq(system, wanted - system @ y, rcond=None)[0]
-    left = np.abs(part.T @ y)
-    if (y < 0).any() or np.any(left > PROVED * EPS * (np.abs(part).T @ y)):
+        found = found + np.linalg.lstsq(system, wanted - system @ found, rcond=None)[0]
+    y[support] = found
+    return y
+
+
+def _proves_empty(rows: scipy.sparse.csr_array, b: Floats, y: Floats) -> bool:
+    """Whether multipliers prove beyond rounding that rows x > b has no solution."""
+    used = y != 0
+    part, b, y = rows[used], b[used], y[used]
+    left, terms = np.abs(part.T @ y), abs(part).T @ y
+    return bool(len(y) and y.min() >= 0 and np.all(left <= PROVED * EPS * terms)
+                and b @ y > PROVED * EPS * (np.abs(b) @ y))
+
+
+def _proves_exactly(stored: Rows, b: Floats, y: Floats, signs: Floats) -> bool:
+    """Whether multipliers prove it without rounding, as those of two opposite rows may."""
+    used = np.flatnonzero(y)
+    if not len(used) or np.any(y[used] * signs[used] < 0) or not np.isfinite(y).all():
         return False
-    return bool(b @ y > PROVED * EPS * (np.abs(b) @ y) or (b @ y >= 0 and not left.any()))
+    exact = [Fraction(value) for value in y[used].tolist()]
+
+    def combined(values: Floats) -> Fraction:
+        return sum((factor * Fraction(value)
+                    for factor, value in zip(exact, values.tolist(), strict=True)), Fraction())
+
+    return combined(b[used]) >= 0 and not any(map(combined, stored.block(used).T))
 
 
 def certificate(stored: Rows, signs: Floats, g: Floats) -> Floats | None:

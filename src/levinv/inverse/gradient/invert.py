@@ -4,7 +4,6 @@ from __future__ import annotations
 from typing import Any, get_args
 
 import numpy as np
-import scipy.linalg
 
 from levinv import _validate
 from levinv import rows as storage
@@ -290,8 +289,7 @@ def _sensitivity(task: Task, state: newton.State, hessian: Floats) -> tuple[Floa
         loss += task.map.rows.gram(None, None, task.ridge ** 2)
         weighted = np.linalg.lstsq(loss, state.point.hessian() * task.g, rcond=None)[0]
     else:
-        weighted = steps @ scipy.linalg.solve(hessian, steps.T * task.g, assume_a="pos",
-                                              check_finite=False)
+        weighted = steps @ state.solve(hessian, steps.T * task.g)
     largest = np.max(np.abs(state.x))            # norms of numbers near the largest float overflow
     condition = np.inf
     if largest > 0:

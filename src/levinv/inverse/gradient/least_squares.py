@@ -91,7 +91,7 @@ def _converged(task: Task, found: Descent, state: State, gradient: Floats,
 
 def exact_decrement(state: State) -> float:
     """(rᵀH⁻¹r)^½ of V(x) - gᵀx."""
-    solved = scipy.linalg.solve(state.hessian(), state.gradient, assume_a="pos", check_finite=False)
+    solved = state.solve(state.hessian(), state.gradient)
     return float(np.sqrt(max(float(state.gradient @ solved), 0.0)))
 
 

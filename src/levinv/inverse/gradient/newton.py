@@ -107,6 +107,14 @@ class State:
         solved: Floats = scipy.linalg.cho_solve((self.factor, True), r, check_finite=False)
         return solved
 
+    def solve(self, hessian: Floats, right: Floats) -> Floats:
+        """H⁻¹ right; G⁻¹ right where rounding makes H indefinite: H⁻¹ ⪯ G⁻¹ ⪯ 3 H⁻¹."""
+        try:
+            solved: Floats = scipy.linalg.solve(hessian, right, assume_a="pos", check_finite=False)
+        except np.linalg.LinAlgError:
+            return self.precondition(right)
+        return solved
+
     def bound(self) -> float:
         """(rᵀG⁻¹r)^½, between the decrement and √3 times it."""
         return float(np.sqrt(max(float(self.gradient @ self.precondition(self.gradient)), 0.0)))
@@ -312,7 +320,7 @@ def _root(state: State, p: Floats, rise: float, low: float, high: float) -> floa
 def newton_direction(state: State) -> tuple[Floats, dict[str, Any]]:
     """-H⁻¹ r, exact to CG_TOLERANCE."""
     if state.projection.rank <= DIRECT_DIMENSION:
-        z = scipy.linalg.solve(state.hessian(), -state.gradient, assume_a="pos", check_finite=False)
+        z = state.solve(state.hessian(), -state.gradient)
         return z, {}
     # quadratic convergence asks for no more
     tolerance = float(np.clip(state.bound(), CG_TOLERANCE, 0.1))

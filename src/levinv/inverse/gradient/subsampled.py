@@ -54,7 +54,7 @@ def sampling_direction(size: int, rng: np.random.Generator) -> Direction:
     """The ``direction`` of levinv.inverse.gradient.newton.minimise: about ``size`` rows a step."""
     def direction(state: State) -> tuple[Floats, dict[str, Any]]:
         approximation, rows = subsampled_hessian(state, size, rng)
-        z = scipy.linalg.solve(approximation, -state.gradient, assume_a="pos", check_finite=False)
+        z = state.solve(approximation, -state.gradient)
         return z, {"rows": rows}
 
     return direction
