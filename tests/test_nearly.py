@@ -18,7 +18,7 @@ from torture import calls
     (33, 604), (33, 1477), (33, 6318), (33, 9630), (33, 17834), (34, 2), (34, 18405),
     (35, 1947), (35, 4511), (35, 6311), (35, 7655), (35, 9764), (35, 15276), (35, 19877),
     (36, 4406), (36, 10057), (37, 243), (37, 4905), (37, 6302), (37, 9071), (37, 12045),
-    (37, 12955), (41, 201)])
+    (37, 12955), (38, 221), (38, 9339), (38, 9606), (41, 201)])
 def test_nasty_input_once_failed(seed, index):
     kinds, name, verdict, note = calls.one(seed, index)
     assert verdict != "failed", f"{name}: {', '.join(kinds)}: {note}"
@@ -152,7 +152,7 @@ def test_opposite_rows_that_leave_no_room(gap, empty):
     A = np.array([[1.0, 2.0], [-1.0, -2.0], [0.0, 1.0]]) / 3.0
     b = np.array([0.25, -0.25 - gap, -1.0])
     found = cell.interior_point(rows.of(A, 1), b, np.ones(3))
-    assert found[2] == empty or found[0] is not None
+    assert found[2] == empty
 
 
 def test_rank_of_rows_far_apart():

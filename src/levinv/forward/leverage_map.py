@@ -25,8 +25,7 @@ from levinv.forward.projection import DependentZeroSlackError, Projection, proje
 
 TINY = np.finfo(float).tiny
 PLAIN_CONDITION = 1e3     # below it A's own columns serve; above, they are brought to one size,
-ORDINARY = 1e100          # and where squares of A's entries over- or underflow, too (combined, if
-                          # those of rows do)
+ORDINARY = 1e100          # and where squares of A's entries over- or underflow, too
 
 Point: TypeAlias = tuple[Floats, Projection]           # slack and projection at some x
 
@@ -89,11 +88,8 @@ class LeverageMap:
         self.rank = transform.shape[1]       # if full, A and transform are of the same condition
         plain = (self.rank == A.shape[1] and np.linalg.cond(transform) <= PLAIN_CONDITION
                  and 1.0 / ORDINARY <= largest <= ORDINARY)
-        norms = self.rows.row_norms()
-        self._loops = norms == 0
-        apart = norms[~self._loops].max(initial=1.0) / norms[~self._loops].min(initial=1.0)
-        self._start = (None if plain else uncombined(self.rows, transform) if apart < ORDINARY
-                       else transform / largest)
+        self._start = None if plain else uncombined(self.rows, transform)
+        self._loops = ~self.rows.nonzero()
         self._last: tuple[bytes, Point] | None = None
 
     @property

@@ -36,6 +36,7 @@ from levinv.forward.orthonormal import EPS, orthonormalise
 from levinv.rows import Rows
 
 ROWS_AT_ONCE = 4096
+SPANNED = 8.0             # rounding, in ε, of a row in the quotient by others that span it
 TINY = 1e-306
 SHORTEST = 1e-140         # length that rows are balanced to, as part of the longest
 REFINEMENTS = 24          # of a quotient, each of which may take ε off what is not yet zero
@@ -266,6 +267,11 @@ def _eliminate(rows: Rows, magnitude: Floats, start: Floats | None,
     scale, smallest = row_scale(magnitude, light_out)
     start = balanced(rows, scale, heavy, start)
     null, right_inverse, norms = quotient(rows, heavy, start)
+    zero = magnitude[heavy] == 0
+    if zero.any():
+        beside = null if zero.all() else quotient(rows, heavy[zero], start)[0]
+        scale[spanned(rows, beside)] = 0.0
+        light_out |= scale == 0
     found = orthonormalise(rows, scale, null, rcond=0.0)
     light_scores = found.scores if found.scores is not None else rows.quad(scale, found.transform)
     more = np.flatnonzero((light_scores > 1.0 - _heavy_below(k)) & ~light_out)
@@ -326,6 +332,17 @@ def balanced(rows: Rows, scale: Floats, heavy: Integers, start: Floats | None = 
         largest = (weights * rows.abs_matvec(np.abs(start).sum(axis=1))).max()
         weights /= max(largest, TINY, TINY * weights.max())
     return orthonormalise(rows, weights, start, rcond=0.0).transform
+
+
+def spanned(rows: Rows, null: Floats) -> Booleans:
+    """Rows in the span of those that ``null`` belongs to (see :func:`quotient`), (n,): where these
+    have zero slack their scores are 0, and what rounding leaves of them in the quotient is nothing
+    that a small slack may magnify.
+    """
+    terms = rows.abs_matvec(np.abs(null).sum(axis=1))
+    unit = 1.0 / np.where(terms > 0, np.maximum(terms, TINY), 1.0)
+    rest: Booleans = rows.quad(unit, null) <= (SPANNED * EPS) ** 2
+    return rest
 
 
 def quotient(rows: Rows, index: Integers, start: Floats) -> tuple[Floats, Floats, Floats]:

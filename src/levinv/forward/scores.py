@@ -19,7 +19,13 @@ from levinv.forward.orthonormal import (
     orthonormalise,
     orthonormalise_by_gram,
 )
-from levinv.forward.projection import DependentZeroSlackError, balanced, quotient, row_scale
+from levinv.forward.projection import (
+    DependentZeroSlackError,
+    balanced,
+    quotient,
+    row_scale,
+    spanned,
+)
 from levinv.forward.sketch import sketched_scores
 from levinv.rows import Rows
 
@@ -355,6 +361,7 @@ def _slack_limit(rows: Rows, slack: Floats, method: str,
         if len(zero):
             start = balanced(rows, scale, zero, start)
             null = quotient(rows, zero, start)[0]
+            scale[spanned(rows, null)] = 0.0
         else:
             null = start
     except DependentZeroSlackError:

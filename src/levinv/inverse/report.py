@@ -50,7 +50,8 @@ def report(task: Task, matched: bool, stopped: bool, converged: bool = False) ->
     rms = task.rms(point)
     if task.exact:    # the residual that arithmetic left, where it exceeds rounding of the scores
         task.evidence["information_limit"] = float(np.hypot.reduce(standard_errors))
-        rounding = changed_by_rounding(task, point) * task.weight() / np.sqrt(12.0)
+        changed = changed_by_rounding(task, point) / np.sqrt(12.0) + _changed_unseen(task, point)
+        rounding = changed * task.weight()
         standard_errors = np.hypot(standard_errors * max(1.0, rms),
                                    propagated(point, model, rounding))
         standard_errors = np.hypot(standard_errors, unseen(task, point))
@@ -135,6 +136,20 @@ def unseen(task: Task, point: Point) -> Floats | float:
                             where=lifts != 0)
         errors: Floats = np.hypot.reduce(moved, axis=1)
         return errors
+
+
+def _changed_unseen(task: Task, point: Point) -> Floats:
+    """How much of each score slacks may make that are taken for zero, (n,)."""
+    reduced = task.reduced
+    slack = np.abs(point.slack)
+    if not len(reduced.zero_slack):
+        return np.zeros_like(slack)
+    slack[reduced.zero_slack] = np.minimum(hidden_slacks(task, point), slack.max())
+    whole = task.whole_projection(slack, ~reduced.active & ~np.isin(np.arange(len(slack)),
+                                                                    reduced.zero_slack))
+    if whole is None:
+        return np.ones_like(slack)
+    return np.where(reduced.active, np.abs(whole.scores - point.projection.scores), 0.0)
 
 
 def hidden_slacks(task: Task, point: Point) -> Floats:
