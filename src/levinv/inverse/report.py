@@ -47,13 +47,14 @@ def report(task: Task, matched: bool, stopped: bool, converged: bool = False) ->
         np.column_stack([reduced.free, *_scale_directions(task, point.slack)])))
     determined = task.known_signs is not None or task.evidence["signs_determined"]
     standard_errors = np.hypot.reduce(model.steps, axis=1)       # its squares may overflow
-    rms = task.rms(point)
+    rms, accuracy = task.rms(point), 0.0
     if task.exact:    # the residual that arithmetic left, where it exceeds rounding of the scores
         task.evidence["information_limit"] = float(np.hypot.reduce(standard_errors))
-        changed = changed_by_rounding(task, point) / np.sqrt(12.0) + _changed_unseen(task, point)
-        rounding = changed * task.weight()
+        changed = changed_by_rounding(task, point) / np.sqrt(12.0)
+        accuracy = max(point.largest, float(changed.max(initial=0.0)))
+        changed += _changed_unseen(task, point)
         standard_errors = np.hypot(standard_errors * max(1.0, rms),
-                                   propagated(point, model, rounding))
+                                   propagated(point, model, changed * task.weight()))
         standard_errors = np.hypot(standard_errors, unseen(task, point))
     for free in (null_space, undetermined, model.flat):
         sizes = np.hypot.reduce(free, axis=1)
@@ -72,7 +73,7 @@ def report(task: Task, matched: bool, stopped: bool, converged: bool = False) ->
     return InversionResult(
         x=point.x, fun=0.5 * float(np.sum((scores - task.scores) ** 2)), scores=scores, slack=slack,
         signs=np.sign(slack), success=success, status=status,
-        message=_message(task, status, relative), nit=task.progress.nit, nfev=task.nfev,
+        message=_message(task, status, relative, accuracy), nit=task.progress.nit, nfev=task.nfev,
         unique=bool(success and not converged and determined and not null_space.shape[1]
                     and not undetermined.shape[1] and not model.flat.shape[1]
                     and (not task.exact or rms <= SETTLED)),
@@ -230,17 +231,15 @@ def _failure(task: Task) -> int:
     return 3
 
 
-def _message(task: Task, status: int, relative_error: float = 0.0) -> str:
+def _message(task: Task, status: int, relative_error: float = 0.0,
+             accuracy: float = 0.0) -> str:
     best, outliers = task.best, task.outliers
     reasons = task.obstacles + task.proofs + task.remarks
     if status == 0 and best is not None:
         reasons = []
-        if task.exact:                    # the residual is that of a slack that is rounded itself
-            worst = max(np.max(np.abs(best.point.residual), initial=0.0),
-                        np.max(changed_by_rounding(task, best.point), initial=0.0) / np.sqrt(12.0))
-            if worst > task.tol:
-                reasons.append(f"to {worst:.1e} only, since the slack A x - b cannot be computed "
-                               "more accurately in double")
+        if task.exact and accuracy > task.tol:
+            reasons.append(f"to {accuracy:.1e} only, since the slack A x - b cannot be computed "
+                           "more accurately in double")
         blurred = task.evidence["undetermined_directions"]
         if blurred:
             reasons.append(f"x is not determined in {blurred} direction"
