@@ -52,8 +52,8 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
     standard_errors : (d,) ndarray
         Of x, by the Cramér-Rao bound for the noise given; without noise, for rounding of the
         scores, of A x - b and of x to double, and for the residual that arithmetic left. inf where
-        a coefficient is not determined. Where A has many rows (n > 32 d² and n > 4096), computed from
-        a sample of them: to a few per cent, with heavy tails to a third.
+        a coefficient is not determined. Where A has many rows (n > 32 d² and n > 4096), computed
+        from a sample of them: to a few per cent, with heavy tails to a third.
     condition : float
         How a relative error of the scores moves x: the largest ``|dx|/|x|`` over the dx, orthogonal
         to ``null_space``, that change the scores by factors 1 + δ_i with ``|δ| = 1``, to first
