@@ -23,7 +23,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "README.md"]
+exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 nitpicky = True
 nitpick_ignore = [("py:class", "scipy.optimize.OptimizeResult")]      # would need the network

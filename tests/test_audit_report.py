@@ -165,7 +165,7 @@ class TestPage:
         monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
         bare = Page(report.to_html())
         assert "svg" not in bare.tags
-        assert bare.text.count("pip install levinv[plot]") == 4
+        assert bare.text.count('pip install "levinv[plot]"') == 4
         assert bare.tags.count("table") == Page(page).tags.count("table")
 
 

@@ -341,7 +341,7 @@ def test_example(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
-@pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="Dask cannot restart workers")
+@pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="no restarts")
 def test_a_worker_killed_between_two_steps(rng, cluster):
     A = rng.normal(size=(1200, 4))
     b, c, x, _ = instance(rng, A)
@@ -376,7 +376,7 @@ def die_at(block, counter, last):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
-@pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="Dask cannot restart workers")
+@pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="no restarts")
 def test_a_worker_killed_in_its_task(rng, cluster, tmp_path):
     A = rng.normal(size=(1200, 4))
     b, c, x, signs = instance(rng, A)

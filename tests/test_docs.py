@@ -59,8 +59,11 @@ def test_page(page, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))],
                          ids=lambda page: str(page.relative_to(ROOT)))
-def test_links(page):
-    for link in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
+def test_links_and_headings(page):
+    text = page.read_text(encoding="utf-8")
+    headings = re.findall(r"(?m)^## .*", text)
+    assert len(set(headings)) == len(headings)
+    for link in re.findall(r"\]\(([^)#\s]+)", text):
         if not link.startswith(("http", "gallery/")):          # the gallery is made with the site
             assert (page.parent / link).exists(), link
         elif link.startswith("gallery/") and link != "gallery/index.md":

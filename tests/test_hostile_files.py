@@ -202,7 +202,7 @@ def test_matrix_market_as_scipy_reads_it(tmp_path, array, layout):
 
 class TestMapped:
     @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="RssAnon of Linux")
-    @pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="takes memory of its own")
+    @pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="own memory")
     @pytest.mark.parametrize("dtype", ["f8", "f4"])
     def test_memory(self, tmp_path, dtype):
         A = np.random.default_rng(0).standard_normal((100_000, 50))

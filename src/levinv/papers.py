@@ -354,7 +354,10 @@ def averaged_descent(A: ArrayLike, b: VectorLike, c: VectorLike, x0: VectorLike,
     average : (d,) ndarray
         :func:`printed_average` of them. Right: :func:`weighted_average`.
 
-    Raises as :func:`first_order_method`.
+    Raises
+    ------
+    ValueError, TypeError, numpy.linalg.LinAlgError
+        As :func:`first_order_method`.
 
     Notes
     -----

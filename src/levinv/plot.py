@@ -1,6 +1,6 @@
 """Pictures of an audit, each drawn into axes of matplotlib that the caller has made.
 
-matplotlib (``pip install levinv[plot]``) is needed to make axes, not to import this module. Each
+matplotlib (``pip install "levinv[plot]"``) is needed to make axes, not to import this module. Each
 function takes an :class:`levinv.AuditReport` and an ``Axes``, draws, and returns the axes.
 """
 from __future__ import annotations

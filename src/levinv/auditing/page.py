@@ -30,7 +30,7 @@ DESCRIBED = {
 }
 LEVELS = {"GIVEN": "unsafe", "PARTLY": "doubtful", "IN": "doubtful", "NOT": "safe"}
 WITHOUT = ("<p class=\"note\">There is no picture here, since matplotlib is not installed "
-           "(<code>pip install levinv[plot]</code>); the tables hold the same figures.</p>")
+           "(<code>pip install \"levinv[plot]\"</code>); the tables hold the same figures.</p>")
 
 
 def html(report: AuditReport) -> str:

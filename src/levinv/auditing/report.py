@@ -118,6 +118,12 @@ class AuditReport:
     decimals_attacked : list of dict
         What 0 to 12 decimals would give away: ``decimals``, ``predicted_error``,
         ``recovered_error``, ``success``, ``prediction_holds``. Made when first asked for.
+    errors_per_noise : (d,) ndarray
+        Standard errors at noise of standard deviation 1 in every score.
+    signs_known : bool
+        Whether the attacker was given the signs.
+    decided : bool
+        Whether arithmetic could tell what the scores determine.
     x, scores : ndarray
         As audited; the scores before rounding and noise.
 
@@ -293,7 +299,7 @@ class AuditReport:
         """The report as one page of HTML that needs nothing else: no network and no scripts.
 
         Thirteen more attacks are made for it (``decimals_attacked``). Pictures are drawn by
-        matplotlib (``pip install levinv[plot]``); without it the page has none and says so, since
+        matplotlib (``pip install "levinv[plot]"``); without it the page has none and says so, since
         its tables hold the same figures.
         """
         from levinv.auditing import page

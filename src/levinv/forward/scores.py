@@ -95,9 +95,9 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
     ValueError
         Wrong shapes or lengths, empty input, NaN or inf, negative weights, both slack and weights,
         unknown method, negative rcond, linearly dependent rows that all have zero slack, slacks
-        over more than 300 orders of magnitude. rtol or rng without ``method="sketch"``; with it an
-        A that is not of scipy.sparse, rcond, a zero slack, or an A that is too ill-conditioned for
-        it.
+        over more than 300 orders of magnitude, a sparse A of more than 20000 columns. rtol or rng
+        without ``method="sketch"``; with it an A that is not of scipy.sparse, rcond, a zero slack,
+        or an A that is too ill-conditioned for it.
     TypeError
         Complex, object or string input; sparse input other than A.
 

@@ -65,7 +65,8 @@ class SecondOrder:
         """H, (d, d)."""
         n, d = self.rows.shape
         k = self.projection.rank
-        if 5 * n * (k + d) <= 4 * k * k * d:        # measured: benchmarks/hessian.py, Forms
+        # measured: benchmarks/benchmarks/hessian.py, Forms
+        if 5 * n * (k + d) <= 4 * k * k * d:
             out = self._short()
         else:
             out = self._tall()

@@ -125,7 +125,7 @@ def invert_many(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, *,
     Notes
     -----
     Problems that need more than the compiled route has (rank-deficient A, zero slacks, independent
-    or unconnected rows, scores that no x has, more than 32 columns, ...) are handed to
+    or unconnected rows, scores that no x has, more than 32 columns or 2000 rows, ...) are handed to
     :func:`levinv.invert_scores`, which is a hundred times slower. To see why one of them failed,
     call that.
 

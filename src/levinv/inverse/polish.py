@@ -37,7 +37,7 @@ FLAT = 1e-10                  # predicted relative decrease of the squared resid
 ROUNDING = 1e-11              # max |sigma - c| from which a step that does not help is put down to
                               # rounding
 MANY, MANY_PER_RANK = 128, 8  # rows from which the Jacobian is formed once only: half the time at
-                              # 300 x 10 to 900 x 20 (benchmarks/inversion.py)
+                              # 300 x 10 to 900 x 20 (benchmarks/benchmarks/inversion.py)
 STALL = 0.25                  # part of the predicted decrease left over by a step of no use
 UNRELATED = 10.0              # times k/n: part of the squared residual in the range of J that is
                               # put down to rounding

@@ -84,8 +84,9 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
             For each component, whether b lies in range(A) there: the residual in units of what
             rounding leaves, and the largest that is taken for rounding.
         signs_determined, signs_determined_on, sign_decision
-            Whether the scores tell the signs for almost every x; on each component; the components
-            of [A b] that decided it.
+            Whether the scores tell the signs for almost every x, but for a common one on each
+            component where b lies in range(A); on each component; the components of [A b] that
+            decided it.
         jacobian_decision
             Singular values of the Jacobian divided by the noise, in coordinates in which scaled
             rows are orthonormal; ``rank``. What is dropped leaves every score unchanged; how many

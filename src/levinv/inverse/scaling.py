@@ -35,7 +35,7 @@ from levinv.rows import Rows
 
 DIRECT_ROWS = 128             # up to max(this, DIRECT_PER_RANK k) rows the Laplacian is factored:
 DIRECT_PER_RANK = 8           # measured crossover with conjugate gradients
-                              # (benchmarks/inversion.py)
+                              # (benchmarks/benchmarks/inversion.py)
 LARGEST_DIRECT = 4000
 LONGEST_STEP = 4.0            # in any t_i: beyond, the quadratic model says nothing
 SHORTEST_STEP = 1e-8          # as a part of the longest

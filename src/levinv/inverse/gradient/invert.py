@@ -56,6 +56,7 @@ def invert_gradient(A: MatrixLike, b: VectorLike, g: VectorLike, *,
     b : (n,) array_like
         Right-hand side: the slack is A x - b.
     g : (d,) array_like
+        The gradient at x: any finite numbers.
     signs : +1, -1 or (n,) array_like of +1 and -1, optional
         Signs of the slack A x - b: which cell. +1 is the interior of the polytope A x >= b.
     x0 : (d,) array_like, optional

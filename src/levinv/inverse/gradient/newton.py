@@ -48,7 +48,8 @@ from levinv.inverse.gradient.cell import boundary
 from levinv.inverse.gradient.task import Task
 from levinv.rows import Rows
 
-DIRECT_DIMENSION = 8          # up to here the Hessian is factored (benchmarks/gradient.py)
+DIRECT_DIMENSION = 8          # up to here the Hessian is factored
+                              # (benchmarks/benchmarks/gradient.py)
 CG_TOLERANCE = 1e-8
 CG_MAXITER = 60
 FLATTER = 0.25                # the line search ends where the slope has fallen by this factor
