@@ -14,14 +14,17 @@ from levinv.inverse.polish import Polished
 from levinv.inverse.stages import refine
 from levinv.inverse.task import Task
 
+NEARLY_ONE = 1e-6             # 1 - sigma; otherwise the other scores show the sign
+
 
 def look_across(task: Task, best: Polished) -> bool:
     """Whether an x with another sign has the scores, too; the better one is kept."""
     point = best.point
     projection = point.projection
     found = False
-    for row, basis in zip(projection.heavy, projection.heavy_basis, strict=True):
-        if not task.reduced.active[row] or point.slack[row] == 0:
+    for row, basis, defect in zip(projection.heavy, projection.heavy_basis,
+                                  np.diag(projection.heavy_defect), strict=True):
+        if defect > NEARLY_ONE or not task.reduced.active[row] or point.slack[row] == 0:
             continue
         z = -2.0 * basis / projection.scores[row]
         with np.errstate(over="ignore", invalid="ignore"):
