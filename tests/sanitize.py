@@ -1,6 +1,6 @@
 """The suite with kernels that stop at memory errors and undefined behaviour, in one command.
 
-    python tests/sanitize.py                            everything, about five minutes
+    python tests/sanitize.py                            everything, about six minutes
     python tests/sanitize.py tests/test_invert_many.py  what pytest is told
 
 Builds the extension with AddressSanitizer and UndefinedBehaviorSanitizer (GCC or Clang on Linux)
