@@ -93,6 +93,17 @@ def scores(name, found, p, exact, rounding=0.0):
     close(name, found, exact.scores, min(allowed + 4 * rounding, 1.0))
 
 
+def twice(p, rng, function):
+    """function(), and the same again now and then: results must not differ."""
+    out = function()
+    if rng.random() < 0.15:
+        again = function()
+        keys = ("x", "scores", "success", "unique") if hasattr(out, "message") else (slice(None),)
+        for key in keys:
+            require(np.array_equal(out[key], again[key]), "another result in the second call")
+    return out
+
+
 def refusal(error, legitimate):
     """The verdict on a ValueError or a TypeError."""
     require(ARGUMENTS.search(str(error)), f"message names no argument: {error}")
