@@ -7,12 +7,7 @@ import scipy.linalg
 import levinv
 
 from . import forward, inputs, inversions, truth
-from .judge import (
-    EPS,
-    Failure,
-    finite,
-    require,
-)
+from .judge import EPS, Failure, finite, require
 
 
 def one(seed, index, call=None, kinds=None):

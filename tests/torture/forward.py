@@ -25,6 +25,7 @@ from .judge import (
 ZERO = mpmath.mpf(10) ** -200      # stands for a zero slack, beside the smallest other one
 LEAST = 1e-100                     # what that leaves
 
+
 def leverage_scores(p, rng):
     method = str(rng.choice(["auto", "auto", "cholesky", "qr"]))
     how = rng.choice(["slack", "slack", "weights", "rows", "stack"])
