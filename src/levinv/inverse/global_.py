@@ -19,7 +19,7 @@ from levinv._typing import Floats
 from levinv.inverse.matching import beyond_doubt, evidence_of_fit, matched, told
 from levinv.inverse.mirrored import look_across
 from levinv.inverse.polish import Polished
-from levinv.inverse.report import SIGN_TOLERANCE, hidden_slacks, report
+from levinv.inverse.report import SIGN_TOLERANCE, changed_by_rounding, hidden_slacks, report
 from levinv.inverse.result import InversionResult, Stopped
 from levinv.inverse.signs import ENUMERATED, enumerate_signs
 from levinv.inverse.stages import attempt, on_equations, refine, run_stages
@@ -92,17 +92,21 @@ def report_at(task: Task, x: Floats, stopped: bool, fun: float,
 
 def _report(task: Task, stopped: bool, converged: bool = False) -> InversionResult:
     success = matched(task) and not (task.outliers is not None and len(task.outliers.rows))
+    changed = None
     if task.best is not None:
         task.evidence["fit"] = evidence_of_fit(task, task.best)
         if not task.exact:
             task.evidence["outlier_threshold"] = outlier_threshold(task)
-            if not told(task, task.best.point):
-                task.remarks.append("at the x found A x - b cancels: it has scores that are not "
-                                    "known to the noise")
+        changed = changed_by_rounding(task, task.best.point)
+        known = told(task, task.best.point, changed)
+        success = success and known
+        if not known:
+            task.remarks.append("at the x found A x - b cancels: it has scores that are not known "
+                                f"to {'100 tol' if task.exact else 'the noise'}")
     if success and task.best is not None and task.known_signs is None:
         _note_ambiguity(task, np.abs(task.best.point.slack))
     with np.errstate(over="ignore"):                   # standard errors may be inf
-        return report(task, success, stopped, converged)
+        return report(task, success, stopped, converged, changed)
 
 
 def _note_ambiguity(task: Task, magnitude: Floats) -> None:

@@ -46,8 +46,8 @@ def has_scores(task: Task, found: Polished) -> bool:
     residual[coloops] = 1.0 - task.scores[coloops]
     freedom = (np.count_nonzero(task.reduced.active) + len(coloops)
                - found.linearisation.steps.shape[1])
-    return (explained_by_noise(residual / task.deviation(), freedom) and told(task, point)
-            and _apart(task, point))
+    return (explained_by_noise(residual / task.deviation(), freedom)
+            and told(task, point, changed_by_rounding(task, point)) and _apart(task, point))
 
 
 def signs_agree(task: Task, found: Polished) -> bool:
@@ -122,9 +122,13 @@ def within_tolerance(task: Task, point: Point, member: RowIndex) -> bool:
     return bool(np.all(error <= task.tol) or np.all(error <= allowed_errors(task, point)[member]))
 
 
-def told(task: Task, point: Point) -> bool:
-    """Whether scores are known to the noise at a point: far off, A x - b cancels."""
-    known = changed_by_rounding(task, point) <= task.deviation()
+def told(task: Task, point: Point, changed: Floats) -> bool:
+    """Whether scores that rounding changes so are known to 100 tol, or to the noise: far off,
+    A x - b cancels.
+    """
+    if task.exact:
+        return bool(np.max(changed, initial=0.0) <= 100.0 * np.sqrt(12.0) * task.tol)
+    known = changed <= task.deviation()
     known &= np.abs(point.slack) > slack_rounding(task, point)
     return bool(known[task.reduced.active].all())
 

@@ -33,10 +33,11 @@ EPS_SINGLE = np.finfo(np.float32).eps
 SIGN_TOLERANCE = 1e-6              # relative misfit at which exact magnitudes accept signs
 
 
-def report(task: Task, matched: bool, stopped: bool, converged: bool = False) -> InversionResult:
-    """Assemble the result at the best point found."""
+def report(task: Task, matched: bool, stopped: bool, converged: bool,
+           changed: Floats | None) -> InversionResult:
+    """Assemble the result at the best point found; ``changed``: what rounding changes there."""
     reduced, best = task.reduced, task.best
-    if best is None:
+    if best is None or changed is None:
         return _without_scores(task, reduced.offset if task.x0 is None else task.x0, stopped)
     point, model = best.point, best.linearisation
     scores = point.projection.scores.copy()
@@ -50,7 +51,7 @@ def report(task: Task, matched: bool, stopped: bool, converged: bool = False) ->
     rms, accuracy = task.rms(point), 0.0
     if task.exact:    # the residual that arithmetic left, where it exceeds rounding of the scores
         task.evidence["information_limit"] = float(np.hypot.reduce(standard_errors))
-        changed = changed_by_rounding(task, point) / np.sqrt(12.0)
+        changed = changed / np.sqrt(12.0)
         accuracy = max(point.largest, float(changed.max(initial=0.0)))
         changed += _changed_unseen(task, point)
         standard_errors = np.hypot(standard_errors * max(1.0, rms),
