@@ -1,3 +1,4 @@
+import gc
 import json
 import pathlib
 
@@ -23,3 +24,13 @@ def golden(request):
 @pytest.fixture
 def rng():
     return np.random.default_rng(20240421)
+
+
+@pytest.fixture
+def collector_at_rest():
+    """Python drops an interrupt that strikes in a callback of the collector, such as hypothesis
+    has.
+    """
+    gc.disable()
+    yield
+    gc.enable()

@@ -5,7 +5,6 @@ import concurrent.futures
 import contextlib
 import copy
 import functools
-import gc
 import multiprocessing
 import os
 import pickle
@@ -208,6 +207,7 @@ def test_an_interrupt_while_a_call_ends_is_raised_when_it_has_ended(monkeypatch,
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no such timer")
+@pytest.mark.usefixtures("collector_at_rest")
 def test_interrupts_at_any_moment(rng):
     A = rng.standard_normal((4000, 12))
     expected, before = levinv.leverage_scores(A, workers=1), blas_threads()
@@ -221,8 +221,6 @@ def test_interrupts_at_any_moment(rng):
 
     usual = signal.signal(signal.SIGALRM, signal.default_int_handler)
     moments = np.random.default_rng(0).uniform(1e-5, 4e-4, 400)
-    gc.disable()                 # Python drops what strikes in a callback of the collector, such as
-                                 # hypothesis has
     try:
         for i, moment in enumerate(moments):
             try:
@@ -235,11 +233,11 @@ def test_interrupts_at_any_moment(rng):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, usual)
-        gc.enable()
     scores()
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no such timer")
+@pytest.mark.usefixtures("collector_at_rest")
 def test_an_interrupt_while_helpers_work_is_heard_at_once(rng):
     A = rng.standard_normal((200_000, 100))
     levinv.leverage_scores(A[:100])

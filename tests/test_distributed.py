@@ -395,6 +395,7 @@ def test_a_worker_killed_in_its_task(rng, cluster, tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="elsewhere a process cannot send itself SIGINT")
 @pytest.mark.parametrize("scheduler", ["threads", "cluster"])
+@pytest.mark.usefixtures("collector_at_rest")
 def test_interrupt(rng, A, scheduler, request):
     """Ctrl-C in the middle of a graph; what was interrupted can be asked again."""
     slow = blocks(A).map_blocks(lambda block: (time.sleep(0.1), block)[1], meta=np.empty((0, 0)))

@@ -103,6 +103,7 @@ def many():
 @pytest.mark.parametrize("prepare", [
     dense, factored, mapped, streamed, sparse, hessian, scores_known, scores_unknown, gradient,
     weights, many])
+@pytest.mark.usefixtures("collector_at_rest")
 def test_heard_within_a_block(prepare, tmp_path):
     call = prepare(tmp_path) if prepare.__code__.co_argcount else prepare()
     start = time.process_time()
