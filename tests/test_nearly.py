@@ -167,3 +167,23 @@ def test_rows_of_no_weight_do_not_count_for_the_size_of_columns():
     assert_allclose(leverage_scores(A, weights=weights, method="qr"),
                     np.append(leverage_scores(A[:3], weights=weights[:3], method="qr"), 0.0))
     assert_allclose(leverage_scores(A, weights=weights, method="qr")[1], 1.0)
+
+
+def test_stopped_at_any_step():
+    A = np.array([[1.0, 2.0], [2.0, -1.0], [1.0, -1.0], [3.0, 1.0], [-1.0, 2.0], [0.5, 1.0]])
+    x = np.array([0.25, -0.5])
+    b = A @ x - np.array([1e-5, 0.9, 1.1, -1.3, 0.7, -1.2])    # 1 - sigma is next to 0 in row 0
+    with mpmath.workdps(60):
+        c = oracles.scores(oracles.exact(A) / oracles.exact(A @ x - b)[:, None]).astype(float)
+    steps = []
+
+    def count(intermediate_result):
+        steps.append(intermediate_result.stage)
+        if len(steps) == last:
+            raise StopIteration
+
+    last = None
+    assert invert_scores(A, b, c, rng=0, callback=count).success
+    for last in range(1, len(steps) + 1):
+        steps.clear()
+        assert invert_scores(A, b, c, rng=0, callback=count).status == 4, last

@@ -39,45 +39,41 @@ def solve(task: Task) -> InversionResult:
             attempt(task, on_equations(task, task.x0))
         if not beyond_doubt(task):
             run_stages(task)
+        if task.best is not None:
+            task = _without_zero_slacks(task, task.best)
+        if task.best is not None and task.known_signs is None and matched(task):
+            task.evidence["signs_determined"] &= not look_across(task, task.best)
     except Stopped:
         stopped = True
         if task.best is None and task.latest is not None:
             task.maxiter, task.progress.callback = 0, None
             attempt(task, task.latest)
     if task.best is not None and not stopped:
-        task, best = _without_zero_slacks(task, task.best)
-        if task.known_signs is None and matched(task) and look_across(task, best):
-            task.evidence["signs_determined"] = False
-        leave_out_outliers(task, task.best or best)
+        leave_out_outliers(task, task.best)
     return _report(task, stopped)
 
 
-def _without_zero_slacks(task: Task, best: Polished) -> tuple[Task, Polished]:
-    """The task as it is and its best, or with small slacks where zero ones do not fit the other
-    scores.
-    """
+def _without_zero_slacks(task: Task, best: Polished) -> Task:
+    """The task as it is, or with small slacks where zero ones do not fit the other scores."""
     reduced = task.reduced
     if not len(reduced.zero_slack) or task.rms(best.point) <= UNEXPLAINED:
-        return task, best
+        return task
     freed = replace(task, zero_slacks=False, best=None, obstacles=[], starts=[], scaling=None,
                     evidence=dict(task.evidence))
-    try:
-        prepare(freed)
-        weight = freed.weight()
-        weight[reduced.zero_slack] = weight[reduced.spanned] = 0.0
-        with np.errstate(over="ignore", invalid="ignore"):
-            start = best.point.x + reduced.lifts @ hidden_slacks(task, best.point)
-        found = refine(freed, start, weight) if np.isfinite(start).all() else None
-        if found is not None:
-            attempt(freed, found.point.x)
-    except Stopped:
-        return task, best
+    prepare(freed)
+    weight = freed.weight()
+    weight[reduced.zero_slack] = weight[reduced.spanned] = 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        start = best.point.x + reduced.lifts @ hidden_slacks(task, best.point)
+    found = refine(freed, start, weight) if np.isfinite(start).all() else None
+    if found is not None:
+        attempt(freed, found.point.x)
     task.nfev = freed.nfev
     if (freed.best is not None
             and freed.rms(freed.best.point) < EXPLAINED * task.rms(best.point)
             and matched(freed) >= matched(task)):
-        return freed, freed.best
-    return task, best
+        return freed
+    return task
 
 
 def report_at(task: Task, x: Floats, stopped: bool, fun: float,

@@ -16,7 +16,13 @@ from levinv._typing import Floats, RowIndex
 from levinv.forward.orthonormal import EPS
 from levinv.inverse.linearisation import Point
 from levinv.inverse.polish import Polished
-from levinv.inverse.report import SETTLED, changed_by_rounding, slack_rounding, unseen
+from levinv.inverse.report import (
+    SETTLED,
+    changed_by_rounding,
+    hidden_slacks,
+    slack_rounding,
+    unseen,
+)
 from levinv.inverse.task import Task
 
 LEVEL = 1e-3                       # of the chi-squared test
@@ -63,7 +69,8 @@ def signs_agree(task: Task, found: Polished) -> bool:
     if task.exact:
         spread = spread * max(1.0, task.rms(found.point))
         if len(reduced.zero_slack):
-            spread = spread + task.rows.abs_matvec(np.minimum(unseen(task, found.point), UNKNOWN))
+            spread = spread + task.rows.abs_matvec(
+                np.minimum(unseen(task, hidden_slacks(task, found.point)), UNKNOWN))
     clear = told & (np.abs(slack) > CLEAR * spread + slack_rounding(task, found.point))
     return bool(np.all(np.sign(slack[clear]) == task.known_signs[clear]))
 
@@ -72,8 +79,10 @@ def beyond_doubt(task: Task) -> bool:
     """Whether the best point has the scores, exact ones to little more than rounding: within tol,
     other signs may have them, too.
     """
-    if task.best is None or not matched(task) or not task.exact:
-        return matched(task)
+    if task.best is None or not matched(task):
+        return False
+    if not task.exact:
+        return True
     point, weight = task.best.point, task.weight()
     rounding = float(np.linalg.norm(changed_by_rounding(task, point) * weight))
     return point.size <= TO_ROUNDING * max(rounding, math.sqrt(np.count_nonzero(weight)))

@@ -53,10 +53,13 @@ def report(task: Task, matched: bool, stopped: bool, converged: bool,
         task.evidence["information_limit"] = float(np.hypot.reduce(standard_errors))
         changed = changed / np.sqrt(12.0)
         accuracy = max(point.largest, float(changed.max(initial=0.0)))
-        changed += _changed_unseen(task, point)
+        hidden = hidden_slacks(task, point) if len(reduced.zero_slack) else None
+        if hidden is not None:
+            changed += _changed_unseen(task, point, hidden)
         standard_errors = np.hypot(standard_errors * max(1.0, rms),
                                    propagated(point, model, changed * task.weight()))
-        standard_errors = np.hypot(standard_errors, unseen(task, point))
+        if hidden is not None:
+            standard_errors = np.hypot(standard_errors, unseen(task, hidden))
     for free in (null_space, undetermined, model.flat):
         sizes = np.hypot.reduce(free, axis=1)
         standard_errors[sizes > UNDETERMINED * np.hypot.reduce(sizes)] = np.inf
@@ -128,25 +131,20 @@ def changed_by_rounding(task: Task, point: Point) -> Floats:
             + 4.0 * scores * point.projection.complement() * relative)
 
 
-def unseen(task: Task, point: Point) -> Floats | float:
-    """Standard errors from rows whose slack is taken for zero."""
+def unseen(task: Task, hidden: Floats) -> Floats:
+    """Standard errors from rows whose slack is taken for zero and may be ``hidden``, (d,)."""
     lifts = task.reduced.lifts
-    if not len(task.reduced.zero_slack):
-        return 0.0
     with np.errstate(over="ignore"):
-        moved = np.multiply(lifts, hidden_slacks(task, point), out=np.zeros_like(lifts),
-                            where=lifts != 0)
+        moved = np.multiply(lifts, hidden, out=np.zeros_like(lifts), where=lifts != 0)
         errors: Floats = np.hypot.reduce(moved, axis=1)
         return errors
 
 
-def _changed_unseen(task: Task, point: Point) -> Floats:
+def _changed_unseen(task: Task, point: Point, hidden: Floats) -> Floats:
     """How much of each score slacks may make that are taken for zero, (n,)."""
     reduced = task.reduced
     slack = np.abs(point.slack)
-    if not len(reduced.zero_slack):
-        return np.zeros_like(slack)
-    slack[reduced.zero_slack] = np.minimum(hidden_slacks(task, point), slack.max())
+    slack[reduced.zero_slack] = np.minimum(hidden, slack.max())
     whole = task.whole_projection(slack, ~reduced.active & ~np.isin(np.arange(len(slack)),
                                                                     reduced.zero_slack))
     if whole is None:
