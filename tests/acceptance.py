@@ -35,8 +35,8 @@ from acceptance_of_cluster import cluster
 from acceptance_of_mapped import mapped
 from acceptance_of_sketch import sketch
 from acceptance_of_sparse import linear_program, sparse
-from levinv import rows
-from levinv.inverse.gradient import cell
+from levinv import storage as rows
+from levinv.inverse.barrier_gradient import feasibility as cell
 
 # --- designs --------------------------------------------------------------------------------------
 

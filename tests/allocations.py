@@ -18,7 +18,8 @@ import threadpoolctl
 
 import levinv
 from leaks import handed_out
-from levinv import _threads, rows
+from levinv import _parallel as _threads
+from levinv import storage as rows
 from levinv._kernels import dense
 
 SOME = 1.3                # from one number to the next where not every one is tried

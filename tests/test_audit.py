@@ -284,7 +284,7 @@ class TestStorage:
 
     def test_dask(self, expected, monkeypatch):
         da = pytest.importorskip("dask.array")
-        from levinv.rows import distributed
+        from levinv.storage import dask_rows as distributed
         A, b, x, dense = expected
         stored = da.from_array(A, chunks=(20, 4))
         assert_allclose(audit(stored, b, x, decimals=5).standard_errors, dense.standard_errors,

@@ -14,7 +14,7 @@ import scipy.io
 import scipy.sparse
 
 from levinv import LeverageMap, leverage_scores
-from levinv._plain import plain
+from levinv._json import plain
 from levinv.cli import main, progress
 
 SUCCESS, NO_SOLUTION, BAD_INPUT, INTERNAL_ERROR, INTERRUPTED = 0, 1, 2, 70, 130

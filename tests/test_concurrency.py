@@ -19,7 +19,7 @@ import threadpoolctl
 from numpy.testing import assert_equal
 
 import levinv
-from levinv import _threads
+from levinv import _parallel as _threads
 from levinv._kernels import dense
 
 THREADS = 8

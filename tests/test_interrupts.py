@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from levinv import (
     ScoreLoss,
     VolumetricBarrier,
-    _threads,
+    _parallel,
     forster_weights,
     invert_gradient,
     invert_many,
@@ -120,8 +120,8 @@ def test_heard_within_a_block(prepare, tmp_path):
                 signal.setitimer(signal.ITIMER_PROF, wait)
                 call()
             assert time.process_time() - start - wait < BLOCK + 0.25 * took
-            assert not _threads._limit.users
-            assert not _threads._helpers.working
+            assert not _parallel._limit.users
+            assert not _parallel._helpers.working
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)

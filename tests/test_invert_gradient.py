@@ -6,9 +6,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from levinv import GradientLoss, InversionResult, VolumetricBarrier, invert_gradient
 from levinv.forward.barrier import FullRankMap
-from levinv.inverse.gradient import cell, invert, newton, subsampled
-from levinv.inverse.gradient.invert import Task
-from levinv.rows import DenseRows
+from levinv.inverse.barrier_gradient import feasibility as cell
+from levinv.inverse.barrier_gradient import invert_gradient as invert
+from levinv.inverse.barrier_gradient import newton, subsampled
+from levinv.inverse.barrier_gradient.invert_gradient import Task
+from levinv.storage import DenseRows
 
 METHODS = ("newton", "approximate-newton", "least-squares")
 SQUARE = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])

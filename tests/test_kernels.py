@@ -12,11 +12,11 @@ import pytest
 import scipy.sparse
 from numpy.testing import assert_allclose, assert_array_equal
 
-import levinv.rows.dense
-import levinv.rows.sparse
+import levinv.storage.dense
+import levinv.storage.sparse
 from designs import LAYOUTS, frozen, layouts
 from levinv._kernels import dense, factor
-from levinv.rows import DenseRows, SparseRows
+from levinv.storage import DenseRows, SparseRows
 
 # Blocks hold 32 to 512 rows, chunks at least 64.
 SIZES = [1, 15, 16, 17, 511, 512, 513, 1023, 1024, 1025, 2600]
@@ -112,9 +112,9 @@ def test_primitives(rng, shape, present, instruction_set):
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("crowded", [False, True])
 def test_primitives_of_sparse_rows(rng, monkeypatch, shape, present, crowded):
-    monkeypatch.setattr(levinv.rows.sparse, "DENSE_GAIN", 1000 if crowded else 4)
-    monkeypatch.setattr(levinv.rows.sparse, "SCATTERED", 1)
-    monkeypatch.setattr(levinv.rows.sparse, "BLOCK_ENTRIES", 1)
+    monkeypatch.setattr(levinv.storage.sparse, "DENSE_GAIN", 1000 if crowded else 4)
+    monkeypatch.setattr(levinv.storage.sparse, "SCATTERED", 1)
+    monkeypatch.setattr(levinv.storage.sparse, "BLOCK_ENTRIES", 1)
     A = thinned(rng.normal(size=shape), rng)
     rows = SparseRows(scipy.sparse.csr_array(A))
     check_rows(rows, A, rng, *arguments(rng, *shape)[present])
@@ -185,7 +185,7 @@ def test_what_is_next_to_the_rows_is_not_seen(rng, d, workers):
 
 @pytest.mark.parametrize("d", [1, 12])
 def test_workers_do_not_change_a_bit(rng, monkeypatch, d):
-    monkeypatch.setattr(levinv.rows.dense, "CHUNK_WORK", 1)
+    monkeypatch.setattr(levinv.storage.dense, "CHUNK_WORK", 1)
     A, Y, scale = rng.normal(size=(5000, d)), rng.normal(size=(5000, 2)), rng.random(5000)
     alone, shared = DenseRows(A), DenseRows(A, 3)
     for name, arguments in (("gram", (scale,)), ("quad", (scale,)), ("moments", (None, None, Y)),
@@ -196,7 +196,7 @@ def test_workers_do_not_change_a_bit(rng, monkeypatch, d):
 @pytest.mark.parametrize("d", [1, 12])
 def test_workers_do_not_change_a_bit_of_sparse_rows(rng, monkeypatch, d):
     for name in ("SCATTERED", "CHUNK_WORK", "SHARED_ELEMENTS"):
-        monkeypatch.setattr(levinv.rows.sparse, name, 100)
+        monkeypatch.setattr(levinv.storage.sparse, name, 100)
     A = scipy.sparse.csr_array(thinned(rng.normal(size=(5000, d)), rng))
     Y, scale, T = rng.normal(size=(5000, 2)), rng.random(5000), rng.normal(size=(d, d))
     alone, shared = SparseRows(A), SparseRows(A, 3)
@@ -219,7 +219,7 @@ def test_primitives_in_every_layout(rng, n, name, present):
 
 @pytest.mark.parametrize("n", SIZES)
 def test_primitives_across_borders(rng, monkeypatch, n):
-    monkeypatch.setattr(levinv.rows.dense, "CHUNK_WORK", 1)
+    monkeypatch.setattr(levinv.storage.dense, "CHUNK_WORK", 1)
     A = rng.normal(size=(n, 4))
     for laid_out in (A, np.asfortranarray(A), np.hstack([A, A])[:, ::2]):
         check_primitives(laid_out, rng, *arguments(rng, n, 4)[3])
@@ -229,7 +229,7 @@ def test_chunks_do_not_change_results_beyond_rounding(rng, monkeypatch):
     A, Y = rng.normal(size=(5000, 6)), rng.normal(size=(5000, 2))
     rows = DenseRows(A)
     whole = rows.gram(), rows.quad(), rows.moments(None, None, Y)
-    monkeypatch.setattr(levinv.rows.dense, "CHUNK_WORK", 1)
+    monkeypatch.setattr(levinv.storage.dense, "CHUNK_WORK", 1)
     for found, expected in zip((rows.gram(), rows.quad(), rows.moments(None, None, Y)), whole,
                                strict=True):
         assert_allclose(found, expected, rtol=1e-12, atol=1e-11)
@@ -395,7 +395,7 @@ def test_nothing_beyond_the_array_is_read(before_a_guard, rng, d, at_start, inst
 @pytest.mark.parametrize("chunk_work", [1, 1000, 1 << 22])
 @pytest.mark.parametrize("n", [1, 63, 64, 65, 97, 1000, 4999, 100_000])
 def test_chunks_cover_the_rows_once(monkeypatch, n, chunk_work):
-    monkeypatch.setattr(levinv.rows.dense, "CHUNK_WORK", chunk_work)
+    monkeypatch.setattr(levinv.storage.dense, "CHUNK_WORK", chunk_work)
     for work, width in ((1, 0), (9, 3), (10_000, 100)):
         chunks = DenseRows(np.zeros((n, 1)))._chunks(work, width)
         assert chunks[0].start == 0 and chunks[-1].stop == n

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-import levinv.rows.dense
+import levinv.storage.dense
 from designs import conditioned
 from levinv import (
     LeverageMap,
@@ -13,7 +13,7 @@ from levinv import (
     invert_gradient,
     invert_scores,
     leverage_scores,
-    rows,
+    storage,
 )
 
 
@@ -30,9 +30,9 @@ def mapped(tmp_path):
 def test_rows_share_the_mapping(mapped, rng):
     A = mapped(rng.standard_normal((50, 3)))
     for given in (A, A[::2], A.T[:, :40], np.asarray(A)):
-        assert np.shares_memory(rows.of(np.asarray(given)).A, A)
-        assert rows.of(np.asarray(given)).copy_limit < np.inf
-    assert rows.of(A.copy().view(np.ndarray)).copy_limit == np.inf
+        assert np.shares_memory(storage.of(np.asarray(given)).A, A)
+        assert storage.of(np.asarray(given)).copy_limit < np.inf
+    assert storage.of(A.copy().view(np.ndarray)).copy_limit == np.inf
 
 
 def test_all_functions(mapped, rng):
@@ -51,14 +51,14 @@ def test_all_functions(mapped, rng):
 
 
 def test_qr_without_a_copy(mapped, rng, monkeypatch):
-    monkeypatch.setattr(levinv.rows.dense, "COPY_ENTRIES", 100)
+    monkeypatch.setattr(levinv.storage.dense, "COPY_ENTRIES", 100)
     A = conditioned(rng, 300, 6, 1e9)
 
     def refuse(*_):
         raise AssertionError("the whole of a mapped matrix was copied")
 
     expected = leverage_scores(A)
-    monkeypatch.setattr(levinv.forward.orthonormal, "_sorted_rows", refuse)
+    monkeypatch.setattr(levinv.forward.basis, "_sorted_rows", refuse)
     assert_allclose(leverage_scores(mapped(A)), expected, rtol=0, atol=100 * 2.2e-16 * 1e9)
     A[:, 5] = A[:, 4]
     assert leverage_scores(mapped(A, "B.npy")).sum() == pytest.approx(5)
@@ -83,8 +83,8 @@ class Stored:
 
 def test_streamed(rng, monkeypatch):
     monkeypatch.setattr(levinv._source, "READ_ENTRIES", 500)
-    monkeypatch.setattr(levinv.rows.dense, "CHUNK_WORK", 1 << 10)
-    monkeypatch.setattr(levinv.rows.dense, "SHARED_ELEMENTS", 1 << 10)
+    monkeypatch.setattr(levinv.storage.dense, "CHUNK_WORK", 1 << 10)
+    monkeypatch.setattr(levinv.storage.dense, "SHARED_ELEMENTS", 1 << 10)
     A, b, x = rng.standard_normal((900, 4)), -rng.uniform(1.0, 2.0, 900), 0.05 * np.ones(4)
     A[7] = 0.0
     slack, stored = A @ x - b, Stored(A)
@@ -112,7 +112,7 @@ def test_mapped_files_of_other_numbers_are_streamed(mapped, rng, dtype):
     A = rng.integers(-9, 9, (300, 5)).astype(dtype)
     file = mapped(A)
     given = levinv._validate.matrix(file, "A", sparse=True)
-    assert isinstance(rows.of(given), rows.StreamedRows)
+    assert isinstance(storage.of(given), storage.StreamedRows)
     assert_allclose(leverage_scores(file), leverage_scores(A.astype(float)), rtol=1e-12)
 
 
@@ -132,7 +132,7 @@ def test_what_is_streamed_is_checked(array, error, message):
 def test_rows_in_any_order(rng, monkeypatch):
     monkeypatch.setattr(levinv._source, "READ_ENTRIES", 20)
     A = rng.standard_normal((50, 3))
-    stored = rows.of(levinv._validate.matrix(Stored(A), "A", sparse=True))
+    stored = storage.of(levinv._validate.matrix(Stored(A), "A", sparse=True))
     for index in (np.array([49, 0, 7, 7, 30]), np.zeros(0, dtype=int), rng.random(50) < 0.3,
                   slice(3, 40), slice(40, 3, -2), slice(0, 50, 3)):
         assert_array_equal(stored.block(index), A[index])

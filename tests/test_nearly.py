@@ -5,10 +5,11 @@ import pytest
 from numpy.testing import assert_allclose
 
 import oracles
-from levinv import invert_gradient, invert_scores, leverage_scores, rows
-from levinv.inverse import stages
-from levinv.inverse.gradient import cell
-from levinv.inverse.reduction import orthonormal_columns
+from levinv import invert_gradient, invert_scores, leverage_scores
+from levinv import storage as rows
+from levinv.inverse import schedule as stages
+from levinv.inverse.barrier_gradient import feasibility as cell
+from levinv.inverse.stages.presolve import orthonormal_columns
 from torture import calls
 
 

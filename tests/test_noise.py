@@ -263,7 +263,8 @@ def test_an_outlier_that_chi_squared_does_not_see(rng):
 
 
 def test_studentised_residuals_are_those_of_the_definition(rng):
-    from levinv.inverse import linearisation, outliers
+    from levinv.inverse.stages import whitened_jacobian as linearisation
+    from levinv.inverse.verdict import outliers
     A, b = DESIGNS["stackloss"]
     x = np.linalg.lstsq(A[::2], b[::2], rcond=None)[0]
     c = LeverageMap(A, b).scores(x)

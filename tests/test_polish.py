@@ -6,17 +6,17 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import acceptance
-import levinv.inverse.linearisation as linearisation
-import levinv.inverse.polish as polishing
-import levinv.rows.dense
+import levinv.inverse.stages.refine as polishing
+import levinv.inverse.stages.whitened_jacobian as linearisation
+import levinv.storage.dense
 import oracles
 from levinv import LeverageMap, invert_scores, leverage_scores
 from levinv.forward.projection import project, rough_projection
-from levinv.inverse.identification import response_in_range
-from levinv.inverse.linearisation import Linearisation, evaluate, gradient, linearise_all
-from levinv.inverse.reduction import reduce
-from levinv.inverse.trial import Trials
-from levinv.rows import DenseRows
+from levinv.inverse.stages.presolve import reduce
+from levinv.inverse.stages.recover import response_in_range
+from levinv.inverse.stages.streaming_loss import Trials
+from levinv.inverse.stages.whitened_jacobian import Linearisation, evaluate, gradient, linearise_all
+from levinv.storage import DenseRows
 
 
 def point_of(A, slack, error=1e-3):
@@ -47,7 +47,7 @@ def heavy_slack(rng, n):
 
 @pytest.mark.parametrize("n", [10, 40, 300])
 def test_linearisation_is_that_of_the_literal_jacobian(rng, n, monkeypatch):
-    monkeypatch.setattr(levinv.rows.dense, "CHUNK_WORK", 1000)      # several blocks
+    monkeypatch.setattr(levinv.storage.dense, "CHUNK_WORK", 1000)      # several blocks
     A = rng.standard_normal((n, 4))
     A[n // 2] = 0.0
     reduced, point, weight = point_of(A, heavy_slack(rng, n))
@@ -82,7 +82,7 @@ def test_gradient_with_a_zero_slack(rng):
 @pytest.mark.parametrize("plain", [True, False])
 @pytest.mark.parametrize("known", [1.0, 0.0])
 def test_a_trial_is_the_point_and_its_gradient(rng, plain, known, monkeypatch):
-    monkeypatch.setattr(levinv.rows.dense, "CHUNK_WORK", 1000)
+    monkeypatch.setattr(levinv.storage.dense, "CHUNK_WORK", 1000)
     A = rng.standard_normal((300, 3))
     A[7] = 0.0
     slack = rng.uniform(1, 2, 300) * rng.choice([-1.0, 1.0], 300)

@@ -18,7 +18,7 @@ from levinv import (
     invert_scores,
     leverage_scores,
 )
-from levinv.rows import DenseRows, SparseRows, StreamedRows, of
+from levinv.storage import DenseRows, SparseRows, StreamedRows, of
 
 N, D = 150, 5
 SPARSE = [f"{name}_{kind}" for name in ("csr", "csc", "coo") for kind in ("array", "matrix")]
@@ -53,8 +53,8 @@ def matrix():
 def stored(request, tmp_path, monkeypatch):
     """A, stored in one way; passes are made in many chunks."""
     monkeypatch.setattr(levinv._source, "READ_ENTRIES", 100)
-    monkeypatch.setattr(levinv.rows.dense, "CHUNK_WORK", 1 << 10)
-    monkeypatch.setattr(levinv.rows.dense, "SHARED_ELEMENTS", 1 << 9)
+    monkeypatch.setattr(levinv.storage.dense, "CHUNK_WORK", 1 << 10)
+    monkeypatch.setattr(levinv.storage.dense, "SHARED_ELEMENTS", 1 << 9)
     A, kind = matrix(), request.param
     if kind in SPARSE:
         return getattr(scipy.sparse, kind)(A)
@@ -148,7 +148,7 @@ def test_kind_of_rows(stored, request):
     rows = of(_validate.matrix(stored, "A", sparse=True))
     kind = request.node.callspec.params["stored"]
     if kind == "dask":
-        from levinv.rows.distributed import DaskRows as wanted
+        from levinv.storage.dask_rows import DaskRows as wanted
     else:
         wanted = (SparseRows if kind in SPARSE
                   else StreamedRows if kind in ("h5py", "sliced", "mapped, float32")

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 
 import oracles
 from levinv import LeverageMap, ScoreLoss
-from levinv.forward.second_order import SecondOrder
+from levinv.forward.score_hessian import SecondOrder
 
 
 def relative(found, expected):

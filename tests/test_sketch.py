@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from levinv import leverage_scores
 from levinv._kernels import csr
 from levinv.cli import main
-from levinv.forward import sketch
+from levinv.forward import approximate as sketch
 from oracles import svd_scores
 
 

@@ -4,7 +4,7 @@ import pytest
 import scipy.sparse
 from numpy.testing import assert_allclose, assert_array_equal
 
-import levinv.rows.sparse
+import levinv.storage.sparse
 from levinv import (
     GradientLoss,
     LeverageMap,
@@ -16,8 +16,8 @@ from levinv import (
     invert_scores,
     leverage_scores,
 )
-from levinv.forward.orthonormal import orthonormalise
-from levinv.rows import SparseRows
+from levinv.forward.basis import orthonormalise
+from levinv.storage import SparseRows
 
 FORMATS = ["csr", "csc", "coo", "bsr", "dia", "lil", "dok"]
 
@@ -137,7 +137,7 @@ def test_qr_without_a_dense_copy(rng, monkeypatch, design):
     A = design(rng)
     expected = leverage_scores(A, method="qr")
     monkeypatch.setattr(SparseRows, "copy_limit", 0)
-    monkeypatch.setattr(levinv.rows.passes, "TRIANGLE_ENTRIES", 1)
+    monkeypatch.setattr(levinv.storage.blocked, "TRIANGLE_ENTRIES", 1)
     rows = SparseRows(scipy.sparse.csr_array(A))
     assert orthonormalise(rows, method="qr").scores is None
     assert_allclose(leverage_scores(rows.A, method="qr"), expected, rtol=0, atol=1e-9)

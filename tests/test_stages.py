@@ -8,14 +8,14 @@ from hypothesis import assume, given, settings
 from numpy.testing import assert_allclose, assert_array_equal
 
 import designs
-import levinv.inverse.scaling as scaling_stage
+import levinv.inverse.stages.magnitudes as scaling_stage
 import oracles
 from levinv import NoSolutionError, forster_weights, leverage_scores
-from levinv.inverse.components import components
-from levinv.inverse.reduction import reduce
-from levinv.inverse.scaling import find_obstacle, match_scores
-from levinv.inverse.signs import _flip, sign_candidates
-from levinv.rows import DenseRows
+from levinv.inverse.stages.components import components
+from levinv.inverse.stages.magnitudes import find_obstacle, match_scores
+from levinv.inverse.stages.presolve import reduce
+from levinv.inverse.stages.signs import _flip, sign_candidates
+from levinv.storage import DenseRows
 
 # components
 

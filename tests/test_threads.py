@@ -13,8 +13,8 @@ import scipy.optimize
 import threadpoolctl
 from numpy.testing import assert_allclose, assert_array_equal
 
-from levinv import LeverageMap, _threads, invert_gradient, leverage_scores
-from levinv._threads import CORES, aside, share, sharing
+from levinv import LeverageMap, _parallel, invert_gradient, leverage_scores
+from levinv._parallel import CORES, aside, share, sharing
 
 
 def blas_in_use():
@@ -123,7 +123,7 @@ def test_a_fork_while_others_limit_blas_does_not_keep_the_limit(several_blas_thr
     inside, done = threading.Event(), threading.Event()
 
     def other():
-        with sharing(1), _threads._limit.lock:
+        with sharing(1), _parallel._limit.lock:
             inside.set()
             done.wait()
 
@@ -161,9 +161,9 @@ def test_an_interrupt_of_the_wait_for_a_helper_leaves_nobody_behind():
     with pytest.raises(KeyboardInterrupt):
         share(work, range(2), 2)
     deadline = time.monotonic() + 20
-    while _threads._helpers.working and time.monotonic() < deadline:
+    while _parallel._helpers.working and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert not _threads._helpers.working
+    assert not _parallel._helpers.working
 
 
 def test_work_aside():
@@ -254,7 +254,7 @@ def test_limit_holds_while_it_lasts():
 @pytest.fixture(autouse=True)
 def limits_need_not_nest():
     yield
-    _threads._outer.set(None)
+    _parallel._outer.set(None)
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import numpy as np
 
 from levinv import GradientLoss, VolumetricBarrier, invert_gradient
 from levinv.forward.barrier import FullRankMap
-from levinv.inverse.gradient import newton, subsampled
-from levinv.inverse.gradient.invert import Task
+from levinv.inverse.barrier_gradient import newton, subsampled
+from levinv.inverse.barrier_gradient.invert_gradient import Task
 
 from . import problems
 

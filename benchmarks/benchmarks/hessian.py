@@ -11,7 +11,7 @@ import timeit
 import numpy as np
 
 from levinv import ScoreLoss
-from levinv.forward.second_order import SecondOrder
+from levinv.forward.score_hessian import SecondOrder
 
 from . import problems
 

@@ -126,7 +126,7 @@ def known_jacobian(A, b, x):
 
 
 def known_hessian(A, b, scores, x):
-    """Hessian of ½|sigma(x) - c|², as printed at the top of levinv.forward.second_order."""
+    """Hessian of ½|sigma(x) - c|², as printed at the top of levinv.forward.score_hessian."""
     B = A / (A @ x - b)[:, None]
     P = projection(B)
     Q, sigma = P * P, np.diag(P)

@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from levinv.auditing.report import AuditReport
     from levinv.forward.barrier import VolumetricBarrier
     from levinv.forward.gradient_loss import GradientLoss
+    from levinv.forward.leverage import leverage_scores
     from levinv.forward.leverage_map import LeverageMap
     from levinv.forward.score_loss import ScoreLoss
-    from levinv.forward.scores import leverage_scores
-    from levinv.inverse.forster import forster_weights
-    from levinv.inverse.gradient.invert import invert_gradient
-    from levinv.inverse.invert import invert_scores
-    from levinv.inverse.many import ManyResult, invert_many
-    from levinv.inverse.reduction import NoSolutionError
+    from levinv.inverse.barrier_gradient.invert_gradient import invert_gradient
+    from levinv.inverse.forster_weights import forster_weights
+    from levinv.inverse.invert_many import ManyResult, invert_many
+    from levinv.inverse.invert_scores import invert_scores
     from levinv.inverse.result import InversionResult
+    from levinv.inverse.stages.presolve import NoSolutionError
 
 __all__ = [
     "AuditReport",
@@ -47,16 +47,16 @@ _HOMES = {
     "GradientLoss": "forward.gradient_loss",
     "InversionResult": "inverse.result",
     "LeverageMap": "forward.leverage_map",
-    "ManyResult": "inverse.many",
-    "NoSolutionError": "inverse.reduction",
+    "ManyResult": "inverse.invert_many",
+    "NoSolutionError": "inverse.stages.presolve",
     "ScoreLoss": "forward.score_loss",
     "VolumetricBarrier": "forward.barrier",
     "audit": "auditing.audit",
-    "forster_weights": "inverse.forster",
-    "invert_gradient": "inverse.gradient.invert",
-    "invert_many": "inverse.many",
-    "invert_scores": "inverse.invert",
-    "leverage_scores": "forward.scores",
+    "forster_weights": "inverse.forster_weights",
+    "invert_gradient": "inverse.barrier_gradient.invert_gradient",
+    "invert_many": "inverse.invert_many",
+    "invert_scores": "inverse.invert_scores",
+    "leverage_scores": "forward.leverage",
 }
 
 if not TYPE_CHECKING:             # to a type checker a name that is not above is an error

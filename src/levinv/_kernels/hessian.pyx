@@ -1,4 +1,4 @@
-"""Assembly of the loss's Hessian (see levinv.forward.second_order for the formulas).
+"""Assembly of the loss's Hessian (see levinv.forward.score_hessian for the formulas).
 
     row_terms   the paper's six terms D_{i,1} ... D_{i,6}, summed over a range of rows i
     short       fused exact form, blocks of rows of P: O(n² d) flops

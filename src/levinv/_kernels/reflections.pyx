@@ -1,4 +1,4 @@
-"""Douglas-Rachford iteration between a subspace and given magnitudes (see levinv.inverse.signs)."""
+"""Douglas-Rachford iteration between a subspace and given magnitudes (see levinv.inverse.stages.signs)."""
 from libc.math cimport copysign, sqrt
 
 from levinv._kernels.linalg cimport gemv

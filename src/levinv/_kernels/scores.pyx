@@ -1,5 +1,5 @@
 """Leverage scores of many small matrices, one after the other: the one-pass route of
-:mod:`levinv.forward.orthonormal` without a return to Python.
+:mod:`levinv.forward.basis` without a return to Python.
 """
 from libc.math cimport NAN, fabs, isfinite, sqrt
 from libc.string cimport memset

@@ -19,13 +19,13 @@ from levinv._typing import Floats, MatrixLike, SignsLike, VectorLike
 from levinv.auditing import labels
 from levinv.auditing.report import AuditReport, Published
 from levinv.auditing.sensitivity import EPS, departure, sensitivity
+from levinv.forward.basis import orthonormalise
 from levinv.forward.leverage_map import LeverageMap
-from levinv.forward.orthonormal import orthonormalise
-from levinv.inverse.invert import invert_scores
+from levinv.inverse.invert_scores import invert_scores
 from levinv.inverse.result import InversionResult
 
 if TYPE_CHECKING:
-    from levinv.rows import Rows
+    from levinv.storage import Rows
 
 ROUNDING = 0.5 * EPS             # relative error of a score stored in double
 SMALLEST_SCORE = 1e-30

@@ -30,7 +30,7 @@ import numpy as np
 from levinv._typing import Floats
 from levinv.forward.leverage_map import LeverageMap
 from levinv.forward.projection import Projection
-from levinv.rows.passes import triangle_of
+from levinv.storage.blocked import triangle_of
 
 EPS = np.finfo(float).eps
 ROWS_AT_ONCE = 4096

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from levinv._plain import plain
+from levinv._json import plain
 from levinv.auditing.limits import GIVEN_AWAY, LARGEST_DEPARTURE, LARGEST_MISS, as_predicted
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TypedDict
 import numpy as np
 
 from levinv import LeverageMap, invert_scores
-from levinv._plain import plain
+from levinv._json import plain
 from levinv._typing import Floats
 from levinv.auditing.report import rounding_noise
 from levinv.cli.status import NO_SOLUTION, SUCCESS

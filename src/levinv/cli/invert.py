@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from levinv import InversionResult, invert_scores
-from levinv._plain import plain
+from levinv._json import plain
 from levinv._typing import Floats, SignsLike
 from levinv.auditing.report import rounding_noise
 from levinv.cli.files import check_target, read_matrix, read_vector, write_vector

@@ -6,7 +6,8 @@ import time
 
 import numpy as np
 
-from levinv import _validate, leverage_scores, rows
+from levinv import _validate, leverage_scores
+from levinv import storage as rows
 from levinv._typing import Floats, MatrixLike
 from levinv.cli.files import check_target, read_matrix, read_vector, write_vector
 from levinv.cli.status import SUCCESS, InputError, refusals

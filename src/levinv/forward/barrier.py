@@ -26,10 +26,10 @@ import numpy as np
 
 from levinv import _validate
 from levinv._typing import Floats, MatrixLike, VectorLike
+from levinv.forward.basis import orthonormalise
 from levinv.forward.leverage_map import LeverageMap, divide
-from levinv.forward.orthonormal import orthonormalise
 from levinv.forward.projection import Projection, row_scale
-from levinv.rows import Rows
+from levinv.storage import Rows
 
 SAFE_SQUARE = 1e200         # numbers between it and its inverse: no square has over- or underflowed
 

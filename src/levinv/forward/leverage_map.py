@@ -16,11 +16,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from levinv import _validate
-from levinv import rows as storage
-from levinv._threads import sharing
+from levinv import _validate, storage
+from levinv._parallel import sharing
 from levinv._typing import Floats, MatrixLike, VectorLike
-from levinv.forward.orthonormal import column_space, uncombined
+from levinv.forward.basis import column_space, uncombined
 from levinv.forward.projection import DependentZeroSlackError, Projection, project
 
 TINY = np.finfo(float).tiny
@@ -156,7 +155,7 @@ class LeverageMap:
                              "the scores have no limit there") from None
 
     def threads(self) -> contextlib.AbstractContextManager[int]:
-        """While this lasts BLAS stays on the caller's thread (see levinv._threads)."""
+        """While this lasts BLAS stays on the caller's thread (see levinv._parallel)."""
         return sharing(None, self.rows.flops)
 
     def _slack(self, x: Floats) -> Floats:

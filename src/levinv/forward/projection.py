@@ -32,8 +32,8 @@ import numpy as np
 import scipy.linalg
 
 from levinv._typing import Booleans, Floats, Integers
-from levinv.forward.orthonormal import EPS, orthonormalise
-from levinv.rows import Rows
+from levinv.forward.basis import EPS, orthonormalise
+from levinv.storage import Rows
 
 ROWS_AT_ONCE = 4096
 SPANNED = 8.0             # rounding, in ε, of a row in the quotient by others that span it

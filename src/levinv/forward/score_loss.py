@@ -2,7 +2,7 @@
 
     L(x) = ½ |sigma(x) - c|² + ½ |diag(rho) A x|²,
     ∇L = Jᵀ (sigma - c) + Aᵀ diag(rho²) A x,
-    ∇²L = H + Aᵀ diag(rho²) A      (H: levinv.forward.second_order).
+    ∇²L = H + Aᵀ diag(rho²) A      (H: levinv.forward.score_hessian).
 
 The gradient is one vector-Jacobian product, O(nd²), where the paper's Lemma F.4 spends O(n²d).
 """
@@ -12,7 +12,7 @@ from levinv import _validate
 from levinv._typing import Floats, MatrixLike, VectorLike
 from levinv.forward.leverage_map import LeverageMap, Point
 from levinv.forward.projection import Projection
-from levinv.forward.second_order import SecondOrder
+from levinv.forward.score_hessian import SecondOrder
 
 ALMOST_ZERO = 1e-100
 ONE_THREAD = 8192         # entries of vectors whose product OpenBLAS takes on one thread

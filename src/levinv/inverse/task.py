@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from levinv._typing import Booleans, Floats, Integers
-from levinv.forward.orthonormal import column_space
+from levinv.forward.basis import column_space
 from levinv.forward.projection import DependentZeroSlackError, Projection, project
-from levinv.inverse.components import SURELY_ZERO, components
-from levinv.inverse.identification import IN_RANGE, Range, response_in_range
-from levinv.inverse.reduction import (
+from levinv.inverse.result import Progress
+from levinv.inverse.stages.components import SURELY_ZERO, components
+from levinv.inverse.stages.presolve import (
     Augmented,
     Decision,
     NoSolutionError,
@@ -24,16 +24,16 @@ from levinv.inverse.reduction import (
     reduce,
     sum_faults,
 )
-from levinv.inverse.report import ROUNDING
-from levinv.inverse.result import Progress
-from levinv.rows import Rows
+from levinv.inverse.stages.recover import IN_RANGE, Range, response_in_range
+from levinv.inverse.verdict.report import ROUNDING
+from levinv.storage import Rows
 
 if TYPE_CHECKING:
-    from levinv.inverse.linearisation import Point
-    from levinv.inverse.outliers import Outliers
-    from levinv.inverse.polish import Polished
-    from levinv.inverse.scaling import Scaling
-    from levinv.inverse.signs import Signs
+    from levinv.inverse.stages.magnitudes import Scaling
+    from levinv.inverse.stages.refine import Polished
+    from levinv.inverse.stages.signs import Signs
+    from levinv.inverse.stages.whitened_jacobian import Point
+    from levinv.inverse.verdict.outliers import Outliers
 
 SMALLEST_SCORE = 1e-30             # smaller ones are not known to full relative precision
 LARGEST_FREE = 1e6                 # slack of a coloop that a start may give, as part of the largest

@@ -1,5 +1,5 @@
-# Stages 3 and 4: x from magnitudes and signs in closed form (levinv.inverse.identification), then
-# Levenberg-Marquardt on the scores (levinv.inverse.polish).
+# Stages 3 and 4: x from magnitudes and signs in closed form (levinv.inverse.stages.recover), then
+# Levenberg-Marquardt on the scores (levinv.inverse.stages.refine).
 #
 # Steps are taken in the basis V in which the scaled rows are orthonormal, by normal equations:
 # their right-hand side decides where the iteration ends, not the matrix, which is kept as long as

@@ -1,7 +1,7 @@
 # The matrix and b: rank, components and an orthonormal basis.
 #
 # Rows at unit norm, Gauss-Jordan elimination with the largest entry as pivot gives A A_basis⁻¹,
-# whose nonzeros decide the components (levinv.inverse.components); one more step takes in b. Two
+# whose nonzeros decide the components (levinv.inverse.stages.components); one more step takes in b. Two
 # Cholesky passes make it orthonormal: U = E Aᵀ diag(unit). Where a decision is not clear, the
 # answer is no: the general route decides.
 

@@ -1,4 +1,4 @@
-# Stage 1: weights with given scores (levinv.inverse.scaling).
+# Stage 1: weights with given scores (levinv.inverse.stages.magnitudes).
 #
 # The exact minimiser of f(t) - cᵀt along one coordinate t_i is reached by adding logit c_i - logit
 # sigma_i. A sweep does that for all at once: Newton with the Laplacian's diagonal in its place,

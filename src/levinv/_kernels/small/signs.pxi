@@ -1,4 +1,4 @@
-# Stage 2: signs (levinv.inverse.signs): Douglas-Rachford in [U; q], made isotropic first.
+# Stage 2: signs (levinv.inverse.stages.signs): Douglas-Rachford in [U; q], made isotropic first.
 
 cdef enum:
     ISOTROPY_STEPS = 2

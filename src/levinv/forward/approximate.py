@@ -1,0 +1,384 @@
+"""Approximate leverage scores of sparse rows, for more columns than dense d x d matrices allow.
+
+**The estimate.** P = B (BᵀB)⁺ Bᵀ is the projection onto the column space of the scaled rows B, and
+σ_i = P_ii. Let s have independent random signs, z = P s and r = s - z. With
+ρ_i = sum_{j≠i} P_ij s_j, of mean 0, independent of s_i, and mean square v_i = σ_i (1 - σ_i),
+
+    z_i = σ_i s_i + ρ_i        E z_i² = σ_i        Var z_i² = 2 (σ_i² - Σ_j P_ij⁴) <= 2 σ_i²
+    r_i = (1 - σ_i) s_i - ρ_i  E r_i² = 1 - σ_i    Var r_i² <= 2 (1 - σ_i)²
+
+so that of k such vectors the means a of z_i² and 1 - c, c that of r_i², both estimate σ_i. Any
+weighting (1 - w) a + w (1 - c) is unbiased. With t = 1 - 2w it is the mean of t z² + (1 - t) s z,
+where s ρ and ρ² are uncorrelated: its variance is (v_i (1 - t (1 - 2σ_i))² + t² Var ρ_i²) / k, and
+Var ρ_i² <= 2 v_i². This bound is least at w = σ_i² / (σ_i² + (1 - σ_i)²), and there
+
+    standard error <= √(2/k) σ_i (1 - σ_i) / √(σ_i² + (1 - σ_i)²) <= √(2/k) min(σ_i, 1 - σ_i).
+
+k = 2/rtol² therefore. w is taken at a and c instead of σ_i and 1 - σ_i: its error multiplies
+1 - a - c, of mean 0, and is of the order of 1/k. Small scores have w = 0: they are distributed as
+σ_i χ²_k/k at most, and P(|a/σ_i - 1| >= ε) <= 2 exp(-k (ε²/4 - ε³/6)) for signs, too (Achlioptas,
+"Database-friendly random projections", 2003). Of n errors the largest is about rtol √(2 log n).
+
+**The solver.** Conjugate gradients on min |s - B y|, columns of B of unit norm, for a block of
+signs at once: what is kept is r, and Bᵀr is computed from it anew, so that the condition number
+enters but once. The error of z is P r, and |P r| <= η makes that of z_i at most η √σ_i: relative,
+however small the row. With a preconditioner N and ν the least eigenvalue but 0 of N⁻¹BᵀB,
+
+    |P r|² <= rᵀB N⁻¹ Bᵀr / ν.
+
+N is the identity, or where that is slow the factor of BᵀB + μ, μ beyond the factor's rounding
+errors. It is made only if its entries, counted before, are few enough: sparse rows without a
+pattern have a factor that is almost dense, but they are also those that are well-conditioned. The
+iteration is the same with both, dependent columns do not disturb it (Bᵀr is orthogonal to what B
+maps to 0), and an inexact factor costs a few iterations, not accuracy.
+
+**What is certain.** A residual that is small does not show directions that B makes very small. The
+iteration is therefore run first on known answers: B y for a random y. Where y is found again (to
+0.01 in norm, where each direction has a random share of variance 1) all directions are resolved,
+and the iteration's own tridiagonal matrix has ν as its least eigenvalue. Where a part of y is left
+it must be one of those that the rows as they were before scaling map to zero, to rounding: then the
+columns are dependent, and P does not need it. If the rows do not, or no y is found, there is no
+result.
+"""
+import operator
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import scipy.linalg
+import scipy.sparse
+from scipy.sparse.linalg import spilu, splu
+
+from levinv._kernels import csr
+from levinv._parallel import OrderedSum, share, sharing
+from levinv._typing import Booleans, Floats, Integers
+
+EPSILON = np.finfo(float).eps
+BLOCK_ENTRIES = 5 << 20           # of a block of signs, n of them a column
+WIDEST_BLOCK = 32
+PROBES = 4                        # known answers; a direction's share is below 0.01 in all of them
+                                  # with probability 4e-9
+FOUND = 0.01                      # norm of what is left of a known answer of norm √d
+SOLVED = 1 / 50                   # η over rtol
+FEW = 200                         # iterations of the probes after which a factor is thought of
+MANY = 10000
+PAIRS = 1 << 27                   # products in a Gram matrix, of 12 bytes each at most
+FILL = 1 << 27                    # entries of a factor, of 12 bytes each and twice
+FACTOR_WORK = 1 << 38             # multiply-adds in one: minutes
+EIGENVALUE_ERROR = 1e3 * EPSILON  # of the largest
+SHIFT = 64 * EPSILON              # μ over the norm of BᵀB
+LEAST = 1e-9                      # singular value, columns of unit norm, that can be told from 0
+SMALLEST_DEPENDENT = 64           # ε/4 times this, or times n or d if larger, counts as 0
+
+# A matrix before its rows were scaled, and a factor for each of its columns.
+Plain: TypeAlias = tuple[scipy.sparse.csr_array, Floats]
+
+
+def sketched_scores(A: scipy.sparse.csr_array, scale: Floats | None, rtol: float,
+                    rng: np.random.Generator, workers: int | None) -> Floats:
+    """Approximate scores (n,) of the rows of diag(scale) A.
+
+    Parameters
+    ----------
+    A : csr_array of finite float64 entries, without explicit zeros
+    scale : (n,) array of entries in [0, 1], or None
+    rtol : float
+    rng : numpy Generator
+    workers : int or None
+
+    Raises
+    ------
+    ValueError
+        If the solver cannot be trusted on this matrix.
+    """
+    k = int(np.ceil(2.0 / rtol ** 2))
+    n = A.shape[0]
+    with sharing(workers, 2 * k * FEW * A.nnz) as workers:
+        B, plain = _unit_columns(A, scale)
+        if not B.matrix.data.any():
+            return np.zeros(n)
+        solver = _solver(B, plain, rng)
+        width = min(max(BLOCK_ENTRIES // max(B.shape), 1), WIDEST_BLOCK)
+        width -= width % 8 if width > 8 else 0       # whole lines of a cache
+        seeds = rng.integers(2 ** 64, size=-(-k // width), dtype=np.uint64)
+        squares = OrderedSum(np.zeros((2, n)))
+
+        def work(block: int) -> None:
+            count = min(width, k - block * width)
+            coins = np.random.default_rng(seeds[block]).integers(2, size=(n, count))
+            r = coins.astype(float) * 2.0 - 1.0
+            z = solver.project(r, SOLVED * rtol)
+            squares.add(block, np.stack([_dots(z.T, z.T), _dots(r.T, r.T)]))
+
+        share(work, range(len(seeds)), workers)
+    inside, outside = squares.total / k
+    weight = inside ** 2 / (inside ** 2 + outside ** 2)      # z_i + r_i = ±1: never 0 / 0
+    scores: Floats = np.clip(inside + weight * (1.0 - inside - outside), 0.0, 1.0)
+    return scores
+
+
+class _Rows:
+    """A CSR matrix and its transpose, times blocks of columns."""
+
+    def __init__(self, matrix: scipy.sparse.csr_array):
+        self.matrix = matrix
+        self.shape = matrix.shape
+        self.transpose = scipy.sparse.csr_array(matrix.T)
+
+    def times(self, y: Floats) -> Floats:
+        return _product(self.matrix, y)
+
+    def transpose_times(self, r: Floats) -> Floats:
+        return _product(self.transpose, r)
+
+
+def _product(matrix: scipy.sparse.csr_array, columns: Floats) -> Floats:
+    out = np.empty((matrix.shape[0], columns.shape[1]))
+    csr.product(matrix.data, matrix.indices, matrix.indptr, None, False, columns, out)
+    return out
+
+
+def _dots(x: Floats, y: Floats) -> Floats:
+    dots: Floats = np.einsum("ij,ij->j", x, y)
+    return dots
+
+
+def _unit_columns(A: scipy.sparse.csr_array, scale: Floats | None) -> tuple[_Rows, Plain]:
+    """diag(scale) A with columns of unit norm, and, in the same coordinates, its rows of positive
+    scale as they were before that, columns of A of unit norm: a matrix and a factor for each
+    coordinate, of which the least is 1; columns of zeros are left.
+    """
+    d = A.shape[1]
+    counts = np.diff(A.indptr)
+    kept = np.ones(A.shape[0], dtype=bool) if scale is None else scale > 0
+    entries = np.repeat(kept, counts)
+    data, _ = _normalised(np.where(entries, A.data, 0.0), A.indices, d)
+    plain = scipy.sparse.csr_array((data, A.indices, A.indptr), shape=A.shape)
+    if scale is None:
+        return _Rows(plain), (plain, np.ones(d))
+    scaled, norms = _normalised(data * np.repeat(scale, counts), A.indices, d)
+    B = scipy.sparse.csr_array((scaled, A.indices, A.indptr), shape=A.shape)
+    largest = norms.max(initial=0.0)
+    return _Rows(B), (plain, largest / np.where(norms > 0, norms, np.inf))
+
+
+def _normalised(data: Floats, indices: npt.NDArray[Any], d: int) -> tuple[Floats, Floats]:
+    """Entries over the norms of their columns, and these."""
+    largest, squares = np.zeros(d), np.zeros(d)
+    csr.column_max(data, indices, largest)
+    data = data / np.where(largest > 0, largest, 1.0)[indices]
+    csr.column_squares(data, indices, np.ones(d), squares)
+    norms = np.sqrt(squares)
+    return data / np.where(norms > 0, norms, 1.0)[indices], largest * norms
+
+
+class _Solver:
+    """Projections onto the column space of B, by conjugate gradients with a preconditioner.
+
+    ``solve`` multiplies by N⁻¹, of norm ``norm``; None for the identity.
+    """
+
+    least: float                      # eigenvalue of N⁻¹BᵀB but 0, and
+    iterations: int                   # steps it took: known from ``probe`` on
+    dependent: bool                   # whether columns are, once :func:`_solver` has looked
+
+    def __init__(self, B: _Rows, solve: Callable[[Floats], Floats] | None = None,
+                 norm: float = 1.0):
+        self.B = B
+        self.solve = solve
+        self.norm = norm
+
+    def _descend(self, r: Floats, moved: Floats, along_rows: bool,
+                 done: Callable[[Floats], Booleans], limit: int,
+                 steps: list[tuple[Floats, Floats]] | None = None) -> bool:
+        """Reduce r by B y to its part orthogonal to the columns of B, in place; ``moved``, of the
+        length of r if ``along_rows`` and of y otherwise, gains B y or loses y.
+
+        ``done(γ)`` says which columns need no more, γ = rᵀB N⁻¹ Bᵀr; ``steps`` receives pairs of
+        step lengths and ratios. Whether all are done within ``limit`` iterations.
+        """
+        g = self.B.transpose_times(r)
+        p = g if self.solve is None else self.solve(g)
+        gamma = _dots(g, p)
+        for _ in range(limit + 1):
+            finished = done(gamma)
+            if finished.all():
+                return True
+            if not (gamma >= 0).all():               # the factor is not positive definite, or NaN
+                return False
+            q = self.B.times(p)
+            length = _dots(q, q)
+            alpha = np.divide(gamma, length, out=np.zeros_like(gamma),
+                              where=~finished & (length > 0))
+            if along_rows:
+                moved += alpha * q
+            else:
+                moved -= alpha * p
+            r -= np.multiply(q, alpha, out=q)
+            g = self.B.transpose_times(r)
+            h = g if self.solve is None else self.solve(g)
+            following = _dots(g, h)
+            beta = np.divide(following, gamma, out=np.zeros_like(gamma), where=gamma > 0)
+            p = h + beta * p
+            gamma = following
+            if steps is not None:
+                steps.append((alpha, beta))
+        return False
+
+    def probe(self, known: Floats, limit: int) -> Floats | None:
+        """Find known answers (d, m) again; what is left of them, or None."""
+        left = known.copy()
+        steps: list[tuple[Floats, Floats]] = []
+        r = self.B.times(left)
+        floor = (1e-14 * LEAST) ** 2 * self.norm
+
+        def done(gamma: Floats) -> Booleans:
+            return (_dots(left, left) <= FOUND ** 2) | (np.abs(gamma) <= floor)
+
+        if not self._descend(r, left, False, done, limit, steps):
+            return None
+        self.least = min((_least_eigenvalue(alpha, beta) for alpha, beta in
+                          np.array(steps).reshape(-1, 2, known.shape[1]).transpose(2, 1, 0)),
+                         default=1.0)
+        self.iterations = len(steps)
+        return left if self.least > 0 else None
+
+    def project(self, r: Floats, tolerance: float) -> Floats:
+        """P r for columns r, which become r - P r."""
+        z = np.zeros_like(r)
+        enough = tolerance ** 2 * self.least / 4     # the least eigenvalue is one from above
+        if not self._descend(r, z, True, lambda gamma: np.abs(gamma) <= enough,
+                             2 * self.iterations + FEW):
+            raise ValueError(_REFUSED + f"the iteration did not converge within "
+                             f"{2 * self.iterations + FEW} steps")
+        return z
+
+
+def _least_eigenvalue(alpha: Floats, beta: Floats) -> float:
+    """Of the tridiagonal matrix of an iteration's step lengths and ratios; 0 if it is lost in
+    rounding errors.
+    """
+    stopped = np.flatnonzero(alpha == 0)
+    m = stopped[0] if len(stopped) else len(alpha)
+    if m == 0:
+        return 1.0
+    diagonal = 1.0 / alpha[:m]
+    diagonal[1:] += beta[:m - 1] / alpha[:m - 1]
+    beside = np.sqrt(beta[:m - 1]) / alpha[:m - 1]
+    least, largest = (scipy.linalg.eigvalsh_tridiagonal(
+        diagonal, beside, select="i", select_range=(i, i))[0] for i in (0, m - 1))
+    return least if least > EIGENVALUE_ERROR * largest else 0.0
+
+
+_REFUSED = "A has no reliable scores by method='sketch': "
+
+
+def _solver(B: _Rows, plain: Plain, rng: np.random.Generator) -> _Solver:
+    """A solver that was seen to find known answers."""
+    known = rng.standard_normal((B.shape[1], PROBES))
+    known[~_product(abs(B.transpose), np.ones((B.shape[0], 1))).any(axis=1)] = 0.0
+    solver = _Solver(B)
+    left, why = solver.probe(known, FEW), ""
+    if left is None:
+        factored, why = _factored(B)
+        if factored is not None:
+            solver, left = factored, factored.probe(known, FEW)
+            why = "they are too ill-conditioned for a factor of the Gram matrix, too"
+    if left is None:
+        solver = _Solver(B)
+        left = solver.probe(known, MANY)
+    if left is None:
+        raise ValueError(_REFUSED + f"its scaled columns are so ill-conditioned that "
+                         f"{MANY} iterations do not find a known answer again, and {why}")
+    # N = BᵀB + μ takes ς² to ς² / (ς² + μ)
+    squared = LEAST ** 2 * solver.norm
+    if solver.least < (LEAST ** 2 if solver.solve is None else squared / (1.0 + squared)):
+        raise ValueError(_REFUSED + f"its columns, of unit norm, have a singular value that is "
+                         f"not 0, but below {LEAST:.0e}")
+    solver.dependent = bool((_dots(left, left) > FOUND ** 2).any())
+    _check_dependent(left, plain, rng)
+    return solver
+
+
+def _check_dependent(left: Floats, plain: Plain, rng: np.random.Generator) -> None:
+    """Refuse what is left of known answers unless A, the rows as they were, maps it to zero.
+
+    Each direction v in it has a random share of variance 1. In the coordinates of A, where factors
+    are at least 1, its distance from what A maps to zero is at least 1 if it is orthogonal to that
+    in those of B: the image is at least the least singular value of A but 0, times the share.
+    """
+    A, factors = plain
+    left = left[:, _dots(left, left) > FOUND ** 2]
+    if not left.shape[1]:
+        return
+    image = _product(A, np.ascontiguousarray(factors[:, None] * left))
+    size = np.sqrt(_dots(image, image).mean())
+    zero = max(*A.shape, SMALLEST_DEPENDENT) * EPSILON / 4
+    if size <= zero:
+        return
+    # rounding errors, times factors, or a direction of which A itself has to tell
+    if (size <= FOUND * LEAST and (factors > 1.0).any()
+            and _solver(_Rows(A), (A, np.ones(A.shape[1])), rng).dependent):
+        return
+    raise ValueError(
+        _REFUSED + f"its columns, of unit norm, are dependent to within {size:.1e}, or become so "
+        f"when rows are scaled by slack or weights; only dependence to within {zero:.1e}, in A "
+        f"itself, can be told")
+
+
+def _factored(B: _Rows) -> tuple[_Solver | None, str]:
+    """A solver with the factor of BᵀB + μ, or None and why there is none."""
+    counts = np.diff(B.matrix.indptr).astype(np.int64)
+    if (counts ** 2).sum() > PAIRS:
+        return None, (f"its Gram matrix, a sum of {(counts ** 2).sum()} products, is not sparse "
+                      f"enough to be factored")
+    gram = scipy.sparse.csc_array(B.transpose @ B.matrix)
+    norm = np.abs(gram).sum(axis=0).max()
+    shifted = scipy.sparse.csc_array(gram + SHIFT * norm * scipy.sparse.eye_array(gram.shape[0]))
+    order, reason = _order(shifted)
+    if order is None:
+        return None, reason
+    try:
+        factor = splu(_permuted(shifted, order), permc_spec="NATURAL", diag_pivot_thresh=0.0,
+                      options={"SymmetricMode": True})
+    except RuntimeError as error:
+        return None, f"the factor of the Gram matrix fails: {error}"
+
+    def solve(g: Floats) -> Floats:
+        out = np.empty_like(g)
+        out[order] = factor.solve(g[order])
+        return out
+
+    return _Solver(B, solve, 1.0 / (SHIFT * norm)), ""
+
+
+def _order(matrix: scipy.sparse.csc_array) -> tuple[Integers | None, str]:
+    """The order of elimination with fewer entries in the factor, or None and why there is none.
+
+    Minimum degree is better on what fills little, and takes for ever on what fills much: COLAMD
+    comes first. SciPy has them inside of factorisations only: one that drops all but the diagonal.
+    """
+    d = matrix.shape[0]
+    dominant = matrix.copy()
+    dominant.data[:] = 1.0 / (d + 1)
+    dominant = scipy.sparse.csc_array(dominant + scipy.sparse.eye_array(d))
+    found = []
+    for name in ("COLAMD", "MMD_AT_PLUS_A"):
+        order = np.argsort(spilu(dominant, drop_tol=1.0, fill_factor=1.0, permc_spec=name,
+                                 diag_pivot_thresh=0.0, options={"SymmetricMode": True}).perm_c)
+        trial = _permuted(matrix, order)
+        counts = np.empty(d, dtype=np.int64)
+        entries = csr.fill(trial.indices, trial.indptr, FILL, np.empty_like(counts),
+                           np.empty_like(counts), counts)
+        if entries > FILL:
+            return None, f"the factor of the Gram matrix would have more than {FILL} entries"
+        operations = float((counts.astype(float) ** 2).sum())
+        if operations > FACTOR_WORK:
+            return None, f"the factor of the Gram matrix would take {operations:.0e} operations"
+        found.append((operations, order))
+    return min(found, key=operator.itemgetter(0))[1], ""
+
+
+def _permuted(matrix: scipy.sparse.csc_array, order: Integers) -> scipy.sparse.csc_array:
+    return scipy.sparse.csc_array(matrix[order][:, order])

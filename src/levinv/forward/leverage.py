@@ -1,0 +1,398 @@
+"""Leverage scores of a matrix, of slack-scaled and of weighted rows, and of stacks of matrices."""
+import warnings
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse
+
+from levinv import _validate, storage
+from levinv._kernels.factor import UNBLOCKED_COLUMNS, triangular_inverse_factor
+from levinv._kernels.scores import one_pass
+from levinv._parallel import count, share, sharing
+from levinv._typing import Booleans, Floats, MatrixLike, Seed, VectorLike
+from levinv.forward.approximate import sketched_scores
+from levinv.forward.basis import (
+    ONE_PASS_BASIC,
+    ONE_PASS_CONDITION,
+    Orthonormaliser,
+    independent_columns,
+    orthonormalise,
+    orthonormalise_by_gram,
+)
+from levinv.forward.projection import (
+    DependentZeroSlackError,
+    balanced,
+    quotient,
+    row_scale,
+    spanned,
+)
+from levinv.storage import Rows
+
+METHODS = ("auto", "cholesky", "qr", "sketch")
+RTOL = 0.1                # of method="sketch"
+SMALL = 1 << 24           # flops of a matrix that is done in one call, without a look at threads
+SMALLEST_SCALE = 1e-300   # of a row beside the largest: quotients of smaller ones are denormal
+TINY = 1e-290             # columns of smaller entries, which may have no reciprocal, are multiplied
+ENLARGED = 2.0 ** 900     # by this
+STACK_WORK = 1 << 24      # multiply-adds of small matrices handed to a thread at once; a row and a
+ROW_WORK = 100            # matrix take as much time as so many, besides
+MATRIX_WORK = 10000
+
+
+def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
+                    weights: VectorLike | None = None, method: str = "auto",
+                    rcond: float | None = None, check_finite: bool = True,
+                    workers: int | None = None, rtol: float | None = None,
+                    rng: Seed = None) -> Floats:
+    """Leverage scores of a matrix, of its scaled rows, or of each matrix of a stack.
+
+    With B = A, B = diag(1/slack) A or B = diag(sqrt(weights)) A, row i has the score
+    sigma_i = b_i (BᵀB)⁺ b_iᵀ: the diagonal of the projection onto the column space of B. Scores lie
+    in [0, 1] and sum to the rank.
+
+    Parameters
+    ----------
+    A : (n, d) or (..., n, d) array_like, or sparse, stored or dask array
+        A matrix or a stack of matrices, a matrix of scipy.sparse in any format, or one that is
+        stored elsewhere: a file mapped into memory, or anything with a shape, a dtype and slices
+        of rows (a dataset of h5py or zarr); or a dask array of known shape, whose blocks of rows
+        stay where they are. Real; integers and single precision are computed in double. Any memory
+        layout; n < d is fine.
+    slack : (n,) or (..., n) array_like, optional
+        Divide row i by ``slack[i]``; signs do not matter. A zero slack gives the continuous limit:
+        that row has score 1, the others their scores in the quotient by it.
+    weights : (n,) or (..., n) array_like, optional
+        Multiply row i by ``sqrt(weights[i])``, which is at least 0. At most one of slack and
+        weights.
+    method : {"auto", "cholesky", "qr", "sketch"}, default "auto"
+        "cholesky": one or two passes of a Cholesky factor of the Gram matrix, fastest; "qr":
+        Householder QR with sorted rows and column pivoting, most accurate; "auto": the first
+        unless the estimated condition number asks for the second. "sketch": random estimates for a
+        sparse A of more columns than these methods take (see Notes); "auto" never chooses it.
+    rcond : float, optional
+        Columns, scaled to unit norm, count as dependent below this multiple of the largest pivot;
+        default max(n, d) times the machine precision. A rank-deficient A has the scores of its
+        column space.
+    check_finite : bool, default True
+        Check for NaN and inf. Without the check such input gives a meaningless result.
+    workers : int, optional
+        Number of threads that share the rows, or the matrices of a stack. Default: as many as BLAS
+        may use, but one where a call takes less than about half a millisecond. Results do not
+        depend on it.
+    rtol : float, optional
+        With ``method="sketch"``: standard error of a score σ relative to σ and to 1 - σ, whichever
+        is smaller; at most 1, default 0.1. It takes 2 / rtol² projections of random vectors.
+    rng : None, int or numpy.random.Generator, optional
+        Of ``method="sketch"``; the same seed gives the same scores.
+
+    Returns
+    -------
+    scores : (n,) or (..., n) ndarray
+
+    Raises
+    ------
+    ValueError
+        Wrong shapes or lengths, empty input, NaN or inf, negative weights, both slack and weights,
+        unknown method, negative rcond, linearly dependent rows that all have zero slack, slacks
+        over more than 300 orders of magnitude, a sparse A of more than 20000 columns. rtol or rng
+        without ``method="sketch"``; with it an A that is not of scipy.sparse, rcond, a zero slack,
+        or an A that is too ill-conditioned for it.
+    TypeError
+        Complex, object or string input; sparse input other than A.
+
+    Warns
+    -----
+    scipy.linalg.LinAlgWarning
+        ``method="cholesky"`` where the condition number is beyond its reach.
+
+    See Also
+    --------
+    LeverageMap : the scores as a function of x, with derivatives
+    forster_weights : weights that give the rows their scores
+
+    Notes
+    -----
+    The error is at most about 100 ε κ, with κ the condition number of B after its columns are
+    scaled to unit norm; in the limit at zero slacks, at least of how much the scores change as
+    entries of A do, which may be a lot where rows of tiny slack are parallel but for a row of zero
+    slack. Scores do not change when A is replaced by A T for an invertible T, nor with the scale of
+    slack or weights.
+
+    A sparse A, of at most 20000 columns, costs O(Σ nnz_i² + d³) and a few d x d matrices, nnz_i
+    entries in row i; where κ exceeds about 64, or rows scaled by slack or weights hold dependent
+    columns, O(n d²) more. It is never made dense beyond a block of rows.
+
+    ``method="sketch"`` takes k = ceil(2 / rtol²) random projections and no d x d matrix. The
+    standard error of a score σ is at most rtol σ (1 - σ) / √(σ² + (1 - σ)²), its bias of the order
+    of rtol² σ (1 - σ). Small scores are distributed as σ χ²_k / k, or closer; those of 0 and 1 are
+    exact to the solver's error. The largest of n relative errors is about rtol √(2 log n), 5 rtol
+    for 300000 rows; the sum is not exactly the rank. The solver's error adds at most rtol σ / 20
+    and rtol √(1 - σ) / 20.
+
+    The solver first has to find known answers with the same matrix, or there is a ValueError. With
+    columns scaled to unit norm, singular values of B between 0 and about 1e-9 are refused; those
+    below max(n, d, 64) ε / 4 count as 0 if they do in A without slack or weights. Where the
+    solver is slow a sparse factor of the Gram matrix helps, if it has at most 2²⁷ entries. NaN and
+    inf are always checked for.
+
+    A stored A is read, by several threads if there are several workers, block by block in every
+    pass: twice where κ is moderate.
+
+    References
+    ----------
+    .. [1] Chatterjee and Hadi, "Influential observations, high leverage points, and outliers in
+       linear regression", Statistical Science 1 (1986).
+    .. [2] Cox and Higham, "Stability of Householder QR factorization for weighted least squares
+       problems", Numerical Analysis 1997 (1998).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from levinv import leverage_scores
+    >>> A = np.array([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0], [1.0, 9.0]])
+    >>> leverage_scores(A).round(3)
+    array([0.43, 0.33, 0.27, 0.97])
+    >>> leverage_scores(A, slack=[1.0, 2.0, 0.0, 3.0]).round(3)
+    array([0.413, 0.026, 1.   , 0.562])
+    """
+    if method == "sketch":
+        return _sketch(A, slack, weights, rcond, workers, rtol, rng)
+    if rtol is not None or rng is not None:
+        raise ValueError(f"{'rng' if rtol is None else 'rtol'} belongs to method='sketch', got "
+                         f"method={method!r}")
+    dense = type(A) is np.ndarray or not (scipy.sparse.issparse(A) or _validate.is_dask(A)
+                                      or _validate.is_streamed(A))
+    if dense:
+        A = _validate.real_array(A, "A", None, check_finite=False)
+    else:
+        A = _validate.matrix(A, "A", check_finite=False, sparse=True)
+    if method not in METHODS:
+        _validate.choice(method, "method", METHODS)
+    if rcond is not None:
+        rcond = _validate.positive_number(rcond, "rcond", zero=True)
+    if slack is not None and weights is not None:
+        raise ValueError("slack and weights cannot both be given")
+    values: Floats | None
+    if slack is not None:
+        kind, values = "slack", _row_values(slack, "slack", A)
+    elif weights is not None:
+        kind, values = "weights", _row_values(weights, "weights", A)
+    else:
+        kind, values = "", None
+    in_one_pass = method != "qr" and rcond is None
+    flops = 4 * A.size * A.shape[-1] if dense else SMALL
+    if in_one_pass and A.ndim == 2 and flops < SMALL:
+        count(workers, flops)
+        scores = _one_pass_small(A, kind, values)
+        if scores is not None:
+            return scores
+    rows = storage.of(A) if A.ndim == 2 else None
+    workers = count(workers, flops if rows is None else rows.flops)
+    if rows is not None:
+        rows.workers = workers
+        scores, doubt = _matrix_scores(A, rows, kind, values, method, rcond, check_finite)
+    else:
+        scores, doubt = _stack_scores(A, kind, values, method, rcond, check_finite, workers,
+                                      in_one_pass)
+    if doubt:
+        warnings.warn(f"method='cholesky' cannot be accurate here ({doubt}); use 'auto' or 'qr'",
+                      scipy.linalg.LinAlgWarning, stacklevel=2)
+    return scores
+
+
+def _sketch(A: MatrixLike, slack: VectorLike | None, weights: VectorLike | None,
+            rcond: float | None, workers: int | None, rtol: float | None, rng: Seed) -> Floats:
+    """Scores (n,) by :mod:`levinv.forward.approximate`."""
+    if not scipy.sparse.issparse(A):
+        raise ValueError(f"A must be a matrix of scipy.sparse with method='sketch', got "
+                         f"{type(A).__name__}")
+    if rcond is not None:
+        raise ValueError(f"rcond must be None with method='sketch', got {rcond!r}")
+    A = _validate.sparse_matrix(A, "A")
+    rtol = RTOL if rtol is None else _validate.positive_number(rtol, "rtol")
+    if rtol > 1.0:
+        raise ValueError(f"rtol must be at most 1, got {rtol}")
+    rng = _validate.generator(rng, "rng")
+    if workers is not None:
+        _validate.positive_int(workers, "workers")
+    if slack is not None and weights is not None:
+        raise ValueError("slack and weights cannot both be given")
+    scale = None
+    if slack is not None:
+        magnitude = np.abs(_validate.vector(slack, "slack", A.shape[0], "row of A"))
+        if not magnitude.all():
+            raise ValueError(f"slack must not be zero with method='sketch', got 0 at index "
+                             f"{int(np.argmin(magnitude))}")
+        scale = row_scale(magnitude)[0]
+    elif weights is not None:
+        weights = _validate.vector(weights, "weights", A.shape[0], "row of A")
+        scale = _weight_scale(weights)
+    return sketched_scores(A, scale, rtol, rng, workers)
+
+
+def _row_values(value: VectorLike, name: str, A: MatrixLike) -> Floats:
+    """A value for each row, (..., n); one vector stands for all matrices of a stack."""
+    n = A.shape[-2]
+    if A.ndim == 2:
+        return _validate.vector(value, name, n, "row of A", check_finite=False)
+    if np.ndim(value) == 1:
+        values = _validate.vector(value, name, n, "row of A", check_finite=False)
+        return np.broadcast_to(values, A.shape[:-1])
+    values = _validate.real_array(value, name, A.ndim - 1, check_finite=False)
+    if values.shape != A.shape[:-1]:
+        raise ValueError(f"{name} must have shape {A.shape[:-1]}, one entry per row of A, or "
+                         f"({n},), got {values.shape}")
+    return values
+
+
+def _one_pass_small(A: Floats, kind: str, values: Floats | None) -> Floats | None:
+    """Scores of a small and well-conditioned matrix, or None."""
+    out, condition = np.empty((1, A.shape[0])), np.empty(1)
+    one_pass(A[None], None if values is None else values[None], kind == "weights",
+             ONE_PASS_CONDITION, out, condition)
+    return out[0] if condition[0] <= ONE_PASS_CONDITION else None
+
+
+def _stack_scores(A: Floats, kind: str, values: Floats | None, method: str,
+                  rcond: float | None, check_finite: bool, workers: int,
+                  in_one_pass: bool) -> tuple[Floats, str]:
+    """Scores (..., n) of a stack of matrices, and what is in doubt."""
+    stack = A.reshape(-1, *A.shape[-2:])
+    m, n, d = stack.shape
+    rows = None if values is None else np.ascontiguousarray(values).reshape(m, n)
+    out, condition = np.empty((m, n)), np.full(m, np.inf)
+    if in_one_pass:
+        step = max(1, STACK_WORK // (n * d * d + ROW_WORK * n + MATRIX_WORK))
+
+        def work(first: int) -> None:
+            part = slice(first, first + step)
+            one_pass(stack[part], None if rows is None else rows[part], kind == "weights",
+                     ONE_PASS_CONDITION, out[part], condition[part])
+
+        share(work, range(0, m, step), workers)
+    left = np.flatnonzero(~(condition <= ONE_PASS_CONDITION))
+    if check_finite and len(left):               # here, where indices are those of the stack
+        _validate.finite(A, "A")
+        if values is not None:
+            _validate.finite(values, kind)
+    if values is not None and kind == "weights" and len(left):
+        _refuse_negative(values)
+    doubts = []
+    for i in left:
+        out[i], doubt = _matrix_scores(stack[i], storage.of(stack[i], workers), kind,
+                                       None if rows is None else rows[i], method, rcond, False)
+        doubts += [f"matrix {i} of the stack: {doubt}"] if doubt else []
+    return out.reshape(A.shape[:-1]), "; ".join(doubts[:3])
+
+
+def _matrix_scores(A: MatrixLike, rows: Rows, kind: str, values: Floats | None, method: str,
+                   rcond: float | None, check_finite: bool) -> tuple[Floats, str]:
+    """Scores (n,) of one matrix, and what is in doubt."""
+    if check_finite and values is not None:
+        _validate.finite(values, kind)
+    scale = with_zeros = gram = None
+    if values is not None and kind == "weights":
+        scale = _weight_scale(values)
+    elif values is not None and values.all():
+        scale = _slack_scale(np.abs(values))
+    elif values is not None:
+        with_zeros = np.abs(values)
+    d = A.shape[1]
+    if method != "qr" and with_zeros is None:
+        gram = rows.gram(scale)
+        if rcond is None and d <= UNBLOCKED_COLUMNS:     # without BLAS, whose threads need a limit
+            transform, condition = triangular_inverse_factor(gram.copy())
+            if condition <= ONE_PASS_CONDITION:
+                scores = rows.quad(scale, transform)
+                return np.minimum(scores, 1.0, out=scores), ""
+    if check_finite and (gram is None or not np.isfinite(np.trace(gram))):
+        _validate.finite_matrix(A, "A")
+    if gram is None or np.diag(gram).min() < TINY:
+        if (rows.in_memory and scale is not None and values is not None
+                and 0 < np.count_nonzero(scale) < len(scale)):
+            used, scores = np.flatnonzero(scale), np.zeros(len(scale))
+            scores[used], doubt = _matrix_scores(A, rows.part(used), kind, values[used], method,
+                                                 rcond, False)
+            return scores, doubt             # columns are as small as they are in rows that count
+        subnormal = rows.column_max() < TINY
+        if subnormal.any():
+            rows = rows.with_columns_times(np.where(subnormal, ENLARGED, 1.0))
+            gram = None
+    with sharing(rows.workers, rows.flops):
+        if with_zeros is not None:
+            return _slack_limit(rows, with_zeros, method, rcond)
+        if scale is None:
+            return _scores(rows, None, None, method, rcond, gram)
+        return _scaled_scores(rows, scale, method, rcond, gram)
+
+
+def _weight_scale(weights: Floats) -> Floats:
+    """sqrt(weights), the largest of which becomes 1."""
+    _refuse_negative(weights)
+    largest = weights.max()
+    return np.sqrt(weights / largest) if largest > 0 else np.zeros(len(weights))
+
+
+def _slack_scale(slack: Floats, left_out: Booleans | None = None) -> Floats:
+    """1/slack but for a factor, 0 where a row is left out."""
+    scale = row_scale(slack, left_out)[0]
+    kept = slice(None) if left_out is None else ~left_out
+    if scale[kept].min(initial=1.0) < SMALLEST_SCALE:
+        raise ValueError("slack must not range over more than 300 orders of magnitude, got "
+                         f"{slack[kept].min():.3g} to {slack[kept].max():.3g} (zeros are allowed)")
+    return scale
+
+
+def _refuse_negative(weights: Floats) -> None:
+    if (weights < 0).any():
+        index = tuple(np.argwhere(weights < 0)[0].tolist())
+        raise ValueError(f"weights must be at least 0, got {weights[index]} at index "
+                         f"{index[0] if len(index) == 1 else index}")
+
+
+def _slack_limit(rows: Rows, slack: Floats, method: str,
+                 rcond: float | None) -> tuple[Floats, str]:
+    left_out = slack == 0
+    zero = np.flatnonzero(left_out & rows.nonzero())   # a zero row has score 0, whatever its slack
+    scale = _slack_scale(slack, left_out)
+    start = independent_columns(rows, rcond=rcond)
+    try:
+        if len(zero):
+            start = balanced(rows, scale, zero, start)
+            null = quotient(rows, zero, start)[0]
+            scale[spanned(rows, null)] = 0.0
+        else:
+            null = start
+    except DependentZeroSlackError:
+        raise ValueError(f"slack must be zero in linearly independent rows of A only (there is no "
+                         f"limit otherwise), got zeros in rows {_validate.listed(zero)}") from None
+    scores, doubt = _scores(rows, scale, null, method, 0.0)
+    scores[zero] = 1.0
+    return scores, doubt
+
+
+def _scaled_scores(rows: Rows, scale: Floats, method: str, rcond: float | None,
+                   gram: Floats | None) -> tuple[Floats, str]:
+    if method != "qr":
+        found = orthonormalise_by_gram(rows, scale, None, method=method, rcond=0.0, gram=gram)
+        if found is not None:
+            return _read(rows, scale, found)
+    # The rank is that of the rows themselves: what scaling makes small is not dependent.
+    return _scores(rows, scale, independent_columns(rows, scale > 0, rcond=rcond), method, 0.0)
+
+
+def _scores(rows: Rows, scale: Floats | None, start: Floats | None, method: str,
+            rcond: float | None, gram: Floats | None = None) -> tuple[Floats, str]:
+    some = start is not None and start.shape[1] < rows.shape[1]
+    with np.errstate(over="ignore"):         # of a transform, which a QR's scores do not need
+        found = orthonormalise(rows, scale, start, method=method, rcond=rcond, gram=gram,
+                               one_pass_condition=ONE_PASS_BASIC if some else ONE_PASS_CONDITION)
+    if found.scores is None and not np.isfinite(found.transform).all():
+        raise ValueError("A must not have rows or columns so small that a basis overflows (choose "
+                         "other units)")
+    return _read(rows, scale, found)
+
+
+def _read(rows: Rows, scale: Floats | None, found: Orthonormaliser) -> tuple[Floats, str]:
+    scores = rows.quad(scale, found.transform) if found.scores is None else found.scores
+    return np.minimum(scores, 1.0, out=scores), found.doubt

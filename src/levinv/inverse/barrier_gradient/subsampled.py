@@ -1,0 +1,114 @@
+"""Newton's method with a sub-sampled Hessian: the approximate Newton method of 2408.11267.
+
+Public of the paper is the abstract: Newton steps whose Hessian comes from rows sampled by leverage.
+The algorithm here is ours. In the coordinates of levinv.inverse.barrier_gradient.newton the Hessian is
+
+    H = G + 2 E,   G = sum_i sigma_i u_i u_iᵀ,   E = ½ sum_{i,l} P_il² (u_i - u_l)(u_i - u_l)ᵀ
+
+(rows u_i signed), since 3 diag(sigma) - 2 Q = diag(sigma) + 2 (diag(sigma) - Q) and the bracket is
+a graph Laplacian. Row i is kept with probability pi_i >= min(1, k q_i), independently, and given
+the weight ω_i = 1/pi_i. The approximation
+
+    H~ = sum_i ω_i sigma_i u_i u_iᵀ + sum_{i≠l} ω_i ω_l P_il² (u_i - u_l)(u_i - u_l)ᵀ
+
+over the rows kept is unbiased and positive semidefinite by construction, which sampling Q would not
+be. It takes O(m² d) flops for m ~ k rows, in place of O(n d³) for H.
+
+*Why these probabilities.* q = (tau + sigma)/(2d), where tau are the leverage scores of diag(√sigma)
+B, the square root of G: tau_i = sigma_i u_iᵀG⁻¹u_i. They sum to d, as sigma does. Measured against
+G, and with Q's entries at most sigma_i sigma_l:
+
+* a term of the first sum is sigma_i u_i u_iᵀ / pi_i ⪯ (tau_i/pi_i) G ⪯ (2d/k) G;
+* the terms of the second that a row i decides, their partners averaged, are 2 sum_l P_il² (u_i -
+  u_l)(u_i - u_l)ᵀ / pi_i ⪯ 4 (sigma_i u_i u_iᵀ + sum_l P_il² u_l u_lᵀ)/pi_i ⪯ 4 ((tau_i +
+  sigma_i)/pi_i) G ⪯ (8d/k) G.
+
+All are positive semidefinite with means of at most a constant times G, so that by the matrix
+Bernstein inequality both sums err by O(√(d log d / k)) G (Tropp, 2012); what is left, the pairs'
+interaction, is of the order d/k. As G ⪯ H, the same holds relative to H: the error contracts by
+that factor in each step. Sampling by sigma alone would leave tau_i/sigma_i unbounded by a constant,
+sampling by tau alone sigma_i/tau_i.
+
+With k >= n every row is kept and this is Newton's method.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+
+from levinv._typing import Floats, Integers
+from levinv.forward.projection import Projection
+from levinv.inverse.barrier_gradient.newton import Direction, State
+
+SAMPLES = 10                  # default sample size in units of d log(d + 2)
+
+
+def default_size(d: int) -> int:
+    """Rows to sample: error about √(d log d / k) ~ ⅓ and less."""
+    return int(np.ceil(SAMPLES * d * np.log(d + 2.0)))
+
+
+def sampling_direction(size: int, rng: np.random.Generator) -> Direction:
+    """The ``direction`` of levinv.inverse.barrier_gradient.newton.minimise: about ``size`` rows a step."""
+    def direction(state: State) -> tuple[Floats, dict[str, Any]]:
+        approximation, rows = subsampled_hessian(state, size, rng)
+        z = state.solve(approximation, -state.gradient)
+        return z, {"rows": rows}
+
+    return direction
+
+
+def probabilities(state: State, size: int) -> Floats:
+    """pi, (n,)."""
+    projection = state.projection
+    inverse = scipy.linalg.solve_triangular(state.factor, np.eye(projection.rank), lower=True)
+    lengths = projection.quad(inverse.T @ inverse)
+    lengths[projection.heavy] = np.sum((projection.heavy_basis @ inverse.T) ** 2, axis=1)
+    share = projection.scores * (lengths + 1.0) / (2.0 * projection.rank)
+    chance: Floats = np.minimum(1.0, size * share)
+    if size >= len(chance):
+        return np.ones(len(chance))
+    for _ in range(10):                    # what rows kept for sure leave over goes to the others
+        certain = chance >= 1.0
+        free = size - np.count_nonzero(certain)
+        total = chance[~certain].sum()
+        if total == 0 or free <= total * (1.0 + 1e-3):
+            break
+        chance[~certain] = np.minimum(1.0, chance[~certain] * (free / total))
+    return chance
+
+
+def subsampled_hessian(state: State, size: int, rng: np.random.Generator) -> tuple[Floats, int]:
+    """H~, (k, k), and the number of rows kept."""
+    projection = state.projection
+    chance = probabilities(state, size)
+    kept = np.flatnonzero(rng.random(len(chance)) < chance)
+    u = sampled_basis(projection, kept)
+    weight = 1.0 / chance[kept]
+    squares = (u @ u.T) ** 2
+    np.fill_diagonal(squares, 0.0)
+    squares *= np.outer(weight, weight)
+    signed = state.signs[kept, None] * u
+    # Σ_{i≠l} c_il (u_i - u_l)(u_i - u_l)ᵀ = 2 Uᵀ (diag(c 1) - c) U
+    total = weight * projection.scores[kept] + 2.0 * squares.sum(axis=1)
+    out = signed.T @ (total[:, None] * signed - 2.0 * (squares @ signed))
+    if len(kept) < projection.rank or np.linalg.matrix_rank(signed) < projection.rank:
+        out += state.factor @ state.factor.T       # too few rows to span: G keeps it definite
+    return 0.5 * (out + out.T), len(kept)
+
+
+def sampled_basis(projection: Projection, kept: Integers) -> Floats:
+    """Rows ``kept`` of U."""
+    u: Floats = projection.scale[kept, None] * (projection.rows.block(kept) @ projection.transform)
+    place = np.flatnonzero(np.isin(kept, projection.heavy))
+    if len(place):
+        u[place] = projection.heavy_basis[np.searchsorted(projection.heavy, kept[place])]
+    return u
+
+
+def spectral_error(approximation: Floats, hessian: Floats) -> float:
+    """‖H^-½ (H~ - H) H^-½‖, the factor by which the error shrinks in a step."""
+    values = scipy.linalg.eigh(approximation - hessian, hessian, eigvals_only=True)
+    return float(np.max(np.abs(values)))

@@ -1,0 +1,208 @@
+"""The front of score inversion: checks the arguments once and hands over to the chosen method."""
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from levinv import _validate, storage
+from levinv._parallel import sharing
+from levinv._typing import Floats, MatrixLike, Seed, SignsLike, VectorLike
+from levinv.inverse.driver import solve
+from levinv.inverse.local import solve as local
+from levinv.inverse.result import Callback, InversionResult, Progress
+from levinv.inverse.task import Task
+
+Method: TypeAlias = Literal["global", "trust-region", "newton", "gradient-descent"]
+
+METHODS = ("global", *local.METHODS)
+OPTIONS = {"global": ("restarts",)} | {name: module.OPTIONS
+                                       for name, module in local.METHODS.items()}
+RESTARTS = 60
+EVALUATIONS = 30           # of the scores in an inversion, roughly: is it worth several threads?
+
+
+def invert_scores(A: MatrixLike, b: VectorLike, scores: VectorLike, *,
+                  signs: SignsLike | None = None, x0: VectorLike | None = None,
+                  method: Method = "global", ridge: float | VectorLike = 0.0,
+                  noise: float | VectorLike | None = None, tol: float = 1e-8,
+                  maxiter: int | None = None, callback: Callback | None = None,
+                  rng: Seed = None, workers: int | None = None,
+                  options: dict[str, Any] | None = None) -> InversionResult:
+    """Find x from the leverage scores of diag(A x - b)⁻¹ A.
+
+    Parameters
+    ----------
+    A : (n, d) array_like, sparse matrix, stored or dask array
+        Real, n >= d. Rank-deficient A is accepted; null(A) is then part of the null space.
+    b : (n,) array_like
+        Right-hand side: the slack is A x - b.
+    scores : (n,) array_like
+        In [0, 1], summing to the rank of A.
+    signs : None, +1, -1 or (n,) array_like of +1 and -1
+        Signs of the slack A x - b where they are known, as for the interior of a polytope. None:
+        unknown.
+    x0 : (d,) array_like, optional
+        A guess of x. Stage 4 runs from it first (a good guess costs a few score evaluations), then
+        the others, with the guess's signs before any search for signs.
+    method : {"global", "trust-region", "newton", "gradient-descent"}
+        "global" needs no starting point. The others minimise :class:`ScoreLoss` from ``x0`` and
+        find the minimiser next to it: "trust-region" with the exact Hessian, for starts that are
+        neither good nor hopeless; "newton", the paper's Algorithm 2, damped; "gradient-descent",
+        its Algorithm 1, with backtracking.
+    ridge : float or (n,) array_like
+        rho of the regulariser ½|diag(rho) A x|², at least 0. Must be 0 with "global". With a ridge,
+        success is a stationary point of the regularised loss.
+    noise : float or (n,) array_like, optional
+        Standard deviation of the scores' error; for rounding to K decimals 10**-K / sqrt(12) (more
+        in docs/noise.md). None: exact to rounding.
+    tol : float
+        Largest max|sigma(x) - scores| that counts as solved, without noise.
+    maxiter : int, optional
+        "global": limit on the iterations of stage 1 (default 100) and of stage 4 (default 50).
+        Otherwise on those of the method (default 500, 100 and 3000).
+    callback : callable, optional
+        As in SciPy: ``callback(intermediate_result)`` receives an OptimizeResult with
+        ``nit, stage, error`` and ``x`` (None before stage 3); with any other signature
+        ``callback(x)`` is called in stage 4. StopIteration ends the inversion.
+    rng : None, int or numpy.random.Generator
+        For the starts of the sign search; results are deterministic given an int.
+    workers : int, optional
+        Number of threads that share the rows; default as in :func:`levinv.leverage_scores`.
+        Results do not depend on it.
+    options : dict, optional
+        "global": "restarts", starts of the sign search on each component (default 60).
+        "trust-region": "initial_radius". "gradient-descent": "step", either "backtracking"
+        (default), a fixed step, or "strongly convex" for Lemma 7.4's steps 2/(α(k+1)) with weighted
+        averaging, which takes α from "strong_convexity".
+
+    Returns
+    -------
+    InversionResult
+        With ``x, success, message, unique, null_space, standard_errors`` and more.
+
+    Raises
+    ------
+    ValueError
+        Wrong shapes or lengths, n < d, empty input, NaN or inf, A or b of extreme size (1e±100),
+        scores outside [0, 1] by more than max(1e-8, 6 noise), signs other than +1 and -1, unknown
+        method or option, a ridge with "global".
+    TypeError
+        Complex, object or string input; sparse input other than A.
+
+    See Also
+    --------
+    invert_many : thousands of small problems in one call
+    forster_weights : stage 1 alone: row weights with given scores
+    audit : what scores give away, before they are published
+
+    Notes
+    -----
+    Scores depend on ``|A x - b|`` alone and, on each connected component of A's rows, only up to
+    scale. Finding it is a convex problem (stage 1), finding the signs is real phase retrieval
+    (stage 2), x follows by least squares (stage 3) and is refined to the maximum-likelihood
+    estimate (stage 4).
+
+    x is not unique if A has a null space, if a row is independent of all others (its score is 1
+    whatever x is), if b lies in range(A) on a component (its scale is free), or if b is so sparse
+    that the matroid of [A b] is disconnected on a component (signs). ``unique`` and ``null_space``
+    say which.
+
+    References
+    ----------
+    .. [1] Li, Song, Wang, Yin and Yu, "How to Inverting the Leverage Score Distribution?", arXiv
+       2404.13785: the problem.
+    .. [2] Artstein-Avidan, Kaplan and Sharir, arXiv 2005.04918: radial isotropic position.
+    .. [3] Elser, Rankenburg and Thibault, "Searching with iterated maps", PNAS 104 (2007).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from levinv import invert_scores, leverage_scores
+    >>> rng = np.random.default_rng(0)
+    >>> A, b, x = rng.standard_normal((30, 3)), rng.standard_normal(30), np.array([1.0, -2.0, 0.5])
+    >>> scores = leverage_scores(A, slack=A @ x - b)
+    >>> result = invert_scores(A, b, scores, rng=0)
+    >>> result.x.round(10)
+    array([ 1. , -2. ,  0.5])
+    >>> result.success, result.unique
+    (True, True)
+
+    Scores rounded to four decimals still tell x to about their standard errors:
+
+    >>> rounded = invert_scores(A, b, scores.round(4), noise=1e-4 / 12**0.5, rng=0)
+    >>> bool(np.all(abs(rounded.x - x) < 4 * rounded.standard_errors))
+    True
+    """
+    A = _validate.matrix(A, "A", min_aspect=True, sparse=True)
+    rows = storage.of(A)
+    _validate.ordinary_size(_validate.ordinary_columns(rows.column_max(), "A"), "A")
+    n, d = A.shape
+    b = _validate.ordinary_size(_validate.vector(b, "b", n, "row of A"), "b")
+    _validate.choice(method, "method", METHODS)
+    options = _validate.options(options, OPTIONS[method])
+    ridge = _validate.nonnegative(ridge, "ridge", n, "row of A")
+    if method == "global" and ridge.any():
+        raise ValueError(f"ridge must be 0 with method 'global', got {ridge.max()}")
+    if method == "global":
+        ridge = 0.0                            # n zeros are not to be carried along
+    elif x0 is None:
+        raise ValueError(f"x0 must be given with method {method!r}")
+    noise = None if noise is None else usable_noise(_validate.noise(noise, "noise", n))
+    scores = _scores(scores, n, noise)
+    if x0 is not None:
+        x0 = _validate.vector(x0, "x0", d, "column of A").copy()
+    task = Task(
+        rows=rows, b=b, scores=scores, noise=noise,
+        known_signs=None if signs is None else _validate.signs(signs, "signs", n), x0=x0,
+        tol=_validate.positive_number(tol, "tol"),
+        maxiter=None if maxiter is None else _validate.positive_int(maxiter, "maxiter"),
+        restarts=_validate.positive_int(options.get("restarts", RESTARTS), "options['restarts']"),
+        rng=_validate.generator(rng, "rng"), progress=Progress(callback))
+    # trial points may lie anywhere: what overflows there is refused as a trial, and counted as no
+    # answer at the end
+    with (sharing(workers, EVALUATIONS * task.rows.flops) as task.rows.workers,
+          np.errstate(over="ignore", invalid="ignore", divide="ignore")):
+        if method == "global":
+            return solve(task)
+        return local.solve(task, method, A, ridge, _checked(options))
+
+
+def _checked(options: dict[str, Any]) -> dict[str, Any]:
+    """Options of the local methods, with their values checked."""
+    for name in ("initial_radius", "strong_convexity"):
+        if name in options:
+            _validate.positive_number(options[name], f"options[{name!r}]")
+    step = options.get("step", "backtracking")
+    if isinstance(step, str):
+        _validate.choice(step, "options['step']", ("backtracking", "strongly convex"))
+    else:
+        _validate.positive_number(step, "options['step']")
+    if (step == "strongly convex") != ("strong_convexity" in options):
+        raise ValueError("options['strong_convexity'] must be given with step 'strongly convex', "
+                         "and only with it")
+    return options
+
+
+def usable_noise(noise: Floats) -> Floats:
+    """Positive deviations of any shape: scores are computed to a few units of rounding, and more
+    than 1 says no more than 1 does.
+    """
+    return np.clip(noise, 16.0 * np.finfo(float).eps, 1.0)
+
+
+def _scores(scores: VectorLike, n: int, noise: Floats | None) -> Floats:
+    return clipped_scores(_validate.vector(scores, "scores", n, "row of A"), noise)
+
+
+def clipped_scores(scores: Floats, noise: Floats | None) -> Floats:
+    """Scores of any shape moved into [0, 1], refused where that is more than rounding or noise."""
+    room = 1e-8 if noise is None else np.maximum(1e-8, 6.0 * noise)
+    outside = (scores < -room) | (scores > 1.0 + room)
+    if outside.any():
+        index = tuple(np.argwhere(outside)[0].tolist())
+        raise ValueError(f"scores must lie in [0, 1], got {scores[index]} at index "
+                         f"{index[0] if len(index) == 1 else index}")
+    if scores.min() >= 0.0 and scores.max() <= 1.0:
+        return scores
+    return np.clip(scores, 0.0, 1.0)

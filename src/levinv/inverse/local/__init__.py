@@ -1,0 +1,1 @@
+"""Local methods: minimise the loss of the scores from a starting point."""

@@ -1,0 +1,1 @@
+"""The stages of score inversion: presolve, magnitudes, signs, recovery of x, refinement."""

@@ -1,0 +1,220 @@
+"""Dense rows in memory or mapped from a file, in any memory layout."""
+import mmap
+from collections.abc import Iterable
+
+import numpy as np
+import scipy.sparse
+
+from levinv._kernels import dense, hessian
+from levinv._source import Source
+from levinv._typing import Booleans, Floats, RowIndex
+from levinv.storage.blocked import COPY_ENTRIES, Passes, packed_forms, part_of, unpacked
+from levinv.storage.protocol import Rows
+
+# Multiply-adds in a chunk of rows: a twentieth of a millisecond, ten times the hand-over to another
+# thread. Longer ones leave one thread waiting for the other at the end.
+CHUNK_WORK = 1 << 22
+LONGEST_CHUNK_WORK = 1 << 33          # a tenth of a second
+SHARED_ELEMENTS = 1 << 19             # entries of A from which a pass with little arithmetic is
+                                      # shared
+
+
+class DenseRows(Passes):
+    """The rows of a float64 array, never copied beyond a block (see :mod:`levinv.storage`).
+
+    ``workers`` threads share each pass over them.
+    """
+
+    def __init__(self, A: Floats | Source, workers: int = 1):
+        self.A = A
+        self.shape: tuple[int, int] = A.shape
+        self.workers = workers
+        self.in_memory = not _is_mapped(A)
+        # of what is in memory already a copy is no larger
+        self.copy_limit = np.inf if self.in_memory else COPY_ENTRIES
+
+    @property
+    def flops(self) -> int:
+        """Of a Gram matrix and a form."""
+        return 4 * self.A.size * self.shape[1]
+
+    def _chunks(self, work_per_row: int, width: int = 0) -> list[slice]:
+        """Slices of rows that are worth handing over; of at least 8 ``width`` rows, the size of
+        what is summed over chunks.
+        """
+        n, work_per_row = self.shape[0], max(work_per_row, 1)
+        if n * work_per_row <= CHUNK_WORK:
+            return [slice(0, n)]
+        step = max(CHUNK_WORK // work_per_row, 8 * width)
+        step = max(min(step, LONGEST_CHUNK_WORK // work_per_row), 64)
+        count = max(1, round(n / step))
+        step = -(-n // count)
+        step += -step % 32                           # whole tiles, by halves, too
+        # the last quarter by halves: threads end at almost the same time
+        halves = range(3 * -(-n // step) // 4 * step, n, step // 2)
+        firsts = [*range(0, halves.start, step), *halves]
+        return [slice(first, last) for first, last in zip(firsts, [*firsts[1:], n], strict=True)]
+
+    def _passes(self) -> list[slice]:
+        """Chunks for a pass over A whose arithmetic does not count."""
+        return self._chunks(CHUNK_WORK * self.shape[1] // SHARED_ELEMENTS)
+
+    def matvec(self, v: Floats) -> Floats:
+        """A v for a vector (d,) or a few columns (d, m)."""
+        out = np.empty(self.shape[:1] + v.shape[1:])
+
+        def work(chunk: slice) -> None:
+            np.matmul(self.A[chunk], v, out=out[chunk])
+
+        self._each(self._passes(), work)
+        return out
+
+    def rmatvec(self, y: Floats) -> Floats:
+        """Aᵀ y for a vector (n,) or a few columns (n, m)."""
+        def add(chunk: slice, out: Floats) -> None:
+            np.matmul(self.A[chunk].T, y[chunk], out=out)
+
+        return self._sum(self._passes(), self.shape[1:] + y.shape[1:], add)
+
+    def abs_matvec(self, v: Floats) -> Floats:
+        """|A| v with entrywise absolute values: bounds the rounding errors of A v."""
+        out = np.empty(self.shape[:1] + v.shape[1:])
+
+        def work(chunk: slice) -> None:
+            out[chunk] = np.abs(self.A[chunk]) @ v
+
+        self._each(self._passes(), work)
+        return out
+
+    def row_norms(self) -> Floats:
+        """Euclidean norms of the rows, (n,), without overflow."""
+        norms = np.sqrt(self.quad())
+        if norms.max() < 1e150 and norms.min() > 1e-140:
+            return norms
+        largest = np.concatenate([np.maximum(self.A[chunk].max(axis=1), -self.A[chunk].min(axis=1))
+                                  for chunk in self._passes()])
+        # denormal numbers have no reciprocal
+        unit = np.where(largest > 0, np.maximum(largest, np.finfo(float).tiny), 1.0)
+        return unit * np.sqrt(self.quad(1.0 / unit))
+
+    def column_max(self) -> Floats:
+        """Largest absolute entry of each column, (d,)."""
+        largest: Floats = np.max([np.maximum(self.A[chunk].max(axis=0), -self.A[chunk].min(axis=0))
+                                  for chunk in self._passes()], axis=0)
+        return largest
+
+    def column_norms(self) -> Floats:
+        """Euclidean norms of the columns, (d,)."""
+        parts = [np.linalg.norm(self.A[chunk], axis=0) for chunk in self._passes()]
+        norms: Floats = np.linalg.norm(parts, axis=0)
+        return norms
+
+    def nonzero(self) -> Booleans:
+        """Whether a row has an entry other than zero, (n,) boolean."""
+        return np.concatenate([self.A[chunk].any(axis=1) for chunk in self._passes()])
+
+    def block(self, index: RowIndex) -> Floats:
+        """Rows ``index`` as a new (len(index), d) array."""
+        return np.array(self.A[index])
+
+    def part(self, index: RowIndex) -> "DenseRows":
+        """Rows ``index`` as rows in memory."""
+        return DenseRows(self.block(index))
+
+    def with_columns_times(self, factors: Floats) -> "DenseRows":
+        """A diag(factors), as rows of the same kind."""
+        return type(self)(self.A * factors, self.workers)
+
+    def scaled(self, factors: Floats) -> Floats:
+        """diag(factors) A as a new (n, d) array."""
+        out = np.empty(self.shape)
+        for chunk in self._passes():
+            np.multiply(self.A[chunk], factors[chunk, None], out=out[chunk])
+        return out
+
+    def as_sparse(self) -> scipy.sparse.csr_array:
+        """A in CSR."""
+        return scipy.sparse.csr_array(self.A)
+
+    def _folded(self) -> Iterable[tuple[slice, Rows]]:
+        d = self.shape[1]
+        return [(chunk, DenseRows(self.A[chunk])) for chunk in self._chunks(d * d, d)]
+
+    def gram(self, scale: Floats | None = None, transform: Floats | None = None,
+             weights: Floats | None = None) -> Floats:
+        """sum_i weights_i u_i u_iᵀ, (k, k)."""
+        k = self._width(transform)
+
+        def add(chunk: slice, out: Floats) -> None:
+            dense.gram(self.A[chunk], part_of(scale, chunk), transform, part_of(weights, chunk),
+                       out)
+
+        return self._sum(self._chunks(self.shape[1] * k, k), (k, k), add)
+
+    def quad(self, scale: Floats | None = None, transform: Floats | None = None,
+             form: Floats | None = None) -> Floats:
+        """u_iᵀ form u_i, (n,)."""
+        out = np.empty(self.shape[0])
+
+        def work(chunk: slice) -> None:
+            dense.quad(self.A[chunk], part_of(scale, chunk), transform, form, out[chunk])
+
+        # from the end: a pass that went before left the last rows in cache
+        n = self.shape[0]
+        chunks = self._chunks(self.shape[1] * self._width(transform))
+        self._each([slice(n - chunk.stop, n - chunk.start) for chunk in chunks], work)
+        return out
+
+    def moments(self, scale: Floats | None, transform: Floats | None, Y: Floats) -> Floats:
+        """sum_i Y_im u_i u_iᵀ for each column of Y (n, m): symmetric (k, k, m)."""
+        k, m = self._width(transform), Y.shape[1]
+
+        def add(chunk: slice, out: Floats) -> None:
+            dense.moments(self.A[chunk], part_of(scale, chunk), transform, Y[chunk], None, out)
+
+        pairs = k * (k + 1) // 2
+        packed = self._sum(self._chunks(pairs * m, m), (pairs, m), add)
+        return unpacked(packed, k)
+
+    def contract(self, scale: Floats | None, transform: Floats | None, forms: Floats) -> Floats:
+        """u_iᵀ forms[:, :, m] u_i for symmetric forms (k, k, m): (n, m)."""
+        m = forms.shape[2]
+        packed = packed_forms(forms)
+        out = np.empty((self.shape[0], m))
+
+        def work(chunk: slice) -> None:
+            dense.contract(self.A[chunk], part_of(scale, chunk), transform, packed, out[chunk])
+
+        self._each(self._chunks(len(packed) * m), work)
+        return out
+
+    def third_moments(self, scale: Floats, transform: Floats | None,
+                      inverse_slack: Floats) -> Floats:
+        """sum_l u_la u_lb B_lj for a <= b, (k(k+1)/2, d), with B = diag(inverse_slack) A."""
+        def add(chunk: slice, out: Floats) -> None:
+            rows = self.A[chunk]
+            dense.moments(rows, scale[chunk], transform, rows, inverse_slack[chunk], out)
+
+        k, d = self._width(transform), self.shape[1]
+        pairs = k * (k + 1) // 2
+        return self._sum(self._chunks(pairs * d, d), (pairs, d), add)
+
+    def tall_hessian(self, scale: Floats, transform: Floats | None, inverse_slack: Floats,
+                     forms: Floats, scores: Floats, residual: Floats,
+                     diagonal: Floats) -> Floats:
+        """The pass over the rows of :meth:`levinv.forward.score_hessian.SecondOrder.hessian`: two
+        (d, d) arrays, out and cross of :func:`levinv._kernels.hessian.tall`.
+        """
+        def add(chunk: slice, out: Floats) -> None:
+            hessian.tall(self.A[chunk], scale[chunk], transform, inverse_slack[chunk], forms,
+                         scores[chunk], residual[chunk], diagonal[chunk], out[0], out[1])
+
+        d = self.shape[1]
+        return self._sum(self._chunks(len(forms) * d, d), (2, d, d), add)
+
+
+def _is_mapped(A: object) -> bool:
+    """Whether an array is a view of a file mapped into memory."""
+    while isinstance(A, np.ndarray):
+        A = A.base
+    return isinstance(A, mmap.mmap)
