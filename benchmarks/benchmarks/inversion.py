@@ -11,7 +11,7 @@ forms. Stage 2 is done in milliseconds on a subset of 8 (d + 1) rows.
 import numpy as np
 
 from levinv import forster_weights, invert_scores
-from levinv.inverse.schedule import magnitudes as scaling
+from levinv.inverse.stages import magnitudes as scaling
 
 from . import problems
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from levinv import papers, plot, theory
     from levinv.auditing.audit import audit
     from levinv.auditing.report import AuditReport
+    from levinv.errors import NoSolutionError
     from levinv.forward.barrier import VolumetricBarrier
     from levinv.forward.gradient_loss import GradientLoss
     from levinv.forward.leverage import leverage_scores
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from levinv.inverse.invert_many import ManyResult, invert_many
     from levinv.inverse.invert_scores import invert_scores
     from levinv.inverse.result import InversionResult
-    from levinv.inverse.stages.presolve import NoSolutionError
 
 __all__ = [
     "AuditReport",
@@ -48,7 +48,7 @@ _HOMES = {
     "InversionResult": "inverse.result",
     "LeverageMap": "forward.leverage_map",
     "ManyResult": "inverse.invert_many",
-    "NoSolutionError": "inverse.stages.presolve",
+    "NoSolutionError": "errors",
     "ScoreLoss": "forward.score_loss",
     "VolumetricBarrier": "forward.barrier",
     "audit": "auditing.audit",

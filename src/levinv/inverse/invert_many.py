@@ -13,14 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import scipy.special
 
 from levinv import _validate
 from levinv._kernels.many import has_avx2
 from levinv._parallel import share, sharing
 from levinv._typing import Booleans, Floats, Integers, Seed, SignsLike
 from levinv.inverse.invert_scores import EVALUATIONS, clipped_scores, invert_scores, usable_noise
-from levinv.inverse.verdict.acceptance import LEVEL, NOISE_KNOWN
+from levinv.inverse.verdict.acceptance import chi_squared_limit
 
 if has_avx2():
     from levinv._kernels import many_avx2 as kernel
@@ -183,12 +182,11 @@ def _invert(problems: _Problems, chunk: slice, out: ManyResult) -> None:
     _, n, d = problems.shape
     solved = np.zeros(chunk.stop - chunk.start, dtype=np.uint8)
     if d <= MOST_COLUMNS and d < n <= MOST_ROWS:
-        freedom = n - d
         kernel.invert(
             _part(problems.A, chunk), _part(problems.b, chunk), _part(problems.scores, chunk),
             None if problems.signs is None else _part(problems.signs, chunk),
             None if problems.noise is None else _part(problems.noise, chunk), problems.seeds[chunk],
-            problems.tol, max(scipy.special.chdtri(freedom, LEVEL), NOISE_KNOWN ** 2 * freedom),
+            problems.tol, chi_squared_limit(n - d),
             out.x[chunk], out.fun[chunk], out.nit[chunk], solved)
     out.success[chunk] = out.unique[chunk] = solved
 

@@ -1,4 +1,4 @@
-"""The front of score inversion: checks the arguments once and hands over to the chosen method."""
+"""The front of score inversion: check the arguments once, then run the chosen method."""
 from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
@@ -10,8 +10,9 @@ from levinv._parallel import sharing
 from levinv._typing import Floats, MatrixLike, Seed, SignsLike, VectorLike
 from levinv.inverse.driver import solve
 from levinv.inverse.local import solve as local
-from levinv.inverse.result import Callback, InversionResult, Progress
-from levinv.inverse.task import Task
+from levinv.inverse.progress import Callback, Progress
+from levinv.inverse.result import InversionResult
+from levinv.inverse.values import ErrorModel, Limits, Problem
 
 Method: TypeAlias = Literal["global", "trust-region", "newton", "gradient-descent"]
 
@@ -152,20 +153,20 @@ def invert_scores(A: MatrixLike, b: VectorLike, scores: VectorLike, *,
     scores = _scores(scores, n, noise)
     if x0 is not None:
         x0 = _validate.vector(x0, "x0", d, "column of A").copy()
-    task = Task(
-        rows=rows, b=b, scores=scores, noise=noise,
-        known_signs=None if signs is None else _validate.signs(signs, "signs", n), x0=x0,
-        tol=_validate.positive_number(tol, "tol"),
-        maxiter=None if maxiter is None else _validate.positive_int(maxiter, "maxiter"),
-        restarts=_validate.positive_int(options.get("restarts", RESTARTS), "options['restarts']"),
-        rng=_validate.generator(rng, "rng"), progress=Progress(callback))
-    # trial points may lie anywhere: what overflows there is refused as a trial, and counted as no
-    # answer at the end
-    with (sharing(workers, EVALUATIONS * task.rows.flops) as task.rows.workers,
+    problem = Problem(
+        rows, b, scores, ErrorModel(_validate.positive_number(tol, "tol"), noise),
+        None if signs is None else _validate.signs(signs, "signs", n), x0)
+    limits = Limits(
+        None if maxiter is None else _validate.positive_int(maxiter, "maxiter"),
+        _validate.positive_int(options.get("restarts", RESTARTS), "options['restarts']"),
+        _validate.generator(rng, "rng"))
+    progress = Progress(callback)
+    # trial points may lie anywhere: one at which scores overflow is refused
+    with (sharing(workers, EVALUATIONS * rows.flops) as rows.workers,
           np.errstate(over="ignore", invalid="ignore", divide="ignore")):
         if method == "global":
-            return solve(task)
-        return local.solve(task, method, A, ridge, _checked(options))
+            return solve(problem, limits, progress)
+        return local.solve(problem, limits, progress, method, A, ridge, _checked(options))
 
 
 def _checked(options: dict[str, Any]) -> dict[str, Any]:

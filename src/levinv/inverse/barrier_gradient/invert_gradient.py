@@ -16,7 +16,8 @@ from levinv.inverse.barrier_gradient import feasibility as cell
 from levinv.inverse.barrier_gradient import newton, subsampled
 from levinv.inverse.barrier_gradient.least_squares import exact_decrement, loss_at, minimise_loss
 from levinv.inverse.barrier_gradient.problem import Method, Task
-from levinv.inverse.result import Callback, InversionResult, Progress
+from levinv.inverse.progress import Callback, Progress
+from levinv.inverse.result import InversionResult
 from levinv.storage import Rows
 
 METHODS = get_args(Method)
