@@ -45,7 +45,8 @@ def of_stages(presolved: Presolved, found: Found, determined_on: Sequence[bool],
         slack = None if found.best is None else found.best.point.slack
         records["signs"] = [_of_search(search, None if slack is None else slack[reduced.members(c)])
                             for c, search in enumerate(found.signs)]
-    return plain(records)
+    result: dict[str, Any] = plain(records)
+    return result
 
 
 def _of_search(search: SignSearch, slack: Floats | None) -> dict[str, Any]:
@@ -86,7 +87,8 @@ def of_x(presolved: Presolved, best: Refined, fit: Fit, outliers: Outliers | Non
         records["information_limit"] = known.information_limit
     else:
         records["outlier_threshold"] = outlier_threshold(presolved)
-    return plain(records)
+    result: dict[str, Any] = plain(records)
+    return result
 
 
 def _outlying(presolved: Presolved, outliers: Outliers | None) -> tuple[Any, Any]:
