@@ -3,7 +3,7 @@ Leverage scores give a regression away
 ======================================
 
 A hospital fits a linear model of the progress of diabetes to half of its patients. It keeps the
-model secret. It then fits a model to *all* patients with the weights 1/residual², as estimators for
+model secret. It then fits a model to *all* patients with weights 1/residual², as estimators for
 unequal variances do. It publishes the diagnostics that every package prints with a weighted fit:
 one leverage score for each patient, a number between 0 and 1. The measurements are public. Do the
 scores reveal the secret model?

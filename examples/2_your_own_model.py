@@ -3,8 +3,9 @@ The same with your own scikit-learn model
 =========================================
 
 The model is a cross-validated pipeline of scikit-learn. It is fitted to half of the wines that ship
-with scikit-learn. It predicts the alcohol of a wine from twelve other measurements. Its coefficients
-are a trade secret. What do leverage scores reveal of them, if they are rounded to three decimals?
+with scikit-learn. It predicts the alcohol of a wine from twelve other measurements. Its
+coefficients are a trade secret. What do leverage scores reveal of them, if they are rounded to
+three decimals?
 """
 
 # %%

@@ -2,15 +2,15 @@
 An audit before scores are published
 ====================================
 
-You have a model and would like to publish leverage scores of it. ``audit`` considers an attacker who
-has the data. It predicts how precisely the attacker finds the model, runs the attack, and says how
-much rounding or noise keeps the model secret.
+You have a model and would like to publish leverage scores of it. ``audit`` considers an attacker
+who has the data. It predicts how precisely the attacker finds the model, runs the attack, and says
+how much rounding or noise keeps the model secret.
 """
 
 # %%
 # The report
 # ----------
-# The model predicts how often people see a doctor from their age, income and health. The data are a
+# The model predicts how often people see a doctor from their insurance and health. The data are a
 # part of the RAND health insurance experiment, which ships with statsmodels. The model is fitted to
 # every other person. The report keeps the names of the columns of the data frame.
 

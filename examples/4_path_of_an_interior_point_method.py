@@ -55,8 +55,8 @@ print(
 )
 
 # %%
-# Each side of the polygon has the colour of its score. As the path approaches the corner, the scores
-# of the two sides tend to 1. Their difference from 1 determines the distance.
+# Each side of the polygon has the colour of its score. As the path approaches the corner, the
+# scores of the two sides tend to 1. Their difference from 1 determines the distance.
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
 corners = np.array([np.linalg.solve(A[[i - 1, i]], b[[i - 1, i]]) for i in range(len(b))])

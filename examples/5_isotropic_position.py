@@ -8,8 +8,8 @@ M = Σ wᵢ aᵢaᵢᵀ. Then wᵢ aᵢᵀM⁻¹aᵢ = d/n for every point, or
 .. math:: M = \\frac d n \\sum_i \\frac{a_i a_i^\\mathsf{T}}{a_i^\\mathsf{T} M^{-1} a_i}.
 
 In statistics M is Tyler's estimator of the shape of a cloud of points. It does not depend on the
-lengths of the aᵢ, so heavy tails do no harm. In geometry the points M^(-1/2) aᵢ, scaled to length 1,
-are in *radial isotropic position*: their second moments are I/d, as for points that are spread
+lengths of the aᵢ, so heavy tails do no harm. In geometry the points M^(-1/2) aᵢ, scaled to length
+1, are in *radial isotropic position*: their second moments are I/d, as for points that are spread
 evenly over all directions.
 """
 

@@ -49,7 +49,7 @@ def promise_table(judged):
 
 
 def introduction(command, rates, peers, notes):
-    """Machine, versions and method; ``rates`` holds the rate of dgemm for each number of threads."""
+    """Machine, versions and method; ``rates`` maps a number of threads to the rate of dgemm."""
     speeds = ", ".join(f"{rate / 1e9:.1f} Gflop/s on {threads} thread{'s' * (threads > 1)}"
                        for threads, rate in rates.items())
     return f"""# levinv beside other libraries
