@@ -150,6 +150,14 @@ SMALL_SLACK = 1e-100
 
 # --- many problems (inverse/invert_many) --------------------------------------------------------
 
+BATCH_COLUMNS, BATCH_ROWS = 32, 2000
+# Largest problems of the compiled route. Measured: at 2000 x 32 six times as fast as the general
+# route (benchmarks/benchmarks/throughput.py), and short enough for an interrupt to be served.
+
+BATCH_WORK, BATCH_CHUNK = 500_000, 256
+# n d² of the problems in one kernel call, about 5 ms, so that an interrupt is served; and their
+# largest number.
+
 # --- local methods (inverse/local) --------------------------------------------------------------
 
 # --- inversion of barrier gradients (inverse/barrier_gradient) ----------------------------------

@@ -7,11 +7,12 @@ import numpy as np
 
 from levinv import _validate, storage
 from levinv._parallel import sharing
-from levinv._typing import Floats, MatrixLike, Seed, SignsLike, VectorLike
+from levinv._typing import MatrixLike, Seed, SignsLike, VectorLike
 from levinv.inverse.driver import solve
 from levinv.inverse.local import solve as local
 from levinv.inverse.progress import Callback, Progress
 from levinv.inverse.result import InversionResult
+from levinv.inverse.scores_given import clipped_scores, usable_noise
 from levinv.inverse.values import ErrorModel, Limits, Problem
 
 Method: TypeAlias = Literal["global", "trust-region", "newton", "gradient-descent"]
@@ -150,7 +151,7 @@ def invert_scores(A: MatrixLike, b: VectorLike, scores: VectorLike, *,
     elif x0 is None:
         raise ValueError(f"x0 must be given with method {method!r}")
     noise = None if noise is None else usable_noise(_validate.noise(noise, "noise", n))
-    scores = _scores(scores, n, noise)
+    scores = clipped_scores(_validate.vector(scores, "scores", n, "row of A"), noise)
     if x0 is not None:
         x0 = _validate.vector(x0, "x0", d, "column of A").copy()
     problem = Problem(
@@ -183,27 +184,3 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("options['strong_convexity'] must be given with step 'strongly convex', "
                          "and only with it")
     return options
-
-
-def usable_noise(noise: Floats) -> Floats:
-    """Positive deviations of any shape: scores are computed to a few units of rounding, and more
-    than 1 says no more than 1 does.
-    """
-    return np.clip(noise, 16.0 * np.finfo(float).eps, 1.0)
-
-
-def _scores(scores: VectorLike, n: int, noise: Floats | None) -> Floats:
-    return clipped_scores(_validate.vector(scores, "scores", n, "row of A"), noise)
-
-
-def clipped_scores(scores: Floats, noise: Floats | None) -> Floats:
-    """Scores of any shape moved into [0, 1], refused where that is more than rounding or noise."""
-    room = 1e-8 if noise is None else np.maximum(1e-8, 6.0 * noise)
-    outside = (scores < -room) | (scores > 1.0 + room)
-    if outside.any():
-        index = tuple(np.argwhere(outside)[0].tolist())
-        raise ValueError(f"scores must lie in [0, 1], got {scores[index]} at index "
-                         f"{index[0] if len(index) == 1 else index}")
-    if scores.min() >= 0.0 and scores.max() <= 1.0:
-        return scores
-    return np.clip(scores, 0.0, 1.0)
