@@ -13,7 +13,7 @@ from levinv.inverse.local import solve as local
 from levinv.inverse.progress import Callback, Progress
 from levinv.inverse.result import InversionResult
 from levinv.inverse.scores_given import clipped_scores, usable_noise
-from levinv.inverse.values import ErrorModel, Limits, Problem
+from levinv.inverse.values import Limits, Problem
 
 Method: TypeAlias = Literal["global", "trust-region", "newton", "gradient-descent"]
 
@@ -155,7 +155,7 @@ def invert_scores(A: MatrixLike, b: VectorLike, scores: VectorLike, *,
     if x0 is not None:
         x0 = _validate.vector(x0, "x0", d, "column of A").copy()
     problem = Problem(
-        rows, b, scores, ErrorModel(_validate.positive_number(tol, "tol"), noise),
+        rows, b, scores, noise, _validate.positive_number(tol, "tol"),
         None if signs is None else _validate.signs(signs, "signs", n), x0)
     limits = Limits(
         None if maxiter is None else _validate.positive_int(maxiter, "maxiter"),

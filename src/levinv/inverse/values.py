@@ -21,61 +21,36 @@ from levinv.storage.protocol import Rows
 
 
 @dataclass(frozen=True, eq=False)
-class ErrorModel:
-    """How far the given scores may be from those of x.
+class Problem:
+    """The checked input of one inversion.
 
     Exact scores were rounded to double: relative errors of one unit roundoff. Noisy scores have
     independent normal errors with known standard deviations.
     """
 
-    tol: float                     # largest |sigma - c| of exact scores that count as matched
-    noise: Floats | None           # (n,) standard deviations; None: the scores are exact
-
-    @property
-    def exact(self) -> bool:
-        """Whether the scores have no error but rounding to double."""
-        return self.noise is None
-
-    def deviation(self, scores: Floats) -> Floats:
-        """Standard deviation of each score, (n,)."""
-        if self.noise is not None:
-            return self.noise
-        return UNIT_ROUNDOFF * np.maximum(scores, SMALLEST_SCORE)
-
-    def largest_error(self, n: int) -> Floats:
-        """Largest error of a score whose value is known for every x, (n,)."""
-        return np.broadcast_to(self.tol if self.noise is None else 6.0 * self.noise, (n,))
-
-
-@dataclass(frozen=True, eq=False)
-class Problem:
-    """The checked input of one inversion."""
-
     rows: Rows                     # of A, shape (n, d)
     b: Floats                      # (n,)
     scores: Floats                 # (n,) as given, clipped to [0, 1]
-    errors: ErrorModel
+    noise: Floats | None           # (n,) standard deviations; None: the scores are exact
+    tol: float                     # largest |sigma - c| of exact scores that count as matched
     known_signs: Floats | None     # (n,) of the slack A x - b
     x0: Floats | None              # (d,)
 
     @property
     def exact(self) -> bool:
         """Whether the scores have no error but rounding to double."""
-        return self.errors.exact
-
-    @property
-    def noise(self) -> Floats | None:
-        """Standard deviations of noisy scores, (n,)."""
-        return self.errors.noise
-
-    @property
-    def tol(self) -> float:
-        """Largest |sigma - c| of exact scores that count as matched."""
-        return self.errors.tol
+        return self.noise is None
 
     def deviation(self) -> Floats:
         """Standard deviation of each score, (n,)."""
-        return self.errors.deviation(self.scores)
+        if self.noise is not None:
+            return self.noise
+        return UNIT_ROUNDOFF * np.maximum(self.scores, SMALLEST_SCORE)
+
+    def largest_error(self) -> Floats:
+        """Largest error of a score whose value is known for every x, (n,)."""
+        largest = self.tol if self.noise is None else 6.0 * self.noise
+        return np.broadcast_to(largest, self.scores.shape)
 
     def slack(self, x: Floats) -> Floats:
         """A x - b, (n,)."""

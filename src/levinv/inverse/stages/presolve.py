@@ -58,7 +58,7 @@ def presolve(problem: Problem, scores_of_one_are_zero_slacks: bool = True) -> Pr
     """
     one = (problem.scores >= 1.0 - EPS if problem.exact and scores_of_one_are_zero_slacks
            else None)
-    allowed = problem.errors.largest_error(len(problem.b))
+    allowed = problem.largest_error()
     slack, contradictions, doubtful = _coloop_slack(problem), [], False
     try:
         reduced, doubtful = _consistent_reduction(problem, one, slack, allowed)
