@@ -230,8 +230,8 @@ class TestAttack:
         A, b, _ = problem()
         report = audit(A, b, np.linalg.lstsq(A, b, rcond=None)[0], decimals=3)
         assert report.least_squares_error < 1e-12
-        assert "A and b tell as much without any scores" in report.verdict
-        assert "without any scores" not in audit(*problem(), decimals=3).verdict
+        assert "A and b alone reveal as much. Ordinary least squares is already" in report.verdict
+        assert "A and b alone" not in audit(*problem(), decimals=3).verdict
 
 
 class TestSafe:

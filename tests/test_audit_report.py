@@ -84,7 +84,7 @@ class TestText:
 
     def test_says_who_knows_what(self, report):
         text = " ".join(report.to_text().split())
-        for said in ("the attacker has: A (442 x 11), b,", "and has not: x, nor any sign",
+        for said in ("attacker knows: A (442 x 11), b,", "attacker does not know: x or any sign",
                      "rounded to 3 decimals", "Cramér-Rao bound", "knows something of x beforehand",
                      "least squares of b on A misses x by 10 %"):
             assert said in text
@@ -240,7 +240,7 @@ class TestCommand:
 
     def test_signs(self, files, capsys):
         assert main(["audit", "A.npy", "b.npy", "x.npy", "--signs", "signs.npy"]) == 0
-        assert "b, the signs of A x - b, and knows" in capsys.readouterr().out
+        assert "b, the signs of A x - b, and how" in capsys.readouterr().out
         assert main(["audit", "A.npy", "b.npy", "x.npy", "--signs", "positive"]) == 2
         assert "signs must be those of A x - b" in capsys.readouterr().err
 

@@ -408,7 +408,7 @@ class TestProgress:
 
     def test_bar(self, monkeypatch, capsys):
         pytest.importorskip("tqdm")
-        monkeypatch.setattr(progress, "DELAY", 0.0)
+        monkeypatch.setattr(progress, "PROGRESS_DELAY", 0.0)
         self.show()
         out, err = capsys.readouterr()
         assert out == ""
@@ -416,8 +416,8 @@ class TestProgress:
 
     def test_lines_without_tqdm(self, monkeypatch, capsys):
         monkeypatch.setitem(sys.modules, "tqdm", None)
-        monkeypatch.setattr(progress, "DELAY", 0.0)
-        monkeypatch.setattr(progress, "PLAIN_INTERVAL", 0.0)
+        monkeypatch.setattr(progress, "PROGRESS_DELAY", 0.0)
+        monkeypatch.setattr(progress, "PROGRESS_INTERVAL", 0.0)
         self.show()
         out, err = capsys.readouterr()
         assert out == ""
