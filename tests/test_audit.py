@@ -120,6 +120,7 @@ class TestUndetermined:
         assert report.row_influence.sum() == pytest.approx(3)
         assert report.given_away.tolist() == [False, False, True, True]
         assert report.verdict.startswith("PARTLY GIVEN AWAY. Whoever has A and b finds 2 of 4")
+        assert report.level == "partly given away"
         assert "not determined" in report.to_text()
 
     def test_direction_that_rounding_hides(self):
@@ -134,6 +135,7 @@ class TestUndetermined:
         A, x = np.diag([1.0, 2, 3]), np.ones(3)
         report = audit(A, np.zeros(3), x)
         assert report.verdict.startswith("NOT GIVEN AWAY. The scores do not determine any")
+        assert report.level == "not given away"
         assert np.isinf(report.standard_errors).all()
         assert report.recovered_error == report.predicted_error == math.inf
         assert not report.row_influence.any()
@@ -185,6 +187,7 @@ class TestAttack:
         assert_allclose(report.recovered_x, x, rtol=1e-10)
         assert report.prediction_holds
         assert report.verdict.startswith("GIVEN AWAY. Whoever has A and b finds x")
+        assert report.level == "given away"
 
     @pytest.mark.parametrize("name, A, b, x", list(real_sets()), ids=lambda value: (
         value if isinstance(value, str) else ""))
@@ -200,6 +203,7 @@ class TestAttack:
             assert not report.prediction_holds
             assert report.recovered_error > report.predicted_error
             assert report.verdict.startswith("IN DOUBT.")
+            assert report.level == "in doubt"
             found = abs(report.recovered_x - x) <= 0.1 * abs(x)
             assert report.given_away.tolist() == found.tolist()
             assert "does NOT hold" in report.to_text()

@@ -45,9 +45,9 @@ def error_against_decimals(report: AuditFigures, ax: Axes) -> Axes:
     >>> from matplotlib.figure import Figure
     >>> import numpy as np
     >>> from levinv import audit, plot
-    >>> rng = np.random.default_rng(0)
-    >>> A, b, x = rng.standard_normal((60, 3)), rng.standard_normal(60), np.array([1.0, -2, 3])
-    >>> ax = plot.error_against_decimals(audit(A, b, x, decimals=4), Figure().add_subplot())
+    >>> A, b = np.split(np.random.default_rng(0).standard_normal((60, 4)), [3], axis=1)
+    >>> report = audit(A, b.ravel(), [1.0, -2.0, 3.0], decimals=4)
+    >>> ax = plot.error_against_decimals(report, Figure().add_subplot())
     >>> ax.get_xlabel()
     'decimals in the scores'
     """
@@ -92,11 +92,11 @@ def coefficients(report: AuditFigures, ax: Axes) -> Axes:
     >>> from matplotlib.figure import Figure
     >>> import numpy as np
     >>> from levinv import audit, plot
-    >>> rng = np.random.default_rng(0)
-    >>> A, b, x = rng.standard_normal((60, 3)), rng.standard_normal(60), np.array([1.0, -2, 3])
-    >>> ax = plot.coefficients(audit(A, b, x, decimals=4), Figure().add_subplot())
+    >>> A, b = np.split(np.random.default_rng(0).standard_normal((60, 4)), [3], axis=1)
+    >>> report = audit(A, b.ravel(), [1.0, -2.0, 3.0], decimals=4)
+    >>> ax = plot.coefficients(report, Figure().add_subplot())
     >>> [label.get_text() for label in ax.get_yticklabels()]
-    ['x[2]', 'x[1]', 'x[0]']
+    ['x[1]', 'x[2]', 'x[0]']
     """
     errors = report.relative_errors
     order = np.argsort(errors, kind="stable")
@@ -134,9 +134,9 @@ def row_influence(report: AuditFigures, ax: Axes) -> Axes:
     >>> from matplotlib.figure import Figure
     >>> import numpy as np
     >>> from levinv import audit, plot
-    >>> rng = np.random.default_rng(0)
-    >>> A, b, x = rng.standard_normal((60, 3)), rng.standard_normal(60), np.array([1.0, -2, 3])
-    >>> ax = plot.row_influence(audit(A, b, x, decimals=4), Figure().add_subplot())
+    >>> A, b = np.split(np.random.default_rng(0).standard_normal((60, 4)), [3], axis=1)
+    >>> report = audit(A, b.ravel(), [1.0, -2.0, 3.0], decimals=4)
+    >>> ax = plot.row_influence(report, Figure().add_subplot())
     >>> len(ax.patches)
     15
     """
@@ -169,9 +169,9 @@ def singular_values(report: AuditFigures, ax: Axes) -> Axes:
     >>> from matplotlib.figure import Figure
     >>> import numpy as np
     >>> from levinv import audit, plot
-    >>> rng = np.random.default_rng(0)
-    >>> A, b, x = rng.standard_normal((60, 3)), rng.standard_normal(60), np.array([1.0, -2, 3])
-    >>> ax = plot.singular_values(audit(A, b, x, decimals=4), Figure().add_subplot())
+    >>> A, b = np.split(np.random.default_rng(0).standard_normal((60, 4)), [3], axis=1)
+    >>> report = audit(A, b.ravel(), [1.0, -2.0, 3.0], decimals=4)
+    >>> ax = plot.singular_values(report, Figure().add_subplot())
     >>> len(ax.get_lines()[0].get_xdata())
     3
     """

@@ -19,21 +19,11 @@ Labels: TypeAlias = list[Hashable] | None
 def split(
     A: MatrixLike, b: VectorLike, x: VectorLike,
 ) -> tuple[MatrixLike, VectorLike, VectorLike, list[str] | None, list[str] | None]:
-    """Separate the numbers of A, b and x from their labels.
+    """Separate the numbers of A, b and x from the labels of A's columns and rows (those of x and b
+    if A has none): a frame becomes an array, everything else stays as it is.
 
-    Returns
-    -------
-    A, b, x
-        A frame becomes an array; everything else stays as it is.
-    columns, rows : list of str, or None
-        Labels of A's columns and rows; those of x and b if A has none.
-
-    Raises
-    ------
-    TypeError
-        A frame with a column that does not hold real numbers.
-    ValueError
-        b or x has the labels of A in another order.
+    Raises TypeError if a column of a frame does not hold real numbers, and ValueError if b or x has
+    the labels of A in another order.
     """
     columns: Labels = None
     rows: Labels = None

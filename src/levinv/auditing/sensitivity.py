@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from levinv._tolerances import AUDIT_SEED, DEPARTURE_DRAWS, EPS, NOTICEABLE_CHANGE, UNDETERMINED
+from levinv._tolerances import AUDIT_SEED, DEPARTURE_DRAWS, EPS, NOTICEABLE_CHANGE
 from levinv._typing import Floats
 from levinv.forward.leverage_map import LeverageMap
 from levinv.forward.projection import Projection
@@ -38,7 +38,7 @@ class Sensitivity:
     """The singular value decomposition of the whitened Jacobian."""
 
     values: Floats            # (r,) singular values, decreasing
-    steps: Floats             # (d, r)
+    steps: Floats             # (d, r) changes of x: see above
     flat: Floats              # (d, f) directions whose singular values are zero to rounding
     influence: Floats         # (n,)
 
@@ -46,23 +46,16 @@ class Sensitivity:
         """(d,): inf where a coefficient takes part in a direction that no score shows."""
         errors: Floats = np.linalg.norm(self.steps, axis=1)
         for free in (null_space, self.flat):
-            errors[np.linalg.norm(free, axis=1) > UNDETERMINED * np.linalg.norm(free)] = np.inf
+            # Rounding leaves entries of at most about √ε where a coefficient takes no part.
+            errors[np.linalg.norm(free, axis=1) > np.sqrt(EPS) * np.linalg.norm(free)] = np.inf
         return errors
 
 
 def sensitivity(jacobian: Floats, deviation: Floats, projection: Projection,
                 free: int) -> Sensitivity:
-    """Decompose the Jacobian of the scores, divided by the deviations of their errors.
-
-    Parameters
-    ----------
-    jacobian : (n, d) array
-    deviation : (n,) array
-        ν, above 0.
-    projection : Projection
-        The projection at x; its ``steps`` are the coordinates.
-    free : int
-        Dimension of the null space within the row space of A.
+    """Decompose the Jacobian J, (n, d), divided by the deviations ν of the scores, (n,), above 0.
+    The coordinates T are the ``steps`` of the projection at x; ``free`` is the dimension of the
+    null space within the row space of A.
     """
     n = len(jacobian)
     coordinates = projection.unit * projection.steps
@@ -93,13 +86,6 @@ def departure(scores_at: LeverageMap, x: Floats, steps: Floats, deviation: Float
 
     If these errors change the scores so little that rounding would dominate, larger errors are
     drawn and the result is scaled back, since the departure grows in proportion to the errors.
-
-    Parameters
-    ----------
-    scores_at : LeverageMap
-    x : (d,) array
-    steps : (d, r) array
-    deviation : (n,) array
     """
     if not steps.shape[1]:
         return 0.0

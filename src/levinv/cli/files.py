@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import functools
 import io
 import math
 import os
@@ -37,23 +38,12 @@ NAMED_SIGNS: dict[str, SignsLike] = {"positive": 1, "negative": -1}
 
 
 def read_matrix(path: str | Path) -> MatrixLike:
-    """The matrix in a file.
+    """The matrix in a file: an array (of a .npy file: a map), or sparse. Neither its dtype nor its
+    entries are checked.
 
-    Parameters
-    ----------
-    path : str or Path
-        ``.npy``; ``.npz`` written by scipy.sparse.save_npz; ``.csv`` with commas, with or without
-        names in the first line; ``.mtx`` (Matrix Market, dense or sparse).
-
-    Returns
-    -------
-    ndarray or scipy.sparse array or matrix
-        As stored; a .npy file is mapped. Neither the dtype nor the entries are checked.
-
-    Raises
-    ------
-    InputError
-        The file cannot be read, has another suffix, or does not hold a matrix.
+    The suffix is ``.npy``; ``.npz`` written by scipy.sparse.save_npz; ``.csv`` with commas, with or
+    without names in the first line; ``.mtx`` (Matrix Market, dense or sparse). Raises InputError if
+    the file cannot be read, has another suffix, or does not hold a matrix.
     """
     array = _read(Path(path))
     if array.ndim != 2:
@@ -69,7 +59,7 @@ def read_vector(path: str | Path) -> npt.NDArray[Any]:
     if array.ndim != 1 and not (array.ndim == 2 and 1 in array.shape):
         raise InputError(f"{path}: expected a vector, got an array of shape {array.shape}")
     try:
-        return np.array(array.toarray() if _is_sparse(array) else array).ravel()
+        return np.array(array if isinstance(array, np.ndarray) else array.toarray()).ravel()
     except (MemoryError, ValueError) as error:
         raise InputError(f"{path}: a vector of shape {array.shape} does not fit in memory"
                          ) from error
@@ -121,21 +111,9 @@ def _check_target(path: Path, writers: dict[str, Any], force: bool) -> None:
 
 
 def write_vector(path: str | Path, vector: npt.NDArray[Any], *, force: bool = False) -> None:
-    """Write a vector, all of it or nothing.
-
-    Parameters
-    ----------
-    path : str or Path
-        The suffix chooses the format: ``.npy``, or ``.csv`` with one value per line in full
-        precision.
-    vector : (n,) ndarray
-    force : bool, default False
-        Replace an existing file.
-
-    Raises
-    ------
-    InputError
-        Another suffix, an existing file without ``force``, or a file that cannot be written.
+    """Write a vector, all of it or nothing, to ``.npy``, or to ``.csv`` with one value per line in
+    full precision. Raises InputError on another suffix, an existing file without ``force``, or a
+    file that cannot be written.
     """
     _write(Path(path), _WRITERS, vector, force)
 
@@ -310,30 +288,15 @@ def _read_mtx(file: io.BufferedReader, path: Path) -> MatrixLike:
 
     with _refused(path, "not a Matrix Market file"):
         matrix = matrix_market.read(path)
-    if _is_sparse(matrix):
+    if not isinstance(matrix, np.ndarray):
         _check_expansion(matrix, path)
     return matrix
 
 
-def _is_sparse(matrix: MatrixLike) -> bool:
-    return not isinstance(matrix, np.ndarray)
-
-
-def _write_npy(file: IO[bytes], vector: npt.NDArray[Any]) -> None:
-    np.save(file, vector, allow_pickle=False)
-
-
-def _write_csv(file: IO[bytes], vector: npt.NDArray[Any]) -> None:
-    np.savetxt(file, vector, fmt="%.17g")
-
-
-def _write_text(file: IO[bytes], text: str) -> None:
-    file.write(text.encode())
-
-
 _READERS = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv, ".mtx": _read_mtx}
-_WRITERS = {".npy": _write_npy, ".csv": _write_csv}
-_PAGE_WRITERS = dict.fromkeys((".html", ".htm"), _write_text)
+_WRITERS = {".npy": functools.partial(np.save, allow_pickle=False),
+            ".csv": functools.partial(np.savetxt, fmt="%.17g")}
+_PAGE_WRITERS = dict.fromkeys((".html", ".htm"), lambda file, page: file.write(page.encode()))
 
 
 def _format(path: Path, known: dict[str, Handler], verb: str) -> Handler:

@@ -20,6 +20,8 @@ from levinv.inverse.invert_scores import invert_scores
 from levinv.inverse.result import InversionResult
 
 SHOWN = 20      # coefficients in the summary; the output file and --json hold them all
+REPORTED = ("success", "unique", "status", "message", "x", "standard_errors", "null_space", "fun",
+            "condition", "nit", "nfev", "evidence")
 
 
 def run(arguments: argparse.Namespace) -> ExitStatus:
@@ -51,24 +53,8 @@ def report(result: InversionResult, scores: Floats, noise: float | None, seconds
            written: str | None) -> dict[str, Any]:
     """The result for programs, without vectors of length n: residuals and signs follow from x."""
     figures: dict[str, Any] = plain({
-        "command": "invert",
-        "success": result.success,
-        "unique": result.unique,
-        "status": result.status,
-        "message": result.message,
-        "x": result.x,
-        "standard_errors": result.standard_errors,
-        "null_space": result.null_space,
-        "noise": noise,
-        "score_error": _score_error(result, scores),
-        "fun": result.fun,
-        "condition": result.condition,
-        "nit": result.nit,
-        "nfev": result.nfev,
-        "evidence": result.evidence,
-        "seconds": seconds,
-        "output": written,
-    })
+        "command": "invert", **{name: result[name] for name in REPORTED}, "noise": noise,
+        "score_error": _score_error(result, scores), "seconds": seconds, "output": written})
     return figures
 
 

@@ -16,12 +16,7 @@ class Progress:
     """A callback for :func:`levinv.invert_scores` that shows its stage, iterations and error.
 
     The number of iterations is not known in advance, so it shows a counter and a clock instead of
-    a percentage.
-
-    Parameters
-    ----------
-    shown : bool
-        If False, nothing is shown.
+    a percentage. Nothing is shown if ``shown`` is False.
     """
 
     def __init__(self, shown: bool = True) -> None:

@@ -15,6 +15,10 @@ from levinv.auditing.figures import AuditFigures, Level, as_predicted
 WIDTH, LABEL_WIDTH = 92, 24                     # of lines, of the labels of facts
 SHOWN_COEFFICIENTS, SHOWN_ROWS = 30, 10
 TARGETS = (0.01, 0.1, 0.5)
+AS_THEY_ARE = (                                 # in the dict
+    "names", "unique", "null_space", "x", "standard_errors", "relative_errors", "given_away",
+    "predicted_error", "departure", "prediction_holds", "recovered_x", "recovered_error",
+    "least_squares_x", "least_squares_error", "singular_values", "row_influence", "row_labels")
 
 MEANING = """\
 The standard errors are the Cramér-Rao bound: no unbiased estimate of x from these scores has \
@@ -139,17 +143,13 @@ def coefficients(figures: AuditFigures) -> list[tuple[str, ...]]:
     """Rows of a table: name, x, standard error, relative error, what the attack found, its relative
     error.
     """
-    found = figures.recovered_x - figures.x
-    return [(figures.names[j], f"{figures.x[j]:.6g}", *_error(figures, j),
-             f"{figures.recovered_x[j]:.6g}",
-             percent(abs(found[j]) / figures.sizes[j])) for j in range(len(figures.x))]
-
-
-def _error(figures: AuditFigures, j: int) -> tuple[str, str]:
-    if not np.isfinite(figures.standard_errors[j]):
-        return "not determined", ""
-    return (f"{figures.standard_errors[j]:.2g}",
-            percent(figures.relative_errors[j]))
+    columns = (figures.names, figures.x, figures.standard_errors, figures.relative_errors,
+               figures.recovered_x, np.abs(figures.recovered_x - figures.x) / figures.sizes)
+    return [(name, f"{x:.6g}",
+             *((f"{error:.2g}", percent(relative)) if np.isfinite(error) else
+               ("not determined", "")),
+             f"{found:.6g}", percent(missed))
+            for name, x, error, relative, found, missed in zip(*columns, strict=True)]
 
 
 def levels(figures: AuditFigures) -> list[tuple[str, ...]]:
@@ -244,19 +244,8 @@ def as_dict(figures: AuditFigures) -> dict[str, Any]:
     numbers: dict[str, Any] = plain({
         "verdict": verdict(figures), "published": publication(figures),
         "decimals": figures.published.decimals, "noise": figures.published.noise,
-        "rows": len(figures.scores), "names": figures.names,
-        "unique": figures.unique, "null_space": figures.null_space,
-        "x": figures.x, "standard_errors": figures.standard_errors,
-        "relative_errors": figures.relative_errors, "given_away": figures.given_away,
-        "predicted_error": figures.predicted_error,
-        "departure": figures.departure, "prediction_holds": figures.prediction_holds,
-        "recovered_x": figures.recovered_x, "recovered_error": figures.recovered_error,
-        "attack": {"success": figures.attack.success, "unique": figures.attack.unique,
-                   "message": figures.attack.message},
-        "least_squares_x": figures.least_squares_x,
-        "least_squares_error": figures.least_squares_error,
-        "singular_values": figures.singular_values, "row_influence": figures.row_influence,
-        "row_labels": figures.row_labels,
+        "rows": len(figures.scores), **{name: getattr(figures, name) for name in AS_THEY_ARE},
+        "attack": {name: figures.attack[name] for name in ("success", "unique", "message")},
         "safe": [{"target": target, "noise": figures.safe_noise(target),
                   "decimals": figures.safe_decimals(target)} for target in TARGETS]})
     return numbers
