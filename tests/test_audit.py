@@ -1,6 +1,4 @@
-"""The audit: what it predicts against the formula in plain NumPy, what its attacks find, and what
-it says.
-"""
+"""The audit: its predictions against the formula in NumPy, its attacks and its verdicts."""
 import math
 import tracemalloc
 import warnings
@@ -27,7 +25,7 @@ def problem(n=40, d=3, seed=0):
 
 
 def bound(A, b, x, noise):
-    """Standard errors and influence: all of the Jacobian, and its pseudo-inverse."""
+    """Standard errors and influence, from the whole Jacobian and its pseudo-inverse."""
     W = 1.0 / np.broadcast_to(noise, len(b))
     J = W[:, None] * oracles.jacobian(A, A @ x - b)
     scale = np.linalg.norm(J, axis=0)
@@ -37,7 +35,7 @@ def bound(A, b, x, noise):
 
 
 def components():
-    """Two groups of rows: what moves in the first (its b is 0) is no matter to the second."""
+    """Two groups of rows with columns of their own; b is 0 in the first group."""
     rng = np.random.default_rng(3)
     A = np.zeros((30, 4))
     A[:15, :2], A[15:, 2:] = rng.standard_normal((15, 2)), rng.standard_normal((15, 2))
@@ -150,7 +148,7 @@ class TestUndetermined:
         x = x + [1.0, 0, 0]
         assert_allclose(report.standard_errors[1:3], bound(A, b, x, 1e-6)[0][1:], rtol=1e-6)
 
-    def test_signs_tell_what_scores_do_not(self):
+    def test_signs_determine_what_scores_do_not(self):
         A = np.array([[1.0], [1], [1]])
         b, x = np.array([0.0, 0, 3]), np.array([2.0])     # |x|, |x|, |x - 3|: 2:2:1; x = 6 as well
         assert not audit(A, b, x).unique
@@ -230,7 +228,7 @@ class TestAttack:
         assert attacked[4]["prediction_holds"]
         assert report.decimals_attacked is attacked
 
-    def test_data_that_tell_x_without_scores(self):
+    def test_data_that_reveal_x_without_scores(self):
         A, b, _ = problem()
         report = audit(A, b, np.linalg.lstsq(A, b, rcond=None)[0], decimals=3)
         assert report.least_squares_error < 1e-12

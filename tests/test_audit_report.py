@@ -1,4 +1,4 @@
-"""How an audit is reported: text, the page, pictures, plain numbers, the command line."""
+"""How an audit is reported: text, page, pictures, numbers, command line."""
 import doctest
 import html.parser
 import json
@@ -34,7 +34,7 @@ def page(report):
 
 
 class Page(html.parser.HTMLParser):
-    """Text, tags and attributes of a page whose tags are in order."""
+    """Text, tags and attributes of a page; checks that its tags are balanced."""
 
     def __init__(self, page):
         super().__init__()

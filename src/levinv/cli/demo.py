@@ -97,11 +97,11 @@ def recover(A: Floats, b: Floats, scores: Floats, true: Floats, decimals: int | 
 
 
 INTRODUCTION = """\
-{n} diabetes patients, {measurements} measurements each, and a linear model of how their disease
-progressed, fitted to a random half of them. Its coefficients x are secret: a fit to all patients
-misses them by {refit:.0%}. "Anonymous diagnostics" are published: one leverage score for each
-patient, that of the row of measurements divided by the model's error for this patient. From the
-data and these {n} scores alone levinv finds x. Who publishes such scores publishes the model."""
+A linear model of how diabetes progresses is fitted to a random half of {n} patients, with
+{measurements} measurements each. Its coefficients x are secret: a fit to all patients misses them
+by {refit:.0%}. "Anonymous diagnostics" are published: one leverage score for each patient, that of
+the row of measurements divided by the model's error for this patient. From the data and these {n}
+scores alone levinv finds x. Publishing such scores publishes the model."""
 
 EXPLANATION = """\
 error     relative error of x; each coefficient counts by its share in the prediction (times the
