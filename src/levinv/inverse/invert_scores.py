@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from levinv import _validate, storage
+from levinv._noise import rounding_noise
 from levinv._parallel import sharing
 from levinv._typing import MatrixLike, Seed, SignsLike, VectorLike
 from levinv.inverse.driver import solve
@@ -27,7 +28,8 @@ EVALUATIONS = 30           # of the scores in an inversion, roughly: is it worth
 def invert_scores(A: MatrixLike, b: VectorLike, scores: VectorLike, *,
                   signs: SignsLike | None = None, x0: VectorLike | None = None,
                   method: Method = "global", ridge: float | VectorLike = 0.0,
-                  noise: float | VectorLike | None = None, tol: float = 1e-8,
+                  noise: float | VectorLike | None = None, decimals: int | None = None,
+                  tol: float = 1e-8,
                   maxiter: int | None = None, callback: Callback | None = None,
                   rng: Seed = None, workers: int | None = None,
                   options: dict[str, Any] | None = None) -> InversionResult:
@@ -56,8 +58,9 @@ def invert_scores(A: MatrixLike, b: VectorLike, scores: VectorLike, *,
         rho of the regulariser ½|diag(rho) A x|², at least 0. Must be 0 with "global". With a ridge,
         success is a stationary point of the regularised loss.
     noise : float or (n,) array_like, optional
-        Standard deviation of the scores' error; for rounding to K decimals 10**-K / sqrt(12) (more
-        in docs/noise.md). None: exact to rounding.
+        Standard deviation of the scores' error (more in docs/noise.md). None: exact to rounding.
+    decimals : int, optional
+        The scores were rounded to so many decimals: noise of 10**-decimals / sqrt(12).
     tol : float
         Largest max|sigma(x) - scores| that counts as solved, without noise.
     maxiter : int, optional
@@ -132,7 +135,7 @@ def invert_scores(A: MatrixLike, b: VectorLike, scores: VectorLike, *,
 
     Scores rounded to four decimals still tell x to about their standard errors:
 
-    >>> rounded = invert_scores(A, b, scores.round(4), noise=1e-4 / 12**0.5, rng=0)
+    >>> rounded = invert_scores(A, b, scores.round(4), decimals=4, rng=0)
     >>> bool(np.all(abs(rounded.x - x) < 4 * rounded.standard_errors))
     True
     """
@@ -150,6 +153,11 @@ def invert_scores(A: MatrixLike, b: VectorLike, scores: VectorLike, *,
         ridge = 0.0                            # n zeros are not to be carried along
     elif x0 is None:
         raise ValueError(f"x0 must be given with method {method!r}")
+    if decimals is not None:
+        if noise is not None:
+            raise ValueError("noise and decimals must not both be given: rounding to decimals is "
+                             "noise of 10**-decimals / sqrt(12)")
+        noise = rounding_noise(decimals)
     noise = None if noise is None else usable_noise(_validate.noise(noise, "noise", n))
     scores = clipped_scores(_validate.vector(scores, "scores", n, "row of A"), noise)
     if x0 is not None:
