@@ -22,7 +22,13 @@ TINY = float(np.finfo(float).tiny)
 
 # --- threads (_parallel) ------------------------------------------------------------------------
 
+EVALUATIONS = 30
+# evaluations of all scores; the work of one inversion, from which the number of threads is decided.
+
 # --- storage of A (storage/, _source) -----------------------------------------------------------
+
+COPY_ENTRIES = 1 << 24
+# entries; the largest dense array that may be made besides A.
 
 # --- scores: basis and projection (forward/basis, forward/projection, forward/leverage) ---------
 
@@ -32,9 +38,44 @@ TINY = float(np.finfo(float).tiny)
 
 # --- presolve: components, coloops, zero slacks (inverse/stages) --------------------------------
 
+UNCONNECTED = 1e-9
+UNCONNECTED_SURELY = 1e-14
+INDEPENDENT_PIVOT = 1e4 * EPS
+SAMPLE_ROWS = 2048
+SAMPLE_SEED = 5396
+SUM_ROUNDING = 64 * EPS
+
 # --- magnitudes (inverse/stages/magnitudes) -----------------------------------------------------
 
+DIRECT_ROWS = 128
+DIRECT_PER_RANK = 8
+LONGEST_STEP = 4.0
+FIRST_CG_DAMPING = 1e-2
+MAX_CG_ITERATIONS = 200
+SWEEP_ABOVE = 2.0
+MAX_SWEEPS = 20
+LATE = 1e-5
+MAX_STALLED = 5
+CERTIFY_EVERY = 10
+LEVEL_SETS = 32
+
 # --- signs (inverse/stages/signs, robust_signs) -------------------------------------------------
+
+ENUMERATED = 14
+SUBSET_PER_UNKNOWN = 8
+ISOTROPY_STEPS = 5
+MAX_REFLECTIONS = 10_000
+REFLECTIONS_PER_CALL = 500
+REFLECTIONS_PER_CHECK = 20
+MISFIT_DEVIATIONS = 3.0
+MAX_FLIPS = 40
+CLOSEST = 5
+
+TRIMMED_STARTS = 400
+FIRST_CONCENTRATION_STEPS = 3
+CONCENTRATION_STEPS = 12
+MOST_CONCENTRATED = 10
+LARGEST_TRIMMED = 1 << 18
 
 # --- recovery of x and refinement (inverse/stages) ----------------------------------------------
 
