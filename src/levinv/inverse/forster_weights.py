@@ -1,11 +1,9 @@
 """Stage 1 on its own: row weights with given leverage scores."""
-from __future__ import annotations
-
 import numpy as np
 
 from levinv import _validate, storage
 from levinv._parallel import sharing
-from levinv._tolerances import EPS, EVALUATIONS, SUM_ROUNDING, TINY, UNCONNECTED, UNCONNECTED_SURELY
+from levinv._tolerances import EPS, EVALUATIONS, FEW_ROUNDINGS, TINY
 from levinv._typing import Floats, MatrixLike, VectorLike
 from levinv.forward.basis import independent_columns, orthonormalise
 from levinv.inverse.stages.infeasible import find_infeasible_set
@@ -92,14 +90,14 @@ def forster_weights(A: MatrixLike, scores: VectorLike | None = None, *, tol: flo
             index = int(np.argmax((scores < 0) | (scores > 1)))
             raise ValueError(f"scores must lie in [0, 1], got {scores[index]} at index {index}")
     with sharing(workers, EVALUATIONS * rows.flops) as rows.workers:
-        reduced = reduce(rows, zero_entry=UNCONNECTED)
+        reduced = reduce(rows)
         try:
             return _weights(rows, reduced, scores, tol, maxiter)
         except NoSolutionError:
-            if reduced.gap <= UNCONNECTED_SURELY:
+            if reduced.gap <= FEW_ROUNDINGS:
                 raise
         # entries that were rounded to zero may connect rows after all
-        return _weights(rows, reduce(rows, zero_entry=UNCONNECTED_SURELY), scores, tol, maxiter)
+        return _weights(rows, reduce(rows, zero_entry=FEW_ROUNDINGS), scores, tol, maxiter)
 
 
 def _weights(rows: Rows, reduced: Reduced, scores: Floats | None, tol: float,
@@ -158,7 +156,7 @@ def _log_weights(rows: Rows, reduced: Reduced, scores: Floats, tol: float,
     found = find_magnitudes(rows, reduced.start, target, active, label,
                             log_squared_norm=log_squared_norm, maxiter=maxiter)
     infeasible = found.infeasible or find_infeasible_set(
-        rows, reduced.start, target, active, label, found.log_weight, SUM_ROUNDING * reduced.rank)
+        rows, reduced.start, target, active, label, found.log_weight, FEW_ROUNDINGS * reduced.rank)
     if infeasible is not None:
         raise NoSolutionError(f"no weights have these scores: {infeasible}")
     worst = float(np.max(np.abs(found.projection.residual(target)[active])))

@@ -5,8 +5,6 @@ components. A set that violates this is a certificate. If there is one, the iter
 diverges, and the upper level sets {i : t_i >= level} of its log weights tend to violated sets. So
 the level sets at the widest gaps between sorted log weights are tried.
 """
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,25 +30,11 @@ class InfeasibleSet:
 
 def find_infeasible_set(rows: Rows, transform: Floats, target: Floats, active: Booleans,
                         label: Labels, log_weight: Floats, margin: float) -> InfeasibleSet | None:
-    """Find the level set of ``log_weight`` whose scores exceed its rank by most.
+    """Find the level set of ``log_weight`` whose scores exceed its rank by most, or None.
 
-    Parameters
-    ----------
-    rows : the rows of A
-    transform : (d, k) array
-        A transform has orthonormal columns over the active rows.
-    target : (n,) array
-        The scores c.
-    active : (n,) boolean array
-    label : (n,) component of each active row
-    log_weight : (n,) array
-    margin : float
-        The set is infeasible if c(S) > rank(S) - margin. Where S is a union of components, or has
-        the rank of A, equality is no contradiction: c(S) > rank(S) + abs(margin).
-
-    Returns
-    -------
-    InfeasibleSet or None
+    A set is infeasible if c(S) > rank(S) - margin, c = ``target``. Where S is a union of components
+    or has the rank of A, equality is no contradiction: c(S) > rank(S) + abs(margin). The columns of
+    A ``transform`` are orthonormal over the active rows.
     """
     index = np.flatnonzero(active)
     order = index[np.argsort(-log_weight[index], kind="stable")]

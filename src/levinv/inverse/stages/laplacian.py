@@ -8,15 +8,13 @@ each component of A's rows.
 With D = diag(degrees) everything here works on D^(-1/2) L D^(-1/2), whose diagonal is 1 and whose
 null space is spanned by the vectors D^(1/2) 1_C. Where the weights leave parts of A almost
 disconnected, L is almost singular; the damped system (L + λ D) δ = r keeps the shift of one part
-from holding up the others. Two solvers offer the same two functions: :class:`DirectSolver` factors
-the matrix, n³/3 operations; :class:`IterativeSolver` uses conjugate gradients, one Gram matrix and
-one quadratic form per row for each product with L.
+from holding up the others. :class:`DirectSolver` factors the matrix, n³/3 operations;
+:class:`IterativeSolver` uses conjugate gradients, one Gram matrix and one quadratic form per row for
+each product with L. δ is 0 outside the active rows and orthogonal to the null space in the inner
+product of D. The solvers overwrite the right-hand side r.
 """
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 import scipy.linalg
@@ -27,29 +25,20 @@ from levinv._typing import Booleans, Floats, Integers, Labels
 from levinv.forward.projection import Projection
 
 
-class Solver(Protocol):
-    """Solves (L + λ D) δ = r at one point t."""
-
-    products: int                # products with L so far
-
-    def solve(self, right_side: Floats, damping: float) -> Floats:
-        """δ (n,), orthogonal to the null space in the inner product of D and 0 outside the active
-        rows; inf if the matrix is singular to rounding. ``right_side`` (n,) is overwritten.
-        """
-
-    def increased(self, damping: float) -> float:
-        """The damping λ to try after this one."""
-
-
 class DirectSolver:
     """Cholesky factorisation of the n x n matrix."""
 
+    # Where L is too singular: the first damping, which leaves half of the digits, and the factor
+    # from one to the next.
+    dampings = math.sqrt(EPS), 10.0
+    products = 0
+
     def __init__(self, projection: Projection, active: Booleans, label: Labels) -> None:
-        self.products = 0
         self._index = np.flatnonzero(degrees(projection, active))
         self._matrix, self._root, _ = _whitened_laplacian(projection, self._index, label)
 
     def solve(self, right_side: Floats, damping: float) -> Floats:
+        """δ, (n,); inf if the matrix is singular to rounding."""
         step = np.zeros(len(right_side))
         shifted = self._matrix.copy()
         shifted[np.diag_indices_from(shifted)] += damping
@@ -63,17 +52,15 @@ class DirectSolver:
             factor, right_side[self._index] / self._root, check_finite=False) / self._root
         return step
 
-    def increased(self, damping: float) -> float:
-        # the least damping leaves half of the digits in a direction that L itself does not see
-        return max(10.0 * damping, math.sqrt(EPS))
-
 
 class IterativeSolver:
     """Conjugate gradients on the complement of the null space, to a relative ``tolerance``."""
 
+    dampings = FIRST_CG_DAMPING, 100.0
+
     def __init__(self, projection: Projection, active: Booleans, label: Labels,
                  tolerance: float) -> None:
-        self.products = 0
+        self.products = 0            # products with L so far
         self._projection, self._tolerance = projection, tolerance
         root = degrees(projection, active)
         last = label.max(initial=0)
@@ -86,6 +73,7 @@ class IterativeSolver:
         self._scratch = np.empty_like(root)
 
     def solve(self, right_side: Floats, damping: float) -> Floats:
+        """δ, (n,)."""
         def product(v: Floats) -> Floats:
             """(D^(-1/2) L D^(-1/2) + λ I) v."""
             np.copyto(self._scratch, v)
@@ -100,9 +88,6 @@ class IterativeSolver:
                                              self._tolerance, MAX_CG_ITERATIONS)
         self.products += products
         return self._whiten(step)
-
-    def increased(self, damping: float) -> float:
-        return max(100.0 * damping, FIRST_CG_DAMPING)
 
     def _whiten(self, v: Floats) -> Floats:
         """D^(-1/2) v in place, 0 outside the active rows."""
@@ -126,23 +111,9 @@ def conjugate_gradients(operator: Callable[[Floats], Floats], right_side: Floats
                         maxiter: int) -> tuple[Floats, int]:
     """Solve ``operator(x) = right_side`` for a symmetric positive semidefinite operator.
 
-    Parameters
-    ----------
-    operator : callable
-        Returns the product as a new array, which is overwritten.
-    right_side : (n,) array
-        Overwritten.
-    centre : callable
-        Projects a vector, in place, onto the complement of the operator's null space.
-    tolerance : float
-        The iteration ends when the residual is at most this part of the right-hand side.
-    maxiter : int
-
-    Returns
-    -------
-    solution : (n,) array
-    products : int
-        Number of products with the operator.
+    ``operator`` returns a new array. ``centre`` projects a vector, in place, onto the complement of
+    the null space. The iteration ends when the residual is at most ``tolerance`` times the
+    right-hand side, which is overwritten. Returns the solution and the number of products.
     """
     residual = right_side
     centre(residual)
@@ -192,22 +163,10 @@ def component_mean(t: Floats, active: Booleans, label: Labels) -> Floats | float
 
 def log_weight_deviation(projection: Projection, active: Booleans, label: Labels,
                          noise: Floats) -> Floats:
-    """Standard deviations of t if the scores have independent errors.
+    """Standard deviations of t, (n,), if the scores have independent errors with the standard
+    deviations ``noise`` (n,).
 
     δt = L⁺ δc to first order; the pseudoinverse is that of an n x n matrix.
-
-    Parameters
-    ----------
-    projection : Projection
-        At t.
-    active : (n,) boolean array
-    label : (n,) component of each active row
-    noise : (n,) array
-        Standard deviations of the scores.
-
-    Returns
-    -------
-    (n,) array, 0 outside the active rows
     """
     index = np.flatnonzero(degrees(projection, active) > 0)
     matrix, root, null_vectors = _whitened_laplacian(projection, index, label)

@@ -12,15 +12,14 @@ Up to here nothing depends on what the weights mean. The slack s = A x - b enter
 t_i + k_C = log w(s_i). For the weighting w(s) = 1/s² that gives |s_i| = e^(-k_C/2) e^(-t_i/2):
 magnitudes up to one factor on each component (:attr:`Magnitudes.magnitude`).
 
-The method is damped Newton from t = -2 log|a_i| + log(c_i/(1 - c_i)), columns orthonormal. Far from
-the solution a few sweeps t <- t + log(c/sigma) come first: Tyler's fixed-point iteration, which
-always decreases f - cᵀt. A Newton step solves L δ = c - sigma. Where the solution is far longer
-than the quadratic model is valid, L is damped. The step is shortened until the slope along it is
-less steep uphill than it was downhill. The gradient gives the slope without cancellation. As f is
-convex, this bounds its growth, and a slope that is still negative makes it fall.
+The method is damped Newton from t = -2 log|a_i| + log(c_i/(1 - c_i)), columns orthonormal. Where
+scores are wrong by more than themselves, sweeps t <- t + log(c/sigma) come first, as long as each
+halves the error: Tyler's fixed-point iteration, which always decreases f - cᵀt. A Newton step
+solves L δ = c - sigma. If δ is longer than the quadratic model is valid, L is damped. The step is
+shortened until the slope along it is at most half as steep uphill as it was downhill; the gradient
+gives the slope without cancellation. As f is convex, this bounds its growth, and f falls if the
+slope is still negative.
 """
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,20 +34,12 @@ from levinv._tolerances import (
     EPS,
     LATE,
     LONGEST_STEP,
-    MAX_STALLED,
-    MAX_SWEEPS,
-    SWEEP_ABOVE,
     TINY,
 )
 from levinv._typing import Booleans, Floats, Labels
 from levinv.forward.projection import Projection, project, rough_projection
 from levinv.inverse.stages.infeasible import InfeasibleSet, find_infeasible_set
-from levinv.inverse.stages.laplacian import (
-    DirectSolver,
-    IterativeSolver,
-    Solver,
-    component_mean,
-)
+from levinv.inverse.stages.laplacian import DirectSolver, IterativeSolver, component_mean
 from levinv.storage.protocol import Rows
 
 
@@ -78,7 +69,7 @@ class _Iterate:
     t: Floats
     projection: Projection
     residual: Floats             # sigma - c, (n,), 0 outside the active rows
-    error: float
+    error: float                 # max |sigma - c| / min(c, 1 - c)
 
 
 def find_magnitudes(rows: Rows, transform: Floats, target: Floats, active: Booleans, label: Labels,
@@ -101,7 +92,7 @@ def find_magnitudes(rows: Rows, transform: Floats, target: Floats, active: Boole
     own_columns : bool
         Whether projections may use the columns of A instead of those of A transform.
     log_weight : (n,) array, optional
-        t to start from.
+        The first t.
     log_squared_norm : (n,) array, optional
         log |a_i|². If given, t + log_squared_norm instead of t has mean 0 on each component.
     accuracy : float
@@ -122,6 +113,7 @@ def find_magnitudes(rows: Rows, transform: Floats, target: Floats, active: Boole
         log_weight[active] = (np.log(target[active] / (1.0 - target[active]))
                               - np.log(rows.quad(None, transform)[active]))
     left_out = None if active.all() else ~active
+    columns = None if own_columns else transform
     projector = rough_projection if accuracy >= LATE else project
     evaluations = 0
 
@@ -131,7 +123,7 @@ def find_magnitudes(rows: Rows, transform: Floats, target: Floats, active: Boole
         centred = t if log_squared_norm is None else t + log_squared_norm
         bound = -math.log(TINY)                            # weights stay normal numbers
         t = np.clip(t - component_mean(centred, active, label), -bound, bound)
-        projection = projector(rows, np.exp(-0.5 * t), None if own_columns else transform, left_out)
+        projection = projector(rows, np.exp(-0.5 * t), columns, left_out)
         residual = np.where(active, projection.residual(target), 0.0)
         relative = np.where(active, np.minimum(target, 1.0 - target), 1.0)
         np.divide(np.abs(residual), relative, out=relative)
@@ -139,12 +131,14 @@ def find_magnitudes(rows: Rows, transform: Floats, target: Floats, active: Boole
 
     best = evaluate(log_weight)
     del log_weight
-    products = iteration = stalled = 0
-    damping, infeasible = 0.0, None
+    products = iteration = 0
+    damping, infeasible, sweeping, stalled = 0.0, None, True, False
     while (iteration < maxiter and best.error > accuracy
            and not (enough is not None and enough(best.residual))):
-        if best.error > SWEEP_ABOVE and iteration < MAX_SWEEPS:
-            trial: _Iterate | None = evaluate(_swept(best, target, active))
+        if sweeping and best.error > 1.0:
+            swept = evaluate(_swept(best, target, active))
+            sweeping = swept.error <= 0.5 * best.error
+            trial: _Iterate | None = swept
         else:
             solver = _solver(best, active, label)
             step, damping = _newton_step(solver, best.residual, damping)
@@ -159,10 +153,10 @@ def find_magnitudes(rows: Rows, transform: Floats, target: Floats, active: Boole
             best = trial
         if on_step is not None:
             on_step(iteration, float(np.max(np.abs(best.residual))))
-        stalled = stalled + 1 if stagnant else 0
         # a Newton step squares the error: below sqrt(ε) only rounding keeps it from halving
-        if stagnant and (best.error < math.sqrt(EPS) or stalled >= MAX_STALLED):
+        if stagnant and (stalled or best.error < math.sqrt(EPS)):
             break
+        stalled = stagnant
         if enough is None and iteration % CERTIFY_EVERY == 0 and best.error > LATE:
             infeasible = find_infeasible_set(rows, transform, target, active, label, best.t, -LATE)
             if infeasible is not None:
@@ -178,7 +172,7 @@ def _swept(iterate: _Iterate, target: Floats, active: Booleans) -> Floats:
     return swept
 
 
-def _solver(iterate: _Iterate, active: Booleans, label: Labels) -> Solver:
+def _solver(iterate: _Iterate, active: Booleans, label: Labels) -> DirectSolver | IterativeSolver:
     """The faster solver of Newton systems at an iterate."""
     n = np.count_nonzero(active)
     if n <= max(DIRECT_ROWS, DIRECT_PER_RANK * iterate.projection.rank) and n * n <= COPY_ENTRIES:
@@ -186,19 +180,21 @@ def _solver(iterate: _Iterate, active: Booleans, label: Labels) -> Solver:
     return IterativeSolver(iterate.projection, active, label, min(0.1, iterate.error))
 
 
-def _newton_step(solver: Solver, residual: Floats, damping: float) -> tuple[Floats, float]:
+def _newton_step(solver: DirectSolver | IterativeSolver, residual: Floats,
+                 damping: float) -> tuple[Floats, float]:
     """δ with (L + λ D) δ = -residual that is not much longer than permitted, and λ.
 
     λ starts at a tenth of the last ``damping`` and ends at most at 1, where the step is about that
     of Jacobi's method.
     """
+    first, factor = solver.dampings
     damping = damping / 10.0 if damping > math.sqrt(EPS) else 0.0
     while True:
         step = solver.solve(-residual, damping)
         if max(step.max(), -step.min()) <= 2.0 * LONGEST_STEP or damping >= 1.0:
             step[~np.isfinite(step)] = 0.0
             return step, damping
-        damping = min(solver.increased(damping), 1.0)
+        damping = min(max(factor * damping, first), 1.0)
 
 
 def _line_search(evaluate: Callable[[Floats], _Iterate], iterate: _Iterate, step: Floats,
@@ -216,7 +212,7 @@ def _line_search(evaluate: Callable[[Floats], _Iterate], iterate: _Iterate, step
     while length > math.sqrt(EPS) * longest:
         trial = evaluate(iterate.t + length * step)
         trial_slope = float(trial.residual @ step)
-        if full or trial_slope < -slope:
+        if full or trial_slope <= -0.5 * slope:
             return trial
         length *= min(0.5, max(0.1, slope / (slope - trial_slope)))
     return None

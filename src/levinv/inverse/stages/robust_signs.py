@@ -14,15 +14,14 @@ Reference: Rousseeuw and Van Driessen, "Computing LTS regression for large data 
 import numpy as np
 
 from levinv._tolerances import (
+    CLOSEST,
     CONCENTRATION_STEPS,
     EPS,
-    FIRST_CONCENTRATION_STEPS,
     LARGEST_TRIMMED,
-    MOST_CONCENTRATED,
     TINY,
     TRIMMED_STARTS,
 )
-from levinv._typing import Floats
+from levinv._typing import Floats, Integers
 from levinv.inverse.stages.signs import Matrix, SignCandidate
 
 
@@ -58,19 +57,29 @@ def trimmed_signs(matrix: Matrix, magnitude: Floats, known: Floats | None, guess
         return []
     rows = np.linalg.qr(matrix.block(np.arange(n)) / magnitude[:, None])[0]
     products = (rows[:, :, None] * rows[:, None, :]).reshape(n, p * p)
-    signs = np.array([known] if known is not None else guesses)
-    signs = signs[rng.integers(len(signs), size=TRIMMED_STARTS)]
-    kept = np.argsort(rng.random((TRIMMED_STARTS, n)), axis=1)[:, :p + 1]
-    for step in range(FIRST_CONCENTRATION_STEPS + CONCENTRATION_STEPS):
+
+    def concentrated(signs: Floats, kept: Integers) -> tuple[Floats, Integers, Floats]:
+        """One step: new signs, rows kept and trimmed sums for each start."""
         image = _least_squares(rows, products, signs, kept)
         if known is None:
             signs = np.where(image < 0, -1.0, 1.0)
         error = np.abs(np.log(np.maximum(image * signs, TINY)))
         kept = np.argsort(error, axis=1)[:, :n - most]
-        trimmed = np.sum(np.take_along_axis(error, kept, axis=1) ** 2, axis=1)
-        if step == FIRST_CONCENTRATION_STEPS:
-            best = np.argsort(trimmed)[:MOST_CONCENTRATED]
-            signs, kept, trimmed = signs[best], kept[best], trimmed[best]
+        return signs, kept, np.sum(np.take_along_axis(error, kept, axis=1) ** 2, axis=1)
+
+    signs = np.array([known] if known is not None else guesses)
+    signs = signs[rng.integers(len(signs), size=TRIMMED_STARTS)]
+    kept = np.argsort(rng.random((TRIMMED_STARTS, n)), axis=1)[:, :p + 1]
+    for _ in range(CONCENTRATION_STEPS):
+        signs, kept, trimmed = concentrated(signs, kept)
+    best = np.argsort(trimmed)[:CLOSEST]
+    signs, kept, trimmed = signs[best], kept[best], trimmed[best]
+    while True:
+        moved = concentrated(signs, kept)
+        lower = moved[2] < trimmed
+        if not lower.any():
+            break
+        signs[lower], kept[lower], trimmed[lower] = (part[lower] for part in moved)
     found: dict[bytes, SignCandidate] = {}
     for i in np.argsort(trimmed):
         left_out = np.ones(n, dtype=bool)
@@ -81,7 +90,7 @@ def trimmed_signs(matrix: Matrix, magnitude: Floats, known: Floats | None, guess
     return list(found.values())
 
 
-def _least_squares(rows: Floats, products: Floats, signs: Floats, kept: np.ndarray) -> Floats:
+def _least_squares(rows: Floats, products: Floats, signs: Floats, kept: Integers) -> Floats:
     """R z for each start, z fitted to the ``signs`` of the rows ``kept``: (starts, n)."""
     p = rows.shape[1]
     weight = np.zeros(signs.shape)

@@ -28,9 +28,8 @@ and its complement, where z - z' does. Such z fill ker M_S + ker M_{S^c}, M = [A
 matroid of M. So for almost every x the signs are determined iff [A_C b_C] is connected on every
 component C (:mod:`levinv.inverse.stages.components`).
 """
-from __future__ import annotations
-
 import dataclasses
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -43,7 +42,6 @@ from levinv._tolerances import (
     ENUMERATED,
     EPS,
     ISOTROPY_STEPS,
-    MAX_FLIPS,
     MAX_REFLECTIONS,
     MISFIT_DEVIATIONS,
     REFLECTIONS_PER_CALL,
@@ -180,7 +178,7 @@ class _SubsetSearch:
         if accuracy is not None:
             explained = float(np.linalg.norm(self._target * accuracy[chosen])
                               / np.linalg.norm(self._target))
-            self._tolerance = min(tolerance + 1.5 * explained, 0.5)
+            self._tolerance = min(tolerance + MISFIT_DEVIATIONS * explained, 0.5)
             self._accuracy = np.maximum(accuracy[chosen], EPS)
 
     def run(self, restart: int, rng: np.random.Generator) -> SignCandidate:
@@ -226,12 +224,12 @@ def _flip(matrix: Floats, g: Floats) -> tuple[Floats, float]:
     complement[np.diag_indices_from(complement)] += 1.0
     g = g.copy()
     residual = complement @ g
-    for _ in range(MAX_FLIPS):
+    for _ in range(u.shape[1]):        # a start that needs more flips than unknowns is given up
         gain = 4.0 * g * (residual - g * np.diag(complement))
         pair = gain[:, None] + gain - 8.0 * np.outer(g, g) * complement
         np.fill_diagonal(pair, gain)
         best = np.unravel_index(np.argmax(pair), pair.shape)
-        if pair[best] <= 1e-9 * float(residual @ residual):
+        if pair[best] <= math.sqrt(EPS) * float(residual @ residual):
             break
         for i in set(best):
             residual -= 2.0 * g[i] * complement[:, i]

@@ -1,7 +1,7 @@
 """Scores as stage 1 can match them: inside (0, 1), with the sum that every x gives them."""
 import numpy as np
 
-from levinv._tolerances import EPS, SUM_ROUNDING, TINY
+from levinv._tolerances import EPS, FEW_ROUNDINGS, TINY
 from levinv._typing import Floats
 
 
@@ -11,7 +11,7 @@ def shift_to_sum(scores: Floats, total: float) -> Floats:
     The results lie inside (0, 1). Scores whose sum is right to rounding are returned as they are,
     and so are scores that are too few: ``total`` must be below their number.
     """
-    if abs(scores.sum() - total) <= SUM_ROUNDING * total or total >= len(scores):
+    if abs(scores.sum() - total) <= FEW_ROUNDINGS * total or total >= len(scores):
         return scores
     odds, shift = scores / (1.0 - scores), 0.0
     for _ in range(60):
@@ -19,7 +19,7 @@ def shift_to_sum(scores: Floats, total: float) -> Floats:
         moved = shifted / (1.0 + shifted)
         excess = moved.sum() - total
         slope = (moved * (1.0 - moved)).sum()
-        if abs(excess) <= SUM_ROUNDING / 8.0 * total or slope == 0:
+        if abs(excess) <= FEW_ROUNDINGS / 8.0 * total or slope == 0:
             break
         shift -= float(np.clip(excess / slope, -1.0, 1.0))
     inside: Floats = np.clip(moved, TINY, 1.0 - EPS)
