@@ -56,9 +56,10 @@ INDEPENDENT_PIVOT = 1e4 * EPS
 # A singular basis is tested in tests/test_stages.py.
 
 SAMPLE_ROWS = 2048
-# Rows. Size of the sample in which a basis of rows is looked for, and of the first block whose
-# connections are computed. The sample holds 16 rows for each column at least, so more rows do not
-# improve the basis. tests/test_stages.py notices more than 2500.
+# Rows. Size of the sample in which a basis of rows is looked for. Half as many are in the first
+# block whose connections are computed, and later blocks grow to four times as many. The sample
+# holds 16 rows for each column at least, so more rows do not improve the basis.
+# tests/test_stages.py notices more than 3300.
 
 SAMPLE_SEED = 5396
 # Seed of the row samples. It is not 0 because test data are often drawn from the seed 0, and the

@@ -69,7 +69,7 @@ def components(block: Block, n: int, width: int, loops: Booleans | None = None,
     owner = np.zeros(n, dtype=int)                  # a basis row that the row is connected to
     first, count, basis_label = 0, width, np.arange(width)
     while first < n and (count > 1 or loops is None):
-        rows = slice(first, first + min(max(first, SAMPLE_ROWS), 4 * SAMPLE_ROWS))
+        rows = slice(first, first + min(max(first, SAMPLE_ROWS // 2), 4 * SAMPLE_ROWS))
         coefficients = np.abs(block(rows) @ inverse)
         largest = coefficients.max(axis=1, keepdims=True)
         relative = coefficients / np.where(largest > 0, largest, 1.0)

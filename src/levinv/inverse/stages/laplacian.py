@@ -11,7 +11,7 @@ disconnected, L is almost singular; the damped system (L + λ D) δ = r keeps th
 from holding up the others. :class:`DirectSolver` factors the matrix, n³/3 operations;
 :class:`IterativeSolver` uses conjugate gradients, one Gram matrix and one quadratic form per row for
 each product with L. δ is 0 outside the active rows and orthogonal to the null space in the inner
-product of D. The solvers overwrite the right-hand side r.
+product of D. A solver may overwrite the right-hand side r.
 """
 import math
 from collections.abc import Callable
