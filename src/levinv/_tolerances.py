@@ -47,8 +47,8 @@ FEW_ROUNDINGS = 64 * EPS
 # Relative to the result. Bound of the error of a sum of scores, or of an entry of A A_basis⁻¹ of a
 # well-conditioned basis: a few roundings, each at most ε/2. Entries between FEW_ROUNDINGS and
 # UNCONNECTED connect rows if the scores contradict the components found without them
-# (tests/test_robustness.py). A set of rows is infeasible only if its scores exceed its rank by more
-# (tests/test_stages.py).
+# (tests/test_robustness.py). Twice this decides whether the scores of a set of rows exceed
+# its rank (tests/test_stages.py).
 
 INDEPENDENT_PIVOT = 1e4 * EPS
 # Relative to the first pivot. Least last pivot of rows of unit length that are taken for a basis.
@@ -72,8 +72,8 @@ DIRECT_ROWS = 128
 # crossover: benchmarks/benchmarks/inversion.py, Solvers.
 
 DIRECT_PER_RANK = 8
-# Rows for each column. Up to so many the Laplacian is factored, too: the factorisation takes n³/3
-# operations, a product with the Laplacian 4 n d². Measured crossover, by the same benchmark.
+# Rows for each column. Up to so many the Laplacian is factored, too: that takes n³/3 operations, a
+# product with the Laplacian 4 n d². Measured crossover, by the same benchmark.
 
 LONGEST_STEP = 4.0
 # Change of a log weight, in one step. Longer Newton steps are shortened, and twice this length makes the solver

@@ -34,8 +34,8 @@ def forster_weights(A: MatrixLike, scores: VectorLike | None = None, *, tol: flo
     scores : (n,) array_like, optional
         In [0, 1], summing to the rank of A; default rank/n for each row (zero rows: 0).
     tol : float
-        Largest error max|sigma - scores| of the weights returned. They are verified; what 100 ε κ
-        adds to ``tol`` is not counted, κ the condition number of the weighted rows.
+        Largest max|sigma - scores| that counts as solved. It is verified for the weights that are
+        returned, with 100 ε κ added for rounding, κ the condition number of the weighted rows.
     maxiter : int, optional
         Limit on Newton iterations; default 100.
     workers : int, optional
@@ -156,7 +156,8 @@ def _log_weights(rows: Rows, reduced: Reduced, scores: Floats, tol: float,
     found = find_magnitudes(rows, reduced.start, target, active, label,
                             log_squared_norm=log_squared_norm, maxiter=maxiter)
     infeasible = found.infeasible or find_infeasible_set(
-        rows, reduced.start, target, active, label, found.log_weight, FEW_ROUNDINGS * reduced.rank)
+        rows, reduced.start, target, active, label, found.log_weight,
+        2 * FEW_ROUNDINGS * reduced.rank)
     if infeasible is not None:
         raise NoSolutionError(f"no weights have these scores: {infeasible}")
     worst = float(np.max(np.abs(found.projection.residual(target)[active])))

@@ -8,9 +8,9 @@ each component of A's rows.
 With D = diag(degrees) everything here works on D^(-1/2) L D^(-1/2), whose diagonal is 1 and whose
 null space is spanned by the vectors D^(1/2) 1_C. Where the weights leave parts of A almost
 disconnected, L is almost singular; the damped system (L + λ D) δ = r keeps the shift of one part
-from holding up the others. :class:`DirectSolver` factors the matrix, n³/3 operations;
-:class:`IterativeSolver` uses conjugate gradients, one Gram matrix and one quadratic form per row for
-each product with L. δ is 0 outside the active rows and orthogonal to the null space in the inner
+from holding up the others. :class:`DirectSolver` factors the matrix, n³/3 operations.
+:class:`IterativeSolver` uses conjugate gradients: each product with L takes one Gram matrix and one
+quadratic form per row. δ is 0 outside the active rows and orthogonal to the null space in the inner
 product of D. A solver may overwrite the right-hand side r.
 """
 import math
