@@ -76,9 +76,9 @@ DIRECT_PER_RANK = 8
 # product with the Laplacian 4 n d². Measured crossover, by the same benchmark.
 
 LONGEST_STEP = 4.0
-# Change of a log weight, in one step. Longer Newton steps are shortened, and twice this length makes the solver
-# damp: where weights change by a factor of e⁴ the quadratic model is no longer valid. Half of it
-# changes the number of evaluations by 4 per cent.
+# Change of a log weight, in one step. Longer Newton steps are shortened, and steps twice as long
+# make the solver damp: where weights change by a factor of e⁴ the quadratic model is no longer
+# valid. Half of it changes the number of evaluations by 4 per cent.
 
 FIRST_CG_DAMPING = 1e-2
 # Relative to the degrees of the graph. Least damping used with conjugate gradients: a few
@@ -95,8 +95,8 @@ LATE = 1e-5
 # infeasible set is looked for. A requested accuracy above it permits cheaper projections.
 
 CERTIFY_EVERY = 10
-# Iterations between two searches for an infeasible set. Each search takes up to
-# LEVEL_SETS ranks. Infeasible scores are tested in tests/test_stages.py.
+# Iterations between two searches for an infeasible set. Each search computes up to LEVEL_SETS
+# ranks. Infeasible scores are tested in tests/test_stages.py.
 
 LEVEL_SETS = 32
 # Level sets tried in one search for an infeasible set: those at the widest gaps. Each takes a rank.
@@ -105,13 +105,13 @@ LEVEL_SETS = 32
 # --- signs (inverse/stages/signs, robust_signs) -------------------------------------------------
 
 ENUMERATED = 14
-# Rows. Up to so many all 2^(n-1) sign vectors are tried, 8192 of them in some
-# milliseconds; each further row doubles time and memory. tests/test_uniqueness.py.
+# Rows. Up to so many all 2^(n-1) sign vectors are tried, 8192 of them in some milliseconds; each further
+# row doubles time and memory. tests/test_uniqueness.py.
 
 SUBSET_PER_UNKNOWN = 8
-# Rows for each unknown that the search for signs uses. Random rows determine
-# signs from two for each unknown; more of them make starts succeed sooner and steps dearer
-# (tests/acceptance.py signs).
+# Rows for each unknown that the search for signs uses. Random rows determine signs from two for
+# each unknown; more of them make starts succeed sooner and iterations dearer (tests/acceptance.py
+# signs).
 
 ISOTROPY_STEPS = 5
 # Steps that bring the rows of the subset close to isotropic. Without them Cauchy designs of 5 rows
@@ -147,8 +147,8 @@ CONCENTRATION_STEPS = 4
 
 LARGEST_TRIMMED = 1 << 18
 # n p², p the number of unknowns. Largest component with least trimmed squares. In more rows one
-# wrong score changes the magnitudes of the others too little to matter, and the products of all
-# rows would take more memory than A.
+# wrong score changes the magnitudes of the others too little to matter, and least trimmed
+# squares need n p² products of columns in memory.
 
 # --- recovery of x and refinement (inverse/stages) ----------------------------------------------
 
