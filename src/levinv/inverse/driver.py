@@ -15,11 +15,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from levinv._tolerances import ENUMERATED
 from levinv._typing import Floats
 from levinv.inverse.result import InversionResult, Stopped
 from levinv.inverse.schedule import attempt, on_equations, refine, run_stages
 from levinv.inverse.stages.refine import Polished
-from levinv.inverse.stages.signs import ENUMERATED, enumerate_signs
+from levinv.inverse.stages.signs import enumerate_signs
 from levinv.inverse.task import Task, augmented, prepare
 from levinv.inverse.verdict.acceptance import beyond_doubt, evidence_of_fit, matched, told
 from levinv.inverse.verdict.outlier_refit import leave_out_outliers, outlier_threshold

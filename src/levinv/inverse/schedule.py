@@ -15,19 +15,17 @@ from collections.abc import Callable
 
 import numpy as np
 
+from levinv._tolerances import FEW_ROUNDINGS
 from levinv._typing import Floats
 from levinv.forward.basis import EPS
-from levinv.inverse.stages.magnitudes import (
-    TIGHT,
-    Scaling,
-    find_obstacle,
-    log_weight_deviation,
-    match_scores,
-)
+from levinv.inverse.stages.infeasible import find_infeasible_set
+from levinv.inverse.stages.laplacian import log_weight_deviation
+from levinv.inverse.stages.magnitudes import Magnitudes, find_magnitudes
 from levinv.inverse.stages.recover import identify
 from levinv.inverse.stages.refine import Polished, many_rows, polish
-from levinv.inverse.stages.robust_signs import small_enough
+from levinv.inverse.stages.robust_signs import may_be_spoiled
 from levinv.inverse.stages.signs import sign_candidates
+from levinv.inverse.stages.target import shift_to_sum
 from levinv.inverse.task import Task, augmented
 from levinv.inverse.verdict.acceptance import beyond_doubt, matched, settled_on, signs_agree
 from levinv.inverse.verdict.report import SIGN_TOLERANCE
@@ -56,8 +54,8 @@ def run_stages(task: Task) -> None:
         target, enough = interior_target(task)
         before, scaling = log_weight, run_scaling(task, target, enough, log_weight, accuracy)
         log_weight, last = scaling.log_weight, accuracy == 0 or scaling.error > accuracy
-        if scaling.obstacle is not None and task.exact:
-            task.proofs.append(str(scaling.obstacle))
+        if scaling.infeasible is not None and task.exact:
+            task.proofs.append(str(scaling.infeasible))
         if last and task.evidence["scaling"]["iterations"] == task.maxiter:
             task.remarks.append(f"stage 1 stopped at maxiter = {task.maxiter} iterations")
         if known is not None:
@@ -72,24 +70,25 @@ def run_stages(task: Task) -> None:
         attempt(task, task.best.point.x)
     if (task.exact and log_weight is not None
             and not (task.obstacles or task.proofs or matched(task))):
-        tight = find_obstacle(task.rows, reduced.start, interior_target(task)[0],
-                              reduced.active, reduced.label, log_weight, TIGHT)
+        tight = find_infeasible_set(task.rows, reduced.start, interior_target(task)[0],
+                                    reduced.active, reduced.label, log_weight,
+                                    2 * FEW_ROUNDINGS * reduced.rank)
         if tight is not None:
             task.proofs.append(str(tight))
 
 
 def run_scaling(task: Task, target: Floats, enough: Callable[[Floats], bool] | None,
-                log_weight: Floats | None, accuracy: float) -> Scaling:
+                log_weight: Floats | None, accuracy: float) -> Magnitudes:
     """Stage 1, or its continuation; the evidence counts both."""
     reduced = task.reduced
     spent = task.evidence.setdefault("scaling", {"iterations": 0, "products": 0})
-    scaling = match_scores(
-        task.rows, reduced.start, target, reduced.active, reduced.label, plain=reduced.plain,
+    scaling = find_magnitudes(
+        task.rows, reduced.start, target, reduced.active, reduced.label, own_columns=reduced.plain,
         log_weight=log_weight, accuracy=accuracy, enough=enough,
         maxiter=(100 if task.maxiter is None else task.maxiter) - spent["iterations"],
-        report=lambda iteration, error: task.progress("scaling", error))
+        on_step=lambda iteration, error: task.progress("scaling", error))
     task.nfev += scaling.evaluations
-    if small_enough(len(task.b), reduced.start.shape[1] + 1):
+    if may_be_spoiled(len(task.b), reduced.start.shape[1] + 1):
         task.scaling = scaling
     task.evidence["scaling"] = {"iterations": spent["iterations"] + scaling.iterations,
                                 "products": spent["products"] + scaling.products,
@@ -97,7 +96,7 @@ def run_scaling(task: Task, target: Floats, enough: Callable[[Floats], bool] | N
     return scaling
 
 
-def _from_magnitudes(task: Task, scaling: Scaling, target: Floats) -> None:
+def _from_magnitudes(task: Task, scaling: Magnitudes, target: Floats) -> None:
     """Stages 2 to 4, signs unknown."""
     accuracy = _accuracy(task, scaling, target)
     if task.x0 is not None:
@@ -108,7 +107,7 @@ def _from_magnitudes(task: Task, scaling: Scaling, target: Floats) -> None:
     _search_signs(task, scaling, accuracy)
 
 
-def _search_signs(task: Task, scaling: Scaling, accuracy: Floats | None) -> None:
+def _search_signs(task: Task, scaling: Magnitudes, accuracy: Floats | None) -> None:
     """Take sign candidates component by component until the scores are matched."""
     reduced, magnitude = task.reduced, scaling.magnitude
     searches = []
@@ -120,7 +119,8 @@ def _search_signs(task: Task, scaling: Scaling, accuracy: Floats | None) -> None
             accuracy=None if accuracy is None else accuracy[member],
             tolerance=SIGN_TOLERANCE,
             restarts=FEW_RESTARTS if task.obstacles or task.proofs else task.restarts,
-            report=lambda start, misfit: task.progress("signs", misfit), starts=task.starts[c]))
+            on_restart=lambda start, misfit: task.progress("signs", misfit),
+            outcomes=task.starts[c]))
     signs = np.ones(len(magnitude))
     evidence = task.evidence["signs"] = [{"misfit": np.inf, "restarts": 0} for _ in searches]
     unsettled = list(range(reduced.count))
@@ -145,7 +145,7 @@ def _search_signs(task: Task, scaling: Scaling, accuracy: Floats | None) -> None
         unsettled = [c for c in unsettled if not settled_on(task, c)]
 
 
-def from_signs(task: Task, scaling: Scaling, signs: Floats, accuracy: Floats | None) -> Floats:
+def from_signs(task: Task, scaling: Magnitudes, signs: Floats, accuracy: Floats | None) -> Floats:
     """Stage 3, x from one vector of signs."""
     reduced = task.reduced
     found = identify(reduced, task.response, scaling, signs, task.range.inside, accuracy)
@@ -166,7 +166,7 @@ def from_signs(task: Task, scaling: Scaling, signs: Floats, accuracy: Floats | N
     return found.x
 
 
-def _accuracy(task: Task, scaling: Scaling, target: Floats) -> Floats | None:
+def _accuracy(task: Task, scaling: Magnitudes, target: Floats) -> Floats | None:
     """Relative standard deviation of each magnitude, inf in rows that are not to be used; None
     without noise.
     """
@@ -205,24 +205,6 @@ def interior_target(task: Task) -> tuple[Floats, Callable[[Floats], bool] | None
     weight = np.where(active, 1.0 / noise, 0.0)
     return target, lambda residual: bool(np.linalg.norm(residual * weight)
                                          <= np.sqrt(active.sum()))
-
-
-def shift_to_sum(target: Floats, total: float) -> Floats:
-    """Add one number to all logits so that the sum is ``total``: stays inside (0, 1)."""
-    excess = target.sum() - total
-    if abs(excess) <= 64 * EPS * total or total >= len(target):
-        return target
-    odds, shift = target / (1.0 - target), 0.0
-    for _ in range(60):
-        shifted = odds * np.exp(shift)
-        moved = shifted / (1.0 + shifted)
-        excess = moved.sum() - total
-        slope = (moved * (1.0 - moved)).sum()
-        if abs(excess) <= 8 * EPS * total or slope == 0:
-            break
-        shift -= float(np.clip(excess / slope, -1.0, 1.0))
-    inside: Floats = np.clip(moved, np.finfo(float).tiny, 1.0 - EPS)
-    return inside
 
 
 def on_equations(task: Task, x: Floats) -> Floats:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from levinv._tolerances import FEW_ROUNDINGS
 from levinv._typing import Booleans, Floats, Integers
 from levinv.forward.basis import column_space
 from levinv.forward.projection import DependentZeroSlackError, Projection, project
 from levinv.inverse.result import Progress
-from levinv.inverse.stages.components import SURELY_ZERO, components
+from levinv.inverse.stages.components import components
 from levinv.inverse.stages.presolve import (
     Augmented,
     Decision,
@@ -29,9 +30,9 @@ from levinv.inverse.verdict.report import ROUNDING
 from levinv.storage import Rows
 
 if TYPE_CHECKING:
-    from levinv.inverse.stages.magnitudes import Scaling
+    from levinv.inverse.stages.magnitudes import Magnitudes
     from levinv.inverse.stages.refine import Polished
-    from levinv.inverse.stages.signs import Signs
+    from levinv.inverse.stages.signs import SignCandidate
     from levinv.inverse.stages.whitened_jacobian import Point
     from levinv.inverse.verdict.outliers import Outliers
 
@@ -69,9 +70,9 @@ class Task:
     doubtful: bool = False         # whether obstacles hold only if rounding connects no rows
     proofs: list[str] = field(default_factory=list)   # why no weights have the scores
     remarks: list[str] = field(default_factory=list)  # what else the message should say
-    scaling: Scaling | None = None                    # the last of stage 1
+    scaling: Magnitudes | None = None                 # the last of stage 1
     # of each component: what every start of stage 2 found
-    starts: list[list[Signs]] = field(default_factory=list)
+    starts: list[list[SignCandidate]] = field(default_factory=list)
     outliers: Outliers | None = None                  # None: leaving out a few explains nothing
     evidence: dict[str, Any] = field(default_factory=dict)
 
@@ -122,9 +123,9 @@ def prepare(task: Task) -> None:
                               task.scores.shape)
     try:
         task.reduced = reduce(task.rows, one, task.b, coloop_slack)
-        if (task.exact and task.reduced.gap > SURELY_ZERO
+        if (task.exact and task.reduced.gap > FEW_ROUNDINGS
                 and _faults(task, task.reduced, allowed)[0]):   # do they tell of connections?
-            finer = reduce(task.rows, one, task.b, coloop_slack, SURELY_ZERO)
+            finer = reduce(task.rows, one, task.b, coloop_slack, FEW_ROUNDINGS)
             if not _faults(task, finer, allowed)[0]:
                 task.reduced = finer
         if task.exact and 0.0 < task.reduced.gap and _faults(task, task.reduced, allowed)[0]:

@@ -19,18 +19,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from levinv._typing import Booleans, Floats, Integers, RowIndex
+from levinv._tolerances import INDEPENDENT_PIVOT, UNCONNECTED
+from levinv._typing import Booleans, Floats, Integers, Labels, RowIndex
 from levinv._validate import listed
 from levinv.forward.basis import EPS, Orthonormaliser, orthonormalise, reciprocal_norms
 from levinv.forward.projection import DependentZeroSlackError, quotient
-from levinv.inverse.stages.components import (
-    INDEPENDENT,
-    ZERO,
-    Block,
-    Components,
-    Labels,
-    components,
-)
+from levinv.inverse.stages.components import Block, Components, components
 from levinv.storage import Rows
 
 Decision: TypeAlias = dict[str, Any]    # evidence of what was taken for zero
@@ -99,7 +93,7 @@ class Reduced:
 
 
 def reduce(rows: Rows, one: Booleans | None = None, b: Floats | None = None,
-           coloop_slack: Floats | None = None, zero_entry: float = ZERO) -> Reduced:
+           coloop_slack: Floats | None = None, zero_entry: float = UNCONNECTED) -> Reduced:
     """Eliminate what needs no iteration.
 
     Parameters
@@ -182,12 +176,12 @@ def _rank_decision(basis: Orthonormaliser, n: int, d: int) -> Decision:
             "threshold": max(n, d) * EPS}
 
 
-def component_decision(found: Iterable[Components], threshold: float = ZERO) -> Decision:
+def component_decision(found: Iterable[Components], threshold: float = UNCONNECTED) -> Decision:
     """Evidence of connected components, of one matrix or several."""
     return {"kept": min((f.least for f in found), default=1.0),
             "dropped": max((f.gap for f in found), default=0.0), "threshold": threshold,
             "basis_pivot": min((f.pivot for f in found), default=1.0),
-            "basis_threshold": INDEPENDENT}
+            "basis_threshold": INDEPENDENT_PIVOT}
 
 
 def fixed_score_faults(reduced: Reduced, scores: Floats,

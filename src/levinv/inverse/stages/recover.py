@@ -25,7 +25,7 @@ from levinv.forward.basis import EPS
 from levinv.forward.projection import project
 
 if TYPE_CHECKING:
-    from levinv.inverse.stages.magnitudes import Scaling
+    from levinv.inverse.stages.magnitudes import Magnitudes
     from levinv.inverse.stages.presolve import Reduced
 
 IN_RANGE = 1e3    # residual of b on range(A), in units of what rounding of A and b gives
@@ -95,7 +95,7 @@ def response_in_range(reduced: Reduced, b: Floats, response: Floats) -> Range:
     return Range(ratio <= IN_RANGE, ratio, residual, size)
 
 
-def identify(reduced: Reduced, response: Floats, scaling: Scaling, signs: Floats,
+def identify(reduced: Reduced, response: Floats, scaling: Magnitudes, signs: Floats,
              in_range: Booleans, accuracy: Floats | None = None) -> Identified:
     """The x whose slack is κ ε m on each component, in the least-squares sense.
 
@@ -103,7 +103,7 @@ def identify(reduced: Reduced, response: Floats, scaling: Scaling, signs: Floats
     ----------
     reduced : Reduced
     response : (n,) array, b - A offset
-    scaling : Scaling
+    scaling : Magnitudes
         The magnitudes, and the projection there.
     signs : (n,) array on the active rows
     in_range : (components,) boolean array

@@ -30,10 +30,10 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
+from levinv._tolerances import SAMPLE_SEED
 from levinv._typing import Booleans, Floats, Integers
 from levinv.forward.basis import EPS
 from levinv.forward.projection import DependentZeroSlackError, Projection, project
-from levinv.inverse.stages.components import SEED
 from levinv.inverse.stages.presolve import Reduced
 from levinv.storage import Rows
 from levinv.storage.blocked import triangle_of, unpacked
@@ -315,7 +315,7 @@ def _sampled_triangle(point: Point, weight: Floats) -> Floats:
     chance = np.minimum(size * (0.4 * bound / bound.sum() + 0.4 * scores / k + 0.2 / n), 1.0)
     chance[weight == 0] = 0.0
     chance[projection.heavy] = 1.0
-    index = np.flatnonzero(np.random.default_rng(SEED).random(n) < chance)
+    index = np.flatnonzero(np.random.default_rng(SAMPLE_SEED).random(n) < chance)
     chance = chance[index]
     part = replace(projection, rows=projection.rows.part(index),
                    scale=projection.scale[index], scores=scores[index],

@@ -12,11 +12,12 @@ import numpy as np
 
 from levinv._typing import Booleans, Floats
 from levinv.inverse.result import Stopped
-from levinv.inverse.schedule import from_signs, interior_target, refine, run_scaling, shift_to_sum
-from levinv.inverse.stages.magnitudes import Scaling
+from levinv.inverse.schedule import from_signs, interior_target, refine, run_scaling
+from levinv.inverse.stages.magnitudes import Magnitudes
 from levinv.inverse.stages.recover import response_in_range
 from levinv.inverse.stages.refine import Polished
 from levinv.inverse.stages.robust_signs import trimmed_signs
+from levinv.inverse.stages.target import shift_to_sum
 from levinv.inverse.stages.whitened_jacobian import evaluate
 from levinv.inverse.task import Task, augmented
 from levinv.inverse.verdict.acceptance import (
@@ -93,7 +94,7 @@ def leave_out_outliers(task: Task, best: Polished) -> None:
 
 
 def _trimmed_starts(task: Task, best: Polished,
-                    scaling: Scaling) -> Iterator[tuple[Floats, Booleans]]:
+                    scaling: Magnitudes) -> Iterator[tuple[Floats, Booleans]]:
     """Stages 2 and 3 where some magnitudes are wrong: x and the rows left out.
 
     Wrong scores spoil all magnitudes somewhat: those of the rows left out are replaced by what x
@@ -117,7 +118,9 @@ def _trimmed_starts(task: Task, best: Polished,
         for candidates in itertools.islice(zip(*found, strict=False), TRIED):
             signs, left_out = np.ones(len(target)), np.zeros(len(target), dtype=bool)
             for c, candidate in enumerate(candidates):
-                signs[reduced.members(c)], left_out[reduced.members(c)] = candidate
+                assert candidate.left_out is not None
+                signs[reduced.members(c)] = candidate.signs
+                left_out[reduced.members(c)] = candidate.left_out
             x = from_signs(task, scaling, signs, np.where(left_out, np.inf, 1.0))
             likeliest = (x, signs, left_out) if likeliest is None else likeliest
             yield x, left_out
