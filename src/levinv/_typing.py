@@ -9,6 +9,7 @@ import numpy.typing as npt
 Floats: TypeAlias = npt.NDArray[np.float64]
 Booleans: TypeAlias = npt.NDArray[np.bool_]
 Integers: TypeAlias = npt.NDArray[np.intp]
+Labels: TypeAlias = npt.NDArray[np.int32]                  # the component of each row
 RowIndex: TypeAlias = Integers | Booleans | slice          # which rows
 
 # A matrix as the caller has it: array-like, of scipy.sparse, stored, dask.array, data frame.

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from levinv._typing import Floats
-from levinv.inverse.stages.magnitudes import Scaling
-from levinv.inverse.stages.signs import Signs
-from levinv.inverse.values import MagnitudeWork, Recovered, Refined
+from levinv.inverse.stages.signs import SignCandidate
+from levinv.inverse.values import Magnitudes, MagnitudeWork, Recovered, Refined
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +20,7 @@ class SignSearch:
     misfit: float = np.inf                   # the smallest of all candidates
     restarts: int = 0
     fitting: int | None = None               # sign vectors that fit, where all were enumerated
-    starts: tuple[Signs, ...] = ()           # what each start found
+    starts: tuple[SignCandidate, ...] = ()           # what each start found
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +29,7 @@ class Found:
 
     best: Refined | None = None
     log_weight: Floats | None = None         # (n,) of the last magnitudes
-    magnitudes: Scaling | None = None        # the last of stage 1, where outliers may be looked for
+    magnitudes: Magnitudes | None = None        # the last of stage 1, where outliers may be looked for
     magnitude_work: MagnitudeWork | None = None
     recovered: Recovered | None = None       # the last of stage 3
     signs: tuple[SignSearch, ...] | None = None

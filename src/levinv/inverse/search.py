@@ -16,6 +16,7 @@ import numpy as np
 
 from levinv._tolerances import (
     EARLY_ACCURACIES,
+    FEW_ROUNDINGS,
     MAX_EVALUATIONS,
     RESTARTS_WITHOUT_HOPE,
     SIGN_TOLERANCE,
@@ -23,18 +24,18 @@ from levinv._tolerances import (
 from levinv._typing import Floats
 from levinv.inverse.found import Found, SignSearch
 from levinv.inverse.progress import Progress, Stopped
+from levinv.inverse.stages.infeasible import find_infeasible_set
 from levinv.inverse.stages.magnitude_stage import (
     interior_target,
     magnitude_deviation,
     run_magnitudes,
 )
-from levinv.inverse.stages.magnitudes import TIGHT, Scaling, find_obstacle
 from levinv.inverse.stages.presolve import augmented
 from levinv.inverse.stages.recover import recover_signed
 from levinv.inverse.stages.refine import is_long, refine
-from levinv.inverse.stages.robust_signs import small_enough
-from levinv.inverse.stages.signs import Signs, sign_candidates
-from levinv.inverse.values import Limits, MagnitudeWork, Presolved, Refined
+from levinv.inverse.stages.robust_signs import may_be_spoiled
+from levinv.inverse.stages.signs import SignCandidate, sign_candidates
+from levinv.inverse.values import Limits, Magnitudes, MagnitudeWork, Presolved, Refined
 from levinv.inverse.verdict.acceptance import (
     component_is_settled,
     is_solution,
@@ -138,16 +139,16 @@ def _interruptions(presolved: Presolved, found: Found, limits: Limits,
             return
 
 
-def _recorded(presolved: Presolved, found: Found, magnitudes: Scaling, work: MagnitudeWork,
+def _recorded(presolved: Presolved, found: Found, magnitudes: Magnitudes, work: MagnitudeWork,
               limits: Limits, last: bool) -> Found:
     """``found`` with the outcome of stage 1."""
     proofs, remarks = found.proofs, found.remarks
-    if magnitudes.obstacle is not None and presolved.problem.exact:
-        proofs = (*proofs, str(magnitudes.obstacle))
+    if magnitudes.infeasible is not None and presolved.problem.exact:
+        proofs = (*proofs, str(magnitudes.infeasible))
     if last and work.iterations == limits.maxiter:
         remarks = (*remarks, f"stage 1 stopped at maxiter = {limits.maxiter} iterations")
     n, k = len(presolved.problem.b), presolved.reduced.start.shape[1]
-    return replace(found, magnitudes=magnitudes if small_enough(n, k + 1) else None,
+    return replace(found, magnitudes=magnitudes if may_be_spoiled(n, k + 1) else None,
                    log_weight=magnitudes.log_weight, magnitude_work=work, proofs=proofs,
                    remarks=remarks)
 
@@ -158,12 +159,13 @@ def _with_proof(presolved: Presolved, found: Found) -> Found:
     if (not problem.exact or found.log_weight is None or presolved.contradictions or found.proofs
             or is_solution(presolved, found.best)):
         return found
-    tight = find_obstacle(problem.rows, reduced.start, interior_target(presolved)[0],
-                          reduced.active, reduced.label, found.log_weight, TIGHT)
+    tight = find_infeasible_set(problem.rows, reduced.start, interior_target(presolved)[0],
+                          reduced.active, reduced.label, found.log_weight,
+                                2 * FEW_ROUNDINGS * reduced.rank)
     return found if tight is None else replace(found, proofs=(str(tight),))
 
 
-def _search_signs(presolved: Presolved, found: Found, magnitudes: Scaling,
+def _search_signs(presolved: Presolved, found: Found, magnitudes: Magnitudes,
                   deviation: Floats | None, limits: Limits, progress: Progress) -> Found:
     """Stages 2 to 4 with unknown signs, those of the guess first."""
     problem = presolved.problem
@@ -177,18 +179,18 @@ def _search_signs(presolved: Presolved, found: Found, magnitudes: Scaling,
     return _try_candidates(presolved, found, magnitudes, deviation, limits, progress)
 
 
-def _try_candidates(presolved: Presolved, found: Found, magnitudes: Scaling,
+def _try_candidates(presolved: Presolved, found: Found, magnitudes: Magnitudes,
                     deviation: Floats | None, limits: Limits, progress: Progress) -> Found:
     """Try sign candidates, one for each unsettled component at a time, until the scores match."""
     reduced = presolved.reduced
     hopeless = presolved.contradictions or found.proofs
-    starts: list[list[Signs]] = [[] for _ in range(reduced.count)]
+    starts: list[list[SignCandidate]] = [[] for _ in range(reduced.count)]
     candidates = [sign_candidates(
         augmented(reduced, presolved.range, c), magnitudes.magnitude[reduced.members(c)],
         limits.rng, accuracy=None if deviation is None else deviation[reduced.members(c)],
-        tolerance=SIGN_TOLERANCE, starts=starts[c],
+        tolerance=SIGN_TOLERANCE, outcomes=starts[c],
         restarts=RESTARTS_WITHOUT_HOPE if hopeless else limits.restarts,
-        report=lambda start, misfit: progress("signs", misfit)) for c in range(reduced.count)]
+        on_restart=lambda start, misfit: progress("signs", misfit)) for c in range(reduced.count)]
     signs = np.ones(len(presolved.problem.b))
     searches = [SignSearch() for _ in candidates]
     unsettled = list(range(reduced.count))
@@ -219,7 +221,7 @@ def _try_candidates(presolved: Presolved, found: Found, magnitudes: Scaling,
                    stopped=stopped)
 
 
-def _counted(search: SignSearch, candidate: Signs, enumerated: bool) -> SignSearch:
+def _counted(search: SignSearch, candidate: SignCandidate, enumerated: bool) -> SignSearch:
     fitting = search.fitting
     if enumerated:                 # all vectors that fit are candidates, and the closest others
         fitting = (fitting or 0) + candidate.fits

@@ -11,10 +11,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from levinv._tolerances import SMALLEST_SCORE, UNIT_ROUNDOFF
-from levinv._typing import Booleans, Floats, Integers
+from levinv._typing import Booleans, Floats, Integers, Labels
+from levinv.errors import listed
 from levinv.forward.basis import column_space
 from levinv.forward.projection import DependentZeroSlackError, Projection, project
 from levinv.storage.protocol import Rows
@@ -112,7 +112,7 @@ class Reduced:
     spanned: Integers             # rows spanned by zero-slack rows
     coloops: Integers
     zero_slack: Integers
-    label: npt.NDArray[np.int32]  # (n,) component of each active row, else -1
+    label: Labels                 # (n,) component of each active row, else -1
     bases: list[Floats]           # T_C (d, rank(C)) for each component
     offset: Floats                # (d,), 0 where b is not given
     free: Floats                  # (d, j) orthonormal: null(A) and the directions of the coloops
@@ -271,6 +271,38 @@ class Refined:
     def x(self) -> Floats:
         """(d,)."""
         return self.point.x
+
+
+@dataclass(frozen=True, eq=False)
+class InfeasibleSet:
+    """A set S of rows with c(S) >= rank(S) that is no union of components."""
+
+    index: Integers
+    total: float                 # c(S)
+    rank: int
+
+    def __str__(self) -> str:
+        return (f"{len(self.index)} rows ({listed(self.index)}) have scores that sum to "
+                f"{self.total:.10g}, but rank {self.rank}")
+
+
+@dataclass(frozen=True, eq=False)
+class Magnitudes:
+    """Log weights t, one constant on each component free, and how they were found."""
+
+    log_weight: Floats           # (n,) t, mean 0 on each component unless asked otherwise
+    projection: Projection       # at these magnitudes
+    error: float                 # max |sigma - c| / min(c, 1 - c)
+    iterations: int
+    evaluations: int             # of the scores
+    products: int                # products with the Laplacian
+    infeasible: InfeasibleSet | None    # a proof that there is no solution
+
+    @property
+    def magnitude(self) -> Floats:
+        """exp(-t/2), (n,): the slack's magnitude up to one factor on each component."""
+        magnitude: Floats = np.exp(-0.5 * self.log_weight)
+        return magnitude
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from levinv._tolerances import EPS, LARGEST_PROPAGATED, SIGNIFICANT, TINY
+from levinv._tolerances import EPS, LARGEST_PROPAGATED, SIGNIFICANT
 from levinv._typing import Floats
 from levinv.inverse.progress import Progress
-from levinv.inverse.stages.magnitudes import Scaling, log_weight_deviation, match_scores
-from levinv.inverse.values import Limits, MagnitudeWork, Presolved
+from levinv.inverse.stages.laplacian import log_weight_deviation
+from levinv.inverse.stages.magnitudes import find_magnitudes
+from levinv.inverse.stages.target import shift_to_sum
+from levinv.inverse.values import Limits, Magnitudes, MagnitudeWork, Presolved
 
 
 def interior_target(presolved: Presolved) -> tuple[Floats, Callable[[Floats], bool] | None]:
@@ -38,25 +40,7 @@ def interior_target(presolved: Presolved) -> tuple[Floats, Callable[[Floats], bo
                                          <= np.sqrt(reduced.active.sum()))
 
 
-def shift_to_sum(target: Floats, total: float) -> Floats:
-    """Add one number to all logits so that the sum is ``total``: scores stay inside (0, 1)."""
-    excess = target.sum() - total
-    if abs(excess) <= 64 * EPS * total or total >= len(target):
-        return target
-    odds, shift = target / (1.0 - target), 0.0
-    for _ in range(60):
-        shifted = odds * np.exp(shift)
-        moved = shifted / (1.0 + shifted)
-        excess = moved.sum() - total
-        slope = (moved * (1.0 - moved)).sum()
-        if abs(excess) <= 8 * EPS * total or slope == 0:
-            break
-        shift -= float(np.clip(excess / slope, -1.0, 1.0))
-    inside: Floats = np.clip(moved, TINY, 1.0 - EPS)
-    return inside
-
-
-def magnitude_deviation(presolved: Presolved, magnitudes: Scaling,
+def magnitude_deviation(presolved: Presolved, magnitudes: Magnitudes,
                         target: Floats) -> Floats | None:
     """Relative standard deviation of each magnitude, (n,); None for exact scores.
 
@@ -84,17 +68,17 @@ def magnitude_deviation(presolved: Presolved, magnitudes: Scaling,
 def run_magnitudes(presolved: Presolved, target: Floats, limits: Limits, progress: Progress, *,
                    enough: Callable[[Floats], bool] | None = None,
                    log_weight: Floats | None = None, accuracy: float = 0.0,
-                   before: MagnitudeWork | None = None) -> tuple[Scaling, MagnitudeWork]:
+                   before: MagnitudeWork | None = None) -> tuple[Magnitudes, MagnitudeWork]:
     """Magnitudes with the scores ``target``; and the work, with that done ``before``.
 
-    ``log_weight``, ``accuracy`` and ``enough`` are those of :func:`match_scores`.
+    ``log_weight``, ``accuracy`` and ``enough`` are those of :func:`find_magnitudes`.
     """
     reduced, before = presolved.reduced, before or MagnitudeWork()
-    found = match_scores(
+    found = find_magnitudes(
         presolved.problem.rows, reduced.start, target, reduced.active, reduced.label,
-        plain=reduced.use_A, log_weight=log_weight, accuracy=accuracy, enough=enough,
+        own_columns=reduced.use_A, log_weight=log_weight, accuracy=accuracy, enough=enough,
         maxiter=limits.magnitude_iterations - before.iterations,
-        report=lambda iteration, error: progress("scaling", error))
+        on_step=lambda iteration, error: progress("scaling", error))
     progress.nfev += found.evaluations
     return found, MagnitudeWork(before.iterations + found.iterations,
                                 before.products + found.products, found.error)

@@ -17,10 +17,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from levinv._tolerances import EPS
+from levinv._tolerances import EPS, FEW_ROUNDINGS
 from levinv._typing import Booleans, Floats, Integers, RowIndex
 from levinv.errors import NoSolutionError
-from levinv.inverse.stages.components import SURELY_ZERO, components
+from levinv.inverse.stages.components import components
 from levinv.inverse.stages.range import response_in_range
 from levinv.inverse.stages.reduction import component_decision, reduce
 from levinv.inverse.values import ComponentDecision, Presolved, Problem, Range, Reduced
@@ -104,8 +104,8 @@ def _consistent_reduction(problem: Problem, one: Booleans | None, coloop_slack: 
         return reduced, bool(problem.exact and _faults(problem, reduced, allowed)[0])
 
     reduced, contradicted = at()
-    if contradicted and reduced.largest_dropped > SURELY_ZERO:
-        finer, still = at(SURELY_ZERO)
+    if contradicted and reduced.largest_dropped > FEW_ROUNDINGS:
+        finer, still = at(FEW_ROUNDINGS)
         if not still:
             reduced, contradicted = finer, False
     doubtful = contradicted and reduced.largest_dropped > 0.0 and not at(0.0)[1]

@@ -19,11 +19,10 @@ import numpy as np
 
 from levinv._typing import Booleans, Floats
 from levinv.forward.projection import project
-from levinv.inverse.stages.magnitudes import Scaling
-from levinv.inverse.values import Presolved, Recovered, Reduced
+from levinv.inverse.values import Magnitudes, Presolved, Recovered, Reduced
 
 
-def recover(reduced: Reduced, response: Floats, scaling: Scaling, signs: Floats,
+def recover(reduced: Reduced, response: Floats, magnitudes: Magnitudes, signs: Floats,
             in_range: Booleans, accuracy: Floats | None = None) -> Recovered:
     """The x whose slack is closest to κ ε m on each component, by least squares.
 
@@ -31,7 +30,7 @@ def recover(reduced: Reduced, response: Floats, scaling: Scaling, signs: Floats,
     ----------
     reduced : Reduced
     response : (n,) array, b - A offset
-    scaling : Scaling
+    magnitudes : Magnitudes
         The magnitudes, and the projection there.
     signs : (n,) array on the active rows
     in_range : (components,) boolean array
@@ -42,7 +41,7 @@ def recover(reduced: Reduced, response: Floats, scaling: Scaling, signs: Floats,
     -------
     Recovered
     """
-    used, divisor, projection = reduced.active, scaling.magnitude, scaling.projection
+    used, divisor, projection = reduced.active, magnitudes.magnitude, magnitudes.projection
     weight = np.ones(len(response))
     if accuracy is not None:
         finite = np.isfinite(accuracy) & used
@@ -77,7 +76,7 @@ def recover(reduced: Reduced, response: Floats, scaling: Scaling, signs: Floats,
                       float(np.max(misfit, initial=0.0, where=used)))
 
 
-def recover_signed(presolved: Presolved, magnitudes: Scaling, signs: Floats,
+def recover_signed(presolved: Presolved, magnitudes: Magnitudes, signs: Floats,
                    deviation: Floats | None) -> Recovered:
     """Stage 3 with one sign vector.
 

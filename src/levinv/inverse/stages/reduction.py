@@ -15,25 +15,18 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from levinv._tolerances import EPS, SMALLEST_ROW
-from levinv._typing import Booleans, Floats, RowIndex
+from levinv._tolerances import EPS, INDEPENDENT_PIVOT, SMALLEST_ROW, UNCONNECTED
+from levinv._typing import Booleans, Floats, Labels, RowIndex
 from levinv.errors import NoSolutionError, listed
 from levinv.forward.basis import Orthonormaliser, orthonormalise, reciprocal_norms
 from levinv.forward.projection import DependentZeroSlackError, quotient
-from levinv.inverse.stages.components import (
-    INDEPENDENT,
-    ZERO,
-    Block,
-    Components,
-    Labels,
-    components,
-)
+from levinv.inverse.stages.components import Block, Components, components
 from levinv.inverse.values import ComponentDecision, RankDecision, Reduced
 from levinv.storage.protocol import Rows
 
 
 def reduce(rows: Rows, one: Booleans | None = None, b: Floats | None = None,
-           coloop_slack: Floats | None = None, zero_entry: float = ZERO) -> Reduced:
+           coloop_slack: Floats | None = None, zero_entry: float = UNCONNECTED) -> Reduced:
     """Eliminate loops, coloops and zero slacks, and find the components of the other rows.
 
     Parameters
@@ -118,12 +111,12 @@ def _rank_decision(basis: Orthonormaliser, n: int, d: int) -> RankDecision:
     return RankDecision(basis.method, kept, dropped, max(n, d) * EPS)
 
 
-def component_decision(found: Iterable[Components], threshold: float = ZERO) -> ComponentDecision:
+def component_decision(found: Iterable[Components], threshold: float = UNCONNECTED) -> ComponentDecision:
     """The decision on the components of one matrix or of several."""
     return ComponentDecision(
         kept=min((f.least for f in found), default=1.0),
         dropped=max((f.gap for f in found), default=0.0), threshold=threshold,
-        basis_pivot=min((f.pivot for f in found), default=1.0), basis_threshold=INDEPENDENT)
+        basis_pivot=min((f.pivot for f in found), default=1.0), basis_threshold=INDEPENDENT_PIVOT)
 
 
 def _block(rows: Rows, transform: Floats, active: Booleans | None = None) -> Block:

@@ -16,7 +16,6 @@ import scipy.special
 
 from levinv._tolerances import (
     CHI_SQUARED_LEVEL,
-    EPS,
     NOISE_UNCERTAINTY,
     ROUNDING_FACTOR,
     SETTLED_RESIDUAL,

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from levinv._tolerances import SETTLED_RESIDUAL, SIGN_TOLERANCE
+from levinv._tolerances import ENUMERATED, SETTLED_RESIDUAL, SIGN_TOLERANCE
 from levinv._typing import Floats
 from levinv.inverse.found import Found
 from levinv.inverse.progress import Progress
 from levinv.inverse.result import InversionResult
 from levinv.inverse.stages.presolve import augmented
-from levinv.inverse.stages.signs import ENUMERATED, enumerate_signs
+from levinv.inverse.stages.signs import enumerate_signs
 from levinv.inverse.values import Presolved
 from levinv.inverse.verdict import evidence
 from levinv.inverse.verdict.acceptance import fit, is_solution, scores_are_accurate

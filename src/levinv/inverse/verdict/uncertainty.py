@@ -15,7 +15,7 @@ from levinv._tolerances import EPS, TINY, UNIT_ROUNDOFF
 from levinv._typing import Floats
 from levinv.inverse.stages.reduction import orthonormal_columns
 from levinv.inverse.stages.whitened_jacobian import propagated, reweighted
-from levinv.inverse.values import Point, Presolved, Refined
+from levinv.inverse.values import Presolved, Refined
 from levinv.inverse.verdict.null_space import null_space
 from levinv.inverse.verdict.rounding import hidden_errors, hidden_score_changes, hidden_slacks
 
