@@ -109,7 +109,7 @@ def invert_many(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, *,
         * scores outside [0, 1] by more than max(1e-8, 6 noise), signs other than +1 and -1
         * numbers outside their range: noise, tol, workers, rng
     TypeError
-        * complex, object, string or sparse input
+        * complex, object, string or sparse input; a number or rng of another type
 
     See Also
     --------
