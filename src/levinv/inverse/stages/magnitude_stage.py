@@ -1,8 +1,8 @@
-"""Stage 1 of an inversion: what it is asked for, and how errors of the scores reach its magnitudes.
+"""Stage 1 of an inversion: the scores that it matches, and the errors of its magnitudes.
 
-It needs scores strictly inside (0, 1) that sum to the rank on each component. For noisy scores
-it ends when noise explains what is left, and a row whose score is below a few noise levels takes no
-part in stages 2 and 3: its magnitude is unknown.
+The scores must lie strictly inside (0, 1) and sum to the rank on each component. For noisy scores
+the stage ends when noise explains the residual. A row whose score is below a few noise levels is
+not used in stages 2 and 3, since its magnitude is unknown, unless too few rows would be left.
 """
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from levinv.inverse.values import Limits, Magnitudes, MagnitudeWork, Presolved
 
 
 def interior_target(presolved: Presolved) -> tuple[Floats, Callable[[Floats], bool] | None]:
-    """Scores inside (0, 1) that sum to the rank on each component, and, for noisy scores, when they
-    are matched well enough.
+    """Scores inside (0, 1) that sum to the rank on each component; and, for noisy scores, a test
+    whether noise explains a residual.
     """
     reduced, problem = presolved.reduced, presolved.problem
     scores, noise = problem.scores, problem.noise
@@ -44,9 +44,9 @@ def magnitude_deviation(presolved: Presolved, magnitudes: Magnitudes,
                         target: Floats) -> Floats | None:
     """Relative standard deviation of each magnitude, (n,); None for exact scores.
 
-    It is inf in rows that stages 2 and 3 do not use. m² is proportional to (1 - c)/c for a row alone,
-    so that an error δ of its score changes m by δ / (2 c (1 - c)); in short problems the errors of
-    all scores are propagated to every magnitude.
+    It is inf in rows that stages 2 and 3 do not use. With the other rows fixed, m² is proportional
+    to (1 - c)/c, so an error δ of the score changes m by a factor 1 ± δ / (2 c (1 - c)). In short
+    problems the errors of all scores are propagated to every magnitude.
     """
     reduced, problem = presolved.reduced, presolved.problem
     scores, noise = problem.scores, problem.noise
@@ -69,7 +69,7 @@ def run_magnitudes(presolved: Presolved, target: Floats, limits: Limits, progres
                    enough: Callable[[Floats], bool] | None = None,
                    log_weight: Floats | None = None, accuracy: float = 0.0,
                    before: MagnitudeWork | None = None) -> tuple[Magnitudes, MagnitudeWork]:
-    """Magnitudes with the scores ``target``; and the work, with that done ``before``.
+    """The magnitudes with the scores ``target``, and the work, including that done ``before``.
 
     ``log_weight``, ``accuracy`` and ``enough`` are those of :func:`find_magnitudes`.
     """

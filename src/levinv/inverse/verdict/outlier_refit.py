@@ -1,8 +1,8 @@
 """The fit of x without outliers.
 
-First from the best x found with all rows. Where a few wrong scores have spoilt all magnitudes, from
-sign vectors that are chosen with some rows left out: the scores of these rows are replaced by those
-of the x found, stage 1 runs again, and so on for a few rounds.
+It starts from the best x found with all rows. If a few wrong scores have spoilt all magnitudes, it
+starts from sign vectors that are chosen with some rows left out. Then the scores of these rows are
+replaced by those at the x found, stage 1 runs again, and so on for a few rounds.
 """
 from __future__ import annotations
 
@@ -11,12 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from levinv._tolerances import (
-    CLOSEST,
-    MAX_REFITS,
-    SETTLED_RESIDUAL,
-    SPOILING_RESIDUAL,
-)
+from levinv._tolerances import CLOSEST, MAX_REFITS, SETTLED_RESIDUAL, SPOILING_RESIDUAL
 from levinv._typing import Booleans, Floats
 from levinv.inverse.found import Found
 from levinv.inverse.progress import Progress, Stopped
@@ -51,7 +46,8 @@ def leave_out_outliers(presolved: Presolved, best: Refined, found: Found, limits
                        progress: Progress) -> Outliers | None:
     """Find the rows whose scores disagree with the x that fits all others, and fit x without them.
 
-    ``best`` is the fit to all rows. None if leaving out a few rows does not explain the others.
+    ``best`` is the fit to all rows. None if leaving out a few rows does not explain the others, or
+    the callback stopped.
     """
     problem = presolved.problem
     success = is_solution(presolved, best)
@@ -104,7 +100,7 @@ def leave_out_outliers(presolved: Presolved, best: Refined, found: Found, limits
 
 def _trimmed_starts(presolved: Presolved, best: Refined, magnitudes: Magnitudes, found: Found,
                     limits: Limits, progress: Progress) -> Iterator[tuple[Floats, Booleans]]:
-    """x from stages 2 and 3 with some rows left out, and these rows."""
+    """Yield x from stages 2 and 3 with some rows left out, and these rows."""
     problem, reduced, work = presolved.problem, presolved.reduced, found.magnitude_work
     target = interior_target(presolved)[0]
     in_range = presolved.range
@@ -140,8 +136,8 @@ def _trimmed_starts(presolved: Presolved, best: Refined, magnitudes: Magnitudes,
 
 def _replace_scores(presolved: Presolved, x: Floats, signs: Floats, left_out: Booleans,
                     target: Floats, guesses: list[list[Floats]]) -> bool:
-    """Write the scores at x into the rows of ``target`` that were left out, so that the sum over
-    their component stays, and the signs to the front of ``guesses``.
+    """Write the scores at x into the rows of ``target`` that were left out, with the sum over each
+    component unchanged, and insert the signs at the front of ``guesses``.
 
     False if the scores at x are not defined.
     """
