@@ -52,9 +52,9 @@ def matrix():
 @pytest.fixture(params=KINDS)
 def stored(request, tmp_path, monkeypatch):
     """A, stored in one way; passes are made in many chunks."""
-    monkeypatch.setattr(levinv._source, "READ_ENTRIES", 100)
+    monkeypatch.setattr(levinv._source, "PASS_ENTRIES", 100)
     monkeypatch.setattr(levinv.storage.dense, "CHUNK_WORK", 1 << 10)
-    monkeypatch.setattr(levinv.storage.dense, "SHARED_ELEMENTS", 1 << 9)
+    monkeypatch.setattr(levinv.storage.dense, "PASS_ENTRIES", 1 << 9)
     A, kind = matrix(), request.param
     if kind in SPARSE:
         return getattr(scipy.sparse, kind)(A)

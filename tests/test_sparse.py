@@ -137,7 +137,7 @@ def test_qr_without_a_dense_copy(rng, monkeypatch, design):
     A = design(rng)
     expected = leverage_scores(A, method="qr")
     monkeypatch.setattr(SparseRows, "copy_limit", 0)
-    monkeypatch.setattr(levinv.storage.blocked, "TRIANGLE_ENTRIES", 1)
+    monkeypatch.setattr(levinv.storage.blocked, "PASS_ENTRIES", 1)
     rows = SparseRows(scipy.sparse.csr_array(A))
     assert orthonormalise(rows, method="qr").scores is None
     assert_allclose(leverage_scores(rows.A, method="qr"), expected, rtol=0, atol=1e-9)
