@@ -223,3 +223,9 @@ def test_primitives(stored, rng):
         assert_array_equal(rows.part(chosen).block(slice(None)), A[chosen])
     assert_array_equal(rows.with_columns_times(V).block(slice(0, N)), A * V)
     assert_array_equal(rows.as_sparse().toarray(), A)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e160, 1e300])
+def test_norms_of_rows_whose_squares_are_no_numbers(rng, size):
+    A = rng.standard_normal((40, 3))
+    assert_allclose(of(size * A).row_norms() / size, np.linalg.norm(A, axis=1), rtol=1e-14)
