@@ -259,22 +259,20 @@ def matrix(value: Any, name: str, *, min_aspect: bool = False, check_finite: boo
     return array
 
 
-def nonnegative(value: Any, name: str, n: int, of: str) -> Floats:
-    """A float64 vector of length n of entries at least 0, from a vector or a scalar."""
+def nonnegative(value: Any, name: str, n: int, of: str, *, zero: bool = True) -> Floats:
+    """A float64 vector of length n of entries at least 0, from a vector or a scalar; entries above
+    0 unless ``zero``.
+    """
     if np.ndim(value) == 0:
-        return np.full(n, positive_number(scalar(value), name, zero=True))
+        return np.full(n, positive_number(scalar(value), name, zero=zero))
     array = vector(value, name, n, of)
-    refuse(array < 0, array, name, "at least 0")
+    refuse(array < 0 if zero else array <= 0, array, name, "at least 0" if zero else "above 0")
     return array
 
 
 def noise(value: Any, name: str, n: int) -> Floats:
     """Positive standard deviations, one for each of n rows, from a vector or a scalar."""
-    if np.ndim(value) == 0:
-        return np.full(n, positive_number(scalar(value), name))
-    array = vector(value, name, n, "row of A")
-    refuse(array <= 0, array, name, "above 0")
-    return array
+    return nonnegative(value, name, n, "row of A", zero=False)
 
 
 def signs(value: Any, name: str, n: int) -> Floats:
