@@ -19,7 +19,7 @@ from levinv._typing import Floats, MatrixLike, SignsLike, VectorLike
 from levinv.auditing import labels
 from levinv.auditing.report import AuditReport, Published
 from levinv.auditing.sensitivity import EPS, departure, sensitivity
-from levinv.forward.basis import orthonormalise
+from levinv.forward.basis import orthonormal_basis
 from levinv.forward.leverage_map import LeverageMap
 from levinv.inverse.invert_scores import invert_scores
 from levinv.inverse.result import InversionResult
@@ -217,7 +217,7 @@ def _sizes(x: Floats, share: Floats, slack: Floats) -> Floats:
 
 def _least_squares(rows: Rows, b: Floats) -> Floats:
     """The least-squares solution of A x = b, of least effect where A is rank-deficient."""
-    transform = orthonormalise(rows).transform
+    transform = orthonormal_basis(rows).transform
     fit = np.zeros(rows.shape[1])
     for _ in range(2):                       # the second pass removes the rounding of the first
         fit += transform @ (transform.T @ rows.rmatvec(b - rows.matvec(fit)))

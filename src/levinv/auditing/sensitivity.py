@@ -71,7 +71,7 @@ def sensitivity(jacobian: Floats, deviation: Floats, projection: Projection,
         Dimension of the null space within the row space of A.
     """
     n = len(jacobian)
-    coordinates = projection.unit * projection.steps
+    coordinates = projection.smallest_slack * projection.steps
     coordinates = coordinates[:, np.any(coordinates != 0, axis=0)]
     k = coordinates.shape[1]
     blocks = [slice(first, first + ROWS_AT_ONCE) for first in range(0, n, ROWS_AT_ONCE)]

@@ -26,7 +26,7 @@ import numpy as np
 
 from levinv import _validate
 from levinv._typing import Floats, MatrixLike, VectorLike
-from levinv.forward.basis import orthonormalise
+from levinv.forward.basis import orthonormal_basis
 from levinv.forward.leverage_map import LeverageMap, divide
 from levinv.forward.projection import Projection, row_scale
 from levinv.storage import Rows
@@ -45,11 +45,11 @@ class BarrierPoint:
     def value(self) -> float:
         """V."""
         projection = self.projection
-        transform, unit = projection.transform, projection.unit
+        transform, unit = projection.transform, projection.smallest_slack
         if len(projection.heavy):           # rows so far apart that only a QR has the determinant
             scale, unit = row_scale(np.abs(self.slack), ~self.rows.nonzero())
             with np.errstate(over="ignore"):
-                transform = orthonormalise(self.rows, scale, method="qr", rcond=0.0).transform
+                transform = orthonormal_basis(self.rows, scale, method="qr", rcond=0.0).transform
         columns = np.abs(transform).max(axis=0)          # pivots may have no reciprocal
         if not (columns.all() and np.isfinite(columns).all()):
             return np.inf
@@ -78,7 +78,7 @@ class BarrierPoint:
             out = (3.0 * self.rows.gram(scale, None, projection.scores)
                    - 2.0 * projection.squared_form(np.copysign(scale, self.slack)))
             if 1.0 / SAFE_SQUARE < np.diag(out).min() and np.diag(out).max() < SAFE_SQUARE:
-                return 0.5 * (out + out.T) / projection.unit / projection.unit
+                return 0.5 * (out + out.T) / projection.smallest_slack / projection.smallest_slack
         scaled = self.scaled_rows()
         out = scaled.T @ self.middle(scaled)
         return 0.5 * (out + out.T)

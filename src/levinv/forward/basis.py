@@ -45,7 +45,7 @@ TWO_PASS_CONDITION = 5e6        # ε κ² stays below 1/100: the second Gram mat
 
 
 @dataclass(frozen=True)
-class Orthonormaliser:
+class Basis:
     """U = diag(scale) A transform has orthonormal columns."""
 
     transform: Floats            # (d, k)
@@ -61,10 +61,10 @@ class Orthonormaliser:
     pivots: tuple[float, float] | None = None
 
 
-def orthonormalise(rows: Rows, scale: Floats | None = None, start: Floats | None = None, *,
+def orthonormal_basis(rows: Rows, scale: Floats | None = None, start: Floats | None = None, *,
                    method: str = "auto", rcond: float | None = None,
                    gram: Floats | None = None,
-                   one_pass_condition: float = ONE_PASS_CONDITION) -> Orthonormaliser:
+                   one_pass_condition: float = ONE_PASS_CONDITION) -> Basis:
     """Find the transform for diag(scale) A start.
 
     Parameters
@@ -86,20 +86,20 @@ def orthonormalise(rows: Rows, scale: Floats | None = None, start: Floats | None
     """
     found = None
     if method != "qr" or (rows if start is None else start).shape[1] == 0:
-        found = orthonormalise_by_gram(rows, scale, start, method=method, rcond=rcond, gram=gram,
+        found = basis_by_gram(rows, scale, start, method=method, rcond=rcond, gram=gram,
                                        one_pass_condition=one_pass_condition)
     return _qr(rows, scale, start, rcond) if found is None else found
 
 
-def orthonormalise_by_gram(rows: Rows, scale: Floats | None = None, start: Floats | None = None, *,
+def basis_by_gram(rows: Rows, scale: Floats | None = None, start: Floats | None = None, *,
                            method: str = "auto", rcond: float | None = None,
                            gram: Floats | None = None,
                            one_pass_condition: float = ONE_PASS_CONDITION
-                           ) -> Orthonormaliser | None:
+                           ) -> Basis | None:
     """The same from Gram matrices; None where they cannot tell and a QR is needed."""
     k = rows.shape[1] if start is None else start.shape[1]
     if k == 0:
-        return Orthonormaliser(np.zeros((rows.shape[1], 0)), 1.0, "cholesky",
+        return Basis(np.zeros((rows.shape[1], 0)), 1.0, "cholesky",
                                np.zeros(rows.shape[0]))
     if gram is None:
         gram = rows.gram(scale, start)
@@ -118,18 +118,18 @@ def orthonormalise_by_gram(rows: Rows, scale: Floats | None = None, start: Float
     doubtful = (rank < k or (rcond is not None and rcond * condition > RCOND_IN_DOUBT)
                 or not (sizes.max() < SAFE_SQUARE and sizes.min() > 1.0 / SAFE_SQUARE))
     if not doubtful and _largest_stretch(condition, k) <= one_pass_condition:
-        return Orthonormaliser(_combine(start, first), condition, "cholesky", None)
+        return Basis(_combine(start, first), condition, "cholesky", None)
     if method == "cholesky" or not (doubtful or condition > TWO_PASS_CONDITION):
         transform = _combine(start, first)
         second, second_rank, _ = _gram_factor(rows.gram(scale, transform))
         if rank == second_rank == k:
             doubt = (f"condition number about {condition:.1e}" if condition > TWO_PASS_CONDITION
                      else "")
-            return Orthonormaliser(transform @ second, condition, "cholesky2", None, doubt)
+            return Basis(transform @ second, condition, "cholesky2", None, doubt)
     if method == "cholesky":
         doubt = f"numerical rank of the Gram matrix {rank} of {k}"
         transform = _combine(start, _truncated_cholesky(rows.gram(scale, start)))
-        return Orthonormaliser(np.ascontiguousarray(transform), np.inf, "cholesky", None, doubt)
+        return Basis(np.ascontiguousarray(transform), np.inf, "cholesky", None, doubt)
     return _basic_columns(rows, scale, start, rcond, gram) if 0 < rank < k and rcond != 0 else None
 
 
@@ -138,11 +138,11 @@ def _gram_factor(gram: Floats) -> tuple[Floats, int, float]:
 
 
 def one_pass(gram: Floats, start: Floats | None,
-             largest_condition: float = ONE_PASS_CONDITION) -> Orthonormaliser | None:
+             largest_condition: float = ONE_PASS_CONDITION) -> Basis | None:
     """What a Gram matrix, which is overwritten, gives where it is well conditioned; or None."""
     transform, condition = aside(lambda: factor.triangular_inverse_factor(gram), len(gram) ** 3)
     if _largest_stretch(condition, len(gram)) <= largest_condition:
-        return Orthonormaliser(_combine(start, transform), condition, "cholesky", None, plain=True)
+        return Basis(_combine(start, transform), condition, "cholesky", None, plain=True)
     return None
 
 
@@ -155,7 +155,7 @@ def _largest_stretch(condition: float, k: int) -> float:
 
 
 def _basic_columns(rows: Rows, scale: Floats | None, start: Floats | None, rcond: float | None,
-                   gram: Floats) -> Orthonormaliser | None:
+                   gram: Floats) -> Basis | None:
     """Independent columns alone, where the others depend on them beyond doubt; None otherwise.
 
     The Gram matrix chooses the columns. What is left of each of the others, of norm 1, once its
@@ -190,7 +190,7 @@ def _basic_columns(rows: Rows, scale: Floats | None, start: Floats | None, rcond
         image = rows.matvec(left) * weight[:, None]
         largest = np.linalg.norm(image, axis=0).max(initial=0.0)
         if largest <= rcond:
-            return Orthonormaliser(transform, condition, "basic columns", None,
+            return Basis(transform, condition, "basic columns", None,
                                    pivots=(1.0 / condition, float(largest)))
         left = left - transform @ (transform.T @ rows.rmatvec(image * weight[:, None]))
     return None
@@ -220,7 +220,7 @@ def _truncated_cholesky(gram: Floats) -> Floats:
 
 
 def _qr(rows: Rows, scale: Floats | None, start: Floats | None,
-        rcond: float | None) -> Orthonormaliser:
+        rcond: float | None) -> Basis:
     n, d = rows.shape
     if start is None:
         start = _column_units(rows)
@@ -241,12 +241,12 @@ def _qr(rows: Rows, scale: Floats | None, start: Floats | None,
     rank = transform.shape[1]
     scores = np.empty(n)
     scores[order] = np.einsum("ij,ij->i", matrix[:, :rank], matrix[:, :rank])
-    return Orthonormaliser(np.ascontiguousarray(start @ transform), condition, "qr", scores,
+    return Basis(np.ascontiguousarray(start @ transform), condition, "qr", scores,
                            pivots=sizes)
 
 
 def _streamed_qr(rows: Rows, scale: Floats | None, start: Floats,
-                 rcond: float) -> Orthonormaliser:
+                 rcond: float) -> Basis:
     """The same without a copy of the rows: they go into a triangle a block at a time, and the
     triangle is factored with column pivoting. Memory O(block k + k²).
     """
@@ -259,7 +259,7 @@ def _streamed_qr(rows: Rows, scale: Floats | None, start: Floats,
     if info != 0:
         raise np.linalg.LinAlgError(f"QR failed: LAPACK returned info = {info}")
     transform, condition, sizes = _read_triangle(r, pivots, norms, rcond)
-    return Orthonormaliser(np.ascontiguousarray(start @ transform), condition, "qr", None,
+    return Basis(np.ascontiguousarray(start @ transform), condition, "qr", None,
                            pivots=sizes)
 
 
@@ -309,7 +309,7 @@ def _sorted_rows(rows: Rows, scale: Floats | None,
 
 
 def column_space(rows: Rows, active: Booleans | None = None, *,
-                 rcond: float | None = None) -> Orthonormaliser:
+                 rcond: float | None = None) -> Basis:
     """A transform with diag(1/|a_i|) A transform orthonormal over the active rows; its width is the
     rank.
 
@@ -319,7 +319,7 @@ def column_space(rows: Rows, active: Booleans | None = None, *,
     """
     norms = rows.row_norms()
     unit = reciprocal_norms(norms if active is None else np.where(active, norms, 0.0))
-    return orthonormalise(rows, unit, rcond=rcond)
+    return orthonormal_basis(rows, unit, rcond=rcond)
 
 
 def independent_columns(rows: Rows, active: Booleans | None = None, *,

@@ -14,10 +14,10 @@ from levinv.forward.approximate import sketched_scores
 from levinv.forward.basis import (
     ONE_PASS_BASIC,
     ONE_PASS_CONDITION,
-    Orthonormaliser,
+    Basis,
     independent_columns,
-    orthonormalise,
-    orthonormalise_by_gram,
+    orthonormal_basis,
+    basis_by_gram,
 )
 from levinv.forward.projection import (
     DependentZeroSlackError,
@@ -374,7 +374,7 @@ def _slack_limit(rows: Rows, slack: Floats, method: str,
 def _scaled_scores(rows: Rows, scale: Floats, method: str, rcond: float | None,
                    gram: Floats | None) -> tuple[Floats, str]:
     if method != "qr":
-        found = orthonormalise_by_gram(rows, scale, None, method=method, rcond=0.0, gram=gram)
+        found = basis_by_gram(rows, scale, None, method=method, rcond=0.0, gram=gram)
         if found is not None:
             return _read(rows, scale, found)
     # The rank is that of the rows themselves: what scaling makes small is not dependent.
@@ -385,7 +385,7 @@ def _scores(rows: Rows, scale: Floats | None, start: Floats | None, method: str,
             rcond: float | None, gram: Floats | None = None) -> tuple[Floats, str]:
     some = start is not None and start.shape[1] < rows.shape[1]
     with np.errstate(over="ignore"):         # of a transform, which a QR's scores do not need
-        found = orthonormalise(rows, scale, start, method=method, rcond=rcond, gram=gram,
+        found = orthonormal_basis(rows, scale, start, method=method, rcond=rcond, gram=gram,
                                one_pass_condition=ONE_PASS_BASIC if some else ONE_PASS_CONDITION)
     if found.scores is None and not np.isfinite(found.transform).all():
         raise ValueError("A must not have rows or columns so small that a basis overflows (choose "
@@ -393,6 +393,6 @@ def _scores(rows: Rows, scale: Floats | None, start: Floats | None, method: str,
     return _read(rows, scale, found)
 
 
-def _read(rows: Rows, scale: Floats | None, found: Orthonormaliser) -> tuple[Floats, str]:
+def _read(rows: Rows, scale: Floats | None, found: Basis) -> tuple[Floats, str]:
     scores = rows.quad(scale, found.transform) if found.scores is None else found.scores
     return np.minimum(scores, 1.0, out=scores), found.doubt

@@ -32,7 +32,7 @@ import numpy as np
 import scipy.linalg
 
 from levinv._typing import Booleans, Floats, Integers
-from levinv.forward.basis import EPS, orthonormalise
+from levinv.forward.basis import EPS, orthonormal_basis
 from levinv.storage import Rows
 
 ROWS_AT_ONCE = 4096
@@ -233,7 +233,7 @@ def project(rows: Rows, magnitude: Floats, start: Floats | None = None,
     k = d if start is None else start.shape[1]
     if not len(heavy):
         scale, smallest = row_scale(magnitude, left_out)
-        found = orthonormalise(rows, scale, start, rcond=0.0)
+        found = orthonormal_basis(rows, scale, start, rcond=0.0)
         scores = found.scores if found.scores is not None else rows.quad(scale, found.transform)
         if scores.max() > 1.0 - (ROUGHLY_ONE if rough else _heavy_below(k)):
             heavy = np.flatnonzero(scores > 1.0 - _heavy_below(k))
@@ -272,7 +272,7 @@ def _eliminate(rows: Rows, magnitude: Floats, start: Floats | None,
         beside = null if zero.all() else quotient(rows, heavy[zero], start)[0]
         scale[spanned(rows, beside)] = 0.0
         light_out |= scale == 0
-    found = orthonormalise(rows, scale, null, rcond=0.0)
+    found = orthonormal_basis(rows, scale, null, rcond=0.0)
     light_scores = found.scores if found.scores is not None else rows.quad(scale, found.transform)
     more = np.flatnonzero((light_scores > 1.0 - _heavy_below(k)) & ~light_out)
     if len(more):
@@ -331,7 +331,7 @@ def balanced(rows: Rows, scale: Floats, heavy: Integers, start: Floats | None = 
     if start is not None:           # both may undo the units of A: squares must not underflow
         largest = (weights * rows.abs_matvec(np.abs(start).sum(axis=1))).max()
         weights /= max(largest, TINY, TINY * weights.max())
-    return orthonormalise(rows, weights, start, rcond=0.0).transform
+    return orthonormal_basis(rows, weights, start, rcond=0.0).transform
 
 
 def spanned(rows: Rows, null: Floats) -> Booleans:

@@ -36,7 +36,7 @@ from levinv.forward.projection import Projection
 from levinv.storage import Rows
 
 
-class SecondOrder:
+class ScoreHessian:
     """The Hessian at one point; n-vectors and k x k matrices are kept, nothing larger.
 
     Parameters

@@ -12,7 +12,7 @@ from levinv import _validate
 from levinv._typing import Floats, MatrixLike, VectorLike
 from levinv.forward.leverage_map import LeverageMap, Point
 from levinv.forward.projection import Projection
-from levinv.forward.score_hessian import SecondOrder
+from levinv.forward.score_hessian import ScoreHessian
 
 ALMOST_ZERO = 1e-100
 ONE_THREAD = 8192         # entries of vectors whose product OpenBLAS takes on one thread
@@ -78,7 +78,7 @@ class ScoreLoss:
         self._target = _validate.vector(scores, "scores", n, "row of A")
         self._ridge = _validate.nonnegative(ridge, "ridge", n, "row of A")
         self._squared_ridge = self._ridge ** 2
-        self._last: tuple[Projection, SecondOrder] | None = None
+        self._last: tuple[Projection, ScoreHessian] | None = None
         self._ridge_hessian: Floats | None = None
         if self._ridge.any():
             with self._map.threads():
@@ -197,14 +197,14 @@ class ScoreLoss:
     def _fitted(self, x: VectorLike) -> Floats:
         return self._map.rows.matvec(np.asarray(x, dtype=float))
 
-    def _second_order(self, x: VectorLike) -> SecondOrder:
+    def _second_order(self, x: VectorLike) -> ScoreHessian:
         slack, projection = self._map.at(x)
         last = self._last
         if last is None or last[0] is not projection:
             last = self._last = projection, self._expand(slack, projection)
         return last[1]
 
-    def _expand(self, slack: Floats, projection: Projection) -> SecondOrder:
+    def _expand(self, slack: Floats, projection: Projection) -> ScoreHessian:
         zero = slack == 0
         if zero.any():
             # 1 - sigma_i = O(s_i²) has a second derivative at s_i = 0; a slack far below rounding
@@ -215,7 +215,7 @@ class ScoreLoss:
             norms[norms == 0] = 1.0
             slack = np.where(zero, ALMOST_ZERO * least * norms, slack)
             projection = self._map.project(slack)
-        return SecondOrder(self._map.rows, projection, slack, projection.residual(self._target))
+        return ScoreHessian(self._map.rows, projection, slack, projection.residual(self._target))
 
 
 def _finite(derivative: Floats) -> Floats:

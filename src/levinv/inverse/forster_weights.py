@@ -6,7 +6,7 @@ import numpy as np
 from levinv import _validate, storage
 from levinv._parallel import sharing
 from levinv._typing import Floats, MatrixLike, VectorLike
-from levinv.forward.basis import EPS, independent_columns, orthonormalise
+from levinv.forward.basis import EPS, independent_columns, orthonormal_basis
 from levinv.inverse.stages.components import SURELY_ZERO
 from levinv.inverse.stages.magnitudes import TIGHT, component_mean, find_obstacle, match_scores
 from levinv.inverse.stages.presolve import (
@@ -137,7 +137,7 @@ def _scores(rows: Rows, weights: Floats) -> tuple[Floats, float]:
     """
     root = np.sqrt(weights)
     root /= root.max()
-    found = orthonormalise(rows, root, independent_columns(rows), rcond=0.0)
+    found = orthonormal_basis(rows, root, independent_columns(rows), rcond=0.0)
     scores = rows.quad(root, found.transform) if found.scores is None else found.scores
     return scores, 100 * EPS * found.condition
 

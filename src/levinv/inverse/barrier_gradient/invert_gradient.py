@@ -284,7 +284,7 @@ def _sensitivity(task: Task, state: newton.State, hessian: Floats) -> tuple[Floa
     dx = unit² S H⁻¹ Sᵀ dg, H in z; with a ridge, x a stationary point of the loss,
     dx = (∇²L)⁻¹ ∇²V dg.
     """
-    steps = state.projection.unit * state.projection.steps
+    steps = state.projection.smallest_slack * state.projection.steps
     if task.ridge.any():
         loss = GradientLossPoint(state.point, task.g).hessian()
         loss += task.map.rows.gram(None, None, task.ridge ** 2)

@@ -89,7 +89,7 @@ class State:
 
     def step(self, z: Floats) -> Floats:
         """dx."""
-        return self.projection.unit * (self.projection.steps @ z)
+        return self.projection.smallest_slack * (self.projection.steps @ z)
 
     def hessian(self) -> Floats:
         """H, (k, k)."""
@@ -123,7 +123,7 @@ class State:
     def floor(self, rows: Rows, b: Floats, g: Floats) -> float:
         """The decrement that rounding of g and of the slack leaves, about."""
         projection = self.projection
-        spread = (projection.unit * projection.steps.T) * g
+        spread = (projection.smallest_slack * projection.steps.T) * g
         from_target = np.linalg.norm(scipy.linalg.solve_triangular(self.factor, spread, lower=True))
         return 4.0 * EPS * float(from_target + self.from_slack(rows, b))
 
@@ -175,7 +175,7 @@ def evaluate(task: Task, x: Floats) -> State | None:
             return None
         projection = point.projection
         signs = np.where(task.active, task.signs, 0.0)
-        target = projection.unit * (projection.steps.T @ task.g)
+        target = projection.smallest_slack * (projection.steps.T @ task.g)
         gradient = -projection.coordinates(signs * projection.scores) - target
         form = projection.weighted_gram(projection.scores)
         if not (np.isfinite(gradient).all() and np.isfinite(form).all()):

@@ -21,7 +21,7 @@ import numpy as np
 
 from levinv._typing import Booleans, Floats, Integers, RowIndex
 from levinv._validate import listed
-from levinv.forward.basis import EPS, Orthonormaliser, orthonormalise, reciprocal_norms
+from levinv.forward.basis import EPS, Basis, orthonormal_basis, reciprocal_norms
 from levinv.forward.projection import DependentZeroSlackError, quotient
 from levinv.inverse.stages.components import (
     INDEPENDENT,
@@ -130,8 +130,8 @@ def reduce(rows: Rows, one: Booleans | None = None, b: Floats | None = None,
             row = int(np.argmax(beyond))
             raise ValueError("b must not be so large beside the rows of A (choose other units), "
                              f"got {b[row]:.3g} beside a row of norm {norms[row]:.3g}, row {row}")
-    basis = orthonormalise(rows, unit)
-    start, plain = basis.transform, basis.plain
+    basis = orthonormal_basis(rows, unit)
+    start, plain = basis.transform, basis.well_conditioned
     rank = start.shape[1]
     free = _null_space(rows, unit, start)
     found = components(_block(rows, start), n, rank, loops, zero_entry)
@@ -153,7 +153,7 @@ def reduce(rows: Rows, one: Booleans | None = None, b: Floats | None = None,
                 raise NoSolutionError(_dependent(np.flatnonzero(zero))) from None
             spanned = active & (rows.quad(unit, null) <= SPANNED ** 2 * rows.quad(unit, start))
             active &= ~spanned
-            transform = orthonormalise(rows, active * unit, null).transform
+            transform = orthonormal_basis(rows, active * unit, null).transform
             right = _without(rows, active * unit, transform, right)
             if b is not None:
                 values = b[settled]
@@ -175,7 +175,7 @@ def reduce(rows: Rows, one: Booleans | None = None, b: Floats | None = None,
                    _rank_decision(basis, n, d), component_decision([found], zero_entry))
 
 
-def _rank_decision(basis: Orthonormaliser, n: int, d: int) -> Decision:
+def _rank_decision(basis: Basis, n: int, d: int) -> Decision:
     """Evidence of the rank: without pivots the Gram matrix is far from singular."""
     kept, dropped = basis.pivots or (1.0 / basis.condition, np.nan)
     return {"method": basis.method, "kept": kept, "dropped": dropped,

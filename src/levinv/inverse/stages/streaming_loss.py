@@ -21,7 +21,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 
 from levinv._typing import Booleans, Floats
-from levinv.forward.basis import one_pass
+from levinv.forward.basis import one_pass_basis
 from levinv.forward.projection import ROUGHLY_ONE, project, rough_projection
 from levinv.inverse.stages.presolve import Reduced
 from levinv.inverse.stages.whitened_jacobian import Point, Projector, evaluate, gradient
@@ -62,7 +62,7 @@ class Trials:
         point = self._evaluate(x, rough_projection)
         if point is None:
             return None
-        self._unit = point.projection.unit
+        self._unit = point.projection.smallest_slack
         return _trial(point, None)
 
     def at(self, x: Floats, largest_size: float) -> Trial | None:
@@ -89,7 +89,7 @@ class Trials:
     def _passes(self, x: Floats, largest_size: float) -> Trial | None:
         """The Trial of x, or None where it takes more than three plain passes."""
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            found = one_pass(self._fold(_gram, np.add, x), self._start)
+            found = one_pass_basis(self._fold(_gram, np.add, x), self._start)
             if found is None:
                 return None
             transform, plain = found.transform, self._start is None

@@ -270,7 +270,7 @@ def _decompose(point: Point, jacobian: Floats, whitened: Floats, freedom: int,
     wanted = max(k - freedom, 0)
     kept = int(np.count_nonzero(values[:wanted] > negligible(k) * values[:1]))
     with np.errstate(over="ignore"):                  # at points close to the largest float
-        directions = point.projection.unit * (point.projection.transform @ vt[:wanted].T)
+        directions = point.projection.smallest_slack * (point.projection.transform @ vt[:wanted].T)
         steps = directions[:, :kept] / values[:kept]
         while not np.isfinite(steps[:, :kept]).all():
             kept -= 1

@@ -28,7 +28,7 @@ def look_across(task: Task, best: Polished) -> bool:
             continue
         z = -2.0 * basis / projection.scores[row]
         with np.errstate(over="ignore", invalid="ignore"):
-            dx = projection.unit * (projection.steps @ z) * np.sign(point.slack[row])
+            dx = projection.smallest_slack * (projection.steps @ z) * np.sign(point.slack[row])
         other = refine(task, point.x + dx, task.weight())
         if (other is None or other.point.slack[row] * point.slack[row] >= 0
                 or not has_scores(task, other)):
