@@ -92,7 +92,7 @@ class Forms:
     def setup(self, form, shape):
         A, b, scores, x = problems.loss(*shape)
         self.form = getattr(ScoreHessian, f"_{form}")
-        self.at = ScoreLoss(A, b, scores)._second_order(x)
+        self.at = ScoreLoss(A, b, scores)._score_hessian(x)
 
     def time_hess(self, form, shape):
         self.form(self.at)

@@ -156,17 +156,17 @@ def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorL
 
     identified = invert_scores(A, b, scores, signs=signs, x0=x, rng=SEED)
     null_space = identified.null_space
-    projection = scores_at.at(x)[1]
-    free = null_space.shape[1] - (d - scores_at.rank)
+    projection = scores_at._map.at(x).projection
+    free = null_space.shape[1] - (d - scores_at._map.rank)
     jacobian = scores_at.jacobian(x)
-    with scores_at.threads():
+    with scores_at._map.threads():
         model = sensitivity(jacobian, deviation, projection, free)
         plain = sensitivity(jacobian, np.ones(n), projection, free)
     del jacobian
     # what can be found of x is a vector of doubles, too
     errors = np.hypot(model.standard_errors(null_space), ROUNDING * np.abs(x))
 
-    share = scores_at.rows.column_norms() / np.sqrt(n)
+    share = scores_at._map.rows.column_norms() / np.sqrt(n)
     problem = Problem(A, b, x, scores, signs, scores_at, plain.steps)
     attack = problem.attack(published)
     return AuditReport(
@@ -179,7 +179,7 @@ def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorL
         singular_values=model.values, row_influence=model.influence,
         departure=departure(scores_at, x, model.steps, deviation),
         attack=attack, recovered_x=attack.x,
-        least_squares_x=_least_squares(scores_at.rows, b), share=share, problem=problem)
+        least_squares_x=_least_squares(scores_at._map.rows, b), share=share, problem=problem)
 
 
 def _published(n: int, noise: VectorLike | None, decimals: object) -> Published:

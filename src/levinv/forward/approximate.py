@@ -52,24 +52,23 @@ from scipy.sparse.linalg import spilu, splu
 
 from levinv._kernels import csr
 from levinv._parallel import OrderedSum, share, sharing
+from levinv._tolerances import (
+    EPS,
+    FACTOR_ENTRIES,
+    FACTOR_WORK,
+    FEW_ITERATIONS,
+    LEAST_SINGULAR_VALUE,
+    MANY_ITERATIONS,
+    PROBE_ERROR,
+    PROBES,
+    SIGN_COLUMNS,
+    SIGN_ENTRIES,
+    SOLVER_ERROR,
+    SPARSE_ROUNDING,
+)
 from levinv._typing import Booleans, Floats, Integers
 
-EPSILON = np.finfo(float).eps
-BLOCK_ENTRIES = 5 << 20           # of a block of signs, n of them a column
-WIDEST_BLOCK = 32
-PROBES = 4                        # known answers; a direction's share is below 0.01 in all of them
-                                  # with probability 4e-9
-FOUND = 0.01                      # norm of what is left of a known answer of norm √d
-SOLVED = 1 / 50                   # η over rtol
-FEW = 200                         # iterations of the probes after which a factor is thought of
-MANY = 10000
-PAIRS = 1 << 27                   # products in a Gram matrix, of 12 bytes each at most
-FILL = 1 << 27                    # entries of a factor, of 12 bytes each and twice
-FACTOR_WORK = 1 << 38             # multiply-adds in one: minutes
-EIGENVALUE_ERROR = 1e3 * EPSILON  # of the largest
-SHIFT = 64 * EPSILON              # μ over the norm of BᵀB
-LEAST = 1e-9                      # singular value, columns of unit norm, that can be told from 0
-SMALLEST_DEPENDENT = 64           # ε/4 times this, or times n or d if larger, counts as 0
+PAIRS = FILL = FACTOR_ENTRIES         # products in a Gram matrix; entries of its factor
 
 # A matrix before its rows were scaled, and a factor for each of its columns.
 Plain: TypeAlias = tuple[scipy.sparse.csr_array, Floats]
@@ -94,12 +93,12 @@ def sketched_scores(A: scipy.sparse.csr_array, scale: Floats | None, rtol: float
     """
     k = int(np.ceil(2.0 / rtol ** 2))
     n = A.shape[0]
-    with sharing(workers, 2 * k * FEW * A.nnz) as workers:
+    with sharing(workers, 2 * k * FEW_ITERATIONS * A.nnz) as workers:
         B, plain = _unit_columns(A, scale)
         if not B.matrix.data.any():
             return np.zeros(n)
         solver = _solver(B, plain, rng)
-        width = min(max(BLOCK_ENTRIES // max(B.shape), 1), WIDEST_BLOCK)
+        width = min(max(SIGN_ENTRIES // max(B.shape), 1), SIGN_COLUMNS)
         width -= width % 8 if width > 8 else 0       # whole lines of a cache
         seeds = rng.integers(2 ** 64, size=-(-k // width), dtype=np.uint64)
         squares = OrderedSum(np.zeros((2, n)))
@@ -108,7 +107,7 @@ def sketched_scores(A: scipy.sparse.csr_array, scale: Floats | None, rtol: float
             count = min(width, k - block * width)
             coins = np.random.default_rng(seeds[block]).integers(2, size=(n, count))
             r = coins.astype(float) * 2.0 - 1.0
-            z = solver.project(r, SOLVED * rtol)
+            z = solver.project(r, SOLVER_ERROR * rtol)
             squares.add(block, np.stack([_dots(z.T, z.T), _dots(r.T, r.T)]))
 
         share(work, range(len(seeds)), workers)
@@ -231,10 +230,10 @@ class _Solver:
         left = known.copy()
         steps: list[tuple[Floats, Floats]] = []
         r = self.B.times(left)
-        floor = (1e-14 * LEAST) ** 2 * self.norm
+        floor = (1e-14 * LEAST_SINGULAR_VALUE) ** 2 * self.norm
 
         def done(gamma: Floats) -> Booleans:
-            return (_dots(left, left) <= FOUND ** 2) | (np.abs(gamma) <= floor)
+            return (_dots(left, left) <= PROBE_ERROR ** 2) | (np.abs(gamma) <= floor)
 
         if not self._descend(r, left, False, done, limit, steps):
             return None
@@ -249,9 +248,9 @@ class _Solver:
         z = np.zeros_like(r)
         enough = tolerance ** 2 * self.least / 4     # the least eigenvalue is one from above
         if not self._descend(r, z, True, lambda gamma: np.abs(gamma) <= enough,
-                             2 * self.iterations + FEW):
+                             2 * self.iterations + FEW_ITERATIONS):
             raise ValueError(_REFUSED + f"the iteration did not converge within "
-                             f"{2 * self.iterations + FEW} steps")
+                             f"{2 * self.iterations + FEW_ITERATIONS} steps")
         return z
 
 
@@ -268,7 +267,7 @@ def _least_eigenvalue(alpha: Floats, beta: Floats) -> float:
     beside = np.sqrt(beta[:m - 1]) / alpha[:m - 1]
     least, largest = (scipy.linalg.eigvalsh_tridiagonal(
         diagonal, beside, select="i", select_range=(i, i))[0] for i in (0, m - 1))
-    return least if least > EIGENVALUE_ERROR * largest else 0.0
+    return least if least > m * EPS * largest else 0.0
 
 
 _REFUSED = "A has no reliable scores by method='sketch': "
@@ -279,24 +278,24 @@ def _solver(B: _Rows, plain: Plain, rng: np.random.Generator) -> _Solver:
     known = rng.standard_normal((B.shape[1], PROBES))
     known[~_product(abs(B.transpose), np.ones((B.shape[0], 1))).any(axis=1)] = 0.0
     solver = _Solver(B)
-    left, why = solver.probe(known, FEW), ""
+    left, why = solver.probe(known, FEW_ITERATIONS), ""
     if left is None:
         factored, why = _factored(B)
         if factored is not None:
-            solver, left = factored, factored.probe(known, FEW)
+            solver, left = factored, factored.probe(known, FEW_ITERATIONS)
             why = "they are too ill-conditioned for a factor of the Gram matrix, too"
     if left is None:
         solver = _Solver(B)
-        left = solver.probe(known, MANY)
+        left = solver.probe(known, MANY_ITERATIONS)
     if left is None:
         raise ValueError(_REFUSED + f"its scaled columns are so ill-conditioned that "
-                         f"{MANY} iterations do not find a known answer again, and {why}")
+                         f"{MANY_ITERATIONS} iterations do not find a known answer again, and {why}")
     # N = BᵀB + μ takes ς² to ς² / (ς² + μ)
-    squared = LEAST ** 2 * solver.norm
-    if solver.least < (LEAST ** 2 if solver.solve is None else squared / (1.0 + squared)):
+    squared = LEAST_SINGULAR_VALUE ** 2 * solver.norm
+    if solver.least < (LEAST_SINGULAR_VALUE ** 2 if solver.solve is None else squared / (1.0 + squared)):
         raise ValueError(_REFUSED + f"its columns, of unit norm, have a singular value that is "
-                         f"not 0, but below {LEAST:.0e}")
-    solver.dependent = bool((_dots(left, left) > FOUND ** 2).any())
+                         f"not 0, but below {LEAST_SINGULAR_VALUE:.0e}")
+    solver.dependent = bool((_dots(left, left) > PROBE_ERROR ** 2).any())
     _check_dependent(left, plain, rng)
     return solver
 
@@ -309,16 +308,16 @@ def _check_dependent(left: Floats, plain: Plain, rng: np.random.Generator) -> No
     in those of B: the image is at least the least singular value of A but 0, times the share.
     """
     A, factors = plain
-    left = left[:, _dots(left, left) > FOUND ** 2]
+    left = left[:, _dots(left, left) > PROBE_ERROR ** 2]
     if not left.shape[1]:
         return
     image = _product(A, np.ascontiguousarray(factors[:, None] * left))
     size = np.sqrt(_dots(image, image).mean())
-    zero = max(*A.shape, SMALLEST_DEPENDENT) * EPSILON / 4
+    zero = max(*A.shape, SPARSE_ROUNDING) * EPS / 4
     if size <= zero:
         return
     # rounding errors, times factors, or a direction of which A itself has to tell
-    if (size <= FOUND * LEAST and (factors > 1.0).any()
+    if (size <= PROBE_ERROR * LEAST_SINGULAR_VALUE and (factors > 1.0).any()
             and _solver(_Rows(A), (A, np.ones(A.shape[1])), rng).dependent):
         return
     raise ValueError(
@@ -334,8 +333,8 @@ def _factored(B: _Rows) -> tuple[_Solver | None, str]:
         return None, (f"its Gram matrix, a sum of {(counts ** 2).sum()} products, is not sparse "
                       f"enough to be factored")
     gram = scipy.sparse.csc_array(B.transpose @ B.matrix)
-    norm = np.abs(gram).sum(axis=0).max()
-    shifted = scipy.sparse.csc_array(gram + SHIFT * norm * scipy.sparse.eye_array(gram.shape[0]))
+    shift = SPARSE_ROUNDING * EPS * np.abs(gram).sum(axis=0).max()
+    shifted = scipy.sparse.csc_array(gram + shift * scipy.sparse.eye_array(gram.shape[0]))
     order, reason = _order(shifted)
     if order is None:
         return None, reason
@@ -350,7 +349,7 @@ def _factored(B: _Rows) -> tuple[_Solver | None, str]:
         out[order] = factor.solve(g[order])
         return out
 
-    return _Solver(B, solve, 1.0 / (SHIFT * norm)), ""
+    return _Solver(B, solve, 1.0 / shift), ""
 
 
 def _order(matrix: scipy.sparse.csc_array) -> tuple[Integers | None, str]:

@@ -130,7 +130,7 @@ class State:
     def from_slack(self, rows: Rows, b: Floats) -> float:
         """What rounding of the slack does to the decrement, in units of ε."""
         size = rows.abs_matvec(np.abs(self.x)) + np.abs(b)
-        return float(np.linalg.norm(np.sqrt(self.projection.scores) * self.point.divide(size)))
+        return float(np.linalg.norm(np.sqrt(self.projection.scores) * self.point.times_slope(size)))
 
     def agrees(self, rows: Rows, b: Floats, g: Floats, decrement: float) -> bool:
         """Whether no component of ∇V - g is larger than at a decrement of this size, of which it is

@@ -59,7 +59,7 @@ class ScaledLoss:
 
     def __init__(self, loss: ScoreLoss) -> None:
         self.loss = loss
-        norms = loss.column_norms()
+        norms = loss._column_norms()
         self.units = np.where(norms > 0, norms, 1.0)
         self.nfev = 0
 

@@ -20,9 +20,10 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
+from levinv._tolerances import ROUGH_COMPLEMENT
 from levinv._typing import Booleans, Floats
 from levinv.forward.basis import one_pass_basis
-from levinv.forward.projection import ROUGHLY_ONE, project, rough_projection
+from levinv.forward.projection import project, rough_projection
 from levinv.inverse.stages.presolve import Reduced
 from levinv.inverse.stages.whitened_jacobian import Point, Projector, evaluate, gradient
 from levinv.storage import Rows
@@ -147,7 +148,7 @@ def _misfit(rows: Rows, b: Floats, target: Floats, weight: Floats,
             left_out: Booleans | None, x: Floats, unit: float, start: Floats | None,
             transform: Floats, plain: bool) -> Misfit:
     _, scale, scores, residual = _weighted(rows, b, target, weight, left_out, x, unit, transform)
-    if not scores.max() <= 1.0 - ROUGHLY_ONE:
+    if not scores.max() <= 1.0 - ROUGH_COMPLEMENT:
         return None
     largest = np.abs(residual).max()
     residual *= weight
