@@ -199,7 +199,7 @@ def test_score_loss(rng, design, ridge):
                                                                        np.asarray))
     assert_allclose(sparse.fun(x), dense.fun(x), rtol=1e-8)
     for name, arguments in (("grad", (x,)), ("hess", (x,)), ("hessp", (x, x)), ("hess_terms", (x,)),
-                            ("residuals", (x,)), ("residuals_jac", (x,)), ("column_norms", ())):
+                            ("residuals", (x,)), ("residuals_jac", (x,)), ("_column_norms", ())):
         close(getattr(sparse, name)(*arguments), getattr(dense, name)(*arguments))
 
 

@@ -16,15 +16,16 @@ accurate.
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from levinv import _validate, storage
 from levinv._parallel import sharing
-from levinv._tolerances import OWN_COLUMNS_CONDITION, TINY
+from levinv._tolerances import OWN_COLUMNS_CONDITION, SQUARABLE, TINY
 from levinv._typing import Floats, MatrixLike, VectorLike
-from levinv.forward.basis import accurate_squares, column_space, uncombined
+from levinv.forward.basis import column_space, uncombined
 from levinv.forward.projection import DependentZeroSlackError, Projection, project
 from levinv.weighting.inverse_square import INVERSE_SQUARE
 from levinv.weighting.protocol import Weighting
@@ -58,12 +59,13 @@ class ScoreMap:
             transform = column_space(self.rows).transform
         self.rank = transform.shape[1]
         # At full rank, A with rows at unit norm and the transform have the same condition number.
-        # Products of squares of A's entries must not over- or underflow.
+        # Products of four of A's entries must not over- or underflow.
         own_columns = (self.rank == A.shape[1]
                        and np.linalg.cond(transform) <= OWN_COLUMNS_CONDITION
-                       and accurate_squares(np.square(np.square([largest]))))
+                       and math.sqrt(SQUARABLE) < largest < 1.0 / math.sqrt(SQUARABLE))
         self._columns = None if own_columns else uncombined(self.rows, transform)
-        self._zero_rows = ~self.rows.nonzero()
+        zero_rows = ~self.rows.nonzero()
+        self._zero_rows = zero_rows if zero_rows.any() else None
         self._last: tuple[bytes, Point] | None = None
 
     @property
@@ -102,7 +104,7 @@ class ScoreMap:
 
     def at(self, x: VectorLike) -> Point:
         """The point at x. The last one is remembered."""
-        x = _validate.vector(x, "x", self.shape[1], "column of A")
+        x = _validate.vector(x, "x", self.rows.shape[1], "column of A")
         key, last = x.tobytes(), self._last
         if last is None or last[0] != key:
             slack = self._slack(x)
@@ -204,8 +206,9 @@ class LeverageMap:
         ValueError
             As :meth:`scores`, and if the derivative overflows.
         """
-        point, inner = self._map.at(x), self._map
-        v = _validate.vector(v, "v", self.shape[1], "column of A")
+        inner = self._map
+        point = inner.at(x)
+        v = _validate.vector(v, "v", inner.rows.shape[1], "column of A")
         with inner.threads(), np.errstate(over="ignore", invalid="ignore"):
             p = inner.weighting.times_slope(inner.rows.matvec(v), point.slack)
             return _finite(2.0 * point.projection.laplacian(p), "v")

@@ -52,7 +52,6 @@ from levinv._typing import Booleans, Floats, Integers
 from levinv.forward.basis import orthonormal_basis
 from levinv.storage.protocol import Rows
 
-SPANNED = 8.0
 # Each refinement takes a factor ε off an entry: after so many it has gone from 1 to below TINY.
 MAX_REFINEMENTS = math.ceil(math.log(TINY, EPS))
 
@@ -116,6 +115,7 @@ class Projection:
                 heavy_part = np.einsum("ia,ab,ib->i", basis, form, basis)
                 form += basis.T @ (y[heavy, None] * basis)
             out = self.quad(form)
+            out -= self.scores * y
         else:
             if not self.is_long(y.shape[1]):
                 u = self.basis()
@@ -129,10 +129,10 @@ class Projection:
                     heavy_part = np.einsum("ia,abm,ib->im", basis, forms, basis, optimize=True)
                     forms += np.einsum("ia,im,ib->abm", basis, y[heavy], basis, optimize=True)
                 out = self.rows.contract(self.scale, self.transform, forms)
-        step = max(1, PASS_ENTRIES * len(y) // y.size)
-        for first in range(0, len(y), step):                 # no second array of this size
-            part = slice(first, first + step)
-            out[part] -= (self.scores[part] * y[part].T).T
+            step = max(1, PASS_ENTRIES // y.shape[1])
+            for first in range(0, len(y), step):             # no second array of this size
+                part = slice(first, first + step)
+                out[part] -= self.scores[part, None] * y[part]
         if heavy_part is not None:
             out[heavy] = heavy_part + self.heavy_laplacian() @ y[heavy]
         return out
@@ -375,7 +375,8 @@ def spanned(rows: Rows, null: Floats) -> Booleans:
     """
     terms = rows.abs_matvec(np.abs(null).sum(axis=1))
     unit = 1.0 / np.where(terms > 0, np.maximum(terms, TINY), 1.0)
-    rest: Booleans = rows.quad(unit, null) <= (SPANNED * EPS) ** 2
+    # Bound of the rounding errors of the product and of the null space, each d ε |a_i| |null|.
+    rest: Booleans = rows.quad(unit, null) <= (2 * len(null) * EPS) ** 2
     return rest
 
 
@@ -397,7 +398,7 @@ def quotient(rows: Rows, index: Integers, columns: Floats) -> tuple[Floats, Floa
     safe = np.where(norms > 0, norms, 1.0)
     block /= safe[:, None]
     h, k = block.shape
-    if h > k or np.linalg.svd(block, compute_uv=False)[-1] <= 1e3 * k * EPS:
+    if h > k or np.linalg.svd(block, compute_uv=False)[-1] <= ROUNDING_MARGIN * k * EPS:
         raise DependentZeroSlackError(index)
     q, r = scipy.linalg.qr(block.T, check_finite=False)
     inverse = scipy.linalg.solve_triangular(r[:h], np.eye(h), trans="T", check_finite=False)
