@@ -113,8 +113,9 @@ PROBE_ERROR = 0.01
 # variance 1.
 
 SOLVER_ERROR = 1 / 50
-# Error of a projection, in units of rtol: with its square root it adds at most rtol / 20 to a
-# score, as the docstring of leverage_scores states. Noticed by tests/test_sketch.py (accuracy).
+# Relative error of the projections z, in units of rtol. It changes z_i² by twice as much, which is
+# less than rtol / 20, as the docstring of leverage_scores states. Noticed by tests/test_sketch.py
+# (accuracy).
 
 FEW_ITERATIONS = 200
 # Iterations of the probes after which a factor of the Gram matrix is tried. Such a factor costs

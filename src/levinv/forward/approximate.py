@@ -17,8 +17,8 @@ w = σ_i² / (σ_i² + (1 - σ_i)²), where
 
 Therefore k = 2/rtol². w is computed from a and e instead of σ_i and 1 - σ_i. Its error multiplies
 1 - a - e, of mean 0, and is of the order of 1/k. Small scores have w = 0: they are distributed as
-σ_i χ²_k/k at most, and P(|a/σ_i - 1| >= ε) <= 2 exp(-k (ε²/4 - ε³/6)), which holds for signs as well
-(Achlioptas, "Database-friendly random projections", 2003). The largest of n errors is about
+σ_i χ²_k/k at most, and P(|a/σ_i - 1| >= ε) <= 2 exp(-k (ε²/4 - ε³/6)), which holds for signs as
+well (Achlioptas, "Database-friendly random projections", 2003). The largest of n errors is about
 rtol √(2 log n).
 
 **The solver.** Conjugate gradients on min |s - B y|, with columns of B at unit norm, for a block of
@@ -195,9 +195,9 @@ class _Solver:
                  steps: list[tuple[Floats, Floats]] | None = None) -> bool:
         """Reduce r to its part orthogonal to the columns of B, r - B y, in place.
 
-        With ``along_rows`` the array ``moved`` has the shape of r, and B y is added to it; otherwise
-        it has the shape of y, which is subtracted from it. ``done(γ)`` says which columns are
-        finished, γ = rᵀB N⁻¹ Bᵀr. ``steps`` receives pairs of step lengths and ratios. Returns
+        With ``along_rows`` the array ``moved`` has the shape of r, and B y is added to it;
+        otherwise it has the shape of y, which is subtracted from it. ``done(γ)`` says which columns
+        are finished, γ = rᵀB N⁻¹ Bᵀr. ``steps`` receives pairs of step lengths and ratios. Returns
         whether all columns were finished within ``limit`` iterations.
         """
         g = self.B.transpose_times(r)
@@ -292,10 +292,12 @@ def _solver(B: _Rows, unscaled: Unscaled, rng: np.random.Generator) -> _Solver:
         left = solver.probe(known, MANY_ITERATIONS)
     if left is None:
         raise ValueError(_REFUSED + f"its scaled columns are so ill-conditioned that "
-                         f"{MANY_ITERATIONS} iterations do not find a known answer again, and {why}")
-    # N = BᵀB + μ takes ς² to ς² / (ς² + μ)
-    squared = LEAST_SINGULAR_VALUE ** 2 * solver.norm
-    if solver.least < (LEAST_SINGULAR_VALUE ** 2 if solver.solve is None else squared / (1.0 + squared)):
+                         f"{MANY_ITERATIONS} iterations do not find a known answer again, and "
+                         f"{why}")
+    squared = LEAST_SINGULAR_VALUE ** 2
+    if solver.solve is not None:      # with N = BᵀB + μ, a singular value ς becomes ς² / (ς² + μ)
+        squared *= solver.norm / (1.0 + squared * solver.norm)
+    if solver.least < squared:
         raise ValueError(_REFUSED + f"its columns, of unit norm, have a singular value that is "
                          f"not 0, but below {LEAST_SINGULAR_VALUE:.0e}")
     solver.dependent = bool((_dots(left, left) > PROBE_ERROR ** 2).any())
@@ -306,9 +308,9 @@ def _solver(B: _Rows, unscaled: Unscaled, rng: np.random.Generator) -> _Solver:
 def _check_dependent(left: Floats, unscaled: Unscaled, rng: np.random.Generator) -> None:
     """Refuse the matrix unless A, the unscaled rows, maps what is left of known answers to zero.
 
-    Each direction in it has a random share of variance 1. The factors to the coordinates of A are at
-    least 1. A unit direction that is orthogonal to the null space of A in the coordinates of B has
-    therefore at least the distance 1 from it in those of A, and its image is at least the least
+    Each direction in it has a random share of variance 1. The factors to the coordinates of A are
+    at least 1. A unit direction that is orthogonal to the null space of A in the coordinates of B
+    has therefore at least the distance 1 from it in those of A, and its image is at least the least
     nonzero singular value of A times its share.
     """
     A, factors = unscaled

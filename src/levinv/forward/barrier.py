@@ -1,7 +1,8 @@
 """The volumetric barrier V(x) = ½ log det(Aᵀ diag(w) A) on a sign cell of x.
 
 w = 1/s² and s = A x - b. V is half of f(t) = log det(Aᵀ diag(exp t) A) at the log weights t = τ(s)
-(levinv.weighting.protocol). With ∇f = σ, ∇²f = L = diag(σ) - Q, F = diag(-τ'/2) A and c = τ''/(τ'/2)², the chain rule gives
+(levinv.weighting.protocol). With ∇f = σ, ∇²f = L = diag(σ) - Q, F = diag(-τ'/2) A and
+c = τ''/(τ'/2)², the chain rule gives
 
     ∇V  = -Fᵀσ
     ∇²V = Fᵀ (2 L + diag(c∘σ)/2) F.
@@ -176,9 +177,9 @@ class VolumetricBarrier:
     Notes
     -----
     Works with SciPy's minimisers:
-    ``minimize(barrier.fun, x0, jac=barrier.grad, hess=barrier.hess)`` or ``hessp=barrier.hessp``. ``fun`` is inf at a zero slack, as a line search expects of a
-    barrier. It is finite again in the neighbouring cell, where a minimiser that takes long steps
-    can end.
+    ``minimize(barrier.fun, x0, jac=barrier.grad, hess=barrier.hess)`` or ``hessp=barrier.hessp``.
+    ``fun`` is inf at a zero slack, as a line search expects of a barrier. It is finite again in the
+    neighbouring cell, where a minimiser that takes long steps can end.
 
     ``fun``, ``grad`` and ``hessp`` cost O(n d²), ``hess`` O(n d²·min(n/d, d)). The last point is
     remembered.

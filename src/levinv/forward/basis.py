@@ -112,7 +112,7 @@ def basis_by_gram(rows: Rows, scale: Floats | None = None, columns: Floats | Non
             columns = np.diag(column_units(largest))
             gram = rows.gram(scale, columns)
     first, rank, condition = _gram_factor(gram.copy())
-    # The least pivot of the QR is at least 1 / condition. The factor 2 covers the error of the latter.
+    # The least pivot of a QR is at least 1 / condition, which is known within a factor 2.
     doubtful = (rank < k or (rcond is not None and 2.0 * rcond * condition > 1.0)
                 or not accurate_squares(np.diag(gram)))
     if not doubtful and _norm_bound(condition, k) <= one_pass_condition:
@@ -128,7 +128,9 @@ def basis_by_gram(rows: Rows, scale: Floats | None = None, columns: Floats | Non
         doubt = f"numerical rank of the Gram matrix {rank} of {k}"
         transform = _combine(columns, _truncated_cholesky(rows.gram(scale, columns)))
         return Basis(np.ascontiguousarray(transform), np.inf, "cholesky", None, doubt)
-    return _basic_columns(rows, scale, columns, rcond, gram) if 0 < rank < k and rcond != 0 else None
+    if 0 < rank < k and rcond != 0:
+        return _basic_columns(rows, scale, columns, rcond, gram)
+    return None
 
 
 def accurate_squares(squares: Floats) -> bool:
@@ -154,8 +156,9 @@ def one_pass_basis(gram: Floats, columns: Floats | None,
 def _norm_bound(condition: float, k: int) -> float:
     """A bound of |R⁻¹|, which errors grow with, from its Frobenius norm, which is at least √k.
 
-    The k squared singular values of R sum to k. Hence the inverses of the k - 1 largest ones sum to
-    at least (k - 1)²/k >= k - 2, and at most |R⁻¹|² - k + 2, in that norm, is left for the smallest.
+    The k squared singular values of R sum to k. The inverses of the k - 1 largest ones therefore
+    sum to at least (k - 1)²/k >= k - 2, and the inverse of the smallest is at most the squared
+    Frobenius norm less k - 2.
     """
     return math.sqrt(max(condition ** 2 - k + 2.0, 1.0))
 
@@ -164,9 +167,9 @@ def _basic_columns(rows: Rows, scale: Floats | None, columns: Floats | None, rco
                    gram: Floats) -> Basis | None:
     """A basis from independent columns, if the others depend on them beyond doubt; or None.
 
-    The Gram matrix chooses the independent columns. The others, at unit norm, are projected onto the
-    orthogonal complement of these. What remains is computed from the rows, accurate to ε κ, and must
-    be below ``rcond``, as the pivot of a QR would have to be.
+    The Gram matrix chooses the independent columns. The others, at unit norm, are projected onto
+    the orthogonal complement of these. What remains is computed from the rows, accurate to ε κ, and
+    must be below ``rcond``, as the pivot of a QR would have to be.
     """
     n, k = rows.shape[0], len(gram)
     rcond = max(n, rows.shape[1]) * EPS if rcond is None else rcond

@@ -1,7 +1,7 @@
 """Leverage scores of a matrix, of slack-scaled and of weighted rows, and of stacks of matrices.
 
-The rows are scaled by √w for given weights w, or w = 1/s² for a slack s; the scores are |u_i|² for an
-orthonormal basis U of the range of the scaled rows (levinv.forward.basis). Zero slacks, infinite
+The rows are scaled by √w for given weights w, or w = 1/s² for a slack s; the scores are |u_i|² for
+an orthonormal basis U of the range of the scaled rows (levinv.forward.basis). Zero slacks, infinite
 weights, have the limit of levinv.forward.projection: the quotient by their rows. Scaling a column
 does not change the scores. Columns of subnormal entries are therefore first multiplied by powers of
 two, which is exact.
@@ -131,9 +131,9 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
     row of zero slack. The scores do not change if A is replaced by A T for an invertible T, nor
     with the unit of slack or weights.
 
-    A sparse A, of at most 20000 columns, costs O(Σ nnz_i² + d³) and a few d x d matrices, with nnz_i
-    entries in row i. If κ exceeds about 64, or if rows scaled by slack or weights have dependent
-    columns, it costs O(n d²) more. It is never made dense beyond a block of rows.
+    A sparse A, of at most 20000 columns, costs O(Σ nnz_i² + d³) and a few d x d matrices, with
+    nnz_i entries in row i. If κ exceeds about 64, or if rows scaled by slack or weights have
+    dependent columns, it costs O(n d²) more. It is never made dense beyond a block of rows.
 
     ``method="sketch"`` takes k = ceil(2 / rtol²) random projections and no d x d matrix. The
     standard error of a score σ is at most rtol σ (1 - σ) / √(σ² + (1 - σ)²), its bias is of the
@@ -142,14 +142,14 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
     5 rtol for 300000 rows; the sum is not exactly the rank. The solver's error adds at most
     rtol σ / 20 and rtol √(1 - σ) / 20.
 
-    The solver first has to find known answers with the same matrix; otherwise there is a ValueError.
-    With columns scaled to unit norm, singular values of B between 0 and about 1e-9 are refused.
-    Those below max(n, d, 64) ε / 4 count as 0 if they are also 0 for A without slack or weights. If
-    the solver is slow, a sparse factor of the Gram matrix helps, provided it has at most 2²⁷
-    entries. NaN and inf are always checked for.
+    The solver first has to find known answers with the same matrix; otherwise there is a
+    ValueError. With columns scaled to unit norm, singular values of B between 0 and about 1e-9 are
+    refused. Those below max(n, d, 64) ε / 4 count as 0 if they are also 0 for A without slack or
+    weights. If the solver is slow, a sparse factor of the Gram matrix helps, provided it has at
+    most 2²⁷ entries. NaN and inf are always checked for.
 
-    A stored A is read block by block in every pass, by several threads if there are several workers:
-    twice if κ is moderate.
+    A stored A is read block by block in every pass, by several threads if there are several
+    workers: twice if κ is moderate.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""The second of levinv's two maps: from weights of the rows to leverage scores and what they depend on.
+"""The second of levinv's two maps: from the weights of the rows to the leverage scores.
 
 The rows of A have weights w_i = exp(t_i). B = diag(√w) A, and P = B (BᵀB)⁻¹ Bᵀ is the projection
 onto its range. A weighting (levinv.weighting) makes the log weights t from the slack; this module
@@ -329,8 +329,8 @@ def _joined(rows: Rows, scale: Floats, smallest: float, heavy: Integers, light: 
     transform of F~, ``middle`` is F~ᵀF~, and ``whole`` is ρ.
     """
     h, m = len(heavy), light.shape[1]
-    # A row that is heavy for any magnitude (a coloop) has F = 0. What rounding leaves of it must not
-    # be multiplied by a huge magnitude.
+    # A row that is heavy for any magnitude (a coloop) has F = 0. What rounding leaves of it must
+    # not be multiplied by a huge magnitude.
     size = np.sqrt(np.maximum(np.diag(middle), 0.0))
     ratio = np.where((size <= ROUNDING_MARGIN * rounding) | (whole * size > 1.0), 0.0, whole)
     weighted = ratio[:, None] * middle * ratio
@@ -381,8 +381,8 @@ def spanned(rows: Rows, null: Floats) -> Booleans:
 
 
 def quotient(rows: Rows, index: Integers, columns: Floats) -> tuple[Floats, Floats, Floats]:
-    """A basis N (d, k - h) of the combinations of A's columns that rows ``index``, A_H, map to zero,
-    a right inverse W (d, h) of A_H with rows at unit norm, and these norms.
+    """A basis N (d, k - h) of the combinations of A's columns that rows ``index``, A_H, map to
+    zero, a right inverse W (d, h) of A_H with rows at unit norm, and these norms.
 
     Other rows may have any weight beside A_H and would magnify the rounding errors of A_H N and of
     A_H W - I. These are therefore refined to ε |A_H| |N| and ε |A_H| |W|, entry by entry.

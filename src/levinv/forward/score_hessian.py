@@ -19,9 +19,9 @@ of P D_r P at (i, l) is u_iᵀ K_r u_l, so that off the diagonal G_il = P_il (8 
 third moments S_j = sum_l F_lj u_l u_lᵀ, (QF)_ij = u_iᵀ S_j u_i and [Fᵀ (P∘P D_r P) F]_jm =
 tr(S_j S_m K_r). The *tall* form takes these, 2 n k² d flops.
 
-On the diagonal everything cancels near a zero slack. The projection computes z without cancellation.
-With (Qr)_i = z_i + r_i σ_i the diagonal simplifies to G_ii = (8 σ_i - 4 - c_i) z_i. Heavy rows (see
-levinv.forward.projection), at most k, get their rows of P and G explicitly.
+On the diagonal everything cancels near a zero slack. The projection computes z without
+cancellation. With (Qr)_i = z_i + r_i σ_i the diagonal simplifies to G_ii = (8 σ_i - 4 - c_i) z_i.
+Heavy rows (see levinv.forward.projection), at most k, get their rows of P and G explicitly.
 
 A product with a vector takes three Gram matrices and two quadratic forms: with p = F v, Qp its
 first form and y = 4 (Qp - σ∘p),
