@@ -8,8 +8,9 @@ contracted with r, a d x d matrix,
     ∇𝓛  = H r + Aᵀ diag(rho²) A x,
     ∇²𝓛 = H² + C + Aᵀ diag(rho²) A.
 
-C is the derivative of H = Fᵀ (2 L + (c/2) diag(σ)) F along r; here c = τ''/(τ'/2)² is a constant,
-as for all weights |s|^(-4/c). With q = F r and D = diag(q), moving x along r moves
+C is the derivative of H = Fᵀ (2 L + (c/2) diag(σ)) F along r. Here c = τ''/(τ'/2)² is a constant,
+as for the weights |s|^(-4/c), and for exp(s) with c = 0. With q = F r and D = diag(q), moving x
+along r moves
 
     F               by -(c/2) D F,
     the log weights by -2 q,

@@ -1,4 +1,4 @@
-"""Second derivatives of the loss ½|σ(x) - a|² in the slack's log weights, composed with these.
+"""Second derivatives of the loss ½|σ(x) - a|², where x gives log weights and these give scores.
 
 With F = diag(-τ'(s)/2) A, c = τ''/(τ'/2)² (levinv.weighting.protocol), r = σ - a, P the projection,
 Q = P∘P, D_y = diag(y), z = (Q - D_σ) r, and

@@ -11,13 +11,13 @@ first is one scalar function τ with two derivatives. With L = ∂σ/∂t = diag
 
 the derivatives in x follow from F = diag(-τ'(s)/2) A and the ratio c = τ''(s) / (τ'(s)/2)²:
 
-    Jacobian of the scores                  -2 L F
-    Hessian of ½|σ - a|², r = σ - a         Fᵀ (4 L² + 4 T(r) + diag(c∘(L r))) F
-    V = ½ log det(Aᵀ diag(w) A): gradient   -Fᵀσ,  Hessian  Fᵀ (2 L + diag(c∘σ)/2) F
+    Jacobian of the scores                             -2 L F
+    Hessian of ½|σ - a|², with r = σ - a               Fᵀ (4 L² + 4 T(r) + diag(c∘(L r))) F
+    gradient of V = ½ log det(Aᵀ diag(w) A)            -Fᵀσ
+    Hessian of V                                       Fᵀ (2 L + diag(c∘σ)/2) F
 
-(the last gradient with A for F is the usual one: ½ Aᵀ(σ∘τ') = -Fᵀσ). A weighting supplies F through
-:meth:`times_slope`, and c. Where τ' is zero and τ'' is not, c is infinite and the term is to be
-taken as Aᵀ diag(τ''∘(L r)) A.
+A weighting supplies -τ'/2 and c. (If τ' is zero and τ'' is not, c is infinite. The term with c is
+then Aᵀ diag(τ''∘(L r)) A, or ½ Aᵀ diag(τ''∘σ) A.)
 """
 from typing import Protocol
 
