@@ -1,13 +1,13 @@
-"""levinv beside what users have, side by side.
+"""Compare levinv with other libraries.
 
     python benchmarks/compare.py                        everything
     python benchmarks/compare.py --quick "scores 20"    works whose name contains "scores 20"
     python benchmarks/compare.py --check                exit status 1 if a promise does not hold
     python benchmarks/compare.py --write docs/comparison.md
 
-The libraries to compare with: python -m pip install ".[peers]"; those that are missing are left
-out. What is measured stands in comparison/works.py, by whom in comparison/peers.py, and what levinv
-promises in comparison/promises.py.
+To install the other libraries: python -m pip install ".[peers]". Missing libraries are left out.
+comparison/works.py defines the works, comparison/peers.py the calls of the other libraries and
+comparison/promises.py the promises.
 """
 import argparse
 import pathlib
@@ -26,7 +26,7 @@ DGEMM = "dgemm"
 
 
 def prepare(kind, problem):
-    """Calls by name, levinv's and the peers', and notes on who is missing."""
+    """The calls of levinv and of the peers by name, and notes on missing libraries."""
     makers = KINDS[kind].calls | {peer.name: peer.calls[kind] for peer in PEERS
                                   if kind in peer.calls}
     calls, notes = {}, []
@@ -39,7 +39,7 @@ def prepare(kind, problem):
 
 
 def judge(calls, kind, known):
-    """Call each once; its error by name, where the answer is known."""
+    """Call each once and return its error by name, if the answer is known."""
     errors = {}
     for name, call in calls.items():
         found = call()
@@ -50,7 +50,7 @@ def judge(calls, kind, known):
 
 
 def run(work, threads, budget, fewest):
-    """Measured values by name, the table, notes, and the rate of dgemm."""
+    """Return measured values by name, the table, notes, and the rate of dgemm."""
     kind = KINDS[work.kind]
     with machine.pinned(threads):
         problem = kind.problem(work.n, work.d)

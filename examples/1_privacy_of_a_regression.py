@@ -2,18 +2,18 @@
 Leverage scores give a regression away
 ======================================
 
-A hospital fits a linear model of how diabetes progresses to half of its patients and keeps the
-model secret. It then refits to *all* patients with weights of 1/residual², as estimators for
-unequal variances do, and publishes the diagnostics that every package prints with a weighted fit:
-for each patient one leverage score, a number between 0 and 1. The measurements are public. Does
-that say anything about the secret model?
+A hospital fits a linear model of the progress of diabetes to half of its patients. It keeps the
+model secret. It then fits a model to *all* patients with weights 1/residual², as estimators for
+unequal variances do. It publishes the diagnostics that every package prints with a weighted fit:
+one leverage score for each patient, a number between 0 and 1. The measurements are public. Do the
+scores reveal the secret model?
 """
 
 # %%
 # The secret fit, and what is published
 # -------------------------------------
 # The data ship with levinv: 442 patients, an intercept and ten measurements in their own units.
-# The model and the weighted fit are those of statsmodels.
+# statsmodels computes the model and the weighted fit.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -34,8 +34,8 @@ print(f"{len(published)} scores between {published.min():.1e} and {published.max
 # %%
 # From the scores back to the model
 # ---------------------------------
-# The attacker has the measurements ``A``, the outcomes ``b`` and the scores; no residual, no
-# starting point. Fitting all patients anew is what can be done without the scores.
+# The attacker has the measurements ``A``, the outcomes ``b`` and the scores, but no residual and no
+# starting point. Without the scores the attacker can only fit a new model to all patients.
 
 found = invert_scores(A, b, published, rng=0)
 refit = np.linalg.lstsq(A, b, rcond=None)[0]
@@ -46,14 +46,14 @@ for name, *row in zip(names, secret, found.x, refit, strict=True):
 print(f"\nunique: {found.unique}")
 
 # %%
-# All digits, and ``found.unique`` says that no other coefficients have these scores.
+# All digits are right, and ``found.unique`` says that no other coefficients have these scores.
 #
 # Does rounding help?
 # -------------------
-# The same with fewer and fewer decimals. ``noise`` is the standard deviation of a rounding error;
-# the standard errors that come back are the Cramér–Rao bound, which no unbiased method beats.
-# Errors are measured in what the model predicts: each coefficient counts by its column's root mean
-# square.
+# The attack is repeated with fewer and fewer decimals. ``noise`` is the standard deviation of a
+# rounding error. The standard errors in the result are the Cramér–Rao bound: no unbiased method
+# does better. Each error of a coefficient is multiplied by the root mean square of its column, so
+# that it measures the effect on the predictions.
 
 share = np.sqrt(np.mean(A**2, axis=0))
 

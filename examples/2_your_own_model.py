@@ -2,16 +2,17 @@
 The same with your own scikit-learn model
 =========================================
 
-A pipeline of scikit-learn, cross-validated, fitted to half of the wines that ship with
-scikit-learn: it predicts a wine's alcohol from twelve other measurements. Its coefficients are a
-trade secret. What do leverage scores tell of them, rounded to three decimals?
+The model is a cross-validated pipeline of scikit-learn. It is fitted to half of the wines that ship
+with scikit-learn. It predicts the alcohol of a wine from twelve other measurements. Its
+coefficients are a trade secret. What do leverage scores reveal of them, if they are rounded to
+three decimals?
 """
 
 # %%
 # The model
 # ---------
-# levinv wants the model as ``A @ x`` in the units of the data: the scaler is multiplied out, and
-# the intercept belongs to a column of ones.
+# levinv needs the model as ``A @ x`` in the units of the data. So the slopes are divided by the
+# scales of the scaler, and the intercept becomes the coefficient of a column of ones.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -37,8 +38,8 @@ print("A @ secret is what the model predicts:", np.allclose(A @ secret, model.pr
 # %%
 # What is published, and what is found
 # ------------------------------------
-# The scores of the rows divided by their residuals. ``noise`` is the standard deviation of rounding
-# to three decimals.
+# The rows are divided by their residuals, and the scores of the resulting matrix are published.
+# ``noise`` is the standard deviation of rounding to three decimals.
 
 published = leverage_scores(A, slack=y - model.predict(X)).round(3)
 found = invert_scores(A, y, published, noise=1e-3 / 12**0.5, rng=0)
@@ -50,9 +51,9 @@ print(
 )
 
 # %%
-# The stolen model predicts as the secret one does, also for wines that neither has seen (made up
-# here, from the range of the real ones). Grey: the ridge that anybody could fit to all wines,
-# without the scores.
+# The stolen model has the same predictions as the secret one, even for wines that neither model has
+# seen. (These wines are made up, within the range of the real ones.) The grey points are from a
+# ridge regression that anybody could fit to all wines, without the scores.
 
 lowest, highest = np.quantile(X, [0.05, 0.95], axis=0)
 new = np.random.default_rng(0).uniform(lowest, highest, size=(1000, len(names)))

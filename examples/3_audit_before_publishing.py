@@ -2,17 +2,17 @@
 An audit before scores are published
 ====================================
 
-The same question from the other side: you have a model and would like to publish leverage scores
-that go with it. ``audit`` predicts what somebody learns of the model who has the data, runs the
-attack, and says how much rounding or noise keeps the model secret.
+You have a model and would like to publish leverage scores of it. ``audit`` considers an attacker
+who has the data. It predicts how precisely the attacker finds the model, runs the attack, and says
+how much rounding or noise keeps the model secret.
 """
 
 # %%
 # The report
 # ----------
-# The model: how often people see a doctor, by their age, means and health (a part of the RAND
-# health insurance experiment, which ships with statsmodels), fitted to every other person. Data
-# frames keep their names.
+# The model predicts how often people see a doctor from their insurance and health. The data are a
+# part of the RAND health insurance experiment, which ships with statsmodels. The model is fitted to
+# every other person. The report keeps the names of the columns of the data frame.
 
 import matplotlib.pyplot as plt
 import statsmodels.api as sm
@@ -30,8 +30,10 @@ print(report.to_text())
 # %%
 # Four pictures
 # -------------
-# How precisely x is known for each number of decimals; how precisely each coefficient, as audited;
-# whose scores tell most; and how many directions of x rise out of the noise.
+# The first picture shows how precisely the attacker finds x for each number of decimals. The second
+# shows how precisely the attacker finds each coefficient from the audited scores. The third shows
+# which rows have the most informative scores. The fourth shows how many directions of x exceed the
+# noise.
 
 fig, axes = plt.subplots(2, 2, figsize=(9, 8), layout="constrained")
 plot.error_against_decimals(report, axes[0, 0])

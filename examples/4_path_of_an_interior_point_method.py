@@ -9,16 +9,17 @@ barrier follows the minimisers of
           \\qquad V(x) = \\tfrac12 \\log\\det A^\\mathsf{T} S^{-2} A,
           \\qquad S = \\mathrm{diag}(A x - b),
 
-as t grows. What it computes at each step are the leverage scores of the rows of :math:`S^{-1} A`,
-one for each side of the polygon. Suppose that it logs them, and nothing else. Where was it?
+as t grows. At each step it computes the leverage scores of the rows of :math:`S^{-1} A`, one for
+each side of the polygon. Suppose that it logs the scores and nothing else. Can the path be
+recovered?
 """
 
 # %%
 # Follow the path
 # ---------------
-# A point of the path has ∇V(x) = -t c, and finding x from the gradient of V is what
-# ``invert_gradient`` does. ``signs=1`` says which cell of the arrangement of lines is meant: that
-# where all slacks are positive. The last point starts the search for the next one.
+# A point of the path has ∇V(x) = -t c. ``invert_gradient`` finds x from this gradient. The lines
+# divide the plane into cells. ``signs=1`` selects the cell in which all slacks are positive. Each
+# point is the starting point for the next one.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -43,7 +44,8 @@ print(f"{len(path)} points, {logged.shape[1]} scores each")
 # %%
 # Read it back
 # ------------
-# All points at once, and not even told that they lie inside the polygon (``signs`` are unknown).
+# ``invert_many`` inverts all points in one call. ``signs`` are unknown: it does not know that the
+# points lie inside the polygon.
 
 found = invert_many(A, np.broadcast_to(b, logged.shape), logged, rng=0)
 error = np.linalg.norm(found.x - path, axis=1)
@@ -53,8 +55,8 @@ print(
 )
 
 # %%
-# Each side of the polygon has the colour of its score. Where the path closes in on the corner the
-# scores of its two sides go to 1, and how far they have come tells the distance.
+# Each side of the polygon has the colour of its score. As the path approaches the corner, the
+# scores of the two sides tend to 1. Their difference from 1 determines the distance.
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
 corners = np.array([np.linalg.solve(A[[i - 1, i]], b[[i - 1, i]]) for i in range(len(b))])

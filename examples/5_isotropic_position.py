@@ -2,21 +2,21 @@
 Points in isotropic position, and a robust covariance
 =====================================================
 
-``forster_weights`` finds row weights w such that all leverage scores of diag(√w) A are equal. With
-M = Σ wᵢ aᵢaᵢᵀ this says that every point has the same length wᵢ aᵢᵀM⁻¹aᵢ = d/n, or
+``forster_weights`` finds row weights w such that all leverage scores of diag(√w) A are equal. Let
+M = Σ wᵢ aᵢaᵢᵀ. Then wᵢ aᵢᵀM⁻¹aᵢ = d/n for every point, or
 
 .. math:: M = \\frac d n \\sum_i \\frac{a_i a_i^\\mathsf{T}}{a_i^\\mathsf{T} M^{-1} a_i}.
 
-Statisticians know M as Tyler's estimator of the shape of a cloud of points: lengths of the aᵢ do
-not enter, so heavy tails do no harm. Geometers know the points M^(-1/2) aᵢ, drawn out or in to
-length 1: they are in *radial isotropic position*, with second moments I/d, as if they were spread
+In statistics M is Tyler's estimator of the shape of a cloud of points. It does not depend on the
+lengths of the aᵢ, so heavy tails do no harm. In geometry the points M^(-1/2) aᵢ, scaled to length
+1, are in *radial isotropic position*: their second moments are I/d, as for points that are spread
 evenly over all directions.
 """
 
 # %%
 # A cloud with heavy tails
 # ------------------------
-# Points of a bivariate Cauchy distribution: they have no covariance, but a shape.
+# The points have a bivariate Cauchy distribution. It has no covariance, but it has a shape.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,7 +36,7 @@ print(f"scores after:  {scores.min():.12f} to {scores.max():.12f} (d/n = {2 / 30
 # %%
 # The shape
 # ---------
-# Up to scale; both are set to the trace of the true one.
+# The estimators determine the shape up to scale. Both are scaled to the trace of the true shape.
 
 tyler = A.T @ (weights[:, None] * A)
 covariance = A.T @ A
@@ -47,8 +47,8 @@ for name, m in (("true", shape), ("Tyler", tyler), ("covariance", covariance)):
 # %%
 # The points, before and after
 # ----------------------------
-# Directions before (as unit vectors) crowd along the long axis of the cloud; after, their second
-# moments are those of the circle.
+# The directions are drawn as unit vectors. Before, they are concentrated along the long axis of the
+# cloud. After, their second moments are those of the circle.
 
 values, vectors = np.linalg.eigh(tyler)
 after = A @ vectors / np.sqrt(values) @ vectors.T
@@ -85,4 +85,4 @@ for ax in axes:
 plt.show()
 
 # %%
-# The orange ellipses are the second moments of the directions: that after is a circle.
+# The orange ellipses show the second moments of the directions. After, the ellipse is a circle.

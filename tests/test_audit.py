@@ -1,6 +1,4 @@
-"""The audit: what it predicts against the formula in plain NumPy, what its attacks find, and what
-it says.
-"""
+"""The audit: its predictions against the formula in NumPy, its attacks and its verdicts."""
 import math
 import tracemalloc
 import warnings
@@ -27,7 +25,7 @@ def problem(n=40, d=3, seed=0):
 
 
 def bound(A, b, x, noise):
-    """Standard errors and influence: all of the Jacobian, and its pseudo-inverse."""
+    """Standard errors and influence, from the whole Jacobian and its pseudo-inverse."""
     W = 1.0 / np.broadcast_to(noise, len(b))
     J = W[:, None] * oracles.jacobian(A, A @ x - b)
     scale = np.linalg.norm(J, axis=0)
@@ -37,7 +35,7 @@ def bound(A, b, x, noise):
 
 
 def components():
-    """Two groups of rows: what moves in the first (its b is 0) is no matter to the second."""
+    """Two groups of rows with columns of their own; b is 0 in the first group."""
     rng = np.random.default_rng(3)
     A = np.zeros((30, 4))
     A[:15, :2], A[15:, 2:] = rng.standard_normal((15, 2)), rng.standard_normal((15, 2))
@@ -120,6 +118,7 @@ class TestUndetermined:
         assert report.row_influence.sum() == pytest.approx(3)
         assert report.given_away.tolist() == [False, False, True, True]
         assert report.verdict.startswith("PARTLY GIVEN AWAY. Whoever has A and b finds 2 of 4")
+        assert report.level == "partly given away"
         assert "not determined" in report.to_text()
 
     def test_direction_that_rounding_hides(self):
@@ -134,6 +133,7 @@ class TestUndetermined:
         A, x = np.diag([1.0, 2, 3]), np.ones(3)
         report = audit(A, np.zeros(3), x)
         assert report.verdict.startswith("NOT GIVEN AWAY. The scores do not determine any")
+        assert report.level == "not given away"
         assert np.isinf(report.standard_errors).all()
         assert report.recovered_error == report.predicted_error == math.inf
         assert not report.row_influence.any()
@@ -148,7 +148,7 @@ class TestUndetermined:
         x = x + [1.0, 0, 0]
         assert_allclose(report.standard_errors[1:3], bound(A, b, x, 1e-6)[0][1:], rtol=1e-6)
 
-    def test_signs_tell_what_scores_do_not(self):
+    def test_signs_determine_what_scores_do_not(self):
         A = np.array([[1.0], [1], [1]])
         b, x = np.array([0.0, 0, 3]), np.array([2.0])     # |x|, |x|, |x - 3|: 2:2:1; x = 6 as well
         assert not audit(A, b, x).unique
@@ -185,6 +185,7 @@ class TestAttack:
         assert_allclose(report.recovered_x, x, rtol=1e-10)
         assert report.prediction_holds
         assert report.verdict.startswith("GIVEN AWAY. Whoever has A and b finds x")
+        assert report.level == "given away"
 
     @pytest.mark.parametrize("name, A, b, x", list(real_sets()), ids=lambda value: (
         value if isinstance(value, str) else ""))
@@ -200,6 +201,7 @@ class TestAttack:
             assert not report.prediction_holds
             assert report.recovered_error > report.predicted_error
             assert report.verdict.startswith("IN DOUBT.")
+            assert report.level == "in doubt"
             found = abs(report.recovered_x - x) <= 0.1 * abs(x)
             assert report.given_away.tolist() == found.tolist()
             assert "does NOT hold" in report.to_text()
@@ -226,12 +228,12 @@ class TestAttack:
         assert attacked[4]["prediction_holds"]
         assert report.decimals_attacked is attacked
 
-    def test_data_that_tell_x_without_scores(self):
+    def test_data_that_reveal_x_without_scores(self):
         A, b, _ = problem()
         report = audit(A, b, np.linalg.lstsq(A, b, rcond=None)[0], decimals=3)
         assert report.least_squares_error < 1e-12
-        assert "A and b tell as much without any scores" in report.verdict
-        assert "without any scores" not in audit(*problem(), decimals=3).verdict
+        assert "A and b alone reveal as much. Ordinary least squares is already" in report.verdict
+        assert "A and b alone" not in audit(*problem(), decimals=3).verdict
 
 
 class TestSafe:

@@ -1,4 +1,4 @@
-"""How an audit is reported: text, the page, pictures, plain numbers, the command line."""
+"""How an audit is reported: text, page, pictures, numbers, command line."""
 import doctest
 import html.parser
 import json
@@ -34,7 +34,7 @@ def page(report):
 
 
 class Page(html.parser.HTMLParser):
-    """Text, tags and attributes of a page whose tags are in order."""
+    """Text, tags and attributes of a page; checks that its tags are balanced."""
 
     def __init__(self, page):
         super().__init__()
@@ -84,7 +84,7 @@ class TestText:
 
     def test_says_who_knows_what(self, report):
         text = " ".join(report.to_text().split())
-        for said in ("the attacker has: A (442 x 11), b,", "and has not: x, nor any sign",
+        for said in ("attacker knows: A (442 x 11), b,", "attacker does not know: x or any sign",
                      "rounded to 3 decimals", "Cramér-Rao bound", "knows something of x beforehand",
                      "least squares of b on A misses x by 10 %"):
             assert said in text
@@ -240,7 +240,7 @@ class TestCommand:
 
     def test_signs(self, files, capsys):
         assert main(["audit", "A.npy", "b.npy", "x.npy", "--signs", "signs.npy"]) == 0
-        assert "b, the signs of A x - b, and knows" in capsys.readouterr().out
+        assert "b, the signs of A x - b, and how" in capsys.readouterr().out
         assert main(["audit", "A.npy", "b.npy", "x.npy", "--signs", "positive"]) == 2
         assert "signs must be those of A x - b" in capsys.readouterr().err
 

@@ -58,7 +58,7 @@ class TestUsage:
         assert script.load() is main
 
     @pytest.mark.parametrize("command", [[], ["demo"], ["scores"], ["invert"]])
-    def test_help_tells_the_exit_statuses(self, command, capsys):
+    def test_help_lists_the_exit_statuses(self, command, capsys):
         with pytest.raises(SystemExit) as ended:
             main([*command, "--help"])
         assert ended.value.code == SUCCESS
@@ -238,7 +238,7 @@ class TestInvert:
         np.testing.assert_allclose(np.load("out.npy"), problem.x, rtol=1e-9)
 
     def test_not_determined(self, problem, capsys):
-        # A column that one row alone has: that row's score is 1 wherever x moves along it.
+        # Only one row uses the last column: its score is 1, whatever the last coefficient is.
         A = np.zeros((31, 5))
         A[:30, :4], A[30, 4] = problem.A, 1.0
         np.save("A.npy", A)
@@ -366,7 +366,7 @@ class TestEnds:
             import signal, sys, time
             import levinv.cli.scores
             from levinv.cli import main
-            # A background job of a shell inherits that SIGINT is ignored.
+            # A background job of a shell starts with SIGINT ignored.
             signal.signal(signal.SIGINT, signal.default_int_handler)
             def wait(*_, **__):
                 print("waiting", flush=True)
@@ -408,7 +408,7 @@ class TestProgress:
 
     def test_bar(self, monkeypatch, capsys):
         pytest.importorskip("tqdm")
-        monkeypatch.setattr(progress, "DELAY", 0.0)
+        monkeypatch.setattr(progress, "PROGRESS_DELAY", 0.0)
         self.show()
         out, err = capsys.readouterr()
         assert out == ""
@@ -416,8 +416,8 @@ class TestProgress:
 
     def test_lines_without_tqdm(self, monkeypatch, capsys):
         monkeypatch.setitem(sys.modules, "tqdm", None)
-        monkeypatch.setattr(progress, "DELAY", 0.0)
-        monkeypatch.setattr(progress, "PLAIN_INTERVAL", 0.0)
+        monkeypatch.setattr(progress, "PROGRESS_DELAY", 0.0)
+        monkeypatch.setattr(progress, "PROGRESS_INTERVAL", 0.0)
         self.show()
         out, err = capsys.readouterr()
         assert out == ""

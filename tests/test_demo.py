@@ -67,7 +67,7 @@ def test_table_is_computed_and_fits(report, monkeypatch, capsys):
                                                                          rel=1e-6)
 
 
-def test_failure_is_said(report, monkeypatch, capsys):
+def test_failure_is_reported(report, monkeypatch, capsys):
     failed = report["recoveries"][0] | {"success": False, "message": "The reason. " * 20}
     monkeypatch.setattr(demo, "recover", lambda *_: failed)
     assert main(["demo"]) == 1

@@ -1,4 +1,4 @@
-"""Files of the command line: every format, every refusal, and nothing half written."""
+"""Files of the command line: every format, every refusal, and no file half written."""
 import os
 import signal
 import stat

@@ -1,4 +1,4 @@
-"""Files that lie to the command line, and files larger than memory."""
+"""Files with false headers, and files larger than memory."""
 import io
 import os
 import re
@@ -46,11 +46,11 @@ def archive(path, parts, compression=zipfile.ZIP_DEFLATED):
 
 
 class TestHostile:
-    """Files that lie: one line, no traceback, and no memory taken for what is not there."""
+    """Files with false headers: a message of one line, no traceback, and no memory allocated."""
 
     @pytest.fixture(autouse=True)
     def little_memory(self):
-        """A gigabyte more than now: what is taken beyond is a MemoryError, and another message."""
+        """Limit memory to a gigabyte more than now: more raises MemoryError, another message."""
         if not os.path.exists("/proc/self/statm"):
             pytest.skip("tells its memory in /proc only")
         import resource

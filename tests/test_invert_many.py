@@ -14,7 +14,7 @@ import levinv
 import oracles
 from levinv import invert_many, invert_scores
 from levinv._kernels import many as baseline
-from levinv.inverse import invert_many as many
+from levinv.inverse.batch import invert_many as many
 
 
 def problems(k=20, n=30, d=4, seed=0, cauchy=False):
@@ -293,7 +293,7 @@ def test_workers_and_chunks(monkeypatch):
     A, b, x, slack, scores = problems(k=23)
     A[5, :, 3] = A[5, :, 0]
     plain = invert_many(A, b, scores, rng=3)
-    monkeypatch.setattr(many, "MOST_IN_CHUNK", 2)
+    monkeypatch.setattr(many, "BATCH_CHUNK", 2)
     for workers in (1, 2, 5):
         result = invert_many(A, b, scores, rng=3, workers=workers)
         for name in ("x", "success", "unique", "fun", "nit"):
@@ -318,7 +318,7 @@ def test_an_error_in_a_thread_is_raised(monkeypatch):
     A, b, x, slack, scores = problems(k=4)
     A[:, 0] = 0.0                                # for the general route
     monkeypatch.setattr(many, "invert_scores", fail)
-    monkeypatch.setattr(many, "MOST_IN_CHUNK", 1)
+    monkeypatch.setattr(many, "BATCH_CHUNK", 1)
     with pytest.raises(RuntimeError, match="on purpose"):
         invert_many(A, b, scores, workers=2)
 
@@ -402,7 +402,7 @@ def test_an_interrupt_waits_for_one_problem_of_the_general_route_not_for_a_chunk
         time.sleep(0.02)
         return invert_scores(*args, **options)
 
-    monkeypatch.setattr("levinv.inverse.invert_many.invert_scores", slow)
+    monkeypatch.setattr("levinv.inverse.batch.invert_many.invert_scores", slow)
     with pytest.raises(KeyboardInterrupt):
         invert_many(rng.normal(size=(600, 2, 2)), np.ones((600, 2)), np.ones((600, 2)), workers=2)
     assert len(called) < 20

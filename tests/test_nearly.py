@@ -7,9 +7,9 @@ from numpy.testing import assert_allclose
 import oracles
 from levinv import invert_gradient, invert_scores, leverage_scores
 from levinv import storage as rows
-from levinv.inverse import schedule as stages
+from levinv.inverse import search
 from levinv.inverse.barrier_gradient import feasibility as cell
-from levinv.inverse.stages.presolve import orthonormal_columns
+from levinv.inverse.stages.reduction import orthonormal_columns
 from torture import calls
 
 
@@ -118,7 +118,7 @@ def test_scores_beyond_a_rank_are_still_an_obstacle():
 
 
 def test_search_for_signs_ends(monkeypatch):
-    monkeypatch.setattr(stages, "MOST_EVALUATIONS", 100)
+    monkeypatch.setattr(search, "MAX_EVALUATIONS", 100)
     A = np.array([[-2, -3, 2, -3], [-6, 4, -2, 0], [-3, -3, 1, 1], [-2, 0, -2, 2], [3, -2, 1, 0],
                   [-2, 0, 2, 1], [1, 3, 0, 1], [2, 2, 1, 2], [-3, 2, -2, 0], [-1, 1, 0, 2.0]])
     b = 10.0 ** np.array([-38, -23, 40, -5, -39, -21, 27, -42, -49, 25])

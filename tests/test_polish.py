@@ -12,10 +12,12 @@ import levinv.storage.dense
 import oracles
 from levinv import LeverageMap, invert_scores, leverage_scores
 from levinv.forward.projection import project, rough_projection
-from levinv.inverse.stages.presolve import reduce
-from levinv.inverse.stages.recover import response_in_range
-from levinv.inverse.stages.streaming_loss import Trials
-from levinv.inverse.stages.whitened_jacobian import Linearisation, evaluate, gradient, linearise_all
+from levinv.inverse.stages.point import evaluate, gradient
+from levinv.inverse.stages.range import response_in_range
+from levinv.inverse.stages.reduction import reduce
+from levinv.inverse.stages.streaming_loss import StreamingLoss
+from levinv.inverse.stages.whitened_jacobian import linearise_all
+from levinv.inverse.values import Linearisation
 from levinv.storage import DenseRows
 
 
@@ -87,22 +89,22 @@ def test_a_trial_is_the_point_and_its_gradient(rng, plain, known, monkeypatch):
     A[7] = 0.0
     slack = rng.uniform(1, 2, 300) * rng.choice([-1.0, 1.0], 300)
     reduced, _, weight = point_of(A, slack)
-    reduced = replace(reduced, plain=plain)
+    reduced = replace(reduced, use_A=plain)
     reduced.rows.in_memory = False
     weight[20] *= known
     b, target = A @ np.ones(3) - slack, rng.uniform(size=300)
-    trials = Trials(reduced, b, target, weight)
+    trials = StreamingLoss(reduced, b, target, weight)
     assert trials.start(np.zeros(3)).point is not None
     trial = trials.at(np.ones(3), np.inf)
     assert trial.point is None                                         # three passes were enough
     projection = project(reduced.rows, np.abs(slack), reduced.columns, reduced.left_out)
     residual = np.where(reduced.active, projection.scores - target, 0.0)
-    assert_allclose(trial.size, np.linalg.norm(weight * residual), rtol=1e-12)
-    assert_allclose(trial.largest, np.abs(residual).max(), rtol=1e-12)
+    assert_allclose(trial.norm, np.linalg.norm(weight * residual), rtol=1e-12)
+    assert_allclose(trial.max_residual, np.abs(residual).max(), rtol=1e-12)
     expected = 2.0 * (A / slack[:, None]).T @ projection.laplacian(weight ** 2 * residual)
     assert_allclose(trial.gradient, expected, rtol=1e-9)
-    assert trials.at(np.ones(3), 0.5 * trial.size).gradient is None
-    assert_allclose(trials.whole(trial).point.slack, slack, rtol=1e-12)
+    assert trials.at(np.ones(3), 0.5 * trial.norm).gradient is None
+    assert_allclose(trials.with_point(trial).point.slack, slack, rtol=1e-12)
     heavy = trials.at(np.linalg.solve(A[:3], b[:3]), np.inf)            # on three hyperplanes
     assert len(heavy.point.projection.heavy) == 3 and np.isfinite(heavy.gradient).all()
 
@@ -116,13 +118,13 @@ def test_a_sample_of_rows_stands_for_all(rng, design):
     assert len(point.projection.heavy)
     weight = 1.0 / leverage_scores(A, slack=slack)
     every = linearise_all(point, weight, 0)
-    some = linearisation.linearise(reduced, point, weight, 0)
+    some = linearisation.linearise(point, weight, 0)
     # the sampled matrix in coordinates in which the true one is the identity
     values = np.linalg.svd(np.linalg.solve(every.steps, some.steps), compute_uv=False) ** -2.0
     assert 0.5 < values.min() < values.max() < 2.0
     assert not np.allclose(values, 1.0, atol=1e-6)                 # it was a sample
     assert_allclose(some.left, some.steps.T @ gradient(point, weight))
-    again = linearisation.linearise(reduced, point, weight, 0)
+    again = linearisation.linearise(point, weight, 0)
     assert_array_equal(some.steps, again.steps)
 
 
@@ -223,7 +225,7 @@ def test_levenberg_marquardt_takes_over(rng, monkeypatch):
     marquardt = polishing._levenberg_marquardt
     monkeypatch.setattr(polishing, "_levenberg_marquardt",
                         lambda *args: used.append(1) or marquardt(*args))
-    monkeypatch.setattr(polishing, "MAX_STUCK", (-1, -1))
+    monkeypatch.setattr(polishing, "MAX_USELESS_STEPS", (-1, -1))
     result = invert_scores(A, b, c, signs=np.sign(slack), rng=0)
     assert used
     assert result.success

@@ -13,7 +13,7 @@ import oracles
 from levinv import NoSolutionError, forster_weights, leverage_scores
 from levinv.inverse.stages.components import components
 from levinv.inverse.stages.magnitudes import find_obstacle, match_scores
-from levinv.inverse.stages.presolve import reduce
+from levinv.inverse.stages.reduction import reduce
 from levinv.inverse.stages.signs import _flip, sign_candidates
 from levinv.storage import DenseRows
 

@@ -1,10 +1,13 @@
-"""The loss: value, gradient, Hessian and products with it, at a point that is new or remembered.
+"""The loss: value, gradient, Hessian and Hessian products, at a new point or at the last one.
 
-What was learned. Products u_a u_b are formed in cache, block by block, and each of the two passes
-is one product of d(d+1)/2 x d in register tiles. Blocks of rows of P are cheaper below n of about
-0.4 d² (0.55 d² at d = 20, 0.35 d² at d = 80; 200 x 40: seven times). In A's own columns, without
-the transform to an orthonormal basis, a Gram matrix or a form takes half the time; products with a
-vector need three of the first and two of the second.
+Findings:
+
+- The tall form makes two passes over the rows. It forms the products u_a u_b in cache, block by
+  block. Each pass is one product of d(d+1)/2 x d in register tiles.
+- The short form uses blocks of rows of P. It is cheaper below n of about 0.4 d² (0.55 d² at d = 20,
+  0.35 d² at d = 80). At 200 x 40 it is seven times as fast.
+- In A's own columns, without the transform to an orthonormal basis, a Gram matrix or a form takes
+  half the time. A product with a vector needs three Gram matrices and two forms.
 """
 import timeit
 
@@ -27,7 +30,7 @@ class Loss:
         self.loss.hess(self.x)
 
     def new_point(self):
-        """The loss remembers its last point: two points in turn make each evaluation a new one."""
+        """The loss keeps the results of its last point. So two points alternate."""
         self.x, self.elsewhere = self.elsewhere, self.x
         return self.x
 
@@ -53,7 +56,7 @@ class Loss:
         self.loss.hessp(self.x, self.x)
 
     def track_hess_over_floor(self, shape):
-        """Time of the Hessian over that of 2 n d³ flops in square products."""
+        """Time of the Hessian over the time of 2 n d³ flops in products of square matrices."""
         n, d = shape
         side = min(round((n * d ** 3) ** (1 / 3)), 3000)
         square = np.ones((side, side))
@@ -63,7 +66,7 @@ class Loss:
 
 
 class Accuracy:
-    """Against the formula with n x n matrices: largest error, relative to the largest entry."""
+    """Largest error against the formula with n x n matrices, relative to the largest entry."""
 
     params = [[(100, 40), (2000, 20)]]
     param_names = ["shape"]
@@ -84,7 +87,7 @@ class Accuracy:
 
 
 class Forms:
-    """The crossover of the two forms."""
+    """Where the short form of the Hessian becomes slower than the tall form."""
 
     params = [["short", "tall"], [(50, 20), (100, 20), (200, 20), (400, 20), (200, 40), (800, 40)]]
     param_names = ["form", "shape"]

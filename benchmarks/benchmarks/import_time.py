@@ -1,4 +1,4 @@
-"""Imports in a new interpreter: levinv imports the parts of a call when it is first asked for."""
+"""Time of imports in a new interpreter: levinv imports a function when it is first used."""
 
 
 def timeraw_import_scores():
@@ -10,5 +10,5 @@ def timeraw_import_inversions():
 
 
 def timeraw_import_dependencies():
-    """What of it is NumPy and SciPy."""
+    """The part of that time that NumPy and SciPy take."""
     return "import numpy, scipy.linalg, scipy.optimize, threadpoolctl"

@@ -1,17 +1,20 @@
 """Inversion: time, Newton steps, Laplacian products, success and error.
 
-What was learned. To full accuracy stage 1 takes 8 to 14 Newton steps whatever the data; its cost is
-that of the products with the Laplacian (40 to 80 in all for conjugate gradients, n = 300 to
-200 000), so the Laplacian is factored only where n is below about 8 d. With more rows full accuracy
-is not needed: signs known, 0 to 3 steps (0 to 5 products) do for Gaussian and one-hot designs, and
-stage 4 makes about ten steps of two evaluations each. The inversion of 200 000 x 40 takes about 50
-times the time of the scores; all passes over A together are about 30 Gram matrices and 30 quadratic
-forms. Stage 2 is done in milliseconds on a subset of 8 (d + 1) rows.
+Findings:
+
+- Stage 1 takes 8 to 14 Newton steps to full accuracy, for all data. Its cost is the cost of the
+  products with the Laplacian: conjugate gradients need 40 to 80 in all, for n = 300 to 200 000. So
+  the Laplacian is factored only if n is below about 8 d.
+- With more rows full accuracy is not needed. If the signs are known, 0 to 3 steps (0 to 5 products)
+  suffice for Gaussian and one-hot designs. Stage 4 then makes about ten steps of two evaluations.
+- The inversion of 200 000 x 40 takes about 50 times the time of the scores. All passes over A
+  together are about 30 Gram matrices and 30 quadratic forms.
+- Stage 2 takes milliseconds on a subset of 8 (d + 1) rows.
 """
 import numpy as np
 
 from levinv import forster_weights, invert_scores
-from levinv.inverse.schedule import magnitudes as scaling
+from levinv.inverse.stages import magnitudes as scaling
 
 from . import problems
 
@@ -43,7 +46,7 @@ class Invert:
 
 
 class Solvers:
-    """The crossover of stage 1's two solvers: a factored Laplacian against conjugate gradients."""
+    """Where conjugate gradients become faster than a factored Laplacian in stage 1."""
 
     params = [["direct", "conjugate gradients"],
               [(100, 10), (200, 10), (400, 10), (200, 40), (400, 40), (800, 40)]]
@@ -63,7 +66,7 @@ class Solvers:
 
 
 class SignSearch:
-    """How often the signs are found, n = 2.5 d."""
+    """The share of problems in which the signs are found, for n = 2.5 d."""
 
     params = [10, 20, 40]
     param_names = ["d"]

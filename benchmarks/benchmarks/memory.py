@@ -1,5 +1,6 @@
-"""Peak memory of the process, the problem and the libraries, which `peakmem_nothing` holds alone,
-included.
+"""Peak memory of the process.
+
+It includes the problem and the libraries. `peakmem_nothing` measures these alone.
 """
 from levinv import ScoreLoss, invert_scores, leverage_scores
 
@@ -8,7 +9,7 @@ from .recipes import numpy_inverse, scipy_cholesky
 
 
 class Scores:
-    """A of 80 MB."""
+    """A takes 80 MB."""
 
     def setup(self):
         self.A = problems.design(200000, 50)
@@ -30,7 +31,7 @@ class Scores:
 
 
 class Hessian:
-    """The tall form and the short one: A of 8 and of 6.4 MB, P would have 3200 and 128 MB."""
+    """The tall and the short form: A takes 8 and 6.4 MB, P would take 3200 and 128 MB."""
 
     params = [[(20000, 50), (4000, 200)]]
     param_names = ["shape"]
@@ -50,7 +51,7 @@ class Hessian:
 
 
 class Invert:
-    """A of 32 MB."""
+    """A takes 32 MB."""
 
     def setup(self):
         self.A, self.b, self.scores, self.signs, _ = problems.inversion(200000, 20)

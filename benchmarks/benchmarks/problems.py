@@ -1,5 +1,7 @@
-"""The problems that everything is measured on, with their answers: x, or scores to 50 digits, or a
-formula with n x n matrices that shares nothing with levinv.
+"""The problems of all benchmarks, with their answers.
+
+An answer is x, or scores to 50 digits, or a formula with n x n matrices that shares no code with
+levinv.
 """
 import mpmath
 import numpy as np
@@ -18,7 +20,7 @@ def slack(n):
 
 
 def linear_model(n, d):
-    """A, b and a point x of ordinary slacks, all Gaussian."""
+    """A, b and a point x; A, x and the slacks are Gaussian."""
     rng = np.random.default_rng(2)
     A, x = rng.normal(size=(n, d)), rng.normal(size=d)
     return A, A @ x - rng.normal(size=n), x
@@ -33,9 +35,7 @@ def loss(n, d):
 
 
 def inversion(n, d, seed=0):
-    """A, b, scores, signs and the x that they are the scores of; slacks exponential, of any
-    sign.
-    """
+    """A, b, the scores and signs at a point x, and x; slacks are exponential with random signs."""
     rng = np.random.default_rng([seed, n, d])
     A, x = rng.standard_normal((n, d)), rng.standard_normal(d)
     signs = rng.choice([-1.0, 1.0], n)
@@ -44,7 +44,7 @@ def inversion(n, d, seed=0):
 
 
 def gaussian_inversion(n, d, seed):
-    """As :func:`inversion`, b Gaussian, as in the phase retrieval literature."""
+    """Like :func:`inversion`, with Gaussian b, as in the literature on phase retrieval."""
     rng = np.random.default_rng([seed, d])
     A, b, x = rng.standard_normal((n, d)), rng.standard_normal(n), rng.standard_normal(d)
     slack = A @ x - b
@@ -61,21 +61,22 @@ def many(count, n, d):
 
 
 def polytope(n, d):
-    """A, b and a point inside {A x > b}, slacks exponential."""
+    """A, b and a point inside {A x > b}; slacks are exponential."""
     rng = np.random.default_rng([n, d])
     A, x = rng.standard_normal((n, d)), rng.standard_normal(d)
     return A, A @ x - rng.exponential(size=n), x
 
 
 def away_from_zero(n, d):
-    """A, b and x = 0, all slacks between 1 and 2."""
+    """A, b and x = 0; all slacks are between 1 and 2."""
     rng = np.random.default_rng(0)
     return rng.standard_normal((n, d)), -rng.uniform(1.0, 2.0, n), np.zeros(d)
 
 
 def conditioned(condition, n=200, d=6):
-    """Condition number to order, the same for the columns scaled to unit norm up to a small
-    factor.
+    """A matrix with a given condition number.
+
+    It changes by a small factor only when the columns are scaled to unit norm.
     """
     rng = np.random.default_rng(3)
     u, v = (np.linalg.qr(rng.normal(size=(size, d)))[0] for size in (n, d))
@@ -83,12 +84,12 @@ def conditioned(condition, n=200, d=6):
 
 
 def polynomial(degree=9, n=200):
-    """A polynomial regression in the monomials, as first written down; condition number 4e6."""
+    """A polynomial regression in the monomials; its condition number is 4e6."""
     return np.vander(np.linspace(0.0, 1.0, n), degree + 1)
 
 
 def graded(n=200, d=6):
-    """Rows of norms between 1e-8 and 1e8, as near the boundary of a polytope."""
+    """Rows with norms between 1e-8 and 1e8, as near the boundary of a polytope."""
     rng = np.random.default_rng(4)
     return 10.0 ** rng.uniform(-8.0, 8.0, size=(n, 1)) * rng.normal(size=(n, d))
 
@@ -104,7 +105,7 @@ HARD = {
 
 
 def known_scores(B, digits=50):
-    """Leverage scores of full-rank B, right to double precision."""
+    """Leverage scores of B, which has full rank, correct to double precision."""
     with mpmath.workdps(digits):
         exact = np.array([mpmath.mpf(float(entry)) for entry in B.ravel()],
                          dtype=object).reshape(B.shape)
@@ -113,13 +114,13 @@ def known_scores(B, digits=50):
 
 
 def projection(B):
-    """P, n x n, by Householder QR."""
+    """The projection P, n x n, by Householder QR."""
     q = np.linalg.qr(B)[0]
     return q @ q.T
 
 
 def known_jacobian(A, b, x):
-    """2 (P∘P - diag sigma) B."""
+    """The Jacobian of the scores, 2 (P∘P - diag sigma) B."""
     B = A / (A @ x - b)[:, None]
     P = projection(B)
     return 2.0 * (P * P - np.diag(np.diag(P))) @ B

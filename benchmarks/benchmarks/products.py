@@ -16,7 +16,7 @@ class Time:
         n, d = shape
         self.A, self.b, self.x = problems.linear_model(n, d)
         self.leverage = LeverageMap(self.A, self.b)
-        # The map remembers its last point: two points in turn make each evaluation a new one.
+        # The map keeps the results of its last point. So two points alternate.
         self.points = itertools.cycle([1.01 * self.x, self.x])
         rng = np.random.default_rng(0)
         self.v, self.y = rng.normal(size=d), rng.normal(size=n)
@@ -47,7 +47,7 @@ class Time:
 
 
 class Formula:
-    """Sizes at which an n x n matrix is no burden; the map is built anew each time."""
+    """Sizes at which n x n matrices are affordable. Each call builds a new map."""
 
     params = [[(100, 5), (1000, 20), (300, 100), (3000, 20)]]
     param_names = ["shape"]

@@ -1,11 +1,14 @@
 """Leverage scores: levinv and the recipes that it replaces.
 
-What was learned. Calls of dgemm on blocks of rows cannot beat the fastest recipe, NumPy's inverse:
-they compute both halves of symmetric results, and OpenBLAS takes AVX2 where the processor has
-AVX-512. Tiles of the lower triangle that stay in registers take a third of the time. Then memory
-shows: below d of about 16 blocks must fit the L1 cache, tiles that go across rows must be fetched
-ahead (200000 x 40: 10.4 to 4.3 ms for a form), and A is read in place where its rows are not
-scaled. At 100 x 5 the arithmetic takes one microsecond: what a call costs besides decides.
+Findings:
+
+- Calls of dgemm on blocks of rows are not faster than the fastest recipe, NumPy's inverse. They
+  compute both halves of symmetric results, and OpenBLAS uses AVX2 even if the processor has
+  AVX-512. Tiles of the lower triangle that stay in registers take a third of the time.
+- With tiles, the time depends on memory access. Below d of about 16, blocks must fit into the L1
+  cache. Tiles that go across rows need prefetching: at 200000 x 40 it reduces a form from 10.4 to
+  4.3 ms. Rows that are not scaled are read in place.
+- At 100 x 5 the arithmetic takes one microsecond. The rest of the call takes longer.
 """
 import numpy as np
 
@@ -51,7 +54,7 @@ class Time:
         numpy_qr(self.A)
 
     def time_floor(self, shape):
-        """A product of square matrices of 2 n d² flops, those of one full Gram matrix."""
+        """A product of square matrices with 2 n d² flops, as many as one full Gram matrix."""
         self.square @ self.square
 
 

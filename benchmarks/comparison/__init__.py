@@ -1,3 +1,6 @@
-"""levinv beside what users have: the works (`works`), who does them (`peers`), what levinv promises
-(`promises`), how time is taken (`timing`), on what machine (`machine`), and the tables (`report`).
+"""The comparison of levinv with other libraries.
+
+`works`: the problems and levinv's calls. `peers`: the calls of other libraries. `promises`: what
+levinv promises. `timing`: how time is measured. `machine`: the machine and the versions. `report`:
+the tables.
 """

@@ -1,4 +1,4 @@
-"""The machine and the libraries: what a figure depends on, and how many cores it may use."""
+"""The machine, the versions of the libraries, and the cores that a measurement may use."""
 import contextlib
 import importlib.metadata
 import os
@@ -10,13 +10,13 @@ STATUS = pathlib.Path("/proc/self/status")
 
 
 def cores():
-    """How many cores this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 @contextlib.contextmanager
 def pinned(threads):
-    """Run on the first ``threads`` of the cores that are allowed, where the system can pin."""
+    """Run on the first ``threads`` of the allowed cores, if the system can pin processes."""
     if not hasattr(os, "sched_setaffinity"):
         yield
         return
@@ -29,8 +29,9 @@ def pinned(threads):
 
 
 def one_thread_a_core():
-    """Leave the first core that is allowed to this thread and spread all others over the rest: some
-    schedulers put threads that have slept on one core and leave them there. Linux only.
+    """Keep the first allowed core for this thread and distribute the other threads over the rest.
+
+    Some schedulers place all threads that have slept on one core and leave them there. Linux only.
     """
     tasks = pathlib.Path("/proc/self/task")
     if not tasks.exists():
@@ -52,7 +53,7 @@ def processor():
 
 
 def versions(names):
-    """"name version" of those distributions that are installed."""
+    """"name version" of each distribution that is installed."""
     found = []
     for name in dict.fromkeys([*LIBRARIES, *names]):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -61,7 +62,7 @@ def versions(names):
 
 
 def resident(field):
-    """Bytes of VmRSS (now) or VmHWM (the peak) of this process, Linux only."""
+    """VmRSS (memory now) or VmHWM (peak memory) of this process, in bytes. Linux only."""
     for line in STATUS.read_text().splitlines():
         if line.startswith(field):
             return 1024 * int(line.split()[1])

@@ -1,7 +1,8 @@
-"""Who else does it, and how: for each kind of work the call to time, made from the problem.
+"""The other libraries: for each kind of work, a function that makes the call to time.
 
-What a peer does once for many calls (compiling, moving data to its own arrays) is done before the
-call that is timed. Each peer is imported where its calls are made: one that is missing is left out.
+A peer may do some work once for many calls: it compiles, or moves data to its own arrays. This is
+done before the call that is timed. Each peer is imported where its calls are made, so that a
+missing library can be left out.
 """
 import dataclasses
 import os
@@ -17,7 +18,7 @@ from levinv import ScoreLoss
 @dataclasses.dataclass(frozen=True)
 class Peer:
     name: str
-    distribution: str                   # whose version is stated
+    distribution: str                   # the report states its version
     calls: dict[str, Callable]          # kind of work -> function of the problem -> call
 
 
@@ -30,8 +31,9 @@ def statsmodels_scores(problem):
 
 
 def polytopewalk_scores(problem):
-    """The Vaidya walk's weights in {A x <= b} are the scores plus d/n; x = 0 and b = 1 leave A as
-    it is. Column-major is its own layout.
+    """The Vaidya walk in {A x <= b} has the scores plus d/n as weights.
+
+    With x = 0 and b = 1 the rows of A are not scaled. polytopewalk uses column-major arrays.
     """
     from polytopewalk.dense import VaidyaWalk
     n, d = problem.A.shape
@@ -55,7 +57,7 @@ def import_jax(threads):
 
 
 def jax_call(problem, function, *arguments):
-    """Jitted, arguments on the device; the first call compiles."""
+    """A compiled call with its arguments on the device. The first call compiles it."""
     jax = import_jax(problem.threads)
     jitted = jax.jit(function)
     arguments = [jax.numpy.asarray(argument) for argument in arguments]
@@ -89,7 +91,7 @@ def jax_gradient(problem):
 
 
 def least_squares(problem, starts, exact):
-    """SciPy's trust-region reflective method from random starts, the best of them."""
+    """The best result of SciPy's trust-region reflective method from random starting points."""
     def invert(A, b, scores, seed):
         loss = ScoreLoss(A, b, scores)
         rng = np.random.default_rng(seed)

@@ -1,5 +1,7 @@
-"""What levinv promises about its speed: ratios of two measured values, so that they mean the same
-on any machine, and a few absolute ones.
+"""What levinv promises about its speed.
+
+Most promises are ratios of two measured values, so that they mean the same on every machine. A few
+are absolute.
 """
 import dataclasses
 
@@ -8,8 +10,9 @@ UNITS = {"1 s": 1.0, "1 µs": 1e-6, "1": 1.0}
 
 @dataclasses.dataclass(frozen=True)
 class Promise:
-    """(least of ``above``) / ``below`` is at least or at most a bound. Names are those of the
-    work's calls, of its errors and extras, of its floor, or units.
+    """The promise that (least of ``above``) / ``below`` is at least or at most a bound.
+
+    A name is that of a call of the work, of one of its errors or extras, of its floor, or a unit.
     """
 
     work: str
@@ -19,7 +22,7 @@ class Promise:
     at_most: float | None = None
 
     def ratio(self, values):
-        """The ratio as measured, or None."""
+        """The measured ratio, or None if a value is missing."""
         known = UNITS | values
         measured = [known[name] for name in self.above if name in known]
         return min(measured) / known[self.below] if measured and self.below in known else None
@@ -47,9 +50,9 @@ PROMISES = [
     Promise("scores 20000x50", RECIPES, "levinv", at_least=2),
     Promise("scores 20000x50", ("pylspack",), "levinv", at_least=3),
     Promise("scores 20000x50", ("polytopewalk",), "levinv", at_least=5),
-    # Not reached: JAX fuses the formula with the inverse, 2.8 times the time of levinv. Six times
-    # would be less than the arithmetic of two triangles takes at the processor's peak (0.8 ms
-    # against 0.6).
+    # This promise does not hold. JAX fuses the formula with the inverse; it takes 2.8 times the
+    # time of levinv. For a factor of six, levinv would have to take 0.6 ms. But the arithmetic of
+    # two triangles takes 0.8 ms at the processor's peak.
     Promise("scores 20000x50", JAX, "levinv", at_least=6),
     Promise("scores 20000x50", ("statsmodels",), "levinv", at_least=15),
     Promise("scores 500000x10", RECIPES, "levinv", at_least=2.5),

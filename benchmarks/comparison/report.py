@@ -1,4 +1,4 @@
-"""The tables, in Markdown."""
+"""The tables of the comparison, in Markdown."""
 import dataclasses
 
 from . import machine
@@ -18,13 +18,13 @@ def seconds(value):
 
 
 def table(head, rows, words):
-    """Markdown; the first ``words`` columns hold words, the others numbers."""
+    """A table in Markdown: the first ``words`` columns hold words, the others numbers."""
     lines = [head, ["---"] * words + ["---:"] * (len(head) - words), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def work_table(work, kind, threads, rows, floor, extras):
-    """One work: a heading, its rows from the fastest, the floor and what else was measured."""
+    """The section of one work: heading, rows from the fastest to the slowest, floor, extras."""
     base = next((row.seconds for row in rows if row.name == kind.base), None)
     lines = [[row.name, seconds(row.seconds), f"{row.seconds / base:.2f}" if base else "–",
               "–" if row.error is None else f"{row.error:.2g}"]
@@ -39,7 +39,7 @@ def work_table(work, kind, threads, rows, floor, extras):
 
 
 def promise_table(judged):
-    """The (promise, ratio) that belong to the works that were run."""
+    """The table of promises; ``judged`` holds (promise, ratio) for the works that were run."""
     rows = [[promise.work, promise.text, promise.bound,
              "not measured" if ratio is None else "yes" if promise.holds(ratio) else "NO",
              "–" if ratio is None else f"{ratio:.3g}"]
@@ -49,19 +49,21 @@ def promise_table(judged):
 
 
 def introduction(command, rates, peers, notes):
-    """Machine, versions and method; ``rates`` are those of dgemm by number of threads."""
+    """Machine, versions and method; ``rates`` maps a number of threads to the rate of dgemm."""
     speeds = ", ".join(f"{rate / 1e9:.1f} Gflop/s on {threads} thread{'s' * (threads > 1)}"
                        for threads, rate in rates.items())
     return f"""# levinv beside other libraries
 
 Written by `{command}`.
 
-- {machine.processor()}, {machine.cores()} cores; `dgemm` of 1500 x 1500 in the same run:
+- Machine: {machine.processor()}, {machine.cores()} cores. `dgemm` of 1500 x 1500 in the same run:
   {speeds}.
 - {", ".join(machine.versions(peer.distribution for peer in peers))}.
-- Medians of interleaved repeats, all libraries in one process on the same cores and with the same
-  number of threads. Compiling, and moving data to a library's own arrays, is not counted. The floor
-  is the time that 2 n d² flops (Hessian: 2 n d³) take at the rate of `dgemm`.
-- Scores are compared with 50 digits where n d² is at most a million, with Householder QR otherwise;
-  the Hessian and the gradient with a formula in NumPy; recoveries with the x that was hidden.
+- Times are medians of interleaved repeats. All libraries run in one process, on the same cores and
+  with the same number of threads. The time to compile, and to move data to a library's own arrays,
+  is not counted.
+- The floor is the time of 2 n d² flops (Hessian: 2 n d³) at the rate of `dgemm`.
+- Scores are compared with 50-digit values if n d² is at most a million, otherwise with Householder
+  QR. The Hessian and the gradient are compared with a formula in NumPy. A recovered x is compared
+  with the true x.
 """ + "".join(f"- {note}\n" for note in notes)

@@ -1,9 +1,9 @@
-"""Interleaved timing: A B C, B C A, C A B, ...
+"""Interleaved timing: A B C, B C A, C A B, and so on.
 
-All calls go through the same seconds of the machine, so that what slows it down slows all of them;
-each starts a round in its turn, so that no call is always the one to find its matrix out of cache.
-Threads of BLAS spin for a while after a product: with more than one there is a pause before each
-sample, lest they take a core from the next call, and dgemm is timed by itself.
+The calls alternate, so that a disturbance of the machine slows all of them. The first call of a
+round finds its matrix out of cache; so each call starts a round in its turn. BLAS threads spin for
+a while after a product and could take a core from the next call. So with more than one thread there
+is a pause before each sample, and dgemm is timed separately.
 """
 import gc
 import time
@@ -17,16 +17,16 @@ DGEMM_FLOPS = 2 * DGEMM_SIDE ** 3
 
 
 def square_product():
-    """The call whose rate is the machine's: dgemm."""
+    """A call of dgemm. Its rate measures the machine."""
     square = np.random.default_rng(0).standard_normal((DGEMM_SIDE, DGEMM_SIDE))
     out = np.empty_like(square)
     return lambda: np.matmul(square, square, out=out)
 
 
 def medians(calls, threads, budget, fewest, most=101):
-    """Median seconds of each of a dict of calls that have been called before.
+    """The median time of each call, in seconds. Each call must have been called before.
 
-    As many rounds as fit into ``budget`` seconds, at least ``fewest``.
+    There are as many rounds as fit into ``budget`` seconds, at least ``fewest``.
     """
     repeats = {name: enough(call) for name, call in calls.items()}
     names, samples = list(calls), {name: [] for name in calls}
@@ -43,7 +43,7 @@ def medians(calls, threads, budget, fewest, most=101):
 
 
 def enough(call):
-    """How many calls last as long as a sample: 1, 2, 4, ..."""
+    """The number of calls that take as long as a sample: a power of 2."""
     repeats = 1
     while repeats * sample(call, repeats) < SAMPLE_SECONDS:
         repeats *= 2
@@ -51,7 +51,7 @@ def enough(call):
 
 
 def sample(call, repeats):
-    """Mean seconds of ``repeats`` calls. Short ones find their data in cache: one goes before."""
+    """The mean time of ``repeats`` calls; before short ones, one more brings data into cache."""
     if repeats > 1:
         call()
     collects = gc.isenabled()

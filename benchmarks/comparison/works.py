@@ -1,4 +1,4 @@
-"""The works: which problem, levinv's own calls, and by what answer they are judged."""
+"""The works: problems, levinv's calls, and the known answers for the errors."""
 import concurrent.futures
 import contextlib
 import dataclasses
@@ -15,7 +15,7 @@ from levinv import ScoreLoss, invert_many, invert_scores, leverage_scores
 
 from . import machine
 
-EXACT = 10 ** 6         # n d² up to which scores are computed to 50 digits to compare with
+EXACT = 10 ** 6         # largest n d² for which known scores have 50 digits
 RECOVERED = 1e-6        # relative error of an x that counts as found
 
 
@@ -24,10 +24,10 @@ class Kind:
     title: str
     problem: Callable                   # (n, d) -> namespace
     calls: dict[str, Callable]          # name -> function of the problem -> call
-    base: str                           # ratios are stated to this call
+    base: str                           # ratios are relative to this call
     known: Callable                     # problem -> the answer, or {name: answer}
     error: Callable                     # (found, answer) -> number
-    measure: str                        # what the error is
+    measure: str                        # name of the error
     flops: Callable | None = None       # (n, d) -> flops of the floor
     per: int = 1                        # problems in one call
     extras: Callable | None = None      # (n, d) -> {name: (value, unit)}
@@ -38,7 +38,7 @@ class Work:
     kind: str
     n: int
     d: int
-    threads: int | None = None          # None: as asked for
+    threads: int | None = None          # None: the number of the command line
 
     @property
     def name(self):
@@ -66,7 +66,7 @@ def large_problem(n, d):
 
 
 def known_scores(problem):
-    """To 50 digits where that takes seconds; by Householder QR of the rows in reverse otherwise."""
+    """Scores to 50 digits if that takes seconds, otherwise by QR of the rows in reverse order."""
     n, d = problem.A.shape
     if n * d * d <= EXACT:
         return problems.known_scores(problem.A)
@@ -96,7 +96,7 @@ def not_recovered(found, known):
 
 
 def loss_call(problem, method, new, part=None):
-    """A method of the loss at a new point in every call, the first one x, or always at x."""
+    """A method of the loss: at x and another point alternately if ``new``, otherwise at x."""
     loss = ScoreLoss(problem.A, problem.b, problem.scores)
     points = itertools.cycle([problem.x, problem.x + 1e-9] if new else [problem.x])
     arguments = (problem.x,) if method == "hessp" else ()
@@ -110,7 +110,7 @@ def scores_on_two(problem):
     def call():
         return leverage_scores(problem.A, workers=2)
 
-    call()                              # the helper is there
+    call()                              # starts the helper thread
     machine.one_thread_a_core()
     return call
 
@@ -134,20 +134,20 @@ def invert_known_signs(problem):
 
 
 def peak_copies(n, d):
-    """Peak memory of an inversion at known signs, in copies of A, A itself included; Linux only."""
+    """Peak memory of an inversion with known signs, in copies of A, including A. Linux only."""
     if not machine.STATUS.exists():
         return {}
-    # A process of its own: the peak of this one is long past.
+    # It runs in a new process, because this process may have had a larger peak before.
     with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return {"peak memory": (pool.submit(copies_of_one, n, d).result(), "copies of A")}
 
 
 def copies_of_one(n, d):
     small = large_problem(3 * d, d)
-    invert_known_signs(small)()         # everything is loaded
+    invert_known_signs(small)()         # loads all modules
     before = machine.resident("VmRSS")
     problem = large_problem(n, d)
-    with contextlib.suppress(OSError):  # forgets the peak of making the problem, where allowed
+    with contextlib.suppress(OSError):  # resets the peak, if allowed
         pathlib.Path("/proc/self/clear_refs").write_text("5")
     invert_known_signs(problem)()
     return (machine.resident("VmHWM") - before) / problem.A.nbytes

@@ -32,7 +32,7 @@ from typing import Any, Generic, TypeVar
 
 import threadpoolctl
 
-from levinv import _validate
+from levinv._scalars import positive_int
 
 T = TypeVar("T")
 
@@ -112,7 +112,7 @@ def count(workers: int | None, flops: float) -> int:
         If workers is neither None nor an int of at least 1.
     """
     if workers is not None:
-        return _validate.positive_int(workers, "workers")
+        return positive_int(workers, "workers")
     outer = _outer.get()
     if outer is not None:
         return outer

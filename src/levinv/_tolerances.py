@@ -1,9 +1,10 @@
 """Every number that decides something: what counts as zero, when an iteration ends, which algorithm
 runs, how large a block is.
 
-Each constant stands here once, with its unit, what it decides, what it is derived from and which test
-or benchmark notices a change. A module imports those that it uses. What follows from the data by a
-formula (a bound of a rounding error, a default that depends on n and d) is computed where it is used.
+Each constant stands here once, with its unit, what it decides, what it is derived from and which
+test or benchmark notices a change. A module imports those that it uses. What follows from the data
+by a formula (a bound of a rounding error, a default that depends on n and d) is computed where it
+is used.
 """
 import math
 
@@ -157,15 +158,130 @@ STAND_IN_SLACK = math.cbrt(TINY)
 
 # --- presolve: components, coloops, zero slacks (inverse/stages) --------------------------------
 
+SMALLEST_SCORE = 1e-30
+# Scores are positive; below this they count as this in relative errors, so that weights do not
+# overflow. Exact scores of that size are known to full relative precision only by chance.
+
+SMALLEST_ROW = 1e-140
+# Norm. Rows of A that are shorter are refused: 1/norm² of two rows must not overflow in a product.
+
+ROUNDINGS_IN_RANGE = 1e3
+# Units of the rounding of A and b. b lies in range(A) if its residual is smaller: bounds of rounding
+# errors ignore constants, which 1e3 covers. tests/acceptance.py signs, tests/test_stages.py.
+
 # --- magnitudes (inverse/stages/magnitudes) -----------------------------------------------------
 
 # --- signs (inverse/stages/signs, robust_signs) -------------------------------------------------
 
 # --- recovery of x and refinement (inverse/stages) ----------------------------------------------
 
+SIGN_TOLERANCE = 1e-6
+# Relative misfit with which exact magnitudes accept a sign vector; √ε times the condition of a
+# typical sign problem. tests/acceptance.py signs.
+
+EARLY_ACCURACIES = (1e-8,), (0.1, 0.01)
+# Relative errors of the scores at which stage 1 is interrupted in a long matrix: signs unknown (the
+# search needs magnitudes to SIGN_TOLERANCE), signs known. benchmarks/benchmarks/inversion.py.
+
+RESTARTS_WITHOUT_HOPE = 3
+# Starts of the sign search if the scores are known to have no solution: the closest x is reported.
+
+MAX_EVALUATIONS = 10_000
+# Of the scores in one search for signs. Slacks over many orders of magnitude leave thousands of sign
+# vectors that fit alike. tests/test_nearly.py::test_search_for_signs_ends.
+
+LARGEST_PROPAGATED = 1000
+# Rows up to which errors of all scores are propagated to every magnitude, by an n x n inverse.
+
+LONG_ROWS, LONG_PER_RANK = 128, 8
+# Rows, and rows per column, from which stage 4 reuses one Jacobian. Measured crossover: half the time
+# at 300 x 10 to 900 x 20 (benchmarks/benchmarks/inversion.py).
+
+SAMPLED_ROWS = 16, 2048
+# Rows in a sample of the Jacobian, in units of k², and at least. Measured: see
+# inverse/stages/whitened_jacobian.py. tests/test_polish.py::test_a_sample_of_rows_stands_for_all.
+
+SAMPLE_SEED = 5396
+# Seed of sampled rows. Not 0, because test data are often drawn from seed 0 and the sample would be
+# correlated with them.
+
+KEPT_ENTRIES = 1 << 20
+# Entries of a Jacobian that is kept for the report: 8 MB.
+
+PREDICTED_DECREASE = 1e-10
+# Relative decrease of the squared residual, predicted by the linear model, that ends stage 4.
+
+ROUNDED_RESIDUAL = 1e-11
+# max |sigma - c| below which a step without progress is due to rounding.
+
+LEAST_DAMPING, LARGEST_DAMPING = 1e-6, 1e8
+# Of Levenberg-Marquardt, relative to the largest squared singular value. Smaller ones do not change a
+# step in double precision by much; a step with the largest one is a short gradient step.
+
+USELESS_STEP = 0.25
+# Part of the predicted decrease that a useless quasi-Newton step leaves.
+
+MAX_USELESS_STEPS = 8, 2
+# Useless steps above the rounding error after which stage 4 gives up: normally Levenberg-Marquardt
+# takes over; the second where stage 1 can be resumed.
+
 # --- verdict (inverse/verdict) ------------------------------------------------------------------
 
+CHI_SQUARED_LEVEL = 1e-3
+# Level of the tests of noisy scores: the whole residual, and its largest entry (Bonferroni).
+
+NOISE_UNCERTAINTY = 1.1
+# Noise levels that are given are known to 10 % at best: a residual this much larger is explained.
+
+SIGNIFICANT = 4.0
+# Standard deviations at which a slack differs from zero: one sign in 16 000 differs by chance.
+
+ROUNDING_FACTOR = 100.0
+# Units of rounding, or of tol, that an error of the scores may have: the accuracy that levinv promises
+# is 100 ε κ.
+
+SETTLED_RESIDUAL = 1e7
+# Largest whitened residual (RMS) of exact scores for which x is trusted to be the only solution: half
+# the digits of the scores agree (1e7 u = √ε/10).
+
+UNEXPLAINED_RESIDUAL, EXPLAINED_PART = 10.0, 0.01
+# RMS of the whitened residual of exact scores that is too large to be rounding; the part of it that a
+# refit leaves if it found the cause. tests/test_nearly.py.
+
+HIDDEN_SIGN = 1e-6
+# 1 - sigma of rows whose sign the other scores may not show. tests/test_nearly.py.
+
+MAX_OUTLIERS, OUTLIER_FRACTION = 20, 0.25
+# Rows that may be left out, at most, and as a part of the degrees of freedom: with more rows left out
+# every residual is explained.
+
+MAX_REFITS = 20
+# Fits without outliers, and steps of one such fit.
+
+LEAST_REMAINING_VARIANCE = 1e-3
+# 1 - leverage in the whitened Jacobian below which a residual is zero whatever the score is.
+
+SPOILING_RESIDUAL = 0.05
+# Residual, relative to the mean score, from which outliers may have spoilt the magnitudes.
+
+POORLY_KNOWN = 1e-6
+# Relative error of x from exact scores that the message mentions.
+
+EARLIEST_COINCIDENCE = 5
+# Fewer scores than this can look rounded by coincidence.
+
+SMALL_SLACK = 1e-100
+# Relative to the other slacks: stands for a slack close to zero, where 1 - sigma is quadratic in it.
+
 # --- many problems (inverse/invert_many) --------------------------------------------------------
+
+BATCH_COLUMNS, BATCH_ROWS = 32, 2000
+# Largest problems of the compiled route. Measured: at 2000 x 32 six times as fast as the general
+# route (benchmarks/benchmarks/throughput.py), and short enough for an interrupt to be served.
+
+BATCH_WORK, BATCH_CHUNK = 500_000, 256
+# n d² of the problems in one kernel call, about 5 ms, so that an interrupt is served; and their
+# largest number.
 
 # --- local methods (inverse/local) --------------------------------------------------------------
 
@@ -173,4 +289,47 @@ STAND_IN_SLACK = math.cbrt(TINY)
 
 # --- audit (auditing/) --------------------------------------------------------------------------
 
+GIVEN_AWAY = 0.1
+# Relative to the size of a coefficient. A coefficient whose standard error is at most this counts
+# as given away. A choice of meaning: the documentation says "to within 10 %". Noticed by
+# tests/test_audit.py.
+
+LARGEST_DEPARTURE = 0.3
+# Relative to the linear change of the scores. Above it the linear prediction counts as failed: its
+# standard errors are then off by about this part. Noticed by tests/test_audit.py (3 fails).
+
+LARGEST_MISS = 4.0
+# In units of the predicted error of x. An attack that misses x by more contradicts the prediction.
+# Normal noise exceeds four standard deviations with probability 6e-5. Noticed by
+# tests/test_audit.py (0.4 fails).
+
+NOTICEABLE_CHANGE = 1e-7
+# Absolute change of the scores. The departure from the linear prediction is measured at errors that
+# change them by at least this, and scaled down: the second-order part of the change, about 1e-14,
+# is then above the rounding error ε of the scores. At much larger changes the departure is no
+# longer proportional to the errors. Noticed by tests/test_audit.py (1e-8 fails).
+
+DEPARTURE_DRAWS = 8
+# Number of random errors of x. The departure is the median over them; each takes two evaluations
+# of the scores. LARGEST_DEPARTURE needs one digit only. Noticed by the time of an audit.
+
+AUDIT_SEED = 0
+# Seed of the noise and the starts of the attack, and of the errors of x for the departure. It is
+# fixed, so that reports are reproducible: tests/test_audit.py (test_reproducible).
+
 # --- command line and files (cli/) --------------------------------------------------------------
+
+MAX_EXPANSION = 100
+# Bytes in memory per byte of a file. A compressed or sparse file that claims more is refused if it
+# also claims more than HARMLESS_BYTES. Deflate reaches 1032 on constant data and stays far below
+# 100 on measured data. It matters for files above 10 MB only, and no test writes one.
+
+HARMLESS_BYTES = 1 << 30
+# Bytes in memory that a file may always take, whatever its own size: one GiB, which every machine
+# that runs an inversion has. Noticed by tests/test_hostile_files.py.
+
+PROGRESS_DELAY = 1.0
+# Seconds. Work that is shorter shows no progress. Noticed by tests/test_cli.py.
+
+PROGRESS_INTERVAL = 5.0
+# Seconds between two lines of progress, without tqdm. Noticed by tests/test_cli.py.

@@ -3,8 +3,6 @@ them.
 
 Messages name the argument, what was expected and what came.
 """
-import numbers
-from collections.abc import Collection
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -12,8 +10,24 @@ import numpy.typing as npt
 import scipy.sparse
 
 from levinv._kernels.dense import all_finite
+from levinv._scalars import (
+    choice,
+    first_index,
+    generator,
+    index,
+    listed,
+    options,
+    positive_int,
+    positive_number,
+    scalar,
+)
 from levinv._source import Source
-from levinv._typing import Booleans, Floats, Integers, MatrixLike
+from levinv._typing import Floats, MatrixLike
+
+__all__ = ["choice", "dask_matrix", "finite", "finite_matrix", "first_index", "generator", "index",
+           "is_dask", "is_streamed", "listed", "matrix", "noise", "nonnegative", "options",
+           "ordinary_columns", "ordinary_size", "positive_int", "positive_number", "real_array",
+           "scalar", "signs", "sparse_matrix", "streamed_matrix", "vector"]
 
 FLOAT = np.dtype(np.float64)
 LARGEST = 1e100
@@ -52,7 +66,7 @@ def finite(array: Floats, name: str) -> None:
         return
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite, got NaN or inf at index "
-                         f"{_first(~np.isfinite(array))}")
+                         f"{first_index(~np.isfinite(array))}")
 
 
 def _all_finite(entries: Floats) -> bool:
@@ -246,15 +260,6 @@ def nonnegative(value: Any, name: str, n: int, of: str) -> Floats:
     return array
 
 
-def index(value: object, name: str, n: int) -> int:
-    """An int in 0..n-1."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} must be an integer, got {type(value).__name__}")
-    if not 0 <= int(value) < n:
-        raise ValueError(f"{name} must be in 0..{n - 1}, got {value}")
-    return int(value)
-
-
 def ordinary_size(array: Floats, name: str) -> Floats:
     """Refuse arrays whose largest entry is so large or small that squares of it over- or
     underflow.
@@ -282,11 +287,6 @@ def ordinary_columns(column_max: Floats, name: str) -> Floats:
     return column_max
 
 
-def listed(index: Integers) -> str:
-    """A few of the rows of an index array, for a message."""
-    return ", ".join(map(str, index[:5])) + (", ..." if len(index) > 5 else "")
-
-
 def noise(value: Any, name: str, n: int) -> Floats:
     """Positive standard deviations, one for each of n rows, from a vector or a scalar."""
     if np.ndim(value) == 0:
@@ -311,67 +311,6 @@ def signs(value: Any, name: str, n: int) -> Floats:
     return array
 
 
-def choice(value: str, name: str, allowed: Collection[str]) -> str:
-    """One of the ``allowed`` strings."""
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
-    return value
-
-
-def scalar(value: object) -> object:
-    """The number in a real array without dimensions; any other value as it is."""
-    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-        return value.item()
-    return value
-
-
-def positive_number(value: object, name: str, *, zero: bool = False) -> float:
-    """A finite float above 0 (or at least 0)."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a real number, got {type(value).__name__}")
-    value = float(value)
-    if not (np.isfinite(value) and (value > 0 or (zero and value == 0))):
-        raise ValueError(f"{name} must be {'at least' if zero else 'above'} 0 and finite, got "
-                         f"{value}")
-    return value
-
-
-def positive_int(value: object, name: str) -> int:
-    """An int of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} must be an integer, got {type(value).__name__}")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value}")
-    return int(value)
-
-
-def generator(value: Any, name: str) -> np.random.Generator:
-    """A numpy Generator from None, a seed or a Generator."""
-    try:
-        return np.random.default_rng(value)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name} must be None, a non-negative int or a numpy Generator, got "
-                          f"{value!r}") from None
-
-
-def options(value: Any, allowed: Collection[str]) -> dict[str, Any]:
-    """A dict of options, every key known."""
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise TypeError(f"options must be a dict, got {type(value).__name__}")
-    for key in value:
-        if key not in allowed:
-            known = ", ".join(map(repr, allowed)) if allowed else "none"
-            raise ValueError(f"options has an unknown key {key!r}; known for this method: {known}")
-    return value
-
-
 def _dimensions(ndim: int | None) -> str:
     return {1: "one-dimensional", 2: "two-dimensional",
             None: "two-dimensional"}.get(ndim, f"{ndim}-dimensional")
-
-
-def _first(mask: Booleans) -> int | tuple[int, ...]:
-    index = np.argwhere(mask)[0]
-    return int(index[0]) if len(index) == 1 else tuple(int(i) for i in index)

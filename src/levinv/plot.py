@@ -1,7 +1,7 @@
-"""Pictures of an audit, each drawn into axes of matplotlib that the caller has made.
+"""Pictures of an audit, each drawn into matplotlib axes that the caller has made.
 
-matplotlib (``pip install "levinv[plot]"``) is needed to make axes, not to import this module. Each
-function takes an :class:`levinv.AuditReport` and an ``Axes``, draws, and returns the axes.
+matplotlib (``pip install "levinv[plot]"``) is needed to make the axes, not to import this module.
+Each function takes an :class:`levinv.AuditReport` and an ``Axes``, draws, and returns the axes.
 """
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from levinv.auditing.limits import GIVEN_AWAY
-from levinv.auditing.words import shortened
+from levinv._tolerances import GIVEN_AWAY
+from levinv.auditing.figures import AuditFigures
+from levinv.auditing.render.text import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from levinv.auditing.report import AuditReport
-
 PREDICTED, FOUND, AIM = "#0b5d8a", "#c2410c", "#6b7280"
-ROWS, COEFFICIENTS = 15, 30     # in a picture
-LEAST = 1e-16                   # relative error that a double shows: smaller ones are drawn there
+ROWS, COEFFICIENTS = 15, 30     # most that one picture shows
+LEAST = 1e-16                   # smaller relative errors are drawn here
 
 __all__ = ["coefficients", "error_against_decimals", "row_influence", "singular_values"]
 
 
-def error_against_decimals(report: AuditReport, ax: Axes) -> Axes:
+def error_against_decimals(report: AuditFigures, ax: Axes) -> Axes:
     """Relative error of x against the number of decimals in the scores.
 
-    The one predicted, and the one found by attacks (thirteen inversions, kept in the report).
+    It shows the predicted error and the errors of attacks. The attacks take thirteen inversions,
+    whose results the report keeps.
 
     Parameters
     ----------
@@ -38,16 +38,16 @@ def error_against_decimals(report: AuditReport, ax: Axes) -> Axes:
     Returns
     -------
     matplotlib.axes.Axes
-        The one given.
+        ``ax``.
 
     Examples
     --------
     >>> from matplotlib.figure import Figure
     >>> import numpy as np
     >>> from levinv import audit, plot
-    >>> rng = np.random.default_rng(0)
-    >>> A, b, x = rng.standard_normal((60, 3)), rng.standard_normal(60), np.array([1.0, -2, 3])
-    >>> ax = plot.error_against_decimals(audit(A, b, x, decimals=4), Figure().add_subplot())
+    >>> A, b = np.split(np.random.default_rng(0).standard_normal((60, 4)), [3], axis=1)
+    >>> report = audit(A, b.ravel(), [1.0, -2.0, 3.0], decimals=4)
+    >>> ax = plot.error_against_decimals(report, Figure().add_subplot())
     >>> ax.get_xlabel()
     'decimals in the scores'
     """
@@ -71,11 +71,11 @@ def error_against_decimals(report: AuditReport, ax: Axes) -> Axes:
     return _finished(ax, legend=bool(attacked))
 
 
-def coefficients(report: AuditReport, ax: Axes) -> Axes:
+def coefficients(report: AuditFigures, ax: Axes) -> Axes:
     """Relative error of each coefficient.
 
-    One and two standard errors are a bar, the error of the attack is a dot. The coefficients best
-    known come first, at most 30 of them; those that are not determined are left out.
+    A bar spans one to two standard errors, a dot is the error of the attack. The coefficients that
+    are known best come first, at most 30 of them. Those that are not determined are left out.
 
     Parameters
     ----------
@@ -85,18 +85,18 @@ def coefficients(report: AuditReport, ax: Axes) -> Axes:
     Returns
     -------
     matplotlib.axes.Axes
-        The one given.
+        ``ax``.
 
     Examples
     --------
     >>> from matplotlib.figure import Figure
     >>> import numpy as np
     >>> from levinv import audit, plot
-    >>> rng = np.random.default_rng(0)
-    >>> A, b, x = rng.standard_normal((60, 3)), rng.standard_normal(60), np.array([1.0, -2, 3])
-    >>> ax = plot.coefficients(audit(A, b, x, decimals=4), Figure().add_subplot())
+    >>> A, b = np.split(np.random.default_rng(0).standard_normal((60, 4)), [3], axis=1)
+    >>> report = audit(A, b.ravel(), [1.0, -2.0, 3.0], decimals=4)
+    >>> ax = plot.coefficients(report, Figure().add_subplot())
     >>> [label.get_text() for label in ax.get_yticklabels()]
-    ['x[2]', 'x[1]', 'x[0]']
+    ['x[1]', 'x[2]', 'x[0]']
     """
     errors = report.relative_errors
     order = np.argsort(errors, kind="stable")
@@ -109,15 +109,15 @@ def coefficients(report: AuditReport, ax: Axes) -> Axes:
                   label="1 to 2 standard errors")
         ax.plot(np.maximum(found, LEAST), places, "o", color=FOUND, label="error of the attack")
         ax.set_xscale("log")
-    ax.set_yticks(places, [_plain(report.names[j]) for j in order])
+    ax.set_yticks(places, [_without_formula(report.names[j]) for j in order])
     ax.set_ylim(max(len(order), 1) - 0.5, -0.5)
     _ten_per_cent(ax.axvline)
     ax.set(xlabel="relative error of the coefficient")
     return _finished(ax, legend=bool(len(order)))
 
 
-def row_influence(report: AuditReport, ax: Axes) -> Axes:
-    """Influence of the rows whose scores tell most, at most 15 of them.
+def row_influence(report: AuditFigures, ax: Axes) -> Axes:
+    """Influence of the rows whose scores reveal most, at most 15 of them.
 
     Parameters
     ----------
@@ -127,32 +127,32 @@ def row_influence(report: AuditReport, ax: Axes) -> Axes:
     Returns
     -------
     matplotlib.axes.Axes
-        The one given.
+        ``ax``.
 
     Examples
     --------
     >>> from matplotlib.figure import Figure
     >>> import numpy as np
     >>> from levinv import audit, plot
-    >>> rng = np.random.default_rng(0)
-    >>> A, b, x = rng.standard_normal((60, 3)), rng.standard_normal(60), np.array([1.0, -2, 3])
-    >>> ax = plot.row_influence(audit(A, b, x, decimals=4), Figure().add_subplot())
+    >>> A, b = np.split(np.random.default_rng(0).standard_normal((60, 4)), [3], axis=1)
+    >>> report = audit(A, b.ravel(), [1.0, -2.0, 3.0], decimals=4)
+    >>> ax = plot.row_influence(report, Figure().add_subplot())
     >>> len(ax.patches)
     15
     """
     order = np.argsort(-report.row_influence, kind="stable")[:ROWS]
     places = np.arange(len(order))
     ax.barh(places, report.row_influence[order], color=PREDICTED)
-    ax.set_yticks(places, [_plain(report.row_label(row)) for row in order.tolist()])
+    ax.set_yticks(places, [_without_formula(report.row_label(row)) for row in order.tolist()])
     ax.set_ylim(len(order) - 0.5, -0.5)
     ax.set(xlim=(0, 1), xlabel="influence", ylabel="row")
     return _finished(ax)
 
 
-def singular_values(report: AuditReport, ax: Axes) -> Axes:
+def singular_values(report: AuditFigures, ax: Axes) -> Axes:
     """Singular values of the whitened Jacobian.
 
-    Directions of x with a value below 1 are lost in the noise.
+    Directions of x whose value is below 1 are lost in the noise.
 
     Parameters
     ----------
@@ -162,16 +162,16 @@ def singular_values(report: AuditReport, ax: Axes) -> Axes:
     Returns
     -------
     matplotlib.axes.Axes
-        The one given.
+        ``ax``.
 
     Examples
     --------
     >>> from matplotlib.figure import Figure
     >>> import numpy as np
     >>> from levinv import audit, plot
-    >>> rng = np.random.default_rng(0)
-    >>> A, b, x = rng.standard_normal((60, 3)), rng.standard_normal(60), np.array([1.0, -2, 3])
-    >>> ax = plot.singular_values(audit(A, b, x, decimals=4), Figure().add_subplot())
+    >>> A, b = np.split(np.random.default_rng(0).standard_normal((60, 4)), [3], axis=1)
+    >>> report = audit(A, b.ravel(), [1.0, -2.0, 3.0], decimals=4)
+    >>> ax = plot.singular_values(report, Figure().add_subplot())
     >>> len(ax.get_lines()[0].get_xdata())
     3
     """
@@ -195,10 +195,10 @@ def _finished(ax: Axes, legend: bool = False) -> Axes:
     ax.spines[["top", "right"]].set_visible(False)
     if legend:
         ax.legend(fontsize="small", loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2,
-                  frameon=False)                 # above the axes, where it hides nothing
+                  frameon=False)                 # above the axes, over no data
     return ax
 
 
-def _plain(label: str) -> str:
-    """A label that is not read as a formula."""
+def _without_formula(label: str) -> str:
+    """A label that matplotlib does not read as a formula."""
     return shortened(label, 16).replace("$", r"\$")

@@ -1,10 +1,7 @@
-"""What published leverage scores give away.
+"""What published leverage scores give away about x.
 
-    labels         data frames and series: their numbers, and their names
-    sensitivity    standard errors, influence of rows, how far the linear prediction reaches
-    limits         what counts as given away, and up to where predictions are relied on
-    audit          the front: checks the arguments, predicts, attacks
-    report         AuditReport
-    words          the report for a terminal
-    page           the report as a page of HTML
+``audit`` is the front: it checks the arguments, predicts standard errors (``sensitivity``) and runs
+an attack (``attack``). ``labels`` keeps the names of data frames, ``publication`` says how the
+scores are published. ``figures`` holds the results and what follows from them, ``render`` writes
+them as text and HTML, and ``report`` joins both in AuditReport.
 """

@@ -1,83 +1,52 @@
-"""The front of the audit: checks the arguments, predicts what the scores tell, and attacks them.
+"""The front of the audit: it checks the arguments, predicts standard errors and runs an attack.
 
-The attacker has A, b and the published scores, and knows how they were rounded; whoever audits has
-x as well. What the scores determine (``unique``, ``null_space``) is a property of A, b, x and the
-signs; it is decided by the inversion of the unrounded scores started at x. The attack starts from
-nothing.
+The attacker has A, b and the published scores, and knows how they were rounded. The person who
+audits also has x. What the scores determine (``unique``, ``null_space``) is a property of A, b, x
+and the signs. An inversion of the exact scores that starts at x decides it. The attack has no
+starting point.
 """
 from __future__ import annotations
 
-import numbers
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from levinv import _validate
+from levinv._tolerances import AUDIT_SEED, EPS, UNIT_ROUNDOFF
 from levinv._typing import Floats, MatrixLike, SignsLike, VectorLike
 from levinv.auditing import labels
-from levinv.auditing.report import AuditReport, Published
-from levinv.auditing.sensitivity import EPS, departure, sensitivity
+from levinv.auditing.attack import AuditedProblem
+from levinv.auditing.publication import Publication
+from levinv.auditing.report import AuditReport
+from levinv.auditing.sensitivity import departure, sensitivity
 from levinv.forward.basis import orthonormal_basis
 from levinv.forward.leverage_map import LeverageMap
 from levinv.inverse.invert_scores import invert_scores
-from levinv.inverse.result import InversionResult
-
-if TYPE_CHECKING:
-    from levinv.storage import Rows
-
-ROUNDING = 0.5 * EPS             # relative error of a score stored in double
-SMALLEST_SCORE = 1e-30
-SEED = 0
-
-
-@dataclass(frozen=True, eq=False)
-class Problem:
-    """What is audited: to attack it, published in other ways."""
-
-    A: MatrixLike
-    b: Floats
-    x: Floats
-    scores: Floats
-    signs: Floats | None
-    scores_at: LeverageMap
-    steps: Floats                  # at noise 1
-
-    def attack(self, published: Published) -> InversionResult:
-        """The inversion of the scores as they are published, from nothing."""
-        given = np.clip(published.apply(self.scores, np.random.default_rng(SEED)), 0.0, 1.0)
-        return invert_scores(self.A, self.b, given, signs=self.signs, rng=SEED,
-                             noise=None if published.exact else published.noise)
-
-    def departure(self, noise: float) -> float:
-        """From the linear prediction, at noise of this standard deviation in every score."""
-        return departure(self.scores_at, self.x, noise * self.steps,
-                         np.full(len(self.scores), noise))
+from levinv.storage.protocol import Rows
 
 
 def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorLike | None = None,
           decimals: int | None = None, signs: SignsLike | None = None,
           names: Iterable[str] | None = None) -> AuditReport:
-    """What the leverage scores of diag(A x - b)⁻¹ A, once published, tell of x.
+    """Tell what the leverage scores of diag(A x - b)⁻¹ A, once published, reveal of x.
 
     Parameters
     ----------
     A : (n, d) array_like, data frame, sparse matrix, stored or dask array
-        Real, n >= d. Names of columns and rows are kept in the report.
+        Real, n >= d. The report keeps the names of columns and rows.
     b : (n,) array_like or series
         Right-hand side: the slack is A x - b.
     x : (d,) array_like or series
-        What is to be kept secret, or not.
+        The vector that may have to stay secret.
     noise : float or (n,) array_like, optional
         Standard deviation of independent noise that is added to the scores before they are
-        published. Without ``noise`` and ``decimals``: scores as exact doubles.
+        published. Without ``noise`` and ``decimals`` the scores are published as exact doubles.
     decimals : int, optional
-        The scores are rounded to so many decimals: noise of 10**-decimals / sqrt(12).
+        Number of decimals to which the scores are rounded: noise of 10**-decimals / sqrt(12).
     signs : None, +1, -1 or (n,) array_like of +1 and -1
-        The signs of A x - b where an attacker knows them, as for the interior of a polytope.
+        The signs of A x - b if an attacker knows them, as for the interior of a polytope.
     names : (d,) sequence of str, optional
-        Of the coefficients; default the names of A's columns, or x's labels.
+        Names of the coefficients; default the names of A's columns, or the labels of x.
 
     Returns
     -------
@@ -87,9 +56,9 @@ def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorL
     ------
     ValueError
         Wrong shapes or lengths, n < d, empty input, NaN or inf, noise that is not above 0, both
-        noise and decimals, signs that are not those of A x - b, labels in another order, a
-        wrong number of names, an x at which the scores are not defined. A dask array of more than
-        2²⁴ entries: the Jacobian has the shape of A and is gathered in memory.
+        noise and decimals, signs that are not those of A x - b, labels in another order, a wrong
+        number of names, an x at which the scores are not defined. A dask array of more than 2²⁴
+        entries, because the Jacobian has the shape of A and is gathered in memory.
     TypeError
         Complex, object or string input; decimals that are not an integer.
 
@@ -102,27 +71,27 @@ def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorL
     -----
     Standard errors are the Cramér-Rao bound, to first order in the noise (see
     ``levinv/auditing/sensitivity.py``): with independent errors of the given size no unbiased
-    method does better, and maximum likelihood, which is what the attack computes, does as well
-    while the noise is small. Where it is not, ``prediction_holds`` is False: the bound is one
-    still, but nobody gets near it, and what counts is what the attack found. It is no bound for
+    method does better. The attack computes the maximum likelihood estimate, which reaches the bound
+    while the noise is small. For larger noise ``prediction_holds`` is False: the bound remains
+    valid but cannot be attained; judge by the attack's actual error. The bound does not apply to
     somebody who knows something of x beforehand.
 
-    Rounding counts as noise, which it resembles while most scores are larger than the last decimal
-    kept.
+    Rounding counts as noise. It acts like noise while most scores are larger than the last decimal
+    that is kept.
 
-    The report holds on to A and b, neither copied, for the attacks that it makes when asked.
+    The report keeps references to A and b, without copies, for the attacks that it runs on request.
 
-    Takes an inversion, about d evaluations of the scores and one dense n x d array besides A (the
-    Jacobian), for sparse, stored and dask rows too. The noise of the attack is drawn with a fixed
-    seed: reports are reproducible.
+    The audit takes an inversion, about d evaluations of the scores and one dense n x d array
+    besides A (the Jacobian), also for sparse, stored and dask rows. The noise of the attack is
+    drawn with a fixed seed, so that reports are reproducible.
 
-    Ordinary hat values, those of A itself, do not depend on x and tell nothing of it to somebody
-    who has A. At stake are the scores of rows divided by their residuals or slacks.
+    Ordinary hat values, those of A itself, do not depend on x and reveal nothing of it to somebody
+    who has A. The audit concerns the scores of rows divided by their residuals or slacks.
 
     Examples
     --------
-    A regression in statsmodels, fitted to every other household, and the hat values of all of them
-    with weights of 1/residual²:
+    A regression in statsmodels is fitted to every other household. The hat values of all households
+    with weights of 1/residual² are to be published:
 
     >>> import statsmodels.api as sm
     >>> from levinv import audit
@@ -132,7 +101,7 @@ def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorL
     >>> weighted = sm.GLM(y, X, var_weights=(y - fitted.predict(X)) ** -2.0).fit()
     >>> scores = weighted.get_influence().hat_matrix_diag
 
-    What would they tell of the model, rounded to four decimals?
+    What would they reveal of the model, rounded to four decimals?
 
     >>> report = audit(X, y, fitted.params, decimals=4)
     >>> report.verdict.partition(",")[0]
@@ -147,55 +116,51 @@ def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorL
     n, d = A.shape
     b = _validate.vector(b, "b", n, "row of A")
     x = _validate.vector(x, "x", d, "column of A").copy()
-    published = _published(n, noise, decimals)
+    published = _publication(n, noise, decimals)
     scores_at = LeverageMap(A, b)
-    scores = scores_at.scores(x)
+    scores, slack = scores_at.scores(x), scores_at.slack(x)
     if signs is not None:
-        signs = _checked_signs(_validate.signs(signs, "signs", n), scores_at.slack(x))
-    deviation = np.hypot(published.noise, ROUNDING * np.maximum(scores, SMALLEST_SCORE))
+        signs = _checked_signs(_validate.signs(signs, "signs", n), slack)
+    # A score is the squared norm of a row of a basis, whose entries are known to ε.
+    deviation = np.hypot(published.noise, UNIT_ROUNDOFF * np.maximum(scores, EPS ** 2))
 
-    identified = invert_scores(A, b, scores, signs=signs, x0=x, rng=SEED)
+    identified = invert_scores(A, b, scores, signs=signs, x0=x, rng=AUDIT_SEED)
     null_space = identified.null_space
-    projection = scores_at._map.at(x).projection
     free = null_space.shape[1] - (d - scores_at._map.rank)
-    jacobian = scores_at.jacobian(x)
+    projection, jacobian = scores_at._map.at(x).projection, scores_at.jacobian(x)
     with scores_at._map.threads():
         model = sensitivity(jacobian, deviation, projection, free)
-        plain = sensitivity(jacobian, np.ones(n), projection, free)
+        at_unit_noise = sensitivity(jacobian, np.ones(n), projection, free)
     del jacobian
-    # what can be found of x is a vector of doubles, too
-    errors = np.hypot(model.standard_errors(null_space), ROUNDING * np.abs(x))
+    # The x that an attacker finds is rounded to double.
+    errors = np.hypot(model.standard_errors(null_space), UNIT_ROUNDOFF * np.abs(x))
 
     share = scores_at._map.rows.column_norms() / np.sqrt(n)
-    problem = Problem(A, b, x, scores, signs, scores_at, plain.steps)
+    problem = AuditedProblem(A, b, x, scores, signs, scores_at, at_unit_noise.steps)
     attack = problem.attack(published)
     return AuditReport(
-        x=x, sizes=_sizes(x, share, scores_at.slack(x)), scores=scores, published=published,
+        x=x, sizes=_sizes(x, share, slack), scores=scores, published=published,
         signs_known=signs is not None,
         names=labels.chosen(names, columns, d), row_labels=row_labels,
         decided=bool(identified.success),
         unique=bool(identified.unique and not model.flat.shape[1]), null_space=null_space,
-        standard_errors=errors, errors_per_noise=plain.standard_errors(null_space),
+        standard_errors=errors, errors_per_noise=at_unit_noise.standard_errors(null_space),
         singular_values=model.values, row_influence=model.influence,
         departure=departure(scores_at, x, model.steps, deviation),
         attack=attack, recovered_x=attack.x,
         least_squares_x=_least_squares(scores_at._map.rows, b), share=share, problem=problem)
 
 
-def _published(n: int, noise: VectorLike | None, decimals: object) -> Published:
+def _publication(n: int, noise: VectorLike | None, decimals: int | None) -> Publication:
     if noise is not None and decimals is not None:
         raise ValueError("noise and decimals must not both be given: rounding to decimals is noise "
                          "of 10**-decimals / sqrt(12)")
     if decimals is not None:
-        if isinstance(decimals, bool) or not isinstance(decimals, numbers.Integral):
-            raise TypeError(f"decimals must be an integer, got {type(decimals).__name__}")
-        if decimals < 0:
-            raise ValueError(f"decimals must be at least 0, got {decimals}")
-        return Published.rounded(int(decimals))
+        return Publication.rounded(decimals)
     if noise is None:
-        return Published(0.0, None)
+        return Publication(0.0, None)
     deviations = _validate.noise(noise, "noise", n)
-    return Published(float(deviations[0]) if np.ndim(noise) == 0 else deviations.copy(), None)
+    return Publication(float(deviations[0]) if np.ndim(noise) == 0 else deviations.copy(), None)
 
 
 def _checked_signs(signs: Floats, slack: Floats) -> Floats:
@@ -208,15 +173,15 @@ def _checked_signs(signs: Floats, slack: Floats) -> Floats:
 
 
 def _sizes(x: Floats, share: Floats, slack: Floats) -> Floats:
-    """What errors of the coefficients are relative to: see AuditReport. The coefficient of a column
-    of zeros is not determined, and any size will do.
+    """What errors of the coefficients are relative to (see AuditReport). The coefficient of a zero
+    column is not determined; its size is 1.
     """
     usual = np.linalg.norm(slack) / np.sqrt(len(slack)) / np.where(share > 0, share, 1.0)
     return np.where(x != 0, np.abs(x), np.where(usual > 0, usual, 1.0))
 
 
 def _least_squares(rows: Rows, b: Floats) -> Floats:
-    """The least-squares solution of A x = b, of least effect where A is rank-deficient."""
+    """The least-squares solution of A x = b; one of them if A is rank-deficient."""
     transform = orthonormal_basis(rows).transform
     fit = np.zeros(rows.shape[1])
     for _ in range(2):                       # the second pass removes the rounding of the first

@@ -1,7 +1,7 @@
-"""Data frames and series, told by what they offer and not by their type: pandas is never imported.
+"""The numbers and the labels of data frames and series.
 
-Whoever passes names expects them to be kept, and to be heeded: a vector whose labels are those of A
-in another order would be multiplied with the wrong columns without a word.
+They are recognised by their attributes, not by their type, so pandas is never imported. Labels are
+also checked: a vector with A's labels in another order would be multiplied with the wrong columns.
 """
 from __future__ import annotations
 
@@ -19,21 +19,11 @@ Labels: TypeAlias = list[Hashable] | None
 def split(
     A: MatrixLike, b: VectorLike, x: VectorLike,
 ) -> tuple[MatrixLike, VectorLike, VectorLike, list[str] | None, list[str] | None]:
-    """Numbers and labels of the three.
+    """Separate the numbers of A, b and x from the labels of A's columns and rows (those of x and b
+    if A has none): a frame becomes an array, everything else stays as it is.
 
-    Returns
-    -------
-    A, b, x
-        As arrays where they were frames or series, otherwise as they came.
-    columns, rows : list of str, or None
-        Labels of A's columns and rows.
-
-    Raises
-    ------
-    TypeError
-        A frame with a column that does not hold real numbers.
-    ValueError
-        Labels of b or x that are those of A in another order.
+    Raises TypeError if a column of a frame does not hold real numbers, and ValueError if b or x has
+    the labels of A in another order.
     """
     columns: Labels = None
     rows: Labels = None
@@ -51,7 +41,7 @@ def split(
 
 
 def chosen(names: Iterable[str] | None, columns: list[str] | None, d: int) -> list[str]:
-    """The names of d coefficients: given, those of A's columns, or numbers."""
+    """The names of d coefficients: those given, those of A's columns, or numbers."""
     if names is None:
         return columns or [f"x[{j}]" for j in range(d)]
     given = _text(names)
@@ -66,14 +56,14 @@ def _is_frame(value: object) -> bool:
 
 
 def _index(value: object) -> Labels:
-    """Labels of a frame's or a series' rows; None where there are none."""
+    """Labels of the rows of a frame or a series; None if it has none."""
     index = getattr(value, "index", None)
-    # lists and tuples have a method of this name
+    # Lists and tuples have a method of this name.
     return None if index is None or callable(index) else list(index)
 
 
 def _named(series: object) -> Labels:
-    """A series' labels, None where they only count."""
+    """The labels of a series; None if they are just 0, 1, 2, ..."""
     labels = _index(series)
     return None if labels is None or labels == list(range(len(labels))) else labels
 

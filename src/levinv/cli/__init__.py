@@ -1,7 +1,8 @@
 """The command ``levinv``: its arguments, and how it ends.
 
-Each sub-command is a module of this package, imported when it runs: --help and wrong usage wait for
-nothing.
+Each sub-command is a module of this package: demo, scores, invert, audit. It is imported when it
+runs, so that --help and wrong usage answer at once. files.py and matrix_market.py read and write
+vectors and matrices, progress.py shows progress, status.py holds the exit statuses.
 """
 from __future__ import annotations
 
@@ -13,19 +14,18 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-from levinv.cli import status
+from levinv.cli.status import EXPLAINED, ExitStatus, InputError
 
-if TYPE_CHECKING:
-    Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 FILES = """\
 files:
   matrices and vectors are read from .npy, .npz (sparse, as scipy.sparse.save_npz writes it), .csv
-  (commas, names in the first line or none) and .mtx (Matrix Market); a vector may be stored as one
-  row or one column. A matrix in .npy is not loaded and may be larger than memory. Output goes to
-  .npy or .csv, complete or not at all, and never over an existing file without --force.
+  (commas, with or without names in the first line) and .mtx (Matrix Market). A vector may be stored
+  as one row or one column. A matrix in .npy is not loaded and may be larger than memory. Output
+  goes to .npy or .csv; it is written completely or not at all. Only --force overwrites a file.
 """
 
 
@@ -40,39 +40,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status, see ``levinv --help``. Wrong usage leaves by SystemExit with status 2.
+        The exit status, see ``levinv --help``. Wrong usage raises SystemExit with status 2.
     """
     arguments = _parser().parse_args(argv)
     try:
-        with _plain_warnings():
+        with _warnings_in_one_line():
             command = importlib.import_module(f"levinv.cli.{arguments.command}")
-            ended: int = command.run(arguments)
+            ended: ExitStatus = command.run(arguments)
         sys.stdout.flush()
         return ended
-    except status.InputError as error:
-        return _end(status.BAD_INPUT, f"error: {error}")
+    except InputError as error:
+        return _end(ExitStatus.BAD_INPUT, f"error: {error}")
     except MemoryError as error:
-        return _end(status.BAD_INPUT, f"error: more than fits in memory: {error}")
+        return _end(ExitStatus.BAD_INPUT, f"error: more than fits in memory: {error}")
     except KeyboardInterrupt:
-        return _end(status.INTERRUPTED, "interrupted")
+        return _end(ExitStatus.INTERRUPTED, "interrupted")
     except BrokenPipeError:
-        # Whoever read the output has left; without this, flushing it at exit would complain.
+        # The reader of the output has left. Without this, flushing at exit would raise again.
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return status.BROKEN_PIPE
+        return ExitStatus.BROKEN_PIPE
     except Exception:
         traceback.print_exc()
-        return _end(status.INTERNAL_ERROR, "this is an error in levinv itself; please report it")
+        return _end(ExitStatus.INTERNAL_ERROR, "this is an error in levinv; please report it")
 
 
-def _end(ended: int, message: str) -> int:
+def _end(ended: ExitStatus, message: str) -> ExitStatus:
     print(f"levinv: {message}", file=sys.stderr)
     return ended
 
 
 @contextlib.contextmanager
-def _plain_warnings() -> Iterator[None]:
-    """Warnings as one line, without the source line that raised them."""
+def _warnings_in_one_line() -> Iterator[None]:
+    """Show each warning as one line, without the source line that raised it."""
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: print(f"levinv: warning: {message}",
                                                          file=sys.stderr)
@@ -106,9 +106,9 @@ def _add_demo(commands: Commands) -> None:
         commands.add_parser, "demo",
         help="recover a regression from its leverage scores, on real data",
         description="Recover the coefficients of a real regression from the design, the response\n"
-                    "and the leverage scores alone: exact, and rounded to a few decimals.")
+                    "and the leverage scores only: exact, and rounded to a few decimals.")
     parser.add_argument("--seed", type=count, default=0,
-                        help="seed of all that is random (default 0)")
+                        help="seed of everything random (default 0)")
     parser.add_argument("--json", action="store_true",
                         help="one JSON object on stdout instead of the table")
 
@@ -126,9 +126,9 @@ def _add_scores(commands: Commands) -> None:
     scale.add_argument("--b", metavar="FILE", help="with --x: the slack is A x - b")
     parser.add_argument("--x", metavar="FILE", help="with --b")
     parser.add_argument("--method", choices=("auto", "cholesky", "qr", "sketch"), default="auto",
-                        help="cholesky is fastest, qr most accurate (default auto: what accuracy "
-                             "needs); sketch: random estimates, for a sparse A of very many "
-                             "columns")
+                        help="cholesky is fastest, qr most accurate, sketch gives random "
+                             "estimates for a sparse A of very many columns (default auto: "
+                             "cholesky, or qr if accuracy needs it)")
     parser.add_argument("--rtol", type=float, metavar="R",
                         help="with sketch: relative standard error (default 0.1)")
     parser.add_argument("--seed", type=count,
@@ -140,14 +140,14 @@ def _add_invert(commands: Commands) -> None:
     parser = _add_parser(
         commands.add_parser, "invert", help="find x from leverage scores",
         description="Find x such that diag(1/(A x - b)) A has the given leverage scores, and say "
-                    "whether it\nis the only one. Nothing is written when there is no solution.",
+                    "whether it\nis the only one. If there is no solution, no file is written.",
         more="--json:\n  numbers that are not finite, such as the standard error of a coefficient "
              "that the\n  scores do not determine, are null.\n")
     parser.add_argument("A", help="n x d matrix")
     parser.add_argument("b", help="vector of length n")
     parser.add_argument("scores", help="vector of length n")
     parser.add_argument("--signs", metavar="positive|negative|FILE",
-                        help="signs of the slacks A x - b, if known: all the same, or in a vector")
+                        help="signs of the slacks A x - b, if known: all equal, or a vector")
     parser.add_argument("--x0", metavar="FILE", help="a first guess at x")
     accuracy = parser.add_mutually_exclusive_group()
     accuracy.add_argument("--noise", type=float, metavar="SD",
@@ -158,7 +158,7 @@ def _add_invert(commands: Commands) -> None:
                         help="as in levinv.invert_scores (default global)")
     parser.add_argument("--tol", type=float, default=1e-8,
                         help="largest score error of a solution, without noise (default 1e-8)")
-    parser.add_argument("--maxiter", type=count, help="most iterations of a stage")
+    parser.add_argument("--maxiter", type=count, help="largest number of iterations of a stage")
     parser.add_argument("--seed", type=count,
                         help="seed of the random starts (default: from the system)")
     parser.add_argument("--json", action="store_true",
@@ -169,24 +169,25 @@ def _add_invert(commands: Commands) -> None:
 def _add_audit(commands: Commands) -> None:
     parser = _add_parser(
         commands.add_parser, "audit", help="what published leverage scores give away",
-        description="What the leverage scores of diag(1/(A x - b)) A tell of x, once they are "
-                    "published:\nthe standard error of each coefficient, an attack, and how much "
-                    "rounding or noise it\ntakes. The exit status is that of the audit, whatever "
-                    "it finds.",
-        more="--json:\n  \"given_away\" says of each coefficient whether it is known to within "
+        description="What the leverage scores of diag(1/(A x - b)) A reveal of x once they are "
+                    "published:\nthe standard error of each coefficient, the result of an attack, "
+                    "and how much rounding\nor noise protects x. The exit status does not depend "
+                    "on what the audit finds.",
+        more="--json:\n  \"given_away\" says for each coefficient whether it is known to within "
              "10 %; numbers\n  that are not finite are null.\n")
     parser.add_argument("A", help="n x d matrix; names in the first line of a .csv are kept")
     parser.add_argument("b", help="vector of length n")
-    parser.add_argument("x", help="vector of length d: what is to be kept secret, or not")
+    parser.add_argument("x", help="vector of length d that may have to stay secret")
     accuracy = parser.add_mutually_exclusive_group()
     accuracy.add_argument("--decimals", type=count, metavar="K",
                           help="the scores are to be rounded to K decimals")
     accuracy.add_argument("--noise", type=float, metavar="SD",
-                          help="standard deviation of noise that is to be added to the scores")
+                          help="standard deviation of the noise that is to be added to the scores")
     parser.add_argument("--signs", metavar="positive|negative|FILE",
                         help="signs of the slacks A x - b, if an attacker knows them")
     parser.add_argument("--html", metavar="FILE",
-                        help="write the report as one page, with pictures if matplotlib is there")
+                        help="write the report as one HTML page, with pictures if matplotlib is "
+                             "installed")
     parser.add_argument("--force", action="store_true", help="overwrite an existing page")
     parser.add_argument("--json", action="store_true",
                         help="one JSON object on stdout instead of the text")
@@ -194,7 +195,7 @@ def _add_audit(commands: Commands) -> None:
 
 def _add_parser(add: Callable[..., argparse.ArgumentParser], *args: str, more: str = "",
                 **kwargs: str) -> argparse.ArgumentParser:
-    return add(*args, **kwargs, epilog="\n".join(filter(None, [more, FILES, status.EXPLAINED])),
+    return add(*args, **kwargs, epilog="\n".join(filter(None, [more, FILES, EXPLAINED])),
                allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 

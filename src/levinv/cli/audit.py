@@ -4,21 +4,27 @@ from __future__ import annotations
 import argparse
 import json
 
-from levinv import audit
-from levinv.cli.files import check_page, column_names, read_matrix, read_vector, write_page
-from levinv.cli.invert import signs_of
-from levinv.cli.status import SUCCESS, refusals
+from levinv.auditing.audit import audit
+from levinv.cli.files import (
+    check_page,
+    column_names,
+    read_matrix,
+    read_signs,
+    read_vector,
+    write_page,
+)
+from levinv.cli.status import ExitStatus, input_errors
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run the sub-command; returns the exit status."""
+def run(arguments: argparse.Namespace) -> ExitStatus:
+    """Run the sub-command."""
     if arguments.html is not None:
         check_page(arguments.html, force=arguments.force)
     A = read_matrix(arguments.A)
     b = read_vector(arguments.b)
     x = read_vector(arguments.x)
-    signs = signs_of(arguments)
-    with refusals():
+    signs = read_signs(arguments.signs)
+    with input_errors():
         report = audit(A, b, x, noise=arguments.noise, decimals=arguments.decimals, signs=signs,
                        names=column_names(arguments.A))
     if arguments.html is not None:
@@ -30,4 +36,4 @@ def run(arguments: argparse.Namespace) -> int:
         print(report.to_text())
         if arguments.html is not None:
             print(f"\nwritten to {arguments.html}")
-    return SUCCESS
+    return ExitStatus.SUCCESS

@@ -1,9 +1,9 @@
 """levinv demo: a real regression recovered from its leverage scores.
 
-The residuals of a linear model are a slack s = A x - b, and the leverage scores of diag(1/s) A are
-a diagnostic that looks harmless: one number between 0 and 1 a patient. The demo computes them,
-rounds them, and gives A, b and the scores, nothing else, to invert_scores. The model is fitted to
-half of the patients: one fitted to all could be had from A and b without any scores.
+The residuals of a linear model are a slack s = A x - b. The leverage scores of diag(1/s) A look
+like a harmless diagnostic: one number between 0 and 1 for each patient. The demo computes the
+scores, rounds them, and gives nothing but A, b and the scores to invert_scores. The model is fitted
+to half of the patients, because anybody can compute a fit to all patients from A and b alone.
 """
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from typing import TypedDict
 
 import numpy as np
 
-from levinv import LeverageMap, invert_scores
 from levinv._json import plain
+from levinv._noise import rounding_noise
 from levinv._typing import Floats
-from levinv.auditing.report import rounding_noise
-from levinv.cli.status import NO_SOLUTION, SUCCESS
+from levinv.cli.status import ExitStatus
 from levinv.data import load_diabetes
+from levinv.forward.leverage_map import LeverageMap
+from levinv.inverse.invert_scores import invert_scores
 
 WIDTH = 100
-DECIMALS = (None, 6, 4, 3)      # None: exact, that is rounded to double precision
+DECIMALS = (None, 6, 4, 3)      # None: exact, in double precision
 
 
 class Recovery(TypedDict):
-    """What was found from the scores at one number of decimals."""
+    """What the inversion found from the scores at one number of decimals."""
 
     decimals: int | None
     x: Floats
@@ -40,8 +41,8 @@ class Recovery(TypedDict):
     message: str
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run the sub-command; returns the exit status."""
+def run(arguments: argparse.Namespace) -> ExitStatus:
+    """Run the sub-command."""
     A, b, names = load_diabetes()
     x = half_fit(A, b, arguments.seed)
     refit_error = relative_size(A, np.linalg.lstsq(A, b, rcond=None)[0] - x, x)
@@ -57,7 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(textwrap.fill(introduction, WIDTH), end="\n\n")
         print(table(names, x, recoveries))
         print(EXPLANATION)
-    return SUCCESS if all(recovery["success"] for recovery in recoveries) else NO_SOLUTION
+    matched = all(recovery["success"] for recovery in recoveries)
+    return ExitStatus.SUCCESS if matched else ExitStatus.NO_SOLUTION
 
 
 def half_fit(A: Floats, b: Floats, seed: int) -> Floats:
@@ -67,8 +69,8 @@ def half_fit(A: Floats, b: Floats, seed: int) -> Floats:
 
 
 def relative_size(A: Floats, change: Floats, x: Floats) -> float:
-    """|D change| / |D x|, D the root mean squares of A's columns, which make coefficients
-    comparable.
+    """|D change| / |D x|, where D holds the root mean squares of A's columns, which make
+    coefficients comparable.
     """
     share = np.sqrt(np.mean(A ** 2, axis=0))
     return float(np.linalg.norm(share * change) / np.linalg.norm(share * x))
@@ -76,7 +78,7 @@ def relative_size(A: Floats, change: Floats, x: Floats) -> float:
 
 def recover(A: Floats, b: Floats, scores: Floats, true: Floats, decimals: int | None,
             seed: int) -> Recovery:
-    """Invert the scores, rounded; compare with the true x."""
+    """Round the scores, invert them and compare with the true x."""
     noise = None if decimals is None else rounding_noise(decimals)
     published = scores if decimals is None else scores.round(decimals)
     start = time.perf_counter()
@@ -95,17 +97,17 @@ def recover(A: Floats, b: Floats, scores: Floats, true: Floats, decimals: int | 
 
 
 INTRODUCTION = """\
-{n} diabetes patients, {measurements} measurements each, and a linear model of how their disease
-progressed, fitted to a random half of them. Its coefficients x are secret: fitting all patients
-misses them by {refit:.0%}. Published are "anonymous diagnostics": for each patient one leverage
-score, that of the row of measurements divided by the model's error for this patient. From the data
-and these {n} scores alone levinv finds x. Who publishes such scores publishes the model."""
+A linear model of how diabetes progresses is fitted to a random half of {n} patients, with
+{measurements} measurements each. Its coefficients x are secret: a fit to all patients misses them
+by {refit:.0%}. "Anonymous diagnostics" are published: one leverage score for each patient, that of
+the row of measurements divided by the model's error for this patient. From the data and these {n}
+scores alone levinv finds x. Publishing such scores publishes the model."""
 
 EXPLANATION = """\
-error     relative error of x, each coefficient counted by its share in the prediction (times the
+error     relative error of x; each coefficient counts by its share in the prediction (times the
           root mean square of its column)
-expected  the same for the best that any unbiased method can do, by the Cramér-Rao bound: what
-          rounding has destroyed. Exact scores are rounded, too: to double precision.
+expected  the smallest error that an unbiased method can reach from the rounded scores, by the
+          Cramér-Rao bound. Exact scores are also rounded: to double precision.
 seconds   time for the inversion"""
 
 

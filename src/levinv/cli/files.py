@@ -1,18 +1,19 @@
 """Matrices and vectors in files: reading .npy, .npz, .csv and .mtx, writing .npy and .csv.
 
-A .npy file is mapped into memory, so that a matrix may be larger than that. Nothing a file says of
-itself is believed: what its header claims is held against the bytes that are there before any
-memory is taken for it, and a compressed or sparse file may stand for EXPANSION times its own size
-and no more, unless that is little.
+A .npy file is mapped into memory, so that a matrix may be larger than memory. No file is trusted:
+the size that its header claims is compared with the bytes of the file before memory is allocated.
+A compressed or sparse file that would take more than MAX_EXPANSION times its own size is refused,
+unless that is below HARMLESS_BYTES.
 
-A file is written under a temporary name in the directory of its target, flushed to disk, and then
-takes the target's place in one step (os.replace): whatever happens, the target is the old file, or
-absent, or complete.
+A file is written under a temporary name in the directory of its target and flushed to disk. Then it
+takes the target's place in one step (os.replace). Whatever happens, the target is the old file,
+absent or complete.
 """
 from __future__ import annotations
 
 import contextlib
 import csv
+import functools
 import io
 import math
 import os
@@ -26,35 +27,23 @@ from typing import IO, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from levinv._typing import MatrixLike
+from levinv._tolerances import HARMLESS_BYTES, MAX_EXPANSION
+from levinv._typing import MatrixLike, SignsLike
 from levinv.cli.status import InputError
 
-EXPANSION = 100                # times its size that a file may stand for in memory,
-LITTLE = 1 << 30               # bytes, or this
-PAGES = dict.fromkeys((".html", ".htm"))
 Handler = TypeVar("Handler")
 INDICES = tuple(f"{name}.npy" for name in ("shape", "indices", "indptr", "row", "col", "coords",
                                            "offsets"))
+NAMED_SIGNS: dict[str, SignsLike] = {"positive": 1, "negative": -1}
 
 
 def read_matrix(path: str | Path) -> MatrixLike:
-    """The matrix in a file.
+    """The matrix in a file: an array (of a .npy file: a map), or sparse. Neither its dtype nor its
+    entries are checked.
 
-    Parameters
-    ----------
-    path : str or Path
-        ``.npy``; ``.npz`` written by scipy.sparse.save_npz; ``.csv`` with commas, and names in the
-        first line or none; ``.mtx`` (Matrix Market, dense or sparse).
-
-    Returns
-    -------
-    ndarray or scipy.sparse array or matrix
-        As stored: neither its dtype nor its entries are checked. Of a .npy file a map.
-
-    Raises
-    ------
-    InputError
-        The file cannot be read, has another suffix, or does not hold a matrix.
+    The suffix is ``.npy``; ``.npz`` written by scipy.sparse.save_npz; ``.csv`` with commas, with or
+    without names in the first line; ``.mtx`` (Matrix Market, dense or sparse). Raises InputError if
+    the file cannot be read, has another suffix, or does not hold a matrix.
     """
     array = _read(Path(path))
     if array.ndim != 2:
@@ -63,21 +52,28 @@ def read_matrix(path: str | Path) -> MatrixLike:
 
 
 def read_vector(path: str | Path) -> npt.NDArray[Any]:
-    """The vector in a file, in memory; an n x 1 or 1 x n matrix counts as one. Otherwise as
+    """The vector in a file, or the only row or column of a matrix, in memory. Otherwise as
     :func:`read_matrix`.
     """
     array = _read(Path(path))
     if array.ndim != 1 and not (array.ndim == 2 and 1 in array.shape):
         raise InputError(f"{path}: expected a vector, got an array of shape {array.shape}")
     try:
-        return np.array(array.toarray() if _is_sparse(array) else array).ravel()
+        return np.array(array if isinstance(array, np.ndarray) else array.toarray()).ravel()
     except (MemoryError, ValueError) as error:
         raise InputError(f"{path}: a vector of shape {array.shape} does not fit in memory"
                          ) from error
 
 
+def read_signs(given: str | None) -> SignsLike | None:
+    """The signs +1 or -1 by name, or those in a file; None if none are given."""
+    if given is None:
+        return None
+    return NAMED_SIGNS[given] if given in NAMED_SIGNS else read_vector(given)
+
+
 def column_names(path: str | Path) -> list[str] | None:
-    """The names in the first line of a ``.csv``, a list of str; None of other files, or without."""
+    """The names in the first line of a ``.csv`` file; None without names, or for other files."""
     path = Path(path)
     if path.suffix.lower() != ".csv":
         return None
@@ -88,28 +84,21 @@ def column_names(path: str | Path) -> list[str] | None:
 
 def check_page(path: str | Path, *, force: bool = False) -> None:
     """Raise InputError if :func:`write_page` could not write to ``path``."""
-    _check_target(Path(path), PAGES, force)
+    _check_target(Path(path), _PAGE_WRITERS, force)
 
 
 def write_page(path: str | Path, page: str, *, force: bool = False) -> None:
     """Write a page of HTML, all of it or nothing; raises as :func:`write_vector`."""
-    check_page(path, force=force)
-    try:
-        with _replacing(_resolved(Path(path))) as file:
-            file.write(page.encode())
-    except OSError as error:
-        raise InputError(f"{path}: {_reason(error)}") from error
+    _write(Path(path), _PAGE_WRITERS, page, force)
 
 
 def check_target(path: str | Path, *, force: bool = False) -> None:
-    """Raise InputError if :func:`write_vector` could not write to ``path``: for use before long
-    work.
-    """
+    """Raise InputError if :func:`write_vector` could not write to ``path``, before long work."""
     _check_target(Path(path), _WRITERS, force)
 
 
-def _check_target(path: Path, known: dict[str, Any], force: bool) -> None:
-    _format(path, known, "write")
+def _check_target(path: Path, writers: dict[str, Any], force: bool) -> None:
+    _format(path, writers, "write")
     if path.is_dir():
         raise InputError(f"{path}: is a directory")
     if path.exists() and not force:
@@ -122,38 +111,27 @@ def _check_target(path: Path, known: dict[str, Any], force: bool) -> None:
 
 
 def write_vector(path: str | Path, vector: npt.NDArray[Any], *, force: bool = False) -> None:
-    """Write a vector, all of it or nothing.
-
-    Parameters
-    ----------
-    path : str or Path
-        Its suffix chooses the format: ``.npy``, or ``.csv`` with one value a line, in full
-        precision.
-    vector : (n,) ndarray
-    force : bool, default False
-        Replace an existing file.
-
-    Raises
-    ------
-    InputError
-        Another suffix, an existing file without ``force``, or a file that cannot be written.
+    """Write a vector, all of it or nothing, to ``.npy``, or to ``.csv`` with one value per line in
+    full precision. Raises InputError on another suffix, an existing file without ``force``, or a
+    file that cannot be written.
     """
-    path = Path(path)
-    check_target(path, force=force)
-    write = _format(path, _WRITERS, "write")
+    _write(Path(path), _WRITERS, vector, force)
+
+
+def _write(path: Path, writers: dict[str, Any], content: Any, force: bool) -> None:
+    _check_target(path, writers, force)
+    write = _format(path, writers, "write")
     try:
         with _replacing(_resolved(path)) as file:
-            write(file, vector)
+            write(file, content)
     except OSError as error:
         raise InputError(f"{path}: {_reason(error)}") from error
 
 
 @contextlib.contextmanager
 def _replacing(target: Path) -> Iterator[IO[bytes]]:
-    """A binary file that takes the place of ``target`` when the block ends well, and vanishes
-    otherwise.
-    """
-    # Not tempfile: its files are private to the user, and the target would stay so.
+    """A binary file that replaces ``target`` if the block succeeds, and is deleted otherwise."""
+    # Not from tempfile: those files are private to the user, and the target would be private.
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     try:
         with open(temporary, "xb") as file:
@@ -186,8 +164,8 @@ def _read_npy(file: io.BufferedReader, path: Path) -> npt.NDArray[Any]:
 
 
 def _npy_header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether in Fortran order, and dtype of the array in a stream of ``size`` bytes, which
-    is left where its entries begin.
+    """Shape, Fortran order and dtype of the array in a stream of ``size`` bytes. Leaves the stream
+    where the entries begin.
     """
     version = np.lib.format.read_magic(file)
     if version not in _HEADERS:
@@ -221,15 +199,15 @@ def _read_npz(file: io.BufferedReader, path: Path) -> MatrixLike:
         file.seek(0)
         matrix = scipy.sparse.load_npz(file)
         if hasattr(matrix, "check_format"):
-            # load_npz leaves indices unchecked; out of range ones make toarray write outside its
-            # array.
+            # load_npz does not check indices. Indices out of range make toarray write outside
+            # of its array.
             matrix.check_format(full_check=True)
     _check_expansion(matrix, path)
     return matrix
 
 
 def _check_archive(file: io.BufferedReader, path: Path) -> None:
-    """Refuse archives that hold something else, or more than their size lets expect."""
+    """Refuse an archive of anything but arrays of numbers, or one that expands too much."""
     with zipfile.ZipFile(file) as archive:
         members = {info.filename: info for info in archive.infolist()}
         expanded = sum(info.file_size for info in archive.infolist())
@@ -247,21 +225,19 @@ def _check_archive(file: io.BufferedReader, path: Path) -> None:
 
 
 def _check_expansion(matrix: MatrixLike, path: Path) -> None:
-    """Refuse a sparse matrix with rows or columns beyond all proportion: each takes memory, empty
-    or not.
-    """
+    """Refuse a sparse matrix with too many rows or columns: even empty ones take memory."""
     _check_size(8 * sum(matrix.shape), path, f" (shape {matrix.shape})")
 
 
 def _check_size(size: int, path: Path, more: str) -> None:
     own = os.stat(path).st_size
-    if size > max(EXPANSION * own, LITTLE):
+    if size > max(MAX_EXPANSION * own, HARMLESS_BYTES):
         raise InputError(f"{path}: refused, its {own} bytes would take {size} in memory{more}")
 
 
 @contextlib.contextmanager
 def _refused(path: Path, what: str) -> Iterator[None]:
-    """InputError for whatever a parser makes of bytes that need not be what it expects."""
+    """Turn whatever a parser raises on unexpected bytes into InputError."""
     try:
         yield
     except (InputError, MemoryError):
@@ -295,7 +271,7 @@ def _read_csv(file: io.BufferedReader, path: Path) -> npt.NDArray[Any]:
 
 
 def _is_header(line: str) -> bool:
-    """No field of a header is a number; a line with both is an error for the reader to report."""
+    """Whether no field is a number. The reader refuses a line with both names and numbers."""
     return bool(line.strip()) and not any(map(_is_number, next(csv.reader([line]))))
 
 
@@ -312,25 +288,15 @@ def _read_mtx(file: io.BufferedReader, path: Path) -> MatrixLike:
 
     with _refused(path, "not a Matrix Market file"):
         matrix = matrix_market.read(path)
-    if _is_sparse(matrix):
+    if not isinstance(matrix, np.ndarray):
         _check_expansion(matrix, path)
     return matrix
 
 
-def _is_sparse(matrix: MatrixLike) -> bool:
-    return not isinstance(matrix, np.ndarray)
-
-
-def _write_npy(file: IO[bytes], vector: npt.NDArray[Any]) -> None:
-    np.save(file, vector, allow_pickle=False)
-
-
-def _write_csv(file: IO[bytes], vector: npt.NDArray[Any]) -> None:
-    np.savetxt(file, vector, fmt="%.17g")
-
-
 _READERS = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv, ".mtx": _read_mtx}
-_WRITERS = {".npy": _write_npy, ".csv": _write_csv}
+_WRITERS = {".npy": functools.partial(np.save, allow_pickle=False),
+            ".csv": functools.partial(np.savetxt, fmt="%.17g")}
+_PAGE_WRITERS = dict.fromkeys((".html", ".htm"), lambda file, page: file.write(page.encode()))
 
 
 def _format(path: Path, known: dict[str, Handler], verb: str) -> Handler:
@@ -342,7 +308,7 @@ def _format(path: Path, known: dict[str, Handler], verb: str) -> Handler:
 
 
 def _resolved(path: Path) -> Path:
-    """The file behind a symbolic link, so that the link stays one."""
+    """The file behind a symbolic link, so that writing keeps the link."""
     return Path(os.path.realpath(path))
 
 

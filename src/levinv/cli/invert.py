@@ -10,30 +10,32 @@ from typing import Any
 
 import numpy as np
 
-from levinv import InversionResult, invert_scores
 from levinv._json import plain
-from levinv._typing import Floats, SignsLike
-from levinv.auditing.report import rounding_noise
-from levinv.cli.files import check_target, read_matrix, read_vector, write_vector
+from levinv._noise import rounding_noise
+from levinv._typing import Floats
+from levinv.cli.files import check_target, read_matrix, read_signs, read_vector, write_vector
 from levinv.cli.progress import Progress
-from levinv.cli.status import NO_SOLUTION, SUCCESS, refusals
+from levinv.cli.status import ExitStatus, input_errors
+from levinv.inverse.invert_scores import invert_scores
+from levinv.inverse.result import InversionResult
 
-NAMED_SIGNS: dict[str, SignsLike] = {"positive": 1, "negative": -1}
-SHOWN = 20      # coefficients in the summary; the file and --json hold them all
+SHOWN = 20      # coefficients in the summary; the output file and --json hold them all
+REPORTED = ("success", "unique", "status", "message", "x", "standard_errors", "null_space", "fun",
+            "condition", "nit", "nfev", "evidence")
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run the sub-command; returns the exit status."""
+def run(arguments: argparse.Namespace) -> ExitStatus:
+    """Run the sub-command."""
     check_target(arguments.output, force=arguments.force)
     A = read_matrix(arguments.A)
     b = read_vector(arguments.b)
     scores = read_vector(arguments.scores)
-    noise = noise_of(arguments)
+    noise = arguments.noise if arguments.decimals is None else rounding_noise(arguments.decimals)
     start = time.perf_counter()
     with Progress(sys.stderr.isatty()
-                  and not (arguments.quiet or arguments.json)) as progress, refusals():
+                  and not (arguments.quiet or arguments.json)) as progress, input_errors():
         result = invert_scores(
-            A, b, scores, signs=signs_of(arguments), noise=noise, tol=arguments.tol,
+            A, b, scores, signs=read_signs(arguments.signs), noise=noise, tol=arguments.tol,
             x0=None if arguments.x0 is None else read_vector(arguments.x0), method=arguments.method,
             maxiter=arguments.maxiter, rng=arguments.seed, callback=progress)
     seconds = time.perf_counter() - start
@@ -44,48 +46,15 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(report(result, scores, noise, seconds, written), allow_nan=False))
     elif not arguments.quiet:
         print(summary(result, scores, noise, seconds, written))
-    return SUCCESS if result.success else NO_SOLUTION
-
-
-def noise_of(arguments: argparse.Namespace) -> float | None:
-    """The standard deviation of the scores' error: given, or that of rounding to decimals, or
-    None.
-    """
-    decimals: int | None = arguments.decimals
-    noise: float | None = arguments.noise
-    return noise if decimals is None else rounding_noise(decimals)
-
-
-def signs_of(arguments: argparse.Namespace) -> SignsLike | None:
-    """The signs of the slack: +1, -1, those in a file, or None."""
-    given: str | None = arguments.signs
-    if given is None:
-        return None
-    return NAMED_SIGNS[given] if given in NAMED_SIGNS else read_vector(given)
+    return ExitStatus.SUCCESS if result.success else ExitStatus.NO_SOLUTION
 
 
 def report(result: InversionResult, scores: Floats, noise: float | None, seconds: float,
            written: str | None) -> dict[str, Any]:
-    """The result for machines: what has length d, or none. Residuals and signs follow from x."""
+    """The result for programs, without vectors of length n: residuals and signs follow from x."""
     figures: dict[str, Any] = plain({
-        "command": "invert",
-        "success": result.success,
-        "unique": result.unique,
-        "status": result.status,
-        "message": result.message,
-        "x": result.x,
-        "standard_errors": result.standard_errors,
-        "null_space": result.null_space,
-        "noise": noise,
-        "score_error": _score_error(result, scores),
-        "fun": result.fun,
-        "condition": result.condition,
-        "nit": result.nit,
-        "nfev": result.nfev,
-        "evidence": result.evidence,
-        "seconds": seconds,
-        "output": written,
-    })
+        "command": "invert", **{name: result[name] for name in REPORTED}, "noise": noise,
+        "score_error": _score_error(result, scores), "seconds": seconds, "output": written})
     return figures
 
 
@@ -125,7 +94,7 @@ def _ambiguity(result: InversionResult) -> str:
 
 
 def _checked(evidence: dict[str, Any]) -> list[str]:
-    """Lines on what the answer rests on; none where there was nothing to check."""
+    """Lines that say what the answer rests on, if there was something to check."""
     if "fit" not in evidence:
         return []
     fit, rank, jacobian = (evidence[name] for name in ("fit", "rank_decision", "jacobian_decision"))

@@ -3,11 +3,11 @@
     %%MatrixMarket matrix coordinate real general      the banner
     % any number of comments
     rows columns entries                               "rows columns" where it says array
-    row column value                                   a line for each entry, counted from 1; values
-    ...                                                alone, column by column, where it says array
+    row column value                                   a line for each entry, counted from 1; only
+    ...                                                values, column by column, where it says array
 
-Of a symmetric or skew-symmetric matrix the lower triangle is listed, of the latter without its
-diagonal. SciPy has a reader, but one that crashes on files which list more than they announce.
+A symmetric matrix is given by its lower triangle, a skew-symmetric one without the diagonal.
+SciPy's reader is not used, because it crashes on files with more entries than they announce.
 """
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read(path: str | os.PathLike[str]) -> Floats | scipy.sparse.coo_array:
     Raises
     ------
     ValueError
-        With the line, where there is one to blame.
+        The file is not valid. The message names the line if there is one.
     """
     with open(path, encoding="latin-1") as text:
         lines = _Lines(text)
@@ -50,7 +50,7 @@ def read(path: str | os.PathLike[str]) -> Floats | scipy.sparse.coo_array:
 
 
 class _Lines:
-    """The lines of a text that are neither blank nor comments; the number of the last one."""
+    """The lines of a text that are neither blank nor comments, and the number of the last one."""
 
     def __init__(self, text: TextIO) -> None:
         self.text, self.number = text, 0
@@ -66,7 +66,7 @@ class _Lines:
         raise StopIteration
 
     def number_of(self, entry: int) -> int:
-        """The line of an entry, counted from 0, after the line of sizes: read once more."""
+        """The line of an entry (counted from 0, after the line of sizes): reads the text again."""
         self.text.seek(0)
         self.number = 0
         for _ in range(entry + 2):
@@ -75,7 +75,7 @@ class _Lines:
 
 
 def _banner(lines: _Lines) -> tuple[str, bool, int]:
-    """Layout, whether there are no values, and the sign of the other triangle."""
+    """The layout, whether the entries have no values, and the sign of the upper triangle."""
     banner = lines.text.readline()
     lines.number = 1
     words = banner.lower().split()
@@ -100,7 +100,7 @@ def _sizes(line: str, layout: str, number: int) -> list[int]:
 
 
 def _listed(rows: int, columns: int, mirrored: int) -> int:
-    """How many entries of an array are listed."""
+    """The number of entries that the file of a dense matrix lists."""
     return {0: rows * columns, 1: rows * (rows + 1) // 2, -1: rows * (rows - 1) // 2}[mirrored]
 
 

@@ -1,4 +1,4 @@
-"""Progress of long work, on stderr: a tqdm bar, or a plain line now and then without tqdm."""
+"""Progress of long work on stderr: a tqdm bar or, without tqdm, a line every few seconds."""
 from __future__ import annotations
 
 import sys
@@ -6,23 +6,17 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
+from levinv._tolerances import PROGRESS_DELAY, PROGRESS_INTERVAL
+
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
-
-DELAY = 1.0              # seconds; shorter work shows nothing
-PLAIN_INTERVAL = 5.0     # seconds between plain lines
 
 
 class Progress:
     """A callback for :func:`levinv.invert_scores` that shows its stage, iterations and error.
 
-    How many iterations there will be is not known, so there is a counter and a clock instead of a
-    percentage.
-
-    Parameters
-    ----------
-    shown : bool
-        False makes every method a no-op.
+    The number of iterations is not known in advance, so it shows a counter and a clock instead of
+    a percentage. Nothing is shown if ``shown`` is False.
     """
 
     def __init__(self, shown: bool = True) -> None:
@@ -53,7 +47,7 @@ def _display() -> _Bar | _Lines:
 
 class _Bar:
     def __init__(self, tqdm: Callable[..., Any]) -> None:
-        self._bar = tqdm(desc="inverting", delay=DELAY, leave=False, file=sys.stderr,
+        self._bar = tqdm(desc="inverting", delay=PROGRESS_DELAY, leave=False, file=sys.stderr,
                          dynamic_ncols=True,
                          bar_format="{desc}: {n_fmt} iterations, {elapsed}{postfix}")
 
@@ -69,14 +63,14 @@ class _Bar:
 class _Lines:
     def __init__(self) -> None:
         self._start = time.monotonic()
-        self._next = self._start + DELAY
+        self._next = self._start + PROGRESS_DELAY
         self._count = 0
 
     def step(self, stage: str, error: str) -> None:
         self._count += 1
         now = time.monotonic()
         if now >= self._next:
-            self._next = now + PLAIN_INTERVAL
+            self._next = now + PROGRESS_INTERVAL
             print(f"levinv: {stage}, {self._count} iterations, {now - self._start:.0f} s"
                   + (f", {error}" if error else ""), file=sys.stderr, flush=True)
 

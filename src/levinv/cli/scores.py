@@ -6,15 +6,15 @@ import time
 
 import numpy as np
 
-from levinv import _validate, leverage_scores
-from levinv import storage as rows
+from levinv import _validate, storage
 from levinv._typing import Floats, MatrixLike
 from levinv.cli.files import check_target, read_matrix, read_vector, write_vector
-from levinv.cli.status import SUCCESS, InputError, refusals
+from levinv.cli.status import ExitStatus, InputError, input_errors
+from levinv.forward.leverage import leverage_scores
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run the sub-command; returns the exit status."""
+def run(arguments: argparse.Namespace) -> ExitStatus:
+    """Run the sub-command."""
     if (arguments.b is None) != (arguments.x is None):
         raise InputError("--b and --x belong together: the slack is A x - b")
     check_target(arguments.output, force=arguments.force)
@@ -28,17 +28,18 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{len(scores)} leverage scores, sum {scores.sum():.6g}, largest "
               f"{scores[largest]:.6g} in row {largest} (counted from 0), {seconds:.2g} s\nwritten "
               f"to {arguments.output}")
-    return SUCCESS
+    return ExitStatus.SUCCESS
 
 
 def leverage_scores_of(A: MatrixLike, arguments: argparse.Namespace) -> Floats:
+    """The leverage scores that the arguments ask for."""
     slack, weights, b, x = (None if path is None else read_vector(path) for path in
                             (arguments.slack, arguments.weights, arguments.b, arguments.x))
-    with refusals():
+    with input_errors():
         if b is not None and x is not None:
             A = _validate.matrix(A, "A", sparse=True)
             x = _validate.vector(x, "x", A.shape[1], "column of A")
             b = _validate.vector(b, "b", A.shape[0], "row of A")
-            slack = rows.of(A).matvec(x) - b
+            slack = storage.of(A).matvec(x) - b
         return leverage_scores(A, slack=slack, weights=weights, method=arguments.method,
                                rtol=arguments.rtol, rng=arguments.seed)

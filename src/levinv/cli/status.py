@@ -2,24 +2,30 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 from collections.abc import Iterator
 
-SUCCESS = 0
-NO_SOLUTION = 1
-BAD_INPUT = 2
-INTERNAL_ERROR = 70      # EX_SOFTWARE; Python's own 1 for an uncaught exception would read as "no
-                         # solution"
-INTERRUPTED = 130        # 128 + SIGINT, as a shell reports it
-BROKEN_PIPE = 141        # 128 + SIGPIPE
+
+class ExitStatus(enum.IntEnum):
+    """The exit statuses of ``levinv``."""
+
+    SUCCESS = 0
+    NO_SOLUTION = 1
+    BAD_INPUT = 2
+    INTERNAL_ERROR = 70      # EX_SOFTWARE; Python's 1 for an uncaught exception means no solution
+    INTERRUPTED = 130        # 128 + SIGINT, as a shell reports it
+    BROKEN_PIPE = 141        # 128 + SIGPIPE
+
 
 EXPLAINED = f"""\
 exit status:
-  {SUCCESS:<4} success
-  {NO_SOLUTION:<4} no solution: the input is valid, but no x has these scores, or none was found
-  {BAD_INPUT:<4} bad input: a wrong option, a file that cannot be read or written, wrong shapes or
-       values, more than fits in memory
-  {INTERNAL_ERROR:<4} an error in levinv itself
-  {INTERRUPTED:<4} interrupted (Ctrl-C)
+  {ExitStatus.SUCCESS:<4} success
+  {ExitStatus.NO_SOLUTION:<4} no solution: the input is valid, but no x has these scores, or
+       none was found
+  {ExitStatus.BAD_INPUT:<4} bad input: a wrong option, a file that cannot be read or written,
+       wrong shapes or values, or more than fits in memory
+  {ExitStatus.INTERNAL_ERROR:<4} an error in levinv itself
+  {ExitStatus.INTERRUPTED:<4} interrupted (Ctrl-C)
 """
 
 
@@ -28,13 +34,12 @@ class InputError(Exception):
 
 
 @contextlib.contextmanager
-def refusals() -> Iterator[None]:
-    """Turn the library's refusal of an argument into InputError."""
+def input_errors() -> Iterator[None]:
+    """Raise InputError if the library refuses an argument."""
     try:
         yield
     except (ValueError, TypeError) as error:
-        # Subclasses, such as LinAlgError, are no refusals of the library's door but failures behind
-        # it.
+        # Subclasses, such as LinAlgError, come from a failure inside the library.
         if type(error) not in (ValueError, TypeError):
             raise
         raise InputError(" ".join(str(error).split())) from error

@@ -1,4 +1,6 @@
 """Real data shipped with levinv; README.md beside it names the sources."""
+from __future__ import annotations
+
 import csv
 import importlib.resources
 

@@ -1,13 +1,14 @@
-"""Score inversion without a starting point: the four stages in order.
+"""Score inversion without a starting point: the whole algorithm.
 
-    reduction      what needs no iteration (loops, coloops, zero slacks, components)
-    1 scaling      scores -> |slack| up to scale, a convex problem
-    2 signs        real phase retrieval, unless they are known
-    3 identification   x and its null space, least squares in closed form
-    4 polish       maximum likelihood on the scores themselves
+    presolve    what needs no iteration: loops, coloops, zero slacks, components
+    1           scores -> |slack| up to scale, a convex problem
+    2           signs of the slack, real phase retrieval, unless they are known
+    3           x and its null space, least squares in closed form
+    4           refinement: maximum likelihood on the scores themselves
+    verdict     other signs, outliers, uniqueness
 
-``task`` holds what is given and found, ``stages`` runs them, ``matching`` says whether a point has
-the scores, ``wrong_scores`` looks for rows that are given wrong ones, ``report`` for the result.
+Stages are functions of frozen values (:mod:`levinv.inverse.values`). This driver alone decides what
+is tried next.
 """
 from __future__ import annotations
 
@@ -15,102 +16,69 @@ from dataclasses import replace
 
 import numpy as np
 
-from levinv._typing import Floats
-from levinv.inverse.result import InversionResult, Stopped
-from levinv.inverse.schedule import attempt, on_equations, refine, run_stages
-from levinv.inverse.stages.refine import Polished
-from levinv.inverse.stages.signs import ENUMERATED, enumerate_signs
-from levinv.inverse.task import Task, augmented, prepare
-from levinv.inverse.verdict.acceptance import beyond_doubt, evidence_of_fit, matched, told
-from levinv.inverse.verdict.outlier_refit import leave_out_outliers, outlier_threshold
-from levinv.inverse.verdict.report import SIGN_TOLERANCE, changed_by_rounding, hidden_slacks, report
-from levinv.inverse.verdict.sign_flips import look_across
-
-UNEXPLAINED = 10.0                 # whitened residual of exact scores that is more than arithmetic,
-EXPLAINED = 0.01                   # and part of it that is left where its cause is found
-
-
-def solve(task: Task) -> InversionResult:
-    """Run the stages, look for outliers and report."""
-    stopped = False
-    try:
-        prepare(task)
-        if task.x0 is not None:
-            attempt(task, on_equations(task, task.x0))
-        if not beyond_doubt(task):
-            run_stages(task)
-        if task.best is not None:
-            task = _without_zero_slacks(task, task.best)
-        if task.best is not None and task.known_signs is None and matched(task):
-            task.evidence["signs_determined"] &= not look_across(task, task.best)
-    except Stopped:
-        stopped = True
-        if task.best is None and task.latest is not None:
-            task.maxiter, task.progress.callback = 0, None
-            attempt(task, task.latest)
-    if task.best is not None and not stopped:
-        leave_out_outliers(task, task.best)
-    return _report(task, stopped)
+from levinv._tolerances import EXPLAINED_PART, UNEXPLAINED_RESIDUAL
+from levinv.inverse.found import Found
+from levinv.inverse.progress import Progress, Stopped
+from levinv.inverse.result import InversionResult
+from levinv.inverse.search import attempt, search, start_from
+from levinv.inverse.stages.presolve import presolve
+from levinv.inverse.stages.refine import refine
+from levinv.inverse.values import Limits, Presolved, Problem
+from levinv.inverse.verdict.acceptance import is_solution, is_solution_to_rounding
+from levinv.inverse.verdict.outlier_refit import leave_out_outliers
+from levinv.inverse.verdict.report import report
+from levinv.inverse.verdict.rounding import hidden_slacks
+from levinv.inverse.verdict.sign_flips import try_sign_flips
 
 
-def _without_zero_slacks(task: Task, best: Polished) -> Task:
-    """The task as it is, or with small slacks where zero ones do not fit the other scores."""
-    reduced = task.reduced
-    if not len(reduced.zero_slack) or task.rms(best.point) <= UNEXPLAINED:
-        return task
-    freed = replace(task, zero_slacks=False, best=None, obstacles=[], starts=[], scaling=None,
-                    evidence=dict(task.evidence))
-    prepare(freed)
-    weight = freed.weight()
-    weight[reduced.zero_slack] = weight[reduced.spanned] = 0.0
+def solve(problem: Problem, limits: Limits, progress: Progress) -> InversionResult:
+    """Find x, look for other solutions and for outliers, and report."""
+    presolved = presolve(problem)
+    found, outliers, other_signs = Found(), None, False
+    if problem.x0 is not None:
+        found = start_from(presolved, problem.x0, limits, progress)
+    if not found.stopped and not is_solution_to_rounding(presolved, found.best):
+        found = search(presolved, found, limits, progress)
+    if not found.stopped:
+        presolved, found = _zero_slacks_freed(presolved, found, limits, progress)
+    best = found.best
+    if (not found.stopped and best is not None and problem.known_signs is None
+        and is_solution(presolved, best)):
+        best, other_signs, stopped = try_sign_flips(presolved, best, limits, progress)
+        found = replace(found, best=best, stopped=stopped)
+    if found.stopped and found.best is None and progress.latest is not None:
+        found = replace(found, best=refine(presolved, progress.latest, None, maxiter=0))
+    if not found.stopped and found.best is not None:
+        outliers = leave_out_outliers(presolved, found.best, found, limits, progress)
+        if outliers is not None:
+            found = replace(found, best=outliers.fit)
+    return report(presolved, found, progress, outliers=outliers, other_signs=other_signs)
+
+
+def _zero_slacks_freed(presolved: Presolved, found: Found, limits: Limits,
+                       progress: Progress) -> tuple[Presolved, Found]:
+    """If zero slacks contradict the other scores, solve again with these slacks free.
+
+    Returns the problem and what was found, whichever of the two fits.
+    """
+    problem, reduced, best = presolved.problem, presolved.reduced, found.best
+    if (best is None or not len(reduced.zero_slack)
+            or presolved.rms(best.point) <= UNEXPLAINED_RESIDUAL):
+        return presolved, found
+    freed = presolve(problem, scores_of_one_are_zero_slacks=False)
     with np.errstate(over="ignore", invalid="ignore"):
-        start = best.point.x + reduced.lifts @ hidden_slacks(task, best.point)
-    found = refine(freed, start, weight) if np.isfinite(start).all() else None
-    if found is not None:
-        attempt(freed, found.point.x)
-    task.nfev = freed.nfev
-    if (freed.best is not None
-            and freed.rms(freed.best.point) < EXPLAINED * task.rms(best.point)
-            and matched(freed) >= matched(task)):
-        return freed
-    return task
-
-
-def report_at(task: Task, x: Floats, stopped: bool, fun: float,
-              converged: bool) -> InversionResult:
-    """The result at a point that another method found; ``converged``: a success by its own rule."""
-    task.maxiter = 0
-    attempt(task, x)
-    result = _report(task, stopped, converged)
-    result.fun = fun
-    return result
-
-
-def _report(task: Task, stopped: bool, converged: bool = False) -> InversionResult:
-    success = matched(task) and not (task.outliers is not None and len(task.outliers.rows))
-    changed = None
-    if task.best is not None:
-        task.evidence["fit"] = evidence_of_fit(task, task.best)
-        if not task.exact:
-            task.evidence["outlier_threshold"] = outlier_threshold(task)
-        changed = changed_by_rounding(task, task.best.point)
-        known = told(task, task.best.point, changed)
-        success = success and known
-        if not known:
-            task.remarks.append("at the x found A x - b cancels: it has scores that are not known "
-                                f"to {'100 tol' if task.exact else 'the noise'}")
-    if success and task.best is not None and task.known_signs is None:
-        _note_ambiguity(task, np.abs(task.best.point.slack))
-    with np.errstate(over="ignore"):                   # standard errors may be inf
-        return report(task, success, stopped, converged, changed)
-
-
-def _note_ambiguity(task: Task, magnitude: Floats) -> None:
-    """Few rows: count the sign vectors that fit, for x that is none of "almost every x"."""
-    for c in range(task.reduced.count):
-        member = task.reduced.members(c)
-        if task.exact and not task.range.inside[c] and len(member) <= ENUMERATED:
-            found = enumerate_signs(augmented(task, c), magnitude[member], SIGN_TOLERANCE)
-            if sum(s.misfit <= SIGN_TOLERANCE for s in found) > 1:
-                task.evidence["signs_determined"] = False
-                task.evidence["signs_determined_on"][c] = False
+        start = best.x + reduced.lifts @ hidden_slacks(presolved, best.point)
+    try:
+        if not np.isfinite(start).all():
+            return presolved, found
+        others = np.zeros(len(problem.b), dtype=bool)      # first without the rows that were freed
+        others[reduced.zero_slack] = others[reduced.spanned] = True
+        first = refine(freed, start, progress, limits.refinements, left_out=others)
+        again = None if first is None else attempt(freed, first.x, None, limits, progress)
+    except Stopped:
+        return presolved, replace(found, stopped=True)
+    if (again is not None and freed.rms(again.point) < EXPLAINED_PART * presolved.rms(best.point)
+            and is_solution(freed, again) >= is_solution(presolved, best)):
+        signs = found.signs and tuple(replace(s, starts=()) for s in found.signs)
+        return freed, replace(found, best=again, magnitudes=None, signs=signs)
+    return presolved, found

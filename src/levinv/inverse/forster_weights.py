@@ -5,17 +5,15 @@ import numpy as np
 
 from levinv import _validate, storage
 from levinv._parallel import sharing
+from levinv._tolerances import EPS
 from levinv._typing import Floats, MatrixLike, VectorLike
-from levinv.forward.basis import EPS, independent_columns, orthonormal_basis
+from levinv.errors import NoSolutionError
+from levinv.forward.basis import independent_columns, orthonormal_basis
 from levinv.inverse.stages.components import SURELY_ZERO
 from levinv.inverse.stages.magnitudes import TIGHT, component_mean, find_obstacle, match_scores
-from levinv.inverse.stages.presolve import (
-    NoSolutionError,
-    Reduced,
-    fixed_score_faults,
-    reduce,
-    sum_faults,
-)
+from levinv.inverse.stages.presolve import fixed_score_faults, sum_faults
+from levinv.inverse.stages.reduction import reduce
+from levinv.inverse.values import Reduced
 from levinv.storage import Rows
 
 EVALUATIONS = 25           # of the scores, roughly: is it worth several threads?
@@ -94,7 +92,7 @@ def forster_weights(A: MatrixLike, scores: VectorLike | None = None, *, tol: flo
         try:
             return _weights(rows, reduced, scores, tol, maxiter)
         except NoSolutionError:
-            if reduced.gap <= SURELY_ZERO:
+            if reduced.largest_dropped <= SURELY_ZERO:
                 raise
         return _weights(rows, reduce(rows, zero_entry=SURELY_ZERO), scores, tol, maxiter)
 
@@ -161,7 +159,7 @@ def _log_weights(rows: Rows, reduced: Reduced, scores: Floats, tol: float,
     if obstacle is not None:
         raise NoSolutionError(f"no weights have these scores: {obstacle}")
     worst = float(np.max(np.abs(found.projection.residual(target)[reduced.active])))
-    if worst > tol + 100 * EPS / reduced.rank_decision["kept"]:          # accuracy of A start
+    if worst > tol + 100 * EPS / reduced.rank_decision.kept:          # accuracy of A start
         raise NoSolutionError(f"no weights found with these scores in {found.iterations} "
                               f"iterations: max|sigma - scores| = {worst:.3g}")
     log_weight = np.where(reduced.active, found.log_weight, 0.0)

@@ -1,4 +1,4 @@
-"""The front of score inversion: checks the arguments once and hands over to the chosen method."""
+"""The front of score inversion: check the arguments once, then run the chosen method."""
 from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
@@ -7,11 +7,13 @@ import numpy as np
 
 from levinv import _validate, storage
 from levinv._parallel import sharing
-from levinv._typing import Floats, MatrixLike, Seed, SignsLike, VectorLike
+from levinv._typing import MatrixLike, Seed, SignsLike, VectorLike
 from levinv.inverse.driver import solve
 from levinv.inverse.local import solve as local
-from levinv.inverse.result import Callback, InversionResult, Progress
-from levinv.inverse.task import Task
+from levinv.inverse.progress import Callback, Progress
+from levinv.inverse.result import InversionResult
+from levinv.inverse.scores_given import clipped_scores, usable_noise
+from levinv.inverse.values import Limits, Problem
 
 Method: TypeAlias = Literal["global", "trust-region", "newton", "gradient-descent"]
 
@@ -149,23 +151,23 @@ def invert_scores(A: MatrixLike, b: VectorLike, scores: VectorLike, *,
     elif x0 is None:
         raise ValueError(f"x0 must be given with method {method!r}")
     noise = None if noise is None else usable_noise(_validate.noise(noise, "noise", n))
-    scores = _scores(scores, n, noise)
+    scores = clipped_scores(_validate.vector(scores, "scores", n, "row of A"), noise)
     if x0 is not None:
         x0 = _validate.vector(x0, "x0", d, "column of A").copy()
-    task = Task(
-        rows=rows, b=b, scores=scores, noise=noise,
-        known_signs=None if signs is None else _validate.signs(signs, "signs", n), x0=x0,
-        tol=_validate.positive_number(tol, "tol"),
-        maxiter=None if maxiter is None else _validate.positive_int(maxiter, "maxiter"),
-        restarts=_validate.positive_int(options.get("restarts", RESTARTS), "options['restarts']"),
-        rng=_validate.generator(rng, "rng"), progress=Progress(callback))
-    # trial points may lie anywhere: what overflows there is refused as a trial, and counted as no
-    # answer at the end
-    with (sharing(workers, EVALUATIONS * task.rows.flops) as task.rows.workers,
+    problem = Problem(
+        rows, b, scores, noise, _validate.positive_number(tol, "tol"),
+        None if signs is None else _validate.signs(signs, "signs", n), x0)
+    limits = Limits(
+        None if maxiter is None else _validate.positive_int(maxiter, "maxiter"),
+        _validate.positive_int(options.get("restarts", RESTARTS), "options['restarts']"),
+        _validate.generator(rng, "rng"))
+    progress = Progress(callback)
+    # trial points may lie anywhere: one at which scores overflow is refused
+    with (sharing(workers, EVALUATIONS * rows.flops) as rows.workers,
           np.errstate(over="ignore", invalid="ignore", divide="ignore")):
         if method == "global":
-            return solve(task)
-        return local.solve(task, method, A, ridge, _checked(options))
+            return solve(problem, limits, progress)
+        return local.solve(problem, limits, progress, method, A, ridge, _checked(options))
 
 
 def _checked(options: dict[str, Any]) -> dict[str, Any]:
@@ -182,27 +184,3 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("options['strong_convexity'] must be given with step 'strongly convex', "
                          "and only with it")
     return options
-
-
-def usable_noise(noise: Floats) -> Floats:
-    """Positive deviations of any shape: scores are computed to a few units of rounding, and more
-    than 1 says no more than 1 does.
-    """
-    return np.clip(noise, 16.0 * np.finfo(float).eps, 1.0)
-
-
-def _scores(scores: VectorLike, n: int, noise: Floats | None) -> Floats:
-    return clipped_scores(_validate.vector(scores, "scores", n, "row of A"), noise)
-
-
-def clipped_scores(scores: Floats, noise: Floats | None) -> Floats:
-    """Scores of any shape moved into [0, 1], refused where that is more than rounding or noise."""
-    room = 1e-8 if noise is None else np.maximum(1e-8, 6.0 * noise)
-    outside = (scores < -room) | (scores > 1.0 + room)
-    if outside.any():
-        index = tuple(np.argwhere(outside)[0].tolist())
-        raise ValueError(f"scores must lie in [0, 1], got {scores[index]} at index "
-                         f"{index[0] if len(index) == 1 else index}")
-    if scores.min() >= 0.0 and scores.max() <= 1.0:
-        return scores
-    return np.clip(scores, 0.0, 1.0)

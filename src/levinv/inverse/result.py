@@ -1,9 +1,7 @@
 """What an inversion returns, and the table of its outcomes."""
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias
+from typing import Any
 
 from scipy.optimize import OptimizeResult
 
@@ -136,46 +134,3 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
     standard_errors: Floats
     condition: float
     evidence: dict[str, Any]
-
-
-class ResultCallback(Protocol):
-    """A callback that is told by the name of its parameter to want all that is known."""
-
-    def __call__(self, intermediate_result: OptimizeResult) -> object:
-        """After an iteration: ``nit``, ``stage``, ``error`` and ``x`` (or None)."""
-
-
-Callback: TypeAlias = ResultCallback | Callable[[Floats], object]
-
-
-class Stopped(Exception):
-    """The callback asked to stop."""
-
-
-class Progress:
-    """Calls the user's callback in SciPy's two ways, and counts iterations."""
-
-    def __init__(self, callback: Callback | None) -> None:
-        if callback is not None and not callable(callback):
-            raise TypeError(f"callback must be callable, got {type(callback).__name__}")
-        self.callback: Callable[..., object] | None = callback
-        self.nit = 0
-        try:
-            self.wants_result = (callback is not None and "intermediate_result"
-                                 in inspect.signature(callback).parameters)
-        except (TypeError, ValueError):              # built-ins without a signature
-            self.wants_result = False
-
-    def __call__(self, stage: str, error: float, x: Floats | None = None) -> None:
-        """One more iteration of ``stage``, with the error max|sigma - c| or the like."""
-        self.nit += 1
-        if self.callback is None:
-            return
-        try:
-            if self.wants_result:
-                self.callback(intermediate_result=OptimizeResult(
-                    x=None if x is None else x.copy(), nit=self.nit, stage=stage, error=error))
-            elif x is not None:
-                self.callback(x.copy())
-        except StopIteration:
-            raise Stopped from None

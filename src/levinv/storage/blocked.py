@@ -4,7 +4,7 @@ from typing import Any, TypeVar, overload
 
 import numpy as np
 
-from levinv import _parallel as _threads
+from levinv import _parallel
 from levinv._kernels import dense
 from levinv._typing import Booleans, Floats
 from levinv.storage.protocol import Rows
@@ -25,7 +25,7 @@ class Passes(Rows):
             out = np.zeros(shape)
             add(chunks[0], out)
             return out
-        total = _threads.OrderedSum(np.zeros(shape))
+        total = _parallel.OrderedSum(np.zeros(shape))
 
         def work(item: tuple[int, slice]) -> None:
             position, chunk = item
@@ -33,11 +33,11 @@ class Passes(Rows):
             add(chunk, part)
             total.add(position, part)
 
-        _threads.share(work, list(enumerate(chunks)), self.workers)
+        _parallel.share(work, list(enumerate(chunks)), self.workers)
         return total.total
 
     def _each(self, chunks: Sequence[slice], work: Callable[[slice], None]) -> None:
-        _threads.share(work, chunks, self.workers)
+        _parallel.share(work, chunks, self.workers)
 
     def _width(self, transform: Floats | None) -> int:
         return self.shape[1] if transform is None else transform.shape[1]
@@ -58,14 +58,14 @@ class Passes(Rows):
         """One pass: ``function(rows, *parts, *shared)`` of every block of rows and its parts of the
         vectors, put together by ``combine``, a function of two results, in the order of the rows.
         """
-        total = _threads.OrderedSum(combine=combine)
+        total = _parallel.OrderedSum(combine=combine)
 
         def work(item: tuple[int, tuple[slice, Rows]]) -> None:
             position, (chunk, rows) = item
             parts = [part_of(vector, chunk) for vector in vectors]
             total.add(position, function(rows, *parts, *shared))
 
-        _threads.share(work, list(enumerate(self._folded())), self.workers)
+        _parallel.share(work, list(enumerate(self._folded())), self.workers)
         return total.total
 
     def triangle(self, scale: Floats | None = None, transform: Floats | None = None) -> Floats:

@@ -8,15 +8,16 @@ import numpy as np
 from levinv import _validate, storage
 from levinv._json import plain
 from levinv._parallel import sharing
+from levinv._tolerances import EPS
 from levinv._typing import Booleans, Floats, MatrixLike, Seed, SignsLike, VectorLike
 from levinv.forward.barrier import FullRankMap
-from levinv.forward.basis import EPS
 from levinv.forward.gradient_loss import GradientLossPoint
 from levinv.inverse.barrier_gradient import feasibility as cell
 from levinv.inverse.barrier_gradient import newton, subsampled
 from levinv.inverse.barrier_gradient.least_squares import exact_decrement, loss_at, minimise_loss
 from levinv.inverse.barrier_gradient.problem import Method, Task
-from levinv.inverse.result import Callback, InversionResult, Progress
+from levinv.inverse.progress import Callback, Progress
+from levinv.inverse.result import InversionResult
 from levinv.storage import Rows
 
 METHODS = get_args(Method)

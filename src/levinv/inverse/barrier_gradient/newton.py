@@ -40,9 +40,9 @@ import numpy as np
 import scipy.linalg
 import scipy.optimize
 
+from levinv._tolerances import EPS
 from levinv._typing import Floats
 from levinv.forward.barrier import BarrierPoint
-from levinv.forward.basis import EPS
 from levinv.forward.projection import Projection, row_scale
 from levinv.inverse.barrier_gradient.feasibility import boundary
 from levinv.inverse.barrier_gradient.problem import Task

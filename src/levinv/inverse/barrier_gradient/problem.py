@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 from levinv._typing import Booleans, Floats
 from levinv.forward.barrier import FullRankMap
 from levinv.inverse.barrier_gradient import feasibility as cell
-from levinv.inverse.result import Progress, Stopped
+from levinv.inverse.progress import Progress, Stopped
 
 Method: TypeAlias = Literal["newton", "approximate-newton", "least-squares"]
 

@@ -13,8 +13,8 @@ from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 
+from levinv._tolerances import EPS
 from levinv._typing import Floats
-from levinv.forward.basis import EPS
 from levinv.forward.score_loss import ScoreLoss
 
 Reason: TypeAlias = Literal["matched", "stationary", "iterations", "stuck"]

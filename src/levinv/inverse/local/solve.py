@@ -14,7 +14,7 @@ import numpy as np
 
 from levinv._typing import Floats, MatrixLike
 from levinv.forward.score_loss import ScoreLoss
-from levinv.inverse.driver import report_at
+from levinv.inverse.found import Found
 from levinv.inverse.local import gradient_descent, newton, trust_region
 from levinv.inverse.local.loss import (
     ITERATIONS,
@@ -27,9 +27,12 @@ from levinv.inverse.local.loss import (
     Report,
     ScaledLoss,
 )
-from levinv.inverse.result import InversionResult, Stopped
-from levinv.inverse.stages.refine import polish
-from levinv.inverse.task import Task, prepare
+from levinv.inverse.progress import Progress, Stopped
+from levinv.inverse.result import InversionResult
+from levinv.inverse.stages.presolve import presolve
+from levinv.inverse.stages.refine import minimise, refine
+from levinv.inverse.values import Limits, Presolved, Problem
+from levinv.inverse.verdict.report import report as assemble
 
 Method: TypeAlias = Literal["trust-region", "newton", "gradient-descent"]
 
@@ -38,53 +41,60 @@ METHODS: dict[Method, LocalMethod] = {
 }
 
 
-def solve(task: Task, method: Method, A: MatrixLike, ridge: float | Floats,
-          options: dict[str, Any]) -> InversionResult:
+def solve(problem: Problem, limits: Limits, progress: Progress, method: Method, A: MatrixLike,
+          ridge: float | Floats, options: dict[str, Any]) -> InversionResult:
     """Minimise the loss from ``task.x0`` and report where that ended.
 
     With a ridge, success is a stationary point of the regularised loss; without, scores matched to
     ``tol``.
     """
     module = METHODS[method]
-    prepare(task)
-    loss = ScoreLoss(A, task.b, task.scores, ridge=ridge)
+    presolved = presolve(problem)
+    loss = ScoreLoss(A, problem.b, problem.scores, ridge=ridge)
     scaled = ScaledLoss(loss)
-    limit = module.MAXITER if task.maxiter is None else task.maxiter
-    assert task.x0 is not None               # invert_scores has asked for it
-    x, iterations, reason = task.x0, 0, None
+    limit = module.MAXITER if limits.maxiter is None else limits.maxiter
+    assert problem.x0 is not None               # invert_scores has asked for it
+    x, iterations, reason = problem.x0, 0, None
 
     def report(iteration: int, y: Floats, misfit: float) -> None:
         nonlocal x, iterations
         x, iterations = y / scaled.units, iteration
-        task.progress(method, misfit, x)
+        progress(method, misfit, x)
 
     try:
-        outcome = module.minimise(scaled, x * scaled.units, task.tol, limit, report, **options)
+        outcome = module.minimise(scaled, x * scaled.units, problem.tol, limit, report, **options)
         if method == "trust-region" and outcome.reason == STATIONARY and not np.any(ridge):
-            outcome = _second_start(task, task.x0, scaled, outcome, limit, report, options)
+            outcome = _second_start(presolved, progress, scaled, outcome, limit, report, options)
         x, reason, iterations = outcome.x / scaled.units, outcome.reason, outcome.iterations
     except Stopped:                          # at the last x that was reported
         pass
-    task.nfev += scaled.nfev
-    task.evidence[method] = {"iterations": iterations, "evaluations": scaled.nfev,
-                             "ended": reason or "stopped"}
+    progress.nfev += scaled.nfev
     regularised = bool(np.any(ridge))
+    remarks: tuple[str, ...] = ()
     if reason in (STATIONARY, ITERATIONS, STUCK) and not (regularised and reason != ITERATIONS):
-        task.remarks.append(REASONS[reason].format(limit=limit))
+        remarks = (REASONS[reason].format(limit=limit),)
     converged = reason == MATCHED or (regularised and reason in (STATIONARY, STUCK))
-    return report_at(task, x, stopped=reason is None, fun=loss.fun(x),
-                     converged=regularised and converged)
+    refined = refine(presolved, x, progress, maxiter=0)
+    result = assemble(
+        presolved, Found(refined, remarks=remarks, stopped=reason is None), progress,
+        converged=regularised and converged,
+        further_evidence={method: {"iterations": iterations, "evaluations": scaled.nfev,
+                                   "ended": reason or "stopped"}})
+    result.fun = loss.fun(x)
+    return result
 
 
-def _second_start(task: Task, x0: Floats, scaled: ScaledLoss, outcome: Outcome, limit: int,
+def _second_start(presolved: Presolved, progress: Progress, scaled: ScaledLoss, outcome: Outcome, limit: int,
                   report: Report, options: dict[str, Any]) -> Outcome:
-    freedom = int(np.count_nonzero(task.range.inside))
-    weight = np.where(task.reduced.active, 1.0 / np.sqrt(np.maximum(task.scores, 1e-12)), 0.0)
-    start = polish(task.reduced, task.b, x0, task.scores, weight, freedom)
+    problem, reduced = presolved.problem, presolved.reduced
+    assert problem.x0 is not None
+    weight = np.where(reduced.active, 1.0 / np.sqrt(np.maximum(problem.scores, 1e-12)), 0.0)
+    start = minimise(reduced, problem.b, problem.x0, problem.scores, weight,
+                     presolved.null_dimension)
     if start is None:
         return outcome
-    task.nfev += start.evaluations
-    again = trust_region.minimise(scaled, start.point.x * scaled.units, task.tol, limit, report,
+    progress.nfev += start.evaluations
+    again = trust_region.minimise(scaled, start.point.x * scaled.units, problem.tol, limit, report,
                                   **options)
     if scaled.fun(again.x) < scaled.fun(outcome.x):
         outcome = again

@@ -20,8 +20,8 @@ import numpy.typing as npt
 import scipy.linalg
 import scipy.sparse.csgraph
 
+from levinv._tolerances import EPS
 from levinv._typing import Booleans, Floats, RowIndex
-from levinv.forward.basis import EPS
 
 Block: TypeAlias = Callable[[RowIndex], Floats]      # gives some rows of a matrix
 Labels: TypeAlias = npt.NDArray[np.int32]            # the component of each row

@@ -26,9 +26,9 @@ import numpy as np
 import scipy.linalg
 
 from levinv._parallel import aside
+from levinv._tolerances import EPS
 from levinv._typing import Booleans, Floats, Integers
 from levinv._validate import listed
-from levinv.forward.basis import EPS
 from levinv.forward.projection import Projection, project, rough_projection
 from levinv.inverse.stages.components import Labels
 from levinv.storage import Rows

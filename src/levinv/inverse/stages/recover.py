@@ -1,5 +1,4 @@
-"""Stage 3: x from magnitudes and signs, one least-squares problem in closed form, and what it
-cannot tell.
+"""Stage 3: x from magnitudes and signs, a least-squares problem in closed form.
 
 With u = diag(1/m) (A x - b) = κ ε on a component (ε the signs) and U an orthonormal basis of
 range(diag(1/m) A), f = b/m,
@@ -7,97 +6,26 @@ range(diag(1/m) A), f = b/m,
     min over y, κ of |U y - κ ε - f|²:
     h = (I - U Uᵀ) ε,    κ = -hᵀ f / hᵀ h,    y = Uᵀ (f + κ ε).
 
-Errors of m are relative: hence the division by m. h vanishes iff A x - b lies in range(A), iff b
-does: then the component's scale κ is free, and x can move along the direction whose image is κ ε m.
-Together with null(A) and the coloops' directions these are all directions in which x can move with
-every score unchanged. Whether b lies in range(A) on a component is a question about A and b alone,
-and is decided there: b is in the range if it is so for entries of A and b changed by rounding.
+The division by m is there because errors of m are relative. h vanishes iff A x - b lies in
+range(A), that is iff b does. Then the component's scale κ is free, and x can move along the direction
+whose image is κ ε m. These directions, null(A) and the coloops' directions span the null space: all
+directions in which x can move with every score unchanged.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import numpy as np
 
 from levinv._typing import Booleans, Floats
-from levinv.forward.basis import EPS
 from levinv.forward.projection import project
-
-if TYPE_CHECKING:
-    from levinv.inverse.stages.magnitudes import Scaling
-    from levinv.inverse.stages.presolve import Reduced
-
-IN_RANGE = 1e3    # residual of b on range(A), in units of what rounding of A and b gives
-CLEAR = 1e3       # so far above IN_RANGE bounds of the rounding decide,
-LARGEST_FIT = 1e2  # if the fit is at most so large that its rounding leaves the residual accurate
+from levinv.inverse.stages.magnitudes import Scaling
+from levinv.inverse.values import Presolved, Recovered, Reduced
 
 
-@dataclass(frozen=True)
-class Identified:
-    """x and what it was found with."""
-
-    x: Floats
-    scale: Floats                 # (components,) κ; nan where it is free
-    misfit: float                 # largest |A x - b - κ ε m| / (κ m), up to rounding
-
-
-@dataclass(frozen=True)
-class Range:
-    """Whether b lies in range(A), component by component."""
-
-    inside: Booleans              # (components,) boolean
-    ratio: Floats                 # residual over what rounding gives, at least: far from IN_RANGE,
-                                  # the decision is clear
-    residual: Floats | None       # (n,) of b - A offset on range(A); None where it is not needed
-    size: Floats                  # (components,) its norm, rows at unit length
-
-
-def response_in_range(reduced: Reduced, b: Floats, response: Floats) -> Range:
-    """Decide for each component whether ``response``, b - A offset, lies in range(A).
-
-    Components are taken one by one, so that rounding on one does not pass for a residual on
-    another.
-    """
-    rows = reduced.rows
-    # what rounding of A, of b and of the response itself leaves
-    uncertain = np.abs(b)
-    if reduced.offset.any():
-        uncertain += rows.abs_matvec(np.abs(reduced.offset))
-    residual = np.zeros(len(b))
-    ratio, size = np.zeros(reduced.count), np.zeros(reduced.count)
-    for c in range(reduced.count):
-        member = reduced.members(c)
-        part = rows.part(member) if reduced.count > 1 or len(member) < len(b) else rows
-        basis = reduced.bases[c]
-        unit = reduced.unit[member]
-        left = response[member]
-        coefficients = basis.T @ part.rmatvec(unit ** 2 * left)
-        solution = basis @ coefficients
-        fitted = np.linalg.norm(coefficients)
-        left = left - part.matvec(solution)
-        size[c] = np.linalg.norm(unit * left)
-        # rows of unit length: |A| |solution| is at most |solution| each, the basis has norm √k
-        most = EPS * (np.linalg.norm(unit * uncertain[member]) + fitted * np.sqrt(basis.shape[1])
-                      + np.sqrt(len(member)) * np.hypot.reduce(solution))
-        if size[c] > max(CLEAR * IN_RANGE * most, fitted / LARGEST_FIT):
-            ratio[c] = size[c] / most
-        else:
-            # the second pass removes the rounding of the first
-            solution = solution + basis @ (basis.T @ part.rmatvec(unit ** 2 * left))
-            left = response[member] - part.matvec(solution)
-            rounding = EPS * (uncertain[member] + part.abs_matvec(np.abs(solution))
-                              + fitted * np.sqrt(part.quad(None, basis)))
-            scale = np.linalg.norm(unit * rounding)
-            size[c] = np.linalg.norm(unit * left)
-            ratio[c] = size[c] / scale if scale > 0 else 0.0
-        residual[member] = left
-    return Range(ratio <= IN_RANGE, ratio, residual, size)
-
-
-def identify(reduced: Reduced, response: Floats, scaling: Scaling, signs: Floats,
-             in_range: Booleans, accuracy: Floats | None = None) -> Identified:
-    """The x whose slack is κ ε m on each component, in the least-squares sense.
+def recover(reduced: Reduced, response: Floats, scaling: Scaling, signs: Floats,
+            in_range: Booleans, accuracy: Floats | None = None) -> Recovered:
+    """The x whose slack is closest to κ ε m on each component, by least squares.
 
     Parameters
     ----------
@@ -108,11 +36,11 @@ def identify(reduced: Reduced, response: Floats, scaling: Scaling, signs: Floats
     signs : (n,) array on the active rows
     in_range : (components,) boolean array
     accuracy : (n,) array, optional
-        Relative standard deviations of the magnitudes; inf leaves a row out.
+        Relative standard deviations of the magnitudes; a row with inf is left out.
 
     Returns
     -------
-    Identified
+    Recovered
     """
     used, divisor, projection = reduced.active, scaling.magnitude, scaling.projection
     weight = np.ones(len(response))
@@ -145,5 +73,36 @@ def identify(reduced: Reduced, response: Floats, scaling: Scaling, signs: Floats
     with np.errstate(divide="ignore", invalid="ignore"):
         misfit = np.abs(data_outside + per_row * h)
         misfit /= np.abs(weight * per_row)
-    return Identified(x, np.where(in_range, np.nan, scale),
+    return Recovered(x, np.where(in_range, np.nan, scale),
                       float(np.max(misfit, initial=0.0, where=used)))
+
+
+def recover_signed(presolved: Presolved, magnitudes: Scaling, signs: Floats,
+                   deviation: Floats | None) -> Recovered:
+    """Stage 3 with one sign vector.
+
+    Where signs are not known, those of a component with κ < 0 are flipped. With inexact magnitudes
+    the signs of A x - b replace the given ones until both agree: uncertain rows may differ.
+    """
+    problem, reduced = presolved.problem, presolved.reduced
+
+    def found_with(signs: Floats) -> Recovered:
+        return recover(reduced, presolved.response, magnitudes, signs, presolved.range.inside,
+                       deviation)
+
+    found = found_with(signs)
+    negative = tuple(c for c in range(reduced.count) if found.scale[c] < 0)
+    if problem.known_signs is not None:
+        return replace(found, negative=negative)
+    if negative:
+        signs = np.where(np.isin(reduced.label, negative), -signs, signs)
+        found = found_with(signs)
+    x = found.x
+    if not problem.exact:
+        for _ in range(5):
+            read_back = np.where(problem.slack(x) < 0, -1.0, 1.0)
+            if np.array_equal(read_back[reduced.active], signs[reduced.active]):
+                break
+            signs = read_back
+            x = found_with(signs).x
+    return replace(found, x=x)

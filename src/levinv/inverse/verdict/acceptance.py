@@ -1,196 +1,219 @@
-"""Whether a point has the scores that are given.
+"""Is a point a solution? The acceptance test, the one place where success is decided.
 
-Exact scores are had to tol, or to what rounding of x and of A x - b to double changes in them;
-noisy ones to the chi-squared test. Rows of zero slack must have it to rounding, or so nearly that
-their scores are 1 to tol, and known signs must be those of the slack, where it is clear of zero.
+Exact scores match if every error is at most ``tol``, plus what rounding of x and of A x - b can change
+(at most 100 tol). Noisy scores match if the whitened residual passes a chi-squared test. In both cases
+rows of zero slack must have it to rounding (or a score of 1 to tol), known signs must be those of the
+slack where it is significantly different from zero, and entries that were rounded to zero when
+components were separated must be negligible for the scores.
 """
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.special
 
-from levinv._typing import Floats, RowIndex
-from levinv.forward.basis import EPS
-from levinv.inverse.stages.refine import Polished
-from levinv.inverse.stages.whitened_jacobian import Point
-from levinv.inverse.task import Task
-from levinv.inverse.verdict.report import (
-    SETTLED,
-    changed_by_rounding,
+from levinv._tolerances import (
+    CHI_SQUARED_LEVEL,
+    EPS,
+    NOISE_UNCERTAINTY,
+    ROUNDING_FACTOR,
+    SETTLED_RESIDUAL,
+    SIGNIFICANT,
+    TINY,
+)
+from levinv._typing import Booleans, Floats, Integers, RowIndex
+from levinv.inverse.values import Point, Presolved, Refined
+from levinv.inverse.verdict.rounding import (
+    hidden_errors,
     hidden_slacks,
+    score_rounding,
     slack_rounding,
-    unseen,
 )
 
-LEVEL = 1e-3                       # of the chi-squared test
-NOISE_KNOWN = 1.1                  # residual, in noise levels, that is explained however many rows
-                                   # there are
-CLEAR = 4.0                        # standard deviations of a slack from zero at which its sign
-                                   # counts
-TO_ROUNDING = 100.0                # times the residual that rounding leaves
-UNKNOWN = 1e200                    # stands for an infinite standard error in sums
 
-
-def matched(task: Task) -> bool:
-    """Whether the best point has the scores."""
-    return task.best is not None and has_scores(task, task.best)
-
-
-def has_scores(task: Task, found: Polished) -> bool:
-    """Whether a point has the scores."""
-    if task.obstacles or not signs_agree(task, found):
+def is_solution(presolved: Presolved, found: Refined | None) -> bool:
+    """Whether the point found passes the acceptance test."""
+    if found is None or presolved.contradictions or not signs_agree(presolved, found):
         return False
-    point = found.point
-    if not _equations_hold(task, point):
+    problem, point = presolved.problem, found.point
+    if not _zero_slacks_hold(presolved, point):
         return False
-    if task.exact:
-        return within_tolerance(task, point, slice(None)) and _apart(task, point)
-    residual, coloops = point.residual, task.reduced.coloops
-    residual[coloops] = 1.0 - task.scores[coloops]
-    freedom = (np.count_nonzero(task.reduced.active) + len(coloops)
+    if problem.exact:
+        return within_tolerance(presolved, point, slice(None)) and _separation_holds(presolved, point)
+    residual, coloops = point.residual, presolved.reduced.coloops
+    residual[coloops] = 1.0 - problem.scores[coloops]
+    degrees = (np.count_nonzero(presolved.reduced.active) + len(coloops)
                - found.linearisation.steps.shape[1])
-    return (explained_by_noise(residual / task.deviation(), freedom)
-            and told(task, point, changed_by_rounding(task, point)) and _apart(task, point))
+    return (explained_by_noise(residual / presolved.deviation(), degrees)
+            and scores_are_accurate(presolved, point, score_rounding(presolved, point))
+            and _separation_holds(presolved, point))
 
 
-def signs_agree(task: Task, found: Polished) -> bool:
-    """Whether the slack has the known signs, in the rows in which it is clear of zero."""
-    if task.known_signs is None:
-        return True
-    reduced, slack = task.reduced, found.point.slack
-    told = reduced.active.copy()
-    told[reduced.spanned] = told[reduced.coloops] = True
-    if np.all((np.sign(slack) == task.known_signs)[told]):
-        return True
-    spread = np.sqrt(task.rows.quad(None, found.linearisation.steps))
-    if task.exact:
-        spread = spread * max(1.0, task.rms(found.point))
-        if len(reduced.zero_slack):
-            spread = spread + task.rows.abs_matvec(
-                np.minimum(unseen(task, hidden_slacks(task, found.point)), UNKNOWN))
-    clear = told & (np.abs(slack) > CLEAR * spread + slack_rounding(task, found.point))
-    return bool(np.all(np.sign(slack[clear]) == task.known_signs[clear]))
+def is_solution_to_rounding(presolved: Presolved, found: Refined | None) -> bool:
+    """Whether no better point need be looked for.
 
-
-def beyond_doubt(task: Task) -> bool:
-    """Whether the best point has the scores, exact ones to little more than rounding: within tol,
-    other signs may have them, too.
+    For exact scores this asks for agreement close to rounding: another sign vector may also match to
+    within ``tol``.
     """
-    if task.best is None or not matched(task):
+    if found is None or not is_solution(presolved, found):
         return False
-    if not task.exact:
+    if not presolved.problem.exact:
         return True
-    point, weight = task.best.point, task.weight()
-    rounding = float(np.linalg.norm(changed_by_rounding(task, point) * weight))
-    return point.size <= TO_ROUNDING * max(rounding, math.sqrt(np.count_nonzero(weight)))
+    weight = presolved.weight()
+    rounding = float(np.linalg.norm(score_rounding(presolved, found.point) * weight))
+    return (found.point.norm
+            <= ROUNDING_FACTOR * max(rounding, math.sqrt(np.count_nonzero(weight))))
 
 
-def _equations_hold(task: Task, point: Point) -> bool:
-    """Whether the rows of zero slack have it at a point, to rounding, or so nearly that their
-    scores are 1 to tol; and those spanned by them have not.
+def signs_agree(presolved: Presolved, found: Refined) -> bool:
+    """Whether the slack has the known signs, in the rows where it is significantly not zero."""
+    problem, reduced, slack = presolved.problem, presolved.reduced, found.point.slack
+    if problem.known_signs is None:
+        return True
+    counted = reduced.active.copy()
+    counted[reduced.spanned] = counted[reduced.coloops] = True
+    if np.all((np.sign(slack) == problem.known_signs)[counted]):
+        return True
+    spread = np.sqrt(problem.rows.quad(None, found.linearisation.steps))
+    if problem.exact:
+        spread = spread * max(1.0, presolved.rms(found.point))
+        if len(reduced.zero_slack):
+            errors = hidden_errors(presolved, hidden_slacks(presolved, found.point))
+            known = np.isfinite(errors)
+            spread = spread + problem.rows.abs_matvec(np.where(known, errors, 0.0))
+            spread[problem.rows.abs_matvec(np.where(known, 0.0, 1.0)) > 0] = np.inf
+    significant = counted & (np.abs(slack) > SIGNIFICANT * spread
+                             + slack_rounding(presolved, found.point))
+    return bool(np.all(np.sign(slack[significant]) == problem.known_signs[significant]))
+
+
+def within_tolerance(presolved: Presolved, point: Point, member: RowIndex) -> bool:
+    """Whether the errors of exact scores are allowed, in some of the rows."""
+    error = np.abs(point.residual[member])
+    return bool(np.all(error <= presolved.problem.tol)
+                or np.all(error <= allowed_errors(presolved, point)[member]))
+
+
+def allowed_errors(presolved: Presolved, point: Point) -> Floats:
+    """Largest errors with which exact scores match, (n,): tol, plus what rounding of x and of A x - b
+    changes, up to 100 tol.
     """
-    reduced = task.reduced
+    tol = presolved.problem.tol
+    return tol + np.minimum(score_rounding(presolved, point), ROUNDING_FACTOR * tol)
+
+
+def scores_are_accurate(presolved: Presolved, point: Point, rounding: Floats) -> bool:
+    """Whether sigma(x) can be computed accurately enough at the point.
+
+    ``rounding``, (n,), is what rounding of A x - b may change in a score: at most 100 tol, or the
+    noise. Far away A x - b cancels, and it is more.
+    """
+    if presolved.problem.exact:
+        limit = ROUNDING_FACTOR * np.sqrt(12.0) * presolved.problem.tol
+        return bool(np.max(rounding, initial=0.0) <= limit)
+    accurate = rounding <= presolved.deviation()
+    accurate &= np.abs(point.slack) > slack_rounding(presolved, point)
+    return bool(accurate[presolved.reduced.active].all())
+
+
+def component_is_settled(presolved: Presolved, found: Refined | None, c: int) -> bool:
+    """Whether the point found has the scores of component c."""
+    if found is None:
+        return False
+    member = presolved.reduced.members(c)
+    whitened = found.point.residual[member] / presolved.deviation()[member]
+    if presolved.problem.exact:
+        return (np.sqrt(np.mean(whitened ** 2)) <= SETTLED_RESIDUAL
+                and within_tolerance(presolved, found.point, member))
+    degrees = len(member) - presolved.reduced.bases[c].shape[1] - 1
+    return explained_by_noise(whitened, degrees)
+
+
+def explained_by_noise(whitened: Floats, degrees: int) -> bool:
+    """Chi-squared test of a whitened residual. Standard deviations are taken to be known to 10 %."""
+    return bool(whitened @ whitened <= chi_squared_limit(degrees))
+
+
+def chi_squared_limit(degrees: int) -> float:
+    """Largest sum of squares of a whitened residual that noise explains."""
+    degrees = max(degrees, 1)
+    return float(max(scipy.special.chdtri(degrees, CHI_SQUARED_LEVEL),
+                     NOISE_UNCERTAINTY ** 2 * degrees))
+
+
+def _zero_slacks_hold(presolved: Presolved, point: Point) -> bool:
+    """Whether rows of zero slack have it at the point, to rounding, or have a score of 1 to tol; and
+    whether the rows that they span do not have zero slack.
+    """
+    reduced = presolved.reduced
     zero, slack = reduced.zero_slack, np.abs(point.slack)
     if not len(zero):
         return True
-    rounding = len(point.x) * EPS * (task.rows.abs_matvec(np.abs(point.x)) + np.abs(task.b))
+    rounding = len(point.x) * slack_rounding(presolved, point)
     if np.any(slack[reduced.spanned] <= rounding[reduced.spanned]):
         return False                           # dependent rows of zero slack: no scores there
     if np.all(slack[zero] <= rounding[zero]):
         return True
     without = np.isin(np.arange(len(slack)), np.append(reduced.loops, reduced.coloops))
-    slack[slack < np.finfo(float).tiny] = 0.0
-    whole = task.whole_projection(slack, without)
-    return whole is not None and bool(np.all(whole.complement()[zero] <= task.tol))
+    slack[slack < TINY] = 0.0
+    whole = presolved.whole_projection(slack, without)
+    return whole is not None and bool(np.all(whole.complement()[zero] <= presolved.problem.tol))
 
 
-def _apart(task: Task, point: Point) -> bool:
-    """Whether entries that were taken for zero between components and coloops are zero to the
-    scores, too: slacks far apart magnify them.
+def _separation_holds(presolved: Presolved, point: Point) -> bool:
+    """Whether entries rounded to zero when components were separated are negligible for the scores.
+
+    Slacks of very different size amplify them.
     """
-    reduced = task.reduced
+    reduced, problem = presolved.reduced, presolved.problem
     slack = np.abs(point.slack)
     slack[reduced.zero_slack] = 0.0
-    sizes = (slack * reduced.unit)[slack * reduced.unit > 0]
-    allowed = task.tol if task.exact else task.deviation()
-    if not len(sizes) or reduced.gap * (sizes.max() / sizes.min()) <= np.min(allowed):
+    lengths = (slack * reduced.unit)[slack * reduced.unit > 0]
+    allowed = problem.tol if problem.exact else presolved.deviation()
+    if (not len(lengths)
+            or reduced.largest_dropped * (lengths.max() / lengths.min()) <= np.min(allowed)):
         return True
     scores = np.where(reduced.active, point.projection.scores, 0.0)
     scores[reduced.coloops] = scores[reduced.zero_slack] = 1.0
     without = np.isin(np.arange(len(slack)), reduced.loops)
-    whole = task.whole_projection(slack, without)
+    whole = presolved.whole_projection(slack, without)
     return whole is not None and bool(np.all((np.abs(whole.scores - scores) <= allowed)[~without]))
 
 
-def within_tolerance(task: Task, point: Point, member: RowIndex) -> bool:
-    """Whether the errors of exact scores are allowed, on some of the rows."""
-    error = np.abs(point.residual[member])
-    return bool(np.all(error <= task.tol) or np.all(error <= allowed_errors(task, point)[member]))
+@dataclass(frozen=True)
+class Fit:
+    """What the acceptance test compared: ``to_dict`` gives ``evidence["fit"]``."""
+
+    rows: int
+    largest_error: float
+    tolerance: float | None = None           # of exact scores
+    chi_squared: float | None = None         # of noisy ones
+    degrees_of_freedom: int = 0
+
+    def to_dict(self) -> dict[str, object]:
+        """As plain numbers."""
+        found: dict[str, object] = {"rows": self.rows, "largest_error": self.largest_error}
+        if self.chi_squared is None:
+            return found | {"test": "tolerance", "tolerance": self.tolerance}
+        return found | {
+            "test": "chi-squared", "chi_squared": self.chi_squared,
+            "degrees_of_freedom": self.degrees_of_freedom, "level": CHI_SQUARED_LEVEL,
+            "limit": chi_squared_limit(self.degrees_of_freedom),
+            "p_value": scipy.special.chdtrc(self.degrees_of_freedom, self.chi_squared)}
 
 
-def told(task: Task, point: Point, changed: Floats) -> bool:
-    """Whether scores that rounding changes so are known to 100 tol, or to the noise: far off,
-    A x - b cancels.
-    """
-    if task.exact:
-        return bool(np.max(changed, initial=0.0) <= 100.0 * np.sqrt(12.0) * task.tol)
-    known = changed <= task.deviation()
-    known &= np.abs(point.slack) > slack_rounding(task, point)
-    return bool(known[task.reduced.active].all())
-
-
-def allowed_errors(task: Task, point: Point) -> Floats:
-    """Errors of exact scores that count as none, (n,): tol and, within limits, what rounding of x
-    and of A x - b to double changes in each.
-    """
-    return task.tol + np.minimum(changed_by_rounding(task, point), 100.0 * task.tol)
-
-
-def settled_on(task: Task, c: int) -> bool:
-    """Whether the best point matches the scores on component c."""
-    if task.best is None:
-        return False
-    member = task.reduced.members(c)
-    whitened = task.best.point.residual[member] / task.deviation()[member]
-    if task.exact:
-        return (np.sqrt(np.mean(whitened ** 2)) <= SETTLED
-                and within_tolerance(task, task.best.point, member))
-    freedom = len(member) - task.reduced.bases[c].shape[1] - 1
-    return explained_by_noise(whitened, freedom)
-
-
-def explained_by_noise(whitened: Floats, freedom: int) -> bool:
-    """Chi-squared test of a residual in units of its standard deviation, which is known to one part
-    in ten at best.
-    """
-    return bool(whitened @ whitened <= _most_explained(freedom))
-
-
-def _most_explained(freedom: int) -> float:
-    freedom = max(freedom, 1)
-    return float(max(scipy.special.chdtri(freedom, LEVEL), NOISE_KNOWN ** 2 * freedom))
-
-
-def evidence_of_fit(task: Task, best: Polished) -> dict[str, Any]:
-    """Evidence of the fit: what was compared with what. Outliers are left out."""
-    point, active = best.point, task.reduced.active
-    rows = active
-    if task.outliers is not None and len(task.outliers.rows):
-        rows = active.copy()
-        rows[task.outliers.rows] = False
-    error = np.abs(point.residual[rows])
-    if not task.exact:
-        error = np.append(error, 1.0 - task.scores[task.reduced.coloops])
-    found = {"rows": len(error), "largest_error": float(error.max(initial=0.0))}
-    if task.exact:
-        return found | {"test": "tolerance", "tolerance": task.tol}
-    freedom = max(len(error) - best.linearisation.steps.shape[1], 1)
-    deviation = np.append(task.deviation()[rows], task.deviation()[task.reduced.coloops])
-    chi_squared = float(np.sum((error / deviation) ** 2))
-    return found | {"test": "chi-squared", "chi_squared": chi_squared,
-                    "degrees_of_freedom": freedom, "level": LEVEL,
-                    "limit": _most_explained(freedom),
-                    "p_value": scipy.special.chdtrc(freedom, chi_squared)}
+def fit(presolved: Presolved, found: Refined, outliers: Integers) -> Fit:
+    """What was compared at the point found, without the outliers."""
+    problem, reduced = presolved.problem, presolved.reduced
+    rows: Booleans = reduced.active.copy()
+    rows[outliers] = False
+    error = np.abs(found.point.residual[rows])
+    if problem.exact:
+        return Fit(len(error), float(error.max(initial=0.0)), tolerance=problem.tol)
+    error = np.append(error, 1.0 - problem.scores[reduced.coloops])
+    deviation = np.append(presolved.deviation()[rows], presolved.deviation()[reduced.coloops])
+    return Fit(len(error), float(error.max(initial=0.0)),
+               chi_squared=float(np.sum((error / deviation) ** 2)),
+               degrees_of_freedom=max(len(error) - found.linearisation.steps.shape[1], 1))

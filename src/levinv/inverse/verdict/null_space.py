@@ -1,65 +1,58 @@
-"""The directions in which x can move with every score unchanged, each checked against the Jacobian.
+"""The null space: the directions in which x can move with every score unchanged.
 
-Which directions are free follows from what is taken for zero: entries that connect rows, and the
-rank. A connection of 1e-10 moves the scores nevertheless, where the slacks are far apart by a part
-that can be seen. Hence every direction v is tried on the scores at the point found,
+The presolve and stage 3 give candidates, from what counts as zero: entries that connect rows, and the
+rank. Even an entry of 1e-10 changes the scores noticeably if the slacks differ by many orders of
+magnitude. So every candidate v is checked against the Jacobian J at the point found,
 
-    |J v|  <=  UNSEEN max|A v / s|  +  VISIBLE ε max |a_i| |v| / |s_i|,
+    |J v|  <=  √ε max|A v / s|  +  100 ε max |a_i| |v| / |s_i|,
 
-the last term being what rounding of v does. Directions that fail are made anew, as the last right
-singular vectors of the rows that count, which is accurate in every row where combining the coloops'
-directions, often almost parallel, is not. What fails still is neither free nor determined by the
-scores: no null space holds it, and ``unique`` is False.
+where the last term is what rounding of v does. Candidates that fail are computed again as the last
+right singular vectors of the rows that are no coloops: these are accurate in every row, whereas
+combinations of almost parallel coloop directions are not. A candidate that still fails is neither in
+the null space nor determined by the scores. It is reported as undetermined, and ``unique`` is False.
 """
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
 
 import numpy as np
 
+from levinv._tolerances import EPS, ROUNDING_FACTOR
 from levinv._typing import Booleans, Floats
-from levinv.forward.basis import EPS
-from levinv.inverse.stages.presolve import Reduced
-from levinv.inverse.stages.whitened_jacobian import Point
-
-if TYPE_CHECKING:
-    from levinv.inverse.task import Task
-
-UNSEEN = 1e-7      # change of a score, relative to the largest relative change of a slack
-VISIBLE = 100.0
+from levinv.inverse.values import Point, Presolved, Reduced
 
 
-def told_apart(task: Task, point: Point, directions: Floats) -> tuple[Floats, Floats]:
-    """``directions``, (d, k) orthonormal, split into those that no score sees and the others."""
+def null_space(presolved: Presolved, point: Point, directions: Floats) -> tuple[Floats, Floats]:
+    """Split ``directions``, (d, k) orthonormal, into the null space and undetermined directions."""
     if not directions.shape[1]:
         return directions, directions
-    seen, _ = _changes(task, point, directions)
-    if seen.any() and not task.range.inside.any():
-        anew = _last_singular_vectors(task.reduced, directions.shape[1])
-        seen_anew, _ = _changes(task, point, anew)
-        if seen_anew.sum() < seen.sum():
-            directions, seen = anew, seen_anew
-    if seen.any() and directions.shape[1] > 1:         # as few of them as possible
-        _, change = _changes(task, point, directions)
-        if np.isfinite(change).all():
-            turned = directions @ np.linalg.svd(change)[2].T
-            seen_turned, _ = _changes(task, point, turned)
-            if seen_turned.sum() < seen.sum():
-                directions, seen = turned, seen_turned
-    return directions[:, ~seen], directions[:, seen]
+    moved, change = _moves_scores(presolved, point, directions)
+    if moved.any() and not presolved.range.inside.any():
+        again = _last_singular_vectors(presolved.reduced, directions.shape[1])
+        moved_again, change_again = _moves_scores(presolved, point, again)
+        if moved_again.sum() < moved.sum():
+            directions, moved, change = again, moved_again, change_again
+    # rotate so that as few directions as possible move a score
+    if moved.any() and directions.shape[1] > 1 and np.isfinite(change).all():
+        rotated = directions @ np.linalg.svd(change)[2].T
+        moved_rotated, _ = _moves_scores(presolved, point, rotated)
+        if moved_rotated.sum() < moved.sum():
+            directions, moved = rotated, moved_rotated
+    return directions[:, ~moved], directions[:, moved]
 
 
-def _changes(task: Task, point: Point, directions: Floats) -> tuple[Booleans, Floats]:
-    """Which of the directions move a score, (k,), and the changes, (n, k)."""
-    reduced = task.reduced
+def _moves_scores(presolved: Presolved, point: Point,
+                  directions: Floats) -> tuple[Booleans, Floats]:
+    """Which of the directions move a score, (k,), and the changes of the scores, (n, k)."""
+    reduced, rows = presolved.reduced, presolved.problem.rows
     counted = point.slack != 0
     counted[reduced.zero_slack] = counted[reduced.loops] = False
     slack = np.where(counted, point.slack, np.inf)
     with np.errstate(all="ignore"):
-        moved = task.rows.matvec(directions) / slack[:, None]
+        moved = rows.matvec(directions) / slack[:, None]
         largest = np.abs(moved).max(axis=0)
-        rounding = EPS * np.max(task.rows.row_norms() / np.abs(slack))
-        allowed = UNSEEN * largest + VISIBLE * rounding
+        rounding = EPS * np.max(rows.row_norms() / np.abs(slack))
+        allowed = math.sqrt(EPS) * largest + ROUNDING_FACTOR * rounding
         moved[~reduced.active] = 0.0
         if np.all(4.0 * np.abs(moved).max(axis=0) <= allowed):    # |J v| is at most this
             return np.zeros(len(allowed), dtype=bool), np.zeros_like(moved)
@@ -69,7 +62,8 @@ def _changes(task: Task, point: Point, directions: Floats) -> tuple[Booleans, Fl
 
 
 def _last_singular_vectors(reduced: Reduced, count: int) -> Floats:
-    """The last right singular vectors of the rows that are no coloops, at unit norm, (d, count)."""
+    """The last right singular vectors of the rows that are no coloops, rows at unit norm: (d, count).
+    """
     scale = reduced.unit.copy()
     scale[reduced.loops] = scale[reduced.coloops] = 0.0
     vt = np.linalg.svd(reduced.rows.triangle(scale, None))[2]

@@ -1,7 +1,8 @@
-"""Rows whose scores are not those of the x that has all others: x without them.
+"""The fit of x without outliers.
 
-First from the best x there is; where a few wrong scores have spoilt all magnitudes, from signs that
-are chosen with some rows left out.
+First from the best x found with all rows. Where a few wrong scores have spoilt all magnitudes, from
+sign vectors that are chosen with some rows left out: the scores of these rows are replaced by those
+of the x found, stage 1 runs again, and so on for a few rounds.
 """
 from __future__ import annotations
 
@@ -10,134 +11,149 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from levinv._tolerances import (
+    MAX_REFITS,
+    SETTLED_RESIDUAL,
+    SPOILING_RESIDUAL,
+)
 from levinv._typing import Booleans, Floats
-from levinv.inverse.result import Stopped
-from levinv.inverse.schedule import from_signs, interior_target, refine, run_scaling, shift_to_sum
+from levinv.inverse.found import Found
+from levinv.inverse.progress import Progress, Stopped
+from levinv.inverse.stages.magnitude_stage import (
+    interior_target,
+    run_magnitudes,
+    shift_to_sum,
+)
 from levinv.inverse.stages.magnitudes import Scaling
-from levinv.inverse.stages.recover import response_in_range
-from levinv.inverse.stages.refine import Polished
+from levinv.inverse.stages.point import evaluate
+from levinv.inverse.stages.presolve import augmented
+from levinv.inverse.stages.range import response_in_range
+from levinv.inverse.stages.recover import recover_signed
+from levinv.inverse.stages.refine import refine
 from levinv.inverse.stages.robust_signs import trimmed_signs
-from levinv.inverse.stages.whitened_jacobian import evaluate
-from levinv.inverse.task import Task, augmented
+from levinv.inverse.stages.signs import CANDIDATES
+from levinv.inverse.values import Limits, Presolved, Refined
 from levinv.inverse.verdict.acceptance import (
-    LEVEL,
-    NOISE_KNOWN,
     allowed_errors,
     explained_by_noise,
-    matched,
+    is_solution,
     signs_agree,
     within_tolerance,
 )
 from levinv.inverse.verdict.outliers import (
-    MOST_ITERATIONS,
     Outliers,
-    bonferroni,
     find_outliers,
     most_outliers,
+    outlier_threshold,
 )
-from levinv.inverse.verdict.report import SETTLED
-
-SPOILING = 0.05                    # residual, relative to the mean score, from which wrong scores
-                                   # may have spoilt the magnitudes, too
-ROUNDS, TRIED = 4, 3               # with outliers left out of stages 2 and 3; candidates in each
-GUESSES = 10                       # starts of stage 2 that are tried with outliers left out
 
 
-def leave_out_outliers(task: Task, best: Polished) -> None:
-    """Fit x again without the rows whose scores are not those of the x that has all others;
-    ``best`` is the fit to all of them.
+def leave_out_outliers(presolved: Presolved, best: Refined, found: Found, limits: Limits,
+                       progress: Progress) -> Outliers | None:
+    """Find the rows whose scores disagree with the x that fits all others, and fit x without them.
+
+    ``best`` is the fit to all rows. None if leaving out a few rows does not explain the others.
     """
-    success = matched(task)
-    if not success and best.iterations == task.maxiter:
-        return
-    if task.exact and success:
-        task.outliers = Outliers(np.zeros(0, dtype=int), np.zeros(0), best)
-        return
-    active, deviation = task.reduced.active, task.deviation()
-    freedom = int(np.count_nonzero(active)) - best.linearisation.steps.shape[1]
-    threshold = outlier_threshold(task)
+    problem = presolved.problem
+    success = is_solution(presolved, best)
+    if not success and best.iterations == limits.maxiter:
+        return None
+    if problem.exact and success:
+        return Outliers(np.zeros(0, dtype=int), np.zeros(0), best)
+    active, deviation = presolved.reduced.active, presolved.deviation()
+    degrees = int(np.count_nonzero(active)) - best.linearisation.steps.shape[1]
+    threshold = outlier_threshold(presolved)
 
-    def explained(fit: Polished, left_out: Booleans) -> bool:
-        if not signs_agree(task, fit):
+    def explained(fit: Refined, left_out: Booleans) -> bool:
+        if not signs_agree(presolved, fit):
             return False
-        if task.exact:
-            return task.rms(fit.point) <= SETTLED and within_tolerance(task, fit.point, ~left_out)
+        if problem.exact:
+            return (presolved.rms(fit.point) <= SETTLED_RESIDUAL
+                    and within_tolerance(presolved, fit.point, ~left_out))
         whitened = (fit.point.residual / deviation)[~left_out]
-        return explained_by_noise(whitened, freedom - left_out.sum())
+        return explained_by_noise(whitened, degrees - left_out.sum())
 
-    def suspect(fit: Polished, deviations: Floats) -> Booleans:
-        if task.exact:
-            return np.abs(fit.point.residual) > allowed_errors(task, fit.point)
+    def suspect(fit: Refined, deviations: Floats) -> Booleans:
+        if problem.exact:
+            return np.abs(fit.point.residual) > allowed_errors(presolved, fit.point)
         return np.abs(deviations) > threshold
 
-    def refit(x: Floats, left_out: Booleans) -> Polished | None:
-        return refine(task, x, np.where(left_out, 0.0, task.weight()), most=MOST_ITERATIONS)
+    def refit(x: Floats, left_out: Booleans) -> Refined | None:
+        iterations = MAX_REFITS if limits.maxiter is None else limits.maxiter
+        return refine(presolved, x, progress, iterations, left_out=left_out)
 
-    def outliers(fit: Polished, left_out: Booleans | None = None) -> Outliers | None:
-        return find_outliers(fit, task.weight(), freedom, explained=explained, suspect=suspect,
-                             refit=refit, left_out=left_out)
+    def outliers(fit: Refined, left_out: Booleans | None = None) -> Outliers | None:
+        return find_outliers(fit, presolved.weight(), degrees, explained=explained,
+                             suspect=suspect, refit=refit, left_out=left_out)
 
+    outcome = None
     try:
-        task.outliers = outliers(best)
-        if (task.outliers is None and not success and task.scaling is not None
-            and np.abs(best.point.residual).max() > SPOILING * task.scores[active].mean()):
-            for x, left_out in _trimmed_starts(task, best, task.scaling):
+        outcome = outliers(best)
+        if (outcome is None and not success and found.magnitudes is not None
+            and (np.abs(best.point.residual).max()
+                 > SPOILING_RESIDUAL * problem.scores[active].mean())):
+            for x, left_out in _trimmed_starts(presolved, best, found.magnitudes, found, limits,
+                                               progress):
                 fit = refit(x, left_out)
-                task.outliers = None if fit is None else outliers(fit, left_out)
-                if task.outliers is not None:
+                outcome = None if fit is None else outliers(fit, left_out)
+                if outcome is not None:
                     break
     except Stopped:
-        return
-    if task.outliers is not None:
-        task.best = task.outliers.fit
+        pass
+    return outcome
 
 
-def _trimmed_starts(task: Task, best: Polished,
-                    scaling: Scaling) -> Iterator[tuple[Floats, Booleans]]:
-    """Stages 2 and 3 where some magnitudes are wrong: x and the rows left out.
-
-    Wrong scores spoil all magnitudes somewhat: those of the rows left out are replaced by what x
-    makes of them, and stage 1 runs again.
-    """
-    reduced, (target, _) = task.reduced, interior_target(task)
+def _trimmed_starts(presolved: Presolved, best: Refined, magnitudes: Scaling, found: Found,
+                    limits: Limits, progress: Progress) -> Iterator[tuple[Floats, Booleans]]:
+    """x from stages 2 and 3 with some rows left out, and these rows."""
+    problem, reduced, work = presolved.problem, presolved.reduced, found.magnitude_work
+    target = interior_target(presolved)[0]
+    in_range = presolved.range
+    if in_range.residual is None:
+        in_range = response_in_range(reduced, problem.b, presolved.response)
     guesses: list[list[Floats]] = []
-    if task.range.residual is None:
-        task.range = response_in_range(reduced, task.b, task.response)
     for c in range(reduced.count):
-        starts = sorted(task.starts[c] if task.starts else [], key=lambda start: start.misfit)
-        guesses.append([start.signs for start in starts[:GUESSES]])
+        starts = sorted(found.signs[c].starts if found.signs else (),
+                        key=lambda start: start.misfit)
+        guesses.append([start.signs for start in starts[:2 * CANDIDATES]])
         guesses[c].append(np.where(best.point.slack[reduced.members(c)] < 0, -1.0, 1.0))
-    for _ in range(ROUNDS):
-        found = [trimmed_signs(
-            augmented(task, c), scaling.magnitude[reduced.members(c)],
-            None if task.known_signs is None else task.known_signs[reduced.members(c)], guesses[c],
-            most_outliers(len(reduced.members(c)) - reduced.bases[c].shape[1] - 1), task.rng)
+    for _ in range(CANDIDATES):
+        trimmed = [trimmed_signs(
+            augmented(reduced, in_range, c), magnitudes.magnitude[reduced.members(c)],
+            None if problem.known_signs is None else problem.known_signs[reduced.members(c)],
+            guesses[c],
+            most_outliers(len(reduced.members(c)) - reduced.bases[c].shape[1] - 1), limits.rng)
             for c in range(reduced.count)]
         likeliest = None
-        for candidates in itertools.islice(zip(*found, strict=False), TRIED):
+        for candidates in itertools.islice(zip(*trimmed, strict=False), CANDIDATES):
             signs, left_out = np.ones(len(target)), np.zeros(len(target), dtype=bool)
             for c, candidate in enumerate(candidates):
                 signs[reduced.members(c)], left_out[reduced.members(c)] = candidate
-            x = from_signs(task, scaling, signs, np.where(left_out, np.inf, 1.0))
+            x = recover_signed(presolved, magnitudes, signs, np.where(left_out, np.inf, 1.0)).x
             likeliest = (x, signs, left_out) if likeliest is None else likeliest
             yield x, left_out
-        if likeliest is None:
+        if likeliest is None or not _replace_scores(presolved, *likeliest, target, guesses):
             return
-        x, signs, left_out = likeliest
-        point = evaluate(reduced, task.b, x, target, np.zeros(len(target)))
-        if point is None:
-            return
-        for c in range(reduced.count):
-            member = reduced.members(c)
-            guesses[c].insert(0, signs[member])
-            wrong = member[left_out[member]]
-            kept = member[~left_out[member]]
-            rest = reduced.bases[c].shape[1] - target[kept].sum()
-            if 0 < rest < len(wrong):
-                target[wrong] = shift_to_sum(np.clip(point.projection.scores[wrong], 1e-9,
-                                                      1.0 - 1e-9), rest)
-        scaling = run_scaling(task, target, None, None, 0.0)
+        magnitudes, work = run_magnitudes(presolved, target, limits, progress, before=work)
 
 
-def outlier_threshold(task: Task) -> float:
-    return NOISE_KNOWN * bonferroni(LEVEL, int(np.count_nonzero(task.reduced.active)))
+def _replace_scores(presolved: Presolved, x: Floats, signs: Floats, left_out: Booleans,
+                    target: Floats, guesses: list[list[Floats]]) -> bool:
+    """Write the scores at x into the rows of ``target`` that were left out, so that the sum over
+    their component stays, and the signs to the front of ``guesses``.
+
+    False if the scores at x are not defined.
+    """
+    reduced = presolved.reduced
+    point = evaluate(reduced, presolved.problem.b, x, target, np.zeros(len(target)))
+    if point is None:
+        return False
+    for c in range(reduced.count):
+        member = reduced.members(c)
+        guesses[c].insert(0, signs[member])
+        wrong, kept = member[left_out[member]], member[~left_out[member]]
+        rest = reduced.bases[c].shape[1] - target[kept].sum()
+        if 0 < rest < len(wrong):
+            scores = np.clip(point.projection.scores[wrong], 1e-9, 1.0 - 1e-9)
+            target[wrong] = shift_to_sum(scores, rest)
+    return True

@@ -1,4 +1,4 @@
-"""Outliers: rows whose score the x that fits all others does not have.
+"""Outliers: rows whose given scores disagree with the x that fits all other rows.
 
 With W = diag(1/noise), J the Jacobian at the fitted x and h_i the leverage of row i in W J, the
 residual e = sigma(x) - c has standard deviation noise_i √(1 - h_i): fitting x takes the part h_i
@@ -11,16 +11,17 @@ is standard normal. Of m rows the largest exceeds z, the normal quantile at 1 - 
 there the deviation is noise_i √(1 + h_i), with h_i formed from the other rows, and t_i is the same
 number.
 
-Where the residual is not explained, or a row exceeds z, the rows that exceed it, a quarter of the
-degrees of freedom at most, are left out and x is fitted again, from where it was, until the set
-does not change: the concentration steps of least trimmed squares. If noise then explains the
-others, rows are put back one by one, the least |t_i| first, as long as it does; the rest are the
-outliers. If only one row is wrong, its |t_i| is the largest from the start: with K = I - H and e =
-K_j δ, |t_i| = |K_ij δ|/√K_ii is at most √K_jj |δ| (Cauchy-Schwarz), as K is a projection. With more
-rows left out anything is explained, and nothing is said.
+If noise does not explain the residual, or a row exceeds z, the rows that exceed z are left out and x
+is fitted again, from where it was, until the set of rows does not change. These are the concentration
+steps of least trimmed squares. At most a quarter of the degrees of freedom are left out: without more
+rows any residual is explained. If noise then explains the other rows, rows are put back one by one,
+the smallest |t_i| first, as long as noise still explains them. The remaining rows are the outliers.
 
-Exact scores are treated likewise, with rounding for noise; a row is explained if its error is one
-that the tolerance allows.
+If only one row is wrong, its |t_i| is the largest at once: with K = I - H and e = K_j δ, |t_i| =
+|K_ij δ|/√K_ii is at most √K_jj |δ| (Cauchy-Schwarz), because K is a projection.
+
+For exact scores rounding takes the place of noise, and a row is explained if the tolerance allows its
+error.
 
 References: Cook and Weisberg, Residuals and Influence in Regression (1982), section 2.2; Rousseeuw
 and Van Driessen, "Computing LTS regression for large data sets" (2006).
@@ -29,100 +30,103 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.special
 
+from levinv._tolerances import (
+    CHI_SQUARED_LEVEL,
+    LEAST_REMAINING_VARIANCE,
+    MAX_OUTLIERS,
+    MAX_REFITS,
+    NOISE_UNCERTAINTY,
+    OUTLIER_FRACTION,
+)
 from levinv._typing import Booleans, Floats, Integers
 from levinv.inverse.stages.whitened_jacobian import leverages
-
-if TYPE_CHECKING:
-    from levinv.inverse.stages.refine import Polished
-
-MOST_OUTLIERS = 20
-PART_OF_FREEDOM = 0.25
-MOST_FITS = 20
-WORTH_IT = 0.9         # of the residual: a fit that leaves more has left out the wrong rows
-MOST_ITERATIONS = 20   # of a fit without outliers, which starts close or not at all
-TELLING = 1e-3         # least 1 - h_i: below, the residual is zero whatever the score is
+from levinv.inverse.values import Presolved, Refined
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Outliers:
     """The rows left out and the fit to the others."""
 
     rows: Integers             # indices, increasing
     deviations: Floats         # their studentised residuals
-    fit: Polished              # without them
+    fit: Refined               # without them
 
 
 def bonferroni(level: float, count: int) -> float:
-    """The normal quantile that the largest of ``count`` residuals exceeds with probability
-    ``level`` at most.
+    """The normal quantile that the largest of ``count`` residuals exceeds with probability at most
+    ``level``.
     """
     return -float(scipy.special.ndtri(0.5 * level / max(count, 1)))
 
 
-def studentised(fit: Polished, weight: Floats, left_out: Booleans) -> Floats:
+def outlier_threshold(presolved: Presolved) -> float:
+    """Studentised residual beyond which a row with noise is an outlier."""
+    return NOISE_UNCERTAINTY * bonferroni(CHI_SQUARED_LEVEL,
+                                          int(np.count_nonzero(presolved.reduced.active)))
+
+
+def studentised(fit: Refined, weight: Floats, left_out: Booleans) -> Floats:
     """Studentised residuals, (n,); ``weight`` is 1/noise, 0 in rows that take no part."""
     leverage = leverages(fit.point, weight, fit.linearisation, left_out)
     variance = np.where(left_out, 1.0 + leverage, 1.0 - leverage)
     whitened = fit.point.residual * weight
-    return np.divide(whitened, np.sqrt(np.maximum(variance, TELLING)),
-                     out=np.zeros_like(whitened), where=variance > TELLING)
+    return np.divide(whitened, np.sqrt(np.maximum(variance, LEAST_REMAINING_VARIANCE)),
+                     out=np.zeros_like(whitened), where=variance > LEAST_REMAINING_VARIANCE)
 
 
-def most_outliers(freedom: int) -> int:
-    """Rows that may be left out."""
-    return min(MOST_OUTLIERS, int(PART_OF_FREEDOM * freedom))
+def most_outliers(degrees: int) -> int:
+    """How many rows may be left out."""
+    return min(MAX_OUTLIERS, int(OUTLIER_FRACTION * degrees))
 
 
-def find_outliers(fit: Polished, weight: Floats, freedom: int, *,
-                  explained: Callable[[Polished, Booleans], bool],
-                  suspect: Callable[[Polished, Floats], Booleans],
-                  refit: Callable[[Floats, Booleans], Polished | None],
+def find_outliers(fit: Refined, weight: Floats, degrees: int, *,
+                  explained: Callable[[Refined, Booleans], bool],
+                  suspect: Callable[[Refined, Floats], Booleans],
+                  refit: Callable[[Floats, Booleans], Refined | None],
                   left_out: Booleans | None = None) -> Outliers | None:
-    """Leave out rows until the others are explained.
+    """Leave out rows until the residual of the others is explained.
 
     Parameters
     ----------
-    fit : Polished
-        To the rows not left out.
+    fit : Refined
+        The fit to the rows that are not left out.
     weight : (n,) array
-        1/noise, 0 in rows that take no part.
-    freedom : int
+        1/noise, 0 in rows that are not active.
+    degrees : int
         Degrees of freedom of the residual.
     explained : callable
-        ``explained(fit, left_out)``: whether the residual of the rows not left out, (n,) boolean,
-        is explained as a whole.
+        ``explained(fit, left_out)``: whether the residual of all rows that are not left out, (n,)
+        boolean, is explained.
     suspect : callable
-        ``suspect(fit, deviations)``: the rows, (n,) boolean, whose studentised residual by itself
-        is not.
+        ``suspect(fit, deviations)``: the rows, (n,) boolean, whose own residual is not explained.
     refit : callable
-        ``refit(x, left_out)``: Polished from x, or None.
+        ``refit(x, left_out)``: Refined from x, or None.
     left_out : (n,) boolean array, optional
-        Rows to begin without.
+        Rows that are left out at first.
 
     Returns
     -------
     Outliers or None
-        No rows if all are explained; None if leaving out a few explains nothing.
+        Without rows if all are explained; None if leaving out a few rows does not explain the others.
     """
     left_out = np.zeros(len(weight), dtype=bool) if left_out is None else left_out
-    most = most_outliers(freedom)
+    most = most_outliers(degrees)
 
-    def judged(fit: Polished, left_out: Booleans) -> tuple[Floats, Booleans, bool]:
+    def judged(fit: Refined, left_out: Booleans) -> tuple[Floats, Booleans, bool]:
         """Studentised residuals, the rows suspected, and whether the rows kept are explained."""
         deviations = studentised(fit, weight, left_out)
         wrong = suspect(fit, deviations)
         return deviations, wrong, explained(fit, left_out) and not (wrong & ~left_out).any()
 
     deviations, wrong, settled = judged(fit, left_out)
-    for _ in range(MOST_FITS):
+    for _ in range(MAX_REFITS):
         if settled or not most:
             break
-        before, left_out, size = left_out, np.zeros(len(weight), dtype=bool), fit.point.size
+        before, left_out, norm = left_out, np.zeros(len(weight), dtype=bool), fit.point.norm
         left_out[np.argsort(-np.abs(deviations), kind="stable")[:most]] = True
         left_out &= wrong
         again = None if np.array_equal(left_out, before) else refit(fit.point.x, left_out)
@@ -130,7 +134,7 @@ def find_outliers(fit: Polished, weight: Floats, freedom: int, *,
             return None
         fit = again
         deviations, wrong, settled = judged(fit, left_out)
-        if not settled and fit.point.size > WORTH_IT * size:
+        if not settled and fit.point.norm >= norm:
             return None
     if not settled:
         return None

@@ -1,39 +1,46 @@
-"""Other x with the same scores, next to the one that was found: rows with the other sign.
+"""Other x with the same scores, close to the one found: one row's slack has the other sign.
 
-Row i's slack takes the other sign, with the least change of the others relative to what they are,
-along dx = -2 T u_i / σ_i, in coordinates in which the scaled rows U are orthonormal; the others
-change by -2 P_il / σ_i, together by 2 sqrt((1 - σ_i) / σ_i). In a row whose score is nearly 1 that
-is little, and stage 4 may find an x there whose scores are as close.
+Row i's slack changes its sign, with the least relative change of the other slacks, along
+dx = -2 T u_i / σ_i, in coordinates in which the scaled rows U are orthonormal. The others change by
+-2 P_il / σ_i, together by 2 sqrt((1 - σ_i) / σ_i). If σ_i is nearly 1, that is little, and stage 4
+may find an x there whose scores match as well.
 """
 from __future__ import annotations
 
 import numpy as np
 
-from levinv.inverse.schedule import refine
-from levinv.inverse.stages.refine import Polished
-from levinv.inverse.task import Task
-from levinv.inverse.verdict.acceptance import has_scores
+from levinv._tolerances import HIDDEN_SIGN
+from levinv.inverse.progress import Progress, Stopped
+from levinv.inverse.stages.refine import refine
+from levinv.inverse.values import Limits, Presolved, Refined
+from levinv.inverse.verdict.acceptance import is_solution
 
-NEARLY_ONE = 1e-6             # 1 - sigma; otherwise the other scores show the sign
 
+def try_sign_flips(presolved: Presolved, best: Refined, limits: Limits,
+                   progress: Progress) -> tuple[Refined, bool, bool]:
+    """Look for a solution with the other sign in a row of score nearly 1.
 
-def look_across(task: Task, best: Polished) -> bool:
-    """Whether an x with another sign has the scores, too; the better one is kept."""
+    Returns the better solution, whether there is another one, and whether the callback stopped.
+    """
     point = best.point
     projection = point.projection
-    found = False
-    for row, basis, defect in zip(projection.heavy, projection.heavy_basis,
-                                  np.diag(projection.heavy_defect), strict=True):
-        if defect > NEARLY_ONE or not task.reduced.active[row] or point.slack[row] == 0:
-            continue
-        z = -2.0 * basis / projection.scores[row]
-        with np.errstate(over="ignore", invalid="ignore"):
-            dx = projection.smallest_slack * (projection.steps @ z) * np.sign(point.slack[row])
-        other = refine(task, point.x + dx, task.weight())
-        if (other is None or other.point.slack[row] * point.slack[row] >= 0
-                or not has_scores(task, other)):
-            continue
-        found = True
-        if task.best is None or other.point.size < task.best.point.size:
-            task.best = other
-    return found
+    ambiguous = False
+    try:
+        for row, basis, defect in zip(projection.heavy, projection.heavy_basis,
+                                      np.diag(projection.heavy_defect), strict=True):
+            if (defect > HIDDEN_SIGN or not presolved.reduced.active[row]
+                    or point.slack[row] == 0):
+                continue
+            z = -2.0 * basis / projection.scores[row]
+            with np.errstate(over="ignore", invalid="ignore"):
+                dx = projection.smallest_slack * (projection.steps @ z) * np.sign(point.slack[row])
+            other = refine(presolved, point.x + dx, progress, limits.refinements)
+            if (other is None or other.point.slack[row] * point.slack[row] >= 0
+                    or not is_solution(presolved, other)):
+                continue
+            ambiguous = True
+            if other.point.norm < best.point.norm:
+                best = other
+    except Stopped:
+        return best, ambiguous, True
+    return best, ambiguous, False

@@ -1,4 +1,4 @@
-"""The report as one page of HTML. The page itself stands in page.html; here its parts are filled.
+"""The report as one page of HTML: page.html holds the page, this module fills in its parts.
 
 Everything that comes from outside (names of columns, labels of rows) is escaped.
 """
@@ -9,15 +9,12 @@ import importlib.resources
 import io
 import string
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from levinv import plot
-from levinv.auditing import words
-
-if TYPE_CHECKING:
-    from levinv.auditing.report import AuditReport
+from levinv.auditing.figures import AuditFigures, Level
+from levinv.auditing.render import text
 
 SHOWN_COEFFICIENTS = 200
 SIZE = 4.6, 3.2                    # inches: letters stay readable on a phone's width
@@ -25,59 +22,59 @@ SMALLEST_HEIGHT, HEIGHT_OF_LINE = 2.4, 0.24
 DESCRIBED = {
     plot.error_against_decimals: "Error of x against the number of decimals in the scores",
     plot.coefficients: "Relative error of each coefficient",
-    plot.row_influence: "Rows whose scores tell most",
+    plot.row_influence: "Rows whose scores reveal most",
     plot.singular_values: "Singular values of the Jacobian",
 }
-LEVELS = {"GIVEN": "unsafe", "PARTLY": "doubtful", "IN": "doubtful", "NOT": "safe"}
+CSS_CLASSES = {Level.GIVEN_AWAY: "unsafe", Level.PARTLY_GIVEN_AWAY: "doubtful",
+               Level.IN_DOUBT: "doubtful", Level.NOT_GIVEN_AWAY: "safe"}
 WITHOUT = ("<p class=\"note\">There is no picture here, since matplotlib is not installed "
            "(<code>pip install \"levinv[plot]\"</code>); the tables hold the same figures.</p>")
 
 
-def html(report: AuditReport) -> str:
+def html(figures: AuditFigures) -> str:
     """The whole page."""
     template = importlib.resources.files(__package__).joinpath("page.html")
-    pictures = _pictures(report)
-    kind, _, rest = words.verdict(report).partition(". ")
+    heading, verdict = text.verdict_parts(figures)
     return string.Template(template.read_text(encoding="utf-8")).substitute(
-        kind=_escaped(kind), level=LEVELS[kind.partition(" ")[0]],
-        verdict=_escaped(rest), facts=_facts(report), meaning=_escaped(words.MEANING),
-        decimals=_table(("decimals", "predicted", "attack", "prediction"), _decimals(report)),
+        kind=_escaped(heading), level=CSS_CLASSES[figures.level],
+        verdict=_escaped(verdict), facts=_facts(figures), meaning=_escaped(text.MEANING),
+        decimals=_table(("decimals", "predicted", "attack", "prediction"), _decimals(figures)),
         levels=_table(("every standard error above", "decimals at most", "or noise at least",
-                       "prediction"), words.levels(report)),
-        beyond=_escaped(words.BEYOND), coefficients=_coefficients(report),
-        influence=_table(("row", "influence"), words.influential(report, plot.ROWS)),
-        influence_sentence=_escaped(words.influence_sentence(report)),
-        values=_values(report), **pictures)
+                       "prediction"), text.levels(figures)),
+        beyond=_escaped(text.BEYOND), coefficients=_coefficients(figures),
+        influence=_table(("row", "influence"), text.influential(figures, plot.ROWS)),
+        influence_sentence=_escaped(text.influence_sentence(figures)),
+        values=_values(figures), **_pictures(figures))
 
 
-def _facts(report: AuditReport) -> str:
-    return "\n".join(f"<dt>{_escaped(what)}</dt><dd>{_escaped(how)}</dd>"
-                     for what, how in words.facts(report))
+def _facts(figures: AuditFigures) -> str:
+    return "\n".join(f"<dt>{_escaped(label)}</dt><dd>{_escaped(fact)}</dd>"
+                     for label, fact in text.facts(figures))
 
 
-def _decimals(report: AuditReport) -> list[tuple[str, ...]]:
-    return [(str(at["decimals"]), words.percent(at["predicted_error"]),
-             words.percent(at["recovered_error"]),
+def _decimals(figures: AuditFigures) -> list[tuple[str, ...]]:
+    return [(str(at["decimals"]), text.percent(at["predicted_error"]),
+             text.percent(at["recovered_error"]),
              "holds" if at["prediction_holds"] else "fails")
-            for at in report.decimals_attacked]
+            for at in figures.decimals_attacked]
 
 
-def _coefficients(report: AuditReport) -> str:
+def _coefficients(figures: AuditFigures) -> str:
     rows = []
     for j, (name, x, error, part, found, off) in enumerate(
-            words.coefficients(report)[:SHOWN_COEFFICIENTS]):
-        half = 2.0 * report.standard_errors[j]
+            text.coefficients(figures)[:SHOWN_COEFFICIENTS]):
+        half = 2.0 * figures.standard_errors[j]
         interval = ("any value" if not np.isfinite(half) else
-                    f"{report.recovered_x[j] - half:.6g} to {report.recovered_x[j] + half:.6g}")
+                    f"{figures.recovered_x[j] - half:.6g} to {figures.recovered_x[j] + half:.6g}")
         rows.append((name, x, error, part, found, off, interval))
-    more = len(report.x) - len(rows)
+    more = len(figures.x) - len(rows)
     return (_table(("coefficient", "x", "standard error", "relative", "attack found", "off by",
                     "attacker's interval"), rows)
             + (f"<p>… and {more} more.</p>" if more else ""))
 
 
-def _values(report: AuditReport) -> str:
-    values = report.singular_values
+def _values(figures: AuditFigures) -> str:
+    values = figures.singular_values
     if not len(values):
         return "The scores do not change with x."
     return (f"{len(values)} directions of x show in the scores, with singular values from "
@@ -95,12 +92,12 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
             "</div>")
 
 
-def _escaped(text: object) -> str:
-    return escaping.escape(str(text))
+def _escaped(content: object) -> str:
+    return escaping.escape(str(content))
 
 
-def _pictures(report: AuditReport) -> dict[str, str]:
-    """SVG by name of the place in the page."""
+def _pictures(figures: AuditFigures) -> dict[str, str]:
+    """The pictures as SVG, by the name of their place in the page."""
     try:
         from matplotlib import style
         from matplotlib.figure import Figure
@@ -108,15 +105,15 @@ def _pictures(report: AuditReport) -> dict[str, str]:
         return {f"picture_of_{draw.__name__}": WITHOUT for draw in DESCRIBED}
     pictures = {}
     for draw, described in DESCRIBED.items():
-        # letters stay text; names of parts are the same in every run, and differ between pictures
+        # Letters stay text. The ids of parts are the same in every run and differ between pictures.
         with style.context({"svg.fonttype": "none", "svg.hashsalt": draw.__name__,
                             "font.family": "sans-serif", "font.size": 9.5}, after_reset=True):
             width, height = SIZE
             if draw is plot.coefficients:
-                lines = min(len(report.x), plot.COEFFICIENTS)
+                lines = min(len(figures.x), plot.COEFFICIENTS)
                 height = max(SMALLEST_HEIGHT, 1.0 + HEIGHT_OF_LINE * lines)
             figure = Figure(figsize=(width, height), layout="constrained")
-            draw(report, figure.add_subplot())
+            draw(figures, figure.add_subplot())
             out = io.StringIO()
             figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
         svg = out.getvalue()

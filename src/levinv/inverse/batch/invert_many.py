@@ -1,38 +1,29 @@
-"""Score inversion of many problems of one size: the compiled route, and the general one for what is
-left.
+"""The front of the inversion of many problems: the compiled route first, then the general one.
 
-The kernel (:mod:`levinv._kernels.many`) solves problems that are plain sailing and says which it
-did not: those go to :func:`levinv.invert_scores` one by one. Each problem has its own seed, drawn
-from ``rng`` at the start, so that the result does not depend on how problems are divided among
-calls and threads.
+The kernel (:mod:`levinv._kernels.many`) solves the problems whose decisions are clear and reports
+which it did not solve. Those go to :func:`levinv.invert_scores` one by one. Each problem has its own
+seed, drawn from ``rng`` at the start, so that the result does not depend on how problems are divided
+among calls and threads.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import scipy.special
 
-from levinv import _validate
 from levinv._kernels.many import has_avx2
 from levinv._parallel import share, sharing
+from levinv._tolerances import BATCH_CHUNK, BATCH_COLUMNS, BATCH_ROWS, BATCH_WORK
 from levinv._typing import Booleans, Floats, Integers, Seed, SignsLike
-from levinv.inverse.invert_scores import EVALUATIONS, clipped_scores, invert_scores, usable_noise
-from levinv.inverse.verdict.acceptance import LEVEL, NOISE_KNOWN
+from levinv.inverse.batch.problems import Problems, check
+from levinv.inverse.invert_scores import EVALUATIONS, invert_scores
+from levinv.inverse.verdict.acceptance import chi_squared_limit
 
 if has_avx2():
     from levinv._kernels import many_avx2 as kernel
 else:
     from levinv._kernels import many as kernel  # type: ignore[no-redef]  # the same, for any CPU
-
-MOST_COLUMNS = 32              # up to here measured to be at least six times as fast as the general
-MOST_ROWS = 2000               # route (2000 x 32), and short enough for an interrupt to be heard
-CHUNK_SECONDS = 0.005          # aimed at for one kernel call, for the same reason
-SECONDS = 1e-8                 # measured for one problem, over n d²
-MOST_IN_CHUNK = 256
-
 
 @dataclass(frozen=True, eq=False)
 class ManyResult:
@@ -43,10 +34,10 @@ class ManyResult:
     x : (k, d) ndarray
         The solutions, or the best points found.
     success : (k,) ndarray of bool
-        Whether the scores at x are the given ones, as in :class:`levinv.InversionResult`, but that
-        outliers which the chi-squared test lets pass are not looked for.
+        As in :class:`levinv.InversionResult`, except that rows are not tested individually for
+        outliers.
     unique : (k,) ndarray of bool
-        Whether x is the only solution, likewise.
+        Whether x is the only solution, as in :class:`levinv.InversionResult`.
     fun : (k,) ndarray
         Half the sum of squares of sigma(x) - c.
     nit : (k,) ndarray of int
@@ -81,7 +72,7 @@ def invert_many(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, *,
                 workers: int | None = None) -> ManyResult:
     """Find x from the leverage scores of diag(A x - b)⁻¹ A, for many problems of one size.
 
-    The same as :func:`levinv.invert_scores` on each, but compiled as a whole: thousands of small
+    The same as :func:`levinv.invert_scores` on each problem, but compiled: thousands of small
     problems a second.
 
     Parameters
@@ -124,10 +115,10 @@ def invert_many(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, *,
 
     Notes
     -----
-    Problems that need more than the compiled route has (rank-deficient A, zero slacks, independent
-    or unconnected rows, scores that no x has, more than 32 columns or 2000 rows, ...) are handed to
-    :func:`levinv.invert_scores`, which is a hundred times slower. To see why one of them failed,
-    call that.
+    The compiled route leaves out rank-deficient A, zero slacks, independent or unconnected rows,
+    scores that no x has, more than 32 columns and more than 2000 rows. Such problems are handed to
+    :func:`levinv.invert_scores`, which is a hundred times slower. Call it to see why a problem
+    failed.
 
     References
     ----------
@@ -146,54 +137,35 @@ def invert_many(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, *,
     >>> bool(result.success.all()), bool(np.allclose(result.x, x))
     (True, True)
     """
-    problems = _checked(A, b, scores, signs, noise, tol, rng)
+    problems = check(A, b, scores, signs, noise, tol, rng)
     k, n, d = problems.shape
     out = ManyResult(np.zeros((k, d)), np.zeros(k, dtype=bool), np.zeros(k, dtype=bool),
                      np.zeros(k), np.zeros(k, dtype=np.intp))
-    size = int(np.clip(CHUNK_SECONDS / (SECONDS * n * d ** 2), 1, MOST_IN_CHUNK))
+    size = int(np.clip(BATCH_WORK / (n * d ** 2), 1, BATCH_CHUNK))
     with sharing(workers, EVALUATIONS * 4 * k * n * d * d) as threads:
         share(lambda first: _invert(problems, slice(first, min(first + size, k)), out),
               range(0, k, size), threads)
-        # one by one: an interrupt waits for what is under way
+        # one by one: an interrupt waits for the problem under way
         share(lambda i: _invert_generally(problems, i, out), np.flatnonzero(~out.success).tolist(),
               threads)
     return out
 
 
-@dataclass
-class _Problems:
-    """The checked input. A leading dimension of 1 is shared by all problems."""
-
-    A: Floats                      # (k or 1, n, d)
-    b: Floats                      # (k, n)
-    scores: Floats                 # (k, n), clipped to [0, 1]
-    signs: Floats | None           # (k or 1, n)
-    noise: Floats | None           # (k or 1, n)
-    tol: float
-    seeds: npt.NDArray[np.uint64]  # (k,)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(k, n, d)."""
-        return len(self.b), self.A.shape[1], self.A.shape[2]
-
-
-def _invert(problems: _Problems, chunk: slice, out: ManyResult) -> None:
+def _invert(problems: Problems, chunk: slice, out: ManyResult) -> None:
     """Solve those problems of a chunk that the kernel can."""
     _, n, d = problems.shape
     solved = np.zeros(chunk.stop - chunk.start, dtype=np.uint8)
-    if d <= MOST_COLUMNS and d < n <= MOST_ROWS:
-        freedom = n - d
+    if d <= BATCH_COLUMNS and d < n <= BATCH_ROWS:
         kernel.invert(
             _part(problems.A, chunk), _part(problems.b, chunk), _part(problems.scores, chunk),
             None if problems.signs is None else _part(problems.signs, chunk),
             None if problems.noise is None else _part(problems.noise, chunk), problems.seeds[chunk],
-            problems.tol, max(scipy.special.chdtri(freedom, LEVEL), NOISE_KNOWN ** 2 * freedom),
+            problems.tol, chi_squared_limit(n - d),
             out.x[chunk], out.fun[chunk], out.nit[chunk], solved)
     out.success[chunk] = out.unique[chunk] = solved
 
 
-def _invert_generally(problems: _Problems, i: int, out: ManyResult) -> None:
+def _invert_generally(problems: Problems, i: int, out: ManyResult) -> None:
     """Solve one problem by the general route."""
     A, signs, noise = (None if array is None else array[i if len(array) > 1 else 0]
                        for array in (problems.A, problems.signs, problems.noise))
@@ -206,70 +178,3 @@ def _invert_generally(problems: _Problems, i: int, out: ManyResult) -> None:
 def _part(array: Floats, chunk: slice) -> Floats:
     """A chunk of what may be shared by all problems, in C order."""
     return np.ascontiguousarray(array if len(array) == 1 else array[chunk])
-
-
-def _checked(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, signs: SignsLike | None,
-             noise: npt.ArrayLike | None, tol: float, rng: Seed) -> _Problems:
-    shared = _dimension(A) != 3
-    A = _validate.real_array(A, "A", 2 if shared else 3)
-    if A.shape[-2] < A.shape[-1]:
-        raise ValueError("A must have at least as many rows as columns, got shape "
-                         f"{A.shape[-2:]}")
-    A = _ordinary_sizes(A[None] if shared else A, "A")
-    b = _validate.real_array(b, "b", 2)
-    k, n = len(b) if shared else len(A), A.shape[1]
-    b = _ordinary_sizes(_of_shape(b, "b", k, n), "b")
-    if noise is not None:
-        noise = _refuse(_per_row(noise, "noise", k, n), lambda value: value <= 0, "noise",
-                        "above 0")
-        noise = usable_noise(noise)
-    scores = _of_shape(_validate.real_array(scores, "scores", 2), "scores", k, n)
-    if signs is not None:
-        signs = _refuse(_per_row(signs, "signs", k, n), lambda value: np.abs(value) != 1.0,
-                        "signs", "+1 or -1")
-    scores = clipped_scores(scores, noise)
-    tol = _validate.positive_number(tol, "tol")
-    seeds = _validate.generator(rng, "rng").integers(2 ** 64, size=k, dtype=np.uint64)
-    return _Problems(A, b, scores, signs, noise, tol, seeds)
-
-
-def _dimension(value: npt.ArrayLike) -> int:
-    """Number of dimensions; 1 for lists of unequal length, which ``_validate`` refuses by name."""
-    try:
-        return np.ndim(value)
-    except ValueError:
-        return 1
-
-
-def _of_shape(array: Floats, name: str, k: int, n: int) -> Floats:
-    if array.shape != (k, n):
-        raise ValueError(f"{name} must have shape {(k, n)}, one row per problem and one column per "
-                         f"row of A, got {array.shape}")
-    return array
-
-
-def _per_row(value: npt.ArrayLike, name: str, k: int, n: int) -> Floats:
-    """A (1, n) or (k, n) array from a scalar, a vector or a matrix."""
-    dimension = _dimension(value)
-    if dimension == 2:
-        return _of_shape(_validate.real_array(value, name, 2), name, k, n)
-    value = np.full(n, value) if dimension == 0 else value
-    return _validate.vector(value, name, n, "row of A")[None]
-
-
-def _refuse(array: Floats, wrong: Callable[[Floats], Booleans], name: str, expected: str) -> Floats:
-    """The array, unless an entry is wrong."""
-    mask = wrong(array)
-    if mask.any():
-        index = tuple(np.argwhere(mask)[0].tolist())
-        raise ValueError(f"{name} must be {expected}, got {array[index]} at index {index}")
-    return array
-
-
-def _ordinary_sizes(array: Floats, name: str) -> Floats:
-    """The array, unless one problem's largest entry is of extreme size."""
-    axes = tuple(range(1, array.ndim))
-    largest = np.maximum(array.max(axis=axes), -array.min(axis=axes))
-    for value in largest[[largest.argmax(), largest.argmin()]]:
-        _validate.ordinary_size(np.array([value]), name)
-    return array

@@ -1,0 +1,218 @@
+"""The figures of an audit, and what follows from them."""
+from __future__ import annotations
+
+import enum
+import functools
+import math
+import sys
+from dataclasses import dataclass, field
+from typing import Protocol, TypedDict
+
+import numpy as np
+
+from levinv import _validate
+from levinv._noise import rounding_noise
+from levinv._tolerances import EPS, GIVEN_AWAY, LARGEST_DEPARTURE, LARGEST_MISS
+from levinv._typing import Booleans, Floats
+from levinv.auditing.publication import Publication
+from levinv.inverse.result import InversionResult
+
+DECIMALS = range(13)            # numbers of decimals that the page and the plots compare
+MOST_DECIMALS = sys.float_info.dig + 2          # rounding to more leaves a double as it is
+
+
+class Level(enum.StrEnum):
+    """What an audit concludes: how much of x the published scores give away."""
+
+    GIVEN_AWAY = "given away"
+    PARTLY_GIVEN_AWAY = "partly given away"
+    IN_DOUBT = "in doubt"
+    NOT_GIVEN_AWAY = "not given away"
+
+
+class Attacks(Protocol):
+    """What the figures need of the attacker: :class:`levinv.auditing.attack.AuditedProblem`."""
+
+    def attack(self, publication: Publication) -> InversionResult: ...
+
+    def departure(self, noise: float) -> float: ...
+
+
+class AttackedDecimals(TypedDict):
+    """What was predicted and found at one number of decimals."""
+
+    decimals: int
+    predicted_error: float
+    recovered_error: float
+    success: bool
+    prediction_holds: bool
+
+
+@dataclass(frozen=True, eq=False)
+class AuditFigures:
+    """The data of an AuditReport, which describes the attributes."""
+
+    x: Floats
+    sizes: Floats
+    scores: Floats
+    published: Publication
+    signs_known: bool
+    names: list[str]
+    row_labels: list[str] | None
+    unique: bool
+    decided: bool
+    null_space: Floats
+    standard_errors: Floats
+    errors_per_noise: Floats
+    singular_values: Floats
+    row_influence: Floats
+    departure: float
+    attack: InversionResult
+    recovered_x: Floats
+    least_squares_x: Floats
+    share: Floats = field(repr=False)         # root mean squares of A's columns
+    problem: Attacks = field(repr=False)
+
+    @property
+    def prediction_holds(self) -> bool:
+        """Whether the standard errors can be relied on."""
+        return self._holds(self.departure, self.attack, self.recovered_error, self.predicted_error)
+
+    def _holds(self, departure: float, attack: InversionResult, missed: float,
+               predicted: float) -> bool:
+        # If x is not unique, an attack that finds another x does not contradict the prediction.
+        return bool(departure <= LARGEST_DEPARTURE and attack.success
+                    and (not self.unique or as_predicted(missed, predicted)))
+
+    @property
+    def recovered_error(self) -> float:
+        """Relative error of the x that the attack found."""
+        return self.relative_size(self.recovered_x - self.x, np.isfinite(self.standard_errors))
+
+    @property
+    def predicted_error(self) -> float:
+        """Relative error predicted for x as a whole."""
+        return self.relative_size(self.standard_errors, np.isfinite(self.standard_errors))
+
+    @property
+    def least_squares_error(self) -> float:
+        """Relative error of the least-squares solution of A x = b."""
+        return self.relative_size(self.least_squares_x - self.x)
+
+    def relative_size(self, change: Floats, counted: Booleans | None = None) -> float:
+        """``|D change| / |D x|`` over the coefficients in ``counted``, where D holds the root mean
+        squares of A's columns; inf if no coefficient counts. If x is 0, ``sizes`` replaces it.
+        """
+        counted = np.ones(len(self.x), dtype=bool) if counted is None else counted
+        share = self.share[counted]
+        size = (np.linalg.norm(share * self.x[counted])
+                or np.linalg.norm(share * self.sizes[counted]))
+        return float(np.linalg.norm(share * change[counted]) / size) if size else math.inf
+
+    @property
+    def relative_errors(self) -> Floats:
+        """Standard errors relative to the sizes of the coefficients, (d,)."""
+        return self.standard_errors / self.sizes
+
+    @property
+    def given_away(self) -> Booleans:
+        """Which coefficients are known to within 10 %, (d,) boolean."""
+        errors = (self.relative_errors if self.prediction_holds
+                  else np.abs(self.recovered_x - self.x) / self.sizes)
+        return errors <= GIVEN_AWAY
+
+    @property
+    def level(self) -> Level:
+        """The conclusion of the audit, for programs; ``verdict`` says it in words."""
+        known = self.given_away
+        # Standard errors are a lower bound even at noise where the prediction fails.
+        safe = self.relative_errors.min() > GIVEN_AWAY and not known.any()
+        if not (self.prediction_holds or known.all() or safe):
+            return Level.IN_DOUBT
+        if known.all() and self.unique:
+            return Level.GIVEN_AWAY
+        return Level.PARTLY_GIVEN_AWAY if known.any() else Level.NOT_GIVEN_AWAY
+
+    def safe_noise(self, target: float) -> float:
+        """Smallest standard deviation of noise at which every coefficient's relative standard error
+        is at least ``target``.
+
+        Parameters
+        ----------
+        target : float
+            For example 0.1, if nobody is to know any coefficient to within 10 %.
+
+        Returns
+        -------
+        float
+            0 if no noise is needed, inf if no noise is enough. By the linear prediction: see
+            :meth:`departure_at`.
+
+        Raises
+        ------
+        ValueError
+            If the target is not above 0.
+        """
+        target = _validate.positive_number(target, "target")
+        least = float(np.min(self.errors_per_noise / self.sizes))
+        return target / least if least > 0 else math.inf
+
+    def safe_decimals(self, target: float) -> float | None:
+        """Largest number of decimals in the scores at which every coefficient's relative standard
+        error is above ``target``.
+
+        Parameters
+        ----------
+        target : float
+
+        Returns
+        -------
+        int, inf or None
+            inf if exact scores are safe; None if even 0 decimals are not. By the linear prediction,
+            as :meth:`safe_noise`.
+
+        Raises
+        ------
+        ValueError
+            If the target is not above 0.
+        """
+        noise = self.safe_noise(target)
+        if noise == 0:
+            return math.inf
+        if math.isinf(noise):
+            return None
+        decimals = math.ceil(-math.log10(noise * math.sqrt(12))) - 1
+        return math.inf if decimals > MOST_DECIMALS else decimals if decimals >= 0 else None
+
+    def departure_at(self, noise: float) -> float:
+        """The ``departure`` at another standard deviation of the noise, a float above 0; inf if
+        errors of that size lead to an x at which the scores are not defined.
+        """
+        return self.problem.departure(_validate.positive_number(noise, "noise"))
+
+    @functools.cached_property
+    def decimals_attacked(self) -> list[AttackedDecimals]:
+        """Predictions and attacks at 0 to 12 decimals, a list of dicts: ``decimals``,
+        ``predicted_error``, ``recovered_error``, ``success``, ``prediction_holds``. The thirteen
+        inversions run on first access.
+        """
+        return [self._attacked(decimals) for decimals in DECIMALS]
+
+    def _attacked(self, decimals: int) -> AttackedDecimals:
+        attack = self.problem.attack(Publication.rounded(decimals))
+        noise = rounding_noise(decimals)
+        known = np.isfinite(self.errors_per_noise)
+        predicted = self.relative_size(noise * self.errors_per_noise, known)
+        recovered = self.relative_size(attack.x - self.x, known)
+        holds = self._holds(self.problem.departure(noise), attack, recovered, predicted)
+        return {"decimals": decimals, "predicted_error": predicted, "recovered_error": recovered,
+                "success": bool(attack.success), "prediction_holds": holds}
+
+    def row_label(self, row: int) -> str:
+        """The label of a row, or its number if rows have no labels."""
+        return str(row) if self.row_labels is None else self.row_labels[row]
+
+
+def as_predicted(missed: float, predicted: float) -> bool:
+    """Whether the error of an attack is as large as predicted, or no more than rounding."""
+    return missed <= max(LARGEST_MISS * predicted, math.sqrt(EPS))

@@ -1,0 +1,251 @@
+"""The audit in words, for the person who decides whether the scores are published."""
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from levinv._json import plain
+from levinv._tolerances import EPS, GIVEN_AWAY, LARGEST_DEPARTURE, LARGEST_MISS
+from levinv.auditing.figures import AuditFigures, Level, as_predicted
+
+WIDTH, LABEL_WIDTH = 92, 24                     # of lines, of the labels of facts
+SHOWN_COEFFICIENTS, SHOWN_ROWS = 30, 10
+TARGETS = (0.01, 0.1, 0.5)
+AS_THEY_ARE = (                                 # in the dict
+    "names", "unique", "null_space", "x", "standard_errors", "relative_errors", "given_away",
+    "predicted_error", "departure", "prediction_holds", "recovered_x", "recovered_error",
+    "least_squares_x", "least_squares_error", "singular_values", "row_influence", "row_labels")
+
+MEANING = """\
+The standard errors are the Cramér-Rao bound: no unbiased estimate of x from these scores has \
+smaller ones. An attacker's estimate lies within one standard error of the truth in about two \
+cases of three, and within two in nineteen of twenty. An error of 10 % is a tenth of the \
+coefficient's own size. For a coefficient of 0 the size is the one that moves A x by as much as \
+the slacks are. A coefficient that is "not determined" can take any value without any score \
+changing. The bound holds to first order in the noise and assumes independent errors. With very \
+many rows, rounded scores reveal somewhat more than noise of the same size does, because each \
+score certainly lies in its rounding interval. An attacker who knows something of x beforehand \
+gets closer. The error of x as a whole counts each coefficient by its share in A x (times the \
+root mean square of its column)."""
+
+BEYOND = """\
+Where the prediction fails, the bound is still valid, but an attack without other knowledge of x \
+does not reach it, and less noise may be enough. Audit the scores at that precision, and judge by \
+the error of the attack."""
+
+
+def verdict(figures: AuditFigures) -> str:
+    """The conclusion of the audit."""
+    return ". ".join(verdict_parts(figures))
+
+
+def verdict_parts(figures: AuditFigures) -> tuple[str, str]:
+    """The level in capitals, and the sentences that explain it."""
+    level, known = figures.level, np.flatnonzero(figures.given_away)
+    d, errors = len(figures.x), figures.relative_errors
+    heading = level.upper()
+    found = f"{len(known)} of {d} coefficients"
+    names = listed([figures.names[j] for j in known])
+    if level is Level.IN_DOUBT:
+        said = ("At this much noise the prediction does not hold. The attack found "
+                + (f"{found} to within 10 % ({names})" if len(known)
+                   else "no coefficient to within 10 %") + "; another attack may find more.")
+    elif level is Level.GIVEN_AWAY:
+        every = "its one coefficient" if d == 1 else f"all {d} coefficients"
+        said = f"Whoever has A and b finds x from these scores, {every} to within 10 %."
+    elif level is Level.PARTLY_GIVEN_AWAY and not (figures.unique or figures.null_space.shape[1]):
+        said = ("A few x have these scores, which differ in the signs of A x - b; for the right "
+                f"one {found} are known to within 10 %.")
+    elif level is Level.PARTLY_GIVEN_AWAY:
+        said = f"Whoever has A and b finds {found} to within 10 %: {names}."
+    elif np.isfinite(errors).any():
+        best = int(np.argmin(errors))
+        heading += " to within 10 %"
+        said = (f"The coefficient best known ({shortened(figures.names[best])}) has a standard "
+                f"error of {percent(errors[best])}.")
+    else:
+        said = "The scores do not determine any coefficient."
+    subject = "It" if level is Level.IN_DOUBT else "An attack was run: it"
+    return heading, " ".join([said, *_attack(figures, subject), *_data_alone(figures)])
+
+
+def _attack(figures: AuditFigures, subject: str) -> Iterator[str]:
+    missed, predicted = figures.recovered_error, figures.predicted_error
+    if not np.isfinite(missed):
+        return
+    if figures.prediction_holds and not as_predicted(missed, predicted):
+        yield f"{subject} found another x, {percent(missed)} away."
+        return
+    unmatched = "" if figures.attack.success else " did not match the scores, and"
+    yield (f"{subject}{unmatched} missed x by {percent(missed)}, where {percent(predicted)} is "
+           "predicted.")
+
+
+def _data_alone(figures: AuditFigures) -> Iterator[str]:
+    """A note if x is known without any scores."""
+    if figures.least_squares_error <= min(max(figures.predicted_error, math.sqrt(EPS)), GIVEN_AWAY):
+        yield ("Note: A and b alone reveal as much. Ordinary least squares is already within "
+               f"{percent(figures.least_squares_error)} of x.")
+
+
+def publication(figures: AuditFigures) -> str:
+    """How the scores are published."""
+    how = figures.published
+    if how.exact:
+        return "exact, to double precision"
+    if how.decimals is not None:
+        s = "" if how.decimals == 1 else "s"
+        return f"rounded to {how.decimals} decimal{s} (noise of {how.noise:.1e})"
+    if isinstance(how.noise, np.ndarray):
+        return f"with noise of {how.noise.min():.1e} to {how.noise.max():.1e}"
+    return f"with noise of {how.noise:.1e}"
+
+
+def facts(figures: AuditFigures) -> list[tuple[str, str]]:
+    """Labels, and what is said under each of them."""
+    n, d = len(figures.scores), len(figures.x)
+    signs = ", the signs of A x - b" if figures.signs_known else ""
+    secret = "x" if figures.signs_known else "x or any sign of A x - b"
+    prediction = ("holds" if figures.prediction_holds
+                  else "does NOT hold: too much noise, or rounding coarser than most scores")
+    return [
+        ("published", f"{n} leverage scores of diag(1/(A x - b)) A, {publication(figures)}"),
+        ("attacker knows", f"A ({n} x {d}), b{signs}, and how the scores were made and rounded"),
+        ("attacker does not know", f"{secret}, or anything else about x"),
+        ("without scores", "least squares of b on A misses x by "
+                           f"{percent(figures.least_squares_error)}"),
+        ("x is determined", _determined(figures)),
+        ("linear prediction", f"{prediction} (departure {figures.departure:.1g}, at most "
+                              f"{LARGEST_DEPARTURE}; error of the attack at most {LARGEST_MISS:g} "
+                              "times the predicted one)"),
+        ("attack", f"{figures.attack.message} It misses x by {percent(figures.recovered_error)}, "
+                   f"predicted {percent(figures.predicted_error)}"),
+    ]
+
+
+def _determined(figures: AuditFigures) -> str:
+    moving = figures.null_space.shape[1]
+    if figures.unique:
+        return "uniquely, by exact scores"
+    if moving:
+        return (f"up to {moving} direction{'s' if moving > 1 else ''} in which x can move with "
+                "every score unchanged")
+    if not figures.decided:
+        return "undecided: the scores at x are too inaccurate to tell"
+    return "up to a choice: other signs of A x - b fit the scores as well"
+
+
+def coefficients(figures: AuditFigures) -> list[tuple[str, ...]]:
+    """Rows of a table: name, x, standard error, relative error, what the attack found, its relative
+    error.
+    """
+    columns = (figures.names, figures.x, figures.standard_errors, figures.relative_errors,
+               figures.recovered_x, np.abs(figures.recovered_x - figures.x) / figures.sizes)
+    return [(name, f"{x:.6g}",
+             *((f"{error:.2g}", percent(relative)) if np.isfinite(error) else
+               ("not determined", "")),
+             f"{found:.6g}", percent(missed))
+            for name, x, error, relative, found, missed in zip(*columns, strict=True)]
+
+
+def levels(figures: AuditFigures) -> list[tuple[str, ...]]:
+    """Rows of a table: target, decimals, noise, whether the prediction holds there."""
+    rows: list[tuple[str, ...]] = []
+    for target in TARGETS:
+        noise, decimals = figures.safe_noise(target), figures.safe_decimals(target)
+        reaches = noise == 0 or (math.isfinite(noise)
+                                 and figures.departure_at(noise) <= LARGEST_DEPARTURE)
+        rows.append((percent(target),
+                     "none is safe" if decimals is None else
+                     "exact is safe" if math.isinf(decimals) else f"{decimals}",
+                     f"{noise:.2g}" if math.isfinite(noise) else "none is safe",
+                     "holds" if reaches else "fails"))
+    return rows
+
+
+def influential(figures: AuditFigures, most: int = SHOWN_ROWS) -> list[tuple[str, ...]]:
+    """Rows of a table: label, influence; the largest first."""
+    order = np.argsort(-figures.row_influence, kind="stable")[:most]
+    return [(figures.row_label(row), f"{figures.row_influence[row]:.3f}") for row in order.tolist()]
+
+
+def influence_sentence(figures: AuditFigures) -> str:
+    """The share of the rows that are shown."""
+    total = figures.row_influence.sum()
+    if total == 0:
+        return "No row's score reveals anything of x."
+    top = np.sort(figures.row_influence)[::-1][:SHOWN_ROWS].sum()
+    return (f"The first {min(SHOWN_ROWS, len(figures.scores))} of {len(figures.scores)} rows hold "
+            f"{top / total:.0%} of what the scores reveal.")
+
+
+def text(figures: AuditFigures) -> str:
+    """The report for a terminal."""
+    table, safe = coefficients(figures), levels(figures)
+    lines = [_filled(verdict(figures)), ""]
+    lines += [_filled(f"{label + ':':<{LABEL_WIDTH}}{fact}", LABEL_WIDTH * " ")
+              for label, fact in facts(figures)]
+    lines += ["", *_table(("coefficient", "x", "standard error", "relative", "attack found",
+                           "off by"), table[:SHOWN_COEFFICIENTS])]
+    if len(table) > SHOWN_COEFFICIENTS:
+        lines.append(f"... and {len(table) - SHOWN_COEFFICIENTS} more")
+    lines += ["", "To keep every coefficient's standard error above",
+              *_table(("", "decimals at most", "or noise at least", "prediction"), safe),
+              *([_filled(BEYOND)] if any(row[-1] == "fails" for row in safe) else []),
+              "", "Rows whose scores give most away (influence, at most 1)",
+              *_table(("row", "influence"), influential(figures)),
+              _filled(influence_sentence(figures)),
+              "", _filled(MEANING)]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _filled(sentences: str, indent: str = "") -> str:
+    """The sentences in lines; no line ends between a figure and its per cent sign."""
+    return textwrap.fill(sentences.replace(" %", "\xa0%"), WIDTH,
+                         subsequent_indent=indent).replace("\xa0", " ")
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    cells = [heads, *([shortened(cell) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  " + "  ".join(cell.ljust(width) if place == 0 else cell.rjust(width)
+                             for place, (cell, width) in enumerate(zip(row, widths, strict=True)))
+            for row in cells]
+
+
+def shortened(label: str, most: int = 24) -> str:
+    """A label of moderate length."""
+    return label if len(label) <= most else label[:most - 1] + "…"
+
+
+def listed(names: Iterable[str], most: int = 6) -> str:
+    """Some names of many."""
+    names = [shortened(name) for name in names]
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def percent(fraction: float) -> str:
+    """A relative error, readable over many orders of magnitude."""
+    if not np.isfinite(fraction):
+        return "any amount"
+    if fraction == 0:
+        return "0 %"
+    if fraction < 1e-5:
+        return f"{100 * fraction:.0e} %"
+    return f"{float(f'{100 * fraction:.2g}'):g} %" if fraction < 10 else f"{100 * fraction:.0e} %"
+
+
+def as_dict(figures: AuditFigures) -> dict[str, Any]:
+    """Plain numbers, strings, lists and dicts; None replaces inf and NaN."""
+    numbers: dict[str, Any] = plain({
+        "verdict": verdict(figures), "published": publication(figures),
+        "decimals": figures.published.decimals, "noise": figures.published.noise,
+        "rows": len(figures.scores), **{name: getattr(figures, name) for name in AS_THEY_ARE},
+        "attack": {name: figures.attack[name] for name in ("success", "unique", "message")},
+        "safe": [{"target": target, "noise": figures.safe_noise(target),
+                  "decimals": figures.safe_decimals(target)} for target in TARGETS]})
+    return numbers

@@ -1,0 +1,34 @@
+"""Checks of the scores that an inversion is given, and of their noise."""
+from __future__ import annotations
+
+import numpy as np
+
+from levinv._tolerances import EPS
+from levinv._typing import Floats
+
+
+def usable_noise(noise: Floats) -> Floats:
+    """Standard deviations of any shape, clipped to what makes a difference.
+
+    Scores are computed to a few units of rounding, and no score can be off by more than 1.
+    """
+    return np.clip(noise, 16.0 * EPS, 1.0)
+
+
+def clipped_scores(scores: Floats, noise: Floats | None) -> Floats:
+    """Scores of any shape moved into [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If a score is outside [0, 1] by more than rounding or noise explains.
+    """
+    room = 1e-8 if noise is None else np.maximum(1e-8, 6.0 * noise)
+    outside = (scores < -room) | (scores > 1.0 + room)
+    if outside.any():
+        index = tuple(np.argwhere(outside)[0].tolist())
+        raise ValueError(f"scores must lie in [0, 1], got {scores[index]} at index "
+                         f"{index[0] if len(index) == 1 else index}")
+    if scores.min() >= 0.0 and scores.max() <= 1.0:
+        return scores
+    return np.clip(scores, 0.0, 1.0)

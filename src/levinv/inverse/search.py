@@ -1,0 +1,227 @@
+"""The search for x: stages 1 to 4 from no starting point.
+
+For exact scores of a long matrix, stage 3 averages the errors of the magnitudes, and stage 4 costs
+little. So stage 1 is interrupted early, and resumed only if stage 4 does not reach the scores. With
+unknown signs it is interrupted later, because the sign search needs good magnitudes.
+
+The scale κ of a component is positive. If stage 3 finds κ < 0, the signs of the component are
+flipped. For noisy scores stages 1 to 3 only find a start for stage 4.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from levinv._tolerances import (
+    EARLY_ACCURACIES,
+    MAX_EVALUATIONS,
+    RESTARTS_WITHOUT_HOPE,
+    SIGN_TOLERANCE,
+)
+from levinv._typing import Floats
+from levinv.inverse.found import Found, SignSearch
+from levinv.inverse.progress import Progress, Stopped
+from levinv.inverse.stages.magnitude_stage import (
+    interior_target,
+    magnitude_deviation,
+    run_magnitudes,
+)
+from levinv.inverse.stages.magnitudes import TIGHT, Scaling, find_obstacle
+from levinv.inverse.stages.presolve import augmented
+from levinv.inverse.stages.recover import recover_signed
+from levinv.inverse.stages.refine import is_long, refine
+from levinv.inverse.stages.robust_signs import small_enough
+from levinv.inverse.stages.signs import Signs, sign_candidates
+from levinv.inverse.values import Limits, MagnitudeWork, Presolved, Refined
+from levinv.inverse.verdict.acceptance import (
+    component_is_settled,
+    is_solution,
+    is_solution_to_rounding,
+    signs_agree,
+)
+
+
+def better(presolved: Presolved, found: Refined | None, best: Refined | None) -> Refined | None:
+    """The one whose signs agree with the known ones, or else the one of smaller residual."""
+    if found is None or best is None:
+        return best if found is None else found
+    agreed = [signs_agree(presolved, p) for p in (found, best)]
+    if agreed[0] != agreed[1]:
+        return found if agreed[0] else best
+    return found if found.point.norm < best.point.norm else best
+
+
+def attempt(presolved: Presolved, x: Floats, best: Refined | None, limits: Limits,
+            progress: Progress, brief: bool = False) -> Refined | None:
+    """Refine x; the better one of the result and ``best``."""
+    found = refine(presolved, x, progress, limits.refinements, brief=brief)
+    best = better(presolved, found, best)
+    if brief and found is not None and found.stuck and is_solution(presolved, best):
+        assert best is not None                # it matches to tol, and may match to rounding
+        return attempt(presolved, best.x, best, limits, progress)
+    return best
+
+
+def start_from(presolved: Presolved, x0: Floats, limits: Limits, progress: Progress) -> Found:
+    """Stage 4 from a guess of x."""
+    try:
+        return Found(attempt(presolved, on_equations(presolved, x0), None, limits, progress))
+    except Stopped:
+        return Found(stopped=True)
+
+
+def on_equations(presolved: Presolved, x: Floats) -> Floats:
+    """x moved so that rows of zero slack have it; stage 4 does not change their slack."""
+    problem, zero = presolved.problem, presolved.reduced.zero_slack
+    if not len(zero):
+        return x
+    with np.errstate(over="ignore", invalid="ignore"):
+        while True:                            # from far away one step leaves rounding
+            slack = problem.slack(x)[zero]
+            moved = x - presolved.reduced.lifts @ slack
+            after = problem.slack(moved)[zero]
+            if not np.isfinite(moved).all():
+                return presolved.reduced.offset
+            if not np.abs(after).max() <= 0.5 * np.abs(slack).max():
+                return x
+            if not after.any():
+                return moved
+            x = moved
+
+
+def search(presolved: Presolved, found: Found, limits: Limits, progress: Progress) -> Found:
+    """Stages 1 to 4; ``found`` holds what a guess of x led to."""
+    try:
+        for latest in _interruptions(presolved, found, limits, progress):
+            found = latest
+            if found.stopped or is_solution(presolved, found.best):
+                break
+    except Stopped:
+        return replace(found, stopped=True)
+    return found if found.stopped else _with_proof(presolved, found)
+
+
+def _interruptions(presolved: Presolved, found: Found, limits: Limits,
+                   progress: Progress) -> Iterator[Found]:
+    """What is found each time that stage 1 is interrupted, and at its end."""
+    problem, reduced = presolved.problem, presolved.reduced
+    if not reduced.count:
+        yield replace(found, best=attempt(presolved, reduced.offset, found.best, limits, progress))
+        return
+    long = problem.exact and is_long(len(problem.b), reduced.start.shape[1])
+    known = problem.known_signs
+    for accuracy in (*EARLY_ACCURACIES[known is not None], 0.0) if long else (0.0,):
+        before, (target, enough) = found.log_weight, interior_target(presolved)
+        magnitudes, work = run_magnitudes(presolved, target, limits, progress, enough=enough,
+                                          log_weight=before, accuracy=accuracy,
+                                          before=found.magnitude_work)
+        deviation = magnitude_deviation(presolved, magnitudes, target)
+        last = accuracy == 0 or magnitudes.error > accuracy
+        found = _recorded(presolved, found, magnitudes, work, limits, last)
+        if known is not None:
+            recovered = recover_signed(presolved, magnitudes, known, deviation)
+            del magnitudes, target, enough, before         # vectors of length n
+            best = attempt(presolved, recovered.x, found.best, limits, progress,
+                           brief=long and not last)
+            found = replace(found, recovered=recovered, best=best)
+        elif (before is None
+              or 0.5 * np.abs(magnitudes.log_weight - before).max() > SIGN_TOLERANCE):
+            found = _search_signs(presolved, found, magnitudes, deviation, limits, progress)
+        best = found.best
+        if (long and last and known is None and best is not None and not found.stopped
+            and not is_solution(presolved, best)):
+            found = replace(found, best=attempt(presolved, best.x, best, limits, progress))
+        yield found
+        if last:
+            return
+
+
+def _recorded(presolved: Presolved, found: Found, magnitudes: Scaling, work: MagnitudeWork,
+              limits: Limits, last: bool) -> Found:
+    """``found`` with the outcome of stage 1."""
+    proofs, remarks = found.proofs, found.remarks
+    if magnitudes.obstacle is not None and presolved.problem.exact:
+        proofs = (*proofs, str(magnitudes.obstacle))
+    if last and work.iterations == limits.maxiter:
+        remarks = (*remarks, f"stage 1 stopped at maxiter = {limits.maxiter} iterations")
+    n, k = len(presolved.problem.b), presolved.reduced.start.shape[1]
+    return replace(found, magnitudes=magnitudes if small_enough(n, k + 1) else None,
+                   log_weight=magnitudes.log_weight, magnitude_work=work, proofs=proofs,
+                   remarks=remarks)
+
+
+def _with_proof(presolved: Presolved, found: Found) -> Found:
+    """Look for a set of rows that proves that exact scores have no solution."""
+    problem, reduced = presolved.problem, presolved.reduced
+    if (not problem.exact or found.log_weight is None or presolved.contradictions or found.proofs
+            or is_solution(presolved, found.best)):
+        return found
+    tight = find_obstacle(problem.rows, reduced.start, interior_target(presolved)[0],
+                          reduced.active, reduced.label, found.log_weight, TIGHT)
+    return found if tight is None else replace(found, proofs=(str(tight),))
+
+
+def _search_signs(presolved: Presolved, found: Found, magnitudes: Scaling,
+                  deviation: Floats | None, limits: Limits, progress: Progress) -> Found:
+    """Stages 2 to 4 with unknown signs, those of the guess first."""
+    problem = presolved.problem
+    if problem.x0 is not None:
+        signs = np.where(problem.slack(problem.x0) < 0, -1.0, 1.0)
+        recovered = recover_signed(presolved, magnitudes, signs, deviation)
+        best = attempt(presolved, recovered.x, found.best, limits, progress)
+        found = replace(found, recovered=recovered, best=best)
+        if is_solution_to_rounding(presolved, best):
+            return found
+    return _try_candidates(presolved, found, magnitudes, deviation, limits, progress)
+
+
+def _try_candidates(presolved: Presolved, found: Found, magnitudes: Scaling,
+                    deviation: Floats | None, limits: Limits, progress: Progress) -> Found:
+    """Try sign candidates, one for each unsettled component at a time, until the scores match."""
+    reduced = presolved.reduced
+    hopeless = presolved.contradictions or found.proofs
+    starts: list[list[Signs]] = [[] for _ in range(reduced.count)]
+    candidates = [sign_candidates(
+        augmented(reduced, presolved.range, c), magnitudes.magnitude[reduced.members(c)],
+        limits.rng, accuracy=None if deviation is None else deviation[reduced.members(c)],
+        tolerance=SIGN_TOLERANCE, starts=starts[c],
+        restarts=RESTARTS_WITHOUT_HOPE if hopeless else limits.restarts,
+        report=lambda start, misfit: progress("signs", misfit)) for c in range(reduced.count)]
+    signs = np.ones(len(presolved.problem.b))
+    searches = [SignSearch() for _ in candidates]
+    unsettled = list(range(reduced.count))
+    best, recovered, remarks, stopped = found.best, found.recovered, found.remarks, False
+    most = progress.nfev + max(MAX_EVALUATIONS, 100 * limits.restarts)
+    try:
+        while unsettled:
+            exhausted = True
+            for c in unsettled:
+                candidate = next(candidates[c], None)
+                if candidate is not None:
+                    exhausted = False
+                    signs[reduced.members(c)] = candidate.signs
+                    searches[c] = _counted(searches[c], candidate, enumerated=not starts[c])
+            if exhausted:
+                break
+            if progress.nfev > most:
+                remarks = (*remarks, "not all signs that fit were tried")
+                break
+            recovered = recover_signed(presolved, magnitudes, signs, deviation)
+            best = attempt(presolved, recovered.x, best, limits, progress)
+            unsettled = [c for c in unsettled if not component_is_settled(presolved, best, c)]
+    except Stopped:
+        stopped = True
+    records = tuple(replace(search, starts=tuple(tried))
+                    for search, tried in zip(searches, starts, strict=True))
+    return replace(found, best=best, recovered=recovered, signs=records, remarks=remarks,
+                   stopped=stopped)
+
+
+def _counted(search: SignSearch, candidate: Signs, enumerated: bool) -> SignSearch:
+    fitting = search.fitting
+    if enumerated:                 # all vectors that fit are candidates, and the closest others
+        fitting = (fitting or 0) + candidate.fits
+    return SignSearch(min(candidate.misfit, search.misfit),
+                      max(candidate.restarts, search.restarts), fitting)

@@ -1,0 +1,292 @@
+"""The frozen values that the stages of an inversion pass on.
+
+``Problem`` is what is given. The presolve makes ``Presolved`` of it. A ``Point`` is an x and what is
+known there, a ``Linearisation`` the whitened Jacobian at a point, and ``Refined`` the outcome of
+stage 4. No function changes a value once it is made.
+"""
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from levinv._tolerances import SMALLEST_SCORE, UNIT_ROUNDOFF
+from levinv._typing import Booleans, Floats, Integers
+from levinv.forward.basis import column_space
+from levinv.forward.projection import DependentZeroSlackError, Projection, project
+from levinv.storage.protocol import Rows
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """The checked input of one inversion.
+
+    Exact scores were rounded to double: relative errors of one unit roundoff. Noisy scores have
+    independent normal errors with known standard deviations.
+    """
+
+    rows: Rows                     # of A, shape (n, d)
+    b: Floats                      # (n,)
+    scores: Floats                 # (n,) as given, clipped to [0, 1]
+    noise: Floats | None           # (n,) standard deviations; None: the scores are exact
+    tol: float                     # largest |sigma - c| of exact scores that count as matched
+    known_signs: Floats | None     # (n,) of the slack A x - b
+    x0: Floats | None              # (d,)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the scores have no error but rounding to double."""
+        return self.noise is None
+
+    def deviation(self) -> Floats:
+        """Standard deviation of each score, (n,)."""
+        if self.noise is not None:
+            return self.noise
+        return UNIT_ROUNDOFF * np.maximum(self.scores, SMALLEST_SCORE)
+
+    def largest_error(self) -> Floats:
+        """Largest error of a score whose value is known for every x, (n,)."""
+        largest = self.tol if self.noise is None else 6.0 * self.noise
+        return np.broadcast_to(largest, self.scores.shape)
+
+    def slack(self, x: Floats) -> Floats:
+        """A x - b, (n,)."""
+        return self.rows.matvec(x) - self.b
+
+
+@dataclass(frozen=True, eq=False)
+class Limits:
+    """How much work an inversion may do, and its random generator."""
+
+    maxiter: int | None            # of stage 1 and of stage 4; None: their defaults
+    restarts: int                  # starts of the sign search on each component
+    rng: np.random.Generator
+
+    @property
+    def magnitude_iterations(self) -> int:
+        """Limit on the iterations of stage 1."""
+        return 100 if self.maxiter is None else self.maxiter
+
+    @property
+    def refinements(self) -> int:
+        """Limit on the iterations of stage 4."""
+        return 50 if self.maxiter is None else self.maxiter
+
+
+@dataclass(frozen=True)
+class RankDecision:
+    """How the rank of A was decided: relative pivots of rows at unit norm."""
+
+    method: str
+    kept: float                   # the smallest pivot kept
+    dropped: float                # the largest pivot dropped, nan if none was
+    threshold: float
+
+
+@dataclass(frozen=True)
+class ComponentDecision:
+    """How components were decided: relative entries of A A_basis⁻¹, pivots of the basis."""
+
+    kept: float                   # the smallest entry that connects rows
+    dropped: float                # the largest entry taken for zero
+    threshold: float
+    basis_pivot: float
+    basis_threshold: float
+
+
+@dataclass(frozen=True, eq=False)
+class Reduced:
+    """The problem after elimination. Index arrays refer to rows of A."""
+
+    rows: Rows
+    rank: int                     # of A
+    unit: Floats                  # (n,) 1/|a_i|: scores do not change when rows are scaled
+    start: Floats                 # (d, k): diag(unit) A start is orthonormal on the active rows
+    use_A: bool                   # A has full column rank, and diag(unit) A is well conditioned:
+                                  # A can be used instead of A start
+    active: Booleans              # (n,) boolean
+    loops: Integers               # zero rows of A
+    spanned: Integers             # rows spanned by zero-slack rows
+    coloops: Integers
+    zero_slack: Integers
+    label: npt.NDArray[np.int32]  # (n,) component of each active row, else -1
+    bases: list[Floats]           # T_C (d, rank(C)) for each component
+    offset: Floats                # (d,), 0 where b is not given
+    free: Floats                  # (d, j) orthonormal: null(A) and the directions of the coloops
+    lifts: Floats                 # (d, zeros) the dx that gives a zero-slack row slack 1
+    rank_decision: RankDecision
+    component_decision: ComponentDecision
+
+    @property
+    def columns(self) -> Floats | None:
+        """The columns A start that projections work in, as ``start``; None for A itself."""
+        return None if self.use_A else self.start
+
+    @property
+    def largest_dropped(self) -> float:
+        """The largest relative entry taken for zero when components were separated."""
+        return self.component_decision.dropped
+
+    @functools.cached_property
+    def left_out(self) -> Booleans | None:
+        """The rows that are not active, (n,); None if all are."""
+        return None if self.active.all() else ~self.active
+
+    @property
+    def count(self) -> int:
+        """Number of components among the active rows."""
+        return len(self.bases)
+
+    def members(self, c: int) -> Integers:
+        """Indices of the rows of component c."""
+        return np.flatnonzero(self.label == c)
+
+
+@dataclass(frozen=True, eq=False)
+class Range:
+    """Whether b lies in range(A), component by component."""
+
+    inside: Booleans              # (components,)
+    ratio: Floats                 # (components,) residual over what rounding gives, or a lower bound
+                                  # of it
+    residual: Floats | None       # (n,) of b - A offset on range(A); None where it is not needed
+    norm: Floats                  # (components,) of the residual, rows at unit length
+
+
+@dataclass(frozen=True, eq=False)
+class Presolved:
+    """The problem, what was eliminated from it, and what its scores contradict."""
+
+    problem: Problem
+    reduced: Reduced
+    response: Floats                       # (n,) b - A offset
+    range: Range                           # for each component: does b lie in range(A)?
+    contradictions: tuple[str, ...]        # given scores that no x can have, in words
+    doubtful: bool                         # the contradictions may be due to rounding alone
+    misgiven: Integers                     # rows given another score than the one that every x has
+    signs_determined_on: tuple[bool, ...]  # for each component
+    sign_decision: ComponentDecision
+
+    def deviation(self) -> Floats:
+        """Standard deviation of each score, (n,)."""
+        return self.problem.deviation()
+
+    def weight(self) -> Floats:
+        """1/deviation, (n,), 0 in rows that are not active."""
+        weight: Floats = 1.0 / self.deviation()
+        weight[~self.reduced.active] = 0.0
+        return weight
+
+    @property
+    def null_dimension(self) -> int:
+        """Dimension of the null space within the span of ``reduced.start``: the free scales."""
+        return int(np.count_nonzero(self.range.inside))
+
+    def rms(self, point: Point) -> float:
+        """Root mean square of the whitened residual at a point, over the active rows."""
+        return point.norm / math.sqrt(max(int(np.count_nonzero(self.reduced.active)), 1))
+
+    @functools.cached_property
+    def _column_space(self) -> Floats:
+        return column_space(self.problem.rows).transform
+
+    def whole_projection(self, slack: Floats, without: Booleans) -> Projection | None:
+        """The projection of all rows except ``without``, with no row eliminated.
+
+        None where it is not defined or cannot be computed.
+        """
+        try:
+            with np.errstate(over="raise"):
+                return project(self.problem.rows, slack, self._column_space, without)
+        except (DependentZeroSlackError, FloatingPointError, np.linalg.LinAlgError):
+            return None
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """x and what is known there."""
+
+    x: Floats                      # (d,)
+    slack: Floats                  # (n,)
+    projection: Projection
+    target: Floats                 # (n,) c
+    left_out: Booleans | None      # (n,) rows that are not active
+    norm: float                    # of the whitened residual
+    max_residual: float            # largest |sigma - c|
+
+    @property
+    def residual(self) -> Floats:
+        """sigma - c on the active rows, 0 elsewhere: a new (n,) array at every access."""
+        return masked_residual(self.projection, self.target, self.left_out)
+
+
+def masked_residual(projection: Projection, target: Floats,
+                    left_out: Booleans | None) -> Floats:
+    """sigma - c on the active rows, 0 elsewhere, (n,)."""
+    residual = projection.residual(target)
+    if left_out is not None:
+        residual[left_out] = 0.0
+    return residual
+
+
+@dataclass(frozen=True, eq=False)
+class JacobianAt:
+    """The whitened Jacobian at a point, where a linearisation was made of it."""
+
+    point: Point
+    rotation: Floats               # (r, k) right singular vectors in z
+    blocks: list[Floats] | None    # rows of W J_z, of further columns as well: where they are few
+
+
+@dataclass(frozen=True, eq=False)
+class Linearisation:
+    """Singular value decomposition of the whitened Jacobian.
+
+    ``at`` is None where it was made of a sample, corrected, or made at another point.
+    """
+
+    left: Floats                   # (r,) coefficients of the whitened residual
+    values: Floats                 # (r,) singular values in z, decreasing, above rounding
+    steps: Floats                  # (d, r) dx that change the whitened residual by unit vectors
+    flat: Floats                   # (d, f) dx of further singular values that are zero to rounding
+    dropped: float = np.nan        # the largest singular value not among ``values``, if any
+    sampled: bool = False
+    at: JacobianAt | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Refined:
+    """The minimiser, the linearisation there, and the work that it took."""
+
+    point: Point
+    linearisation: Linearisation
+    iterations: int
+    evaluations: int
+    stuck: bool = False          # steps stopped helping while the residual was above rounding
+
+    @property
+    def x(self) -> Floats:
+        """(d,)."""
+        return self.point.x
+
+
+@dataclass(frozen=True)
+class MagnitudeWork:
+    """The work of stage 1, interruptions included."""
+
+    iterations: int = 0
+    products: int = 0
+    error: float | None = None               # max |sigma - c| / min(c, 1 - c) at its end
+
+
+@dataclass(frozen=True, eq=False)
+class Recovered:
+    """x and the scale and misfit that it was found with."""
+
+    x: Floats
+    scale: Floats                 # (components,) κ; nan where it is free
+    misfit: float                 # largest |A x - b - κ ε m| / (κ m), up to rounding
+    negative: tuple[int, ...] = ()    # components whose κ is negative with the signs given

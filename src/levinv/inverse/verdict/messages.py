@@ -1,0 +1,100 @@
+"""The sentences of a result."""
+from __future__ import annotations
+
+import numpy as np
+
+from levinv._tolerances import EARLIEST_COINCIDENCE, POORLY_KNOWN, SETTLED_RESIDUAL
+from levinv._typing import Floats
+from levinv.inverse.found import Found
+from levinv.inverse.result import MESSAGES
+from levinv.inverse.values import Presolved, Refined
+from levinv.inverse.verdict.outliers import Outliers, outlier_threshold
+from levinv.inverse.verdict.uncertainty import Uncertainty
+
+NAMED = 10          # outliers in a message
+
+
+def message(presolved: Presolved, found: Found, status: int, outliers: Outliers | None = None,
+            known: Uncertainty | None = None) -> str:
+    """The message of a result, with its reasons."""
+    if status == 0 and found.best is not None and known is not None:
+        reasons = _reservations(presolved, found.best, known)
+    else:
+        reasons = [*presolved.contradictions, *found.proofs, *found.remarks]
+    if status == 2:
+        assert found.signs is not None
+        restarts = max(search.restarts for search in found.signs)
+        reasons.append(f"the scores fix the size of the slack, but in {restarts} starts no signs "
+                       "were found with which it is A x - b for an x (try options={'restarts': "
+                       "...}, or noise if they are rounded)")
+    if status == 3 and presolved.problem.known_signs is not None and outliers is None:
+        reasons.append("no x with the given signs was found to have them")
+    if status in (1, 2, 3) and found.best is not None and presolved.reduced.count:
+        reasons.append(_named(presolved, found.best, outliers)
+                       if outliers is not None and len(outliers.rows)
+                       else _closest(presolved, found.best))
+    return MESSAGES[status] + (": " + "; ".join(reasons) if reasons else "") + "."
+
+
+def _reservations(presolved: Presolved, best: Refined, known: Uncertainty) -> list[str]:
+    """What limits a success."""
+    problem, reasons = presolved.problem, []
+    if problem.exact and known.accuracy > problem.tol:
+        reasons.append(f"to {known.accuracy:.1e} only, since the slack A x - b cannot be computed "
+                       "more accurately in double")
+    undetermined = known.undetermined.shape[1]
+    if undetermined:
+        reasons.append(f"x is not determined in {undetermined} direction"
+                       f"{'s' if undetermined > 1 else ''} along which the scores hardly move")
+    relative_error = known.relative_error(best.x) if problem.exact else 0.0
+    if relative_error > POORLY_KNOWN:
+        reasons.append(f"x is determined to a relative error of about {relative_error:.0e} only")
+    if problem.exact and presolved.rms(best.point) > SETTLED_RESIDUAL:
+        reasons.append("but not to rounding, so that x may be another one"
+                       + _advice(problem.scores))
+    return reasons
+
+
+def _closest(presolved: Presolved, best: Refined) -> str:
+    problem = presolved.problem
+    worst = float(np.max(np.abs(best.point.residual), initial=0.0))
+    return (f"closest found: max|sigma(x) - scores| = {worst:.3g}"
+            + (_advice(problem.scores) if problem.exact else
+               f", root mean square of the residual {presolved.rms(best.point):.3g} noise levels"))
+
+
+def _named(presolved: Presolved, best: Refined, outliers: Outliers) -> str:
+    """The outliers, and what to do about them."""
+    problem, rows, values = presolved.problem, outliers.rows, outliers.deviations
+    several, order = len(rows) > 1, np.argsort(-np.abs(values), kind="stable")[:NAMED]
+    names = ", ".join(str(row) for row in np.sort(rows[order]))
+    names = f"row{'s' if several else ''} {names}" + (", ..." if len(rows) > NAMED else "")
+    worst = rows[order[0]]
+    given, has = problem.scores[worst], best.point.residual[worst] + problem.scores[worst]
+    others = (f"x has the scores of all other rows, but in row {worst} {has:.6g}, not {given:.6g}")
+    these = ("these scores", "these rows") if several else ("this score", "this row")
+    if problem.exact:
+        unfit = ("" if problem.known_signs is not None
+                 else "no signs of the slack fit all rows, but ")
+        return (f"{unfit}outlier{'s' if several else ''} in {names}: {others}; correct {these[0]} "
+                f"(or give noise, large in {these[1]})")
+    return (f"noise does not explain {names}, studentised residual {values[order[0]]:.3g} in row "
+            f"{worst} (beyond {outlier_threshold(presolved):.2g}): {others}; correct {these[0]} or "
+            f"give {these[1]} a larger noise")
+
+
+def _advice(scores: Floats) -> str:
+    """What the scores look rounded to, and the noise to give then."""
+    inside = scores[(scores > 0) & (scores < 1)]
+    if len(inside) < EARLIEST_COINCIDENCE:
+        return ""
+    single = inside.astype(np.float32).astype(float)
+    spacing = np.finfo(np.float32)
+    for decimals in range(1, spacing.precision + 1):
+        if np.all(np.abs(single - inside.round(decimals)) <= spacing.eps * inside):
+            return (f"; the scores look rounded to {decimals} decimals: give noise=1e-{decimals} / "
+                    f"12**0.5")
+    if np.array_equal(single, inside):
+        return ("; the scores are those of single precision: give "
+                "noise=np.spacing(np.float32(scores)) / 12**0.5")
+    return "; if the scores are rounded or estimated, give noise"

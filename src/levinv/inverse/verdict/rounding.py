@@ -1,0 +1,83 @@
+"""What rounding changes: in the slack, in the scores, and in rows whose slack is taken for zero.
+
+A x - b is computed with an error of at most ε (|A| |x| + |b|) in each row, a relative change δ_i of
+the slack. To first order the scores change by 2 L δ, L = Q - diag(sigma), and by no more than
+4 sigma_i (1 - sigma_i) δ_i from row i itself.
+
+A row with score 1 to rounding is taken for one of zero slack. Its true slack may be as large as
+*hidden slacks*: 1 - sigma_i = (leakage_i s_i)² for small s_i, which rounding hides up to
+s_i = √u / leakage_i, u the unit roundoff.
+"""
+from __future__ import annotations
+
+import numpy as np
+
+from levinv._tolerances import EPS, SMALL_SLACK, UNIT_ROUNDOFF
+from levinv._typing import Floats
+from levinv.inverse.values import Point, Presolved
+
+
+def slack_rounding(presolved: Presolved, point: Point) -> Floats:
+    """Bound of the rounding error of A x - b, (n,)."""
+    problem = presolved.problem
+    return EPS * (problem.rows.abs_matvec(np.abs(point.x)) + np.abs(problem.b))
+
+
+def score_rounding(presolved: Presolved, point: Point) -> Floats:
+    """How much rounding of x and of A x - b may change each score, (n,)."""
+    rounding, slack = slack_rounding(presolved, point), np.abs(point.slack)
+    relative = np.divide(rounding, slack, out=np.ones_like(slack), where=slack > rounding)
+    relative[~presolved.reduced.active] = 0.0
+    projection = point.projection
+    return (2.0 * np.abs(projection.laplacian(relative))
+            + 4.0 * projection.scores * projection.complement() * relative)
+
+
+def hidden_slacks(presolved: Presolved, point: Point) -> Floats:
+    """Upper bounds of the slacks that were set to zero, inf where there is no bound.
+
+    Smaller slacks change 1 - sigma by less than rounding.
+    """
+    reduced = presolved.reduced
+    slack = np.abs(point.slack)
+    without = np.isin(np.arange(len(slack)), np.append(reduced.loops, reduced.coloops))
+    others = ~without
+    others[reduced.zero_slack] = False
+    others &= slack > 0
+    least = (slack * reduced.unit)[others].min(initial=np.inf)           # rows at unit norm
+    slack[reduced.zero_slack] = SMALL_SLACK * least / reduced.unit[reduced.zero_slack]
+    unbounded = np.full(len(reduced.zero_slack), np.inf)
+    if not np.isfinite(slack).all():                   # no other row has a slack
+        return unbounded
+    near = presolved.whole_projection(slack, without)
+    if near is None or not near.complete:              # 1 - sigma itself is rounding
+        return unbounded
+    complement = np.maximum(near.complement()[reduced.zero_slack], 0.0)
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        # no coloop is among these rows: a leakage of 0 is due to underflow
+        leakage = np.nan_to_num(np.sqrt(complement) / slack[reduced.zero_slack], nan=0.0)
+        hidden: Floats = np.maximum(np.sqrt(UNIT_ROUNDOFF) / leakage,
+                                    np.abs(point.slack[reduced.zero_slack]))
+        return hidden
+
+
+def hidden_errors(presolved: Presolved, hidden: Floats) -> Floats:
+    """Standard errors of x if the slacks that were set to zero are as large as ``hidden``: (d,)."""
+    lifts = presolved.reduced.lifts
+    with np.errstate(over="ignore"):
+        moved = np.multiply(lifts, hidden, out=np.zeros_like(lifts), where=lifts != 0)
+        errors: Floats = np.hypot.reduce(moved, axis=1)
+        return errors
+
+
+def hidden_score_changes(presolved: Presolved, point: Point, hidden: Floats) -> Floats:
+    """How much each score would change if the slacks set to zero were as large as ``hidden``: (n,).
+    """
+    reduced = presolved.reduced
+    slack = np.abs(point.slack)
+    slack[reduced.zero_slack] = np.minimum(hidden, slack.max())
+    whole = presolved.whole_projection(slack, ~reduced.active & ~np.isin(np.arange(len(slack)),
+                                                                         reduced.zero_slack))
+    if whole is None:
+        return np.ones_like(slack)
+    return np.where(reduced.active, np.abs(whole.scores - point.projection.scores), 0.0)

@@ -1,0 +1,103 @@
+"""How well x is determined: null space, standard errors, condition.
+
+Standard errors are the Cramér-Rao bound: the norms of the rows of ``steps``, which change the whitened
+residual by unit vectors. For exact scores the errors of A x - b are added, those that a zero slack may
+hide, and the residual that arithmetic left where it exceeds the rounding of the scores.
+"""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from levinv._tolerances import EPS, TINY, UNIT_ROUNDOFF
+from levinv._typing import Floats
+from levinv.inverse.stages.reduction import orthonormal_columns
+from levinv.inverse.stages.whitened_jacobian import propagated, reweighted
+from levinv.inverse.values import Point, Presolved, Refined
+from levinv.inverse.verdict.null_space import null_space
+from levinv.inverse.verdict.rounding import hidden_errors, hidden_score_changes, hidden_slacks
+
+
+@dataclass(frozen=True, eq=False)
+class Uncertainty:
+    """What is known of x."""
+
+    null_space: Floats                     # (d, j)
+    undetermined: Floats                   # (d, u) directions along which the scores hardly move
+    flat: Floats                           # (d, f) directions that are flat to rounding
+    standard_errors: Floats                # (d,)
+    information_limit: float | None        # of exact scores: what their rounding alone leaves
+    accuracy: float                        # of exact scores: to which sigma(x) is known
+    condition: float
+
+    @property
+    def determined(self) -> bool:
+        """Whether no direction of x is free."""
+        return not (self.null_space.shape[1] or self.undetermined.shape[1] or self.flat.shape[1])
+
+    def relative_error(self, x: Floats) -> float:
+        """Relative standard error of x, of the coefficients that are determined."""
+        known = np.isfinite(self.standard_errors)
+        with np.errstate(over="ignore"):
+            return float(np.hypot.reduce(self.standard_errors[known])
+                         / max(float(np.hypot.reduce(x)), TINY))
+
+
+def uncertainty(presolved: Presolved, best: Refined, rounding: Floats) -> Uncertainty:
+    """What is known of x at the point found; ``rounding``, (n,), is what it changes in the scores."""
+    reduced, problem = presolved.reduced, presolved.problem
+    point, model = best.point, best.linearisation
+    free, undetermined = null_space(presolved, point, orthonormal_columns(
+        np.column_stack([reduced.free, *_scale_directions(presolved, point.slack)])))
+    standard_errors = np.hypot.reduce(model.steps, axis=1)       # squares may overflow
+    information_limit, accuracy = None, 0.0
+    if problem.exact:
+        information_limit = float(np.hypot.reduce(standard_errors))
+        changes = rounding / math.sqrt(12.0)
+        accuracy = max(point.max_residual, float(changes.max(initial=0.0)))
+        hidden = hidden_slacks(presolved, point) if len(reduced.zero_slack) else None
+        if hidden is not None:
+            changes += hidden_score_changes(presolved, point, hidden)
+        standard_errors = np.hypot(standard_errors * max(1.0, presolved.rms(point)),
+                                   propagated(model, changes * presolved.weight()))
+        if hidden is not None:
+            standard_errors = np.hypot(standard_errors, hidden_errors(presolved, hidden))
+    for directions in (free, undetermined, model.flat):
+        lengths = np.hypot.reduce(directions, axis=1)
+        standard_errors[lengths > math.sqrt(EPS) * np.hypot.reduce(lengths)] = np.inf
+    return Uncertainty(free, undetermined, model.flat, standard_errors, information_limit,
+                       accuracy, _condition(presolved, best, np.column_stack([free, undetermined])))
+
+
+def _scale_directions(presolved: Presolved, slack: Floats) -> list[Floats]:
+    """For each component whose scale is free, the direction whose image is its slack."""
+    reduced, rows = presolved.reduced, presolved.problem.rows
+    start = reduced.start
+    weighted = reduced.unit ** 2 * slack
+    weighted /= np.abs(weighted).max(initial=TINY)           # columns may be of any unit
+    return [start @ (start.T @ rows.rmatvec(np.where(reduced.label == c, weighted, 0.0)))
+            for c in range(reduced.count) if presolved.range.inside[c]]
+
+
+def _condition(presolved: Presolved, best: Refined, free: Floats) -> float:
+    """The largest relative change of x for relative changes of the scores, ``free`` left out."""
+    problem = presolved.problem
+    point, model = best.point, best.linearisation
+    if not np.any(point.x) or not model.steps.shape[1] or model.flat.size:
+        return np.inf
+    unit = UNIT_ROUNDOFF
+    if problem.noise is not None:
+        counted = presolved.reduced.active & (problem.scores > TINY)
+        weight = np.where(counted, 1.0 / np.where(counted, problem.scores, 1.0), 0.0)
+        model = reweighted(point, 1.0 / problem.noise, model, weight * problem.noise,
+                           presolved.null_dimension)
+        unit = 1.0
+    steps = model.steps
+    if free.shape[1]:
+        steps = steps - free @ (free.T @ steps)
+    if not steps.size:
+        return np.inf
+    largest = float(np.linalg.svd(steps, compute_uv=False)[0])
+    return float(largest / (unit * np.hypot.reduce(point.x)))
