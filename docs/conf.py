@@ -33,7 +33,6 @@ myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
 autodoc_typehints = "none"                       # numpydoc says it in words
-autodoc_default_options = {"exclude-members": "at, column_norms, project, pull, threads"}  # inner
 numpydoc_show_class_members = False              # the template of classes lists them
 
 copybutton_prompt_text = r">>> |\.\.\. "

@@ -83,9 +83,9 @@ class TestPrediction:
     def test_no_other_array_of_the_size_of_the_jacobian(self):
         A, b, x = problem(100_000, 10)
         at = levinv.LeverageMap(A, b)
-        jacobian, projection, noise = at.jacobian(x), at.at(x)[1], np.ones(len(b))
+        jacobian, projection, noise = at.jacobian(x), at._map.at(x).projection, np.ones(len(b))
         tracemalloc.start()
-        with at.threads():
+        with at._map.threads():
             sensitivity(jacobian, noise, projection, 0)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 
 import oracles
 from levinv import LeverageMap, ScoreLoss
-from levinv.forward.score_hessian import SecondOrder
+from levinv.forward.score_hessian import ScoreHessian
 
 
 def relative(found, expected):
@@ -23,7 +23,7 @@ def problem(rng):
 
 
 def second_order(loss, x):
-    return loss._second_order(np.asarray(x))
+    return loss._score_hessian(np.asarray(x))
 
 
 # 60-digit values
@@ -147,8 +147,8 @@ def test_point_is_shared(problem, monkeypatch):
     A, b, x, c, _ = problem
     loss = ScoreLoss(A, b, c)
     built = []
-    original = SecondOrder.__init__
-    monkeypatch.setattr(SecondOrder, "__init__",
+    original = ScoreHessian.__init__
+    monkeypatch.setattr(ScoreHessian, "__init__",
                         lambda self, *args: built.append(1) or original(self, *args))
     loss.hess(x)
     loss.hessp(x, x)

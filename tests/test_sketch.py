@@ -182,7 +182,7 @@ class TestBeyondDenseMatrices:
 
 class TestDeterminism:
     def test_generator_and_workers(self, rng, monkeypatch):
-        monkeypatch.setattr(sketch, "WIDEST_BLOCK", 8)        # several blocks
+        monkeypatch.setattr(sketch, "SIGN_COLUMNS", 8)        # several blocks
         A, slack = scipy.sparse.csr_array(thin(rng)), rng.uniform(0.5, 2.0, 240)
         first = leverage_scores(A, slack=slack, method="sketch", rng=7, workers=1)
         for workers in (1, 2, 3, None):
@@ -211,12 +211,12 @@ class TestSolver:
     @pytest.mark.parametrize("limit", ["FILL", "FACTOR_WORK", "PAIRS"])
     def test_without_a_factor(self, monkeypatch, limit):
         A = grid(20)
-        monkeypatch.setattr(sketch, "FEW", 10)
+        monkeypatch.setattr(sketch, "FEW_ITERATIONS", 10)
         by_factor = leverage_scores(A, method="sketch", rng=3)
         calls = []
         monkeypatch.setattr(sketch, "splu", calls.append)
         monkeypatch.setattr(sketch, limit, 1)
-        monkeypatch.setattr(sketch, "FEW", 10)
+        monkeypatch.setattr(sketch, "FEW_ITERATIONS", 10)
         assert_allclose(leverage_scores(A, method="sketch", rng=3), by_factor, rtol=0.01)
         assert calls == []
 
@@ -226,8 +226,8 @@ class TestSolver:
         ("PAIRS", "its Gram matrix, a sum of .* products, is not sparse enough")])
     def test_nothing_helps(self, monkeypatch, limit, reason):
         monkeypatch.setattr(sketch, limit, 1)
-        monkeypatch.setattr(sketch, "FEW", 5)
-        monkeypatch.setattr(sketch, "MANY", 20)
+        monkeypatch.setattr(sketch, "FEW_ITERATIONS", 5)
+        monkeypatch.setattr(sketch, "MANY_ITERATIONS", 20)
         with pytest.raises(ValueError, match=f"^A has no reliable scores by method='sketch': its "
                                              f"scaled columns .* 20 iterations .* {reason}"):
             leverage_scores(grid(20), method="sketch", rng=3)
@@ -260,13 +260,13 @@ class TestSolver:
                 leverage_scores(A, slack=slack, method="sketch", rng=0)
 
     def test_blocks_that_do_not_converge(self, monkeypatch, rng):
-        monkeypatch.setattr(sketch, "FEW", -10)
+        monkeypatch.setattr(sketch, "FEW_ITERATIONS", -10)
         monkeypatch.setattr(sketch, "_factored", lambda B: (None, ""))
         with pytest.raises(ValueError, match="the iteration did not converge within"):
             leverage_scores(scipy.sparse.csr_array(thin(rng)), method="sketch", rtol=1e-3, rng=0)
 
     def test_interrupt(self, monkeypatch, rng):
-        monkeypatch.setattr(sketch, "WIDEST_BLOCK", 1)
+        monkeypatch.setattr(sketch, "SIGN_COLUMNS", 1)
         project, begun = sketch._Solver.project, []
 
         def interrupted(self, r, tolerance):

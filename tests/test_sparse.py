@@ -16,7 +16,7 @@ from levinv import (
     invert_scores,
     leverage_scores,
 )
-from levinv.forward.basis import orthonormalise
+from levinv.forward.basis import orthonormal_basis
 from levinv.storage import SparseRows
 
 FORMATS = ["csr", "csc", "coo", "bsr", "dia", "lil", "dok"]
@@ -139,17 +139,17 @@ def test_qr_without_a_dense_copy(rng, monkeypatch, design):
     monkeypatch.setattr(SparseRows, "copy_limit", 0)
     monkeypatch.setattr(levinv.storage.blocked, "PASS_ENTRIES", 1)
     rows = SparseRows(scipy.sparse.csr_array(A))
-    assert orthonormalise(rows, method="qr").scores is None
+    assert orthonormal_basis(rows, method="qr").scores is None
     assert_allclose(leverage_scores(rows.A, method="qr"), expected, rtol=0, atol=1e-9)
     assert_allclose(leverage_scores(rows.A), expected, rtol=0, atol=1e-9)
 
 
 def test_dependent_columns_take_no_qr(rng):
     rows = SparseRows(scipy.sparse.csr_array(one_hot(rng)))
-    assert orthonormalise(rows).method == "basic columns"
+    assert orthonormal_basis(rows).method == "basic columns"
     A = ill_conditioned(rng)
     A[:, 1] = A[:, 0] + 1e-3 * (A[:, 1] - A[:, 0])            # 1e-9: independent, but Gram
-    assert orthonormalise(SparseRows(scipy.sparse.csr_array(A))).method == "qr"  # cannot tell
+    assert orthonormal_basis(SparseRows(scipy.sparse.csr_array(A))).method == "qr"  # cannot tell
 
 
 @pytest.mark.parametrize("workers", [2, 3])
@@ -199,7 +199,7 @@ def test_score_loss(rng, design, ridge):
                                                                        np.asarray))
     assert_allclose(sparse.fun(x), dense.fun(x), rtol=1e-8)
     for name, arguments in (("grad", (x,)), ("hess", (x,)), ("hessp", (x, x)), ("hess_terms", (x,)),
-                            ("residuals", (x,)), ("residuals_jac", (x,)), ("column_norms", ())):
+                            ("residuals", (x,)), ("residuals_jac", (x,)), ("_column_norms", ())):
         close(getattr(sparse, name)(*arguments), getattr(dense, name)(*arguments))
 
 

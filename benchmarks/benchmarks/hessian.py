@@ -14,7 +14,7 @@ import timeit
 import numpy as np
 
 from levinv import ScoreLoss
-from levinv.forward.score_hessian import SecondOrder
+from levinv.forward.score_hessian import ScoreHessian
 
 from . import problems
 
@@ -94,8 +94,8 @@ class Forms:
 
     def setup(self, form, shape):
         A, b, scores, x = problems.loss(*shape)
-        self.form = getattr(SecondOrder, f"_{form}")
-        self.at = ScoreLoss(A, b, scores)._second_order(x)
+        self.form = getattr(ScoreHessian, f"_{form}")
+        self.at = ScoreLoss(A, b, scores)._score_hessian(x)
 
     def time_hess(self, form, shape):
         self.form(self.at)

@@ -19,7 +19,7 @@ from levinv.auditing.attack import AuditedProblem
 from levinv.auditing.publication import Publication
 from levinv.auditing.report import AuditReport
 from levinv.auditing.sensitivity import departure, sensitivity
-from levinv.forward.basis import orthonormalise
+from levinv.forward.basis import orthonormal_basis
 from levinv.forward.leverage_map import LeverageMap
 from levinv.inverse.invert_scores import invert_scores
 from levinv.storage.protocol import Rows
@@ -126,16 +126,16 @@ def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorL
 
     identified = invert_scores(A, b, scores, signs=signs, x0=x, rng=AUDIT_SEED)
     null_space = identified.null_space
-    free = null_space.shape[1] - (d - scores_at.rank)
-    projection, jacobian = scores_at.at(x)[1], scores_at.jacobian(x)
-    with scores_at.threads():
+    free = null_space.shape[1] - (d - scores_at._map.rank)
+    projection, jacobian = scores_at._map.at(x).projection, scores_at.jacobian(x)
+    with scores_at._map.threads():
         model = sensitivity(jacobian, deviation, projection, free)
         at_unit_noise = sensitivity(jacobian, np.ones(n), projection, free)
     del jacobian
     # The x that an attacker finds is rounded to double.
     errors = np.hypot(model.standard_errors(null_space), UNIT_ROUNDOFF * np.abs(x))
 
-    share = scores_at.rows.column_norms() / np.sqrt(n)
+    share = scores_at._map.rows.column_norms() / np.sqrt(n)
     problem = AuditedProblem(A, b, x, scores, signs, scores_at, at_unit_noise.steps)
     attack = problem.attack(published)
     return AuditReport(
@@ -148,7 +148,7 @@ def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorL
         singular_values=model.values, row_influence=model.influence,
         departure=departure(scores_at, x, model.steps, deviation),
         attack=attack, recovered_x=attack.x,
-        least_squares_x=_least_squares(scores_at.rows, b), share=share, problem=problem)
+        least_squares_x=_least_squares(scores_at._map.rows, b), share=share, problem=problem)
 
 
 def _publication(n: int, noise: VectorLike | None, decimals: int | None) -> Publication:
@@ -182,7 +182,7 @@ def _sizes(x: Floats, share: Floats, slack: Floats) -> Floats:
 
 def _least_squares(rows: Rows, b: Floats) -> Floats:
     """The least-squares solution of A x = b; one of them if A is rank-deficient."""
-    transform = orthonormalise(rows).transform
+    transform = orthonormal_basis(rows).transform
     fit = np.zeros(rows.shape[1])
     for _ in range(2):                       # the second pass removes the rounding of the first
         fit += transform @ (transform.T @ rows.rmatvec(b - rows.matvec(fit)))

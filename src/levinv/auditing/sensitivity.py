@@ -58,7 +58,7 @@ def sensitivity(jacobian: Floats, deviation: Floats, projection: Projection,
     null space within the row space of A.
     """
     n = len(jacobian)
-    coordinates = projection.unit * projection.steps
+    coordinates = projection.smallest_slack * projection.steps
     coordinates = coordinates[:, np.any(coordinates != 0, axis=0)]
     k = coordinates.shape[1]
     # A block takes the memory of a few vectors (n,), and is long enough for its QR to pay.

@@ -1,4 +1,4 @@
-"""Approximate leverage scores of sparse rows, for more columns than dense d x d matrices allow.
+"""Approximate leverage scores of sparse rows with more columns than dense d x d matrices allow.
 
 **The estimate.** P = B (BᵀB)⁺ Bᵀ is the projection onto the column space of the scaled rows B, and
 σ_i = P_ii. Let s have independent random signs, z = P s and r = s - z. With
@@ -7,38 +7,39 @@
     z_i = σ_i s_i + ρ_i        E z_i² = σ_i        Var z_i² = 2 (σ_i² - Σ_j P_ij⁴) <= 2 σ_i²
     r_i = (1 - σ_i) s_i - ρ_i  E r_i² = 1 - σ_i    Var r_i² <= 2 (1 - σ_i)²
 
-so that of k such vectors the means a of z_i² and 1 - c, c that of r_i², both estimate σ_i. Any
-weighting (1 - w) a + w (1 - c) is unbiased. With t = 1 - 2w it is the mean of t z² + (1 - t) s z,
-where s ρ and ρ² are uncorrelated: its variance is (v_i (1 - t (1 - 2σ_i))² + t² Var ρ_i²) / k, and
-Var ρ_i² <= 2 v_i². This bound is least at w = σ_i² / (σ_i² + (1 - σ_i)²), and there
+so that for k such vectors the mean a of z_i², and 1 - e, where e is the mean of r_i², both estimate
+σ_i. Any weighted mean (1 - w) a + w (1 - e) is unbiased. With t = 1 - 2w it is the mean of
+t z² + (1 - t) s z, where s ρ and ρ² are uncorrelated: its variance is
+(v_i (1 - t (1 - 2σ_i))² + t² Var ρ_i²) / k, and Var ρ_i² <= 2 v_i². This bound is least at
+w = σ_i² / (σ_i² + (1 - σ_i)²), where
 
     standard error <= √(2/k) σ_i (1 - σ_i) / √(σ_i² + (1 - σ_i)²) <= √(2/k) min(σ_i, 1 - σ_i).
 
-k = 2/rtol² therefore. w is taken at a and c instead of σ_i and 1 - σ_i: its error multiplies
-1 - a - c, of mean 0, and is of the order of 1/k. Small scores have w = 0: they are distributed as
-σ_i χ²_k/k at most, and P(|a/σ_i - 1| >= ε) <= 2 exp(-k (ε²/4 - ε³/6)) for signs, too (Achlioptas,
-"Database-friendly random projections", 2003). Of n errors the largest is about rtol √(2 log n).
+Therefore k = 2/rtol². w is computed from a and e instead of σ_i and 1 - σ_i. Its error multiplies
+1 - a - e, of mean 0, and is of the order of 1/k. Small scores have w = 0: they are distributed as
+σ_i χ²_k/k at most, and P(|a/σ_i - 1| >= ε) <= 2 exp(-k (ε²/4 - ε³/6)), which holds for signs as
+well (Achlioptas, "Database-friendly random projections", 2003). The largest of n errors is about
+rtol √(2 log n).
 
-**The solver.** Conjugate gradients on min |s - B y|, columns of B of unit norm, for a block of
-signs at once: what is kept is r, and Bᵀr is computed from it anew, so that the condition number
-enters but once. The error of z is P r, and |P r| <= η makes that of z_i at most η √σ_i: relative,
-however small the row. With a preconditioner N and ν the least eigenvalue but 0 of N⁻¹BᵀB,
+**The solver.** Conjugate gradients on min |s - B y|, with columns of B at unit norm, for a block of
+signs at once. The iteration keeps r and computes Bᵀr from it anew, so that the condition number
+enters only once. The error of z is P r, and |P r| <= η bounds the error of z_i by η √σ_i, which is
+relative for rows of any size. With a preconditioner N and ν the least nonzero eigenvalue of N⁻¹BᵀB,
 
     |P r|² <= rᵀB N⁻¹ Bᵀr / ν.
 
-N is the identity, or where that is slow the factor of BᵀB + μ, μ beyond the factor's rounding
-errors. It is made only if its entries, counted before, are few enough: sparse rows without a
-pattern have a factor that is almost dense, but they are also those that are well-conditioned. The
-iteration is the same with both, dependent columns do not disturb it (Bᵀr is orthogonal to what B
-maps to 0), and an inexact factor costs a few iterations, not accuracy.
+N is the identity or, if the iteration is slow, a factor of BᵀB + μ, where μ is above the rounding
+errors of the factor. The entries of a factor are counted first; it is computed only if they are few
+enough. (Sparse rows without a pattern have an almost dense factor, but they are usually well
+conditioned.) Both choices share the iteration. Dependent columns do not disturb it, since Bᵀr is
+orthogonal to the null space of B, and an inexact factor costs a few iterations, not accuracy.
 
-**What is certain.** A residual that is small does not show directions that B makes very small. The
-iteration is therefore run first on known answers: B y for a random y. Where y is found again (to
-0.01 in norm, where each direction has a random share of variance 1) all directions are resolved,
-and the iteration's own tridiagonal matrix has ν as its least eigenvalue. Where a part of y is left
-it must be one of those that the rows as they were before scaling map to zero, to rounding: then the
-columns are dependent, and P does not need it. If the rows do not, or no y is found, there is no
-result.
+**What is certain.** A small residual does not show directions that B makes very small. The
+iteration therefore first runs on known answers: B y for a random y. In y, every direction has a
+random share of variance 1. If the iteration finds y to 0.01 in norm, all directions are resolved,
+and the least eigenvalue of the iteration's own tridiagonal matrix is ν. If a part of y is left, the
+unscaled rows must map it to zero, to rounding; then the columns are dependent, and P does not need
+this part. If they do not, or if no y is found, the matrix is refused.
 """
 import operator
 from collections.abc import Callable
@@ -52,27 +53,26 @@ from scipy.sparse.linalg import spilu, splu
 
 from levinv._kernels import csr
 from levinv._parallel import OrderedSum, share, sharing
+from levinv._tolerances import (
+    EPS,
+    FACTOR_ENTRIES,
+    FACTOR_WORK,
+    FEW_ITERATIONS,
+    LEAST_SINGULAR_VALUE,
+    MANY_ITERATIONS,
+    PROBE_ERROR,
+    PROBES,
+    SIGN_COLUMNS,
+    SIGN_ENTRIES,
+    SOLVER_ERROR,
+    SPARSE_ROUNDING,
+)
 from levinv._typing import Booleans, Floats, Integers
 
-EPSILON = np.finfo(float).eps
-BLOCK_ENTRIES = 5 << 20           # of a block of signs, n of them a column
-WIDEST_BLOCK = 32
-PROBES = 4                        # known answers; a direction's share is below 0.01 in all of them
-                                  # with probability 4e-9
-FOUND = 0.01                      # norm of what is left of a known answer of norm √d
-SOLVED = 1 / 50                   # η over rtol
-FEW = 200                         # iterations of the probes after which a factor is thought of
-MANY = 10000
-PAIRS = 1 << 27                   # products in a Gram matrix, of 12 bytes each at most
-FILL = 1 << 27                    # entries of a factor, of 12 bytes each and twice
-FACTOR_WORK = 1 << 38             # multiply-adds in one: minutes
-EIGENVALUE_ERROR = 1e3 * EPSILON  # of the largest
-SHIFT = 64 * EPSILON              # μ over the norm of BᵀB
-LEAST = 1e-9                      # singular value, columns of unit norm, that can be told from 0
-SMALLEST_DEPENDENT = 64           # ε/4 times this, or times n or d if larger, counts as 0
+PAIRS = FILL = FACTOR_ENTRIES         # products in a Gram matrix; entries of its factor
 
-# A matrix before its rows were scaled, and a factor for each of its columns.
-Plain: TypeAlias = tuple[scipy.sparse.csr_array, Floats]
+# The rows before they were scaled, with columns at unit norm, and a factor for each of the columns.
+Unscaled: TypeAlias = tuple[scipy.sparse.csr_array, Floats]
 
 
 def sketched_scores(A: scipy.sparse.csr_array, scale: Floats | None, rtol: float,
@@ -90,17 +90,17 @@ def sketched_scores(A: scipy.sparse.csr_array, scale: Floats | None, rtol: float
     Raises
     ------
     ValueError
-        If the solver cannot be trusted on this matrix.
+        If the solver is not reliable for this matrix.
     """
     k = int(np.ceil(2.0 / rtol ** 2))
     n = A.shape[0]
-    with sharing(workers, 2 * k * FEW * A.nnz) as workers:
-        B, plain = _unit_columns(A, scale)
+    with sharing(workers, 2 * k * FEW_ITERATIONS * A.nnz) as workers:
+        B, unscaled = _unit_columns(A, scale)
         if not B.matrix.data.any():
             return np.zeros(n)
-        solver = _solver(B, plain, rng)
-        width = min(max(BLOCK_ENTRIES // max(B.shape), 1), WIDEST_BLOCK)
-        width -= width % 8 if width > 8 else 0       # whole lines of a cache
+        solver = _solver(B, unscaled, rng)
+        width = min(max(SIGN_ENTRIES // max(B.shape), 1), SIGN_COLUMNS)
+        width -= width % 8 if width > 8 else 0       # whole cache lines
         seeds = rng.integers(2 ** 64, size=-(-k // width), dtype=np.uint64)
         squares = OrderedSum(np.zeros((2, n)))
 
@@ -108,12 +108,12 @@ def sketched_scores(A: scipy.sparse.csr_array, scale: Floats | None, rtol: float
             count = min(width, k - block * width)
             coins = np.random.default_rng(seeds[block]).integers(2, size=(n, count))
             r = coins.astype(float) * 2.0 - 1.0
-            z = solver.project(r, SOLVED * rtol)
+            z = solver.project(r, SOLVER_ERROR * rtol)
             squares.add(block, np.stack([_dots(z.T, z.T), _dots(r.T, r.T)]))
 
         share(work, range(len(seeds)), workers)
     inside, outside = squares.total / k
-    weight = inside ** 2 / (inside ** 2 + outside ** 2)      # z_i + r_i = ±1: never 0 / 0
+    weight = inside ** 2 / (inside ** 2 + outside ** 2)      # z_i + r_i = ±1, not 0 / 0
     scores: Floats = np.clip(inside + weight * (1.0 - inside - outside), 0.0, 1.0)
     return scores
 
@@ -144,27 +144,28 @@ def _dots(x: Floats, y: Floats) -> Floats:
     return dots
 
 
-def _unit_columns(A: scipy.sparse.csr_array, scale: Floats | None) -> tuple[_Rows, Plain]:
-    """diag(scale) A with columns of unit norm, and, in the same coordinates, its rows of positive
-    scale as they were before that, columns of A of unit norm: a matrix and a factor for each
-    coordinate, of which the least is 1; columns of zeros are left.
+def _unit_columns(A: scipy.sparse.csr_array, scale: Floats | None) -> tuple[_Rows, Unscaled]:
+    """diag(scale) A with columns at unit norm, and the unscaled rows of positive scale.
+
+    The latter have columns at unit norm as well. Their factors, the least of which is 1, convert
+    coordinates of the former to those of the latter. Columns of zeros remain zero.
     """
     d = A.shape[1]
     counts = np.diff(A.indptr)
     kept = np.ones(A.shape[0], dtype=bool) if scale is None else scale > 0
     entries = np.repeat(kept, counts)
     data, _ = _normalised(np.where(entries, A.data, 0.0), A.indices, d)
-    plain = scipy.sparse.csr_array((data, A.indices, A.indptr), shape=A.shape)
+    unscaled = scipy.sparse.csr_array((data, A.indices, A.indptr), shape=A.shape)
     if scale is None:
-        return _Rows(plain), (plain, np.ones(d))
+        return _Rows(unscaled), (unscaled, np.ones(d))
     scaled, norms = _normalised(data * np.repeat(scale, counts), A.indices, d)
     B = scipy.sparse.csr_array((scaled, A.indices, A.indptr), shape=A.shape)
     largest = norms.max(initial=0.0)
-    return _Rows(B), (plain, largest / np.where(norms > 0, norms, np.inf))
+    return _Rows(B), (unscaled, largest / np.where(norms > 0, norms, np.inf))
 
 
 def _normalised(data: Floats, indices: npt.NDArray[Any], d: int) -> tuple[Floats, Floats]:
-    """Entries over the norms of their columns, and these."""
+    """Entries divided by the norms of their columns, and these norms."""
     largest, squares = np.zeros(d), np.zeros(d)
     csr.column_max(data, indices, largest)
     data = data / np.where(largest > 0, largest, 1.0)[indices]
@@ -176,12 +177,12 @@ def _normalised(data: Floats, indices: npt.NDArray[Any], d: int) -> tuple[Floats
 class _Solver:
     """Projections onto the column space of B, by conjugate gradients with a preconditioner.
 
-    ``solve`` multiplies by N⁻¹, of norm ``norm``; None for the identity.
+    ``solve`` multiplies by N⁻¹, whose norm is ``norm``; None stands for the identity.
     """
 
-    least: float                      # eigenvalue of N⁻¹BᵀB but 0, and
-    iterations: int                   # steps it took: known from ``probe`` on
-    dependent: bool                   # whether columns are, once :func:`_solver` has looked
+    least: float                      # least nonzero eigenvalue of N⁻¹BᵀB; ``probe`` sets it
+    iterations: int                   # iterations of ``probe``
+    dependent: bool                   # whether columns are dependent; :func:`_solver` sets it
 
     def __init__(self, B: _Rows, solve: Callable[[Floats], Floats] | None = None,
                  norm: float = 1.0):
@@ -192,11 +193,12 @@ class _Solver:
     def _descend(self, r: Floats, moved: Floats, along_rows: bool,
                  done: Callable[[Floats], Booleans], limit: int,
                  steps: list[tuple[Floats, Floats]] | None = None) -> bool:
-        """Reduce r by B y to its part orthogonal to the columns of B, in place; ``moved``, of the
-        length of r if ``along_rows`` and of y otherwise, gains B y or loses y.
+        """Reduce r to its part orthogonal to the columns of B, r - B y, in place.
 
-        ``done(γ)`` says which columns need no more, γ = rᵀB N⁻¹ Bᵀr; ``steps`` receives pairs of
-        step lengths and ratios. Whether all are done within ``limit`` iterations.
+        With ``along_rows`` the array ``moved`` has the shape of r, and B y is added to it;
+        otherwise it has the shape of y, which is subtracted from it. ``done(γ)`` says which columns
+        are finished, γ = rᵀB N⁻¹ Bᵀr. ``steps`` receives pairs of step lengths and ratios. Returns
+        whether all columns were finished within ``limit`` iterations.
         """
         g = self.B.transpose_times(r)
         p = g if self.solve is None else self.solve(g)
@@ -205,7 +207,7 @@ class _Solver:
             finished = done(gamma)
             if finished.all():
                 return True
-            if not (gamma >= 0).all():               # the factor is not positive definite, or NaN
+            if not (gamma >= 0).all():     # NaN, or a factor that is not positive definite
                 return False
             q = self.B.times(p)
             length = _dots(q, q)
@@ -227,14 +229,14 @@ class _Solver:
         return False
 
     def probe(self, known: Floats, limit: int) -> Floats | None:
-        """Find known answers (d, m) again; what is left of them, or None."""
+        """Find known answers (d, m) again. Returns what is left of them, or None on failure."""
         left = known.copy()
         steps: list[tuple[Floats, Floats]] = []
         r = self.B.times(left)
-        floor = (1e-14 * LEAST) ** 2 * self.norm
+        floor = (SPARSE_ROUNDING * EPS * LEAST_SINGULAR_VALUE) ** 2 * self.norm
 
         def done(gamma: Floats) -> Booleans:
-            return (_dots(left, left) <= FOUND ** 2) | (np.abs(gamma) <= floor)
+            return (_dots(left, left) <= PROBE_ERROR ** 2) | (np.abs(gamma) <= floor)
 
         if not self._descend(r, left, False, done, limit, steps):
             return None
@@ -245,19 +247,19 @@ class _Solver:
         return left if self.least > 0 else None
 
     def project(self, r: Floats, tolerance: float) -> Floats:
-        """P r for columns r, which become r - P r."""
+        """P r for the columns of r, which is overwritten by r - P r."""
         z = np.zeros_like(r)
-        enough = tolerance ** 2 * self.least / 4     # the least eigenvalue is one from above
+        enough = tolerance ** 2 * self.least / 4     # ``least`` is an upper estimate
         if not self._descend(r, z, True, lambda gamma: np.abs(gamma) <= enough,
-                             2 * self.iterations + FEW):
+                             2 * self.iterations + FEW_ITERATIONS):
             raise ValueError(_REFUSED + f"the iteration did not converge within "
-                             f"{2 * self.iterations + FEW} steps")
+                             f"{2 * self.iterations + FEW_ITERATIONS} steps")
         return z
 
 
 def _least_eigenvalue(alpha: Floats, beta: Floats) -> float:
-    """Of the tridiagonal matrix of an iteration's step lengths and ratios; 0 if it is lost in
-    rounding errors.
+    """The least eigenvalue of the tridiagonal matrix of an iteration, from its step lengths and
+    ratios; 0 if it is below its rounding error.
     """
     stopped = np.flatnonzero(alpha == 0)
     m = stopped[0] if len(stopped) else len(alpha)
@@ -268,57 +270,60 @@ def _least_eigenvalue(alpha: Floats, beta: Floats) -> float:
     beside = np.sqrt(beta[:m - 1]) / alpha[:m - 1]
     least, largest = (scipy.linalg.eigvalsh_tridiagonal(
         diagonal, beside, select="i", select_range=(i, i))[0] for i in (0, m - 1))
-    return least if least > EIGENVALUE_ERROR * largest else 0.0
+    return least if least > m * EPS * largest else 0.0
 
 
 _REFUSED = "A has no reliable scores by method='sketch': "
 
 
-def _solver(B: _Rows, plain: Plain, rng: np.random.Generator) -> _Solver:
-    """A solver that was seen to find known answers."""
+def _solver(B: _Rows, unscaled: Unscaled, rng: np.random.Generator) -> _Solver:
+    """A solver that has found known answers."""
     known = rng.standard_normal((B.shape[1], PROBES))
     known[~_product(abs(B.transpose), np.ones((B.shape[0], 1))).any(axis=1)] = 0.0
     solver = _Solver(B)
-    left, why = solver.probe(known, FEW), ""
+    left, why = solver.probe(known, FEW_ITERATIONS), ""
     if left is None:
         factored, why = _factored(B)
         if factored is not None:
-            solver, left = factored, factored.probe(known, FEW)
+            solver, left = factored, factored.probe(known, FEW_ITERATIONS)
             why = "they are too ill-conditioned for a factor of the Gram matrix, too"
     if left is None:
         solver = _Solver(B)
-        left = solver.probe(known, MANY)
+        left = solver.probe(known, MANY_ITERATIONS)
     if left is None:
         raise ValueError(_REFUSED + f"its scaled columns are so ill-conditioned that "
-                         f"{MANY} iterations do not find a known answer again, and {why}")
-    # N = BᵀB + μ takes ς² to ς² / (ς² + μ)
-    squared = LEAST ** 2 * solver.norm
-    if solver.least < (LEAST ** 2 if solver.solve is None else squared / (1.0 + squared)):
+                         f"{MANY_ITERATIONS} iterations do not find a known answer again, and "
+                         f"{why}")
+    squared = LEAST_SINGULAR_VALUE ** 2
+    if solver.solve is not None:      # with N = BᵀB + μ, a singular value ς becomes ς² / (ς² + μ)
+        squared *= solver.norm / (1.0 + squared * solver.norm)
+    if solver.least < squared:
         raise ValueError(_REFUSED + f"its columns, of unit norm, have a singular value that is "
-                         f"not 0, but below {LEAST:.0e}")
-    solver.dependent = bool((_dots(left, left) > FOUND ** 2).any())
-    _check_dependent(left, plain, rng)
+                         f"not 0, but below {LEAST_SINGULAR_VALUE:.0e}")
+    solver.dependent = bool((_dots(left, left) > PROBE_ERROR ** 2).any())
+    _check_dependent(left, unscaled, rng)
     return solver
 
 
-def _check_dependent(left: Floats, plain: Plain, rng: np.random.Generator) -> None:
-    """Refuse what is left of known answers unless A, the rows as they were, maps it to zero.
+def _check_dependent(left: Floats, unscaled: Unscaled, rng: np.random.Generator) -> None:
+    """Refuse the matrix unless A, the unscaled rows, maps what is left of known answers to zero.
 
-    Each direction v in it has a random share of variance 1. In the coordinates of A, where factors
-    are at least 1, its distance from what A maps to zero is at least 1 if it is orthogonal to that
-    in those of B: the image is at least the least singular value of A but 0, times the share.
+    Each direction in it has a random share of variance 1. The factors to the coordinates of A are
+    at least 1. A unit direction that is orthogonal to the null space of A in the coordinates of B
+    has therefore at least the distance 1 from it in those of A, and its image is at least the least
+    nonzero singular value of A times its share.
     """
-    A, factors = plain
-    left = left[:, _dots(left, left) > FOUND ** 2]
+    A, factors = unscaled
+    left = left[:, _dots(left, left) > PROBE_ERROR ** 2]
     if not left.shape[1]:
         return
     image = _product(A, np.ascontiguousarray(factors[:, None] * left))
     size = np.sqrt(_dots(image, image).mean())
-    zero = max(*A.shape, SMALLEST_DEPENDENT) * EPSILON / 4
+    zero = max(*A.shape, SPARSE_ROUNDING) * EPS / 4
     if size <= zero:
         return
-    # rounding errors, times factors, or a direction of which A itself has to tell
-    if (size <= FOUND * LEAST and (factors > 1.0).any()
+    # Either rounding errors, multiplied by the factors, or a direction whose image under A decides.
+    if (size <= PROBE_ERROR * LEAST_SINGULAR_VALUE and (factors > 1.0).any()
             and _solver(_Rows(A), (A, np.ones(A.shape[1])), rng).dependent):
         return
     raise ValueError(
@@ -328,14 +333,14 @@ def _check_dependent(left: Floats, plain: Plain, rng: np.random.Generator) -> No
 
 
 def _factored(B: _Rows) -> tuple[_Solver | None, str]:
-    """A solver with the factor of BᵀB + μ, or None and why there is none."""
+    """A solver with the factor of BᵀB + μ, or None and the reason."""
     counts = np.diff(B.matrix.indptr).astype(np.int64)
     if (counts ** 2).sum() > PAIRS:
         return None, (f"its Gram matrix, a sum of {(counts ** 2).sum()} products, is not sparse "
                       f"enough to be factored")
     gram = scipy.sparse.csc_array(B.transpose @ B.matrix)
-    norm = np.abs(gram).sum(axis=0).max()
-    shifted = scipy.sparse.csc_array(gram + SHIFT * norm * scipy.sparse.eye_array(gram.shape[0]))
+    shift = SPARSE_ROUNDING * EPS * np.abs(gram).sum(axis=0).max()
+    shifted = scipy.sparse.csc_array(gram + shift * scipy.sparse.eye_array(gram.shape[0]))
     order, reason = _order(shifted)
     if order is None:
         return None, reason
@@ -350,14 +355,15 @@ def _factored(B: _Rows) -> tuple[_Solver | None, str]:
         out[order] = factor.solve(g[order])
         return out
 
-    return _Solver(B, solve, 1.0 / (SHIFT * norm)), ""
+    return _Solver(B, solve, 1.0 / shift), ""
 
 
 def _order(matrix: scipy.sparse.csc_array) -> tuple[Integers | None, str]:
-    """The order of elimination with fewer entries in the factor, or None and why there is none.
+    """The order of elimination with fewer operations, or None and the reason.
 
-    Minimum degree is better on what fills little, and takes for ever on what fills much: COLAMD
-    comes first. SciPy has them inside of factorisations only: one that drops all but the diagonal.
+    Minimum degree is better for factors of few entries, but very slow for those of many. COLAMD is
+    therefore tried first. SciPy has these orders in factorisations only; the factorisation here
+    drops all entries off the diagonal.
     """
     d = matrix.shape[0]
     dominant = matrix.copy()

@@ -1,37 +1,38 @@
-"""The volumetric barrier V(x) = ½ log det(BᵀB) on a sign cell of x, B = diag(1/s) A, s = A x - b.
+"""The volumetric barrier V(x) = ½ log det(Aᵀ diag(w) A) on a sign cell of x.
 
-With P the projection onto range(B), Q = P∘P, sigma = diag P and p = B v (Vaidya; 2408.11267 inverts
-the gradient):
+w = 1/s² and s = A x - b. V is half of f(t) = log det(Aᵀ diag(exp t) A) at the log weights t = τ(s)
+(levinv.weighting.protocol). With ∇f = σ, ∇²f = L = diag(σ) - Q, F = diag(-τ'/2) A and
+c = τ''/(τ'/2)², the chain rule gives
 
-    ∇V  = -Bᵀ sigma
-    ∇²V = Bᵀ (3 diag(sigma) - 2 Q) B.
+    ∇V  = -Fᵀσ
+    ∇²V = Fᵀ (2 L + diag(c∘σ)/2) F.
 
-The derivation: d log det M = tr(M⁻¹ dM) with dB = -diag(p) B gives dV = -sigmaᵀp; differentiating
-again, d sigma = 2 (Q - diag(sigma)) p (levinv.forward.leverage_map) and dB = -diag(p) B add up to
-the Hessian. Since Q is symmetric, entrywise nonnegative and has row sums sigma, 0 ⪯ Q ⪯ diag(sigma)
-and
+For w = 1/s², F = B = diag(1/s) A and c = 2: ∇V = -Bᵀσ and ∇²V = Bᵀ (3 diag(σ) - 2 Q) B (Vaidya;
+2408.11267 inverts the gradient). Since Q is symmetric, entrywise nonnegative and has row sums σ,
+0 ⪯ Q ⪯ diag(σ) and
 
-    Bᵀ diag(sigma) B ⪯ ∇²V ⪯ 3 Bᵀ diag(sigma) B:
+    Bᵀ diag(σ) B ⪯ ∇²V ⪯ 3 Bᵀ diag(σ) B:
 
-V is strictly convex on each cell if A has full column rank. The middle is evaluated as
-diag(sigma) + 2 (diag(sigma) - Q): the bracket is a graph Laplacian, which the projection applies
-without cancellation near a zero slack.
+V is strictly convex on each cell if A has full column rank. The projection applies L, a graph
+Laplacian, without cancellation near a zero slack.
 
-The value needs no determinant of BᵀB: if U = unit·B T is orthonormal, V = -log|det T| -
-d log(unit).
+V needs no determinant of BᵀB: if U = m·B T is orthonormal for some number m, V = -log|det T| -
+d log(m).
 """
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
 
 from levinv import _validate
 from levinv._typing import Floats, MatrixLike, VectorLike
-from levinv.forward.basis import orthonormalise
-from levinv.forward.leverage_map import LeverageMap, divide
+from levinv.forward.basis import accurate_squares, orthonormal_basis
+from levinv.forward.leverage_map import ScoreMap
 from levinv.forward.projection import Projection, row_scale
-from levinv.storage import Rows
-
-SAFE_SQUARE = 1e200         # numbers between it and its inverse: no square has over- or underflowed
+from levinv.storage.protocol import Rows
+from levinv.weighting.inverse_square import INVERSE_SQUARE
+from levinv.weighting.protocol import Weighting
 
 
 @dataclass(frozen=True)
@@ -41,30 +42,34 @@ class BarrierPoint:
     rows: Rows
     slack: Floats                # (n,)
     projection: Projection
+    weighting: Weighting = INVERSE_SQUARE
 
     def value(self) -> float:
         """V."""
         projection = self.projection
-        transform, unit = projection.transform, projection.unit
-        if len(projection.heavy):           # rows so far apart that only a QR has the determinant
-            scale, unit = row_scale(np.abs(self.slack), ~self.rows.nonzero())
+        transform, smallest = projection.transform, projection.smallest_slack
+        if len(projection.heavy):      # only a QR has an accurate determinant for such rows
+            scale, smallest = row_scale(self.weighting.magnitude(self.slack),
+                                        ~self.rows.nonzero())
             with np.errstate(over="ignore"):
-                transform = orthonormalise(self.rows, scale, method="qr", rcond=0.0).transform
-        columns = np.abs(transform).max(axis=0)          # pivots may have no reciprocal
-        if not (columns.all() and np.isfinite(columns).all()):
+                transform = orthonormal_basis(self.rows, scale, method="qr", rcond=0.0).transform
+        units = np.abs(transform).max(axis=0)            # pivots may have no reciprocal
+        if not (units.all() and np.isfinite(units).all()):
             return np.inf
-        sign, log_size = np.linalg.slogdet(transform / columns)
+        sign, log_size = np.linalg.slogdet(transform / units)
         if sign == 0:
             return np.inf
-        return -float(log_size + np.log(columns).sum()) - projection.rank * float(np.log(unit))
+        return (-float(log_size + np.log(units).sum())
+                - projection.rank * float(np.log(smallest)))
 
     def gradient(self) -> Floats:
         """∇V, (d,)."""
-        return -self.rows.rmatvec(self.divide(self.projection.scores))
+        return -self.pull(self.projection.scores)
 
     def middle(self, y: Floats) -> Floats:
-        """(3 diag(sigma) - 2 Q) y for y of shape (n,) or (n, m)."""
-        return (self.projection.scores * y.T).T - 2.0 * self.projection.laplacian(y)
+        """(2 L + diag(c∘σ)/2) y for y of shape (n,) or (n, m)."""
+        diagonal = 0.5 * self.weighting.curvature(self.slack) * self.projection.scores
+        return (diagonal * y.T).T - 2.0 * self.projection.laplacian(y)
 
     def product(self, v: Floats) -> Floats:
         """∇²V v, (d,)."""
@@ -74,37 +79,38 @@ class BarrierPoint:
         """∇²V, (d, d)."""
         projection = self.projection
         if projection.is_long(self.rows.shape[1]) and not len(projection.heavy):
-            scale = projection.scale
-            out = (3.0 * self.rows.gram(scale, None, projection.scores)
-                   - 2.0 * projection.squared_form(np.copysign(scale, self.slack)))
-            if 1.0 / SAFE_SQUARE < np.diag(out).min() and np.diag(out).max() < SAFE_SQUARE:
-                return 0.5 * (out + out.T) / projection.unit / projection.unit
+            smallest = projection.smallest_slack
+            slope = self.weighting.times_slope(smallest, self.slack)       # squares are in range
+            diagonal = (2.0 + 0.5 * self.weighting.curvature(self.slack)) * projection.scores
+            out = self.rows.gram(slope, None, diagonal) - 2.0 * projection.squared_form(slope)
+            if accurate_squares(np.diag(out)):
+                return 0.5 * (out + out.T) / smallest / smallest
         scaled = self.scaled_rows()
         out = scaled.T @ self.middle(scaled)
         return 0.5 * (out + out.T)
 
     def push(self, v: Floats) -> Floats:
-        """B v, (n,)."""
-        return self.divide(self.rows.matvec(v))
+        """F v, (n,)."""
+        return self.times_slope(self.rows.matvec(v))
 
     def pull(self, y: Floats) -> Floats:
-        """Bᵀ y, (d,)."""
-        return self.rows.rmatvec(self.divide(y))
+        """Fᵀ y, (d,)."""
+        return self.rows.rmatvec(self.times_slope(y))
 
     def scaled_rows(self) -> Floats:
-        """B, (n, d)."""
-        return self.rows.scaled(self.divide(np.ones_like(self.slack)))
+        """F, (n, d)."""
+        return self.rows.scaled(self.times_slope(np.ones_like(self.slack)))
 
-    def divide(self, y: Floats) -> Floats:
-        """y / s; 0 where s = 0, which only zero rows of A have here."""
-        return divide(y, self.slack)
+    def times_slope(self, y: Floats) -> Floats:
+        """-τ'/2 times y, (n,); 0 in zero rows of A with zero slack."""
+        return self.weighting.times_slope(y, self.slack)
 
 
 class FullRankMap:
-    """A LeverageMap for A of full column rank, whose points are BarrierPoints."""
+    """The composed map for A of full column rank. Its points are BarrierPoints."""
 
     def __init__(self, A: MatrixLike, b: VectorLike):
-        self.scores = LeverageMap(A, b)
+        self.scores = ScoreMap(A, b)
         self.rows, self.shape = self.scores.rows, self.scores.shape
         self.threads = self.scores.threads
         rank = self.scores.rank
@@ -113,8 +119,8 @@ class FullRankMap:
                              f"{self.shape}: the barrier is -inf everywhere")
 
     def touching(self, x: VectorLike) -> int | None:
-        """The first row other than zero rows of A whose slack is zero at x, or None."""
-        zero = self.scores.slack(x) == 0
+        """The first nonzero row of A whose slack is zero at x, or None."""
+        zero = self.scores.weighting.magnitude(self.scores.slack(x)) == 0
         if zero.any():
             zero &= self.rows.nonzero()
         return int(np.argmax(zero)) if zero.any() else None
@@ -132,11 +138,11 @@ class FullRankMap:
         if row is not None:
             raise ValueError(f"x must have no zero slack, got one in row {row}: the barrier is inf "
                              "there and has no derivatives")
-        return BarrierPoint(self.rows, *self.scores.at(x))
+        return BarrierPoint(self.rows, *self.scores.at(x), self.scores.weighting)
 
 
 def finite(derivative: Floats) -> Floats:
-    """``derivative``, or a ValueError where a slack is so small that it overflows."""
+    """``derivative``, or a ValueError if a slack is so small that it overflows."""
     if not np.all(np.isfinite(derivative)):
         raise ValueError("x must not be so close to a zero slack that a derivative of the barrier "
                          "overflows")
@@ -170,10 +176,10 @@ class VolumetricBarrier:
 
     Notes
     -----
-    Drops into SciPy: ``minimize(barrier.fun, x0, jac=barrier.grad, hess=barrier.hess)`` or
-    ``hessp=barrier.hessp``. ``fun`` is inf at a zero slack, as a line search expects of a barrier.
-    It is finite again beyond, in the neighbouring cell: a minimiser that takes long steps can end
-    up there.
+    Works with SciPy's minimisers:
+    ``minimize(barrier.fun, x0, jac=barrier.grad, hess=barrier.hess)`` or ``hessp=barrier.hessp``.
+    ``fun`` is inf at a zero slack, as a line search expects of a barrier. It is finite again in the
+    neighbouring cell, where a minimiser that takes long steps can end.
 
     ``fun``, ``grad`` and ``hessp`` cost O(n d²), ``hess`` O(n d²·min(n/d, d)). The last point is
     remembered.
@@ -229,7 +235,7 @@ class VolumetricBarrier:
         ------
         ValueError
             As :meth:`fun`; at a zero slack; and so close to one that the derivative overflows. The
-            methods below raise likewise.
+            methods below raise it for the same reasons.
         """
         point = self._map.at(x)
         with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):

@@ -1,27 +1,27 @@
-"""An orthonormal basis of the column space of row-scaled A, applied and never stored.
+"""An orthonormal basis of the column space of row-scaled A.
 
-Leverage scores are those of any basis of the same column space, so the one thing to compute is a
-``transform`` T (d x k) such that U = diag(scale) A T has orthonormal columns; row i of U is
-scale_i a_i T, formed where it is needed. Then sigma_i = |u_i|².
+The leverage scores are those of any basis of the same column space. This module therefore finds a
+``transform`` T (d x k) for which U = diag(scale) A T has orthonormal columns; then σ_i = |u_i|². U
+is never stored: its row scale_i a_i T is computed where it is needed.
 
-How T is found decides the accuracy (κ is the condition number after columns are scaled to unit
-norm):
+The way to T decides the accuracy. κ is the condition number of the columns, scaled to unit norm.
 
-* *one pass*: T = R⁻¹, upper triangular, from the Cholesky factor of the Gram matrix; errors grow
-  like ε κ²;
-* *two passes* (CholeskyQR2; Yamamoto, Nakatsukasa, Yanagisawa and Fukaya, 2015): T from the pivoted
-  factor and the same again on A T; errors like ε κ as long as κ² ε is well below 1;
-* *QR*: Householder with column pivoting on rows sorted by norm, row-wise backward stable (Cox and
-  Higham, 1998); errors like ε κ throughout; it also decides the rank. Sparse rows of which no
-  dense copy is wanted are sorted likewise and go into a triangle block by block, and the triangle
-  is factored with pivoting: backward stable by columns, errors like ε κ again, memory O(d²);
-* *basic columns*: where columns depend on others to rounding (indicators of all levels of several
-  factors) one or two passes on the others, once it is verified on the rows that they do.
+* *One pass*: T = R⁻¹, upper triangular, from the Cholesky factor of the Gram matrix. Errors grow
+  like ε κ².
+* *Two passes* (CholeskyQR2; Yamamoto, Nakatsukasa, Yanagisawa and Fukaya, 2015): T from the pivoted
+  factor, and the same again for A T. Errors grow like ε κ as long as κ² ε is well below 1.
+* *QR*: Householder QR with column pivoting on rows sorted by norm, which is row-wise backward
+  stable (Cox and Higham, 1998). Errors grow like ε κ for any κ, and the pivots decide the rank. If
+  the rows may not be copied, they go block by block into a triangle, which is then factored with
+  pivoting: this is backward stable by columns, errors grow like ε κ, memory is O(d²).
+* *Basic columns*: some columns depend on others to rounding (indicators of all levels of several
+  factors). One or two passes on the others, after a check on the rows that the dependence holds.
 
-The first pass gives an estimate of κ and with it the choice.
+The first pass gives an estimate of κ, which selects the way.
 """
 import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -29,143 +29,152 @@ import scipy.linalg
 
 from levinv._kernels import factor
 from levinv._parallel import aside
+from levinv._tolerances import (
+    EPS,
+    INDEPENDENT_CONDITION,
+    ONE_PASS_CONDITION,
+    PASS_ENTRIES,
+    REORTHOGONALISATIONS,
+    SQUARABLE,
+    TINY,
+    TWO_PASS_CONDITION,
+)
 from levinv._typing import Booleans, Floats, Integers
-from levinv.storage import Rows
+from levinv.storage.protocol import Rows
 
-EPS = np.finfo(float).eps
-ONE_PASS_CONDITION = 64.0       # ε κ² against the promised 100 ε κ
-ONE_PASS_BASIC = 10.0           # the same for some of the columns: κ of all may be next to 1
-SAFE_SQUARE = 1e280
-LARGEST_LENGTH = 1e300         # of rows in their order: the square of longer ones may be inf
-TINY = 1e-306                   # rows of a smaller norm may have no reciprocal
-REFINEMENTS = 4                 # of the residuals of dependent columns, and their last computation
-RCOND_IN_DOUBT = 1e-2           # rcond times the estimate of κ: closer to 1, only QR's pivots
-                                # decide
-TWO_PASS_CONDITION = 5e6        # ε κ² stays below 1/100: the second Gram matrix is close to I
+Pivots: TypeAlias = npt.NDArray[np.int32] | npt.NDArray[np.int64]       # LAPACK's integers
 
 
 @dataclass(frozen=True)
-class Orthonormaliser:
-    """U = diag(scale) A transform has orthonormal columns."""
+class Basis:
+    """The columns of U = diag(scale) A transform are orthonormal. It was found from diag(scale) A C
+    for some matrix C of columns (see :func:`orthonormal_basis`).
+    """
 
     transform: Floats            # (d, k)
-    condition: float             # estimate of κ, within a factor sqrt(k)
+    condition: float             # estimate of κ, within a factor √k
     method: str                  # "cholesky" | "cholesky2" | "basic columns" | "qr"
-    scores: Floats | None        # |u_i|² where the factorisation gives them at no cost (QR)
-    doubt: str = ""              # why it cannot be accurate, with method="cholesky" beyond its
-                                 # reach
-    plain: bool = False          # diag(scale) A start itself is well conditioned, and its columns
-                                 # of ordinary size: sums and forms may be taken in them
-    # the smallest kept and the largest dropped (nan if none), relative to the largest, where pivots
-    # decided the rank
+    scores: Floats | None        # |u_i|², if the factorisation gives them at no cost (QR)
+    doubt: str = ""              # reason why method="cholesky" may be inaccurate here, or ""
+    well_conditioned: bool = False     # diag(scale) A C is well conditioned and its squares are
+                                       # accurate: Gram matrices and forms may be computed in its
+                                       # columns, without the transform
+    # Pivots that decided the rank, relative to the largest: the smallest kept and the largest
+    # dropped (nan if no column was dropped).
     pivots: tuple[float, float] | None = None
 
 
-def orthonormalise(rows: Rows, scale: Floats | None = None, start: Floats | None = None, *,
-                   method: str = "auto", rcond: float | None = None,
-                   gram: Floats | None = None,
-                   one_pass_condition: float = ONE_PASS_CONDITION) -> Orthonormaliser:
-    """Find the transform for diag(scale) A start.
+def orthonormal_basis(rows: Rows, scale: Floats | None = None, columns: Floats | None = None, *,
+                      method: str = "auto", rcond: float | None = None, gram: Floats | None = None,
+                      one_pass_condition: float = ONE_PASS_CONDITION) -> Basis:
+    """A basis of the range of diag(scale) A C.
 
     Parameters
     ----------
     rows : the rows of A, shape (n, d)
     scale : (n,) array or None
-        Nonnegative row scale, at most about 1; a zero leaves the row out.
-    start : (d, k) array or None
-        Columns to combine; None stands for the identity.
+        Nonnegative row scale, at most about 1. A zero leaves the row out.
+    columns : (d, k) array or None
+        C: combinations of the columns of A. None stands for the identity.
     method : "auto" | "cholesky" | "qr"
-        "cholesky" never falls back to QR; where it cannot be accurate the result says so.
+        "cholesky" never uses QR; ``doubt`` of the result says where it may be inaccurate.
     rcond : float or None
-        Columns are dropped as dependent below ``rcond`` times the largest pivot of the QR
-        (default max(n, d) ε); 0 keeps every column with a nonzero pivot.
+        Columns count as dependent below ``rcond`` times the largest pivot of the QR (default
+        max(n, d) ε). 0 keeps every column with a nonzero pivot.
     gram : (k, k) array or None
         The Gram matrix, if it is known.
     one_pass_condition : float
-        Largest condition number that one pass is trusted with.
+        Largest condition number for one pass.
     """
     found = None
-    if method != "qr" or (rows if start is None else start).shape[1] == 0:
-        found = orthonormalise_by_gram(rows, scale, start, method=method, rcond=rcond, gram=gram,
-                                       one_pass_condition=one_pass_condition)
-    return _qr(rows, scale, start, rcond) if found is None else found
+    if method != "qr" or (rows if columns is None else columns).shape[1] == 0:
+        found = basis_by_gram(rows, scale, columns, method=method, rcond=rcond, gram=gram,
+                              one_pass_condition=one_pass_condition)
+    return _qr(rows, scale, columns, rcond) if found is None else found
 
 
-def orthonormalise_by_gram(rows: Rows, scale: Floats | None = None, start: Floats | None = None, *,
-                           method: str = "auto", rcond: float | None = None,
-                           gram: Floats | None = None,
-                           one_pass_condition: float = ONE_PASS_CONDITION
-                           ) -> Orthonormaliser | None:
-    """The same from Gram matrices; None where they cannot tell and a QR is needed."""
-    k = rows.shape[1] if start is None else start.shape[1]
+def basis_by_gram(rows: Rows, scale: Floats | None = None, columns: Floats | None = None, *,
+                  method: str = "auto", rcond: float | None = None, gram: Floats | None = None,
+                  one_pass_condition: float = ONE_PASS_CONDITION) -> Basis | None:
+    """:func:`orthonormal_basis` from Gram matrices; None if it needs a QR factorisation."""
+    k = rows.shape[1] if columns is None else columns.shape[1]
     if k == 0:
-        return Orthonormaliser(np.zeros((rows.shape[1], 0)), 1.0, "cholesky",
-                               np.zeros(rows.shape[0]))
+        return Basis(np.zeros((rows.shape[1], 0)), 1.0, "cholesky", np.zeros(rows.shape[0]))
     if gram is None:
-        gram = rows.gram(scale, start)
+        gram = rows.gram(scale, columns)
     if rcond is None or rcond == 0:
-        found = one_pass(gram.copy(), start, one_pass_condition)
+        found = one_pass_basis(gram.copy(), columns, one_pass_condition)
         if found is not None:
             return found
-    sizes = np.diag(gram)
-    if start is None and not (sizes.max() < SAFE_SQUARE and sizes.min() > 1.0 / SAFE_SQUARE):
-        used = sizes[rows.column_max() > 0]
-        if not np.all((used < SAFE_SQUARE) & (used > 1.0 / SAFE_SQUARE)):
-            start = _column_units(rows)              # squares of the entries may over- or underflow
-            gram = rows.gram(scale, start)
+    if columns is None and not accurate_squares(np.diag(gram)):
+        largest = rows.column_max()
+        if not accurate_squares(np.diag(gram)[largest > 0]):
+            columns = np.diag(column_units(largest))
+            gram = rows.gram(scale, columns)
     first, rank, condition = _gram_factor(gram.copy())
-    sizes = np.diag(gram)                        # sums of squares that are denormal are inaccurate
-    doubtful = (rank < k or (rcond is not None and rcond * condition > RCOND_IN_DOUBT)
-                or not (sizes.max() < SAFE_SQUARE and sizes.min() > 1.0 / SAFE_SQUARE))
-    if not doubtful and _largest_stretch(condition, k) <= one_pass_condition:
-        return Orthonormaliser(_combine(start, first), condition, "cholesky", None)
+    # The least pivot of a QR is at least 1 / condition, which is known within a factor 2.
+    doubtful = (rank < k or (rcond is not None and 2.0 * rcond * condition > 1.0)
+                or not accurate_squares(np.diag(gram)))
+    if not doubtful and _norm_bound(condition, k) <= one_pass_condition:
+        return Basis(_combine(columns, first), condition, "cholesky", None)
     if method == "cholesky" or not (doubtful or condition > TWO_PASS_CONDITION):
-        transform = _combine(start, first)
+        transform = _combine(columns, first)
         second, second_rank, _ = _gram_factor(rows.gram(scale, transform))
         if rank == second_rank == k:
             doubt = (f"condition number about {condition:.1e}" if condition > TWO_PASS_CONDITION
                      else "")
-            return Orthonormaliser(transform @ second, condition, "cholesky2", None, doubt)
+            return Basis(transform @ second, condition, "cholesky2", None, doubt)
     if method == "cholesky":
         doubt = f"numerical rank of the Gram matrix {rank} of {k}"
-        transform = _combine(start, _truncated_cholesky(rows.gram(scale, start)))
-        return Orthonormaliser(np.ascontiguousarray(transform), np.inf, "cholesky", None, doubt)
-    return _basic_columns(rows, scale, start, rcond, gram) if 0 < rank < k and rcond != 0 else None
+        transform = _combine(columns, _truncated_cholesky(rows.gram(scale, columns)))
+        return Basis(np.ascontiguousarray(transform), np.inf, "cholesky", None, doubt)
+    if 0 < rank < k and rcond != 0:
+        return _basic_columns(rows, scale, columns, rcond, gram)
+    return None
+
+
+def accurate_squares(squares: Floats) -> bool:
+    """Whether sums of squares kept their precision: no square over- or underflowed."""
+    return bool(squares.max(initial=1.0) < SQUARABLE ** -2
+                and squares.min(initial=1.0) > SQUARABLE ** 2)
 
 
 def _gram_factor(gram: Floats) -> tuple[Floats, int, float]:
     return aside(lambda: factor.gram_inverse_factor(gram, len(gram) * EPS), len(gram) ** 3)
 
 
-def one_pass(gram: Floats, start: Floats | None,
-             largest_condition: float = ONE_PASS_CONDITION) -> Orthonormaliser | None:
-    """What a Gram matrix, which is overwritten, gives where it is well conditioned; or None."""
+def one_pass_basis(gram: Floats, columns: Floats | None,
+                   largest_condition: float = ONE_PASS_CONDITION) -> Basis | None:
+    """The basis that a well-conditioned Gram matrix gives, or None. The matrix is overwritten."""
     transform, condition = aside(lambda: factor.triangular_inverse_factor(gram), len(gram) ** 3)
-    if _largest_stretch(condition, len(gram)) <= largest_condition:
-        return Orthonormaliser(_combine(start, transform), condition, "cholesky", None, plain=True)
+    if _norm_bound(condition, len(gram)) <= largest_condition:
+        return Basis(_combine(columns, transform), condition, "cholesky", None,
+                     well_conditioned=True)
     return None
 
 
-def _largest_stretch(condition: float, k: int) -> float:
-    """A bound of |R⁻¹|, which errors grow with, from its Frobenius norm, which is at least √k: the
-    k squared singular values of R sum to k, hence the k - 1 largest of their inverses leave out at
-    least (k - 1)²/k.
+def _norm_bound(condition: float, k: int) -> float:
+    """A bound of |R⁻¹|, which errors grow with, from its Frobenius norm, which is at least √k.
+
+    The k squared singular values of R sum to k. The inverses of the k - 1 largest ones therefore
+    sum to at least (k - 1)²/k >= k - 2, and the inverse of the smallest is at most the squared
+    Frobenius norm less k - 2.
     """
     return math.sqrt(max(condition ** 2 - k + 2.0, 1.0))
 
 
-def _basic_columns(rows: Rows, scale: Floats | None, start: Floats | None, rcond: float | None,
-                   gram: Floats) -> Orthonormaliser | None:
-    """Independent columns alone, where the others depend on them beyond doubt; None otherwise.
+def _basic_columns(rows: Rows, scale: Floats | None, columns: Floats | None, rcond: float | None,
+                   gram: Floats) -> Basis | None:
+    """A basis from independent columns, if the others depend on them beyond doubt; or None.
 
-    The Gram matrix chooses the columns. What is left of each of the others, of norm 1, once its
-    projection onto the chosen ones is taken away, is computed from the rows, accurate to ε κ: it
+    The Gram matrix chooses the independent columns. The others, at unit norm, are projected onto
+    the orthogonal complement of these. What remains is computed from the rows, accurate to ε κ, and
     must be below ``rcond``, as the pivot of a QR would have to be.
     """
     n, k = rows.shape[0], len(gram)
     rcond = max(n, rows.shape[1]) * EPS if rcond is None else rcond
-    sizes = np.sqrt(np.diag(gram))
-    unit = 1.0 / np.where(sizes > 0, sizes, 1.0)
+    norms = np.sqrt(np.diag(gram))
+    unit = 1.0 / np.where(norms > 0, norms, 1.0)
     r, pivots, rank, _ = scipy.linalg.lapack.dpstrf(gram * unit[:, None] * unit, tol=k * EPS)
     basic, others = pivots[:rank] - 1, pivots[rank:] - 1
     if n * len(others) > min(rows.copy_limit, n * k // 2):
@@ -176,102 +185,102 @@ def _basic_columns(rows: Rows, scale: Floats | None, start: Floats | None, rcond
         return None
     transform = np.zeros((k, rank))
     transform[basic] = unit[basic, None] * inverse
-    transform = np.ascontiguousarray(_combine(start, transform))
-    if _largest_stretch(condition, rank) > ONE_PASS_BASIC:
+    transform = np.ascontiguousarray(_combine(columns, transform))
+    if _norm_bound(condition, rank) > INDEPENDENT_CONDITION:
         second, full, _ = _gram_factor(rows.gram(scale, transform))
         if full < rank:
             return None
         transform = transform @ second
-    left = np.zeros((k, len(others)))
-    left[others, np.arange(len(others))] = unit[others]
-    left = _combine(start, left)
+    rest = np.zeros((k, len(others)))
+    rest[others, np.arange(len(others))] = unit[others]
+    rest = _combine(columns, rest)
     weight = np.ones(n) if scale is None else scale
-    for _ in range(REFINEMENTS):
-        image = rows.matvec(left) * weight[:, None]
+    for _ in range(REORTHOGONALISATIONS + 1):
+        image = rows.matvec(rest) * weight[:, None]
         largest = np.linalg.norm(image, axis=0).max(initial=0.0)
         if largest <= rcond:
-            return Orthonormaliser(transform, condition, "basic columns", None,
-                                   pivots=(1.0 / condition, float(largest)))
-        left = left - transform @ (transform.T @ rows.rmatvec(image * weight[:, None]))
+            return Basis(transform, condition, "basic columns", None,
+                         pivots=(1.0 / condition, float(largest)))
+        rest = rest - transform @ (transform.T @ rows.rmatvec(image * weight[:, None]))
     return None
 
 
-def _column_units(rows: Rows) -> Floats:
-    """A diagonal start that brings the largest entry of each column to 1."""
-    units = rows.column_max()
-    return np.diag(1.0 / np.where(units > 0, units, 1.0))
+def column_units(largest: Floats) -> Floats:
+    """Powers of two that bring columns to ordinary size, (d,): exact factors.
+
+    ``largest`` holds the largest absolute entry of each column, which becomes at least 1/2 and
+    less than 1. Subnormal entries, whose factor would overflow, become as large as possible.
+    """
+    return np.ldexp(1.0, np.minimum(-np.frexp(largest)[1], np.finfo(float).maxexp - 2))
 
 
-def _combine(start: Floats | None, transform: Floats) -> Floats:
-    return transform if start is None else start @ transform
+def _combine(columns: Floats | None, transform: Floats) -> Floats:
+    return transform if columns is None else columns @ transform
 
 
 def _truncated_cholesky(gram: Floats) -> Floats:
-    """Eigenvectors of the scaled Gram matrix above rounding: what a Gram matrix can still tell."""
+    """Eigenvectors of the scaled Gram matrix whose eigenvalues are above rounding."""
     if not np.isfinite(gram).all():
         raise ValueError("A must not have entries whose squares overflow with method='cholesky' "
                          "(choose other units, or method='qr')")
-    column_scale = np.sqrt(np.maximum(np.diag(gram), 0.0))
-    column_scale[column_scale == 0] = 1.0
-    values, vectors = scipy.linalg.eigh(gram / np.outer(column_scale, column_scale))
+    norms = np.sqrt(np.maximum(np.diag(gram), 0.0))
+    norms[norms == 0] = 1.0
+    values, vectors = scipy.linalg.eigh(gram / np.outer(norms, norms))
     kept = values > len(values) * EPS * max(values[-1], 0.0)
-    transform: Floats = vectors[:, kept] / np.sqrt(values[kept]) / column_scale[:, None]
+    transform: Floats = vectors[:, kept] / np.sqrt(values[kept]) / norms[:, None]
     return transform
 
 
-def _qr(rows: Rows, scale: Floats | None, start: Floats | None,
-        rcond: float | None) -> Orthonormaliser:
+def _qr(rows: Rows, scale: Floats | None, columns: Floats | None, rcond: float | None) -> Basis:
     n, d = rows.shape
-    if start is None:
-        start = _column_units(rows)
+    if columns is None:
+        columns = np.diag(column_units(rows.column_max()))
     rcond = max(n, d) * EPS if rcond is None else rcond
-    if n * start.shape[1] > rows.copy_limit:
-        return _streamed_qr(rows, scale, start, rcond)
-    matrix, order, norms = _sorted_rows(rows, scale, start)
-    if rcond > 0:                       # the rank is asked for: that of columns of unit norm
+    if n * columns.shape[1] > rows.copy_limit:
+        return _streamed_qr(rows, scale, columns, rcond)
+    matrix, order, norms = _sorted_rows(rows, scale, columns)
+    if rcond > 0:                       # the rank of columns at unit norm is wanted
         norms = np.abs(matrix).max(axis=0, initial=0.0)
         norms[norms == 0] = 1.0
         norms *= np.linalg.norm(matrix / norms, axis=0)
         norms[norms == 0] = 1.0
     matrix /= norms
-    r, pivots, info = aside(lambda: factor.pivoted_qr(matrix), 2 * matrix.size * len(matrix.T))
-    if info != 0:
-        raise np.linalg.LinAlgError(f"QR failed: LAPACK returned info = {info}")
+    r, pivots = _pivoted_qr(matrix)
     transform, condition, sizes = _read_triangle(r, pivots, norms, rcond)
     rank = transform.shape[1]
     scores = np.empty(n)
     scores[order] = np.einsum("ij,ij->i", matrix[:, :rank], matrix[:, :rank])
-    return Orthonormaliser(np.ascontiguousarray(start @ transform), condition, "qr", scores,
-                           pivots=sizes)
+    return Basis(np.ascontiguousarray(columns @ transform), condition, "qr", scores, pivots=sizes)
 
 
-def _streamed_qr(rows: Rows, scale: Floats | None, start: Floats,
-                 rcond: float) -> Orthonormaliser:
-    """The same without a copy of the rows: they go into a triangle a block at a time, and the
-    triangle is factored with column pivoting. Memory O(block k + k²).
-    """
+def _streamed_qr(rows: Rows, scale: Floats | None, columns: Floats, rcond: float) -> Basis:
+    """The QR without a copy of the rows, in O(block k + k²) memory."""
     used = None if scale is None else (scale > 0).astype(float)
-    squares = np.diag(rows.gram(used, start))
+    squares = np.diag(rows.gram(used, columns))
     norms = np.sqrt(np.where(squares > 0, squares, 1.0))
-    triangle = np.asfortranarray(rows.triangle(scale, start) / norms)
-    r, pivots, info = aside(lambda: factor.pivoted_qr(triangle),
-                            2 * triangle.size * len(triangle))
+    r, pivots = _pivoted_qr(np.asfortranarray(rows.triangle(scale, columns) / norms))
+    transform, condition, sizes = _read_triangle(r, pivots, norms, rcond)
+    return Basis(np.ascontiguousarray(columns @ transform), condition, "qr", None, pivots=sizes)
+
+
+def _pivoted_qr(matrix: Floats) -> tuple[Floats, Pivots]:
+    """R and the order of the columns. The orthogonal factor replaces the matrix."""
+    r, pivots, info = aside(lambda: factor.pivoted_qr(matrix), 2 * matrix.size * matrix.shape[1])
     if info != 0:
         raise np.linalg.LinAlgError(f"QR failed: LAPACK returned info = {info}")
-    transform, condition, sizes = _read_triangle(r, pivots, norms, rcond)
-    return Orthonormaliser(np.ascontiguousarray(start @ transform), condition, "qr", None,
-                           pivots=sizes)
+    return r, pivots
 
 
-def _read_triangle(r: Floats, pivots: npt.NDArray[np.int32] | npt.NDArray[np.int64],
-                   norms: Floats, rcond: float) -> tuple[Floats, float, tuple[float, float]]:
-    """The transform of the independent columns, scaled by 1/``norms``, its condition, and the last
-    pivot kept and the first dropped.
+def _read_triangle(r: Floats, pivots: Pivots, norms: Floats,
+                   rcond: float) -> tuple[Floats, float, tuple[float, float]]:
+    """The transform of the independent columns, scaled by 1/``norms``; its condition; the last
+    pivot kept and the first one dropped.
     """
     pivot_sizes = np.abs(np.diag(r))
     rank = int(np.count_nonzero(pivot_sizes > rcond * pivot_sizes[0]))
     basic = pivots[:rank]
-    diagonal = np.diag(r)[:rank]          # apart, as products of very large and small ones overflow
+    # The diagonal is kept apart, since products of very large and very small pivots overflow.
+    diagonal = np.diag(r)[:rank]
     inverse = scipy.linalg.solve_triangular(r[:rank, :rank] / diagonal[:, None], np.eye(rank),
                                             unit_diagonal=True, check_finite=False) / diagonal
     transform = np.zeros((r.shape[1], rank))
@@ -284,22 +293,22 @@ def _read_triangle(r: Floats, pivots: npt.NDArray[np.int32] | npt.NDArray[np.int
 
 
 def _sorted_rows(rows: Rows, scale: Floats | None,
-                 start: Floats) -> tuple[Floats, Integers, Floats]:
-    """diag(scale) A start with rows by decreasing norm, column-major; the order; the norms of the
+                 columns: Floats) -> tuple[Floats, Integers, Floats]:
+    """diag(scale) A C with rows by decreasing norm, column-major; the order; the norms of its
     columns.
 
-    The norms are those of the rows as they are, unscaled: pivoting must see a dominating row
-    dominate.
+    The norms are those of the unscaled rows: if one row dominates a column, pivoting must see it.
     """
-    n, k = rows.shape[0], start.shape[1]
+    n, k = rows.shape[0], columns.shape[1]
     matrix = np.empty((n, k), order="F")
-    lengths = np.minimum(np.sqrt(rows.quad(None, start)), LARGEST_LENGTH)
+    # The bound keeps inf · 0 out of the products.
+    lengths = np.minimum(np.sqrt(rows.quad(None, columns)), 1.0 / TINY)
     order = np.argsort(-(lengths if scale is None else lengths * scale), kind="stable")
-    step = max(1, (1 << 20) // max(rows.shape[1], 1))
+    step = max(1, PASS_ENTRIES // max(rows.shape[1], 1))
     squares = np.zeros(k)
     for first in range(0, n, step):
         index = order[first:first + step]
-        block = rows.block(index) @ start
+        block = rows.block(index) @ columns
         used = block if scale is None else block[scale[index] > 0]
         squares += np.einsum("ij,ij->j", used, used)
         if scale is not None:
@@ -309,37 +318,36 @@ def _sorted_rows(rows: Rows, scale: Floats | None,
 
 
 def column_space(rows: Rows, active: Booleans | None = None, *,
-                 rcond: float | None = None) -> Orthonormaliser:
-    """A transform with diag(1/|a_i|) A transform orthonormal over the active rows; its width is the
-    rank.
+                 rcond: float | None = None) -> Basis:
+    """A basis of the range of diag(1/|a_i|) A over the active rows; its width is the rank of A.
 
-    ``active`` is None or a boolean (n,). Where rows will be scaled, the rank is decided here and
-    nowhere else: scaling by nonzero numbers does not change it, so that rows are taken at unit
-    norm.
+    ``active`` is None or a boolean (n,). The ranks of row-scaled matrices are decided here and
+    nowhere else: scaling rows by nonzero numbers does not change the rank, so the rows are taken at
+    unit norm.
     """
     norms = rows.row_norms()
     unit = reciprocal_norms(norms if active is None else np.where(active, norms, 0.0))
-    return orthonormalise(rows, unit, rcond=rcond)
+    return orthonormal_basis(rows, unit, rcond=rcond)
 
 
 def independent_columns(rows: Rows, active: Booleans | None = None, *,
                         rcond: float | None = None) -> Floats:
-    """Independent columns of A, brought to ordinary size: (d, rank) with one entry in a column.
+    """Independent columns of A, at ordinary size: (d, rank) with one nonzero entry in a column.
 
-    Not combined: rows over many orders stay as exact as they are, and the scores of scaled rows
-    as exact as these are well conditioned, whatever A is.
+    The columns are not combined. Entries over many orders of magnitude keep their accuracy, and the
+    scores of scaled rows are as accurate as the scaled columns are well conditioned.
     """
-    with np.errstate(over="ignore"):                       # which entries are zero is all it takes
+    with np.errstate(over="ignore"):               # only the pattern of the transform matters
         transform = column_space(rows, active, rcond=rcond).transform
     return uncombined(rows, transform)
 
 
 def uncombined(rows: Rows, transform: Floats) -> Floats:
-    """The columns that a transform combines."""
-    basic = np.flatnonzero(transform.any(axis=1))          # the others depend on these
-    start = np.zeros_like(transform)
-    start[basic, np.arange(len(basic))] = 1.0 / rows.column_max()[basic]
-    return start
+    """The columns of A that a transform combines, at ordinary size."""
+    basic = np.flatnonzero(transform.any(axis=1))
+    columns = np.zeros_like(transform)
+    columns[basic, np.arange(len(basic))] = 1.0 / rows.column_max()[basic]
+    return columns
 
 
 def reciprocal_norms(norms: Floats, least: float = TINY) -> Floats:
@@ -348,7 +356,7 @@ def reciprocal_norms(norms: Floats, least: float = TINY) -> Floats:
     Raises
     ------
     ValueError
-        If a row's norm is ``least`` or less: it may have no reciprocal that can be used.
+        If the norm of a nonzero row is ``least`` or less: its reciprocal might overflow.
     """
     kept = norms > 0
     unit = 1.0 / np.where(kept, np.maximum(norms, least), 1.0)

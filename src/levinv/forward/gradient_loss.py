@@ -1,34 +1,35 @@
 """The objective of 2408.11267 as a function of x, with exact derivatives.
 
-    L(x) = ½ |r|² + ½ |diag(rho) A x|²,    r = ∇V(x) - g,
+    𝓛(x) = ½ |r|² + ½ |diag(rho) A x|²,    r = ∇V(x) - g,
 
-V the volumetric barrier (levinv.forward.barrier).
+V the volumetric barrier (levinv.forward.barrier). With H = ∇²V(x) and C = the third derivative of V
+contracted with r, a d x d matrix,
 
-With H = ∇²V(x) and C = the third derivative of V contracted with r, a d x d matrix,
+    ∇𝓛  = H r + Aᵀ diag(rho²) A x,
+    ∇²𝓛 = H² + C + Aᵀ diag(rho²) A.
 
-    ∇L  = H r + Aᵀ diag(rho²) A x,
-    ∇²L = H² + C + Aᵀ diag(rho²) A.
+C is the derivative of H = Fᵀ (2 L + (c/2) diag(σ)) F along r. Here c = τ''/(τ'/2)² is a constant,
+as for the weights |s|^(-4/c), and for exp(s) with c = 0. With q = F r and D = diag(q), moving x
+along r moves
 
-C is the derivative of H = Bᵀ (3 diag(sigma) - 2 Q) B along r. With q = B r and D = diag(q), moving
-x along r moves
+    F               by -(c/2) D F,
+    the log weights by -2 q,
+    σ               by -2 L q = 2 z, z = (Q - diag(σ)) q,
+    L               by -2 T(q), T(q) = 2 P∘(P D P) - (D Q + Q D) - diag(z)
 
-    B      by -D B,
-    P      by -D P - P D + 2 P D P,
-    Q      by -2 (D Q + Q D) + 4 P∘(P D P)       (twice P times the line above, entrywise),
-    sigma  by 2 z, z = (Q - diag(sigma)) q       (its diagonal),
+(levinv.weighting.protocol). Collected, with DQ + QD = 2 diag(σ∘q) - (D L + L D),
 
-hence C = Bᵀ [6 diag(z) - 6 D diag(sigma) + 6 (D Q + Q D) - 8 P∘(P D P)] B; and with the Laplacian
-L = Q - diag(sigma), which the projection applies without cancellation,
+    C = Fᵀ [(4 + c) (diag(z + (2 - c/2) σ∘q) - (D L + L D)) - 8 P∘(P D P)] F.
 
-    C = Bᵀ [6 diag(z + sigma∘q) + 6 (D L + L D) - 8 P∘(P D P)] B.
-
-(One row, one column: V = -log s, all of sigma, Q, P are 1, L and z are 0 and C = -2 q/s² = -2 r/s³,
-the third derivative.)
+For w = 1/s², c = 2. (One row, one column: V = -log s, all of σ, Q, P are 1, L and z are 0 and
+C = -2 q/s² = -2 r/s³, the third derivative.)
 
 With U orthonormal, range(U) = range(B), and K_y = Uᵀ diag(y) U, the last term times p has entries
-u_iᵀ K_p K_q u_i, so that a product C v takes three Gram matrices and three quadratic forms;
-explicitly, with K_j = K_y for column y = B e_j, [Bᵀ (P∘(P D P)) B]_jm = tr(K_j K_m K_q).
+8 u_iᵀ K_p K_q u_i, so that a product C v takes three Gram matrices and three quadratic forms;
+explicitly, with K_j = K_y for column y = F e_j, [Fᵀ (P∘(P D P)) F]_jm = tr(K_j K_m K_q).
 """
+from __future__ import annotations
+
 import numpy as np
 
 from levinv import _validate
@@ -38,13 +39,14 @@ from levinv.forward.score_loss import half_square_sum
 
 
 class GradientLossPoint:
-    """L and its derivatives at one point; n-vectors and d x d matrices are kept, nothing larger."""
+    """𝓛 and its derivatives at one point. It keeps n-vectors and d x d matrices, nothing larger."""
 
     def __init__(self, point: BarrierPoint, target: Floats):
         self.barrier, self.projection = point, point.projection
         self.residual = point.gradient() - target
         self.image = point.push(self.residual)
         self._third: tuple[Floats, Floats] | None = None
+        self._curvature = point.weighting.curvature(point.slack)
 
     def gradient(self) -> Floats:
         """H r."""
@@ -53,25 +55,25 @@ class GradientLossPoint:
     def product(self, v: Floats) -> Floats:
         """(H² + C) v."""
         p = self.barrier.push(v)
-        flow, form = self._third_parts()
+        diagonal, form = self._third_parts()
         image, projection = self.image, self.projection
         joined = projection.weighted_gram(p) @ form
         curved = self._quad(joined + joined.T)
-        out = 6.0 * ((flow + projection.scores * image) * p + image * projection.laplacian(p)
-                     + projection.laplacian(image * p)) - 4.0 * curved
+        out = (4.0 + self._curvature) * (diagonal * p + image * projection.laplacian(p)
+                                         + projection.laplacian(image * p)) - 4.0 * curved
         out += self.barrier.middle(self.barrier.push(self.barrier.pull(self.barrier.middle(p))))
         return self.barrier.pull(out)
 
     def hessian(self) -> Floats:
         """H² + C, (d, d)."""
-        projection, image = self.projection, self.image
+        projection, image, curvature = self.projection, self.image, self._curvature
         scaled = self.barrier.scaled_rows()
-        flow, form = self._third_parts()
+        diagonal, form = self._third_parts()
         moved = projection.laplacian(scaled)
-        hessian = scaled.T @ (projection.scores[:, None] * scaled - 2.0 * moved)
+        hessian = scaled.T @ (0.5 * curvature * projection.scores[:, None] * scaled - 2.0 * moved)
         cross = (image[:, None] * scaled).T @ moved
-        diagonal = (flow + projection.scores * image)[:, None]
-        out = hessian @ hessian + 6.0 * (scaled.T @ (diagonal * scaled) + cross + cross.T)
+        out = hessian @ hessian + (4.0 + curvature) * (scaled.T @ (diagonal[:, None] * scaled)
+                                                       + cross + cross.T)
         moments = projection.rows.moments(projection.scale, projection.transform, scaled)
         basis = projection.heavy_basis
         moments += np.einsum("ia,im,ib->abm", basis, scaled[projection.heavy], basis, optimize=True)
@@ -81,13 +83,15 @@ class GradientLossPoint:
         return 0.5 * (out + out.T)
 
     def _third_parts(self) -> tuple[Floats, Floats]:
+        """z + (2 - c/2) σ∘q, and K_q."""
         if self._third is None:
-            self._third = (self.projection.laplacian(self.image),
+            share = (2.0 - 0.5 * self._curvature) * self.projection.scores
+            self._third = (self.projection.laplacian(self.image) + share * self.image,
                            self.projection.weighted_gram(self.image))
         return self._third
 
     def _quad(self, form: Floats) -> Floats:
-        """u_iᵀ form u_i in every row, (n,)."""
+        """u_iᵀ form u_i in all rows, (n,)."""
         basis = self.projection.heavy_basis
         out = self.projection.quad(form)
         out[self.projection.heavy] = np.einsum("ia,ab,ib->i", basis, form, basis)
@@ -126,7 +130,7 @@ class GradientLoss:
 
     Notes
     -----
-    Works with SciPy's minimisers as it is:
+    Works with SciPy's minimisers:
     ``minimize(loss.fun, x0, jac=loss.grad, hess=loss.hess)`` or ``hessp=loss.hessp``. Without a
     ridge its only stationary points on a cell are solutions of ∇V(x) = g, as ∇²V is positive
     definite. ``fun`` is inf at a zero slack and finite again in the neighbouring cell.
@@ -192,7 +196,7 @@ class GradientLoss:
         ------
         ValueError
             As :meth:`fun`; at a zero slack; and so close to one that the derivative overflows. The
-            methods below raise likewise.
+            methods below raise it for the same reasons.
         """
         point = self._at(x)
         with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):

@@ -1,4 +1,13 @@
-"""Leverage scores of a matrix, of slack-scaled and of weighted rows, and of stacks of matrices."""
+"""Leverage scores of a matrix, of slack-scaled and of weighted rows, and of stacks of matrices.
+
+The rows are scaled by √w for given weights w, or w = 1/s² for a slack s; the scores are |u_i|² for
+an orthonormal basis U of the range of the scaled rows (levinv.forward.basis). Zero slacks, infinite
+weights, have the limit of levinv.forward.projection: the quotient by their rows. Scaling a column
+does not change the scores. Columns of subnormal entries are therefore first multiplied by powers of
+two, which is exact.
+"""
+from __future__ import annotations
+
 import warnings
 
 import numpy as np
@@ -9,15 +18,24 @@ from levinv import _validate, storage
 from levinv._kernels.factor import UNBLOCKED_COLUMNS, triangular_inverse_factor
 from levinv._kernels.scores import one_pass
 from levinv._parallel import count, share, sharing
+from levinv._tolerances import (
+    INDEPENDENT_CONDITION,
+    ONE_PASS_CONDITION,
+    PASS_ENTRIES,
+    SKETCH_RTOL,
+    SMALLEST_SCALE,
+    SQUARABLE,
+    WORTH_SHARING,
+)
 from levinv._typing import Booleans, Floats, MatrixLike, Seed, VectorLike
 from levinv.forward.approximate import sketched_scores
 from levinv.forward.basis import (
-    ONE_PASS_BASIC,
-    ONE_PASS_CONDITION,
-    Orthonormaliser,
+    Basis,
+    accurate_squares,
+    basis_by_gram,
+    column_units,
     independent_columns,
-    orthonormalise,
-    orthonormalise_by_gram,
+    orthonormal_basis,
 )
 from levinv.forward.projection import (
     DependentZeroSlackError,
@@ -29,14 +47,6 @@ from levinv.forward.projection import (
 from levinv.storage import Rows
 
 METHODS = ("auto", "cholesky", "qr", "sketch")
-RTOL = 0.1                # of method="sketch"
-SMALL = 1 << 24           # flops of a matrix that is done in one call, without a look at threads
-SMALLEST_SCALE = 1e-300   # of a row beside the largest: quotients of smaller ones are denormal
-TINY = 1e-290             # columns of smaller entries, which may have no reciprocal, are multiplied
-ENLARGED = 2.0 ** 900     # by this
-STACK_WORK = 1 << 24      # multiply-adds of small matrices handed to a thread at once; a row and a
-ROW_WORK = 100            # matrix take as much time as so many, besides
-MATRIX_WORK = 10000
 
 
 def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
@@ -53,37 +63,39 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
     Parameters
     ----------
     A : (n, d) or (..., n, d) array_like, or sparse, stored or dask array
-        A matrix or a stack of matrices, a matrix of scipy.sparse in any format, or one that is
+        A matrix or a stack of matrices; a matrix of scipy.sparse in any format; a matrix that is
         stored elsewhere: a file mapped into memory, or anything with a shape, a dtype and slices
         of rows (a dataset of h5py or zarr); or a dask array of known shape, whose blocks of rows
-        stay where they are. Real; integers and single precision are computed in double. Any memory
-        layout; n < d is fine.
+        stay where they are. Real; integers and single precision are converted to double. Any memory
+        layout; n < d is allowed.
     slack : (n,) or (..., n) array_like, optional
-        Divide row i by ``slack[i]``; signs do not matter. A zero slack gives the continuous limit:
-        that row has score 1, the others their scores in the quotient by it.
+        Divide row i by ``slack[i]``. Its sign does not matter. A row with zero slack has score 1,
+        and the other rows have the scores of the quotient by it: this is the continuous limit.
     weights : (n,) or (..., n) array_like, optional
-        Multiply row i by ``sqrt(weights[i])``, which is at least 0. At most one of slack and
-        weights.
+        Multiply row i by ``sqrt(weights[i])``; weights are at least 0. Give at most one of slack
+        and weights.
     method : {"auto", "cholesky", "qr", "sketch"}, default "auto"
-        "cholesky": one or two passes of a Cholesky factor of the Gram matrix, fastest; "qr":
-        Householder QR with sorted rows and column pivoting, most accurate; "auto": the first
-        unless the estimated condition number asks for the second. "sketch": random estimates for a
-        sparse A of more columns than these methods take (see Notes); "auto" never chooses it.
+        "cholesky": one or two passes of a Cholesky factor of the Gram matrix, fastest. "qr":
+        Householder QR with sorted rows and column pivoting, most accurate. "auto": "cholesky",
+        or "qr" if the estimated condition number requires it. "sketch": random estimates for a
+        sparse A with more columns than the other methods accept (see Notes); "auto" never chooses
+        it.
     rcond : float, optional
-        Columns, scaled to unit norm, count as dependent below this multiple of the largest pivot;
-        default max(n, d) times the machine precision. A rank-deficient A has the scores of its
-        column space.
+        Columns, scaled to unit norm, count as dependent below this multiple of the largest pivot.
+        Default: max(n, d) times the machine precision. The scores of a rank-deficient A are those
+        of its column space.
     check_finite : bool, default True
         Check for NaN and inf. Without the check such input gives a meaningless result.
     workers : int, optional
         Number of threads that share the rows, or the matrices of a stack. Default: as many as BLAS
-        may use, but one where a call takes less than about half a millisecond. Results do not
-        depend on it.
+        may use, but one if a call takes less than about half a millisecond. Results do not depend
+        on it.
     rtol : float, optional
-        With ``method="sketch"``: standard error of a score σ relative to σ and to 1 - σ, whichever
-        is smaller; at most 1, default 0.1. It takes 2 / rtol² projections of random vectors.
+        For ``method="sketch"``: the standard error of a score σ relative to σ and to 1 - σ,
+        whichever is smaller. At most 1, default 0.1. It takes 2 / rtol² projections of random
+        vectors.
     rng : None, int or numpy.random.Generator, optional
-        Of ``method="sketch"``; the same seed gives the same scores.
+        For ``method="sketch"``. The same seed gives the same scores.
 
     Returns
     -------
@@ -92,18 +104,20 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
     Raises
     ------
     ValueError
-        Wrong shapes or lengths, empty input, NaN or inf, negative weights, both slack and weights,
-        unknown method, negative rcond, linearly dependent rows that all have zero slack, slacks
-        over more than 300 orders of magnitude, a sparse A of more than 20000 columns. rtol or rng
-        without ``method="sketch"``; with it an A that is not of scipy.sparse, rcond, a zero slack,
-        or an A that is too ill-conditioned for it.
+        * Wrong shapes or lengths, empty input, NaN or inf.
+        * Negative weights, both slack and weights, unknown method, negative rcond.
+        * Linearly dependent rows that all have zero slack; slacks over more than 300 orders of
+          magnitude.
+        * A sparse A of more than 20000 columns.
+        * rtol or rng without ``method="sketch"``. With it: an A that is not of scipy.sparse, rcond,
+          a zero slack, or an A that is too ill-conditioned.
     TypeError
         Complex, object or string input; sparse input other than A.
 
     Warns
     -----
     scipy.linalg.LinAlgWarning
-        ``method="cholesky"`` where the condition number is beyond its reach.
+        ``method="cholesky"`` if the condition number is beyond its reach.
 
     See Also
     --------
@@ -112,31 +126,31 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
 
     Notes
     -----
-    The error is at most about 100 ε κ, with κ the condition number of B after its columns are
-    scaled to unit norm; in the limit at zero slacks, at least of how much the scores change as
-    entries of A do, which may be a lot where rows of tiny slack are parallel but for a row of zero
-    slack. Scores do not change when A is replaced by A T for an invertible T, nor with the scale of
-    slack or weights.
+    The error is at most about 100 ε κ, where κ is the condition number of B after its columns are
+    scaled to unit norm. In the limit at zero slacks it is at least the change of the scores when
+    entries of A change by ε; this may be large if rows of tiny slack are nearly parallel modulo a
+    row of zero slack. The scores do not change if A is replaced by A T for an invertible T, nor
+    with the unit of slack or weights.
 
-    A sparse A, of at most 20000 columns, costs O(Σ nnz_i² + d³) and a few d x d matrices, nnz_i
-    entries in row i; where κ exceeds about 64, or rows scaled by slack or weights hold dependent
-    columns, O(n d²) more. It is never made dense beyond a block of rows.
+    A sparse A, of at most 20000 columns, costs O(Σ nnz_i² + d³) and a few d x d matrices, with
+    nnz_i entries in row i. If κ exceeds about 64, or if rows scaled by slack or weights have
+    dependent columns, it costs O(n d²) more. It is never made dense beyond a block of rows.
 
     ``method="sketch"`` takes k = ceil(2 / rtol²) random projections and no d x d matrix. The
-    standard error of a score σ is at most rtol σ (1 - σ) / √(σ² + (1 - σ)²), its bias of the order
-    of rtol² σ (1 - σ). Small scores are distributed as σ χ²_k / k, or closer; those of 0 and 1 are
-    exact to the solver's error. The largest of n relative errors is about rtol √(2 log n), 5 rtol
-    for 300000 rows; the sum is not exactly the rank. The solver's error adds at most rtol σ / 20
-    and rtol √(1 - σ) / 20.
+    standard error of a score σ is at most rtol σ (1 - σ) / √(σ² + (1 - σ)²), its bias is of the
+    order of rtol² σ (1 - σ). Small scores are distributed as σ χ²_k / k, or closer; scores of 0 and
+    1 are exact to the solver's error. The largest of n relative errors is about rtol √(2 log n),
+    5 rtol for 300000 rows; the sum is not exactly the rank. The solver's error adds at most
+    rtol σ / 20 and rtol √(1 - σ) / 20.
 
-    The solver first has to find known answers with the same matrix, or there is a ValueError. With
-    columns scaled to unit norm, singular values of B between 0 and about 1e-9 are refused; those
-    below max(n, d, 64) ε / 4 count as 0 if they do in A without slack or weights. Where the
-    solver is slow a sparse factor of the Gram matrix helps, if it has at most 2²⁷ entries. NaN and
-    inf are always checked for.
+    The solver first has to find known answers with the same matrix; otherwise there is a
+    ValueError. With columns scaled to unit norm, singular values of B between 0 and about 1e-9 are
+    refused. Those below max(n, d, 64) ε / 4 count as 0 if they are also 0 for A without slack or
+    weights. If the solver is slow, a sparse factor of the Gram matrix helps, provided it has at
+    most 2²⁷ entries. NaN and inf are always checked for.
 
-    A stored A is read, by several threads if there are several workers, block by block in every
-    pass: twice where κ is moderate.
+    A stored A is read block by block in every pass, by several threads if there are several
+    workers: twice if κ is moderate.
 
     References
     ----------
@@ -180,8 +194,8 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
     else:
         kind, values = "", None
     in_one_pass = method != "qr" and rcond is None
-    flops = 4 * A.size * A.shape[-1] if dense else SMALL
-    if in_one_pass and A.ndim == 2 and flops < SMALL:
+    flops = 4 * A.size * A.shape[-1] if dense else WORTH_SHARING
+    if in_one_pass and A.ndim == 2 and flops < WORTH_SHARING:
         count(workers, flops)
         scores = _one_pass_small(A, kind, values)
         if scores is not None:
@@ -209,7 +223,7 @@ def _sketch(A: MatrixLike, slack: VectorLike | None, weights: VectorLike | None,
     if rcond is not None:
         raise ValueError(f"rcond must be None with method='sketch', got {rcond!r}")
     A = _validate.sparse_matrix(A, "A")
-    rtol = RTOL if rtol is None else _validate.positive_number(rtol, "rtol")
+    rtol = SKETCH_RTOL if rtol is None else _validate.positive_number(rtol, "rtol")
     if rtol > 1.0:
         raise ValueError(f"rtol must be at most 1, got {rtol}")
     rng = _validate.generator(rng, "rng")
@@ -231,7 +245,7 @@ def _sketch(A: MatrixLike, slack: VectorLike | None, weights: VectorLike | None,
 
 
 def _row_values(value: VectorLike, name: str, A: MatrixLike) -> Floats:
-    """A value for each row, (..., n); one vector stands for all matrices of a stack."""
+    """A value for each row, (..., n). One vector serves all matrices of a stack."""
     n = A.shape[-2]
     if A.ndim == 2:
         return _validate.vector(value, name, n, "row of A", check_finite=False)
@@ -256,13 +270,13 @@ def _one_pass_small(A: Floats, kind: str, values: Floats | None) -> Floats | Non
 def _stack_scores(A: Floats, kind: str, values: Floats | None, method: str,
                   rcond: float | None, check_finite: bool, workers: int,
                   in_one_pass: bool) -> tuple[Floats, str]:
-    """Scores (..., n) of a stack of matrices, and what is in doubt."""
+    """Scores (..., n) of a stack of matrices, and the doubts (see :class:`Basis`)."""
     stack = A.reshape(-1, *A.shape[-2:])
     m, n, d = stack.shape
     rows = None if values is None else np.ascontiguousarray(values).reshape(m, n)
     out, condition = np.empty((m, n)), np.full(m, np.inf)
     if in_one_pass:
-        step = max(1, STACK_WORK // (n * d * d + ROW_WORK * n + MATRIX_WORK))
+        step = max(1, PASS_ENTRIES // (n * (d + 1) ** 2))       # by multiply-adds
 
         def work(first: int) -> None:
             part = slice(first, first + step)
@@ -271,7 +285,7 @@ def _stack_scores(A: Floats, kind: str, values: Floats | None, method: str,
 
         share(work, range(0, m, step), workers)
     left = np.flatnonzero(~(condition <= ONE_PASS_CONDITION))
-    if check_finite and len(left):               # here, where indices are those of the stack
+    if check_finite and len(left):               # the message names an index in the stack
         _validate.finite(A, "A")
         if values is not None:
             _validate.finite(values, kind)
@@ -287,7 +301,7 @@ def _stack_scores(A: Floats, kind: str, values: Floats | None, method: str,
 
 def _matrix_scores(A: MatrixLike, rows: Rows, kind: str, values: Floats | None, method: str,
                    rcond: float | None, check_finite: bool) -> tuple[Floats, str]:
-    """Scores (n,) of one matrix, and what is in doubt."""
+    """Scores (n,) of one matrix, and the doubt (see :class:`Basis`)."""
     if check_finite and values is not None:
         _validate.finite(values, kind)
     scale = with_zeros = gram = None
@@ -300,23 +314,23 @@ def _matrix_scores(A: MatrixLike, rows: Rows, kind: str, values: Floats | None, 
     d = A.shape[1]
     if method != "qr" and with_zeros is None:
         gram = rows.gram(scale)
-        if rcond is None and d <= UNBLOCKED_COLUMNS:     # without BLAS, whose threads need a limit
+        if rcond is None and d <= UNBLOCKED_COLUMNS:     # this factorisation needs no BLAS
             transform, condition = triangular_inverse_factor(gram.copy())
             if condition <= ONE_PASS_CONDITION:
                 scores = rows.quad(scale, transform)
                 return np.minimum(scores, 1.0, out=scores), ""
     if check_finite and (gram is None or not np.isfinite(np.trace(gram))):
         _validate.finite_matrix(A, "A")
-    if gram is None or np.diag(gram).min() < TINY:
+    if gram is None or not accurate_squares(np.diag(gram)):
         if (rows.in_memory and scale is not None and values is not None
                 and 0 < np.count_nonzero(scale) < len(scale)):
             used, scores = np.flatnonzero(scale), np.zeros(len(scale))
             scores[used], doubt = _matrix_scores(A, rows.part(used), kind, values[used], method,
                                                  rcond, False)
-            return scores, doubt             # columns are as small as they are in rows that count
-        subnormal = rows.column_max() < TINY
-        if subnormal.any():
-            rows = rows.with_columns_times(np.where(subnormal, ENLARGED, 1.0))
+            return scores, doubt             # only rows of positive scale determine the columns
+        largest = rows.column_max()
+        if largest[largest > 0].min(initial=1.0) < SQUARABLE ** 2:     # it may have no reciprocal
+            rows = rows.with_columns_times(column_units(largest))
             gram = None
     with sharing(rows.workers, rows.flops):
         if with_zeros is not None:
@@ -327,14 +341,14 @@ def _matrix_scores(A: MatrixLike, rows: Rows, kind: str, values: Floats | None, 
 
 
 def _weight_scale(weights: Floats) -> Floats:
-    """sqrt(weights), the largest of which becomes 1."""
+    """sqrt(weights) up to a common factor: the largest is 1."""
     _refuse_negative(weights)
     largest = weights.max()
     return np.sqrt(weights / largest) if largest > 0 else np.zeros(len(weights))
 
 
 def _slack_scale(slack: Floats, left_out: Booleans | None = None) -> Floats:
-    """1/slack but for a factor, 0 where a row is left out."""
+    """1/slack up to a common factor, 0 if a row is left out."""
     scale = row_scale(slack, left_out)[0]
     kept = slice(None) if left_out is None else ~left_out
     if scale[kept].min(initial=1.0) < SMALLEST_SCALE:
@@ -352,47 +366,48 @@ def _refuse_negative(weights: Floats) -> None:
 
 def _slack_limit(rows: Rows, slack: Floats, method: str,
                  rcond: float | None) -> tuple[Floats, str]:
+    """Scores (n,) and the doubt (see :class:`Basis`) if some slacks are zero."""
     left_out = slack == 0
-    zero = np.flatnonzero(left_out & rows.nonzero())   # a zero row has score 0, whatever its slack
+    zero = np.flatnonzero(left_out & rows.nonzero())   # a zero row has score 0 for any slack
     scale = _slack_scale(slack, left_out)
-    start = independent_columns(rows, rcond=rcond)
+    columns = independent_columns(rows, rcond=rcond)
     try:
         if len(zero):
-            start = balanced(rows, scale, zero, start)
-            null = quotient(rows, zero, start)[0]
-            scale[spanned(rows, null)] = 0.0
-        else:
-            null = start
+            columns = quotient(rows, zero, balanced(rows, scale, zero, columns))[0]
+            scale[spanned(rows, columns)] = 0.0
     except DependentZeroSlackError:
         raise ValueError(f"slack must be zero in linearly independent rows of A only (there is no "
                          f"limit otherwise), got zeros in rows {_validate.listed(zero)}") from None
-    scores, doubt = _scores(rows, scale, null, method, 0.0)
+    scores, doubt = _scores(rows, scale, columns, method, 0.0)
     scores[zero] = 1.0
     return scores, doubt
 
 
 def _scaled_scores(rows: Rows, scale: Floats, method: str, rcond: float | None,
                    gram: Floats | None) -> tuple[Floats, str]:
+    """Scores (n,) and the doubt for a row scale."""
     if method != "qr":
-        found = orthonormalise_by_gram(rows, scale, None, method=method, rcond=0.0, gram=gram)
+        found = basis_by_gram(rows, scale, None, method=method, rcond=0.0, gram=gram)
         if found is not None:
             return _read(rows, scale, found)
-    # The rank is that of the rows themselves: what scaling makes small is not dependent.
+    # The rank is that of the unscaled rows: a column that scaling makes small is not dependent.
     return _scores(rows, scale, independent_columns(rows, scale > 0, rcond=rcond), method, 0.0)
 
 
-def _scores(rows: Rows, scale: Floats | None, start: Floats | None, method: str,
+def _scores(rows: Rows, scale: Floats | None, columns: Floats | None, method: str,
             rcond: float | None, gram: Floats | None = None) -> tuple[Floats, str]:
-    some = start is not None and start.shape[1] < rows.shape[1]
-    with np.errstate(over="ignore"):         # of a transform, which a QR's scores do not need
-        found = orthonormalise(rows, scale, start, method=method, rcond=rcond, gram=gram,
-                               one_pass_condition=ONE_PASS_BASIC if some else ONE_PASS_CONDITION)
+    """Scores (n,) and the doubt for the columns A ``columns``."""
+    some = columns is not None and columns.shape[1] < rows.shape[1]
+    with np.errstate(over="ignore"):         # the scores of a QR do not need the transform
+        found = orthonormal_basis(
+            rows, scale, columns, method=method, rcond=rcond, gram=gram,
+            one_pass_condition=INDEPENDENT_CONDITION if some else ONE_PASS_CONDITION)
     if found.scores is None and not np.isfinite(found.transform).all():
         raise ValueError("A must not have rows or columns so small that a basis overflows (choose "
                          "other units)")
     return _read(rows, scale, found)
 
 
-def _read(rows: Rows, scale: Floats | None, found: Orthonormaliser) -> tuple[Floats, str]:
+def _read(rows: Rows, scale: Floats | None, found: Basis) -> tuple[Floats, str]:
     scores = rows.quad(scale, found.transform) if found.scores is None else found.scores
     return np.minimum(scores, 1.0, out=scores), found.doubt

@@ -1,32 +1,130 @@
-"""The leverage scores of diag(A x - b)⁻¹ A as a function of x, and its derivatives.
+"""The leverage scores of diag(√w(A x - b)) A as a function of x, and its derivatives.
 
-With s = A x - b, B = diag(1/s) A, P the projection onto range(B), Q = P∘P and p = B v (source:
-2404.13785, Lemma 5.1, in matrix form):
+Two maps are composed: x -> t = τ(A x - b), the log weights (levinv.weighting), and t -> σ(t), the
+scores (levinv.forward.projection). The second has the derivative L = diag(σ) - Q, Q = P∘P. With
+F = diag(-τ'/2) A and p = F v, therefore
 
-    d sigma = 2 (Q - diag(sigma)) p            jvp
-    Jᵀ y    = 2 Bᵀ (Q - diag(sigma)) y         vjp
-    J       = 2 (Q - diag(sigma)) B            jacobian
+    dσ   = -2 L p            jvp
+    Jᵀ y = -2 Fᵀ L y         vjp
+    J    = -2 L F            jacobian
 
-At a zero slack all three have finite limits: the row's own derivative is 0 and the other rows have
-those of the quotient (see :mod:`levinv.forward.projection`, which also keeps the neighbourhood of
-the limit accurate).
+For w = 1/s², F = diag(1/s) A (source: 2404.13785, Lemma 5.1, in matrix form). At a zero slack all
+three then have finite limits: the derivative of the row's own score is 0, and the other rows have
+the derivatives of the quotient. levinv.forward.projection keeps the limit and its neighbourhood
+accurate.
 """
+from __future__ import annotations
+
 import contextlib
-from typing import TypeAlias
+import math
+from typing import NamedTuple
 
 import numpy as np
 
 from levinv import _validate, storage
 from levinv._parallel import sharing
+from levinv._tolerances import OWN_COLUMNS_CONDITION, SQUARABLE, TINY
 from levinv._typing import Floats, MatrixLike, VectorLike
 from levinv.forward.basis import column_space, uncombined
 from levinv.forward.projection import DependentZeroSlackError, Projection, project
+from levinv.weighting.inverse_square import INVERSE_SQUARE
+from levinv.weighting.protocol import Weighting
 
-TINY = np.finfo(float).tiny
-PLAIN_CONDITION = 1e3     # below it A's own columns serve; above, they are brought to one size,
-ORDINARY = 1e100          # and where squares of A's entries over- or underflow, too
 
-Point: TypeAlias = tuple[Floats, Projection]           # slack and projection at some x
+class Point(NamedTuple):
+    """What is known at some x."""
+
+    slack: Floats                # (n,), read-only
+    projection: Projection
+
+
+class ScoreMap:
+    """The composed map, which LeverageMap and the losses share. It checks its arguments.
+
+    Attributes
+    ----------
+    rows : the rows of A
+    rank : int
+        Of A.
+    weighting : Weighting
+    """
+
+    def __init__(self, A: MatrixLike, b: VectorLike, weighting: Weighting = INVERSE_SQUARE):
+        A = _validate.matrix(A, "A", sparse=True)
+        self._b = _validate.vector(b, "b", A.shape[0], "row of A")
+        self.weighting = weighting
+        self.rows = storage.of(A)
+        with self.threads() as self.rows.workers:
+            largest = _validate.ordinary_columns(self.rows.column_max(), "A").max()
+            transform = column_space(self.rows).transform
+        self.rank = transform.shape[1]
+        # At full rank, A with rows at unit norm and the transform have the same condition number.
+        # Products of four of A's entries must not over- or underflow.
+        own_columns = (self.rank == A.shape[1]
+                       and np.linalg.cond(transform) <= OWN_COLUMNS_CONDITION
+                       and math.sqrt(SQUARABLE) < largest < 1.0 / math.sqrt(SQUARABLE))
+        self._columns = None if own_columns else uncombined(self.rows, transform)
+        zero_rows = ~self.rows.nonzero()
+        self._zero_rows = zero_rows if zero_rows.any() else None
+        self._last: tuple[bytes, Point] | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, d) of A."""
+        return self.rows.shape
+
+    def threads(self) -> contextlib.AbstractContextManager[int]:
+        """A context in which BLAS stays on the caller's thread (see levinv._parallel)."""
+        return sharing(None, self.rows.flops)
+
+    def slack(self, x: VectorLike) -> Floats:
+        """A x - b, (n,). Raises ValueError if x is not a finite (d,) or if the slack overflows."""
+        return self._slack(_validate.vector(x, "x", self.shape[1], "column of A"))
+
+    def _slack(self, x: Floats) -> Floats:
+        with np.errstate(over="ignore", invalid="ignore"):
+            slack = self.rows.matvec(x) - self._b
+        if not np.isfinite(slack).all():
+            raise ValueError("x must not be so large that A x - b overflows")
+        slack[np.abs(slack) < TINY] = 0.0      # their reciprocals would overflow
+        return slack
+
+    def project(self, slack: Floats) -> Projection:
+        """The projection for a slack vector."""
+        try:
+            with self.threads(), np.errstate(over="raise"):
+                return project(self.rows, self.weighting.magnitude(slack), self._columns,
+                               self._zero_rows)
+        except FloatingPointError:
+            raise ValueError("x must not make slacks so large beside the entries of A that their "
+                             "quotients overflow") from None
+        except DependentZeroSlackError:
+            raise ValueError("x must not make the slack of linearly dependent rows zero: "
+                             "the scores have no limit there") from None
+
+    def at(self, x: VectorLike) -> Point:
+        """The point at x. The last one is remembered."""
+        x = _validate.vector(x, "x", self.rows.shape[1], "column of A")
+        key, last = x.tobytes(), self._last
+        if last is None or last[0] != key:
+            slack = self._slack(x)
+            point = Point(slack, self.project(slack))
+            slack.flags.writeable = point.projection.scores.flags.writeable = False
+            last = self._last = key, point
+        return last[1]
+
+    def jacobian(self, point: Point) -> Floats:
+        """J = -2 L F, (n, d)."""
+        with self.threads(), np.errstate(over="ignore", invalid="ignore"):
+            scaled = self.rows.scaled(self.weighting.times_slope(np.ones(self.shape[0]),
+                                                                 point.slack))
+            return _finite(2.0 * point.projection.laplacian(scaled), "A")
+
+    def pull(self, point: Point, y: Floats) -> Floats:
+        """Jᵀ y = -2 Fᵀ L y, (d,)."""
+        with self.threads(), np.errstate(over="ignore", invalid="ignore"):
+            scaled = self.weighting.times_slope(point.projection.laplacian(y), point.slack)
+            return _finite(2.0 * self.rows.rmatvec(scaled), "y")
 
 
 class LeverageMap:
@@ -35,14 +133,14 @@ class LeverageMap:
     Parameters
     ----------
     A : (n, d) array_like, sparse matrix, stored or dask array
-        Real. Rank-deficient A is accepted: the scores are those of the column space.
+        Real. If A is rank-deficient, the scores are those of its column space.
     b : (n,) array_like
         Right-hand side: the slack is A x - b.
 
     Raises
     ------
     ValueError
-        Wrong shapes or lengths, empty input, NaN or inf, entries of A beyond 1e307, nonzero rows or
+        Wrong shapes or lengths; empty input; NaN or inf; entries of A beyond 1e307; nonzero rows or
         columns of A of size below 1e-306.
     TypeError
         Complex, object or string input; sparse input other than A.
@@ -55,9 +153,9 @@ class LeverageMap:
 
     Notes
     -----
-    Each evaluation costs O(n d²), the Jacobian O(n d²·min(n/d, d)). The last point is remembered as
-    an immutable snapshot: an object may be shared between threads. A and b are neither copied, if
-    they are float64 arrays, nor written to.
+    Each evaluation costs O(n d²), the Jacobian O(n d²·min(n/d, d)). The last point is remembered.
+    It does not change afterwards, so that threads may share an object. A and b are not written to;
+    float64 arrays are not copied.
 
     References
     ----------
@@ -78,28 +176,16 @@ class LeverageMap:
     """
 
     def __init__(self, A: MatrixLike, b: VectorLike):
-        A = _validate.matrix(A, "A", sparse=True)
-        self._b = _validate.vector(b, "b", A.shape[0], "row of A")
-        self.rows = storage.of(A)
-        with self.threads() as self.rows.workers:
-            largest = _validate.ordinary_columns(self.rows.column_max(), "A").max()
-            transform = column_space(self.rows).transform
-        self.rank = transform.shape[1]       # if full, A and transform are of the same condition
-        plain = (self.rank == A.shape[1] and np.linalg.cond(transform) <= PLAIN_CONDITION
-                 and 1.0 / ORDINARY <= largest <= ORDINARY)
-        self._start = None if plain else uncombined(self.rows, transform)
-        self._loops = ~self.rows.nonzero()
-        self._last: tuple[bytes, Point] | None = None
+        self._map = ScoreMap(A, b)
 
     @property
     def shape(self) -> tuple[int, int]:
         """(n, d) of A."""
-        return self.rows.shape
+        return self._map.shape
 
     def slack(self, x: VectorLike) -> Floats:
         """A x - b, (n,)."""
-        x = _validate.vector(x, "x", self.shape[1], "column of A")
-        return self._slack(x)
+        return self._map.slack(x)
 
     def scores(self, x: VectorLike) -> Floats:
         """Leverage scores at x, (n,).
@@ -110,80 +196,46 @@ class LeverageMap:
             If x is not a finite vector of length d, if A x - b overflows, or if linearly dependent
             rows have zero slack at x.
         """
-        return self.at(x)[1].scores.copy()
+        return self._map.at(x).projection.scores.copy()
 
     def jvp(self, x: VectorLike, v: VectorLike) -> Floats:
-        """Directional derivative of the scores at x along v, (n,). Raises as :meth:`scores`, and on
-        overflow.
+        """Directional derivative of the scores at x along v, (n,).
+
+        Raises
+        ------
+        ValueError
+            As :meth:`scores`, and if the derivative overflows.
         """
-        slack, projection = self.at(x)
-        v = _validate.vector(v, "v", self.shape[1], "column of A")
-        with self.threads(), np.errstate(over="ignore", invalid="ignore"):
-            return _finite(2.0 * projection.laplacian(divide(self.rows.matvec(v), slack)), "v")
+        inner = self._map
+        point = inner.at(x)
+        v = _validate.vector(v, "v", inner.rows.shape[1], "column of A")
+        with inner.threads(), np.errstate(over="ignore", invalid="ignore"):
+            p = inner.weighting.times_slope(inner.rows.matvec(v), point.slack)
+            return _finite(2.0 * point.projection.laplacian(p), "v")
 
     def vjp(self, x: VectorLike, y: VectorLike) -> Floats:
-        """Transposed Jacobian at x times y, (d,): the gradient of yᵀ sigma(x). Raises as
-        :meth:`scores`.
+        """Transposed Jacobian at x times y, (d,): the gradient of yᵀσ(x).
+
+        Raises
+        ------
+        ValueError
+            As :meth:`jvp`.
         """
         y = _validate.vector(y, "y", self.shape[0], "row of A")
-        return self.pull(self.at(x), y)
+        return self._map.pull(self._map.at(x), y)
 
     def jacobian(self, x: VectorLike) -> Floats:
-        """All derivatives of the scores at x, (n, d). Raises as :meth:`scores`."""
-        slack, projection = self.at(x)
-        with self.threads(), np.errstate(over="ignore", invalid="ignore"):
-            scaled = self.rows.scaled(divide(np.ones(len(slack)), slack))
-            return _finite(2.0 * projection.laplacian(scaled), "A")
+        """All derivatives of the scores at x, (n, d).
 
-    def pull(self, point: Point, y: Floats) -> Floats:
-        """Transposed Jacobian at a point of :meth:`at` times y."""
-        slack, projection = point
-        with self.threads(), np.errstate(over="ignore", invalid="ignore"):
-            scaled = divide(projection.laplacian(y), slack)
-            return _finite(2.0 * self.rows.rmatvec(scaled), "y")
-
-    def project(self, slack: Floats) -> Projection:
-        """The projection for a slack vector."""
-        try:
-            with self.threads(), np.errstate(over="raise"):
-                return project(self.rows, np.abs(slack), self._start, self._loops)
-        except FloatingPointError:
-            raise ValueError("x must not make slacks so large beside the entries of A that their "
-                             "quotients overflow") from None
-        except DependentZeroSlackError:
-            raise ValueError("x must not make the slack of linearly dependent rows zero: "
-                             "the scores have no limit there") from None
-
-    def threads(self) -> contextlib.AbstractContextManager[int]:
-        """While this lasts BLAS stays on the caller's thread (see levinv._parallel)."""
-        return sharing(None, self.rows.flops)
-
-    def _slack(self, x: Floats) -> Floats:
-        with np.errstate(over="ignore", invalid="ignore"):
-            slack = self.rows.matvec(x) - self._b
-        if not np.isfinite(slack).all():
-            raise ValueError("x must not be so large that A x - b overflows")
-        slack[np.abs(slack) < TINY] = 0.0      # 1/s would overflow
-        return slack
-
-    def at(self, x: VectorLike) -> Point:
-        """Slack and projection at x, remembered: read-only."""
-        x = _validate.vector(x, "x", self.shape[1], "column of A")
-        key, last = x.tobytes(), self._last
-        if last is None or last[0] != key:
-            slack = self._slack(x)
-            projection = self.project(slack)
-            slack.flags.writeable = projection.scores.flags.writeable = False
-            last = self._last = key, (slack, projection)
-        return last[1]
+        Raises
+        ------
+        ValueError
+            As :meth:`jvp`.
+        """
+        return self._map.jacobian(self._map.at(x))
 
 
 def _finite(derivative: Floats, name: str) -> Floats:
     if not np.isfinite(derivative).all():
         raise ValueError(f"{name} must not be so large that the derivative overflows")
     return derivative
-
-
-def divide(values: Floats, slack: Floats) -> Floats:
-    """values / slack, 0 where the slack is 0: those rows drop out in the limit."""
-    return values / (slack if slack.all() else np.where(slack == 0, np.inf, slack))

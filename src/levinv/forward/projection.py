@@ -1,48 +1,59 @@
-"""The projection P = B (BᵀB)⁻¹ Bᵀ of slack-scaled rows B = diag(1/s) A, through an orthonormal
-basis.
+"""The second of levinv's two maps: from the weights of the rows to the leverage scores.
 
-With U (n x k) orthonormal and range(U) = range(B): P = U Uᵀ, sigma_i = |u_i|², and for Q = P∘P
+The rows of A have weights w_i = exp(t_i). B = diag(√w) A, and P = B (BᵀB)⁻¹ Bᵀ is the projection
+onto its range. A weighting (levinv.weighting) makes the log weights t from the slack; this module
+takes the row scale √w up to a common factor, as magnitudes m = 1/√w. For w = 1/s², m = |s|.
+
+With U (n x k) orthonormal and range(U) = range(B): P = U Uᵀ, σ_i = |u_i|², and for Q = P∘P
 
     (Q y)_i = u_iᵀ K_y u_i,   K_y = Uᵀ diag(y) U.
 
-Everything that is differentiated or inverted contains Q - diag(sigma), minus a graph Laplacian,
-that is (Q y)_i - sigma_i y_i. In a row whose slack is close to zero this cancels: sigma_i = 1 -
-O(s_i²), while y_i may be as large as 1/s_i. Such *heavy rows* are therefore eliminated. Let H be
-the rows with 1 - sigma_i < min(1e-3, 1/(4k)) (their scores sum to within 1/4 of their number, so
-P_HH is far from singular; in other rows few digits cancel) and rho the ratio of their slacks to the
-smallest slack of the other rows, L. With
+With f(t) = log det Aᵀ diag(exp t) A, ∇f = σ and ∇²f = L = diag(σ) - Q, a graph Laplacian. Every
+derivative and every inversion of the scores contains L, that is σ_i y_i - (Q y)_i. If the weight
+of a row is very large (its slack is close to zero), this difference cancels: σ_i = 1 - O(m_i²),
+while y_i may be as large as 1/m_i. Such *heavy rows* are therefore eliminated. Let H be the rows
+with 1 - σ_i < min(1e-3, 1/(4k)). (Their scores sum to within 1/4 of their number, so that P_HH is
+far from singular; in the other rows few digits cancel.) Let ρ be the ratio of their magnitudes to
+the smallest magnitude of the other rows, the light rows, which are denoted by 2. With
 
     N a basis of null(A_H),  W a right inverse, A_H W = I,
-    U_2 = B_L N (...)        the orthonormal basis of the light rows *modulo* the heavy ones,
-    F~ = (I - U_2 U_2ᵀ) B_L W,   F = F~ diag(rho),   I + FᵀF = L Lᵀ,
+    U_2 = B_2 N (...)        the orthonormal basis of the light rows *modulo* the heavy ones,
+    F~ = (I - U_2 U_2ᵀ) B_2 W,   F = F~ diag(ρ),   I + FᵀF = R Rᵀ,
 
-the columns of [I; F] L⁻ᵀ (heavy rows on top) and [0; U_2] are an orthonormal basis of range(B).
+the columns of [I; F] R⁻ᵀ (heavy rows on top) and [0; U_2] are an orthonormal basis of range(B).
 Hence
 
-    P_HH = (I + FᵀF)⁻¹,    1 - sigma_H = diag(FᵀF (I + FᵀF)⁻¹),    P_HL = (I + FᵀF)⁻¹ Fᵀ,
+    P_HH = (I + FᵀF)⁻¹,    1 - σ_H = diag(FᵀF (I + FᵀF)⁻¹),    P_H2 = (I + FᵀF)⁻¹ Fᵀ,
 
-each to full relative accuracy, however small rho is, and rho = 0 is the continuous limit at a zero
-slack: the row has score 1 and the others have the scores of the quotient. It exists if the
-zero-slack rows are independent.
+each to full relative accuracy for any ρ > 0. At ρ = 0, an infinite weight, this is the continuous
+limit: the row has score 1, and the other rows have the scores of the quotient by it. The limit
+exists if the rows of infinite weight are independent. Only weightings with a pole, like 1/s², have
+such rows.
 """
 import functools
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
 
+from levinv._tolerances import (
+    EPS,
+    HEAVY_COMPLEMENT,
+    OWN_FORMS_CONDITION,
+    PASS_ENTRIES,
+    REORTHOGONALISATIONS,
+    ROUGH_COMPLEMENT,
+    ROUNDING_MARGIN,
+    SQUARABLE,
+    TINY,
+)
 from levinv._typing import Booleans, Floats, Integers
-from levinv.forward.basis import EPS, orthonormalise
-from levinv.storage import Rows
+from levinv.forward.basis import orthonormal_basis
+from levinv.storage.protocol import Rows
 
-ROWS_AT_ONCE = 4096
-SPANNED = 8.0             # rounding, in ε, of a row in the quotient by others that span it
-TINY = 1e-306
-SHORTEST = 1e-140         # length that rows are balanced to, as part of the longest
-REFINEMENTS = 24          # of a quotient, each of which may take ε off what is not yet zero
-ROUGHLY_ONE = 1e-7        # least 1 - sigma of rows that rough projections do not eliminate
-PLAIN_CONDITION = 2.0     # beyond it, derivatives without the transform lose digits: second ones
-                          # were worse than 100 ε κ ten times as often as with it
+# Each refinement takes a factor ε off an entry: after so many it has gone from 1 to below TINY.
+MAX_REFINEMENTS = math.ceil(math.log(TINY, EPS))
 
 
 class DependentZeroSlackError(ValueError):
@@ -51,20 +62,20 @@ class DependentZeroSlackError(ValueError):
 
 @dataclass(frozen=True)
 class Projection:
-    """P for one slack vector. Immutable; built by :func:`project`."""
+    """P for given magnitudes m. Immutable; built by :func:`project`."""
 
     rows: Rows
-    scale: Floats                # (n,) unit / |s|; 0 in heavy rows
-    unit: float                  # smallest |s| of the light rows
-    transform: Floats            # (d, k)
-    steps: Floats                # (d, k) invertible at full rank: U = diag(unit / |s|) A steps but
-                                 # for rounding
+    scale: Floats                # (n,) smallest_slack / m; 0 in heavy rows
+    smallest_slack: float        # smallest m of the light rows
+    transform: Floats            # (d, k) of U, light rows: U = diag(scale) A transform
+    steps: Floats                # (d, k), invertible if A has full rank: but for rounding,
+                                 # U = diag(smallest_slack / m) A steps in all rows
     heavy: Integers              # (h,) indices
     heavy_basis: Floats          # (h, k) their rows of U
     heavy_defect: Floats         # (h, h) I - P_HH
     scores: Floats               # (n,)
-    plain: bool = False          # sums and forms may be taken in A's own columns, without the
-                                 # transform in between
+    in_own_columns: bool = False     # Gram matrices and forms are computed in A's own columns,
+                                     # without the transform
 
     @property
     def rank(self) -> int:
@@ -72,7 +83,7 @@ class Projection:
 
     @property
     def complete(self) -> bool:
-        """Whether all heavy rows were eliminated."""
+        """Whether every heavy row was eliminated."""
         kept = np.delete(self.scores, self.heavy)
         return bool(kept.max(initial=0.0) <= 1.0 - _heavy_below(self.rank))
 
@@ -91,7 +102,7 @@ class Projection:
         return out
 
     def laplacian(self, y: Floats) -> Floats:
-        """(Q - diag(sigma)) y for y of shape (n,) or (n, m).
+        """-L y = (Q - diag(σ)) y for y of shape (n,) or (n, m).
 
         A vector takes one Gram matrix and one quadratic form. Many columns share the products u_a
         u_b (about n k² m flops) or, in short and wide problems, blocks of rows of P (2 n² (k + m)).
@@ -104,6 +115,7 @@ class Projection:
                 heavy_part = np.einsum("ia,ab,ib->i", basis, form, basis)
                 form += basis.T @ (y[heavy, None] * basis)
             out = self.quad(form)
+            out -= self.scores * y
         else:
             if not self.is_long(y.shape[1]):
                 u = self.basis()
@@ -117,9 +129,10 @@ class Projection:
                     heavy_part = np.einsum("ia,abm,ib->im", basis, forms, basis, optimize=True)
                     forms += np.einsum("ia,im,ib->abm", basis, y[heavy], basis, optimize=True)
                 out = self.rows.contract(self.scale, self.transform, forms)
-        for first in range(0, len(y), ROWS_AT_ONCE):         # no second array of this size
-            part = slice(first, first + ROWS_AT_ONCE)
-            out[part] -= (self.scores[part] * y[part].T).T
+            step = max(1, PASS_ENTRIES // y.shape[1])
+            for first in range(0, len(y), step):             # no second array of this size
+                part = slice(first, first + step)
+                out[part] -= self.scores[part, None] * y[part]
         if heavy_part is not None:
             out[heavy] = heavy_part + self.heavy_laplacian() @ y[heavy]
         return out
@@ -131,21 +144,21 @@ class Projection:
 
     def _light_gram(self, y: Floats) -> Floats:
         """The part of K_y from the light rows."""
-        if self.plain:
+        if self.in_own_columns:
             return self.transform.T @ self.rows.gram(self.scale, None, y) @ self.transform
         return self.rows.gram(self.scale, self.transform, y)
 
     def quad(self, form: Floats) -> Floats:
         """u_iᵀ form u_i, (n,): 0 in heavy rows."""
-        if self.plain:
+        if self.in_own_columns:
             return self.rows.quad(self.scale, None, self.transform @ form @ self.transform.T)
         return self.rows.quad(self.scale, self.transform, form)
 
     def squared_form(self, row_scale: Floats, directions: Floats | None = None) -> Floats:
-        """Aᵀ D Q D A with D = diag(row_scale), 0 in heavy rows, for A or A ``directions``: (d, d),
-        in a long matrix without an n x d array.
+        """Aᵀ D Q D A with D = diag(row_scale), 0 in heavy rows, for A or A ``directions``: (d, d).
 
-        It is the sum over a, b of T_abᵀ T_ab with T_ab = sum_l u_la u_lb D_l a_l.
+        It is the sum over a, b of T_abᵀ T_ab with T_ab = sum_l u_la u_lb D_l a_l, which takes no
+        n x d array.
         """
         moments = self.rows.third_moments(self.scale, self.transform, row_scale)
         if directions is not None:
@@ -155,13 +168,11 @@ class Projection:
         return moments.T @ (twice * moments)
 
     def is_long(self, columns: int) -> bool:
-        """Whether sums over u_a u_b take less time than blocks of rows of P would."""
+        """Whether sums over u_a u_b take less time than blocks of rows of P."""
         return self.rows.shape[0] * (self.rank + columns) >= self.rank ** 2 * columns
 
     def heavy_laplacian(self) -> Floats:
-        """The heavy block of Q - diag(sigma): off-diagonal squares, -sigma_i (1 - sigma_i) on the
-        diagonal.
-        """
+        """The heavy block of Q - diag(σ): off-diagonal squares, -σ_i (1 - σ_i) on the diagonal."""
         block = self.heavy_defect ** 2
         np.fill_diagonal(block, -self.scores[self.heavy] * np.diag(self.heavy_defect))
         return block
@@ -187,7 +198,7 @@ class Projection:
 
 
 def row_scale(magnitude: Floats, left_out: Booleans | None = None) -> tuple[Floats, float]:
-    """smallest / magnitude, 0 where a row is left out: never 1/s², which overflows."""
+    """smallest / magnitude, which is at most 1, or 0 if a row is left out; and the smallest."""
     if left_out is None or not left_out.any():
         smallest = magnitude.min()
         return smallest / magnitude, smallest
@@ -200,29 +211,29 @@ def row_scale(magnitude: Floats, left_out: Booleans | None = None) -> tuple[Floa
     return scale, 1.0
 
 
-def project(rows: Rows, magnitude: Floats, start: Floats | None = None,
+def project(rows: Rows, magnitude: Floats, columns: Floats | None = None,
             left_out: Booleans | None = None, *, rough: bool = False) -> Projection:
-    """The projection of the rows divided by their slack magnitudes.
+    """The projection for rows divided by magnitudes.
 
     Parameters
     ----------
     rows : the rows of A, shape (n, d)
     magnitude : (n,) array, nonnegative
-        |s|; zero asks for the continuous limit.
-    start : (d, k) array or None
-        Columns A start that span the column space independently over the rows kept; None when
-        A has full column rank and is not badly conditioned.
+        m = 1/√w, for w = 1/s² the magnitude of the slack. Zero stands for the continuous limit.
+    columns : (d, k) array or None
+        C for which the columns of A C, over the rows kept, are a basis of the column space. None
+        stands for A's own columns, which then have full rank and are not badly conditioned.
     left_out : (n,) boolean array or None
         Rows that take no part (loops).
     rough : bool
-        On the way to a solution a few digits of derivatives and of 1 - sigma will do (their errors
-        are about ε κ², 1e-12 after one pass over the rows), and fewer rows are eliminated: that
-        costs as much as four evaluations of the scores.
+        Iterations need a few digits of derivatives and of 1 - σ only. Their errors are then about
+        ε κ² (1e-12 after one pass over the rows), and fewer rows are eliminated, since an
+        elimination costs as much as four evaluations of the scores.
 
     Raises
     ------
     DependentZeroSlackError
-        If the rows with zero slack are linearly dependent.
+        If the rows with zero magnitude are linearly dependent.
     """
     d = rows.shape[1]
     if magnitude.all():
@@ -230,127 +241,151 @@ def project(rows: Rows, magnitude: Floats, start: Floats | None = None,
     else:
         zero = magnitude == 0
         heavy = np.flatnonzero(zero if left_out is None else zero & ~left_out)
-    k = d if start is None else start.shape[1]
+    k = d if columns is None else columns.shape[1]
     if not len(heavy):
         scale, smallest = row_scale(magnitude, left_out)
-        found = orthonormalise(rows, scale, start, rcond=0.0)
+        found = orthonormal_basis(rows, scale, columns, rcond=0.0)
         scores = found.scores if found.scores is not None else rows.quad(scale, found.transform)
-        if scores.max() > 1.0 - (ROUGHLY_ONE if rough else _heavy_below(k)):
+        if scores.max() > 1.0 - (ROUGH_COMPLEMENT if rough else _heavy_below(k)):
             heavy = np.flatnonzero(scores > 1.0 - _heavy_below(k))
             try:
-                return _eliminate(rows, magnitude, start, left_out, heavy)
-            except DependentZeroSlackError:          # scores too inaccurate to tell heavy rows
+                return _eliminate(rows, magnitude, columns, left_out, heavy)
+            except DependentZeroSlackError:          # the scores are too inaccurate for this
                 heavy = heavy[:0]
         width = found.transform.shape[1]
+        own = (columns is None and found.well_conditioned
+               and (rough or found.condition <= OWN_FORMS_CONDITION * np.sqrt(k)))
         return Projection(rows, scale, smallest, found.transform, found.transform, heavy,
-                          np.zeros((0, width)), np.zeros((0, 0)), scores,
-                          plain=(start is None and found.plain
-                                 and (rough or found.condition <= PLAIN_CONDITION * np.sqrt(k))))
-    return _eliminate(rows, magnitude, start, left_out, heavy)
+                          np.zeros((0, width)), np.zeros((0, 0)), scores, in_own_columns=own)
+    return _eliminate(rows, magnitude, columns, left_out, heavy)
 
 
 rough_projection = functools.partial(project, rough=True)
 
 
 def _heavy_below(k: int) -> float:
-    """Rows are heavy whose 1 - sigma is smaller."""
-    return min(1e-3, 0.25 / max(k, 1))
+    """Rows with a smaller 1 - σ are heavy."""
+    return min(HEAVY_COMPLEMENT, 0.25 / max(k, 1))
 
 
-def _eliminate(rows: Rows, magnitude: Floats, start: Floats | None,
+def _eliminate(rows: Rows, magnitude: Floats, columns: Floats | None,
                left_out: Booleans | None, heavy: Integers) -> Projection:
-    """Heavy rows eliminated; rows that are heavy only in the quotient by zero slacks follow."""
-    n = rows.shape[0]
-    k = rows.shape[1] if start is None else start.shape[1]
-    light_out = np.zeros(n, dtype=bool) if left_out is None else left_out.copy()
+    """The projection with heavy rows eliminated, and with them the rows that are heavy in the
+    quotient by rows of zero magnitude.
+    """
+    k = rows.shape[1] if columns is None else columns.shape[1]
+    light_out = np.zeros(rows.shape[0], dtype=bool) if left_out is None else left_out.copy()
     light_out[heavy] = True
     scale, smallest = row_scale(magnitude, light_out)
-    start = balanced(rows, scale, heavy, start)
-    null, right_inverse, norms = quotient(rows, heavy, start)
+    columns = balanced(rows, scale, heavy, columns)
+    null, right_inverse, norms = quotient(rows, heavy, columns)
     zero = magnitude[heavy] == 0
     if zero.any():
-        beside = null if zero.all() else quotient(rows, heavy[zero], start)[0]
+        beside = null if zero.all() else quotient(rows, heavy[zero], columns)[0]
         scale[spanned(rows, beside)] = 0.0
         light_out |= scale == 0
-    found = orthonormalise(rows, scale, null, rcond=0.0)
+    found = orthonormal_basis(rows, scale, null, rcond=0.0)
     light_scores = found.scores if found.scores is not None else rows.quad(scale, found.transform)
     more = np.flatnonzero((light_scores > 1.0 - _heavy_below(k)) & ~light_out)
     if len(more):
         try:
-            return _eliminate(rows, magnitude, start, left_out, np.sort(np.append(heavy, more)))
+            return _eliminate(rows, magnitude, columns, left_out,
+                              np.sort(np.append(heavy, more)))
         except DependentZeroSlackError:
             pass
-    h, m = len(heavy), found.transform.shape[1]
+    joint, middle, length, rounding = _complement(rows, scale, found.transform, heavy,
+                                                  right_inverse, norms)
+    return _joined(rows, scale, smallest, heavy, found.transform, joint, middle,
+                   magnitude[heavy] / smallest * (length / norms), rounding)
+
+
+def _complement(rows: Rows, scale: Floats, light: Floats, heavy: Integers, right_inverse: Floats,
+                norms: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """F~ with columns divided by ``length``, from a right inverse of A_H with rows at unit norm.
+
+    Returns its transform (d, h), F~ᵀF~, the lengths (h,), and bounds of the rounding errors of the
+    norms of its columns (h,).
+    """
+    m = light.shape[1]
     image = scale[:, None] * rows.matvec(right_inverse)
-    length = np.abs(image).max(axis=0)           # squares of F~ as it is may over- or underflow
+    length = np.abs(image).max(axis=0)           # without it, squares may over- or underflow
     length[length <= TINY * np.maximum(np.abs(right_inverse).max(axis=0), 1.0)] = 1.0
-    right_inverse /= length
+    right_inverse = right_inverse / length
     errors = np.abs(rows.block(heavy) / norms[:, None]) @ np.abs(right_inverse)  # of A_H W, over ε
-    joint = np.hstack([found.transform, right_inverse])
-    size_of_terms = np.abs(right_inverse)
-    for _ in range(2):                       # the second projection removes what rounding left
+    joint = np.hstack([light, right_inverse])
+    terms = np.abs(right_inverse)
+    for _ in range(REORTHOGONALISATIONS):
         gram = rows.gram(scale, joint)
-        joint[:, m:] -= found.transform @ gram[:m, m:]
-        size_of_terms += np.abs(found.transform) @ np.abs(gram[:m, m:])
-    rounding = EPS * np.linalg.norm(scale[:, None] * rows.abs_matvec(size_of_terms)
+        joint[:, m:] -= light @ gram[:m, m:]
+        terms += np.abs(light) @ np.abs(gram[:m, m:])
+    rounding = EPS * np.linalg.norm(scale[:, None] * rows.abs_matvec(terms)
                                     + np.abs(image) @ errors, axis=0)
-    middle = gram[m:, m:] - gram[:m, m:].T @ gram[:m, m:]
-    whole = ratio = magnitude[heavy] / smallest * (length / norms)
-    # A row that is heavy at any slack (a coloop) has F = 0, of which rounding, times a huge slack,
-    # leaves something.
+    return joint[:, m:], gram[m:, m:] - gram[:m, m:].T @ gram[:m, m:], length, rounding
+
+
+def _joined(rows: Rows, scale: Floats, smallest: float, heavy: Integers, light: Floats,
+            complement: Floats, middle: Floats, whole: Floats, rounding: Floats) -> Projection:
+    """The projection from the light rows' basis and F = F~ diag(ρ), where ``complement`` is the
+    transform of F~, ``middle`` is F~ᵀF~, and ``whole`` is ρ.
+    """
+    h, m = len(heavy), light.shape[1]
+    # A row that is heavy for any magnitude (a coloop) has F = 0. What rounding leaves of it must
+    # not be multiplied by a huge magnitude.
     size = np.sqrt(np.maximum(np.diag(middle), 0.0))
-    ratio = np.where((size <= 100 * rounding) | (ratio * size > 1.0), 0.0, whole)
+    ratio = np.where((size <= ROUNDING_MARGIN * rounding) | (whole * size > 1.0), 0.0, whole)
     weighted = ratio[:, None] * middle * ratio
     lower = np.linalg.cholesky(np.eye(h) + weighted)
     inverse = scipy.linalg.solve_triangular(lower, np.eye(h), lower=True, check_finite=False)
-    # F'F (I + F'F)^-1 with the ratios outside, so that tiny ones keep their relative accuracy
+    # FᵀF (I + FᵀF)⁻¹ with the ratios outside, so that tiny ones keep their relative accuracy.
     defect = ratio[:, None] * np.linalg.solve(np.eye(h) + middle * ratio ** 2, middle) * ratio
     defect = 0.5 * (defect + defect.T)
-    transform = np.ascontiguousarray(np.hstack([joint[:, m:] @ (ratio[:, None] * inverse.T),
-                                                found.transform]))
+    transform = np.ascontiguousarray(np.hstack([complement @ (ratio[:, None] * inverse.T), light]))
     steps = transform.copy()
-    steps[:, :h] = joint[:, m:] @ (whole[:, None] * inverse.T)
+    steps[:, :h] = complement @ (whole[:, None] * inverse.T)
     basis = np.hstack([inverse.T, np.zeros((h, m))])
     scores = rows.quad(scale, transform)
     scores[heavy] = 1.0 - np.diag(defect)
     return Projection(rows, scale, smallest, transform, steps, heavy, basis, defect, scores)
 
 
-def balanced(rows: Rows, scale: Floats, heavy: Integers, start: Floats | None = None) -> Floats:
-    """Columns of A start in which the scaled light rows, and the heavy ones at the longest one's
-    length, are orthonormal: a quotient mixes columns, which in any others may be of very different
-    size.
+def balanced(rows: Rows, scale: Floats, heavy: Integers, columns: Floats | None = None) -> Floats:
+    """C' for which the columns of A C' are orthonormal over the scaled light rows and the heavy
+    ones, the latter as long as the longest light row.
+
+    A quotient mixes columns. In other columns these may be of very different size.
     """
     norms = rows.row_norms()
     norms[norms == 0] = 1.0
     lengths = scale * norms
     lengths /= lengths.max() or 1.0
-    lengths = np.where(lengths > 0, np.maximum(lengths, SHORTEST), 0.0)
+    lengths = np.where(lengths > 0, np.maximum(lengths, SQUARABLE), 0.0)
     lengths[heavy] = 1.0
     weights = lengths / norms
-    if start is not None:           # both may undo the units of A: squares must not underflow
-        largest = (weights * rows.abs_matvec(np.abs(start).sum(axis=1))).max()
+    if columns is not None:         # both may undo the units of A: squares must not underflow
+        largest = (weights * rows.abs_matvec(np.abs(columns).sum(axis=1))).max()
         weights /= max(largest, TINY, TINY * weights.max())
-    return orthonormalise(rows, weights, start, rcond=0.0).transform
+    return orthonormal_basis(rows, weights, columns, rcond=0.0).transform
 
 
 def spanned(rows: Rows, null: Floats) -> Booleans:
-    """Rows in the span of those that ``null`` belongs to (see :func:`quotient`), (n,): where these
-    have zero slack their scores are 0, and what rounding leaves of them in the quotient is nothing
-    that a small slack may magnify.
+    """Rows in the span of the rows with null space ``null`` (see :func:`quotient`), (n,).
+
+    If the latter have zero slack, the former have score 0. What rounding leaves of them in the
+    quotient must not be multiplied by the inverse of a small slack.
     """
     terms = rows.abs_matvec(np.abs(null).sum(axis=1))
     unit = 1.0 / np.where(terms > 0, np.maximum(terms, TINY), 1.0)
-    rest: Booleans = rows.quad(unit, null) <= (SPANNED * EPS) ** 2
+    # Bound of the rounding errors of the product and of the null space, each d ε |a_i| |null|.
+    rest: Booleans = rows.quad(unit, null) <= (2 * len(null) * EPS) ** 2
     return rest
 
 
-def quotient(rows: Rows, index: Integers, start: Floats) -> tuple[Floats, Floats, Floats]:
-    """A basis N (d, k - h) of the combinations of columns A start that rows ``index``, A_H, map to
+def quotient(rows: Rows, index: Integers, columns: Floats) -> tuple[Floats, Floats, Floats]:
+    """A basis N (d, k - h) of the combinations of A's columns that rows ``index``, A_H, map to
     zero, a right inverse W (d, h) of A_H with rows at unit norm, and these norms.
 
-    Rows elsewhere may be of any weight beside A_H, where what rounding leaves of A_H N and of
-    A_H W - I would count: they are brought to ε |A_H| |N| and ε |A_H| |W|, entry by entry.
+    Other rows may have any weight beside A_H and would magnify the rounding errors of A_H N and of
+    A_H W - I. These are therefore refined to ε |A_H| |N| and ε |A_H| |W|, entry by entry.
 
     Raises
     ------
@@ -358,19 +393,19 @@ def quotient(rows: Rows, index: Integers, start: Floats) -> tuple[Floats, Floats
         If the rows are linearly dependent.
     """
     rows_h = rows.block(index)
-    block = rows_h @ start
+    block = rows_h @ columns
     norms = np.hypot.reduce(block, axis=1)         # squares may overflow
     safe = np.where(norms > 0, norms, 1.0)
     block /= safe[:, None]
     h, k = block.shape
-    if h > k or np.linalg.svd(block, compute_uv=False)[-1] <= 1e3 * k * EPS:
+    if h > k or np.linalg.svd(block, compute_uv=False)[-1] <= ROUNDING_MARGIN * k * EPS:
         raise DependentZeroSlackError(index)
     q, r = scipy.linalg.qr(block.T, check_finite=False)
     inverse = scipy.linalg.solve_triangular(r[:h], np.eye(h), trans="T", check_finite=False)
-    null, right = start @ q[:, h:], start @ (q[:, :h] @ inverse)
+    null, right = columns @ q[:, h:], columns @ (q[:, :h] @ inverse)
     rows_h /= norms[:, None]
     for part, image in ((right, np.eye(h)), (null, 0.0)):
-        for _ in range(REFINEMENTS):
+        for _ in range(MAX_REFINEMENTS):
             error = image - rows_h @ part
             if np.all(np.abs(error) <= k * EPS * (np.abs(rows_h) @ np.abs(part))):
                 break

@@ -1,43 +1,51 @@
-"""Second derivatives of the loss ½|sigma(x) - c|².
+"""Second derivatives of the loss ½|σ(x) - a|², where x gives log weights and these give scores.
 
-With B = diag(1/s) A, P its projection, Q = P∘P, r = sigma - c, D_y = diag(y), and W = (Q - D_sigma)
-B (source: 2404.13785, Lemma C.3, corrected: the paper prints sigma for r in the second-order
-terms),
+With F = diag(-τ'(s)/2) A, c = τ''/(τ'/2)² (levinv.weighting.protocol), r = σ - a, P the projection,
+Q = P∘P, D_y = diag(y), z = (Q - D_σ) r, and
 
-    H = JᵀJ + sum_i r_i ∇²sigma_i = 4 WᵀW + Bᵀ G B,
-    G = 8 P∘(P D_r P) - 6 D_{Qr} - 4 (D_r Q + Q D_r) + 6 D_{r∘sigma}.
+    T(r) = 2 P∘(P D_r P) - (D_r Q + Q D_r) - D_z,
 
-Row by row it is D_{i,1} + ... + D_{i,6}, the paper's decomposition (``terms``). It is run in one of
-two exact forms. With U an orthonormal basis and K_y = Uᵀ D_y U, the entry of P D_r P at (i, l) is
-u_iᵀ K_r u_l, so that off the diagonal G_il = P_il (8 u_iᵀ K_r u_l - 4 (r_i + r_l) P_il): *short*,
-by blocks of rows of P, about 4 n² (k + d) flops. And with the third moments S_j = sum_l B_lj u_l
-u_lᵀ, (QB)_ij = u_iᵀ S_j u_i and [Bᵀ (P∘P D_r P) B]_jm = tr(S_j S_m K_r): *tall*, 2 n k² d flops.
+which is the derivative of diag(σ) - Q along r in the log weights, the Hessian is
 
-On the diagonal everything cancels near a zero slack. With z = (Q - D_sigma) r, which the projection
-computes without cancellation, it simplifies to G_ii = 2 (4 sigma_i - 3) z_i: eliminate (Qr)_i =
-z_i + r_i sigma_i from 8 sigma_i (Qr)_i - 6 (Qr)_i - 8 r_i sigma_i² + 6 r_i sigma_i. Heavy rows (see
-levinv.forward.projection) get their rows of P and G explicitly; there are at most k of them.
+    H = Fᵀ (4 (Q - D_σ)² + G) F,   G = 4 T(r) - D_{c∘z}.
 
-A product with a vector takes three Gram matrices and two quadratic forms: with p = B v, Qp its
-first form and y = 4 (Qp - sigma∘p),
+For w = 1/s², F = B = diag(1/s) A and c = 2 (source: 2404.13785, Lemma C.3, corrected: the paper
+prints σ for r in the second-order terms). Row by row this H is D_{i,1} + ... + D_{i,6}, the paper's
+decomposition (``terms``).
 
-    H v = Bᵀ ((Q - D_sigma) y + G p),
-    (G p)_i = u_iᵀ (4 (K_p K_r + K_r K_p) - 4 K_{r∘p}) u_i - 4 r_i (Qp)_i + 6 (r∘sigma - Qr)_i p_i,
+H is computed in one of two exact forms. With U an orthonormal basis and K_y = Uᵀ D_y U, the entry
+of P D_r P at (i, l) is u_iᵀ K_r u_l, so that off the diagonal G_il = P_il (8 u_iᵀ K_r u_l -
+4 (r_i + r_l) P_il). The *short* form takes blocks of rows of P, about 4 n² (k + d) flops. With the
+third moments S_j = sum_l F_lj u_l u_lᵀ, (QF)_ij = u_iᵀ S_j u_i and [Fᵀ (P∘P D_r P) F]_jm =
+tr(S_j S_m K_r). The *tall* form takes these, 2 n k² d flops.
 
-and the forms of K_y and of G are taken together. (Heavy rows take one of each more.)
+On the diagonal everything cancels near a zero slack. The projection computes z without
+cancellation. With (Qr)_i = z_i + r_i σ_i the diagonal simplifies to G_ii = (8 σ_i - 4 - c_i) z_i.
+Heavy rows (see levinv.forward.projection), at most k, get their rows of P and G explicitly.
+
+A product with a vector takes three Gram matrices and two quadratic forms: with p = F v, Qp its
+first form and y = 4 (Qp - σ∘p),
+
+    H v = Fᵀ ((Q - D_σ) y + G p),
+    (G p)_i = u_iᵀ (4 (K_p K_r + K_r K_p) - 4 K_{r∘p}) u_i - 4 r_i (Qp)_i - (4 + c_i) z_i p_i,
+
+and the forms of K_y and of G are computed together. (Heavy rows take one more of each.)
 """
 from collections.abc import Iterable
 
 import numpy as np
 
 from levinv._kernels import hessian
+from levinv._tolerances import PASS_ENTRIES
 from levinv._typing import Floats
 from levinv.forward.projection import Projection
-from levinv.storage import Rows
+from levinv.storage.protocol import Rows
+from levinv.weighting.inverse_square import INVERSE_SQUARE
+from levinv.weighting.protocol import Weighting
 
 
-class SecondOrder:
-    """The Hessian at one point; n-vectors and k x k matrices are kept, nothing larger.
+class ScoreHessian:
+    """The Hessian at one point. It keeps n-vectors and k x k matrices, nothing larger.
 
     Parameters
     ----------
@@ -45,27 +53,28 @@ class SecondOrder:
     projection : Projection
     slack : (n,) array
     residual : (n,) array
-        sigma - c.
+        r.
+    weighting : Weighting
     """
 
-    def __init__(self, rows: Rows, projection: Projection, slack: Floats, residual: Floats):
+    def __init__(self, rows: Rows, projection: Projection, slack: Floats, residual: Floats,
+                 weighting: Weighting = INVERSE_SQUARE):
         self.rows, self.projection, self.residual = rows, projection, residual
-        self.inverse_slack = np.divide(1.0, slack, out=np.zeros_like(slack), where=slack != 0)
-        self.light_inverse = self.inverse_slack.copy()
-        self.light_inverse[projection.heavy] = 0.0
-        self.form = projection.weighted_gram(residual)
-        self.flow = projection.laplacian(residual)
-        scores = projection.scores
-        self.diagonal = 2.0 * (4.0 * scores - 3.0) * self.flow
-        # 6 (r∘sigma - Qr), the part of the diagonal that stands outside the products of the tall
-        # form
-        self.outside = -6.0 * self.flow
+        self.slope = weighting.times_slope(1.0, slack)         # -τ'/2
+        self.light_slope = self.slope.copy()
+        self.light_slope[projection.heavy] = 0.0
+        self.form = projection.weighted_gram(residual)         # K_r
+        flow = projection.laplacian(residual)                  # z
+        curvature = 4.0 + weighting.curvature(slack)
+        self.diagonal = (8.0 * projection.scores - curvature) * flow
+        # The part of the diagonal that is not among the products of the tall form.
+        self.outside = -curvature * flow
 
     def hessian(self) -> Floats:
         """H, (d, d)."""
         n, d = self.rows.shape
         k = self.projection.rank
-        # measured: benchmarks/benchmarks/hessian.py, Forms
+        # Measured crossover: asv run --bench hessian.Forms.
         if 5 * n * (k + d) <= 4 * k * k * d:
             out = self._short()
         else:
@@ -84,7 +93,7 @@ class SecondOrder:
     def _tall(self) -> Floats:
         projection, rows = self.projection, self.rows
         d, k = rows.shape[1], projection.rank
-        packed = rows.third_moments(projection.scale, projection.transform, self.light_inverse)
+        packed = rows.third_moments(projection.scale, projection.transform, self.light_slope)
         upper = np.triu_indices(k)
         moments = np.empty((k, k, d))
         moments[upper] = moments[upper[::-1]] = packed
@@ -98,7 +107,7 @@ class SecondOrder:
             doubled = packed + (basis[:, upper[0]] * basis[:, upper[1]]).T @ scaled
         doubled *= np.where(upper[0] == upper[1], 1.0, 2.0)[:, None]
         square, cross = rows.tall_hessian(projection.scale, projection.transform,
-                                          self.light_inverse, doubled, projection.scores,
+                                          self.light_slope, doubled, projection.scores,
                                           self.residual, self.outside)
         out += square - 4.0 * (cross + cross.T)
         if len(heavy):
@@ -106,7 +115,7 @@ class SecondOrder:
             image += projection.heavy_laplacian() @ scaled
             out += 4.0 * image.T @ image
             mixed, light = self._heavy_products(with_light_residual=False)
-            joined = rows.rmatvec(self.light_inverse[:, None] * light) @ scaled
+            joined = rows.rmatvec(self.light_slope[:, None] * light) @ scaled
             out += joined + joined.T + scaled.T @ mixed @ scaled
         return out
 
@@ -115,7 +124,7 @@ class SecondOrder:
         projection, rows, residual = self.projection, self.rows, self.residual
         heavy = projection.heavy
         p = rows.matvec(v)
-        p *= self.inverse_slack
+        p *= self.slope
         form = projection.weighted_gram(p)
         image = projection.quad(form)                      # Qp
         joined = form @ self.form
@@ -133,12 +142,14 @@ class SecondOrder:
             image *= 4.0                                   # y
             out += projection.quad(joined + projection.weighted_gram(image))
             out -= projection.scores * image
-        out *= self.inverse_slack
+        out *= self.slope
         return rows.rmatvec(out)
 
     def terms(self, row: int | None = None, zero: Iterable[int] = ()) -> Floats:
-        """The six terms D_{i,1} ... D_{i,6}, (6, d, d): of one row, or summed over all; of rows
-        ``zero``, whose slack stands for zero, the sum of the terms in the place of the fourth.
+        """The six terms D_{i,1} ... D_{i,6} for w = 1/s², (6, d, d), of one row or summed over all.
+
+        In rows ``zero`` a small slack stands for zero. Their terms have no limit, but the sum of
+        the six has one: it takes the place of the fourth.
         """
         d = self.rows.shape[1]
         out = np.zeros((6, d, d))
@@ -146,28 +157,29 @@ class SecondOrder:
             return out
         first, last = (0, self.rows.shape[0]) if row is None else (row, row + 1)
         u, scaled = self.projection.basis(), self._scaled_rows()
+        step = max(1, PASS_ENTRIES // scaled.size)             # Ctrl-C is heard between two calls
         limits = [i for i in zero if first <= i < last]
         for start, stop in zip([first, *(i + 1 for i in limits)], [*limits, last], strict=True):
-            for place in range(start, stop, ROWS_PER_CALL):
+            for place in range(start, stop, step):
                 hessian.row_terms(u, scaled, self.projection.scores, self.residual, place,
-                                  min(place + ROWS_PER_CALL, stop), out)
+                                  min(place + step, stop), out)
         for i in limits:
             image = np.sqrt(self.projection.complement()[i]) * scaled[i]
             out[3] -= 2.0 * self.residual[i] * np.outer(image, image)
         return out
 
     def _scaled_rows(self) -> Floats:
-        """B, (n, d)."""
-        return self.rows.scaled(self.inverse_slack)
+        """F, (n, d)."""
+        return self.rows.scaled(self.slope)
 
     def _heavy_rows(self) -> Floats:
         heavy = self.projection.heavy
-        return self.rows.block(heavy) * self.inverse_slack[heavy, None]
+        return self.rows.block(heavy) * self.slope[heavy, None]
 
     def _heavy_products(self, with_light_residual: bool) -> tuple[Floats, Floats]:
         """G at the heavy rows, (h, h), and between light and heavy ones, (n, h).
 
-        The latter without the part -4 r_l P_il² of its light row l, unless asked for.
+        The latter include the part -4 r_l P_il² of light row l only ``with_light_residual``.
         """
         projection, r = self.projection, self.residual
         heavy, basis = projection.heavy, projection.heavy_basis
@@ -182,5 +194,3 @@ class SecondOrder:
         weight = r[heavy] + (r[:, None] if with_light_residual else 0.0)
         return mixed, light * (8.0 * curved - 4.0 * weight * light)
 
-
-ROWS_PER_CALL = 64

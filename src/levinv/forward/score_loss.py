@@ -2,20 +2,22 @@
 
     L(x) = ½ |sigma(x) - c|² + ½ |diag(rho) A x|²,
     ∇L = Jᵀ (sigma - c) + Aᵀ diag(rho²) A x,
-    ∇²L = H + Aᵀ diag(rho²) A      (H: levinv.forward.score_hessian).
+    ∇²L = H + Aᵀ diag(rho²) A      (H: levinv.forward.score_hessian),
+
+with J and sigma of levinv.forward.leverage_map: scores composed with the log weights.
 
 The gradient is one vector-Jacobian product, O(nd²), where the paper's Lemma F.4 spends O(n²d).
 """
+from __future__ import annotations
+
 import numpy as np
 
 from levinv import _validate
+from levinv._tolerances import DOT_ENTRIES, STAND_IN_SLACK
 from levinv._typing import Floats, MatrixLike, VectorLike
-from levinv.forward.leverage_map import LeverageMap, Point
+from levinv.forward.leverage_map import Point, ScoreMap
 from levinv.forward.projection import Projection
-from levinv.forward.score_hessian import SecondOrder
-
-ALMOST_ZERO = 1e-100
-ONE_THREAD = 8192         # entries of vectors whose product OpenBLAS takes on one thread
+from levinv.forward.score_hessian import ScoreHessian
 
 
 class ScoreLoss:
@@ -45,13 +47,13 @@ class ScoreLoss:
 
     Notes
     -----
-    Works with every SciPy minimiser as it is:
+    Works with every SciPy minimiser:
     ``minimize(loss.fun, x0, jac=loss.grad, hess=loss.hess)`` or ``hessp=loss.hessp``, and
     ``least_squares(loss.residuals, x0, jac=loss.residuals_jac)``. The last point is remembered:
     calls at the same x share their work.
 
-    The paper (Lemmas 5.2 and C.3) drops c from the second-order terms; its Hessian is right at c =
-    0 and for constant c only. See :mod:`levinv.papers` for the terms as printed.
+    The paper (Lemmas 5.2 and C.3) drops c from the second-order terms. Its Hessian is right only if
+    c = 0, or if all entries of c are equal. See :mod:`levinv.papers` for the terms as printed.
 
     References
     ----------
@@ -73,12 +75,12 @@ class ScoreLoss:
 
     def __init__(self, A: MatrixLike, b: VectorLike, scores: VectorLike, *,
                  ridge: VectorLike = 0.0):
-        self._map = LeverageMap(A, b)
+        self._map = ScoreMap(A, b)
         n = self._map.shape[0]
         self._target = _validate.vector(scores, "scores", n, "row of A")
         self._ridge = _validate.nonnegative(ridge, "ridge", n, "row of A")
         self._squared_ridge = self._ridge ** 2
-        self._last: tuple[Projection, SecondOrder] | None = None
+        self._last: tuple[Projection, ScoreHessian] | None = None
         self._ridge_hessian: Floats | None = None
         if self._ridge.any():
             with self._map.threads():
@@ -96,7 +98,7 @@ class ScoreLoss:
         ------
         ValueError
             If x is not a finite vector of length d, if A x - b overflows, or if linearly dependent
-            rows have zero slack at x. The other methods raise likewise.
+            rows have zero slack at x. The other methods raise it for the same reasons.
         """
         return self._fun(self._map.at(x), x)
 
@@ -110,7 +112,7 @@ class ScoreLoss:
         return self._fun(point, x), self._grad(point, x)
 
     def _fun(self, point: Point, x: VectorLike) -> float:
-        residual = point[1].residual(self._target)
+        residual = point.projection.residual(self._target)
         out = half_square_sum(residual)
         if self._ridge_hessian is not None:
             shrunk = self._ridge * self._fitted(x)
@@ -118,7 +120,7 @@ class ScoreLoss:
         return out
 
     def _grad(self, point: Point, x: VectorLike) -> Floats:
-        out = self._map.pull(point, point[1].residual(self._target))
+        out = self._map.pull(point, point.projection.residual(self._target))
         if self._ridge_hessian is not None:
             out = out + self._map.rows.rmatvec(self._squared_ridge * self._fitted(x))
         return out
@@ -126,14 +128,14 @@ class ScoreLoss:
     def hess(self, x: VectorLike) -> Floats:
         """∇²L(x), (d, d): O(n²d) or 2 n d³ flops, whichever is less."""
         with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
-            out = _finite(self._second_order(x).hessian())
+            out = _finite(self._score_hessian(x).hessian())
         return out if self._ridge_hessian is None else out + self._ridge_hessian
 
     def hessp(self, x: VectorLike, p: VectorLike) -> Floats:
         """∇²L(x) p, (d,), matrix-free: O(n d²)."""
         p = _validate.vector(p, "p", self.shape[1], "column of A")
         with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
-            out = _finite(self._second_order(x).product(p))
+            out = _finite(self._score_hessian(x).product(p))
         return out if self._ridge_hessian is None else out + self._ridge_hessian @ p
 
     def hess_terms(self, x: VectorLike, row: int | None = None) -> Floats:
@@ -165,57 +167,59 @@ class ScoreLoss:
 
         Notes
         -----
-        As a slack s_i goes to zero row i's terms have no limit, but their sum has: it is
-        r_i ∇²sigma_i = -2 r_i (1 - sigma_i) B_iᵀB_i, and stands in the place of D4.
+        As a slack s_i goes to zero, the terms of row i have no limit, but their sum has one. This
+        is r_i ∇²sigma_i = -2 r_i (1 - sigma_i) B_iᵀB_i; it takes the place of D4.
         """
         if row is not None:
             row = _validate.index(row, "row", self.shape[0])
-        zero = self._map.at(x)[0] == 0
+        zero = self._map.at(x).slack == 0
         if zero.any():
             zero &= self._map.rows.nonzero()
         with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
-            return _finite(self._second_order(x).terms(row, np.flatnonzero(zero)))
+            return _finite(self._score_hessian(x).terms(row, np.flatnonzero(zero)))
 
     def residuals(self, x: VectorLike) -> Floats:
-        """sigma(x) - c, followed by diag(rho) A x if there is a ridge: L is half their sum of
-        squares.
+        """sigma(x) - c, followed by diag(rho) A x if there is a ridge.
+
+        L is half the sum of their squares.
         """
-        residual = self._map.at(x)[1].residual(self._target)
+        residual = self._map.at(x).projection.residual(self._target)
         return (residual if self._ridge_hessian is None
                 else np.append(residual, self._ridge * self._fitted(x)))
 
     def residuals_jac(self, x: VectorLike) -> Floats:
         """Jacobian of :meth:`residuals`, (n, d) or (2n, d)."""
-        jacobian = self._map.jacobian(x)
+        jacobian = self._map.jacobian(self._map.at(x))
         return (jacobian if self._ridge_hessian is None
                 else np.vstack([jacobian, self._map.rows.scaled(self._ridge)]))
 
-    def column_norms(self) -> Floats:
-        """Norms of the columns of A, (d,): units in which x is scaled alike."""
+    def _column_norms(self) -> Floats:
+        """Norms of the columns of A, (d,). In these units the entries of x are of similar size."""
         return self._map.rows.column_norms()
 
     def _fitted(self, x: VectorLike) -> Floats:
         return self._map.rows.matvec(np.asarray(x, dtype=float))
 
-    def _second_order(self, x: VectorLike) -> SecondOrder:
+    def _score_hessian(self, x: VectorLike) -> ScoreHessian:
         slack, projection = self._map.at(x)
         last = self._last
         if last is None or last[0] is not projection:
-            last = self._last = projection, self._expand(slack, projection)
+            last = self._last = projection, self._new_hessian(slack, projection)
         return last[1]
 
-    def _expand(self, slack: Floats, projection: Projection) -> SecondOrder:
-        zero = slack == 0
+    def _new_hessian(self, slack: Floats, projection: Projection) -> ScoreHessian:
+        zero = self._map.weighting.magnitude(slack) == 0
         if zero.any():
-            # 1 - sigma_i = O(s_i²) has a second derivative at s_i = 0; a slack far below rounding
-            # shows it
+            # 1 - sigma_i = O(s_i²) has a second derivative at s_i = 0. A slack so small that 1 -
+            # sigma_i is far below rounding shows it.
             norms = self._map.rows.row_norms()
             light = ~zero & (norms > 0)
             least = np.min(np.abs(slack[light]) / norms[light]) if light.any() else 1.0
             norms[norms == 0] = 1.0
-            slack = np.where(zero, ALMOST_ZERO * least * norms, slack)
+            slack = np.where(zero, STAND_IN_SLACK * least * norms, slack)
             projection = self._map.project(slack)
-        return SecondOrder(self._map.rows, projection, slack, projection.residual(self._target))
+        return ScoreHessian(self._map.rows, projection, slack,
+                            projection.residual(self._target), self._map.weighting)
 
 
 def _finite(derivative: Floats) -> Floats:
@@ -226,7 +230,7 @@ def _finite(derivative: Floats) -> Floats:
 
 
 def half_square_sum(values: Floats) -> float:
-    """½|values|²; by NumPy where BLAS's product of two vectors depends on its number of threads."""
-    if len(values) <= ONE_THREAD:
+    """½|values|², the same for any number of threads of BLAS."""
+    if len(values) <= DOT_ENTRIES:
         return 0.5 * float(values @ values)
     return 0.5 * float(np.square(values).sum())

@@ -6,7 +6,7 @@ from levinv._parallel import sharing
 from levinv._tolerances import EPS, EVALUATIONS, FEW_ROUNDINGS, TINY
 from levinv._typing import Floats, MatrixLike, VectorLike
 from levinv.errors import NoSolutionError
-from levinv.forward.basis import independent_columns, orthonormalise
+from levinv.forward.basis import independent_columns, orthonormal_basis
 from levinv.inverse.stages.infeasible import find_infeasible_set
 from levinv.inverse.stages.laplacian import component_mean
 from levinv.inverse.stages.magnitudes import find_magnitudes
@@ -129,7 +129,7 @@ def _verified(rows: Rows, log_weight: Floats, scores: Floats, tol: float) -> tup
     weights = np.exp(log_weight)
     root = np.sqrt(weights)
     root /= root.max()
-    basis = orthonormalise(rows, root, independent_columns(rows), rcond=0.0)
+    basis = orthonormal_basis(rows, root, independent_columns(rows), rcond=0.0)
     found = rows.quad(root, basis.transform) if basis.scores is None else basis.scores
     error = np.abs(found - scores)
     row = int(np.argmax(error))

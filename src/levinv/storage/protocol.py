@@ -83,7 +83,7 @@ class Rows(Protocol):
     def tall_hessian(self, scale: Floats, transform: Floats | None, inverse_slack: Floats,
                      forms: Floats, scores: Floats, residual: Floats,
                      diagonal: Floats) -> Floats:
-        """The pass over the rows of :meth:`levinv.forward.score_hessian.SecondOrder.hessian`: two
+        """The pass over the rows of :meth:`levinv.forward.score_hessian.ScoreHessian.hessian`: two
         (d, d) arrays, out and cross of :func:`levinv._kernels.hessian.tall`.
         """
 

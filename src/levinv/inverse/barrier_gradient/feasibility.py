@@ -36,8 +36,8 @@ import scipy.optimize
 import scipy.sparse
 
 from levinv._parallel import aside
+from levinv._tolerances import EPS
 from levinv._typing import Floats
-from levinv.forward.basis import EPS
 from levinv.storage import Rows
 
 LP_ROUNDING = 1e-6           # ten times the solver's tolerance

@@ -8,9 +8,9 @@ import numpy as np
 from levinv import _validate, storage
 from levinv._json import plain
 from levinv._parallel import sharing
+from levinv._tolerances import EPS
 from levinv._typing import Booleans, Floats, MatrixLike, Seed, SignsLike, VectorLike
 from levinv.forward.barrier import FullRankMap
-from levinv.forward.basis import EPS
 from levinv.forward.gradient_loss import GradientLossPoint
 from levinv.inverse.barrier_gradient import feasibility as cell
 from levinv.inverse.barrier_gradient import newton, subsampled
@@ -285,7 +285,7 @@ def _sensitivity(task: Task, state: newton.State, hessian: Floats) -> tuple[Floa
     dx = unit² S H⁻¹ Sᵀ dg, H in z; with a ridge, x a stationary point of the loss,
     dx = (∇²L)⁻¹ ∇²V dg.
     """
-    steps = state.projection.unit * state.projection.steps
+    steps = state.projection.smallest_slack * state.projection.steps
     if task.ridge.any():
         loss = GradientLossPoint(state.point, task.g).hessian()
         loss += task.map.rows.gram(None, None, task.ridge ** 2)

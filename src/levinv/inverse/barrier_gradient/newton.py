@@ -40,9 +40,9 @@ import numpy as np
 import scipy.linalg
 import scipy.optimize
 
+from levinv._tolerances import EPS
 from levinv._typing import Floats
 from levinv.forward.barrier import BarrierPoint
-from levinv.forward.basis import EPS
 from levinv.forward.projection import Projection, row_scale
 from levinv.inverse.barrier_gradient.feasibility import boundary
 from levinv.inverse.barrier_gradient.problem import Task
@@ -89,7 +89,7 @@ class State:
 
     def step(self, z: Floats) -> Floats:
         """dx."""
-        return self.projection.unit * (self.projection.steps @ z)
+        return self.projection.smallest_slack * (self.projection.steps @ z)
 
     def hessian(self) -> Floats:
         """H, (k, k)."""
@@ -123,14 +123,14 @@ class State:
     def floor(self, rows: Rows, b: Floats, g: Floats) -> float:
         """The decrement that rounding of g and of the slack leaves, about."""
         projection = self.projection
-        spread = (projection.unit * projection.steps.T) * g
+        spread = (projection.smallest_slack * projection.steps.T) * g
         from_target = np.linalg.norm(scipy.linalg.solve_triangular(self.factor, spread, lower=True))
         return 4.0 * EPS * float(from_target + self.from_slack(rows, b))
 
     def from_slack(self, rows: Rows, b: Floats) -> float:
         """What rounding of the slack does to the decrement, in units of ε."""
         size = rows.abs_matvec(np.abs(self.x)) + np.abs(b)
-        return float(np.linalg.norm(np.sqrt(self.projection.scores) * self.point.divide(size)))
+        return float(np.linalg.norm(np.sqrt(self.projection.scores) * self.point.times_slope(size)))
 
     def agrees(self, rows: Rows, b: Floats, g: Floats, decrement: float) -> bool:
         """Whether no component of ∇V - g is larger than at a decrement of this size, of which it is
@@ -175,7 +175,7 @@ def evaluate(task: Task, x: Floats) -> State | None:
             return None
         projection = point.projection
         signs = np.where(task.active, task.signs, 0.0)
-        target = projection.unit * (projection.steps.T @ task.g)
+        target = projection.smallest_slack * (projection.steps.T @ task.g)
         gradient = -projection.coordinates(signs * projection.scores) - target
         form = projection.weighted_gram(projection.scores)
         if not (np.isfinite(gradient).all() and np.isfinite(form).all()):

@@ -13,8 +13,8 @@ from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 
+from levinv._tolerances import EPS
 from levinv._typing import Floats
-from levinv.forward.basis import EPS
 from levinv.forward.score_loss import ScoreLoss
 
 Reason: TypeAlias = Literal["matched", "stationary", "iterations", "stuck"]
@@ -59,7 +59,7 @@ class ScaledLoss:
 
     def __init__(self, loss: ScoreLoss) -> None:
         self.loss = loss
-        norms = loss.column_norms()
+        norms = loss._column_norms()
         self.units = np.where(norms > 0, norms, 1.0)
         self.nfev = 0
 

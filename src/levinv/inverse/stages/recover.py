@@ -64,7 +64,7 @@ def recover(reduced: Reduced, response: Floats, magnitudes: Magnitudes, signs: F
          else projection.coordinates(data + per_row * signed))
     del data, signed
     with np.errstate(over="ignore", invalid="ignore"):         # such an x is refused later on
-        x = reduced.offset + projection.transform @ (projection.unit * y)
+        x = reduced.offset + projection.transform @ (projection.smallest_slack * y)
     with np.errstate(divide="ignore", invalid="ignore"):
         misfit = np.abs(data_outside + per_row * h)
         misfit /= np.abs(weight * per_row)

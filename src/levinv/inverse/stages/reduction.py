@@ -18,7 +18,7 @@ import numpy as np
 from levinv._tolerances import EPS, INDEPENDENT_PIVOT, SMALLEST_ROW, UNCONNECTED
 from levinv._typing import Booleans, Floats, Labels, RowIndex
 from levinv.errors import NoSolutionError, listed
-from levinv.forward.basis import Orthonormaliser, orthonormalise, reciprocal_norms
+from levinv.forward.basis import Basis, orthonormal_basis, reciprocal_norms
 from levinv.forward.projection import DependentZeroSlackError, quotient
 from levinv.inverse.stages.components import Block, Components, components
 from levinv.inverse.values import ComponentDecision, RankDecision, Reduced
@@ -59,8 +59,8 @@ def reduce(rows: Rows, one: Booleans | None = None, b: Floats | None = None,
             row = int(np.argmax(beyond))
             raise ValueError("b must not be so large beside the rows of A (choose other units), "
                              f"got {b[row]:.3g} beside a row of norm {norms[row]:.3g}, row {row}")
-    basis = orthonormalise(rows, unit)
-    start, use_A = basis.transform, basis.plain
+    basis = orthonormal_basis(rows, unit)
+    start, use_A = basis.transform, basis.well_conditioned
     rank = start.shape[1]
     free = _null_space(rows, unit, start)
     found = components(_block(rows, start), n, rank, loops, zero_entry)
@@ -85,7 +85,7 @@ def reduce(rows: Rows, one: Booleans | None = None, b: Floats | None = None,
             # squared norms have an error of ε times those before the quotient
             spanned = active & (rows.quad(unit, null) <= EPS * rows.quad(unit, start))
             active &= ~spanned
-            transform = orthonormalise(rows, active * unit, null).transform
+            transform = orthonormal_basis(rows, active * unit, null).transform
             right = _without(rows, active * unit, transform, right)
             if b is not None:
                 values = b[settled]
@@ -107,7 +107,7 @@ def reduce(rows: Rows, one: Booleans | None = None, b: Floats | None = None,
                    component_decision([found], zero_entry))
 
 
-def _rank_decision(basis: Orthonormaliser, n: int, d: int) -> RankDecision:
+def _rank_decision(basis: Basis, n: int, d: int) -> RankDecision:
     """The pivots, or 1/κ if the Gram matrix is too far from singular to need pivots."""
     kept, dropped = basis.pivots or (1.0 / basis.condition, np.nan)
     return RankDecision(basis.method, kept, dropped, max(n, d) * EPS)

@@ -31,12 +31,12 @@ from levinv._tolerances import (
     LONG_PER_RANK,
     LONG_ROWS,
     MAX_USELESS_STEPS,
+    ONE_PASS_CONDITION,
     PREDICTED_DECREASE,
     ROUNDED_RESIDUAL,
     USELESS_STEP,
 )
 from levinv._typing import Booleans, Floats
-from levinv.forward.basis import ONE_PASS_CONDITION
 from levinv.inverse.progress import Progress
 from levinv.inverse.stages.point import evaluate
 from levinv.inverse.stages.streaming_loss import StreamingLoss, Trial

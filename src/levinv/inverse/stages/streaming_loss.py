@@ -20,9 +20,10 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
+from levinv._tolerances import ROUGH_COMPLEMENT
 from levinv._typing import Booleans, Floats
-from levinv.forward.basis import one_pass
-from levinv.forward.projection import ROUGHLY_ONE, project, rough_projection
+from levinv.forward.basis import one_pass_basis
+from levinv.forward.projection import project, rough_projection
 from levinv.inverse.stages.point import Projector, evaluate, gradient
 from levinv.inverse.values import Point, Reduced
 from levinv.storage.protocol import Rows
@@ -62,7 +63,7 @@ class StreamingLoss:
         point = self._evaluate(x, rough_projection)
         if point is None:
             return None
-        self._unit = point.projection.unit
+        self._unit = point.projection.smallest_slack
         return _trial(point, None)
 
     def at(self, x: Floats, largest_norm: float) -> Trial | None:
@@ -89,7 +90,7 @@ class StreamingLoss:
     def _passes(self, x: Floats, largest_norm: float) -> Trial | None:
         """The trial at x, or None if a pass fails."""
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            found = one_pass(self._fold(_gram, np.add, x), self._start)
+            found = one_pass_basis(self._fold(_gram, np.add, x), self._start)
             if found is None:
                 return None
             transform, use_A = found.transform, self._start is None
@@ -147,7 +148,7 @@ def _misfit(rows: Rows, b: Floats, target: Floats, weight: Floats,
             left_out: Booleans | None, x: Floats, unit: float, start: Floats | None,
             transform: Floats, use_A: bool) -> Misfit:
     _, scale, scores, residual = _residual(rows, b, target, left_out, x, unit, transform)
-    if not scores.max() <= 1.0 - ROUGHLY_ONE:
+    if not scores.max() <= 1.0 - ROUGH_COMPLEMENT:
         return None
     largest = np.abs(residual).max()
     residual *= weight

@@ -184,7 +184,7 @@ def _decompose(point: Point, jacobian: Floats, whitened: Floats, null_dimension:
     wanted = max(k - null_dimension, 0)
     kept = int(np.count_nonzero(values[:wanted] > negligible(k) * values[:1]))
     with np.errstate(over="ignore"):                  # at points close to the largest float
-        directions = point.projection.unit * (point.projection.transform @ vt[:wanted].T)
+        directions = point.projection.smallest_slack * (point.projection.transform @ vt[:wanted].T)
         steps = directions[:, :kept] / values[:kept]
         while not np.isfinite(steps[:, :kept]).all():
             kept -= 1

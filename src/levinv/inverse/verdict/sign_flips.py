@@ -33,7 +33,7 @@ def try_sign_flips(presolved: Presolved, best: Refined, limits: Limits,
                 continue
             z = -2.0 * basis / projection.scores[row]
             with np.errstate(over="ignore", invalid="ignore"):
-                dx = projection.unit * (projection.steps @ z) * np.sign(point.slack[row])
+                dx = projection.smallest_slack * (projection.steps @ z) * np.sign(point.slack[row])
             other = refine(presolved, point.x + dx, progress, limits.refinements)
             if (other is None or other.point.slack[row] * point.slack[row] >= 0
                     or not is_solution(presolved, other)):

@@ -1,0 +1,1 @@
+"""The first of levinv's two maps: from the slack to the log weights of the rows."""
