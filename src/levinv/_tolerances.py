@@ -42,7 +42,26 @@ TINY = float(np.finfo(float).tiny)
 
 # --- many problems (inverse/invert_many) --------------------------------------------------------
 
+# --- minimisers: local methods and barrier gradients (inverse/descent, local, barrier_gradient) ---
+
+ARMIJO = 1e-4
+# Part of the decrease promised by the slope or by the model that a step has to achieve. The value in
+# Nocedal and Wright, Numerical Optimization, section 3.1.
+
+MAXITER = {"trust-region": 500, "newton": 100, "gradient-descent": 3000,
+           "approximate-newton": 200, "least-squares": 300}
+# Default limits of the iterations, as documented for invert_scores and invert_gradient.
+
 # --- local methods (inverse/local) --------------------------------------------------------------
+
+INITIAL_RADIUS = 0.01
+# First trust-region radius relative to |y| (or to 1 if that is larger). Ten times as much leaves
+# the neighbourhood of a good start; test_local_methods and acceptance.py local notice.
+
+POOR_MODEL = 0.25
+# The trust region shrinks, to this part of the step, where the decrease is less than this part of
+# the predicted one; it grows where it is more than 1 - POOR_MODEL. Values of Nocedal and Wright,
+# algorithm 4.1.
 
 # --- inversion of barrier gradients (inverse/barrier_gradient) ----------------------------------
 

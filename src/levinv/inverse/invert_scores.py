@@ -16,8 +16,7 @@ from levinv.inverse.task import Task
 Method: TypeAlias = Literal["global", "trust-region", "newton", "gradient-descent"]
 
 METHODS = ("global", *local.METHODS)
-OPTIONS = {"global": ("restarts",)} | {name: module.OPTIONS
-                                       for name, module in local.METHODS.items()}
+OPTIONS = {"global": ("restarts",)} | local.OPTIONS
 RESTARTS = 60
 EVALUATIONS = 30           # of the scores in an inversion, roughly: is it worth several threads?
 
