@@ -5,8 +5,8 @@ import scipy.linalg
 from numpy.testing import assert_allclose, assert_array_equal
 
 from levinv import GradientLoss, InversionResult, VolumetricBarrier, invert_gradient
-from levinv.forward.barrier import FullRankMap
 from levinv._conjugate_gradients import conjugate_gradients
+from levinv.forward.barrier import FullRankMap
 from levinv.inverse.barrier_gradient import assembly, newton, subsampled
 from levinv.inverse.barrier_gradient import feasibility as cell
 from levinv.inverse.barrier_gradient.problem import Problem, Trace, evaluate

@@ -48,8 +48,8 @@ EVALUATIONS = 30
 # Evaluations of the scores in an inversion, roughly: decides whether several threads are worth it.
 
 ARMIJO = 1e-4
-# Part of the decrease promised by the slope or by the model that a step has to achieve. The value in
-# Nocedal and Wright, Numerical Optimization, section 3.1.
+# Part of the decrease promised by the slope or by the model that a step has to achieve. The value
+# of Nocedal and Wright, Numerical Optimization, section 3.1.
 
 MAXITER = {"trust-region": 500, "newton": 100, "gradient-descent": 3000,
            "approximate-newton": 200, "least-squares": 300}
@@ -69,13 +69,13 @@ POOR_MODEL = 0.25
 # --- inversion of barrier gradients (inverse/barrier_gradient) ----------------------------------
 
 DIRECT_DIMENSION = 8
-# Largest dimension in which a Newton direction is found with a factored Hessian instead of conjugate
-# gradients. Measured crossover: class Direction of benchmarks/benchmarks/gradient.py.
+# Largest dimension in which a Newton direction is found with a factored Hessian instead of
+# conjugate gradients. Measured crossover: class Direction of benchmarks/benchmarks/gradient.py.
 
 ROUGHLY = 0.25
-# Relative accuracy of what is solved once in each step far from the solution: the residual of
-# conjugate gradients, and the slope where a line search ends. More accuracy costs products and
-# trials and saves no steps; test_random_polytopes counts both.
+# A line search ends where the slope has fallen to this part; conjugate gradients far from the
+# solution end at half of it, so that the direction is not what limits the step. Twice as much for
+# the direction costs 6 % more steps, a fifth saves none; test_random_polytopes counts them.
 
 INSIDE = 0.95
 # Part of the way to the cell's boundary that a step goes where no model says how far. Usual in
@@ -103,8 +103,8 @@ CONE_ROUNDING = 1e-9
 # simplex method found at a vertex. test_unbounded_cell_without_a_preimage notices.
 
 SAMPLES = 10
-# Default number of sampled rows in units of d log(d + 2): the sampled Hessian is then wrong by about
-# a third. Measured: class SampleSize of benchmarks/benchmarks/gradient.py.
+# Default number of sampled rows in units of d log(d + 2): the sampled Hessian is then wrong by
+# about a third. Measured: class SampleSize of benchmarks/benchmarks/gradient.py.
 
 EXACT_FLOPS = 1e11
 # Flops, n d³, of the largest Hessian that is formed for the standard errors; beyond, bounds within

@@ -35,6 +35,16 @@ def modified_newton_step(hessian: Floats, gradient: Floats) -> Floats | None:
     return step
 
 
+def along(fun: Callable[[Floats], float], y: Floats,
+          direction: Floats) -> Callable[[float], tuple[float, Floats]]:
+    """``trial`` of :func:`armijo` on the line y + length * direction."""
+    def trial(length: float) -> tuple[float, Floats]:
+        point = y + length * direction
+        return fun(point), point
+
+    return trial
+
+
 def armijo(trial: Callable[[float], tuple[float, Point]], value: float, slope: float,
            length: float, rounding: float) -> tuple[float, float, Point] | None:
     """The length, the value and the point of a step that lowers the function enough; or None.

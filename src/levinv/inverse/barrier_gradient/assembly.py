@@ -1,7 +1,5 @@
 """The result of gradient inversion: success, standard errors, message and evidence."""
-from __future__ import annotations
-
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,18 +38,11 @@ class Evidence:
     certificate: Floats | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain numbers and lists, but for the certificate, an array."""
-        known = _known(self)
-        certificate = known.pop("certificate", None)
-        if self.steps is not None:
-            known["steps"] = [_known(step) for step in self.steps]
-        out: dict[str, Any] = plain(known)
-        return out if certificate is None else out | {"certificate": certificate}
-
-
-def _known(record: Evidence | Step) -> dict[str, Any]:
-    values = {field.name: getattr(record, field.name) for field in fields(record)}
-    return {name: value for name, value in values.items() if value is not None}
+        """Plain numbers and lists; the certificate stays an array."""
+        known = asdict(self, dict_factory=lambda items: {key: value for key, value in items
+                                                         if value is not None})
+        certificate = {key: known.pop(key) for key in ("certificate",) if key in known}
+        return {**plain(known), **certificate}
 
 
 def without_start(problem: Problem, trace: Trace, interior: Interior | None, status: int,

@@ -4,11 +4,9 @@ A method is a function that looks at a State and returns a Proposal: the reason 
 line search. After PATIENCE steps, or earlier if the method suspects it, the loop asks a linear
 program whether g has a preimage in the cell at all (levinv.inverse.barrier_gradient.feasibility).
 """
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from levinv._tolerances import PATIENCE, QUADRATIC
 from levinv._typing import Floats
@@ -17,6 +15,17 @@ from levinv.inverse.barrier_gradient.problem import Problem, State, Trace
 from levinv.inverse.result import Stopped
 
 Reason: TypeAlias = Literal["converged", "no preimage", "stalled", "maxiter", "stopped", "overflow"]
+
+
+class Direction(NamedTuple):
+    """The step z, about -H⁻¹r, and what it took."""
+
+    z: Floats
+    cg_iterations: int | None = None
+    rows: int | None = None
+
+
+Solver: TypeAlias = Callable[[State], Direction]
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 *Start.* max t subject to signs_i (a_iᵀx - b_i) >= t |a_i|, t <= 1, in units of the largest
 |b_i|/|a_i|: the centre of the largest ball in the cell, or of a ball that is large enough. A thin
 cell is lost in the tolerance of the linear program's solver. The program is then solved again about
-the point found, in smaller units. If some |b_i|/|a_i| are much smaller than the largest, the program
-is solved again in those units, without the rows whose slack is much larger.
+the point found, in smaller units. If some |b_i|/|a_i| are much smaller than the largest, the
+program is solved again in those units, without the rows whose slack is much larger.
 
 *Empty.* By Farkas' lemma the cell is empty iff there is y >= 0, not 0, with
 
@@ -26,8 +26,6 @@ along y without end.) On a bounded cell the cone is {0} and every g has its prei
 violates the condition is a certificate that g has none. A linear program over the cone, cut to
 sum_i signs_i a_iᵀy / |a_i| = n, finds it.
 """
-from __future__ import annotations
-
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -78,11 +76,12 @@ def interior_point(stored: Rows, b: Floats, signs: Floats) -> Interior:
 
 
 def _units(sizes: Floats) -> list[float]:
-    """The largest size and those that a program in the next larger units would not resolve."""
+    """The largest size and each that a program in the next larger units resolves badly."""
     sizes = np.sort(sizes[(sizes > 0) & np.isfinite(sizes)])[::-1]
     if not len(sizes):
         return [1.0]
-    units: list[float] = sizes[np.append(True, sizes[1:] < np.sqrt(LP_ROUNDING) * sizes[:-1])].tolist()
+    far_below = np.append(True, sizes[1:] < np.sqrt(LP_ROUNDING) * sizes[:-1])
+    units: list[float] = sizes[far_below].tolist()
     return units
 
 

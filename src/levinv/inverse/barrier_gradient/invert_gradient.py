@@ -227,14 +227,15 @@ def _least_squares(problem: Problem, start: State, given: bool, trace: Trace) ->
     Far from a solution |∇V - g|² falls slowly, because no fixed norm suits it everywhere; the
     convex problem does not have this difficulty.
     """
-    steps, stage = (), "least-squares"
-    if not given:
-        convex = descend(problem, start, newton.proposing(newton.newton_direction, trace), trace,
-                         stage)
-        if (convex.reason == "stopped"
-                or (convex.reason == "no preimage" and not problem.regularised)):
-            return convex
-        steps, start = convex.steps, convex.state if convex.reason == "converged" else start
-    found = descend(problem, start, least_squares.proposing(problem, trace), trace, stage,
-                    bounded_below=problem.regularised)
-    return replace(found, steps=steps + found.steps)
+    def minimised(start: State) -> Descent:
+        return descend(problem, start, least_squares.proposing(problem, trace), trace,
+                       "least-squares", bounded_below=problem.regularised)
+
+    if given:
+        return minimised(start)
+    convex = descend(problem, start, newton.proposing(newton.newton_direction, trace), trace,
+                     "least-squares")
+    if convex.reason == "stopped" or (convex.reason == "no preimage" and not problem.regularised):
+        return convex
+    found = minimised(convex.state if convex.reason == "converged" else start)
+    return replace(found, steps=convex.steps + found.steps)

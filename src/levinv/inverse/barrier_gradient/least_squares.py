@@ -9,13 +9,11 @@ Gauss-Newton metric is RᵀR, and in y = R dx
 
 C the third derivative of V contracted with r; it vanishes with r. The step is the modified Newton
 step with the exact Hessian (levinv.inverse.descent). It is shortened to stay in the cell, on whose
-boundary L is inf, and by Armijo's rule. Without a ridge every stationary point solves r = 0, since H
-is positive definite; with a ridge, L may have several stationary points.
+boundary L is inf, and by Armijo's rule. Without a ridge every stationary point solves r = 0, since
+H is positive definite; with a ridge, L may have several stationary points.
 
 Reference: Nocedal and Wright, Numerical Optimization (2006), chapter 10 (Gauss-Newton).
 """
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

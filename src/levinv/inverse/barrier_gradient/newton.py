@@ -5,20 +5,17 @@ conjugate gradients preconditioned with G. The condition number is at most 3: ea
 the error by a factor (√3 + 1)/(√3 - 1) = 3.7, and takes one Gram matrix and one quadratic form.
 
 *Step.* A line search on the slope φ'(t) = -sum_i sigma_i(t) p_i/(1 + t p_i) - gᵀdx, to
-|φ'(t)| <= ¼|φ'(0)|, first at t = 1. Where that point is outside the cell or its slope too large, the
-slope is modelled with each score following its own slack alone,
+|φ'(t)| <= ¼|φ'(0)|, first at t = 1. Where that point is outside the cell or its slope too large,
+the slope is modelled with each score following its own slack alone,
 
     sigma_i(t) = sigma_i / (sigma_i + (1 - sigma_i)(1 + t p_i)²),
 
 which is exact for one row and exact at the boundary, where the score is 1. The model increases with
 t, so that it has at most one root.
 """
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.optimize
@@ -26,19 +23,8 @@ import scipy.optimize
 from levinv._conjugate_gradients import conjugate_gradients
 from levinv._tolerances import DIRECT_DIMENSION, EPS, INSIDE, PATIENCE, QUADRATIC, ROUGHLY
 from levinv._typing import Floats
-from levinv.inverse.barrier_gradient.descend import Proposal
+from levinv.inverse.barrier_gradient.descend import Direction, Proposal, Solver
 from levinv.inverse.barrier_gradient.problem import State, Trace, boundary, evaluate
-
-
-class Direction(NamedTuple):
-    """The step z, about -H⁻¹r, and what it took."""
-
-    z: Floats
-    cg_iterations: int | None = None
-    rows: int | None = None
-
-
-Solver: TypeAlias = Callable[[State], Direction]
 
 
 def proposing(solver: Solver, trace: Trace) -> Callable[[State], Proposal]:
@@ -54,9 +40,8 @@ def proposing(solver: Solver, trace: Trace) -> Callable[[State], Proposal]:
             closer = None
             if decrement > floor:                # the step is known already and can only help
                 closer = evaluate(state.problem, state.x + state.step(z), trace)
-                if closer is not None and not closer.bound() < state.bound():
-                    closer = None
-            return Proposal(decrement, "converged", closer=closer)
+            better = closer is not None and closer.bound() < state.bound()
+            return Proposal(decrement, "converged", closer=closer if better else None)
         p = state.relative(z)
         rise = float(state.target @ z)
         return Proposal(decrement, None, lambda: line_search(state, z, p, decrement, trace),
@@ -70,7 +55,7 @@ def newton_direction(state: State) -> Direction:
     """-H⁻¹ r, accurate enough for quadratic convergence."""
     if state.projection.rank <= DIRECT_DIMENSION:
         return Direction(state.solve(state.hessian(), -state.gradient))
-    tolerance = float(np.clip(state.bound(), math.sqrt(EPS), ROUGHLY))
+    tolerance = float(np.clip(state.bound(), math.sqrt(EPS), 0.5 * ROUGHLY))
     # After so many iterations the residual has fallen enough in exact arithmetic.
     limit = math.ceil(math.log(2.0 * math.sqrt(3.0) / tolerance) / math.log(2.0 + math.sqrt(3.0)))
     found = conjugate_gradients(state.product, -state.gradient, tolerance=tolerance, maxiter=limit,
@@ -107,7 +92,8 @@ class _SlopeModel:
             return low + INSIDE * (high - low)
         if self(low + margin) >= 0:
             return high - INSIDE * (high - low)
-        root: float = scipy.optimize.brentq(self, low + margin, high - margin, xtol=margin)
+        root: float = scipy.optimize.brentq(self, low + margin, high - margin, xtol=margin,
+                                           rtol=EPS ** 0.25)
         return root
 
 
@@ -130,7 +116,7 @@ def line_search(state: State, z: Floats, p: Floats, decrement: float,
         trial = evaluate(state.problem, state.x + length * dx, trace)
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             at = p / (1.0 + length * p)
-            new_slope = np.nan if trial is None else -float(trial.projection.scores @ at) - model.rise
+            new_slope = -float(trial.projection.scores @ at) - model.rise if trial else np.nan
         if trial is None or not np.isfinite(new_slope):          # on the boundary to rounding
             high = length
             length = 0.5 * (low + high)

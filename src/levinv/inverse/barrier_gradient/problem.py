@@ -1,24 +1,23 @@
 """A problem of gradient inversion, and the derivatives of F(x) = V(x) - gᵀx at a point of its cell.
 
 V is the volumetric barrier. ∇F = -Bᵀsigma - g vanishes exactly where the gradient is matched, and F
-is strictly convex on the cell. With U = unit·diag(signs) B S orthonormal (levinv.forward.projection:
-S is ``steps``) all computations use z, dx = unit S z, so that the condition of A does not matter:
+is strictly convex on the cell. With U = unit·diag(signs) B S orthonormal (S: ``steps`` of
+levinv.forward.projection) all computations use z, dx = unit S z, so that the condition of A does
+not matter:
 
     B dx = signs∘(U z) = p, the relative change of the slacks,
     gradient  r = -Uᵀ(signs∘sigma) - unit Sᵀg,
     Hessian   H = Uᵀ diag(signs) (3 diag(sigma) - 2 Q) diag(signs) U,
     bounds    G ⪯ H ⪯ 3 G,   G = Uᵀ diag(sigma) U.
 
-*Measure.* The Newton decrement λ = (rᵀH⁻¹r)^½ is the length of ∇F in the dual of the Hessian's norm.
-It does not change with the units of A's columns, and it is a relative error: moving to the solution
-changes the slacks by p with sum_i sigma_i p_i² <= λ² (to first order). Rounding of g and of the slack
-A x - b keeps it above a floor.
+*Measure.* The Newton decrement λ = (rᵀH⁻¹r)^½ is the length of ∇F in the dual of the Hessian's
+norm. It does not change with the units of A's columns, and it is a relative error: moving to the
+solution changes the slacks by p with sum_i sigma_i p_i² <= λ² (to first order). Rounding of g and
+of the slack A x - b keeps it above a floor.
 
 Reference: Nesterov and Nemirovskii, Interior-Point Polynomial Algorithms in Convex Programming
 (1994), section 2.2.
 """
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

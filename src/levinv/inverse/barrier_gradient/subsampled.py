@@ -12,8 +12,8 @@ the weight ω_i = 1/pi_i. The approximation
 
     H~ = sum_i ω_i sigma_i u_i u_iᵀ + sum_{i≠l} ω_i ω_l P_il² (u_i - u_l)(u_i - u_l)ᵀ
 
-over the rows kept is unbiased and positive semidefinite by construction; sampling Q itself would not
-be. It takes O(m² d) flops for m ~ k rows, in place of O(n d³) for H.
+over the rows kept is unbiased and positive semidefinite by construction; sampling Q itself would
+not be. It takes O(m² d) flops for m ~ k rows, in place of O(n d³) for H.
 
 *Why these probabilities.* q = (tau + sigma)/(2d), where tau are the leverage scores of diag(√sigma)
 B, the square root of G: tau_i = sigma_i u_iᵀG⁻¹u_i. They sum to d, as sigma does. Measured against
@@ -25,15 +25,13 @@ G, and with Q's entries at most sigma_i sigma_l:
   sigma_i)/pi_i) G ⪯ (8d/k) G.
 
 All are positive semidefinite with means of at most a constant times G. By the matrix Bernstein
-inequality both sums err by O(√(d log d / k)) G (Tropp, 2012); the interaction of pairs adds a term of
-the order d/k. As G ⪯ H, the same holds relative to H: the error contracts by that factor in each
+inequality both sums err by O(√(d log d / k)) G (Tropp, 2012); the interaction of pairs adds a term
+of the order d/k. As G ⪯ H, the same holds relative to H: the error contracts by that factor in each
 step. Sampling by sigma alone would leave tau_i/sigma_i without a bound, sampling by tau alone
 sigma_i/tau_i.
 
 With k >= n every row is kept and this is Newton's method.
 """
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
@@ -42,7 +40,7 @@ import scipy.linalg
 from levinv._tolerances import SAMPLES
 from levinv._typing import Floats, Integers
 from levinv.forward.projection import Projection
-from levinv.inverse.barrier_gradient.newton import Direction, Solver
+from levinv.inverse.barrier_gradient.descend import Direction, Solver
 from levinv.inverse.barrier_gradient.problem import State
 
 

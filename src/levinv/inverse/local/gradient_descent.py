@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from levinv._typing import Floats
-from levinv.inverse.descent import armijo
+from levinv.inverse.descent import along, armijo
 from levinv.inverse.local.loss import Outcome, Reason, Report, ScaledLoss
 
 Step: TypeAlias = float | Literal["backtracking", "strongly convex"]
@@ -57,15 +57,13 @@ def _backtracking(loss: ScaledLoss, y: Floats, tol: float, maxiter: int,
         slope, rounding = float(grad @ grad), loss.rounding(value)
         if misfit <= tol or length * slope <= rounding:
             return loss.outcome(y, tol, Reason.STATIONARY, iteration)
-        found = armijo(lambda length, y=y, grad=grad: (loss.fun(y - length * grad),
-                                                       y - length * grad),
-                       value, -slope, length, rounding)
+        found = armijo(along(loss.fun, y, -grad), value, -slope, length, rounding)
         if found is None:
             return loss.outcome(y, tol, Reason.STUCK, iteration)
         length, value, moved = found
         change, before = moved - y, grad
         y, grad, misfit = moved, loss.grad(moved), loss.misfit(moved)
         report(iteration + 1, y, misfit)
-        along = float(change @ (grad - before))
-        length = float(change @ change) / along if along > 0 else 2.0 * length
+        bend = float(change @ (grad - before))
+        length = float(change @ change) / bend if bend > 0 else 2.0 * length
     return loss.outcome(y, tol, Reason.ITERATIONS, maxiter)

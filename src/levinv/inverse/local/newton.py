@@ -7,7 +7,7 @@ or the step too long. Then the step is the modified Newton step, shortened by Ar
 (levinv.inverse.descent).
 """
 from levinv._typing import Floats
-from levinv.inverse.descent import armijo, modified_newton_step
+from levinv.inverse.descent import along, armijo, modified_newton_step
 from levinv.inverse.local.loss import Outcome, Reason, Report, ScaledLoss
 
 
@@ -21,9 +21,7 @@ def minimise(loss: ScaledLoss, y: Floats, tol: float, maxiter: int, report: Repo
         rounding = loss.rounding(value)
         if step is None or -0.5 * slope <= rounding:
             return loss.outcome(y, tol, Reason.STATIONARY, iteration)
-        found = armijo(lambda length, y=y, step=step: (loss.fun(y + length * step),
-                                                       y + length * step),
-                       value, slope, 1.0, rounding)
+        found = armijo(along(loss.fun, y, step), value, slope, 1.0, rounding)
         if found is None:
             return loss.outcome(y, tol, Reason.STUCK, iteration)
         _, value, y = found

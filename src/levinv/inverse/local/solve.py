@@ -1,9 +1,9 @@
-"""Score inversion from a starting point: runs a local method and reports as the global method does.
+"""Score inversion from a starting point: runs a local method, reports as the global method does.
 
-The loss weighs all residuals alike. At stationary points other than the solution a few rows of large
-score outvote the rest. Where the trust region ends at such a point, it is started once more, from the
-point that Levenberg-Marquardt reaches from x0 on the variance-stabilised residuals (sigma - c)/√c.
-The lower loss counts.
+The loss weighs all residuals alike. At stationary points other than the solution a few rows of
+large score outvote the rest. Where the trust region ends at such a point, it is started once more,
+from the point that Levenberg-Marquardt reaches from x0 on the variance-stabilised residuals
+(sigma - c)/√c. The lower loss counts.
 """
 from collections.abc import Callable
 from dataclasses import replace

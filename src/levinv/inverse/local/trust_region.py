@@ -1,11 +1,11 @@
 """Trust region on the loss with its exact Hessian: the method for starts of moderate quality.
 
 Each step minimises the quadratic model m(p) = ∇Lᵀp + ½ pᵀHp over |p| <= radius, exactly (Moré and
-Sorensen, "Computing a trust region step", SIAM J. Sci. Stat. Comput. 4, 1983). With H = V diag(λ) Vᵀ
-the solution is p(μ) = -V (λ + μ)⁻¹ Vᵀ∇L for the μ >= max(0, -λ_min) at which |p| = radius, or the
-Newton step if that is shorter and H positive definite. Indefinite Hessians need no modification: the
-step follows negative curvature to the boundary. The radius grows where the model predicts the
-decrease well and shrinks where it does not.
+Sorensen, "Computing a trust region step", SIAM J. Sci. Stat. Comput. 4, 1983). With H = V diag(λ)
+Vᵀ the solution is p(μ) = -V (λ + μ)⁻¹ Vᵀ∇L for the μ >= max(0, -λ_min) at which |p| = radius, or
+the Newton step if that is shorter and H positive definite. Indefinite Hessians need no
+modification: the step follows negative curvature to the boundary. The radius grows where the model
+predicts the decrease well and shrinks where it does not.
 
 SciPy's ``minimize(method="trust-exact")`` with the rules of ending below arrives less often (87
 against 89 of 100 starts of ``tests/acceptance.py local``) and takes longer.
