@@ -35,48 +35,48 @@ def invert_gradient(A: MatrixLike, b: VectorLike, g: VectorLike, *,
                     options: dict[str, Any] | None = None) -> InversionResult:
     """Find x from the gradient of the volumetric barrier.
 
-    The gradient is -Bᵀsigma with B = diag(A x - b)⁻¹ A and its leverage scores sigma. Each sign
-    cell {x : signs∘(A x - b) > 0} holds at most one solution: exactly one for every g if the cell
-    is bounded, and otherwise exactly if gᵀy < 0 for every direction y != 0 in which the cell is
-    unbounded.
+    The gradient is -Bᵀsigma, where B = diag(A x - b)⁻¹ A has the leverage scores sigma. Each sign
+    cell {x : signs∘(A x - b) > 0} contains at most one solution. A bounded cell contains one for
+    every g; an unbounded cell contains one if and only if gᵀy < 0 for every direction y != 0 in
+    which it is unbounded.
 
     Parameters
     ----------
     A : (n, d) array_like, sparse matrix, stored or dask array
-        Real, of full column rank. A zero row takes no part.
+        Real, of full column rank. Zero rows are ignored.
     b : (n,) array_like
         Right-hand side: the slack is A x - b.
     g : (d,) array_like
         The gradient at x: any finite numbers.
     signs : +1, -1 or (n,) array_like of +1 and -1, optional
-        Signs of the slack A x - b: which cell. +1 is the interior of the polytope A x >= b.
+        Signs of the slack A x - b. They choose the cell; +1 is the interior of A x >= b.
     x0 : (d,) array_like, optional
-        A start strictly inside the cell; without signs it says which cell. At least one of the two
-        is needed.
+        A starting point strictly inside the cell. It chooses the cell if ``signs`` is not given;
+        one of the two must be given.
     method : {"newton", "approximate-newton", "least-squares"}
-        "newton" minimises the convex V(x) - gᵀx. "approximate-newton" does so with a Hessian from
-        sampled rows. "least-squares" minimises ½|∇V(x) - g|² + ½|diag(ridge) A x|², which need not
-        be convex: from x0 if given, else from what "newton" finds.
+        "newton" minimises the convex function V(x) - gᵀx. "approximate-newton" minimises it with a
+        Hessian from sampled rows. "least-squares" minimises ½|∇V(x) - g|² + ½|diag(ridge) A x|²,
+        which need not be convex, from x0 or, without x0, from the solution of "newton".
     ridge : float or (n,) array_like
-        At least 0; must be 0 but with "least-squares". The result is then a stationary point of the
-        objective, close to a solution for a small ridge only.
+        At least 0; other values than 0 need "least-squares". The result is then a stationary point
+        of the objective, which is close to a solution only if the ridge is small.
     tol : float
-        Largest Newton decrement that counts as solved (see Notes); with a ridge the largest
-        gradient of the objective in the Gauss-Newton metric relative to the residual.
+        Largest Newton decrement of a solution (see Notes). With a ridge: the largest gradient of
+        the objective in the Gauss-Newton metric, relative to the residual.
     maxiter : int, optional
-        Default 100, 200 and 300 for the three methods.
+        Largest number of steps. Default 100, 200 and 300 for the three methods.
     callback : callable, optional
         As in SciPy: ``callback(intermediate_result)`` receives an OptimizeResult with ``x, nit,
-        stage, error``, the error being the decrement; with any other signature ``callback(x)``.
-        StopIteration ends the inversion.
+        stage, error``, where ``error`` is the decrement; a callback with any other signature
+        receives x. StopIteration ends the inversion.
     rng : None, int or numpy.random.Generator
-        For the sampled rows of "approximate-newton".
+        Source of the sampled rows of "approximate-newton".
     workers : int, optional
-        Number of threads that share the rows; default as in :func:`levinv.leverage_scores`.
-        Results do not depend on it.
+        Number of threads that share the rows; default as in :func:`levinv.leverage_scores`. The
+        result does not depend on it.
     options : dict, optional
-        "sample_size" with "approximate-newton": rows sampled in each step, about; default
-        10 d log(d + 2). From n on it is Newton's method.
+        "sample_size" with "approximate-newton": expected number of rows sampled in each step;
+        default 10 d log(d + 2). With n or more the method is Newton's.
 
     Returns
     -------
@@ -84,14 +84,14 @@ def invert_gradient(A: MatrixLike, b: VectorLike, g: VectorLike, *,
         ``fun`` is the objective of "least-squares". ``status``: 0 matched, 1 no x in the cell has
         this gradient, 2 the cell is proved empty, 3 not matched, 4 stopped by the callback.
         ``unique`` is True on success without a ridge. ``standard_errors`` are those of rounding g
-        to double.
-        ``condition`` is the relative change of x (2-norm) per relative change of each entry of g
-        (both from above, within a factor of 3, where n d³ exceeds 1e11). ``evidence`` holds
-        ``steps`` (decrement and step length of each, with ``cg_iterations`` or ``rows`` sampled),
-        ``decrement``, its ``floor`` by rounding, ``certificate`` (status 1), ``start`` (least slack
-        of the start in rows of unit norm), and with "approximate-newton" ``sample_size``, ``rows``
-        kept in the last sample and ``spectral_error``, the error of its Hessian relative to the
-        exact one at the solution.
+        to double. ``condition`` is the relative change of x (2-norm) per relative change of each
+        entry of g. (Where n d³ exceeds 1e11 both are upper bounds, at most three times too large.)
+        ``evidence`` contains ``steps`` (decrement and step length of each, with ``cg_iterations``
+        or the number of ``rows`` sampled), ``decrement``, the ``floor`` that rounding sets to it,
+        ``certificate`` (status 1), ``start`` (least slack of the starting point in rows of unit
+        norm), and with "approximate-newton" ``sample_size``, the number of ``rows`` in the last
+        sample and ``spectral_error``, the error of its Hessian relative to the exact one at the
+        solution.
 
     Raises
     ------
@@ -111,10 +111,10 @@ def invert_gradient(A: MatrixLike, b: VectorLike, g: VectorLike, *,
 
     Notes
     -----
-    The Newton decrement is (∇V - g)ᵀ(∇²V)⁻¹(∇V - g), square root taken: it does not change with the
-    units of A's columns, and is about the relative error of the slacks, weighted by sigma. Where
-    rounding of g or of A x - b alone leaves more than ``tol`` (``evidence["floor"]``), that much
-    counts as solved.
+    The Newton decrement is the square root of (∇V - g)ᵀ(∇²V)⁻¹(∇V - g). It does not change with the
+    units of A's columns, and approximates the relative error of the slacks, weighted by sigma. If
+    rounding of g or of A x - b alone leaves more than ``tol`` (``evidence["floor"]``), a decrement
+    of that size is accepted.
 
     Newton steps cost O(n d²): conjugate gradients on the Hessian, preconditioned to a condition
     number of at most 3.
