@@ -45,8 +45,8 @@ SCORE_ERROR = 100.0
 
 ONE_PASS_CONDITION = 64.0
 # Largest κ at which one Cholesky factorisation decides. Its error is about ε κ², which must not
-# exceed SCORE_ERROR ε κ; the margin covers the estimate of κ. Noticed by
-# tests/test_leverage_scores.py (accuracy) and by asv run --bench scores.Time.
+# exceed SCORE_ERROR ε κ; the margin covers the constant in it. Noticed by tests/acceptance.py
+# (accuracy of scores) and by asv run --bench scores.
 
 INDEPENDENT_CONDITION = math.sqrt(SCORE_ERROR)
 # ONE_PASS_CONDITION for independent columns that were chosen among dependent ones. The κ of all
@@ -89,7 +89,7 @@ ROUNDING_MARGIN = 100.0
 SMALLEST_SCALE = 1e-300
 # Least quotient of two nonzero slacks that leverage_scores accepts. Smaller quotients, multiplied
 # by entries of A, would be denormal. A choice, stated in its docstring. Noticed by
-# tests/test_leverage_scores.py (refused).
+# tests/test_robustness.py (slacks over too many orders of magnitude).
 
 # --- approximate scores (forward/approximate) ---------------------------------------------------
 
@@ -102,16 +102,17 @@ SIGN_ENTRIES = 5 << 20
 
 SIGN_COLUMNS = 32
 # Largest number of sign vectors in a block. More of them share a pass over the sparse matrix, but
-# leave the cache. Measured crossover: asv run --bench sketch.Time. Noticed by
-# tests/test_sketch.py.
+# leave the cache. Noticed by tests/acceptance_of_sketch.py (times) and tests/test_sketch.py (the
+# scores of a given seed).
 
 PROBES = 4
 # Known answers that the solver must find again. The share of a direction in one of them is a
-# normal number: it is below PROBE_ERROR in all four with probability 4e-9.
+# normal number: it is below PROBE_ERROR in all four with probability 4e-9. A choice of that
+# probability; the probes cost little beside 200 projections.
 
 PROBE_ERROR = 0.01
 # Norm of what may be left of a known answer, in which every direction has a random share of
-# variance 1.
+# variance 1. With PROBES it decides the probability that a direction is overlooked.
 
 SOLVER_ERROR = 1 / 50
 # Relative error of the projections z, in units of rtol. It changes z_i² by twice as much, which is
@@ -120,7 +121,7 @@ SOLVER_ERROR = 1 / 50
 
 FEW_ITERATIONS = 200
 # Iterations of the probes after which a factor of the Gram matrix is tried. Such a factor costs
-# some hundred products with a sparse matrix. Noticed by asv run --bench sketch.Time.
+# some hundred products with a sparse matrix. Noticed by tests/acceptance_of_sketch.py (times).
 
 MANY_ITERATIONS = 10000
 # Iterations of the probes, without a factor, after which the matrix is refused. A choice:
@@ -136,9 +137,9 @@ FACTOR_WORK = 1 << 38
 # tests/test_sketch.py.
 
 LEAST_SINGULAR_VALUE = 1e-9
-# Of columns at unit norm: smaller ones cannot be told from 0 by an iteration whose squared values
-# are known to ε; the square is above 64 ε times the largest shift. Noticed by
-# tests/test_sketch.py (almost dependent columns).
+# Of columns at unit norm. The iteration resolves squared singular values of 1e-18 only if N⁻¹
+# removes all but SPARSE_ROUNDING ε of them, 1e-14: a factor 1e4 above its own rounding. Smaller
+# nonzero values are refused. Noticed by tests/test_sketch.py (rows of little weight).
 
 SPARSE_ROUNDING = 64.0
 # In units of ε: the bound of the rounding errors of a product with sparse rows. It is the shift
