@@ -18,7 +18,7 @@ import threadpoolctl
 
 import levinv
 from leaks import handed_out
-from levinv import _parallel as _threads
+from levinv import _parallel
 from levinv import storage as rows
 from levinv._kernels import dense
 
@@ -199,7 +199,7 @@ def fail_in_turn(call, allocations, step=1.0):
                 pass
         if allocations.ours or not came:
             assert (found is None) == bool(came), f"allocation {which} of {allocations.name}"
-        assert not _threads._helpers.working and not _threads._limit.users
+        assert not _parallel._helpers.working and not _parallel._limit.users
         for values in (found, call()):
             if values is not None:
                 np.testing.assert_equal(values, expected)        # to the last bit

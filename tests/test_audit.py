@@ -291,7 +291,7 @@ class TestStorage:
         stored = da.from_array(A, chunks=(20, 4))
         assert_allclose(audit(stored, b, x, decimals=5).standard_errors, dense.standard_errors,
                         rtol=1e-8)
-        monkeypatch.setattr(distributed, "RESULT_ENTRIES", 100)
+        monkeypatch.setattr(distributed, "COPY_ENTRIES", 100)
         with pytest.raises(ValueError, match="an array of the shape of A"):
             audit(stored, b, x)
 

@@ -19,7 +19,7 @@ import threadpoolctl
 from numpy.testing import assert_equal
 
 import levinv
-from levinv import _parallel as _threads
+from levinv import _parallel
 from levinv._kernels import dense
 
 THREADS = 8
@@ -34,17 +34,17 @@ def nothing_is_left_behind():
 
 def blas_threads():
     """Of each BLAS: NumPy's and SciPy's wheels bring one each."""
-    return [library.num_threads for library in _threads._blas()]
+    return [library.num_threads for library in _parallel._blas()]
 
 
 def at_rest(blas):
     """Nobody at work, no limit held; helpers may be about to leave."""
     deadline = time.monotonic() + 20
-    while _threads._helpers.working and time.monotonic() < deadline:
+    while _parallel._helpers.working and time.monotonic() < deadline:
         time.sleep(0.001)
-    assert not _threads._helpers.working
-    assert not _threads._limit.users and not _threads._limit.before
-    assert _threads._outer.get() is None
+    assert not _parallel._helpers.working
+    assert not _parallel._limit.users and not _parallel._limit.before
+    assert _parallel._outer.get() is None
     assert blas_threads() == blas
 
 
@@ -172,7 +172,7 @@ def test_every_blas_is_limited_and_restored(rng):
     A, slack = rng.standard_normal((30_000, 20)), np.ones(30_000)
     with threadpoolctl.threadpool_limits(2, user_api="blas"):
         before = blas_threads()
-        with _threads.sharing(2):
+        with _parallel.sharing(2):
             assert set(blas_threads()) == {1}
         assert blas_threads() == before
         for failure in range(1, 8):
@@ -190,7 +190,7 @@ def test_every_blas_is_limited_and_restored(rng):
         assert blas_threads() == before
 
 
-@pytest.mark.parametrize("place", [_threads._limit, _threads._helpers])
+@pytest.mark.parametrize("place", [_parallel._limit, _parallel._helpers])
 def test_an_interrupt_while_a_call_ends_is_raised_when_it_has_ended(monkeypatch, place):
     leave, errors = place.leave, [KeyboardInterrupt, KeyboardInterrupt]
     here = threading.get_ident()                 # no interrupt strikes a helper
@@ -201,8 +201,8 @@ def test_an_interrupt_while_a_call_ends_is_raised_when_it_has_ended(monkeypatch,
         leave(user)
 
     monkeypatch.setattr(place, "leave", strike)
-    with pytest.raises(KeyboardInterrupt), _threads.sharing(2):
-        _threads.share(id, range(4), 2)
+    with pytest.raises(KeyboardInterrupt), _parallel.sharing(2):
+        _parallel.share(id, range(4), 2)
     assert not errors
 
 
@@ -213,8 +213,8 @@ def test_interrupts_at_any_moment(rng):
     expected, before = levinv.leverage_scores(A, workers=1), blas_threads()
 
     def nothing():
-        with _threads.sharing(2) as workers:
-            _threads.share(id, range(4), workers)
+        with _parallel.sharing(2) as workers:
+            _parallel.share(id, range(4), workers)
 
     def scores():
         assert_equal(levinv.leverage_scores(A, workers=2), expected)

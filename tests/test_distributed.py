@@ -133,7 +133,7 @@ def test_sums_over_many_blocks(rng, A):
 def test_parts(A, monkeypatch):
     rows, index = of(matrix(blocks(A), "A", sparse=True)), np.arange(1, 120, 2)
     assert type(rows.part(index)) is DenseRows
-    monkeypatch.setattr(levinv.storage.dask_rows, "MOVED", 100)
+    monkeypatch.setattr(levinv.storage.dask_rows, "PASS_ENTRIES", 100)
     assert type(rows.part(index)) is DaskRows
     for chosen in (index, slice(30, 90), np.arange(120) % 2 > 0):
         assert_allclose(rows.part(chosen).matvec(np.ones(5)), A[chosen].sum(axis=1), atol=1e-14)
@@ -143,7 +143,7 @@ def test_results_of_the_shape_of_A(rng, A, monkeypatch):
     b, _, x, _ = instance(rng, A)
     scores_at = LeverageMap(blocks(A), b)
     assert_allclose(scores_at.jacobian(x), LeverageMap(A, b).jacobian(x), atol=1e-9)
-    monkeypatch.setattr(levinv.storage.dask_rows, "RESULT_ENTRIES", 599)
+    monkeypatch.setattr(levinv.storage.dask_rows, "COPY_ENTRIES", 599)
     with pytest.raises(ValueError, match=r"A must have at most 599 entries .* \(120, 5\)"):
         scores_at.jacobian(x)
 
@@ -151,8 +151,8 @@ def test_results_of_the_shape_of_A(rng, A, monkeypatch):
 def test_gradient_inversion_makes_no_copy_of_a_long_matrix(rng, monkeypatch):
     A = rng.normal(size=(400, 3))
     b, _, x, _ = instance(rng, A)
-    monkeypatch.setattr(levinv.storage.dask_rows, "RESULT_ENTRIES", 1199)
-    monkeypatch.setattr(levinv.storage.dask_rows, "MOVED", 100)
+    monkeypatch.setattr(levinv.storage.dask_rows, "COPY_ENTRIES", 1199)
+    monkeypatch.setattr(levinv.storage.dask_rows, "PASS_ENTRIES", 100)
     barrier = VolumetricBarrier(blocks(A), b)
     assert_allclose(barrier.hess(x), VolumetricBarrier(A, b).hess(x), rtol=1e-9)
     g = barrier.grad(x)

@@ -50,9 +50,9 @@ def test_help_names_types_as_they_are_written(name):
     text = pydoc.plaintext.document(value, name)
     assert "_NestedSequence" not in text
     assert "SupportsArray" not in text
-    for function in (value, *(item for _, item in inspect.getmembers(value, inspect.isfunction))):
-        if callable(function):
-            signature = inspect.signature(function)
-            for annotation in (signature.return_annotation,
-                               *(given.annotation for given in signature.parameters.values())):
-                assert len(inspect.formatannotation(annotation)) <= 120
+    functions = [value] if inspect.isfunction(value) else [
+        function for _, function in inspect.getmembers(value, inspect.isfunction)]
+    for signature in map(inspect.signature, functions):
+        for annotation in (signature.return_annotation,
+                           *(given.annotation for given in signature.parameters.values())):
+            assert len(inspect.formatannotation(annotation)) <= 120

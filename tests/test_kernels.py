@@ -113,8 +113,8 @@ def test_primitives(rng, shape, present, instruction_set):
 @pytest.mark.parametrize("crowded", [False, True])
 def test_primitives_of_sparse_rows(rng, monkeypatch, shape, present, crowded):
     monkeypatch.setattr(levinv.storage.sparse, "DENSE_GAIN", 1000 if crowded else 4)
-    monkeypatch.setattr(levinv.storage.sparse, "SCATTERED", 1)
-    monkeypatch.setattr(levinv.storage.sparse, "BLOCK_ENTRIES", 1)
+    monkeypatch.setattr(levinv.storage.sparse, "CHUNK_WORK", 1)
+    monkeypatch.setattr(levinv.storage.sparse, "CACHE_ENTRIES", 1)
     A = thinned(rng.normal(size=shape), rng)
     rows = SparseRows(scipy.sparse.csr_array(A))
     check_rows(rows, A, rng, *arguments(rng, *shape)[present])
@@ -195,7 +195,7 @@ def test_workers_do_not_change_a_bit(rng, monkeypatch, d):
 
 @pytest.mark.parametrize("d", [1, 12])
 def test_workers_do_not_change_a_bit_of_sparse_rows(rng, monkeypatch, d):
-    for name in ("SCATTERED", "CHUNK_WORK", "SHARED_ELEMENTS"):
+    for name in ("CHUNK_WORK", "PASS_ENTRIES"):
         monkeypatch.setattr(levinv.storage.sparse, name, 100)
     A = scipy.sparse.csr_array(thinned(rng.normal(size=(5000, d)), rng))
     Y, scale, T = rng.normal(size=(5000, 2)), rng.random(5000), rng.normal(size=(d, d))

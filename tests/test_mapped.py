@@ -82,9 +82,9 @@ class Stored:
 
 
 def test_streamed(rng, monkeypatch):
-    monkeypatch.setattr(levinv._source, "READ_ENTRIES", 500)
+    monkeypatch.setattr(levinv._source, "PASS_ENTRIES", 500)
     monkeypatch.setattr(levinv.storage.dense, "CHUNK_WORK", 1 << 10)
-    monkeypatch.setattr(levinv.storage.dense, "SHARED_ELEMENTS", 1 << 10)
+    monkeypatch.setattr(levinv.storage.dense, "PASS_ENTRIES", 1 << 10)
     A, b, x = rng.standard_normal((900, 4)), -rng.uniform(1.0, 2.0, 900), 0.05 * np.ones(4)
     A[7] = 0.0
     slack, stored = A @ x - b, Stored(A)
@@ -130,7 +130,7 @@ def test_what_is_streamed_is_checked(array, error, message):
 
 
 def test_rows_in_any_order(rng, monkeypatch):
-    monkeypatch.setattr(levinv._source, "READ_ENTRIES", 20)
+    monkeypatch.setattr(levinv._source, "PASS_ENTRIES", 20)
     A = rng.standard_normal((50, 3))
     stored = storage.of(levinv._validate.matrix(Stored(A), "A", sparse=True))
     for index in (np.array([49, 0, 7, 7, 30]), np.zeros(0, dtype=int), rng.random(50) < 0.3,

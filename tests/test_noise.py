@@ -298,3 +298,17 @@ def test_many_refuses_what_one_refuses(rng):
     given = LeverageMap(A, b).scores(x).round(5)
     given[7] += 1e-3
     assert not invert_many(A, b[None], given[None], noise=1e-5 / 12 ** 0.5).success[0]
+
+
+def test_decimals_are_the_noise_of_rounding(rng):
+    A, b = DESIGNS["60 x 8"]
+    x = np.linalg.lstsq(A[::2], b[::2], rcond=None)[0]
+    given = LeverageMap(A, b).scores(x).round(5)
+    found = invert_scores(A, b, given, decimals=5, rng=0)
+    expected = invert_scores(A, b, given, noise=1e-5 / 12 ** 0.5, rng=0)
+    np.testing.assert_array_equal(found.x, expected.x)
+    with pytest.raises(ValueError, match="noise and decimals must not both be given"):
+        invert_scores(A, b, given, decimals=5, noise=1e-5)
+    for wrong, error in ((-1, ValueError), (2.0, TypeError), (True, TypeError)):
+        with pytest.raises(error, match="decimals must be"):
+            invert_scores(A, b, given, decimals=wrong)

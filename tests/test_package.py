@@ -53,3 +53,9 @@ def test_what_is_not_there_is_not_found():
 def test_versions_agree():
     citation = pathlib.Path(__file__).parents[1].joinpath("CITATION.cff").read_text()
     assert f"\nversion: {importlib.metadata.version('levinv')}\n" in citation
+    assert levinv.__version__ == importlib.metadata.version("levinv")
+
+
+def test_version_is_read_when_it_is_asked_for():
+    assert "importlib.metadata" not in loaded_by("import levinv")
+    assert "__version__" in dir(levinv)

@@ -52,9 +52,9 @@ def matrix():
 @pytest.fixture(params=KINDS)
 def stored(request, tmp_path, monkeypatch):
     """A, stored in one way; passes are made in many chunks."""
-    monkeypatch.setattr(levinv._source, "READ_ENTRIES", 100)
+    monkeypatch.setattr(levinv._source, "PASS_ENTRIES", 100)
     monkeypatch.setattr(levinv.storage.dense, "CHUNK_WORK", 1 << 10)
-    monkeypatch.setattr(levinv.storage.dense, "SHARED_ELEMENTS", 1 << 9)
+    monkeypatch.setattr(levinv.storage.dense, "PASS_ENTRIES", 1 << 9)
     A, kind = matrix(), request.param
     if kind in SPARSE:
         return getattr(scipy.sparse, kind)(A)
@@ -223,3 +223,9 @@ def test_primitives(stored, rng):
         assert_array_equal(rows.part(chosen).block(slice(None)), A[chosen])
     assert_array_equal(rows.with_columns_times(V).block(slice(0, N)), A * V)
     assert_array_equal(rows.as_sparse().toarray(), A)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e160, 1e300])
+def test_norms_of_rows_whose_squares_are_no_numbers(rng, size):
+    A = rng.standard_normal((40, 3))
+    assert_allclose(of(size * A).row_norms() / size, np.linalg.norm(A, axis=1), rtol=1e-14)

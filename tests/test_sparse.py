@@ -137,7 +137,7 @@ def test_qr_without_a_dense_copy(rng, monkeypatch, design):
     A = design(rng)
     expected = leverage_scores(A, method="qr")
     monkeypatch.setattr(SparseRows, "copy_limit", 0)
-    monkeypatch.setattr(levinv.storage.blocked, "TRIANGLE_ENTRIES", 1)
+    monkeypatch.setattr(levinv.storage.blocked, "PASS_ENTRIES", 1)
     rows = SparseRows(scipy.sparse.csr_array(A))
     assert orthonormal_basis(rows, method="qr").scores is None
     assert_allclose(leverage_scores(rows.A, method="qr"), expected, rtol=0, atol=1e-9)
@@ -337,3 +337,16 @@ def test_stacks_are_dense():
 def test_vectors_are_dense(argument):
     with pytest.raises(TypeError, match=f"^{argument} must be a dense array, got a sparse"):
         leverage_scores(GOOD, **{argument: scipy.sparse.csr_array(np.ones((1, 3)))})
+
+
+@pytest.mark.parametrize("change, size", [(1.0, 1.0), (1e-3, 1.0), (1e-7, 1.0), (1.0, 1e-200),
+                                          (1.0, 1e200)])
+def test_lengths_of_products_with_a_transform(rng, change, size):
+    """|a_i T|² keeps its digits where a_i T cancels and where squares of T are out of range."""
+    A = scipy.sparse.csr_array(np.tile([1.0, -1.0] + 6 * [0.0], (1000, 1)))
+    T = rng.standard_normal((8, 8))
+    T[1] = T[0] + change * T[1]
+    rows = SparseRows(A)
+    assert rows._form_pays(8)
+    found = rows.quad(np.full(1000, 1 / size), size * T)
+    assert_allclose(found, np.sum((T[0] - T[1]) ** 2), rtol=1e-12)

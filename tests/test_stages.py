@@ -8,11 +8,12 @@ from hypothesis import assume, given, settings
 from numpy.testing import assert_allclose, assert_array_equal
 
 import designs
-import levinv.inverse.stages.magnitudes as scaling_stage
+import levinv.inverse.stages.magnitudes as magnitudes_stage
 import oracles
 from levinv import NoSolutionError, forster_weights, leverage_scores
 from levinv.inverse.stages.components import components
-from levinv.inverse.stages.magnitudes import find_obstacle, match_scores
+from levinv.inverse.stages.infeasible import find_infeasible_set
+from levinv.inverse.stages.magnitudes import find_magnitudes
 from levinv.inverse.stages.reduction import reduce
 from levinv.inverse.stages.signs import _flip, sign_candidates
 from levinv.storage import DenseRows
@@ -134,10 +135,10 @@ def test_an_iteration_that_ended_early_is_taken_up(rng):
     c = leverage_scores(A, slack=rng.exponential(size=300))
     reduced = reduce(DenseRows(A))
     arguments = reduced.rows, reduced.start, c, reduced.active, reduced.label
-    whole = match_scores(*arguments)
-    some = match_scores(*arguments, accuracy=0.1)
+    whole = find_magnitudes(*arguments)
+    some = find_magnitudes(*arguments, accuracy=0.1)
     assert 1e-6 < some.error <= 0.1
-    rest = match_scores(*arguments, log_weight=some.log_weight)
+    rest = find_magnitudes(*arguments, log_weight=some.log_weight)
     assert some.iterations + rest.iterations <= whole.iterations + 2
     assert_allclose(rest.log_weight, whole.log_weight, atol=1e-9)
     assert rest.error < 1e-11
@@ -148,8 +149,8 @@ def test_direct_solver_and_conjugate_gradients_agree(rng, monkeypatch):
     c = leverage_scores(A, slack=rng.exponential(size=300))
     found = []
     for rows in (0, 1000):
-        monkeypatch.setattr(scaling_stage, "DIRECT_ROWS", rows)
-        monkeypatch.setattr(scaling_stage, "DIRECT_PER_RANK", 0)
+        monkeypatch.setattr(magnitudes_stage, "DIRECT_ROWS", rows)
+        monkeypatch.setattr(magnitudes_stage, "DIRECT_PER_RANK", 0)
         found.append(forster_weights(A, c))
     assert_allclose(found[0], found[1], rtol=1e-9)
 
@@ -182,18 +183,18 @@ def test_there_are_weights_iff_no_set_is_violated(A, seed):
             forster_weights(A, c)
 
 
-def test_obstacle_is_a_proof():
+def test_an_infeasible_set_is_a_proof():
     rng = np.random.default_rng(3)
     A = rng.standard_normal((20, 4))
     A[:5, 2:] = 0.0                                         # five rows of rank 2
     c = np.full(20, (4 - 2.5) / 15)
     c[:5] = 0.5
     reduced = reduce(DenseRows(A))
-    found = match_scores(reduced.rows, reduced.start, c, reduced.active, reduced.label)
-    obstacle = found.obstacle or find_obstacle(reduced.rows, reduced.start, c, reduced.active,
-                                               reduced.label, found.log_weight, 1e-9)
-    assert c[obstacle.index].sum() > np.linalg.matrix_rank(A[obstacle.index])
-    assert_array_equal(obstacle.index, range(5))
+    found = find_magnitudes(reduced.rows, reduced.start, c, reduced.active, reduced.label)
+    infeasible = found.infeasible or find_infeasible_set(
+        reduced.rows, reduced.start, c, reduced.active, reduced.label, found.log_weight, 1e-9)
+    assert c[infeasible.index].sum() > np.linalg.matrix_rank(A[infeasible.index])
+    assert_array_equal(infeasible.index, range(5))
 
 
 @pytest.mark.parametrize("scores, words", [

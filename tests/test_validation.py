@@ -210,7 +210,7 @@ def test_a_failed_call_leaves_the_map_as_it_was():
 
 @pytest.mark.parametrize("place", [0, 6, 7, 13, 29])
 def test_not_finite_in_any_block(monkeypatch, place):
-    monkeypatch.setattr(_validate, "BLOCK", 7)
+    monkeypatch.setattr(_validate, "PASS_ENTRIES", 7)
     A = np.ones((10, 3))
     for given in (A, scipy.sparse.csr_array(A)):
         _validate.matrix(given, "A", sparse=True)

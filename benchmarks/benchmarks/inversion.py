@@ -14,7 +14,7 @@ Findings:
 import numpy as np
 
 from levinv import forster_weights, invert_scores
-from levinv.inverse.stages import magnitudes as scaling
+from levinv.inverse.stages import magnitudes
 
 from . import problems
 
@@ -54,12 +54,12 @@ class Solvers:
 
     def setup(self, solver, shape):
         self.A, _, self.scores, _, _ = problems.inversion(*shape)
-        self.before = scaling.DIRECT_ROWS, scaling.DIRECT_PER_RANK
-        scaling.DIRECT_ROWS, scaling.DIRECT_PER_RANK = ((10 ** 6, 0) if solver == "direct"
-                                                        else (0, 0))
+        self.before = magnitudes.DIRECT_ROWS, magnitudes.DIRECT_PER_RANK
+        magnitudes.DIRECT_ROWS, magnitudes.DIRECT_PER_RANK = ((10 ** 6, 0) if solver == "direct"
+                                                              else (0, 0))
 
     def teardown(self, solver, shape):
-        scaling.DIRECT_ROWS, scaling.DIRECT_PER_RANK = self.before
+        magnitudes.DIRECT_ROWS, magnitudes.DIRECT_PER_RANK = self.before
 
     def time_forster_weights(self, solver, shape):
         forster_weights(self.A, self.scores)

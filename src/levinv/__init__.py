@@ -1,12 +1,15 @@
 """Leverage scores, forward and inverse.
 
-Each name is imported when it is first asked for: ``import levinv`` takes no time, and
-:func:`leverage_scores` does not wait for what only the inversion needs.
+Public are the names in ``levinv.__all__``, those in ``__all__`` of ``levinv.papers``,
+``levinv.theory`` and ``levinv.plot``, ``levinv.data.load_diabetes``, and the command line.
+Everything else is inner: it may change in any version. Names are imported at first use, so that
+``import levinv`` takes no time and :func:`leverage_scores` does not wait for the inversion.
 """
 import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    __version__: str
     from levinv import papers, plot, theory
     from levinv.auditing.audit import audit
     from levinv.auditing.report import AuditReport
@@ -59,8 +62,10 @@ _HOMES = {
     "leverage_scores": "forward.leverage",
 }
 
-if not TYPE_CHECKING:             # to a type checker a name that is not above is an error
+if not TYPE_CHECKING:             # for a type checker a name that is not above is an error
     def __getattr__(name):
+        if name == "__version__":
+            return importlib.import_module("importlib.metadata").version("levinv")
         if name not in __all__:
             raise AttributeError(f"module 'levinv' has no attribute {name!r}")
         if name not in _HOMES:
@@ -71,4 +76,4 @@ if not TYPE_CHECKING:             # to a type checker a name that is not above i
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "__version__"})

@@ -1,22 +1,22 @@
-"""Threads: rows are shared out among a few of our own, BLAS stays on the thread that calls it.
+"""Threads: blocks of rows are shared among our own threads; BLAS uses the thread that calls it.
 
-BLAS's own threads gain little on blocks of rows and, spinning, lose a factor of twenty and more on
-a busy machine (20000 x 200 with two threads, one core taken: 1750 ms against 75 ms). Chunks of rows
-taken from one queue gain nearly the number of cores and lose nothing where one core is busy.
+BLAS's own threads gain little on blocks of rows. They spin while they wait, so that they lose a
+factor of twenty on a busy machine (20000 x 200 with two threads, one core taken: 1750 ms against
+75 ms). Threads that take chunks of rows from one queue gain nearly the number of cores, and lose
+nothing where one core is busy.
 
-How many: ``workers``, or by default as many as BLAS may use (``OPENBLAS_NUM_THREADS``,
-threadpoolctl) where a call is long enough for that to pay. Callers who thread themselves are not
-given more threads than there are cores: those at work are counted.
+The number of threads is ``workers``. The default is the number that BLAS may use
+(``OPENBLAS_NUM_THREADS``, threadpoolctl) if a call is long enough, else 1. All threads at work are
+counted, so that callers with threads of their own do not get more threads than there are cores.
 
-Chunks do not depend on the number of workers, and sums over chunks are taken in their order:
-results are the same to the last bit for any number of workers.
+Chunks do not depend on the number of workers, and sums over chunks are added in their order.
+Results are therefore the same to the last bit for any number of workers.
 
-What must be undone at the end of a call is undone even if Ctrl-C strikes meanwhile: it is begun
-anew until it is through, and may be, therefore, any number of times.
+Cleanup survives Ctrl-C: it is repeated until it completes, so it has to be idempotent.
 
-threadpoolctl's limit is global to the process: overlapping limits from two threads would restore
-each other's value. They are counted, therefore: the first in sets the limit, the last out restores
-it.
+The limit that threadpoolctl sets is global to the process, and overlapping limits of two threads
+would restore each other's value. Users of the limit are therefore counted: the first one sets it,
+the last one restores it.
 """
 import collections
 import contextlib
@@ -33,18 +33,11 @@ from typing import Any, Generic, TypeVar
 import threadpoolctl
 
 from levinv._scalars import positive_int
+from levinv._tolerances import BLAS_LIMIT, HEARD, LONG, WORTH_SHARING
 
 T = TypeVar("T")
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-SMALL = 1 << 21               # flops below which BLAS stays on the caller's thread by itself;
-                              # setting a limit takes 15 µs
-LONG = 1 << 31                # flops of a factorisation beyond which it goes to a thread of its
-                              # own, a tenth of a second and more
-HEARD = 0.02                  # seconds after which Ctrl-C is heard meanwhile
-WORTH_SHARING = 3 << 24       # flops below which a second thread does not pay: two cores gain 1.2
-                              # on 10000 x 40, 1.6 on 20000 x 50, 1.85 on 20000 x 200, and lose 0.9
-                              # on 20000 x 20
 
 
 @functools.cache
@@ -53,15 +46,16 @@ def _controller() -> threadpoolctl.ThreadpoolController:
 
 
 class _Limit:
-    """Callers inside are a set: leaving it is harmless wherever an interrupt struck, and the
-    numbers of threads before are kept until all of them are restored.
+    """BLAS keeps to one thread while there are users.
+
+    Users are a set, so that leaving twice is harmless after an interrupt. The former numbers of
+    threads are kept until all of them are restored.
     """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.users: set[object] = set()
-        # libraries and their numbers of threads
-        self.before: list[tuple[Any, int | None]] = []
+        self.before: list[tuple[Any, int | None]] = []     # libraries and numbers of threads
 
     def enter(self, user: object) -> None:
         with self.lock:
@@ -86,30 +80,27 @@ def _blas() -> list[Any]:
 
 
 def _set_threads(library: Any, threads: int | None) -> None:
-    """From version 3.8 on threadpoolctl obeys the thread that first set a limit and ignores all
-    others, silently, until that one has let go; the last out is rarely the first in.
+    """Set a number of threads, from any thread.
+
+    threadpoolctl 3.8 and later obeys only the thread that first set a limit, until this thread
+    releases it. The last user is rarely the first one.
     """
-    let_go = getattr(library, "clear_controlling_thread", None)
-    if let_go is not None:
-        let_go(force=True)
+    release = getattr(library, "clear_controlling_thread", lambda force: None)
+    release(force=True)
     if threads is not None:
         library.set_num_threads(threads)
-    if let_go is not None:
-        let_go(force=True)
+    release(force=True)
 
 
 _limit = _Limit()
 _outer: contextvars.ContextVar[int | None] = contextvars.ContextVar(
-    "workers of the call that this one is a part of", default=None)
+    "workers of the enclosing call", default=None)
 
 
 def count(workers: int | None, flops: float) -> int:
-    """The number of threads that rows are to be shared among; to be asked before BLAS is limited.
+    """The number of threads that share the rows; call it before BLAS is limited.
 
-    Raises
-    ------
-    ValueError, TypeError
-        If workers is neither None nor an int of at least 1.
+    Raises ValueError or TypeError if workers is neither None nor an int of at least 1.
     """
     if workers is not None:
         return positive_int(workers, "workers")
@@ -122,10 +113,10 @@ def count(workers: int | None, flops: float) -> int:
 
 
 @contextlib.contextmanager
-def sharing(workers: int | None = None, flops: float = SMALL) -> Iterator[int]:
-    """While it lasts BLAS keeps to the caller's thread; the value is that of :func:`count`."""
+def sharing(workers: int | None = None, flops: float = BLAS_LIMIT) -> Iterator[int]:
+    """A context in which BLAS keeps to the caller's thread; its value is that of :func:`count`."""
     workers = count(workers, flops)
-    if flops < SMALL:
+    if flops < BLAS_LIMIT:
         yield workers
         return
     user, outer, interrupt = object(), _outer.get(), None
@@ -146,20 +137,20 @@ def sharing(workers: int | None = None, flops: float = SMALL) -> Iterator[int]:
 
 
 class _Helpers:
-    """Threads that wait for jobs, as many as there are cores but one; started at the first job.
+    """Threads that wait for jobs, at most one less than there are cores; started when needed.
 
-    A job is handed over in a few microseconds, where an executor of the standard library takes
-    tens: as long as the work itself on 20000 x 50.
+    Handing over a job takes a few microseconds. An executor of the standard library takes tens,
+    as long as the work itself on 20000 x 50.
     """
 
     def __init__(self) -> None:
         self.jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self.lock = threading.Lock()
         self.started = 0
-        self.working: set[object] = set()     # threads inside share, callers and helpers
+        self.working: set[object] = set()     # threads inside share: callers and helpers
 
     def enter(self, thread: object) -> int:
-        """Count a thread in; the number of cores that are left."""
+        """Count a thread; the number of cores that are left."""
         with self.lock:
             self.working.add(thread)
             return CORES - len(self.working)
@@ -186,11 +177,11 @@ _helpers = _Helpers()
 
 
 def _start_anew() -> None:
-    """Threads do not survive a fork, nor do their locks open or their limits end."""
+    """After a fork: threads are gone, and their locks and limits would stay for ever."""
     global _helpers                      # noqa: PLW0603
     _helpers = _Helpers()
     _limit.lock = threading.Lock()
-    if _outer.get() is None:                     # only others were inside
+    if _outer.get() is None:                     # only other threads used the limit
         _limit.users.clear()
         _limit.leave(None)
 
@@ -200,11 +191,11 @@ if hasattr(os, "register_at_fork"):
 
 
 def share(work: Callable[[T], object], items: Sequence[T], workers: int) -> None:
-    """Call ``work`` with each of the items, on up to ``workers`` threads of which the caller's is
-    one, as far as there are cores for them.
+    """Call ``work`` with each of the items, on up to ``workers`` threads, the caller's included.
 
-    Helpers that are busy elsewhere are not waited for, and leave when another call needs their
-    core. An exception, Ctrl-C among them, ends the work after the items under way.
+    There are no more threads than free cores. The call does not wait for helpers that are busy,
+    and helpers leave it when another call needs their core. After an exception, such as Ctrl-C,
+    no further item is begun.
     """
     if workers == 1 or len(items) == 1:
         for item in items:
@@ -241,7 +232,7 @@ def share(work: Callable[[T], object], items: Sequence[T], workers: int) -> None
     finally:
         while True:
             try:
-                waiting.clear()       # not empty where an interrupt came before the work
+                waiting.clear()       # it has items if an interrupt came before the work
                 helpers.leave(caller)
                 break
             except KeyboardInterrupt as another:
@@ -253,7 +244,7 @@ def share(work: Callable[[T], object], items: Sequence[T], workers: int) -> None
 
 
 class _Job:
-    """A call for a helper, unless it is finished before one comes to it."""
+    """A call that a helper takes, unless it is finished before."""
 
     def __init__(self, call: Callable[[], None]):
         self.call = call
@@ -264,21 +255,21 @@ class _Job:
         if self.taken.acquire(blocking=False):
             try:
                 self.call()
-            except BaseException as error:           # raised where the work was asked for
+            except BaseException as error:           # the caller raises it
                 self.outcome.put(error)
             else:
                 self.outcome.put(None)
 
     def finish(self) -> BaseException | None:
-        """Wait for it if it was begun; its error, or None."""
+        """Wait for the call if it was begun; its error, or None."""
         return None if self.taken.acquire(blocking=False) else self.outcome.get()
 
 
 def aside(call: Callable[[], T], flops: float = math.inf) -> T:
-    """The value of ``call()``, on a thread of its own if it takes long: for libraries that let no
-    signal through.
+    """The value of ``call()``, which runs on a thread of its own if it is long.
 
-    Ctrl-C is heard at once; what was called then goes on unseen to its end.
+    Ctrl-C then works at once, although LAPACK or HiGHS is busy; the call itself runs on to its end
+    in the background.
     """
     if flops < LONG:
         return call()
@@ -287,7 +278,7 @@ def aside(call: Callable[[], T], flops: float = math.inf) -> T:
     def work() -> None:
         try:
             outcome.put((call(), None))
-        except BaseException as error:               # raised where the work was asked for
+        except BaseException as error:               # the caller raises it
             outcome.put((None, error))
 
     threading.Thread(target=contextvars.copy_context().run, args=(work,), name="levinv-aside",
@@ -295,7 +286,7 @@ def aside(call: Callable[[], T], flops: float = math.inf) -> T:
     value: T
     while True:
         try:
-            value, error = outcome.get(timeout=HEARD)    # a signal may come to the other thread
+            value, error = outcome.get(timeout=HEARD)    # the other thread may get the signal
             break
         except queue.Empty:
             continue
@@ -305,8 +296,8 @@ def aside(call: Callable[[], T], flops: float = math.inf) -> T:
 
 
 class OrderedSum(Generic[T]):
-    """The sum of what arrives in any order, taken in the order of the positions; or what else
-    ``combine`` makes of two.
+    """The sum, or another ``combine`` of two, of values that arrive in any order; they are combined
+    in the order of their positions.
     """
 
     def __init__(self, *start: T, combine: Callable[[T, T], T] = operator.iadd):
@@ -317,7 +308,7 @@ class OrderedSum(Generic[T]):
         self.lock = threading.Lock()
 
     def add(self, position: int, array: T) -> None:
-        """One more summand; each position 0, 1, ... once."""
+        """Add a value; every position 0, 1, ... comes once."""
         with self.lock:
             self.waiting[position] = array
             while self.position in self.waiting:
@@ -327,5 +318,5 @@ class OrderedSum(Generic[T]):
 
     @property
     def total(self) -> T:
-        """What has been put together."""
+        """The sum of all values."""
         return self.parts[0]

@@ -23,34 +23,100 @@ TINY = float(np.finfo(float).tiny)
 
 SQUARABLE = math.sqrt(TINY / EPS)
 # Least length whose square keeps its relative precision in a sum; 1 / SQUARABLE is the greatest.
-# Outside of this range lengths are divided by the largest entry first. Follows from TINY and EPS.
-# Noticed by tests/test_rows.py and tests/test_sparse.py (rows of extreme sizes).
+# Outside of this range lengths are computed in units of the largest entry, or as products. Derived
+# from TINY and EPS. Noticed by tests/test_rows.py (norms) and tests/test_sparse.py (lengths).
 
 # --- checks of arguments (_validate) ------------------------------------------------------------
 
+SAFE_SIZE = 1e100
+# Largest size of the largest entry of A and b in an inversion; its reciprocal is the smallest.
+# Products of three such numbers neither over- nor underflow, and 1e8 is left for sums. Derived from
+# the range of doubles. Noticed by tests/test_robustness.py and tests/test_invert_many.py.
+
 # --- threads (_parallel) ------------------------------------------------------------------------
+
+WORTH_SHARING = 3 << 24
+# Flops of a call from which a second thread pays. Measured crossover: asv run --bench
+# storage.Sharing. Two cores gain 0.9 at 20000 x 20, 1.2 at 10000 x 40, 1.85 at 20000 x 200.
+
+BLAS_LIMIT = 1 << 21
+# Flops of a call from which BLAS is limited to one thread. Setting the limit takes 15 µs, such a
+# call about 100 µs; in smaller calls BLAS uses one thread by itself. Noticed by asv run --bench
+# scores.Time.
+
+LONG = 1 << 31
+# Flops that take about a tenth of a second on one core. A longer factorisation runs on a thread of
+# its own, so that Ctrl-C works meanwhile; chunks of rows are no longer, so that no thread waits at
+# the end. Derived from 2e10 flops a second. Noticed by tests/test_interrupts.py.
+
+HEARD = 0.02
+# Seconds between two looks for Ctrl-C while a long call runs on a thread of its own. A person does
+# not notice the delay. Noticed by tests/test_interrupts.py.
+
+EVALUATIONS = 30
+# Evaluations of all scores. Rough cost of one inversion; decides whether threads are worth it.
 
 # --- storage of A (storage/, _source) -----------------------------------------------------------
 
 PASS_ENTRIES = 1 << 19
-# Entries of A (4 MB) that are read, checked or multiplied by a vector at a time. The time of such
-# a block, a tenth of a millisecond from memory, is ten times the cost of handing it to a thread.
-# Noticed by asv run --bench products.Time and tests/test_mapped.py (blocks).
+# Entries of A (4 MB) that are read, checked, factorised or multiplied by a vector at a time. This
+# takes a few tenths of a millisecond from memory, ten times as long as handing it to a thread.
+# Noticed by asv run --bench products.Time.
+
+COPY_ENTRIES = 1 << 24
+# Entries (128 MB) of the largest dense array made of rows that are not dense in memory, and of the
+# largest sum that each chunk of sparse rows has a copy of. A choice: little of the memory of an
+# ordinary machine. Noticed by tests/acceptance_of_mapped.py (memory).
+
+CACHE_ENTRIES = 1 << 17
+# Entries (1 MB) of a block of sparse rows that is made dense. Derived from the size of a core's
+# second cache, 1 to 2 MB. Noticed by asv run --bench storage.Sparse.
+
+CHUNK_WORK = 1 << 22
+# Multiply-adds in a chunk of rows: a twentieth of a millisecond, ten times as long as handing it to
+# a thread. In longer chunks threads wait at the end. Noticed by asv run --bench storage.Sharing.
+
+DENSE_GAIN = 16
+# Dense multiply-adds in the time of one that is scattered into, or gathered from, a d x d matrix;
+# decides whether blocks of sparse rows are made dense. Measured crossover: asv run --bench
+# storage.Sparse (8 to 25 in Gram matrices, 5 to 20 in forms).
+
+ROW_GAIN = 4
+# Multiply-adds along a row of a dense transform in the time of a scattered one; decides whether
+# |a_i T|² is computed from T Tᵀ. Measured crossover: asv run --bench storage.Sparse (2 to 8).
+
+WIDE = 1024
+# Columns of blocks of sparse rows from which BLAS computes their Gram matrix: every block adds to
+# the sum, and a larger one (8 MB) is in no cache. Noticed by asv run --bench storage.Sparse.
+
+FORM_ERROR = 256.0
+# In units of ε: largest bound of the relative error of |a_i T|² computed from T Tᵀ. Beyond it a_i
+# is multiplied by T. A choice: 13 digits are kept. Noticed by tests/test_sparse.py (lengths).
+
+LARGEST_DIMENSION = 20000
+# Columns of sparse rows, beyond which five dense d x d matrices would take over 15 GB. A choice.
+# Noticed by tests/test_sparse.py (test of the message).
+
+TASK_PARTS = 8
+# Parts that one dask task adds up. A choice: a level of the tree takes some 10 ms on a cluster, as
+# long as a few parts take to arrive. Noticed by tests/acceptance_of_cluster.py.
 
 # --- scores: basis and projection (forward/basis, forward/projection, forward/leverage) ---------
 
-SCORE_ERROR = 100.0
-# In units of ε κ: the error of a leverage score that leverage_scores promises. κ is the condition
-# number of the scaled rows with columns at unit norm. Noticed by tests/test_leverage_scores.py.
+ROUNDING_FACTOR = 100.0
+# In units of a first-order estimate of a rounding error, or of tol: what an error may reach.
+# Estimates leave out constants. leverage_scores promises errors of at most 100 ε κ, κ the condition
+# number of the scaled rows with columns at unit norm; a number below such an error counts as zero.
+# Noticed by tests/acceptance.py (accuracy of scores) and tests/test_robustness.py (coloops).
 
 ONE_PASS_CONDITION = 64.0
 # Largest κ at which one Cholesky factorisation decides. Its error is about ε κ², which must not
-# exceed SCORE_ERROR ε κ; the margin covers the constant in it. Noticed by tests/acceptance.py
+# exceed ROUNDING_FACTOR ε κ; the margin covers the constant in it. Noticed by tests/acceptance.py
 # (accuracy of scores) and by asv run --bench scores.
 
-INDEPENDENT_CONDITION = math.sqrt(SCORE_ERROR)
+INDEPENDENT_CONDITION = math.sqrt(ROUNDING_FACTOR)
 # ONE_PASS_CONDITION for independent columns that were chosen among dependent ones. The κ of all
-# columns may then be close to 1, so that ε κ² must not exceed SCORE_ERROR ε.
+# columns may then be close to 1, so that ε κ² must not exceed ROUNDING_FACTOR ε.
 
 TWO_PASS_CONDITION = 5e6
 # Largest κ at which two Cholesky factorisations (CholeskyQR2) decide. The first leaves columns
@@ -78,13 +144,8 @@ OWN_COLUMNS_CONDITION = 1e3
 
 OWN_FORMS_CONDITION = 2.0
 # In units of √rank: largest κ up to which derivatives are computed from A's own columns, without
-# the transform. Beyond it the errors of second derivatives exceeded SCORE_ERROR ε κ ten times as
-# often. Noticed by tests/test_projection.py and by asv run --bench hessian.
-
-ROUNDING_MARGIN = 100.0
-# A computed number counts as zero below this multiple of the estimate of its rounding error,
-# which leaves out constants. Noticed by tests/test_projection.py and tests/test_robustness.py
-# (coloops).
+# the transform. Beyond it the errors of second derivatives exceeded ROUNDING_FACTOR ε κ ten times
+# as often. Noticed by tests/test_projection.py and by asv run --bench hessian.
 
 SMALLEST_SCALE = 1e-300
 # Least quotient of two nonzero slacks that leverage_scores accepts. Smaller quotients, multiplied
@@ -138,13 +199,8 @@ FACTOR_WORK = 1 << 38
 
 LEAST_SINGULAR_VALUE = 1e-9
 # Of columns at unit norm. The iteration resolves squared singular values of 1e-18 only if N⁻¹
-# removes all but SPARSE_ROUNDING ε of them, 1e-14: a factor 1e4 above its own rounding. Smaller
+# removes all but FEW_ROUNDINGS of them, 1e-14: a factor 1e4 above its own rounding. Smaller
 # nonzero values are refused. Noticed by tests/test_sketch.py (rows of little weight).
-
-SPARSE_ROUNDING = 64.0
-# In units of ε: the bound of the rounding errors of a product with sparse rows. It is the shift
-# of the Gram matrix that is factored, and decides which columns count as dependent. Noticed by
-# tests/test_sketch.py (dependent columns).
 
 # --- losses and barrier (forward/) --------------------------------------------------------------
 
@@ -170,9 +226,117 @@ ROUNDINGS_IN_RANGE = 1e3
 # Units of the rounding of A and b. b lies in range(A) if its residual is smaller: bounds of rounding
 # errors ignore constants, which 1e3 covers. tests/acceptance.py signs, tests/test_stages.py.
 
+UNCONNECTED = 1e-9
+# Relative to the largest entry of the row. Entries of A A_basis⁻¹ below it do not connect rows. It
+# stands between the rounding of ill-conditioned bases and the smallest ratios of entries that
+# users mean. Nearly connected rows are tested in tests/test_nearly.py and tests/test_robustness.py.
+
+FEW_ROUNDINGS = 64 * EPS
+# Relative to the result. Bound of the error of a sum of scores, or of an entry of A A_basis⁻¹ of a
+# well-conditioned basis: a few roundings, each at most ε/2. Entries between FEW_ROUNDINGS and
+# UNCONNECTED connect rows if the scores contradict the components found without them
+# (tests/test_robustness.py). Twice this decides whether the scores of a set of rows exceed
+# its rank (tests/test_stages.py).
+
+INDEPENDENT_PIVOT = 1e4 * EPS
+# Relative to the first pivot. Least last pivot of rows of unit length that are taken for a basis.
+# The error of A A_basis⁻¹ is about ε over the pivot, 1e-4 at worst here; the evidence reports both.
+# A singular basis is tested in tests/test_stages.py.
+
+SAMPLE_ROWS = 2048
+# Rows. Size of the sample in which a basis of rows is looked for. Half as many are in the first
+# block whose connections are computed, and later blocks grow to four times as many. The sample
+# holds 16 rows for each column at least, so more rows do not improve the basis.
+# tests/test_stages.py notices more than 3300.
+
+SAMPLE_SEED = 5396
+# Seed of the row samples. It is not 0 because test data are often drawn from the seed 0, and the
+# sample would depend on them: it would hold the rows of smallest slack.
+
 # --- magnitudes (inverse/stages/magnitudes) -----------------------------------------------------
 
+DIRECT_ROWS = 128
+# Rows. Up to so many the Laplacian is factored instead of using conjugate gradients. Measured
+# crossover: benchmarks/benchmarks/inversion.py, Solvers.
+
+DIRECT_PER_RANK = 8
+# Rows for each column. Up to so many the Laplacian is factored, too: that takes n³/3 operations, a
+# product with the Laplacian 4 n d². Measured crossover, by the same benchmark.
+
+LONGEST_STEP = 4.0
+# Change of a log weight, in one step. Longer Newton steps are shortened, and steps twice as long
+# make the solver damp: where weights change by a factor of e⁴ the quadratic model is no longer
+# valid. Half of it changes the number of evaluations by 4 per cent.
+
+FIRST_CG_DAMPING = 1e-2
+# Relative to the degrees of the graph. Least damping used with conjugate gradients: a few
+# iterations do not notice less, and each attempt costs a solve. Starting from sqrt(ε) costs 5 per
+# cent more products with the Laplacian.
+
+MAX_CG_ITERATIONS = 200
+# Products in one solve. A truncated solve is still a descent direction. It rarely binds: of solves
+# for Cauchy designs with slacks over 8 decades the longest took 42.
+
+LATE = 1e-5
+# Relative error of the scores. From here on Newton's method converges quadratically: full steps are
+# taken, an error that is not halved counts as stagnation, and there is a solution, so that no
+# infeasible set is looked for. A requested accuracy above it permits cheaper projections.
+
+CERTIFY_EVERY = 10
+# Iterations between two searches for an infeasible set. Each search computes up to LEVEL_SETS
+# ranks. Infeasible scores are tested in tests/test_stages.py.
+
+LEVEL_SETS = 32
+# Level sets tried in one search for an infeasible set: those at the widest gaps. Each takes a rank.
+# tests/test_stages.py compares with all sets of rows.
+
 # --- signs (inverse/stages/signs, robust_signs) -------------------------------------------------
+
+ENUMERATED = 14
+# Rows. Up to so many all 2^(n-1) sign vectors are tried, 8192 of them in some milliseconds; each further
+# row doubles time and memory. tests/test_uniqueness.py.
+
+SUBSET_PER_UNKNOWN = 8
+# Rows for each unknown that the search for signs uses. Random rows determine signs from two for
+# each unknown; more of them make starts succeed sooner and iterations dearer (tests/acceptance.py
+# signs).
+
+ISOTROPY_STEPS = 5
+# Steps that bring the rows of the subset close to isotropic. Without them Cauchy designs of 5 rows
+# for each unknown take a hundred times as many iterations (tests/acceptance.py signs).
+
+MAX_REFLECTIONS = 10_000
+# Iterations of one start. Starts that succeed do so early, with 5 rows for each unknown within 40
+# iterations; then a new start is worth more than patience (tests/acceptance.py signs).
+
+REFLECTIONS_PER_CALL = 500
+# Iterations of one call of the compiled routine. Ctrl-C works between calls: 500 iterations take
+# a second with 500 unknowns.
+
+REFLECTIONS_PER_CHECK = 20
+# Iterations between two tests of the sign vector. A test costs as much as an iteration.
+
+MISFIT_DEVIATIONS = 3.0
+# Standard deviations. Largest misfit of signs that inexact magnitudes explain. The deviations are
+# first-order estimates, so a test at a level of per cents would reject right signs
+# (tests/test_noise.py).
+
+CLOSEST = 5
+# Sign vectors that are kept although they do not fit: those of smallest misfit. Each costs a
+# refinement of x (tests/test_noise.py).
+
+TRIMMED_STARTS = 400
+# Starts of least trimmed squares. Rousseeuw and Van Driessen use 500. tests/test_noise.py,
+# outliers.
+
+CONCENTRATION_STEPS = 4
+# Steps that all starts make before the closest go on until they converge. Two are enough in
+# regression (Rousseeuw and Van Driessen); here signs change, too.
+
+LARGEST_TRIMMED = 1 << 18
+# n p², p the number of unknowns. Largest component with least trimmed squares. In more rows one
+# wrong score changes the magnitudes of the others too little to matter, and least trimmed
+# squares need n p² products of columns in memory.
 
 # --- recovery of x and refinement (inverse/stages) ----------------------------------------------
 
@@ -201,10 +365,6 @@ LONG_ROWS, LONG_PER_RANK = 128, 8
 SAMPLED_ROWS = 16, 2048
 # Rows in a sample of the Jacobian, in units of k², and at least. Measured: see
 # inverse/stages/whitened_jacobian.py. tests/test_polish.py::test_a_sample_of_rows_stands_for_all.
-
-SAMPLE_SEED = 5396
-# Seed of sampled rows. Not 0, because test data are often drawn from seed 0 and the sample would be
-# correlated with them.
 
 KEPT_ENTRIES = 1 << 20
 # Entries of a Jacobian that is kept for the report: 8 MB.
@@ -236,10 +396,6 @@ NOISE_UNCERTAINTY = 1.1
 
 SIGNIFICANT = 4.0
 # Standard deviations at which a slack differs from zero: one sign in 16 000 differs by chance.
-
-ROUNDING_FACTOR = 100.0
-# Units of rounding, or of tol, that an error of the scores may have: the accuracy that levinv promises
-# is 100 ε κ.
 
 SETTLED_RESIDUAL = 1e7
 # Largest whitened residual (RMS) of exact scores for which x is trusted to be the only solution: half

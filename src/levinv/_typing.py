@@ -1,5 +1,8 @@
-"""The types that signatures are written in."""
+"""Names for the types in signatures.
 
+Every module with a public name begins with ``from __future__ import annotations``: help() then
+prints these names as they are written, not the unions that they stand for.
+"""
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -9,13 +12,14 @@ import numpy.typing as npt
 Floats: TypeAlias = npt.NDArray[np.float64]
 Booleans: TypeAlias = npt.NDArray[np.bool_]
 Integers: TypeAlias = npt.NDArray[np.intp]
-RowIndex: TypeAlias = Integers | Booleans | slice          # which rows
+Labels: TypeAlias = npt.NDArray[np.int32]                  # the component of each row
+RowIndex: TypeAlias = Integers | Booleans | slice          # selects rows
 
-# A matrix as the caller has it: array-like, of scipy.sparse, stored, dask.array, data frame.
+# A matrix as callers have it: array_like, scipy.sparse, h5py or zarr, dask.array, a data frame.
 MatrixLike: TypeAlias = Any
 VectorLike: TypeAlias = npt.ArrayLike
 
-# Signs of the slack as the caller has them: all the same, or one for each row.
+# Signs of the slack as callers have them: one sign for all rows, or one for each row.
 SignsLike: TypeAlias = Literal[1, -1] | VectorLike
 
 # What numpy.random.default_rng accepts.

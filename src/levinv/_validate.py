@@ -1,7 +1,7 @@
-"""The door: every public function checks its arguments here, once, and what is behind it trusts
-them.
+"""Checks of arguments: public functions check their arguments once, inner functions assume valid
+ones.
 
-Messages name the argument, what was expected and what came.
+Every message names the argument, what is expected and what was given.
 """
 from typing import Any, Literal, overload
 
@@ -22,18 +22,15 @@ from levinv._scalars import (
     scalar,
 )
 from levinv._source import Source
-from levinv._typing import Floats, MatrixLike
+from levinv._tolerances import PASS_ENTRIES, SAFE_SIZE, TINY
+from levinv._typing import Booleans, Floats, MatrixLike
 
 __all__ = ["choice", "dask_matrix", "finite", "finite_matrix", "first_index", "generator", "index",
            "is_dask", "is_streamed", "listed", "matrix", "noise", "nonnegative", "options",
            "ordinary_columns", "ordinary_size", "positive_int", "positive_number", "real_array",
-           "scalar", "signs", "sparse_matrix", "streamed_matrix", "vector"]
+           "refuse", "scalar", "signs", "sparse_matrix", "streamed_matrix", "vector"]
 
 FLOAT = np.dtype(np.float64)
-LARGEST = 1e100
-BLOCK = 1 << 22            # entries looked at before Ctrl-C is heard
-HUGE = 1e307               # rows of larger entries may have no norm
-TINY = 1e-306              # columns of smaller entries, which may have no reciprocal
 
 
 def real_array(value: Any, name: str, ndim: int | None, *, check_finite: bool = True) -> Floats:
@@ -43,7 +40,7 @@ def real_array(value: Any, name: str, ndim: int | None, *, check_finite: bool = 
     matrices, ValueError for a wrong number of dimensions, emptiness, NaN and inf.
     """
     if type(value) is not np.ndarray:
-        value = _plain(value, name, ndim)
+        value = _base_array(value, name, ndim)
     array: npt.NDArray[Any] = value
     if array.dtype != FLOAT:
         if array.dtype.kind not in "fiub":
@@ -65,15 +62,26 @@ def finite(array: Floats, name: str) -> None:
     if array.flags.forc and _all_finite(array.ravel(order="K")):
         return
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite, got NaN or inf at index "
-                         f"{first_index(~np.isfinite(array))}")
+        _not_finite(name, first_index(~np.isfinite(array)))
+
+
+def _not_finite(name: str, place: object) -> None:
+    raise ValueError(f"{name} must be finite, got NaN or inf at index {place}")
 
 
 def _all_finite(entries: Floats) -> bool:
-    """Whether a vector of any length holds no NaN or inf."""
-    if len(entries) <= BLOCK:
+    """Whether a vector of any length holds no NaN or inf; block by block, so that Ctrl-C works."""
+    if len(entries) <= PASS_ENTRIES:
         return all_finite(entries)
-    return all(all_finite(entries[first:first + BLOCK]) for first in range(0, len(entries), BLOCK))
+    return all(all_finite(entries[first:first + PASS_ENTRIES])
+               for first in range(0, len(entries), PASS_ENTRIES))
+
+
+def refuse(wrong: Booleans, array: Floats, name: str, expected: str) -> None:
+    """Raise ValueError, with the first wrong entry and its index, where entries are ``wrong``."""
+    if wrong.any():
+        place = first_index(wrong)
+        raise ValueError(f"{name} must be {expected}, got {array[place]} at index {place}")
 
 
 def sparse_matrix(value: Any, name: str, *, check_finite: bool = True) -> scipy.sparse.csr_array:
@@ -84,7 +92,7 @@ def sparse_matrix(value: Any, name: str, *, check_finite: bool = True) -> scipy.
     """
     _real_matrix(value, name)
     try:
-        array = scipy.sparse.csr_array(_checked(value), dtype=FLOAT)
+        array = scipy.sparse.csr_array(_consistent(value), dtype=FLOAT)
     except ValueError as error:
         raise ValueError(f"{name} must be a valid sparse matrix: {error}") from None
     if not array.has_canonical_format:
@@ -99,7 +107,7 @@ def sparse_matrix(value: Any, name: str, *, check_finite: bool = True) -> scipy.
 
 
 def _real_matrix(value: Any, name: str) -> None:
-    """Refuse what has the shape or the dtype of no real matrix."""
+    """Refuse what has not the shape and the dtype of a real matrix."""
     if getattr(value.dtype, "kind", "O") not in "fiub":
         raise TypeError(f"{name} must hold real numbers, got dtype {value.dtype}")
     if len(value.shape) != 2:
@@ -109,9 +117,7 @@ def _real_matrix(value: Any, name: str) -> None:
 
 
 def is_streamed(value: object) -> bool:
-    """Whether a value is to be read block by block: what would otherwise be loaded, or converted,
-    as a whole.
-    """
+    """Whether a value is read block by block, because NumPy would load or convert all of it."""
     if isinstance(value, Source):
         return True
     if isinstance(value, np.ndarray):
@@ -124,7 +130,7 @@ def is_streamed(value: object) -> bool:
 def streamed_matrix(value: Any, name: str, *, check_finite: bool = True) -> Source:
     """A Source of float64 rows. Raises as :func:`real_array`."""
     if isinstance(value, Source):
-        return value                       # one that has been checked
+        return value                       # it was checked when it was made
     _real_matrix(value, name)
     source = Source(value)
     if check_finite:
@@ -133,12 +139,12 @@ def streamed_matrix(value: Any, name: str, *, check_finite: bool = True) -> Sour
 
 
 def is_dask(value: object) -> bool:
-    """Whether a value is one of dask's collections, told without importing dask."""
+    """Whether a value is one of dask's collections; does not import dask."""
     return type(value).__module__.startswith("dask.")
 
 
 def dask_matrix(value: Any, name: str, *, check_finite: bool = True) -> Any:
-    """A float64 dask array with its columns in one chunk; its rows stay in theirs.
+    """A float64 dask array with its columns in one chunk; the chunks of its rows stay.
 
     Raises as :func:`real_array`, and ValueError for chunks of unknown sizes.
     """
@@ -157,9 +163,10 @@ def dask_matrix(value: Any, name: str, *, check_finite: bool = True) -> Any:
     return array
 
 
-def _checked(value: Any) -> Any:
-    """A sparse matrix whose indices are in range: kernels and conversions would write elsewhere;
-    its parts contiguous and aligned.
+def _consistent(value: Any) -> Any:
+    """A sparse matrix whose indices are in range and whose parts are contiguous and aligned.
+
+    Kernels and conversions would write elsewhere otherwise.
     """
     kind = getattr(scipy.sparse, f"{value.format}_array")
     if value.format in ("csr", "csc", "bsr"):
@@ -175,28 +182,26 @@ def _checked(value: Any) -> Any:
 
 
 def finite_matrix(array: MatrixLike, name: str) -> None:
-    """:func:`finite` for an array, a dask array or a sparse array in CSR."""
+    """:func:`finite` for an array, a dask array, a Source or a sparse array in CSR."""
     if isinstance(array, np.ndarray):
         finite(array, name)
     elif isinstance(array, Source):
-        index = array.first_not_finite()
-        if index is not None:
-            raise ValueError(f"{name} must be finite, got NaN or inf at index {index}")
+        place = array.first_not_finite()
+        if place is not None:
+            _not_finite(name, place)
     elif is_dask(array):
         rows = np.isfinite(array).all(axis=1).compute()
         if not rows.all():
             row = int(np.argmin(rows))
-            column = int(np.argmin(np.isfinite(array[row].compute())))
-            raise ValueError(f"{name} must be finite, got NaN or inf at index {(row, column)}")
+            _not_finite(name, (row, first_index(~np.isfinite(array[row].compute()))))
     elif not _all_finite(array.data):
-        place = int(np.argmax(~np.isfinite(array.data)))
-        row = int(np.searchsorted(array.indptr, place, side="right")) - 1
-        raise ValueError(f"{name} must be finite, got NaN or inf at index "
-                         f"{(row, int(array.indices[place]))}")
+        entry = first_index(~np.isfinite(array.data))
+        row = int(np.searchsorted(array.indptr, entry, side="right")) - 1
+        _not_finite(name, (row, int(array.indices[entry])))
 
 
-def _plain(value: Any, name: str, ndim: int | None) -> npt.NDArray[Any]:
-    """An ndarray, not of a subclass (matrix, memmap: they share their memory)."""
+def _base_array(value: Any, name: str, ndim: int | None) -> npt.NDArray[Any]:
+    """An ndarray of no subclass; a matrix or a memmap shares its memory with it."""
     if scipy.sparse.issparse(value):
         raise TypeError(f"{name} must be a dense array, got a sparse {type(value).__name__}; "
                         f"convert it with .toarray()")
@@ -210,6 +215,11 @@ def _plain(value: Any, name: str, ndim: int | None) -> npt.NDArray[Any]:
     except ValueError as error:
         raise ValueError(f"{name} must be a {_dimensions(ndim)} array of "
                          f"real numbers: {error}") from None
+
+
+def _dimensions(ndim: int | None) -> str:
+    return "one-dimensional" if ndim == 1 else "two-dimensional" if ndim in (2, None) else (
+        f"{ndim}-dimensional")
 
 
 def vector(value: Any, name: str, n: int, of: str, *, check_finite: bool = True) -> Floats:
@@ -232,7 +242,7 @@ def matrix(value: Any, name: str, *, min_aspect: bool = False, check_finite: boo
 
 def matrix(value: Any, name: str, *, min_aspect: bool = False, check_finite: bool = True,
            sparse: bool = False) -> MatrixLike:
-    """A float64 matrix, or with ``sparse`` a sparse array in CSR or a dask array as well; with
+    """A float64 matrix; with ``sparse`` also a sparse array in CSR, a Source or a dask array; with
     ``min_aspect`` at least as many rows as columns.
     """
     if sparse and scipy.sparse.issparse(value):
@@ -249,68 +259,59 @@ def matrix(value: Any, name: str, *, min_aspect: bool = False, check_finite: boo
     return array
 
 
-def nonnegative(value: Any, name: str, n: int, of: str) -> Floats:
-    """A float64 vector of length n of entries at least 0, from a vector or a scalar."""
+def nonnegative(value: Any, name: str, n: int, of: str, *, zero: bool = True) -> Floats:
+    """A float64 vector of length n of entries at least 0, from a vector or a scalar; entries above
+    0 unless ``zero``.
+    """
     if np.ndim(value) == 0:
-        return np.full(n, positive_number(scalar(value), name, zero=True))
+        return np.full(n, positive_number(scalar(value), name, zero=zero))
     array = vector(value, name, n, of)
-    if (array < 0).any():
-        index = int(np.argmax(array < 0))
-        raise ValueError(f"{name} must be at least 0, got {array[index]} at index {index}")
+    refuse(array < 0 if zero else array <= 0, array, name, "at least 0" if zero else "above 0")
     return array
-
-
-def ordinary_size(array: Floats, name: str) -> Floats:
-    """Refuse arrays whose largest entry is so large or small that squares of it over- or
-    underflow.
-    """
-    largest = max(float(array.max()), -float(array.min()))
-    if largest > 0 and not LARGEST ** -1 <= largest <= LARGEST:
-        raise ValueError(f"{name} must have its largest entry between {1 / LARGEST:.0e} and "
-                         f"{LARGEST:.0e} (choose other units), got {largest:.3g}")
-    return array
-
-
-def ordinary_columns(column_max: Floats, name: str) -> Floats:
-    """Refuse columns of entries so small that they may have no reciprocal, or so large that rows
-    may have no norm; ``column_max`` (d,).
-    """
-    if column_max.max() > HUGE:
-        raise ValueError(f"{name} must have no entry beyond {HUGE:.0e} (choose other units), "
-                         f"got {column_max.max():.3g} in column {int(np.argmax(column_max))}")
-    least = TINY * max(1.0, column_max.max())
-    small = (column_max > 0) & (column_max < least)
-    if small.any():
-        column = int(np.argmax(small))
-        raise ValueError(f"{name} must have no nonzero column of entries below {least:.0e} (choose "
-                         f"other units), got at most {column_max[column]:.3g} in column {column}")
-    return column_max
 
 
 def noise(value: Any, name: str, n: int) -> Floats:
     """Positive standard deviations, one for each of n rows, from a vector or a scalar."""
-    if np.ndim(value) == 0:
-        return np.full(n, positive_number(scalar(value), name))
-    array = vector(value, name, n, "row of A")
-    if (array <= 0).any():
-        index = int(np.argmax(array <= 0))
-        raise ValueError(f"{name} must be above 0, got {array[index]} at index {index}")
-    return array
+    return nonnegative(value, name, n, "row of A", zero=False)
 
 
 def signs(value: Any, name: str, n: int) -> Floats:
-    """A float64 vector of +1 and -1, one for each of n rows, from a vector or a scalar, which takes
-    no more memory for many rows.
+    """A float64 vector of +1 and -1, one for each of n rows, from a vector or a scalar; from a
+    scalar it takes the memory of one entry.
     """
     if np.ndim(value) == 0:
         return np.broadcast_to(signs(np.full(1, value), name, 1), (n,))
     array = vector(value, name, n, "row of A")
-    if not np.all(np.abs(array) == 1.0):
-        place = int(np.argmax(np.abs(array) != 1.0))
-        raise ValueError(f"{name} must be +1 or -1, got {array[place]} at index {place}")
+    refuse(np.abs(array) != 1.0, array, name, "+1 or -1")
     return array
 
 
-def _dimensions(ndim: int | None) -> str:
-    return {1: "one-dimensional", 2: "two-dimensional",
-            None: "two-dimensional"}.get(ndim, f"{ndim}-dimensional")
+def ordinary_size(array: Floats, name: str) -> Floats:
+    """Refuse an array whose largest entry is so large or small that products of a few entries
+    over- or underflow.
+    """
+    largest = max(float(array.max()), -float(array.min()))
+    if largest > 0 and not 1 / SAFE_SIZE <= largest <= SAFE_SIZE:
+        raise ValueError(f"{name} must have its largest entry between {1 / SAFE_SIZE:.0e} and "
+                         f"{SAFE_SIZE:.0e} (choose other units), got {largest:.3g}")
+    return array
+
+
+def ordinary_columns(column_max: Floats, name: str) -> Floats:
+    """Refuse columns whose largest entries, ``column_max`` (d,), are too large or too small.
+
+    Sums over a row, at most d times its largest entry, must not overflow; neither must the
+    quotient of the largest column and the smallest nonzero one.
+    """
+    least, most = len(column_max) * TINY, 1 / (len(column_max) * TINY)
+    largest = column_max.max()
+    if largest > most:
+        raise ValueError(f"{name} must have no entry beyond {most:.0e} (choose other units), "
+                         f"got {largest:.3g} in column {int(np.argmax(column_max))}")
+    least *= max(1.0, largest)
+    small = (column_max > 0) & (column_max < least)
+    if small.any():
+        column = first_index(small)
+        raise ValueError(f"{name} must have no nonzero column of entries below {least:.0e} (choose "
+                         f"other units), got at most {column_max[column]:.3g} in column {column}")
+    return column_max

@@ -1,4 +1,4 @@
-"""Real data shipped with levinv; README.md beside it names the sources."""
+"""Data sets that come with levinv; README.md in this folder names their sources."""
 from __future__ import annotations
 
 import csv
@@ -19,7 +19,7 @@ def load_diabetes() -> tuple[Floats, Floats, list[str]]:
     b : (442,) ndarray
         Disease progression after one year.
     names : list of str
-        What each column of A is.
+        The names of A's columns.
 
     References
     ----------

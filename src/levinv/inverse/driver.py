@@ -1,14 +1,14 @@
 """Score inversion without a starting point: the whole algorithm.
 
-    presolve    what needs no iteration: loops, coloops, zero slacks, components
+    presolve    loops, coloops, zero slacks and components, without iteration
     1           scores -> |slack| up to scale, a convex problem
     2           signs of the slack, real phase retrieval, unless they are known
     3           x and its null space, least squares in closed form
     4           refinement: maximum likelihood on the scores themselves
     verdict     other signs, outliers, uniqueness
 
-Stages are functions of frozen values (:mod:`levinv.inverse.values`). This driver alone decides what
-is tried next.
+Stages are functions of frozen values (:mod:`levinv.inverse.values`). This driver and ``search``
+decide which one runs next.
 """
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _zero_slacks_freed(presolved: Presolved, found: Found, limits: Limits,
                        progress: Progress) -> tuple[Presolved, Found]:
     """If zero slacks contradict the other scores, solve again with these slacks free.
 
-    Returns the problem and what was found, whichever of the two fits.
+    Returns the problem and the result of the solve that fits better.
     """
     problem, reduced, best = presolved.problem, presolved.reduced, found.best
     if (best is None or not len(reduced.zero_slack)
@@ -71,7 +71,7 @@ def _zero_slacks_freed(presolved: Presolved, found: Found, limits: Limits,
     try:
         if not np.isfinite(start).all():
             return presolved, found
-        others = np.zeros(len(problem.b), dtype=bool)      # first without the rows that were freed
+        others = np.zeros(len(problem.b), dtype=bool)      # refine first without the freed rows
         others[reduced.zero_slack] = others[reduced.spanned] = True
         first = refine(freed, start, progress, limits.refinements, left_out=others)
         again = None if first is None else attempt(freed, first.x, None, limits, progress)

@@ -1,29 +1,28 @@
 """Stage 1 on its own: row weights with given leverage scores."""
-from __future__ import annotations
-
 import numpy as np
 
 from levinv import _validate, storage
 from levinv._parallel import sharing
-from levinv._tolerances import EPS
+from levinv._tolerances import EPS, EVALUATIONS, FEW_ROUNDINGS, TINY
 from levinv._typing import Floats, MatrixLike, VectorLike
 from levinv.errors import NoSolutionError
 from levinv.forward.basis import independent_columns, orthonormal_basis
-from levinv.inverse.stages.components import SURELY_ZERO
-from levinv.inverse.stages.magnitudes import TIGHT, component_mean, find_obstacle, match_scores
+from levinv.inverse.stages.infeasible import find_infeasible_set
+from levinv.inverse.stages.laplacian import component_mean
+from levinv.inverse.stages.magnitudes import find_magnitudes
 from levinv.inverse.stages.presolve import fixed_score_faults, sum_faults
 from levinv.inverse.stages.reduction import reduce
+from levinv.inverse.stages.target import shift_to_sum
 from levinv.inverse.values import Reduced
-from levinv.storage import Rows
-
-EVALUATIONS = 25           # of the scores, roughly: is it worth several threads?
+from levinv.storage.protocol import Rows
 
 
 def forster_weights(A: MatrixLike, scores: VectorLike | None = None, *, tol: float = 1e-10,
                     maxiter: int | None = None, workers: int | None = None) -> Floats:
     """Row weights w such that the leverage scores of diag(sqrt(w)) A are given.
 
-    With equal scores d/n this is Forster's transform: rows brought into radial isotropic position.
+    With equal scores d/n this is Forster's transform: the weighted rows are in radial isotropic
+    position.
 
     Parameters
     ----------
@@ -32,8 +31,8 @@ def forster_weights(A: MatrixLike, scores: VectorLike | None = None, *, tol: flo
     scores : (n,) array_like, optional
         In [0, 1], summing to the rank of A; default rank/n for each row (zero rows: 0).
     tol : float
-        Largest max|sigma - scores| that counts as solved; where the weighted rows have a condition
-        number κ that leaves scores less accurate, 100 ε κ more. What is returned is checked.
+        Largest max|sigma - scores| that counts as solved. It is verified for the weights that are
+        returned, with 100 ε κ added for rounding, κ the condition number of the weighted rows.
     maxiter : int, optional
         Limit on Newton iterations; default 100.
     workers : int, optional
@@ -92,14 +91,15 @@ def forster_weights(A: MatrixLike, scores: VectorLike | None = None, *, tol: flo
         try:
             return _weights(rows, reduced, scores, tol, maxiter)
         except NoSolutionError:
-            if reduced.largest_dropped <= SURELY_ZERO:
+            if reduced.largest_dropped <= FEW_ROUNDINGS:
                 raise
-        return _weights(rows, reduce(rows, zero_entry=SURELY_ZERO), scores, tol, maxiter)
+        # entries that were rounded to zero may connect rows after all
+        return _weights(rows, reduce(rows, zero_entry=FEW_ROUNDINGS), scores, tol, maxiter)
 
 
 def _weights(rows: Rows, reduced: Reduced, scores: Floats | None, tol: float,
              maxiter: int) -> Floats:
-    """Weights (n,) that were seen to have the scores, or a NoSolutionError."""
+    """Weights (n,) whose scores were verified; or a NoSolutionError."""
     n = rows.shape[0]
     if scores is None:
         scores = np.full(n, reduced.rank / max(n - len(reduced.loops), 1))
@@ -111,78 +111,76 @@ def _weights(rows: Rows, reduced: Reduced, scores: Floats | None, tol: float,
     if reduced.count:
         log_weight = _log_weights(rows, reduced, scores, tol, maxiter)
     centred = log_weight - component_mean(log_weight, reduced.active, reduced.label)
-    weights, fault = _checked(rows, centred, scores, tol)
-    if fault and reduced.count > 1:          # parts that are almost apart, and count as components
-        weights, fault = _checked(rows, log_weight, scores, tol)
+    weights, fault = _verified(rows, centred, scores, tol)
+    if fault and reduced.count > 1:
+        # components that are connected by less than was seen depend on each other's scale
+        weights, fault = _verified(rows, log_weight, scores, tol)
     if fault:
         raise NoSolutionError(f"no weights found with these scores: {fault}")
     return weights
 
 
-def _checked(rows: Rows, log_weight: Floats, scores: Floats, tol: float) -> tuple[Floats, str]:
-    """Weights, and a sentence if they do not have the scores."""
-    weights = np.exp(log_weight)
-    found, accuracy = _scores(rows, weights)
-    off = np.abs(found - scores)
-    row = int(np.argmax(off))
-    return weights, ("" if off[row] <= tol + accuracy else
-                     f"row {row} is given {scores[row]:.10g} and gets {found[row]:.10g}")
+def _verified(rows: Rows, log_weight: Floats, scores: Floats, tol: float) -> tuple[Floats, str]:
+    """Weights, and a sentence if they do not have the scores, else "".
 
-
-def _scores(rows: Rows, weights: Floats) -> tuple[Floats, float]:
-    """The scores of weighted rows and their accuracy, from columns of A that are not combined:
-    nothing that was decided on the way to the weights is taken for granted.
+    The scores of the weighted rows are computed from columns of A that are not combined, so that
+    they do not depend on any decision made on the way to the weights.
     """
+    weights = np.exp(log_weight)
     root = np.sqrt(weights)
     root /= root.max()
-    found = orthonormal_basis(rows, root, independent_columns(rows), rcond=0.0)
-    scores = rows.quad(root, found.transform) if found.scores is None else found.scores
-    return scores, 100 * EPS * found.condition
+    basis = orthonormal_basis(rows, root, independent_columns(rows), rcond=0.0)
+    found = rows.quad(root, basis.transform) if basis.scores is None else basis.scores
+    error = np.abs(found - scores)
+    row = int(np.argmax(error))
+    return weights, ("" if error[row] <= tol + 100 * EPS * basis.condition else
+                     f"row {row} is given {scores[row]:.10g} and gets {found[row]:.10g}")
 
 
 def _log_weights(rows: Rows, reduced: Reduced, scores: Floats, tol: float,
                  maxiter: int) -> Floats:
-    """Logarithms of weights, (n,), of mean 0 on the active rows together."""
-    target = np.where(reduced.active, scores, 0.5)
+    """Logarithms of weights, (n,), with mean 0 over all active rows together."""
+    active, label = reduced.active, reduced.label
+    target = np.where(active, scores, 0.5)
     for c in range(reduced.count):
         member = reduced.members(c)
-        target[member] = _summing_to(reduced.bases[c].shape[1], target[member], tol)
-    target = np.clip(target, np.finfo(float).tiny, 1.0 - EPS)
-    log_size = None
-    if reduced.count > 1:         # rows of one length keep apart what is almost apart
-        log_size = -2.0 * np.log(np.where(reduced.active, reduced.unit, 1.0))
-        log_size[reduced.active] -= log_size[reduced.active].mean()
-    found = match_scores(rows, reduced.start, target, reduced.active, reduced.label,
-                         log_size=log_size, maxiter=maxiter)
-    obstacle = found.obstacle or find_obstacle(rows, reduced.start, target, reduced.active,
-                                               reduced.label, found.log_weight, TIGHT)
-    if obstacle is not None:
-        raise NoSolutionError(f"no weights have these scores: {obstacle}")
-    worst = float(np.max(np.abs(found.projection.residual(target)[reduced.active])))
+        target[member] = _with_sum(target[member], reduced.bases[c].shape[1], tol)
+    target = np.clip(target, TINY, 1.0 - EPS)
+    log_squared_norm = None
+    if reduced.count > 1:         # rows of one length keep apart what is almost disconnected
+        log_squared_norm = -2.0 * np.log(np.where(active, reduced.unit, 1.0))
+        log_squared_norm[active] -= log_squared_norm[active].mean()
+    found = find_magnitudes(rows, reduced.start, target, active, label,
+                            log_squared_norm=log_squared_norm, maxiter=maxiter)
+    infeasible = found.infeasible or find_infeasible_set(
+        rows, reduced.start, target, active, label, found.log_weight,
+        2 * FEW_ROUNDINGS * reduced.rank)
+    if infeasible is not None:
+        raise NoSolutionError(f"no weights have these scores: {infeasible}")
+    worst = float(np.max(np.abs(found.projection.residual(target)[active])))
     if worst > tol + 100 * EPS / reduced.rank_decision.kept:          # accuracy of A start
         raise NoSolutionError(f"no weights found with these scores in {found.iterations} "
                               f"iterations: max|sigma - scores| = {worst:.3g}")
-    log_weight = np.where(reduced.active, found.log_weight, 0.0)
-    log_weight[reduced.active] -= log_weight[reduced.active].mean()
+    log_weight = np.where(active, found.log_weight, 0.0)
+    log_weight[active] -= log_weight[active].mean()
     return log_weight
 
 
-def _summing_to(rank: int, scores: Floats, tol: float) -> Floats:
-    """Scores that sum to the rank: in proportion, or evenly where that moves one by more than
-    ``tol``.
-    """
-    proportional: Floats = scores * (rank / scores.sum())
-    if np.abs(proportional - scores).max() <= tol:
-        return proportional
+def _with_sum(scores: Floats, rank: int, tol: float) -> Floats:
+    """Scores inside (0, 1) that sum to the rank; where possible none moves by more than ``tol``."""
+    shifted = shift_to_sum(scores, rank)
+    if np.abs(shifted - scores).max() <= tol:
+        return shifted
     even: Floats = scores + (rank - scores.sum()) / len(scores)
-    return even if even.min() > 0.0 and even.max() < 1.0 else proportional
+    return even if even.min() > 0.0 and even.max() < 1.0 else shifted
 
 
 def _faults(reduced: Reduced, scores: Floats, tol: float) -> list[str]:
+    """Sentences on scores that no weights give."""
     faults, _ = fixed_score_faults(reduced, scores, np.full(len(scores), tol))
     active = np.flatnonzero(reduced.active)
     for value in (0.0, 1.0):
-        off = active[scores[active] == value]
-        if len(off):
-            faults.append(f"no positive weights give row {off[0]} the score {value:.0f}")
+        rows = active[scores[active] == value]
+        if len(rows):
+            faults.append(f"no positive weights give row {rows[0]} the score {value:.0f}")
     return faults + sum_faults(reduced, scores, tol)

@@ -1,6 +1,6 @@
 """What an inversion has found so far: the best x, and the records of its stages.
 
-The records are the evidence of the result: see :mod:`levinv.inverse.verdict.evidence`.
+:mod:`levinv.inverse.verdict.evidence` turns the records into the evidence of the result.
 """
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from levinv._typing import Floats
-from levinv.inverse.stages.magnitudes import Scaling
-from levinv.inverse.stages.signs import Signs
-from levinv.inverse.values import MagnitudeWork, Recovered, Refined
+from levinv.inverse.stages.signs import SignCandidate
+from levinv.inverse.values import Magnitudes, MagnitudeWork, Recovered, Refined
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +19,8 @@ class SignSearch:
 
     misfit: float = np.inf                   # the smallest of all candidates
     restarts: int = 0
-    fitting: int | None = None               # sign vectors that fit, where all were enumerated
-    starts: tuple[Signs, ...] = ()           # what each start found
+    fitting: int | None = None               # sign vectors that fit, if all were enumerated
+    starts: tuple[SignCandidate, ...] = ()   # the result of each start
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,10 +29,10 @@ class Found:
 
     best: Refined | None = None
     log_weight: Floats | None = None         # (n,) of the last magnitudes
-    magnitudes: Scaling | None = None        # the last of stage 1, where outliers may be looked for
+    magnitudes: Magnitudes | None = None        # last of stage 1, if robust signs can use it
     magnitude_work: MagnitudeWork | None = None
-    recovered: Recovered | None = None       # the last of stage 3
+    recovered: Recovered | None = None       # last of stage 3
     signs: tuple[SignSearch, ...] | None = None
-    proofs: tuple[str, ...] = ()             # why no row weights have the scores
-    remarks: tuple[str, ...] = ()            # what else the message says
+    proofs: tuple[str, ...] = ()             # that no row weights have the scores
+    remarks: tuple[str, ...] = ()            # further reasons for the message
     stopped: bool = False                    # by the callback

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from levinv import _validate, storage
+from levinv._noise import rounding_noise
 from levinv._parallel import sharing
 from levinv._typing import MatrixLike, Seed, SignsLike, VectorLike
 from levinv.inverse.driver import solve
@@ -21,13 +22,14 @@ METHODS = ("global", *local.METHODS)
 OPTIONS = {"global": ("restarts",)} | {name: module.OPTIONS
                                        for name, module in local.METHODS.items()}
 RESTARTS = 60
-EVALUATIONS = 30           # of the scores in an inversion, roughly: is it worth several threads?
+EVALUATIONS = 30           # of the scores in an inversion, roughly: decides whether threads pay
 
 
 def invert_scores(A: MatrixLike, b: VectorLike, scores: VectorLike, *,
                   signs: SignsLike | None = None, x0: VectorLike | None = None,
                   method: Method = "global", ridge: float | VectorLike = 0.0,
-                  noise: float | VectorLike | None = None, tol: float = 1e-8,
+                  noise: float | VectorLike | None = None, decimals: int | None = None,
+                  tol: float = 1e-8,
                   maxiter: int | None = None, callback: Callback | None = None,
                   rng: Seed = None, workers: int | None = None,
                   options: dict[str, Any] | None = None) -> InversionResult:
@@ -45,28 +47,28 @@ def invert_scores(A: MatrixLike, b: VectorLike, scores: VectorLike, *,
         Signs of the slack A x - b where they are known, as for the interior of a polytope. None:
         unknown.
     x0 : (d,) array_like, optional
-        A guess of x. Stage 4 runs from it first (a good guess costs a few score evaluations), then
-        the others, with the guess's signs before any search for signs.
+        A guess of x. Stage 4 starts from it (a good guess costs a few score evaluations). If that
+        fails, all stages run, and the signs at x0 are tried before the sign search.
     method : {"global", "trust-region", "newton", "gradient-descent"}
         "global" needs no starting point. The others minimise :class:`ScoreLoss` from ``x0`` and
-        find the minimiser next to it: "trust-region" with the exact Hessian, for starts that are
-        neither good nor hopeless; "newton", the paper's Algorithm 2, damped; "gradient-descent",
-        its Algorithm 1, with backtracking.
+        find a minimiser close to it: "trust-region" uses the exact Hessian; "newton" is Algorithm 2
+        of [1]_, damped; "gradient-descent" is its Algorithm 1, with backtracking.
     ridge : float or (n,) array_like
         rho of the regulariser ½|diag(rho) A x|², at least 0. Must be 0 with "global". With a ridge,
-        success is a stationary point of the regularised loss.
+        success means that x is a stationary point of the regularised loss.
     noise : float or (n,) array_like, optional
-        Standard deviation of the scores' error; for rounding to K decimals 10**-K / sqrt(12) (more
-        in docs/noise.md). None: exact to rounding.
+        Standard deviation of the scores' error (more in docs/noise.md). None: exact to rounding.
+    decimals : int, optional
+        The scores were rounded to so many decimals: noise of 10**-decimals / sqrt(12).
     tol : float
         Largest max|sigma(x) - scores| that counts as solved, without noise.
     maxiter : int, optional
         "global": limit on the iterations of stage 1 (default 100) and of stage 4 (default 50).
         Otherwise on those of the method (default 500, 100 and 3000).
     callback : callable, optional
-        As in SciPy: ``callback(intermediate_result)`` receives an OptimizeResult with
-        ``nit, stage, error`` and ``x`` (None before stage 3); with any other signature
-        ``callback(x)`` is called in stage 4. StopIteration ends the inversion.
+        As in SciPy: ``callback(intermediate_result)`` receives an OptimizeResult with ``nit, stage,
+        error`` and ``x`` (None in stages 1 and 2). With any other signature, ``callback(x)`` is
+        called if there is an x. StopIteration ends the inversion.
     rng : None, int or numpy.random.Generator
         For the starts of the sign search; results are deterministic given an int.
     workers : int, optional
@@ -86,11 +88,14 @@ def invert_scores(A: MatrixLike, b: VectorLike, scores: VectorLike, *,
     Raises
     ------
     ValueError
-        Wrong shapes or lengths, n < d, empty input, NaN or inf, A or b of extreme size (1e±100),
-        scores outside [0, 1] by more than max(1e-8, 6 noise), signs other than +1 and -1, unknown
-        method or option, a ridge with "global".
+        * wrong shapes or lengths, n < d, empty input, NaN or inf
+        * A or b of extreme size (1e±100)
+        * scores outside [0, 1] by more than max(1e-8, 6 noise), signs other than +1 and -1
+        * unknown method or option, a ridge with "global", no x0 with another method
+        * numbers outside their range: noise, tol, maxiter, workers, rng, values of options
     TypeError
-        Complex, object or string input; sparse input other than A.
+        * complex, object or string input, sparse input other than A
+        * options, callback, rng or a number of another type
 
     See Also
     --------
@@ -100,15 +105,14 @@ def invert_scores(A: MatrixLike, b: VectorLike, scores: VectorLike, *,
 
     Notes
     -----
-    Scores depend on ``|A x - b|`` alone and, on each connected component of A's rows, only up to
-    scale. Finding it is a convex problem (stage 1), finding the signs is real phase retrieval
-    (stage 2), x follows by least squares (stage 3) and is refined to the maximum-likelihood
-    estimate (stage 4).
+    Scores depend on ``|A x - b|`` alone, and not on its scale on a connected component of A's rows.
+    Finding ``|A x - b|`` up to scale is a convex problem (stage 1), finding the signs is real phase
+    retrieval (stage 2). x follows by least squares (stage 3) and is refined to the
+    maximum-likelihood estimate (stage 4).
 
-    x is not unique if A has a null space, if a row is independent of all others (its score is 1
-    whatever x is), if b lies in range(A) on a component (its scale is free), or if b is so sparse
-    that the matroid of [A b] is disconnected on a component (signs). ``unique`` and ``null_space``
-    say which.
+    x is not unique if A has a null space, if a row is independent of all others (its score is 1 for
+    every x), if b lies in range(A) on a component (its scale is free), or if b is so sparse that
+    the matroid of [A b] is disconnected on a component (signs). See ``unique`` and ``null_space``.
 
     References
     ----------
@@ -130,9 +134,9 @@ def invert_scores(A: MatrixLike, b: VectorLike, scores: VectorLike, *,
     >>> result.success, result.unique
     (True, True)
 
-    Scores rounded to four decimals still tell x to about their standard errors:
+    Scores rounded to four decimals give x to within a few standard errors:
 
-    >>> rounded = invert_scores(A, b, scores.round(4), noise=1e-4 / 12**0.5, rng=0)
+    >>> rounded = invert_scores(A, b, scores.round(4), decimals=4, rng=0)
     >>> bool(np.all(abs(rounded.x - x) < 4 * rounded.standard_errors))
     True
     """
@@ -147,9 +151,14 @@ def invert_scores(A: MatrixLike, b: VectorLike, scores: VectorLike, *,
     if method == "global" and ridge.any():
         raise ValueError(f"ridge must be 0 with method 'global', got {ridge.max()}")
     if method == "global":
-        ridge = 0.0                            # n zeros are not to be carried along
+        ridge = 0.0                            # frees n zeros
     elif x0 is None:
         raise ValueError(f"x0 must be given with method {method!r}")
+    if decimals is not None:
+        if noise is not None:
+            raise ValueError("noise and decimals must not both be given: rounding to decimals is "
+                             "noise of 10**-decimals / sqrt(12)")
+        noise = rounding_noise(decimals)
     noise = None if noise is None else usable_noise(_validate.noise(noise, "noise", n))
     scores = clipped_scores(_validate.vector(scores, "scores", n, "row of A"), noise)
     if x0 is not None:
@@ -162,7 +171,7 @@ def invert_scores(A: MatrixLike, b: VectorLike, scores: VectorLike, *,
         _validate.positive_int(options.get("restarts", RESTARTS), "options['restarts']"),
         _validate.generator(rng, "rng"))
     progress = Progress(callback)
-    # trial points may lie anywhere: one at which scores overflow is refused
+    # scores may overflow at a trial point: the point is then refused
     with (sharing(workers, EVALUATIONS * rows.flops) as rows.workers,
           np.errstate(over="ignore", invalid="ignore", divide="ignore")):
         if method == "global":
@@ -171,7 +180,7 @@ def invert_scores(A: MatrixLike, b: VectorLike, scores: VectorLike, *,
 
 
 def _checked(options: dict[str, Any]) -> dict[str, Any]:
-    """Options of the local methods, with their values checked."""
+    """Check the values of the options of the local methods."""
     for name in ("initial_radius", "strong_convexity"):
         if name in options:
             _validate.positive_number(options[name], f"options[{name!r}]")

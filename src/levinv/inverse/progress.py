@@ -1,4 +1,4 @@
-"""The caller's callback, and the counts of work that a result reports."""
+"""The caller's callback, and the counts of iterations and evaluations in a result."""
 from __future__ import annotations
 
 import inspect
@@ -14,7 +14,7 @@ class ResultCallback(Protocol):
     """A callback with a parameter named ``intermediate_result``, as in SciPy."""
 
     def __call__(self, intermediate_result: OptimizeResult) -> object:
-        """After an iteration: ``nit``, ``stage``, ``error`` and ``x`` (or None)."""
+        """Called after an iteration with ``nit``, ``stage``, ``error`` and ``x`` (or None)."""
 
 
 Callback: TypeAlias = ResultCallback | Callable[[Floats], object]
@@ -25,10 +25,10 @@ class Stopped(Exception):
 
 
 class Progress:
-    """Calls the callback in SciPy's two ways and counts the work of one call.
+    """Counts the work of one inversion and calls the callback in one of SciPy's two forms.
 
-    This is the only object that an inversion changes: iterations ``nit``, evaluations of the scores
-    ``nfev`` and ``latest``, the x of the last iteration that had one.
+    Stages share this mutable object and the random generator, and no other: ``nit`` iterations,
+    ``nfev`` evaluations of the scores, and ``latest``, the last x that was reported.
     """
 
     def __init__(self, callback: Callback | None) -> None:
@@ -45,7 +45,7 @@ class Progress:
             self.wants_result = False
 
     def __call__(self, stage: str, error: float, x: Floats | None = None) -> None:
-        """Count one more iteration of ``stage``, with its error max|sigma - c| or similar.
+        """Count an iteration of ``stage``; ``error`` is max|sigma - c| or similar.
 
         Raises
         ------

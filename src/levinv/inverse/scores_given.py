@@ -1,4 +1,4 @@
-"""Checks of the scores that an inversion is given, and of their noise."""
+"""Checks of the given scores and of their noise."""
 from __future__ import annotations
 
 import numpy as np
@@ -8,15 +8,15 @@ from levinv._typing import Floats
 
 
 def usable_noise(noise: Floats) -> Floats:
-    """Standard deviations of any shape, clipped to what makes a difference.
+    """Clip standard deviations, of any shape, to the range in which they matter.
 
-    Scores are computed to a few units of rounding, and no score can be off by more than 1.
+    Scores are computed to a few units of rounding, and no score can be wrong by more than 1.
     """
     return np.clip(noise, 16.0 * EPS, 1.0)
 
 
 def clipped_scores(scores: Floats, noise: Floats | None) -> Floats:
-    """Scores of any shape moved into [0, 1].
+    """Clip scores, of any shape, to [0, 1].
 
     Raises
     ------

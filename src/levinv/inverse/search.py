@@ -1,11 +1,11 @@
-"""The search for x: stages 1 to 4 from no starting point.
+"""The search for x: stages 1 to 4, without a starting point.
 
 For exact scores of a long matrix, stage 3 averages the errors of the magnitudes, and stage 4 costs
 little. So stage 1 is interrupted early, and resumed only if stage 4 does not reach the scores. With
 unknown signs it is interrupted later, because the sign search needs good magnitudes.
 
-The scale κ of a component is positive. If stage 3 finds κ < 0, the signs of the component are
-flipped. For noisy scores stages 1 to 3 only find a start for stage 4.
+The scale κ of a component is positive. If signs are unknown and stage 3 finds κ < 0, it flips the
+signs of the component. For noisy scores stages 1 to 3 only find a starting point for stage 4.
 """
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from levinv._tolerances import (
     EARLY_ACCURACIES,
+    FEW_ROUNDINGS,
     MAX_EVALUATIONS,
     RESTARTS_WITHOUT_HOPE,
     SIGN_TOLERANCE,
@@ -23,18 +24,18 @@ from levinv._tolerances import (
 from levinv._typing import Floats
 from levinv.inverse.found import Found, SignSearch
 from levinv.inverse.progress import Progress, Stopped
+from levinv.inverse.stages.infeasible import find_infeasible_set
 from levinv.inverse.stages.magnitude_stage import (
     interior_target,
     magnitude_deviation,
     run_magnitudes,
 )
-from levinv.inverse.stages.magnitudes import TIGHT, Scaling, find_obstacle
 from levinv.inverse.stages.presolve import augmented
 from levinv.inverse.stages.recover import recover_signed
 from levinv.inverse.stages.refine import is_long, refine
-from levinv.inverse.stages.robust_signs import small_enough
-from levinv.inverse.stages.signs import Signs, sign_candidates
-from levinv.inverse.values import Limits, MagnitudeWork, Presolved, Refined
+from levinv.inverse.stages.robust_signs import may_be_spoiled
+from levinv.inverse.stages.signs import SignCandidate, sign_candidates
+from levinv.inverse.values import Limits, Magnitudes, MagnitudeWork, Presolved, Refined
 from levinv.inverse.verdict.acceptance import (
     component_is_settled,
     is_solution,
@@ -44,7 +45,7 @@ from levinv.inverse.verdict.acceptance import (
 
 
 def better(presolved: Presolved, found: Refined | None, best: Refined | None) -> Refined | None:
-    """The one whose signs agree with the known ones, or else the one of smaller residual."""
+    """Prefer the fit that agrees with the known signs, then the one of smaller residual."""
     if found is None or best is None:
         return best if found is None else found
     agreed = [signs_agree(presolved, p) for p in (found, best)]
@@ -55,11 +56,11 @@ def better(presolved: Presolved, found: Refined | None, best: Refined | None) ->
 
 def attempt(presolved: Presolved, x: Floats, best: Refined | None, limits: Limits,
             progress: Progress, brief: bool = False) -> Refined | None:
-    """Refine x; the better one of the result and ``best``."""
+    """Refine x, and return the better of the result and ``best``."""
     found = refine(presolved, x, progress, limits.refinements, brief=brief)
     best = better(presolved, found, best)
     if brief and found is not None and found.stuck and is_solution(presolved, best):
-        assert best is not None                # it matches to tol, and may match to rounding
+        assert best is not None                # it matches to tol; further steps may reach rounding
         return attempt(presolved, best.x, best, limits, progress)
     return best
 
@@ -73,12 +74,12 @@ def start_from(presolved: Presolved, x0: Floats, limits: Limits, progress: Progr
 
 
 def on_equations(presolved: Presolved, x: Floats) -> Floats:
-    """x moved so that rows of zero slack have it; stage 4 does not change their slack."""
+    """Move x so that the zero-slack rows have zero slack, which stage 4 does not change."""
     problem, zero = presolved.problem, presolved.reduced.zero_slack
     if not len(zero):
         return x
     with np.errstate(over="ignore", invalid="ignore"):
-        while True:                            # from far away one step leaves rounding
+        while True:                            # after a long step, rounding errors are left
             slack = problem.slack(x)[zero]
             moved = x - presolved.reduced.lifts @ slack
             after = problem.slack(moved)[zero]
@@ -92,7 +93,7 @@ def on_equations(presolved: Presolved, x: Floats) -> Floats:
 
 
 def search(presolved: Presolved, found: Found, limits: Limits, progress: Progress) -> Found:
-    """Stages 1 to 4; ``found`` holds what a guess of x led to."""
+    """Stages 1 to 4; ``found`` is the outcome of stage 4 from the guess ``x0``, if any."""
     try:
         for latest in _interruptions(presolved, found, limits, progress):
             found = latest
@@ -105,7 +106,7 @@ def search(presolved: Presolved, found: Found, limits: Limits, progress: Progres
 
 def _interruptions(presolved: Presolved, found: Found, limits: Limits,
                    progress: Progress) -> Iterator[Found]:
-    """What is found each time that stage 1 is interrupted, and at its end."""
+    """Yield what is found at each interruption of stage 1 and at its end."""
     problem, reduced = presolved.problem, presolved.reduced
     if not reduced.count:
         yield replace(found, best=attempt(presolved, reduced.offset, found.best, limits, progress))
@@ -122,7 +123,7 @@ def _interruptions(presolved: Presolved, found: Found, limits: Limits,
         found = _recorded(presolved, found, magnitudes, work, limits, last)
         if known is not None:
             recovered = recover_signed(presolved, magnitudes, known, deviation)
-            del magnitudes, target, enough, before         # vectors of length n
+            del magnitudes, target, enough, before         # free vectors of length n
             best = attempt(presolved, recovered.x, found.best, limits, progress,
                            brief=long and not last)
             found = replace(found, recovered=recovered, best=best)
@@ -138,16 +139,16 @@ def _interruptions(presolved: Presolved, found: Found, limits: Limits,
             return
 
 
-def _recorded(presolved: Presolved, found: Found, magnitudes: Scaling, work: MagnitudeWork,
+def _recorded(presolved: Presolved, found: Found, magnitudes: Magnitudes, work: MagnitudeWork,
               limits: Limits, last: bool) -> Found:
-    """``found`` with the outcome of stage 1."""
+    """Add the outcome of stage 1 to ``found``."""
     proofs, remarks = found.proofs, found.remarks
-    if magnitudes.obstacle is not None and presolved.problem.exact:
-        proofs = (*proofs, str(magnitudes.obstacle))
+    if magnitudes.infeasible is not None and presolved.problem.exact:
+        proofs = (*proofs, str(magnitudes.infeasible))
     if last and work.iterations == limits.maxiter:
         remarks = (*remarks, f"stage 1 stopped at maxiter = {limits.maxiter} iterations")
     n, k = len(presolved.problem.b), presolved.reduced.start.shape[1]
-    return replace(found, magnitudes=magnitudes if small_enough(n, k + 1) else None,
+    return replace(found, magnitudes=magnitudes if may_be_spoiled(n, k + 1) else None,
                    log_weight=magnitudes.log_weight, magnitude_work=work, proofs=proofs,
                    remarks=remarks)
 
@@ -158,14 +159,15 @@ def _with_proof(presolved: Presolved, found: Found) -> Found:
     if (not problem.exact or found.log_weight is None or presolved.contradictions or found.proofs
             or is_solution(presolved, found.best)):
         return found
-    tight = find_obstacle(problem.rows, reduced.start, interior_target(presolved)[0],
-                          reduced.active, reduced.label, found.log_weight, TIGHT)
+    tight = find_infeasible_set(problem.rows, reduced.start, interior_target(presolved)[0],
+                          reduced.active, reduced.label, found.log_weight,
+                                2 * FEW_ROUNDINGS * reduced.rank)
     return found if tight is None else replace(found, proofs=(str(tight),))
 
 
-def _search_signs(presolved: Presolved, found: Found, magnitudes: Scaling,
+def _search_signs(presolved: Presolved, found: Found, magnitudes: Magnitudes,
                   deviation: Floats | None, limits: Limits, progress: Progress) -> Found:
-    """Stages 2 to 4 with unknown signs, those of the guess first."""
+    """Stages 2 to 4 with unknown signs; the signs at the guess ``x0`` are tried first."""
     problem = presolved.problem
     if problem.x0 is not None:
         signs = np.where(problem.slack(problem.x0) < 0, -1.0, 1.0)
@@ -177,18 +179,18 @@ def _search_signs(presolved: Presolved, found: Found, magnitudes: Scaling,
     return _try_candidates(presolved, found, magnitudes, deviation, limits, progress)
 
 
-def _try_candidates(presolved: Presolved, found: Found, magnitudes: Scaling,
+def _try_candidates(presolved: Presolved, found: Found, magnitudes: Magnitudes,
                     deviation: Floats | None, limits: Limits, progress: Progress) -> Found:
-    """Try sign candidates, one for each unsettled component at a time, until the scores match."""
+    """Try one sign candidate at a time for each component, until the scores match there."""
     reduced = presolved.reduced
     hopeless = presolved.contradictions or found.proofs
-    starts: list[list[Signs]] = [[] for _ in range(reduced.count)]
+    starts: list[list[SignCandidate]] = [[] for _ in range(reduced.count)]
     candidates = [sign_candidates(
         augmented(reduced, presolved.range, c), magnitudes.magnitude[reduced.members(c)],
         limits.rng, accuracy=None if deviation is None else deviation[reduced.members(c)],
-        tolerance=SIGN_TOLERANCE, starts=starts[c],
+        tolerance=SIGN_TOLERANCE, outcomes=starts[c],
         restarts=RESTARTS_WITHOUT_HOPE if hopeless else limits.restarts,
-        report=lambda start, misfit: progress("signs", misfit)) for c in range(reduced.count)]
+        on_restart=lambda start, misfit: progress("signs", misfit)) for c in range(reduced.count)]
     signs = np.ones(len(presolved.problem.b))
     searches = [SignSearch() for _ in candidates]
     unsettled = list(range(reduced.count))
@@ -219,9 +221,9 @@ def _try_candidates(presolved: Presolved, found: Found, magnitudes: Scaling,
                    stopped=stopped)
 
 
-def _counted(search: SignSearch, candidate: Signs, enumerated: bool) -> SignSearch:
+def _counted(search: SignSearch, candidate: SignCandidate, enumerated: bool) -> SignSearch:
     fitting = search.fitting
-    if enumerated:                 # all vectors that fit are candidates, and the closest others
+    if enumerated:                 # candidates are all that fit, and the closest others
         fitting = (fitting or 0) + candidate.fits
     return SignSearch(min(candidate.misfit, search.misfit),
                       max(candidate.restarts, search.restarts), fitting)

@@ -1,8 +1,8 @@
 """The frozen values that the stages of an inversion pass on.
 
-``Problem`` is what is given. The presolve makes ``Presolved`` of it. A ``Point`` is an x and what is
-known there, a ``Linearisation`` the whitened Jacobian at a point, and ``Refined`` the outcome of
-stage 4. No function changes a value once it is made.
+``Problem`` is the input, ``Presolved`` what the presolve makes of it. A ``Point`` is an x with its
+slack and scores, a ``Linearisation`` the whitened Jacobian at a point, and ``Refined`` the result
+of stage 4. No function changes a value once it is made.
 """
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from levinv._tolerances import SMALLEST_SCORE, UNIT_ROUNDOFF
-from levinv._typing import Booleans, Floats, Integers
+from levinv._typing import Booleans, Floats, Integers, Labels
+from levinv.errors import listed
 from levinv.forward.basis import column_space
 from levinv.forward.projection import DependentZeroSlackError, Projection, project
 from levinv.storage.protocol import Rows
@@ -24,8 +24,8 @@ from levinv.storage.protocol import Rows
 class Problem:
     """The checked input of one inversion.
 
-    Exact scores were rounded to double: relative errors of one unit roundoff. Noisy scores have
-    independent normal errors with known standard deviations.
+    Exact scores have the relative error of one rounding to double. Noisy scores have independent
+    normal errors with known standard deviations.
     """
 
     rows: Rows                     # of A, shape (n, d)
@@ -48,7 +48,7 @@ class Problem:
         return UNIT_ROUNDOFF * np.maximum(self.scores, SMALLEST_SCORE)
 
     def largest_error(self) -> Floats:
-        """Largest error of a score whose value is known for every x, (n,)."""
+        """Largest error allowed in a score that is the same for every x, (n,)."""
         largest = self.tol if self.noise is None else 6.0 * self.noise
         return np.broadcast_to(largest, self.scores.shape)
 
@@ -78,22 +78,22 @@ class Limits:
 
 @dataclass(frozen=True)
 class RankDecision:
-    """How the rank of A was decided: relative pivots of rows at unit norm."""
+    """How the rank of A was decided: relative pivots, or 1/κ without pivots; rows at unit norm."""
 
     method: str
     kept: float                   # the smallest pivot kept
-    dropped: float                # the largest pivot dropped, nan if none was
+    dropped: float                # the largest pivot dropped, or nan
     threshold: float
 
 
 @dataclass(frozen=True)
 class ComponentDecision:
-    """How components were decided: relative entries of A A_basis⁻¹, pivots of the basis."""
+    """How components were separated: by relative entries of A A_basis⁻¹."""
 
     kept: float                   # the smallest entry that connects rows
-    dropped: float                # the largest entry taken for zero
+    dropped: float                # the largest entry set to zero
     threshold: float
-    basis_pivot: float
+    basis_pivot: float            # the smallest, relative to the largest
     basis_threshold: float
 
 
@@ -112,22 +112,22 @@ class Reduced:
     spanned: Integers             # rows spanned by zero-slack rows
     coloops: Integers
     zero_slack: Integers
-    label: npt.NDArray[np.int32]  # (n,) component of each active row, else -1
+    label: Labels                 # (n,) component of each active row, else -1
     bases: list[Floats]           # T_C (d, rank(C)) for each component
     offset: Floats                # (d,), 0 where b is not given
     free: Floats                  # (d, j) orthonormal: null(A) and the directions of the coloops
-    lifts: Floats                 # (d, zeros) the dx that gives a zero-slack row slack 1
+    lifts: Floats                 # (d, zeros) each dx adds 1 to the slack of one zero-slack row
     rank_decision: RankDecision
     component_decision: ComponentDecision
 
     @property
     def columns(self) -> Floats | None:
-        """The columns A start that projections work in, as ``start``; None for A itself."""
+        """``start`` for the projections, or None if they can use A itself."""
         return None if self.use_A else self.start
 
     @property
     def largest_dropped(self) -> float:
-        """The largest relative entry taken for zero when components were separated."""
+        """The largest relative entry set to zero when components were separated."""
         return self.component_decision.dropped
 
     @functools.cached_property
@@ -150,15 +150,14 @@ class Range:
     """Whether b lies in range(A), component by component."""
 
     inside: Booleans              # (components,)
-    ratio: Floats                 # (components,) residual over what rounding gives, or a lower bound
-                                  # of it
-    residual: Floats | None       # (n,) of b - A offset on range(A); None where it is not needed
-    norm: Floats                  # (components,) of the residual, rows at unit length
+    ratio: Floats                 # (components,) residual over its rounding error bound, or less
+    residual: Floats | None       # (n,) b - A offset minus its projection on range(A), if needed
+    norm: Floats                  # (components,) of the residual, rows at unit norm
 
 
 @dataclass(frozen=True, eq=False)
 class Presolved:
-    """The problem, what was eliminated from it, and what its scores contradict."""
+    """The problem after elimination, and the scores that no x can have."""
 
     problem: Problem
     reduced: Reduced
@@ -166,7 +165,7 @@ class Presolved:
     range: Range                           # for each component: does b lie in range(A)?
     contradictions: tuple[str, ...]        # given scores that no x can have, in words
     doubtful: bool                         # the contradictions may be due to rounding alone
-    misgiven: Integers                     # rows given another score than the one that every x has
+    misgiven: Integers                     # rows not given the score that every x has
     signs_determined_on: tuple[bool, ...]  # for each component
     sign_decision: ComponentDecision
 
@@ -182,7 +181,7 @@ class Presolved:
 
     @property
     def null_dimension(self) -> int:
-        """Dimension of the null space within the span of ``reduced.start``: the free scales."""
+        """Dimension of the null space in the span of ``reduced.start``: number of free scales."""
         return int(np.count_nonzero(self.range.inside))
 
     def rms(self, point: Point) -> float:
@@ -207,7 +206,7 @@ class Presolved:
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """x and what is known there."""
+    """x with its slack, its projection and the residual of its scores."""
 
     x: Floats                      # (d,)
     slack: Floats                  # (n,)
@@ -234,24 +233,24 @@ def masked_residual(projection: Projection, target: Floats,
 
 @dataclass(frozen=True, eq=False)
 class JacobianAt:
-    """The whitened Jacobian at a point, where a linearisation was made of it."""
+    """The whitened Jacobian at a point, kept with its singular value decomposition."""
 
     point: Point
     rotation: Floats               # (r, k) right singular vectors in z
-    blocks: list[Floats] | None    # rows of W J_z, of further columns as well: where they are few
+    blocks: list[Floats] | None    # W J_z in the first k columns, by rows; None if it is large
 
 
 @dataclass(frozen=True, eq=False)
 class Linearisation:
     """Singular value decomposition of the whitened Jacobian.
 
-    ``at`` is None where it was made of a sample, corrected, or made at another point.
+    ``at`` is None if it was made from a sample of the rows, corrected, or made at another point.
     """
 
     left: Floats                   # (r,) coefficients of the whitened residual
     values: Floats                 # (r,) singular values in z, decreasing, above rounding
     steps: Floats                  # (d, r) dx that change the whitened residual by unit vectors
-    flat: Floats                   # (d, f) dx of further singular values that are zero to rounding
+    flat: Floats                   # (d, f) dx of the other singular values, zero to rounding
     dropped: float = np.nan        # the largest singular value not among ``values``, if any
     sampled: bool = False
     at: JacobianAt | None = None
@@ -259,7 +258,7 @@ class Linearisation:
 
 @dataclass(frozen=True, eq=False)
 class Refined:
-    """The minimiser, the linearisation there, and the work that it took."""
+    """The minimiser, the linearisation there, and the work done."""
 
     point: Point
     linearisation: Linearisation
@@ -273,20 +272,52 @@ class Refined:
         return self.point.x
 
 
+@dataclass(frozen=True, eq=False)
+class InfeasibleSet:
+    """A set S of rows with c(S) >= rank(S) that is no union of components."""
+
+    index: Integers
+    total: float                 # c(S)
+    rank: int
+
+    def __str__(self) -> str:
+        return (f"{len(self.index)} rows ({listed(self.index)}) have scores that sum to "
+                f"{self.total:.10g}, but rank {self.rank}")
+
+
+@dataclass(frozen=True, eq=False)
+class Magnitudes:
+    """Log weights t, one constant on each component free, and how they were found."""
+
+    log_weight: Floats           # (n,) t, mean 0 on each component unless asked otherwise
+    projection: Projection       # at these magnitudes
+    error: float                 # max |sigma - c| / min(c, 1 - c)
+    iterations: int
+    evaluations: int             # of the scores
+    products: int                # products with the Laplacian
+    infeasible: InfeasibleSet | None    # a proof that there is no solution
+
+    @property
+    def magnitude(self) -> Floats:
+        """exp(-t/2), (n,): the slack's magnitude up to one factor on each component."""
+        magnitude: Floats = np.exp(-0.5 * self.log_weight)
+        return magnitude
+
+
 @dataclass(frozen=True)
 class MagnitudeWork:
-    """The work of stage 1, interruptions included."""
+    """The work of stage 1, summed over its runs."""
 
     iterations: int = 0
     products: int = 0
-    error: float | None = None               # max |sigma - c| / min(c, 1 - c) at its end
+    error: float | None = None               # max |sigma - c| / min(c, 1 - c) at the end
 
 
 @dataclass(frozen=True, eq=False)
 class Recovered:
-    """x and the scale and misfit that it was found with."""
+    """The x of stage 3, with the scale and the misfit of the least-squares fit."""
 
     x: Floats
-    scale: Floats                 # (components,) κ; nan where it is free
+    scale: Floats                 # (components,) κ; nan if it is free
     misfit: float                 # largest |A x - b - κ ε m| / (κ m), up to rounding
     negative: tuple[int, ...] = ()    # components whose κ is negative with the signs given

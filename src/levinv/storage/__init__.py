@@ -1,7 +1,8 @@
-"""How the rows of A are stored, behind the primitives that every solver is written in.
+"""How the rows of A are stored: in memory, sparse, in a file, in a dask array.
 
-``of(A, workers)`` chooses by the type of A; :class:`levinv.storage.protocol.Rows` says what every kind
-offers.
+``of(A, workers)`` chooses by the type of A; only fronts call it. All other modules need
+:class:`levinv.storage.protocol.Rows`, the primitives that every kind of storage offers. ``blocked``
+is what the kinds in memory share.
 """
 import scipy.sparse
 
@@ -17,9 +18,9 @@ __all__ = ["DenseRows", "Rows", "SparseRows", "StreamedRows", "of"]
 
 
 def of(A: MatrixLike, workers: int = 1) -> Rows:
-    """The rows of a matrix that :func:`levinv._validate.matrix` has passed."""
+    """The rows of a matrix that :func:`levinv._validate.matrix` has checked."""
     if _validate.is_dask(A):
-        from levinv.storage.dask_rows import DaskRows  # dask is there if an array of its is
+        from levinv.storage.dask_rows import DaskRows  # imports dask, which A's own module has done
         return DaskRows(A, workers)
     if scipy.sparse.issparse(A):
         return SparseRows(A, workers)

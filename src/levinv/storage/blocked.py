@@ -1,4 +1,4 @@
-"""What all rows in memory share: passes in chunks, and what is made of blocks of rows."""
+"""What all kinds of rows in memory share: passes in chunks, and results combined from chunks."""
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, overload
 
@@ -6,17 +6,15 @@ import numpy as np
 
 from levinv import _parallel
 from levinv._kernels import dense
+from levinv._tolerances import PASS_ENTRIES
 from levinv._typing import Booleans, Floats
 from levinv.storage.protocol import Rows
-
-TRIANGLE_ENTRIES = 1 << 20            # of a block whose rows go into a triangle at once
-COPY_ENTRIES = 1 << 24                # of the largest dense copy of rows not dense in memory
 
 Result = TypeVar("Result")
 
 
 class Passes(Rows):
-    """Chunks of rows shared among ``workers`` threads; sums over them are taken in their order."""
+    """Rows in chunks that ``workers`` threads share; sums over chunks are taken in their order."""
 
     def _sum(self, chunks: Sequence[slice], shape: tuple[int, ...],
              add: Callable[[slice, Floats], None]) -> Floats:
@@ -43,21 +41,15 @@ class Passes(Rows):
         return self.shape[1] if transform is None else transform.shape[1]
 
     def _folded(self) -> Iterable[tuple[slice, Rows]]:
-        """Blocks of the rows: which, and they themselves as rows."""
+        """Blocks of the rows: their indices and the rows themselves."""
         raise NotImplementedError
 
     def keep(self, vector: Floats | Booleans | None) -> Any:
-        """A vector (n,), or None, for repeated use in :meth:`fold`: with the rows, where they are
-        elsewhere.
-        """
         return vector
 
     def fold(self, function: Callable[..., Result],
              combine: Callable[[Result, Result], Result], vectors: Sequence[Any],
              *shared: Any) -> Result:
-        """One pass: ``function(rows, *parts, *shared)`` of every block of rows and its parts of the
-        vectors, put together by ``combine``, a function of two results, in the order of the rows.
-        """
         total = _parallel.OrderedSum(combine=combine)
 
         def work(item: tuple[int, tuple[slice, Rows]]) -> None:
@@ -69,13 +61,12 @@ class Passes(Rows):
         return total.total
 
     def triangle(self, scale: Floats | None = None, transform: Floats | None = None) -> Floats:
-        """Upper triangular R, (min(n, k), k), with RᵀR = gram(scale, transform): Householder QR of
-        one block of rows after the other, long rows first; errors like ε κ.
-        """
+        # Householder QR of one block of rows after the other, long rows first; errors like ε κ.
+        # A block has 8 k rows at least: R's k rows are added to each.
         n, k = self.shape[0], self._width(transform)
         lengths = np.sqrt(self.quad(None, transform))
         order = np.argsort(-(lengths if scale is None else scale * lengths), kind="stable")
-        step = max(TRIANGLE_ENTRIES // k, 4 * k)
+        step = max(PASS_ENTRIES // k, 8 * k)
         triangle = np.zeros((0, k))
         for first in range(0, n, step):
             chunk = order[first:first + step]
@@ -88,7 +79,6 @@ class Passes(Rows):
         return triangle
 
     def squares(self, basis: Floats, Y: Floats) -> Floats:
-        """(P∘P) Y for P = basis basisᵀ, from a basis (n, k) in memory: (n, m)."""
         out = np.empty(Y.shape)
         dense.squares(basis, np.ascontiguousarray(Y), out)
         return out
@@ -108,7 +98,7 @@ def part_of(vector: Floats, chunk: slice) -> Floats: ...
 
 
 def part_of(vector: Floats | None, chunk: slice) -> Floats | None:
-    """The entries for a chunk of rows of an optional vector."""
+    """The entries of an optional vector that belong to a chunk of rows."""
     return None if vector is None else vector[chunk]
 
 

@@ -7,60 +7,49 @@ import scipy.sparse
 
 from levinv._kernels import dense, hessian
 from levinv._source import Source
+from levinv._tolerances import CHUNK_WORK, COPY_ENTRIES, LONG, PASS_ENTRIES, SQUARABLE, TINY
 from levinv._typing import Booleans, Floats, RowIndex
-from levinv.storage.blocked import COPY_ENTRIES, Passes, packed_forms, part_of, unpacked
+from levinv.storage.blocked import Passes, packed_forms, part_of, unpacked
 from levinv.storage.protocol import Rows
-
-# Multiply-adds in a chunk of rows: a twentieth of a millisecond, ten times the hand-over to another
-# thread. Longer ones leave one thread waiting for the other at the end.
-CHUNK_WORK = 1 << 22
-LONGEST_CHUNK_WORK = 1 << 33          # a tenth of a second
-SHARED_ELEMENTS = 1 << 19             # entries of A from which a pass with little arithmetic is
-                                      # shared
 
 
 class DenseRows(Passes):
-    """The rows of a float64 array, never copied beyond a block (see :mod:`levinv.storage`).
-
-    ``workers`` threads share each pass over them.
-    """
+    """The rows of a float64 array, of which no more than a block is ever copied."""
 
     def __init__(self, A: Floats | Source, workers: int = 1):
         self.A = A
         self.shape: tuple[int, int] = A.shape
         self.workers = workers
-        self.in_memory = not _is_mapped(A)
-        # of what is in memory already a copy is no larger
+        self.in_memory = not (isinstance(A, Source) or _is_mapped(A))
         self.copy_limit = np.inf if self.in_memory else COPY_ENTRIES
 
     @property
     def flops(self) -> int:
-        """Of a Gram matrix and a form."""
         return 4 * self.A.size * self.shape[1]
 
     def _chunks(self, work_per_row: int, width: int = 0) -> list[slice]:
-        """Slices of rows that are worth handing over; of at least 8 ``width`` rows, the size of
-        what is summed over chunks.
+        """Split the rows into chunks large enough for a thread.
+
+        A chunk has at least 8 ``width`` rows, because each one also adds a width x width sum.
         """
         n, work_per_row = self.shape[0], max(work_per_row, 1)
         if n * work_per_row <= CHUNK_WORK:
             return [slice(0, n)]
         step = max(CHUNK_WORK // work_per_row, 8 * width)
-        step = max(min(step, LONGEST_CHUNK_WORK // work_per_row), 64)
+        step = max(min(step, LONG // work_per_row), 64)
         count = max(1, round(n / step))
         step = -(-n // count)
-        step += -step % 32                           # whole tiles, by halves, too
-        # the last quarter by halves: threads end at almost the same time
+        step += -step % 32                           # whole tiles, also in half a chunk
+        # Half chunks in the last quarter: threads end at almost the same time.
         halves = range(3 * -(-n // step) // 4 * step, n, step // 2)
         firsts = [*range(0, halves.start, step), *halves]
         return [slice(first, last) for first, last in zip(firsts, [*firsts[1:], n], strict=True)]
 
     def _passes(self) -> list[slice]:
-        """Chunks for a pass over A whose arithmetic does not count."""
-        return self._chunks(CHUNK_WORK * self.shape[1] // SHARED_ELEMENTS)
+        """Chunks for a pass over A that costs the reading, not the arithmetic."""
+        return self._chunks(CHUNK_WORK * self.shape[1] // PASS_ENTRIES)
 
     def matvec(self, v: Floats) -> Floats:
-        """A v for a vector (d,) or a few columns (d, m)."""
         out = np.empty(self.shape[:1] + v.shape[1:])
 
         def work(chunk: slice) -> None:
@@ -70,14 +59,12 @@ class DenseRows(Passes):
         return out
 
     def rmatvec(self, y: Floats) -> Floats:
-        """Aᵀ y for a vector (n,) or a few columns (n, m)."""
         def add(chunk: slice, out: Floats) -> None:
             np.matmul(self.A[chunk].T, y[chunk], out=out)
 
         return self._sum(self._passes(), self.shape[1:] + y.shape[1:], add)
 
     def abs_matvec(self, v: Floats) -> Floats:
-        """|A| v with entrywise absolute values: bounds the rounding errors of A v."""
         out = np.empty(self.shape[:1] + v.shape[1:])
 
         def work(chunk: slice) -> None:
@@ -87,53 +74,44 @@ class DenseRows(Passes):
         return out
 
     def row_norms(self) -> Floats:
-        """Euclidean norms of the rows, (n,), without overflow."""
         norms = np.sqrt(self.quad())
-        if norms.max() < 1e150 and norms.min() > 1e-140:
+        if SQUARABLE < norms.min() and norms.max() < 1 / SQUARABLE:
             return norms
         largest = np.concatenate([np.maximum(self.A[chunk].max(axis=1), -self.A[chunk].min(axis=1))
                                   for chunk in self._passes()])
-        # denormal numbers have no reciprocal
-        unit = np.where(largest > 0, np.maximum(largest, np.finfo(float).tiny), 1.0)
+        # Denormal numbers have no reciprocal.
+        unit = np.where(largest > 0, np.maximum(largest, TINY), 1.0)
         return unit * np.sqrt(self.quad(1.0 / unit))
 
     def column_max(self) -> Floats:
-        """Largest absolute entry of each column, (d,)."""
         largest: Floats = np.max([np.maximum(self.A[chunk].max(axis=0), -self.A[chunk].min(axis=0))
                                   for chunk in self._passes()], axis=0)
         return largest
 
     def column_norms(self) -> Floats:
-        """Euclidean norms of the columns, (d,)."""
         parts = [np.linalg.norm(self.A[chunk], axis=0) for chunk in self._passes()]
         norms: Floats = np.linalg.norm(parts, axis=0)
         return norms
 
     def nonzero(self) -> Booleans:
-        """Whether a row has an entry other than zero, (n,) boolean."""
         return np.concatenate([self.A[chunk].any(axis=1) for chunk in self._passes()])
 
     def block(self, index: RowIndex) -> Floats:
-        """Rows ``index`` as a new (len(index), d) array."""
         return np.array(self.A[index])
 
     def part(self, index: RowIndex) -> "DenseRows":
-        """Rows ``index`` as rows in memory."""
         return DenseRows(self.block(index))
 
     def with_columns_times(self, factors: Floats) -> "DenseRows":
-        """A diag(factors), as rows of the same kind."""
         return type(self)(self.A * factors, self.workers)
 
     def scaled(self, factors: Floats) -> Floats:
-        """diag(factors) A as a new (n, d) array."""
         out = np.empty(self.shape)
         for chunk in self._passes():
             np.multiply(self.A[chunk], factors[chunk, None], out=out[chunk])
         return out
 
     def as_sparse(self) -> scipy.sparse.csr_array:
-        """A in CSR."""
         return scipy.sparse.csr_array(self.A)
 
     def _folded(self) -> Iterable[tuple[slice, Rows]]:
@@ -142,7 +120,6 @@ class DenseRows(Passes):
 
     def gram(self, scale: Floats | None = None, transform: Floats | None = None,
              weights: Floats | None = None) -> Floats:
-        """sum_i weights_i u_i u_iᵀ, (k, k)."""
         k = self._width(transform)
 
         def add(chunk: slice, out: Floats) -> None:
@@ -153,20 +130,18 @@ class DenseRows(Passes):
 
     def quad(self, scale: Floats | None = None, transform: Floats | None = None,
              form: Floats | None = None) -> Floats:
-        """u_iᵀ form u_i, (n,)."""
         out = np.empty(self.shape[0])
 
         def work(chunk: slice) -> None:
             dense.quad(self.A[chunk], part_of(scale, chunk), transform, form, out[chunk])
 
-        # from the end: a pass that went before left the last rows in cache
+        # From the end: the last rows are in the cache after the pass before this one.
         n = self.shape[0]
         chunks = self._chunks(self.shape[1] * self._width(transform))
         self._each([slice(n - chunk.stop, n - chunk.start) for chunk in chunks], work)
         return out
 
     def moments(self, scale: Floats | None, transform: Floats | None, Y: Floats) -> Floats:
-        """sum_i Y_im u_i u_iᵀ for each column of Y (n, m): symmetric (k, k, m)."""
         k, m = self._width(transform), Y.shape[1]
 
         def add(chunk: slice, out: Floats) -> None:
@@ -177,7 +152,6 @@ class DenseRows(Passes):
         return unpacked(packed, k)
 
     def contract(self, scale: Floats | None, transform: Floats | None, forms: Floats) -> Floats:
-        """u_iᵀ forms[:, :, m] u_i for symmetric forms (k, k, m): (n, m)."""
         m = forms.shape[2]
         packed = packed_forms(forms)
         out = np.empty((self.shape[0], m))
@@ -190,7 +164,6 @@ class DenseRows(Passes):
 
     def third_moments(self, scale: Floats, transform: Floats | None,
                       inverse_slack: Floats) -> Floats:
-        """sum_l u_la u_lb B_lj for a <= b, (k(k+1)/2, d), with B = diag(inverse_slack) A."""
         def add(chunk: slice, out: Floats) -> None:
             rows = self.A[chunk]
             dense.moments(rows, scale[chunk], transform, rows, inverse_slack[chunk], out)
@@ -202,9 +175,6 @@ class DenseRows(Passes):
     def tall_hessian(self, scale: Floats, transform: Floats | None, inverse_slack: Floats,
                      forms: Floats, scores: Floats, residual: Floats,
                      diagonal: Floats) -> Floats:
-        """The pass over the rows of :meth:`levinv.forward.score_hessian.ScoreHessian.hessian`: two
-        (d, d) arrays, out and cross of :func:`levinv._kernels.hessian.tall`.
-        """
         def add(chunk: slice, out: Floats) -> None:
             hessian.tall(self.A[chunk], scale[chunk], transform, inverse_slack[chunk], forms,
                          scores[chunk], residual[chunk], diagonal[chunk], out[0], out[1])

@@ -1,8 +1,8 @@
-"""What every kind of rows offers.
+"""What every kind of storage offers: the primitives that all solvers are written in.
 
 Rows are u_i = scale_i a_i T, with a_i row i of A; ``scale`` (n,) and the ``transform`` T (d, k) are
-optional: 1 and I. A row whose scale is 0 takes no part: that is how rows are left out without a
-copy of A.
+optional: 1 and I. A row of scale 0 contributes nothing, so that rows are left out without a copy
+of A. Below, k is the length of u_i.
 """
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
@@ -15,16 +15,16 @@ Result = TypeVar("Result")
 
 
 class Rows(Protocol):
-    """The rows of A, behind the primitives that every solver is written in."""
+    """The rows of A. Implementations have the docstrings of these methods."""
 
     shape: tuple[int, int]
-    workers: int                      # threads that share a pass
-    in_memory: bool                   # whether a pass costs its arithmetic and no more
+    workers: int                      # threads that share a pass over the rows
+    in_memory: bool                   # False if a pass over the rows also costs I/O
     copy_limit: float                 # entries of the largest array that may be made of the rows
 
     @property
     def flops(self) -> int:
-        """Of a Gram matrix and a form: are threads worth it?"""
+        """Flops of one Gram matrix and one quadratic form: they decide whether threads pay."""
 
     def matvec(self, v: Floats) -> Floats:
         """A v for a vector (d,) or columns (d, m)."""
@@ -48,21 +48,19 @@ class Rows(Protocol):
         """Whether a row has an entry other than zero, (n,)."""
 
     def block(self, index: RowIndex) -> Floats:
-        """A few rows, as a new array."""
+        """Rows ``index`` as a new (len(index), d) array; for a few rows."""
 
     def part(self, index: RowIndex) -> "Rows":
-        """Some rows, as rows."""
+        """Rows ``index`` as rows."""
 
     def with_columns_times(self, factors: Floats) -> "Rows":
-        """A diag(factors), as rows."""
+        """A diag(factors) as rows."""
 
     def scaled(self, factors: Floats) -> Floats:
-        """diag(factors) A as a new (n, d) array: for results that are one, and for short
-        problems.
-        """
+        """diag(factors) A as a new (n, d) array: for results of this shape and short problems."""
 
     def as_sparse(self) -> scipy.sparse.csr_array:
-        """A in CSR, as linear programs take it."""
+        """A in CSR, for linear programs."""
 
     def gram(self, scale: Floats | None = None, transform: Floats | None = None,
              weights: Floats | None = None) -> Floats:
@@ -96,13 +94,11 @@ class Rows(Protocol):
         """(P∘P) Y for P = basis basisᵀ, from a basis (n, k) in memory: (n, m)."""
 
     def keep(self, vector: Floats | Booleans | None) -> Any:
-        """A vector (n,), or None, for repeated use in :meth:`fold`: with the rows, where they are
-        elsewhere.
-        """
+        """A vector (n,), or None, for repeated use in :meth:`fold`, stored where the rows are."""
 
     def fold(self, function: Callable[..., Result],
              combine: Callable[[Result, Result], Result], vectors: Sequence[Any],
              *shared: Any) -> Result:
         """One pass: ``function(rows, *parts, *shared)`` of every block of rows and its parts of the
-        vectors, put together by ``combine``, a function of two results, in the order of the rows.
+        vectors; ``combine``, a function of two results, combines them in the order of the rows.
         """

@@ -1,16 +1,16 @@
 """Sparse rows in memory, in CSR.
 
-Without a transform a Gram matrix or a form takes O(Σ nnz_i²), scattered into or gathered from a
-dense d x d matrix; a row that is multiplied by a dense d x k transform takes O(nnz_i k), and the
-passes that need all of its k entries are those of dense rows, block by block. Where rows hold so
-many entries that dense arithmetic wins, which is many times faster per multiply-add, blocks are
-dense for a Gram matrix and a form too.
+Without a transform, a Gram matrix or a form takes O(Σ nnz_i²) multiply-adds, scattered into or
+gathered from a dense d x d matrix. The product of a row and a dense d x k transform takes O(nnz_i
+k); the passes that need it make dense rows, block by block. Dense multiply-adds are many times
+faster than scattered ones, so that rows with many entries are made dense, block by block, for Gram
+matrices and forms as well.
 
-Sums over chunks have a copy of the sum for each chunk under way; those of more than SUMMED entries
-are taken in one chunk, by one thread.
+Each chunk in work has its own copy of a sum. Sums of more than COPY_ENTRIES entries are taken in
+one chunk, by one thread.
 
-``quad`` of a transform without a form is |a_i T|²: by the form T Tᵀ where that is as accurate (see
-:mod:`levinv._kernels.csr`).
+``quad`` of a transform without a form is |a_i T|². It is computed from T Tᵀ where this is accurate
+and takes less time (see :mod:`levinv._kernels.csr`).
 """
 import itertools
 from collections.abc import Iterable, Iterator
@@ -21,35 +21,29 @@ import numpy.typing as npt
 import scipy.sparse
 
 from levinv._kernels import csr, dense, hessian
+from levinv._tolerances import (
+    CACHE_ENTRIES,
+    CHUNK_WORK,
+    COPY_ENTRIES,
+    DENSE_GAIN,
+    FORM_ERROR,
+    LARGEST_DIMENSION,
+    PASS_ENTRIES,
+    ROW_GAIN,
+    SQUARABLE,
+    WIDE,
+)
 from levinv._typing import Booleans, Floats, RowIndex
-from levinv.storage.blocked import COPY_ENTRIES, Passes, packed_forms, part_of, unpacked
-from levinv.storage.dense import CHUNK_WORK, SHARED_ELEMENTS, DenseRows
+from levinv.storage.blocked import Passes, packed_forms, part_of, unpacked
+from levinv.storage.dense import DenseRows
 from levinv.storage.protocol import Rows
-
-LARGEST_DIMENSION = 20000
-MATRICES = 5                          # d x d arrays alive at a time
-SCATTERED = 1 << 17                   # scattered or gathered multiply-adds in a chunk
-DENSE_GAIN = 16                       # dense multiply-adds in the time of a scattered one: measured
-                                      # 8 to 25 in Gram matrices, 5 to 20 in forms
-ROW_GAIN = 4                          # those along a row of a transform: 2 to 8
-BLOCK_ENTRIES = 1 << 17               # of a block of dense rows: a cache holds them
-WIDE = 1024                           # columns beyond which BLAS does sums of products: more than
-                                      # caches hold, added to by every block
-SUMMED = 1 << 24                      # entries of a sum of which each chunk may have one of its own
-ACCEPTED = 256.0                      # relative errors of |a_i T|² in units of ε; in rows beyond it
-                                      # the product with T is made
 
 
 class SparseRows(Passes):
-    """The rows of a CSR array with sorted indices, no duplicates and no explicit zeros, never made
-    dense beyond a block (see :mod:`levinv.storage`).
+    """The rows of a CSR array with sorted indices, no duplicates and no explicit zeros.
 
-    ``workers`` threads share each pass over them.
-
-    Raises
-    ------
-    ValueError
-        If d x d matrices are out of reach.
+    No more than a block of them is ever made dense. Raises ValueError if d x d matrices would not
+    fit into memory.
     """
 
     in_memory = True
@@ -60,28 +54,28 @@ class SparseRows(Passes):
         if d > LARGEST_DIMENSION:
             raise ValueError(
                 f"A must have at most {LARGEST_DIMENSION} columns if it is sparse, got shape "
-                f"{A.shape}: {MATRICES} dense {d} x {d} matrices would take "
-                f"{MATRICES * 8 * d * d / 2 ** 30:.3g} GiB; leverage_scores approximates the "
+                f"{A.shape}: 5 dense {d} x {d} matrices would take "
+                f"{5 * 8 * d * d / 2 ** 30:.3g} GiB; leverage_scores approximates the "
                 f"scores of more columns, with method='sketch'")
         self.A = A
         self.shape: tuple[int, int] = A.shape
         self.workers = workers
         counts = np.diff(A.indptr).astype(np.int64)
-        self._entries = np.zeros(n + 1, dtype=np.int64)          # in the rows before each one
+        self._entries = np.zeros(n + 1, dtype=np.int64)          # entries in the rows before
         np.cumsum(counts, out=self._entries[1:])
-        self._pairs = np.zeros(n + 1, dtype=np.int64)            # products of two of them
+        self._pairs = np.zeros(n + 1, dtype=np.int64)            # products of two of a row
         np.cumsum(counts * (counts + 1) // 2, out=self._pairs[1:])
         self._crowded = DENSE_GAIN * int(self._pairs[-1]) > n * d * (d + 1) // 2
 
     @property
     def flops(self) -> int:
-        """Of a Gram matrix, its factor and a form; scattered ones count for what they take."""
         n, d = self.shape
         return 4 * min(n * d * d, 2 * DENSE_GAIN * int(self._pairs[-1])) + d ** 3
 
     def _chunks(self, work: npt.NDArray[np.int64], size: int, least: int = 0) -> list[slice]:
-        """Slices of rows of about ``size`` in ``work``, its sums before each row; no less than
-        ``least`` each.
+        """Split the rows into chunks of about ``size`` work, and at least ``least``.
+
+        ``work`` has the sums of the work before each row.
         """
         n, total = self.shape[0], int(work[-1])
         count = min(max(total // max(size, least, 1), 1), n)
@@ -92,21 +86,23 @@ class SparseRows(Passes):
         return [slice(int(first), int(last)) for first, last in itertools.pairwise(cuts)]
 
     def _pair_chunks(self, summed: int = 0) -> list[slice]:
-        """Chunks for scattered sums, ``summed`` entries, and gathered forms."""
-        if summed > SUMMED:
+        """Chunks for scattered sums of ``summed`` entries and for gathered forms."""
+        if summed > COPY_ENTRIES:
             return [slice(0, self.shape[0])]
-        return self._chunks(self._pairs, SCATTERED, 8 * summed)
+        return self._chunks(self._pairs, CHUNK_WORK // DENSE_GAIN, 8 * summed)
 
     def _passes(self, columns: int = 1) -> list[slice]:
         """Chunks for products with a few columns."""
         return self._chunks(self._entries + np.arange(self.shape[0] + 1),
-                            SHARED_ELEMENTS // columns)
+                            PASS_ENTRIES // columns)
 
     def _dense_chunks(self, work_per_row: int, k: int, width: int = 0) -> list[slice]:
-        """Chunks for what is done densely on rows of k entries; of at least 64 rows, and 8
-        ``width`` where ``work_per_row`` entries are summed over chunks.
+        """Chunks for dense arithmetic on rows of k entries.
+
+        They have at least 64 rows. With a ``width``, ``work_per_row`` entries are summed over
+        chunks, which have at least 8 ``width`` rows then.
         """
-        if width and work_per_row > SUMMED:
+        if width and work_per_row > COPY_ENTRIES:
             return [slice(0, self.shape[0])]
         work = np.arange(self.shape[0] + 1) * work_per_row
         work += self._entries * (DENSE_GAIN // ROW_GAIN * k)
@@ -118,9 +114,9 @@ class SparseRows(Passes):
 
     def _blocks(self, chunk: slice, scale: Floats | None,
                 transform: Floats | None) -> Iterator[tuple[slice, Floats]]:
-        """Blocks of a chunk: which rows, and the u_i as dense rows."""
+        """Blocks of a chunk: their indices, and the u_i as dense rows."""
         k = self._width(transform)
-        step = max(BLOCK_ENTRIES // max(k, 1), 64 if k <= WIDE else WIDE)
+        step = max(CACHE_ENTRIES // max(k, 1), 64 if k <= WIDE else WIDE)
         u = np.empty((min(step, chunk.stop - chunk.start), self._width(transform)))
         for first in range(chunk.start, chunk.stop, step):
             block = slice(first, min(first + step, chunk.stop))
@@ -143,15 +139,12 @@ class SparseRows(Passes):
         return out.reshape(self.shape[:1] + v.shape[1:])
 
     def matvec(self, v: Floats) -> Floats:
-        """A v for a vector (d,) or columns (d, m)."""
         return self._times(v, False)
 
     def abs_matvec(self, v: Floats) -> Floats:
-        """|A| v with entrywise absolute values: bounds the rounding errors of A v."""
         return self._times(v, True)
 
     def rmatvec(self, y: Floats) -> Floats:
-        """Aᵀ y for a vector (n,) or columns (n, m)."""
         columns = _columns(y)
         m = columns.shape[1]
 
@@ -164,52 +157,43 @@ class SparseRows(Passes):
         return out.reshape(self.shape[1:] + y.shape[1:])
 
     def row_norms(self) -> Floats:
-        """Euclidean norms of the rows, (n,), without overflow."""
         out = np.empty(self.shape[0])
         csr.row_norms(self.A.data, self.A.indptr, out)
         return out
 
     def column_max(self) -> Floats:
-        """Largest absolute entry of each column, (d,)."""
         out = np.zeros(self.shape[1])
         csr.column_max(self.A.data, self.A.indices, out)
         return out
 
     def column_norms(self) -> Floats:
-        """Euclidean norms of the columns, (d,)."""
         largest, out = self.column_max(), np.zeros(self.shape[1])
         unit = 1.0 / np.where(largest > 0, largest, 1.0)
         csr.column_squares(self.A.data, self.A.indices, unit, out)
         return np.sqrt(out) / unit
 
     def nonzero(self) -> Booleans:
-        """Whether a row has an entry other than zero, (n,) boolean."""
         entries: Booleans = np.diff(self.A.indptr) > 0
         return entries
 
     def block(self, index: RowIndex) -> Floats:
-        """Rows ``index`` as a new (len(index), d) array."""
         rows: Floats = self.A[index].toarray()
         return rows
 
     def part(self, index: RowIndex) -> "SparseRows":
-        """Rows ``index`` as rows in memory."""
         return SparseRows(self.A[index])
 
     def with_columns_times(self, factors: Floats) -> "SparseRows":
-        """A diag(factors), as rows in memory."""
         A = self.A
         return SparseRows(scipy.sparse.csr_array((A.data * factors[A.indices], A.indices, A.indptr),
                                                  shape=self.shape), self.workers)
 
     def scaled(self, factors: Floats) -> Floats:
-        """diag(factors) A as a new (n, d) array."""
         out = np.empty(self.shape)
         csr.dense_rows(*self._slice(slice(0, self.shape[0])), factors, out)
         return out
 
     def as_sparse(self) -> scipy.sparse.csr_array:
-        """A in CSR."""
         return self.A
 
     def _folded(self) -> Iterable[tuple[slice, Rows]]:
@@ -223,7 +207,6 @@ class SparseRows(Passes):
 
     def gram(self, scale: Floats | None = None, transform: Floats | None = None,
              weights: Floats | None = None) -> Floats:
-        """sum_i weights_i u_i u_iᵀ, (k, k)."""
         k = self._width(transform)
 
         def add(chunk: slice, out: Floats) -> None:
@@ -249,7 +232,6 @@ class SparseRows(Passes):
 
     def quad(self, scale: Floats | None = None, transform: Floats | None = None,
              form: Floats | None = None) -> Floats:
-        """u_iᵀ form u_i, (n,)."""
         n, k = self.shape[0], self._width(transform)
         out = np.empty(n)
         if transform is None and form is None:
@@ -272,12 +254,12 @@ class SparseRows(Passes):
         return out
 
     def _form_pays(self, k: int) -> bool:
-        """Whether the form of T and Σ nnz_i² take less time than Σ nnz_i k."""
+        """Whether T Tᵀ and Σ nnz_i² multiply-adds take less time than Σ nnz_i k."""
         form = self.shape[1] ** 2 * k * ROW_GAIN // (4 * DENSE_GAIN)
         return ROW_GAIN * int(self._pairs[-1]) + form < int(self._entries[-1]) * k
 
     def _lengths(self, scale: Floats | None, transform: Floats, out: Floats) -> None:
-        """out_i <- |u_i|², by the form T Tᵀ."""
+        """out_i <- |u_i|², from T Tᵀ."""
         k = transform.shape[1]
         if k <= WIDE:
             form = DenseRows(transform.T, self.workers).gram()
@@ -287,12 +269,11 @@ class SparseRows(Passes):
 
         def work(chunk: slice) -> None:
             csr.lengths(*self._slice(chunk), part_of(scale, chunk), form, sizes, transform,
-                        ACCEPTED, np.empty(k), out[chunk])
+                        FORM_ERROR, np.empty(k), out[chunk])
 
         self._each(self._pair_chunks(), work)
 
     def moments(self, scale: Floats | None, transform: Floats | None, Y: Floats) -> Floats:
-        """sum_i Y_im u_i u_iᵀ for each column of Y (n, m): symmetric (k, k, m)."""
         k, m = self._width(transform), Y.shape[1]
 
         def add(chunk: slice, out: Floats) -> None:
@@ -304,7 +285,6 @@ class SparseRows(Passes):
         return unpacked(packed, k)
 
     def contract(self, scale: Floats | None, transform: Floats | None, forms: Floats) -> Floats:
-        """u_iᵀ forms[:, :, m] u_i for symmetric forms (k, k, m): (n, m)."""
         k, m = forms.shape[0], forms.shape[2]
         packed = packed_forms(forms)
         out = np.empty((self.shape[0], m))
@@ -318,7 +298,6 @@ class SparseRows(Passes):
 
     def third_moments(self, scale: Floats, transform: Floats | None,
                       inverse_slack: Floats) -> Floats:
-        """sum_l u_la u_lb B_lj for a <= b, (k(k+1)/2, d), with B = diag(inverse_slack) A."""
         def add(chunk: slice, out: Floats) -> None:
             for block, rows in self._blocks(chunk, None, None):
                 dense.moments(rows, scale[block], transform, rows, inverse_slack[block], out)
@@ -330,7 +309,6 @@ class SparseRows(Passes):
     def tall_hessian(self, scale: Floats, transform: Floats | None, inverse_slack: Floats,
                      forms: Floats, scores: Floats, residual: Floats,
                      diagonal: Floats) -> Floats:
-        """As :meth:`levinv.storage.dense.DenseRows.tall_hessian`."""
         def add(chunk: slice, out: Floats) -> None:
             for block, rows in self._blocks(chunk, None, None):
                 hessian.tall(rows, scale[block], transform, inverse_slack[block], forms,
@@ -345,7 +323,7 @@ def _columns(v: Floats) -> Floats:
 
 
 def _squarable(transform: Floats) -> bool:
-    """Whether squares of the entries neither overflow nor lose digits to underflow."""
+    """Whether squares of the entries neither overflow nor lose digits by underflow."""
     sizes = np.max(np.abs(transform), axis=1)
     sizes = sizes[sizes > 0]
-    return len(sizes) > 0 and bool(1e-140 < sizes.min() and sizes.max() < 1e140)
+    return len(sizes) > 0 and bool(SQUARABLE < sizes.min() and sizes.max() < 1 / SQUARABLE)

@@ -1,7 +1,7 @@
-"""The constants of the analysis in 2404.13785, corrected, with proofs and the printed values
-beside.
+"""The constants of the analysis in 2404.13785: corrected, with proofs and the printed values.
 
-From data to a guarantee, on a ball about x in which no slack comes below β::
+``curvature`` has the constants of a region, ``convergence`` the numbers of steps. From data to a
+guarantee, on a ball about x in which no slack comes below β::
 
     β = slack_bound(A, b, x, radius)                  the region
     curvature_bound(β)                                how indefinite the Hessian can be there
@@ -11,8 +11,8 @@ From data to a guarantee, on a ball about x in which no slack comes below β::
     is_good_start(r, l, M), contraction_factor(r, l, M), newton_iterations(r, ε, l, M)
     descent_iterations(r, ε, l, Λ), averaged_descent_iterations(ε, l, loss_lipschitz(A, β, ...))
 
-The bounds are worst cases: real problems behave far better. What is printed stands in
-:mod:`levinv.papers`; docs/errata.md has the two side by side, with a test for each.
+The bounds are worst cases: real problems behave far better. :mod:`levinv.papers` has the printed
+statements; docs/errata.md compares the two, with a test for each.
 """
 from levinv.theory.convergence import (
     averaged_descent_iterations,

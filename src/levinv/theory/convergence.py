@@ -1,16 +1,13 @@
-"""How close a start has to be, and how many steps it then takes: 2404.13785, Sections 7 and 8,
+"""How close a starting point has to be, and how many steps follow: 2404.13785, Sections 7 and 8,
 corrected.
 
-Each proof stands in the docstring of the function that it proves. x* is a minimiser of L with
-∇L(x*) = 0.
+Each function has its proof in its docstring. x* is a minimiser of L with ∇L(x*) = 0.
 """
 from __future__ import annotations
 
 import math
 
 from levinv import _validate
-
-GOOD_START = 0.1
 
 
 def is_good_start(distance: float, strong_convexity: float, lipschitz: float) -> bool:
@@ -47,7 +44,7 @@ def is_good_start(distance: float, strong_convexity: float, lipschitz: float) ->
     True
     """
     distance, strong_convexity, lipschitz = _newton_constants(distance, strong_convexity, lipschitz)
-    return lipschitz * distance <= GOOD_START * strong_convexity
+    return lipschitz * distance <= 0.1 * strong_convexity
 
 
 def contraction_factor(distance: float, strong_convexity: float, lipschitz: float) -> float:
@@ -77,8 +74,8 @@ def contraction_factor(distance: float, strong_convexity: float, lipschitz: floa
         x_{t+1} - x* = H(x_t)⁻¹ ∫₀¹ (H(x_t) - H(x* + τe)) e dτ,
         r_{t+1} <= ‖H(x_t)⁻¹‖ M r²/2,   H(x_t) ⪰ (l - Mr) I.
 
-    q grows with r, so it holds for all later steps too: r_{t+1} <= 0.4·r_t, Lemma 8.6, is true with
-    much to spare.
+    q grows with r, so it holds for all later steps as well: Lemma 8.6, r_{t+1} <= 0.4·r_t, is true
+    by a wide margin.
 
     Lemma 8.5 prints 2 (ε₀ + Mr/(l - Mr)) for Hessians known to a relative ε₀ in (0, 0.1). From a
     good start that is 0.4222 at ε₀ = 0.1: Lemma 8.6's 0.4 follows for ε₀ <= 4/45 only. Algorithm 2
@@ -121,15 +118,16 @@ def newton_iterations(distance: float, accuracy: float, strong_convexity: float,
     Raises
     ------
     ValueError, TypeError
-        A number out of range; r₀M >= ⅔·l, where no step need come closer.
+        A number out of range; r₀M >= ⅔·l, where a step may lead away from x*.
 
     Notes
     -----
-    r ↦ r·q(r) increases, so bounds stay bounds. It is quadratic: T = O(log log(r₀/ε)).
+    r·q(r) increases with r, so a bound on r₀ bounds all later distances. It is quadratic in r:
+    T = O(log log(r₀/ε)).
 
     Theorem G.2 prints log(r₀/ε). At Lemma 8.6's rate of 0.4 that needs base 5/2: the natural
-    logarithm falls short, 0.4^ln(r₀/ε) = (ε/r₀)^0.916. It is enough in truth from a good start,
-    where the rate is 1/18.
+    logarithm falls short, 0.4^ln(r₀/ε) = (ε/r₀)^0.916. From a good start it is enough, because the
+    true rate is 1/18.
 
     Examples
     --------
@@ -210,7 +208,7 @@ def descent_iterations(distance: float, accuracy: float, strong_convexity: float
 
 def averaged_descent_iterations(accuracy: float, strong_convexity: float,
                                 loss_lipschitz: float) -> int:
-    """How many steps γ_k = 2/(α(k+1)) bring the loss at their weighted average to within ε of its
+    """How many steps γ_k = 2/(α(k+1)) bring the loss at the weighted average to within ε of its
     minimum.
 
     Parameters

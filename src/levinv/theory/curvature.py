@@ -46,8 +46,7 @@ With a = |DP'|_F² = |P'DP'|_F² + w, so that |DP|_F² = 1 - a = |PDP|_F² + w, 
 A bound on the spread 2h that needs no x: scores lie in [0, 1], so 2h <= 1 + max c - min c, which is
 2 for c in [0, 1]ⁿ. Near a solution x* it is smaller: at most 2 π |x - x*|, by |dr_i| <= π.
 
-What is printed in the paper stands in :mod:`levinv.papers`; docs/errata.md has the two side by
-side.
+:mod:`levinv.papers` has the printed statements; docs/errata.md compares the two.
 """
 from __future__ import annotations
 
@@ -182,7 +181,7 @@ def convexifying_ridge(A: ArrayLike, slack: float, strong_convexity: float = 0.0
     Raises
     ------
     ValueError, TypeError
-        Bad A or numbers; A numerically rank-deficient and l > 0.
+        Invalid A or numbers; A numerically rank-deficient and l > 0.
 
     Notes
     -----
@@ -190,10 +189,10 @@ def convexifying_ridge(A: ArrayLike, slack: float, strong_convexity: float = 0.0
 
         ∇²L = Aᵀ(G + ρ²I)A ⪰ (l/σ_min(A)²) AᵀA ⪰ l·I.
 
-    So it is the bound on G, in 1/slack², that is needed; the one on N would have the wrong unit.
+    The bound on G, in 1/slack², is needed; the bound on N would have the wrong unit.
 
-    Definition 4.5 and Lemma D.5 print w² >= -44β + l/σ_min(A)². The sign is wrong (curvature that
-    may be *below* zero has to be made up for) and so is β (Lemma D.4); the paper's argument gives
+    Definition 4.5 and Lemma D.5 print w² >= -44β + l/σ_min(A)². The sign is wrong, because the
+    ridge has to balance curvature *below* zero, and so is β (Lemma D.4); the paper's argument gives
     44β⁻² + l/σ_min(A)², this function's constant is √5 for 44. For l <= 44βσ_min² the printed
     condition asks for no ridge at all, and L need not be convex without.
 
@@ -240,7 +239,7 @@ def smoothness(A: ArrayLike, slack: float, *, ridge: float = 0.0, spread: float 
     Raises
     ------
     ValueError, TypeError
-        Bad A or numbers.
+        Invalid A or numbers.
 
     Notes
     -----
@@ -284,7 +283,7 @@ def loss_lipschitz(A: ArrayLike, slack: float, *, ridge: float = 0.0, norm: floa
     Raises
     ------
     ValueError, TypeError
-        Bad A or numbers.
+        Invalid A or numbers.
 
     Notes
     -----
@@ -330,7 +329,7 @@ def leverage_lipschitz(A: ArrayLike, slack: float) -> float:
     Raises
     ------
     ValueError, TypeError
-        Bad A or numbers.
+        Invalid A or numbers.
 
     Notes
     -----
@@ -373,7 +372,7 @@ def hessian_lipschitz(A: ArrayLike, slack: float, *, spread: float = 2.0) -> flo
     Raises
     ------
     ValueError, TypeError
-        Bad A or numbers.
+        Invalid A or numbers.
 
     Notes
     -----

@@ -1,9 +1,9 @@
-"""The front of the inversion of many problems: the compiled route first, then the general one.
+"""The inversion of many problems: the compiled kernel first, then the general method.
 
 The kernel (:mod:`levinv._kernels.many`) solves the problems whose decisions are clear and reports
-which it did not solve. Those go to :func:`levinv.invert_scores` one by one. Each problem has its own
-seed, drawn from ``rng`` at the start, so that the result does not depend on how problems are divided
-among calls and threads.
+the others, which go to :func:`levinv.invert_scores` one by one. Each problem has its own seed,
+drawn from ``rng`` at the start, so the result does not depend on how the problems are divided among
+calls and threads.
 """
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def invert_many(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, *,
                 workers: int | None = None) -> ManyResult:
     """Find x from the leverage scores of diag(A x - b)⁻¹ A, for many problems of one size.
 
-    The same as :func:`levinv.invert_scores` on each problem, but compiled: thousands of small
+    The same as :func:`levinv.invert_scores` on each problem, in compiled code: thousands of small
     problems a second.
 
     Parameters
@@ -104,19 +104,21 @@ def invert_many(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, *,
     Raises
     ------
     ValueError
-        Wrong shapes or lengths, n < d, empty input, NaN or inf, A or b of extreme size (1e±100),
-        scores outside [0, 1] by more than max(1e-8, 6 noise), signs other than +1 and -1.
+        * wrong shapes or lengths, n < d, empty input, NaN or inf
+        * A or b of extreme size (1e±100)
+        * scores outside [0, 1] by more than max(1e-8, 6 noise), signs other than +1 and -1
+        * numbers outside their range: noise, tol, workers, rng
     TypeError
-        Complex, object, string or sparse input.
+        * complex, object, string or sparse input; a number or rng of another type
 
     See Also
     --------
-    invert_scores : one problem, of any kind, with reasons
+    invert_scores : one problem of any kind, with a message and evidence
 
     Notes
     -----
-    The compiled route leaves out rank-deficient A, zero slacks, independent or unconnected rows,
-    scores that no x has, more than 32 columns and more than 2000 rows. Such problems are handed to
+    The compiled kernel does not solve problems with rank-deficient A, zero slacks, independent or
+    unconnected rows, scores that no x has, more than 32 columns or more than 2000 rows. These go to
     :func:`levinv.invert_scores`, which is a hundred times slower. Call it to see why a problem
     failed.
 
@@ -145,14 +147,14 @@ def invert_many(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, *,
     with sharing(workers, EVALUATIONS * 4 * k * n * d * d) as threads:
         share(lambda first: _invert(problems, slice(first, min(first + size, k)), out),
               range(0, k, size), threads)
-        # one by one: an interrupt waits for the problem under way
+        # one by one, since an interrupt is served between two problems
         share(lambda i: _invert_generally(problems, i, out), np.flatnonzero(~out.success).tolist(),
               threads)
     return out
 
 
 def _invert(problems: Problems, chunk: slice, out: ManyResult) -> None:
-    """Solve those problems of a chunk that the kernel can."""
+    """Solve the problems of a chunk that the kernel can solve."""
     _, n, d = problems.shape
     solved = np.zeros(chunk.stop - chunk.start, dtype=np.uint8)
     if d <= BATCH_COLUMNS and d < n <= BATCH_ROWS:
@@ -166,7 +168,7 @@ def _invert(problems: Problems, chunk: slice, out: ManyResult) -> None:
 
 
 def _invert_generally(problems: Problems, i: int, out: ManyResult) -> None:
-    """Solve one problem by the general route."""
+    """Solve one problem by :func:`levinv.invert_scores`."""
     A, signs, noise = (None if array is None else array[i if len(array) > 1 else 0]
                        for array in (problems.A, problems.signs, problems.noise))
     result = invert_scores(A, problems.b[i], problems.scores[i], signs=signs, noise=noise,
@@ -176,5 +178,5 @@ def _invert_generally(problems: Problems, i: int, out: ManyResult) -> None:
 
 
 def _part(array: Floats, chunk: slice) -> Floats:
-    """A chunk of what may be shared by all problems, in C order."""
+    """A chunk of an array, or the array if all problems share it, in C order."""
     return np.ascontiguousarray(array if len(array) == 1 else array[chunk])

@@ -31,25 +31,23 @@ class Problems:
 
 
 def check(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, signs: SignsLike | None,
-             noise: npt.ArrayLike | None, tol: float, rng: Seed) -> Problems:
+          noise: npt.ArrayLike | None, tol: float, rng: Seed) -> Problems:
     """Check the arguments of :func:`levinv.invert_many`; raise as documented there."""
     shared = _dimension(A) != 3
     A = _validate.real_array(A, "A", 2 if shared else 3)
     if A.shape[-2] < A.shape[-1]:
-        raise ValueError("A must have at least as many rows as columns, got shape "
-                         f"{A.shape[-2:]}")
+        raise ValueError(f"A must have at least as many rows as columns, got shape {A.shape[-2:]}")
     A = _ordinary_sizes(A[None] if shared else A, "A")
     b = _validate.real_array(b, "b", 2)
     k, n = len(b) if shared else len(A), A.shape[1]
     b = _ordinary_sizes(_of_shape(b, "b", k, n), "b")
     if noise is not None:
-        noise = _refuse(_per_row(noise, "noise", k, n), lambda value: value <= 0, "noise",
-                        "above 0")
-        noise = usable_noise(noise)
+        noise = usable_noise(_checked(_per_row(noise, "noise", k, n), lambda value: value <= 0,
+                                      "noise", "above 0"))
     scores = _of_shape(_validate.real_array(scores, "scores", 2), "scores", k, n)
     if signs is not None:
-        signs = _refuse(_per_row(signs, "signs", k, n), lambda value: np.abs(value) != 1.0,
-                        "signs", "+1 or -1")
+        signs = _checked(_per_row(signs, "signs", k, n), lambda value: np.abs(value) != 1.0,
+                         "signs", "+1 or -1")
     scores = clipped_scores(scores, noise)
     tol = _validate.positive_number(tol, "tol")
     seeds = _validate.generator(rng, "rng").integers(2 ** 64, size=k, dtype=np.uint64)
@@ -80,8 +78,9 @@ def _per_row(value: npt.ArrayLike, name: str, k: int, n: int) -> Floats:
     return _validate.vector(value, name, n, "row of A")[None]
 
 
-def _refuse(array: Floats, wrong: Callable[[Floats], Booleans], name: str, expected: str) -> Floats:
-    """The array, unless an entry is wrong."""
+def _checked(array: Floats, wrong: Callable[[Floats], Booleans], name: str,
+             expected: str) -> Floats:
+    """Return the array, or raise ValueError if an entry is wrong."""
     mask = wrong(array)
     if mask.any():
         index = tuple(np.argwhere(mask)[0].tolist())
@@ -90,7 +89,7 @@ def _refuse(array: Floats, wrong: Callable[[Floats], Booleans], name: str, expec
 
 
 def _ordinary_sizes(array: Floats, name: str) -> Floats:
-    """The array, unless one problem's largest entry is of extreme size."""
+    """Return the array, or raise if the largest entry of a problem is of extreme size."""
     axes = tuple(range(1, array.ndim))
     largest = np.maximum(array.max(axis=axes), -array.min(axis=axes))
     for value in largest[[largest.argmax(), largest.argmin()]]:

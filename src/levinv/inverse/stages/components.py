@@ -1,56 +1,44 @@
 """Connected components of the matroid of a matrix's rows.
 
-Two rows are connected if some circuit (a minimal dependent set) holds both. With a basis of rows
-A_basis, the components are those of the bipartite graph of nonzeros of A A_basis⁻¹ between rows and
-basis rows, whichever basis is taken (Cunningham, 1973; Oxley, Matroid Theory, section 4.3). The
-matrix is the direct sum of its components. A component of one row is a coloop. Rows are looked at
-until the basis rows are all connected: further rows, loops aside, belong to the one component.
+Two rows are connected if some circuit, a minimal dependent set, holds both. With a basis of rows
+A_basis, the components are those of the bipartite graph of the nonzero entries of A A_basis⁻¹
+between rows and basis rows, for every choice of the basis (Cunningham, 1973; Oxley, Matroid
+Theory, section 4.3). The matrix is the direct sum of its components. A component of one row is a
+coloop. A zero row is a loop and belongs to no component. Blocks of rows are read until all basis
+rows are connected: then all other rows but the loops belong to the one component.
 
-One routine serves three questions: in which rows the scale of the slack is common (stage 1),
-whether signs are determined (stage 2, on [A b]) and what x can do unseen (stage 3).
+Three questions are answered here: on which rows the slack has one common factor (stage 1, rows of
+A), whether signs are determined (stage 2, rows of [A b]) and which changes of x no score shows
+(stage 3).
 """
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import scipy.linalg
 import scipy.sparse.csgraph
 
-from levinv._tolerances import EPS
-from levinv._typing import Booleans, Floats, RowIndex
+from levinv._tolerances import INDEPENDENT_PIVOT, SAMPLE_ROWS, SAMPLE_SEED, UNCONNECTED
+from levinv._typing import Booleans, Floats, Labels, RowIndex
 
-Block: TypeAlias = Callable[[RowIndex], Floats]      # gives some rows of a matrix
-Labels: TypeAlias = npt.NDArray[np.int32]            # the component of each row
-
-ZERO = 1e-9                   # entries of A A_basis⁻¹ below this part of their row's largest are
-                              # zero, unless the scores say that they connect rows:
-SURELY_ZERO = 1e-14           # then those below this
-INDEPENDENT = 1e4 * EPS       # least pivot of a basis, relative to the largest
-ALL_ROWS = 4096               # up to as many rows the basis is chosen among all
-CHUNK = 1024                  # rows looked at first, LONGEST_CHUNK later
-LONGEST_CHUNK = 8192
-SEED = 5396                   # of rows drawn; nobody's data come from it, as they do from 0: the
-                              # rows would be those of smallest slack
+Block: TypeAlias = Callable[[RowIndex], Floats]      # returns some rows of a matrix
 
 
 @dataclass(frozen=True)
 class Components:
-    """``label[i]`` in 0..count-1 for each row, -1 for loops (zero rows)."""
+    """The component of each row, and how clear the decision was."""
 
-    label: Labels
+    label: Labels             # (n,) 0..count-1, -1 for loops
     count: int
-    gap: float                # largest relative entry taken for zero among the rows looked at, and
-    least: float              # smallest taken for nonzero: how clear the decision was
+    gap: float                # largest entry rounded to zero, relative to the largest of its row
+    least: float              # smallest entry that connects, likewise
     pivot: float              # last pivot of the basis relative to the first
 
 
 def components(block: Block, n: int, width: int, loops: Booleans | None = None,
-               zero: float = ZERO) -> Components:
-    """Components of a matrix with independent columns.
+               zero: float = UNCONNECTED) -> Components:
+    """Find the components of a matrix with independent columns.
 
     Parameters
     ----------
@@ -59,9 +47,9 @@ def components(block: Block, n: int, width: int, loops: Booleans | None = None,
     n, width : int
         Shape of the matrix; its rank must be ``width``.
     loops : (n,) boolean array, optional
-        The zero rows, where they are known: all rows need not be looked at then.
+        The zero rows, if they are known. Then rows are read only until all are connected.
     zero : float
-        Entries of A A_basis⁻¹ below this part of their row's largest are zero.
+        Entries of A A_basis⁻¹ below this part of the largest in their row count as zero.
 
     Returns
     -------
@@ -77,47 +65,47 @@ def components(block: Block, n: int, width: int, loops: Booleans | None = None,
         return Components(label, 0, 0.0, 1.0, 1.0)
     inverse, pivot = _basis_inverse(block, n, width)
     joined = np.zeros((width, width), dtype=bool)
-    largest_zero, least = 0.0, 1.0
+    gap, least = 0.0, 1.0
     owner = np.zeros(n, dtype=int)                  # a basis row that the row is connected to
     first, count, basis_label = 0, width, np.arange(width)
     while first < n and (count > 1 or loops is None):
-        chunk = slice(first, first + (LONGEST_CHUNK if first else CHUNK))
-        coefficients = np.abs(block(chunk) @ inverse)
+        rows = slice(first, first + min(max(first, SAMPLE_ROWS // 2), 4 * SAMPLE_ROWS))
+        coefficients = np.abs(block(rows) @ inverse)
         largest = coefficients.max(axis=1, keepdims=True)
         relative = coefficients / np.where(largest > 0, largest, 1.0)
         nonzero = relative > zero
-        largest_zero = max(largest_zero, np.where(nonzero, 0.0, relative).max())
+        gap = max(gap, np.where(nonzero, 0.0, relative).max())
         least = min(least, np.where(nonzero, relative, 1.0).min())
         pattern = nonzero.astype(float)
         joined |= (pattern.T @ pattern) > 0
-        owner[chunk] = np.where(largest[:, 0] > 0, relative.argmax(axis=1), -1)
-        first = chunk.stop
-        if joined[0].all():                          # the usual case, a hundred times faster
+        owner[rows] = np.where(largest[:, 0] > 0, relative.argmax(axis=1), -1)
+        first = rows.stop
+        if joined[0].all():                          # the usual case, much faster than a search
             count, basis_label = 1, np.zeros(width, dtype=int)
         else:
             count, basis_label = scipy.sparse.csgraph.connected_components(joined, directed=False)
     if loops is not None:
         owner[loops] = -1
-    real = owner >= 0
-    label[real] = basis_label[owner[real]]
-    return Components(label, count, float(largest_zero), float(least), pivot)
+    connected = owner >= 0
+    label[connected] = basis_label[owner[connected]]
+    return Components(label, count, float(gap), float(least), pivot)
 
 
 def _basis_inverse(block: Block, n: int, width: int) -> tuple[Floats, float]:
-    """Inverse of ``width`` independent, well-conditioned rows of unit norm, by pivoted QR, and its
-    last pivot relative to the first.
+    """Inverse of ``width`` independent, well-conditioned rows of unit norm, chosen by pivoted QR
+    among a sample; and the last pivot relative to the first.
     """
     index = np.arange(n)
-    if n > ALL_ROWS:
-        sample = max(ALL_ROWS // 2, 16 * width)
-        index = np.sort(np.random.default_rng(SEED).choice(n, size=min(sample, n), replace=False))
+    if n > 2 * SAMPLE_ROWS:
+        sample = min(max(SAMPLE_ROWS, 16 * width), n)
+        index = np.sort(np.random.default_rng(SAMPLE_SEED).choice(n, size=sample, replace=False))
     while True:
         candidates = block(index)
         norms = np.linalg.norm(candidates, axis=1, keepdims=True)
         candidates = np.divide(candidates, norms, out=np.zeros_like(candidates), where=norms > 0)
         r, pivots = scipy.linalg.qr(candidates.T, mode="r", pivoting=True, check_finite=False)
         diagonal = np.abs(np.diag(r))
-        if len(diagonal) == width and diagonal[-1] > INDEPENDENT * diagonal[0]:
+        if len(diagonal) == width and diagonal[-1] > INDEPENDENT_PIVOT * diagonal[0]:
             return (np.linalg.inv(candidates[pivots[:width]]),
                     float(diagonal[-1] / diagonal[0]))
         if len(index) == n:

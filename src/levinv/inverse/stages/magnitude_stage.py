@@ -1,8 +1,8 @@
-"""Stage 1 of an inversion: what it is asked for, and how errors of the scores reach its magnitudes.
+"""Stage 1 of an inversion: the scores that it matches, and the errors of its magnitudes.
 
-It needs scores strictly inside (0, 1) that sum to the rank on each component. For noisy scores
-it ends when noise explains what is left, and a row whose score is below a few noise levels takes no
-part in stages 2 and 3: its magnitude is unknown.
+The scores must lie strictly inside (0, 1) and sum to the rank on each component. For noisy scores
+the stage ends when noise explains the residual. A row whose score is below a few noise levels is
+not used in stages 2 and 3, since its magnitude is unknown, unless too few rows would be left.
 """
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from collections.abc import Callable
 
 import numpy as np
 
-from levinv._tolerances import EPS, LARGEST_PROPAGATED, SIGNIFICANT, TINY
+from levinv._tolerances import EPS, LARGEST_PROPAGATED, SIGNIFICANT
 from levinv._typing import Floats
 from levinv.inverse.progress import Progress
-from levinv.inverse.stages.magnitudes import Scaling, log_weight_deviation, match_scores
-from levinv.inverse.values import Limits, MagnitudeWork, Presolved
+from levinv.inverse.stages.laplacian import log_weight_deviation
+from levinv.inverse.stages.magnitudes import find_magnitudes
+from levinv.inverse.stages.target import shift_to_sum
+from levinv.inverse.values import Limits, Magnitudes, MagnitudeWork, Presolved
 
 
 def interior_target(presolved: Presolved) -> tuple[Floats, Callable[[Floats], bool] | None]:
-    """Scores inside (0, 1) that sum to the rank on each component, and, for noisy scores, when they
-    are matched well enough.
+    """Scores inside (0, 1) that sum to the rank on each component; and, for noisy scores, a test
+    whether noise explains a residual.
     """
     reduced, problem = presolved.reduced, presolved.problem
     scores, noise = problem.scores, problem.noise
@@ -38,31 +40,13 @@ def interior_target(presolved: Presolved) -> tuple[Floats, Callable[[Floats], bo
                                          <= np.sqrt(reduced.active.sum()))
 
 
-def shift_to_sum(target: Floats, total: float) -> Floats:
-    """Add one number to all logits so that the sum is ``total``: scores stay inside (0, 1)."""
-    excess = target.sum() - total
-    if abs(excess) <= 64 * EPS * total or total >= len(target):
-        return target
-    odds, shift = target / (1.0 - target), 0.0
-    for _ in range(60):
-        shifted = odds * np.exp(shift)
-        moved = shifted / (1.0 + shifted)
-        excess = moved.sum() - total
-        slope = (moved * (1.0 - moved)).sum()
-        if abs(excess) <= 8 * EPS * total or slope == 0:
-            break
-        shift -= float(np.clip(excess / slope, -1.0, 1.0))
-    inside: Floats = np.clip(moved, TINY, 1.0 - EPS)
-    return inside
-
-
-def magnitude_deviation(presolved: Presolved, magnitudes: Scaling,
+def magnitude_deviation(presolved: Presolved, magnitudes: Magnitudes,
                         target: Floats) -> Floats | None:
     """Relative standard deviation of each magnitude, (n,); None for exact scores.
 
-    It is inf in rows that stages 2 and 3 do not use. m² is proportional to (1 - c)/c for a row alone,
-    so that an error δ of its score changes m by δ / (2 c (1 - c)); in short problems the errors of
-    all scores are propagated to every magnitude.
+    It is inf in rows that stages 2 and 3 do not use. With the other rows fixed, m² is proportional
+    to (1 - c)/c, so an error δ of the score changes m by a factor 1 ± δ / (2 c (1 - c)). In short
+    problems the errors of all scores are propagated to every magnitude.
     """
     reduced, problem = presolved.reduced, presolved.problem
     scores, noise = problem.scores, problem.noise
@@ -84,17 +68,17 @@ def magnitude_deviation(presolved: Presolved, magnitudes: Scaling,
 def run_magnitudes(presolved: Presolved, target: Floats, limits: Limits, progress: Progress, *,
                    enough: Callable[[Floats], bool] | None = None,
                    log_weight: Floats | None = None, accuracy: float = 0.0,
-                   before: MagnitudeWork | None = None) -> tuple[Scaling, MagnitudeWork]:
-    """Magnitudes with the scores ``target``; and the work, with that done ``before``.
+                   before: MagnitudeWork | None = None) -> tuple[Magnitudes, MagnitudeWork]:
+    """The magnitudes with the scores ``target``, and the work, including that done ``before``.
 
-    ``log_weight``, ``accuracy`` and ``enough`` are those of :func:`match_scores`.
+    ``log_weight``, ``accuracy`` and ``enough`` are those of :func:`find_magnitudes`.
     """
     reduced, before = presolved.reduced, before or MagnitudeWork()
-    found = match_scores(
+    found = find_magnitudes(
         presolved.problem.rows, reduced.start, target, reduced.active, reduced.label,
-        plain=reduced.use_A, log_weight=log_weight, accuracy=accuracy, enough=enough,
+        own_columns=reduced.use_A, log_weight=log_weight, accuracy=accuracy, enough=enough,
         maxiter=limits.magnitude_iterations - before.iterations,
-        report=lambda iteration, error: progress("scaling", error))
+        on_step=lambda iteration, error: progress("scaling", error))
     progress.nfev += found.evaluations
     return found, MagnitudeWork(before.iterations + found.iterations,
                                 before.products + found.products, found.error)

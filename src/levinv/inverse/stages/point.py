@@ -1,7 +1,7 @@
-"""A point x and what is known there: slack, projection, whitened residual W (sigma(x) - c).
+"""A point x with its slack s = A x - b, its projection, and its whitened residual W (sigma(x) - c).
 
-W = diag(1/deviation). With L = Q - diag(sigma) of :mod:`levinv.forward.projection`, half the gradient
-of |W (sigma - c)|² is
+W = diag(1/deviation). With L = Q - diag(sigma) of :mod:`levinv.forward.projection`, half the
+gradient of |W (sigma - c)|² is
 
     Jᵀ W² (sigma - c) = 2 Aᵀ diag(1/s) L W² (sigma - c).
 """
@@ -24,7 +24,7 @@ Projector: TypeAlias = Callable[[Rows, Floats, Floats | None, Booleans | None], 
 
 def evaluate(reduced: Reduced, b: Floats, x: Floats, target: Floats, weight: Floats,
              projector: Projector = project) -> Point | None:
-    """The point at x, or None where scores or whitened residual are not defined."""
+    """The point at x, or None if its scores or its whitened residual are not defined."""
     if not np.isfinite(x).all():
         return None
     with np.errstate(over="ignore", invalid="ignore"):
@@ -33,7 +33,7 @@ def evaluate(reduced: Reduced, b: Floats, x: Floats, target: Floats, weight: Flo
     if not np.isfinite(slack).all():
         return None
     magnitude = np.abs(slack)
-    # quotients of slacks below TINY/ε lose digits; among slacks above √TINY there are none
+    # slacks below TINY/ε times the largest (none above √TINY) count as zero: quotients lose digits
     if magnitude.min() < math.sqrt(TINY):
         largest = magnitude[reduced.active].max(initial=0.0)
         magnitude[magnitude < TINY / EPS * largest] = 0.0
@@ -58,6 +58,6 @@ def gradient(point: Point, weight: Floats) -> Floats:
     weighted *= weight
     weighted *= weight
     image = point.projection.laplacian(weighted)
-    # at a zero slack the Laplacian vanishes like s²: the row contributes nothing
+    # the Laplacian vanishes like s² at a zero slack: the row contributes nothing
     image /= point.slack if point.slack.all() else np.where(point.slack == 0, np.inf, point.slack)
     return 2.0 * point.projection.rows.rmatvec(image)

@@ -1,14 +1,14 @@
 """What A, b and the scores decide before the first iteration.
 
-Components of A's rows are separated by entries of A A_basis⁻¹ that count as zero, below a threshold.
-The scores may contradict a separation: a component whose scores do not sum to its rank is connected
-to others by entries below the threshold. So the reduction is made with the usual threshold first and,
-if the scores contradict it, with a threshold at rounding. If they contradict that one as well, but
-not the threshold 0, rounding alone decides, and the contradiction proves nothing (``doubtful``).
+Components of A's rows are separated by entries of A A_basis⁻¹ below a threshold. The scores may
+contradict this: if those of a component do not sum to its rank, smaller entries connect it to
+others. So the problem is reduced with the usual threshold and, if the scores contradict the result,
+with a threshold at rounding. If they contradict both, but not the threshold 0, rounding decides,
+and the contradiction proves nothing (``doubtful``).
 
 The signs of the slack are determined on a component, up to a common one, if [A_C b_C] is connected
-(:mod:`levinv.inverse.stages.signs`). Whether b lies in range(A) on a component decides whether the
-scale of x is free there (:mod:`levinv.inverse.stages.recover`).
+(:mod:`levinv.inverse.stages.signs`). If b lies in range(A) on a component, the scale of x is free
+there (:mod:`levinv.inverse.stages.recover`).
 """
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from levinv._tolerances import EPS
+from levinv._tolerances import EPS, FEW_ROUNDINGS
 from levinv._typing import Booleans, Floats, Integers, RowIndex
 from levinv.errors import NoSolutionError
-from levinv.inverse.stages.components import SURELY_ZERO, components
+from levinv.inverse.stages.components import components
 from levinv.inverse.stages.range import response_in_range
 from levinv.inverse.stages.reduction import component_decision, reduce
 from levinv.inverse.values import ComponentDecision, Presolved, Problem, Range, Reduced
 
 
 class Augmented:
-    """[A T_C, q] on the rows of component c, never formed; q is one more column, or None."""
+    """[A T_C, q] on the rows of component c, never formed; q is a further column, or None."""
 
     def __init__(self, reduced: Reduced, c: int, column: Floats | None) -> None:
         self._rows, self._basis = reduced.rows, reduced.bases[c]
@@ -48,13 +48,13 @@ class Augmented:
 
 
 def presolve(problem: Problem, scores_of_one_are_zero_slacks: bool = True) -> Presolved:
-    """Reduce the problem and compare the scores with what every x has.
+    """Reduce the problem and check the scores that are the same for every x.
 
     Parameters
     ----------
     problem : Problem
     scores_of_one_are_zero_slacks : bool
-        Whether exact scores of 1 are taken for zero slacks.
+        Whether exact scores of 1 mean zero slacks.
     """
     one = (problem.scores >= 1.0 - EPS if problem.exact and scores_of_one_are_zero_slacks
            else None)
@@ -69,7 +69,7 @@ def presolve(problem: Problem, scores_of_one_are_zero_slacks: bool = True) -> Pr
                 else problem.b)
     in_range = response_in_range(reduced, problem.b, response)
     determined, decision = _signs_determined(reduced, in_range)
-    if problem.known_signs is not None:        # the residual serves the search for signs alone
+    if problem.known_signs is not None:        # only the sign search uses the residual
         in_range = replace(in_range, residual=None)
     faults, misgiven = _faults(problem, reduced, allowed)
     contradictions += faults
@@ -82,12 +82,12 @@ def presolve(problem: Problem, scores_of_one_are_zero_slacks: bool = True) -> Pr
 
 
 def _coloop_slack(problem: Problem) -> Floats:
-    """Slack to give to coloops, whose scores do not depend on it: (n,)."""
+    """Slack to give to coloops, (n,): their scores do not depend on it."""
     if problem.known_signs is not None:
         return problem.known_signs
     if problem.x0 is None:
         return np.ones(len(problem.b))
-    # a slack that is larger by 1/√ε than b would cost the other rows half of their digits
+    # a slack of 1/√ε times b would cost the other rows half of their digits
     largest = (np.abs(problem.b).max() or 1.0) / math.sqrt(EPS)
     with np.errstate(over="ignore", invalid="ignore"):
         slack = problem.slack(problem.x0)
@@ -96,16 +96,16 @@ def _coloop_slack(problem: Problem) -> Floats:
 
 def _consistent_reduction(problem: Problem, one: Booleans | None, coloop_slack: Floats,
                           allowed: Floats) -> tuple[Reduced, bool]:
-    """The coarsest reduction that exact scores do not contradict, and whether a contradiction may
-    be due to rounding alone.
+    """The reduction with the largest threshold that exact scores do not contradict (the usual one
+    if they contradict both), and whether a contradiction may be due to rounding alone.
     """
     def at(*zero_entry: float) -> tuple[Reduced, bool]:
         reduced = reduce(problem.rows, one, problem.b, coloop_slack, *zero_entry)
         return reduced, bool(problem.exact and _faults(problem, reduced, allowed)[0])
 
     reduced, contradicted = at()
-    if contradicted and reduced.largest_dropped > SURELY_ZERO:
-        finer, still = at(SURELY_ZERO)
+    if contradicted and reduced.largest_dropped > FEW_ROUNDINGS:
+        finer, still = at(FEW_ROUNDINGS)
         if not still:
             reduced, contradicted = finer, False
     doubtful = contradicted and reduced.largest_dropped > 0.0 and not at(0.0)[1]
@@ -113,11 +113,11 @@ def _consistent_reduction(problem: Problem, one: Booleans | None, coloop_slack: 
 
 
 def _faults(problem: Problem, reduced: Reduced, allowed: Floats) -> tuple[list[str], Integers]:
-    """Sentences on scores that contradict the reduction, and the rows that are given another score
-    than the one that every x has.
+    """Sentences on scores that contradict the reduction, and the rows whose given score differs
+    from the one that every x has.
     """
     faults, misgiven = fixed_score_faults(reduced, problem.scores, allowed)
-    if problem.exact:     # noisy scores that are rounded to 0 sum to less: chi-squared decides
+    if problem.exact:     # sums of noisy scores are left to the chi-squared test
         faults += [fault + " (give noise if they are rounded)"
                    for fault in sum_faults(reduced, problem.scores, problem.tol)]
     return faults, misgiven
@@ -142,7 +142,7 @@ def fixed_score_faults(reduced: Reduced, scores: Floats,
 
 
 def sum_faults(reduced: Reduced, scores: Floats, tol: float) -> list[str]:
-    """Sentences on components whose scores do not sum to the rank, to ``tol`` for each row."""
+    """Sentences on components whose scores do not sum to the rank, within ``tol`` per row."""
     faults = []
     for c in range(reduced.count):
         member = reduced.members(c)
@@ -154,19 +154,16 @@ def sum_faults(reduced: Reduced, scores: Floats, tol: float) -> list[str]:
 
 
 def augmented(reduced: Reduced, in_range: Range, c: int) -> Augmented:
-    """[A_C b_C], with the residual of b on range(A_C) for its last column.
-
-    Range and matroid are the same.
-    """
+    """[A_C b_C] with b_C replaced by its residual on range(A_C): same range, same matroid."""
     if in_range.inside[c]:
         return Augmented(reduced, c, None)
-    assert in_range.residual is not None            # kept while signs are looked for
+    assert in_range.residual is not None            # kept if signs are unknown
     return Augmented(reduced, c, in_range.residual / in_range.norm[c])
 
 
 def _signs_determined(reduced: Reduced,
                       in_range: Range) -> tuple[tuple[bool, ...], ComponentDecision]:
-    """For each component, whether [A_C b_C] is connected; and the decision on its components."""
+    """Whether each [A_C b_C] is connected, and the decision on their components."""
     determined, decided = [], []
     for c in range(reduced.count):
         connected = True

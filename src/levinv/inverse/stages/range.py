@@ -1,8 +1,7 @@
 """Does b lie in range(A), on each component?
 
-The answer depends on A and b alone, and is decided from them: b counts as in the range if some change
-of A and b by rounding puts it there. Then the scale of x is free on the component: see
-:mod:`levinv.inverse.stages.recover`.
+This depends on A and b alone: b counts as in the range if a change of A and b by rounding puts it
+there. Then the scale of x is free on the component: see :mod:`levinv.inverse.stages.recover`.
 """
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ def response_in_range(reduced: Reduced, b: Floats, response: Floats) -> Range:
     another.
     """
     rows = reduced.rows
-    # what rounding of A, of b and of the response itself leaves
+    # ε times this bounds the rounding errors of b and of the response
     uncertain = np.abs(b)
     if reduced.offset.any():
         uncertain += rows.abs_matvec(np.abs(reduced.offset))
@@ -37,20 +36,20 @@ def response_in_range(reduced: Reduced, b: Floats, response: Floats) -> Range:
         fitted = np.linalg.norm(coefficients)
         left = left - part.matvec(solution)
         norm[c] = np.linalg.norm(unit * left)
-        # rows of unit length: |A| |solution| is at most |solution| each, the basis has norm √k
-        most = EPS * (np.linalg.norm(unit * uncertain[member]) + fitted * np.sqrt(basis.shape[1])
-                      + np.sqrt(len(member)) * np.hypot.reduce(solution))
-        # far above the bound, and not a small difference of large terms: one pass is accurate
-        if norm[c] > max(ROUNDINGS_IN_RANGE ** 2 * most, fitted / ROUNDINGS_IN_RANGE):
-            ratio[c] = norm[c] / most
+        # at unit norm of the rows: |A| |solution| <= |solution| in each, and |basis| = √k
+        bound = EPS * (np.linalg.norm(unit * uncertain[member]) + fitted * np.sqrt(basis.shape[1])
+                       + np.sqrt(len(member)) * np.hypot.reduce(solution))
+        # a residual far above the bound, and without cancellation, is accurate after one pass
+        if norm[c] > max(ROUNDINGS_IN_RANGE ** 2 * bound, fitted / ROUNDINGS_IN_RANGE):
+            ratio[c] = norm[c] / bound
         else:
-            # the second pass removes the rounding of the first
+            # a second pass removes the rounding errors of the first
             solution = solution + basis @ (basis.T @ part.rmatvec(unit ** 2 * left))
             left = response[member] - part.matvec(solution)
             rounding = EPS * (uncertain[member] + part.abs_matvec(np.abs(solution))
                               + fitted * np.sqrt(part.quad(None, basis)))
-            scale = np.linalg.norm(unit * rounding)
+            bound = np.linalg.norm(unit * rounding)
             norm[c] = np.linalg.norm(unit * left)
-            ratio[c] = norm[c] / scale if scale > 0 else 0.0
+            ratio[c] = norm[c] / bound if bound > 0 else 0.0
         residual[member] = left
     return Range(ratio <= ROUNDINGS_IN_RANGE, ratio, residual, norm)

@@ -1,15 +1,15 @@
-"""Stage 3: x from magnitudes and signs, a least-squares problem in closed form.
+"""Stage 3: x from magnitudes m and signs ε, a least-squares problem in closed form.
 
-With u = diag(1/m) (A x - b) = κ ε on a component (ε the signs) and U an orthonormal basis of
-range(diag(1/m) A), f = b/m,
+On a component diag(1/m) (A x - b) = κ ε. With an orthonormal basis U of range(diag(1/m) A) and
+f = b/m, the problem and its solution are
 
     min over y, κ of |U y - κ ε - f|²:
     h = (I - U Uᵀ) ε,    κ = -hᵀ f / hᵀ h,    y = Uᵀ (f + κ ε).
 
-The division by m is there because errors of m are relative. h vanishes iff A x - b lies in
-range(A), that is iff b does. Then the component's scale κ is free, and x can move along the direction
-whose image is κ ε m. These directions, null(A) and the coloops' directions span the null space: all
-directions in which x can move with every score unchanged.
+Rows are divided by m because the errors of m are relative. h vanishes iff A x - b, and so b, lies
+in range(A). Then the component's scale κ is free, and x can move along the direction whose image is
+κ ε m. These directions, null(A) and the coloops' directions span the null space: all directions in
+which x can move without changing any score.
 """
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ import numpy as np
 
 from levinv._typing import Booleans, Floats
 from levinv.forward.projection import project
-from levinv.inverse.stages.magnitudes import Scaling
-from levinv.inverse.values import Presolved, Recovered, Reduced
+from levinv.inverse.values import Magnitudes, Presolved, Recovered, Reduced
 
 
-def recover(reduced: Reduced, response: Floats, scaling: Scaling, signs: Floats,
+def recover(reduced: Reduced, response: Floats, magnitudes: Magnitudes, signs: Floats,
             in_range: Booleans, accuracy: Floats | None = None) -> Recovered:
     """The x whose slack is closest to κ ε m on each component, by least squares.
 
@@ -31,18 +30,14 @@ def recover(reduced: Reduced, response: Floats, scaling: Scaling, signs: Floats,
     ----------
     reduced : Reduced
     response : (n,) array, b - A offset
-    scaling : Scaling
+    magnitudes : Magnitudes
         The magnitudes, and the projection there.
     signs : (n,) array on the active rows
     in_range : (components,) boolean array
     accuracy : (n,) array, optional
         Relative standard deviations of the magnitudes; a row with inf is left out.
-
-    Returns
-    -------
-    Recovered
     """
-    used, divisor, projection = reduced.active, scaling.magnitude, scaling.projection
+    used, divisor, projection = reduced.active, magnitudes.magnitude, magnitudes.projection
     weight = np.ones(len(response))
     if accuracy is not None:
         finite = np.isfinite(accuracy) & used
@@ -74,15 +69,16 @@ def recover(reduced: Reduced, response: Floats, scaling: Scaling, signs: Floats,
         misfit = np.abs(data_outside + per_row * h)
         misfit /= np.abs(weight * per_row)
     return Recovered(x, np.where(in_range, np.nan, scale),
-                      float(np.max(misfit, initial=0.0, where=used)))
+                     float(np.max(misfit, initial=0.0, where=used)))
 
 
-def recover_signed(presolved: Presolved, magnitudes: Scaling, signs: Floats,
+def recover_signed(presolved: Presolved, magnitudes: Magnitudes, signs: Floats,
                    deviation: Floats | None) -> Recovered:
     """Stage 3 with one sign vector.
 
-    Where signs are not known, those of a component with κ < 0 are flipped. With inexact magnitudes
-    the signs of A x - b replace the given ones until both agree: uncertain rows may differ.
+    If signs are unknown, those of a component with κ < 0 are flipped. For noisy scores the signs of
+    A x - b then replace the others until they agree, at most five times: inexact magnitudes leave
+    some signs wrong. ``scale`` and ``misfit`` are those of the first fit.
     """
     problem, reduced = presolved.problem, presolved.reduced
 

@@ -1,13 +1,13 @@
-"""Presolve: eliminate the rows whose scores need no iteration, and split the others into components.
+"""Presolve: eliminate the rows that need no iteration, and split the others into components.
 
 * A zero row (a loop) has score 0 for every x.
-* A row that is a component of its own (a coloop) has score 1 for every x. The direction that changes
-  the slack of this row alone leaves every score unchanged: it belongs to the null space.
-* Any other row with score 1 has zero slack. It is an equation a_i x = b_i. The equations are solved,
-  and the other rows are taken in the quotient by these rows. A row that they span has score 0.
+* A row that is a component of its own (a coloop) has score 1 for every x. The direction that
+  changes the slack of this row alone leaves every score unchanged: it is in the null space.
+* Any other row with score 1 has zero slack. It is an equation a_i x = b_i. The equations are
+  solved, and the other rows are taken modulo these rows. A row that they span has score 0.
 
 The remaining rows are *active*. They are the direct sum of their components: A T_C is zero outside
-component C, and T_C has rank(C) columns. Hence x = offset + sum_C T_C y_C + any element of ``free``.
+component C, and T_C has rank(C) columns. So x = offset + sum_C T_C y_C + any element of ``free``.
 """
 from __future__ import annotations
 
@@ -15,25 +15,18 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from levinv._tolerances import EPS, SMALLEST_ROW
-from levinv._typing import Booleans, Floats, RowIndex
+from levinv._tolerances import EPS, INDEPENDENT_PIVOT, SMALLEST_ROW, UNCONNECTED
+from levinv._typing import Booleans, Floats, Labels, RowIndex
 from levinv.errors import NoSolutionError, listed
 from levinv.forward.basis import Basis, orthonormal_basis, reciprocal_norms
 from levinv.forward.projection import DependentZeroSlackError, quotient
-from levinv.inverse.stages.components import (
-    INDEPENDENT,
-    ZERO,
-    Block,
-    Components,
-    Labels,
-    components,
-)
+from levinv.inverse.stages.components import Block, Components, components
 from levinv.inverse.values import ComponentDecision, RankDecision, Reduced
 from levinv.storage.protocol import Rows
 
 
 def reduce(rows: Rows, one: Booleans | None = None, b: Floats | None = None,
-           coloop_slack: Floats | None = None, zero_entry: float = ZERO) -> Reduced:
+           coloop_slack: Floats | None = None, zero_entry: float = UNCONNECTED) -> Reduced:
     """Eliminate loops, coloops and zero slacks, and find the components of the other rows.
 
     Parameters
@@ -44,14 +37,16 @@ def reduce(rows: Rows, one: Booleans | None = None, b: Floats | None = None,
     b : (n,) array, optional
         Needed for ``offset``.
     coloop_slack : (n,) array, optional
-        Slack to give to coloops, which their scores do not determine; default 0.
+        Slack to give to coloops; default 0. Their scores do not determine it.
     zero_entry : float
         See :func:`levinv.inverse.stages.components.components`.
 
     Raises
     ------
     NoSolutionError
-        If scores of 1 ask for zero slack in linearly dependent rows.
+        If scores of 1 require zero slack in linearly dependent rows.
+    ValueError
+        If b overflows in units of the rows of A.
     """
     n, d = rows.shape
     norms = rows.row_norms()
@@ -81,13 +76,13 @@ def reduce(rows: Rows, one: Booleans | None = None, b: Floats | None = None,
         settled = np.flatnonzero(coloop | zero)
         if len(settled):
             try:
-                null, right, norms = quotient(rows, settled, start)
-                right = right / norms
+                null, right, lengths = quotient(rows, settled, start)
+                right = right / lengths
             except DependentZeroSlackError:
                 raise NoSolutionError(
                     f"scores are 1 in linearly dependent rows ({listed(np.flatnonzero(zero))}): "
                     "every set of rows has scores that sum to at most its rank") from None
-            # squared lengths are accurate to ε relative to those before the quotient
+            # squared norms have an error of ε times those before the quotient
             spanned = active & (rows.quad(unit, null) <= EPS * rows.quad(unit, start))
             active &= ~spanned
             transform = orthonormal_basis(rows, active * unit, null).transform
@@ -113,17 +108,18 @@ def reduce(rows: Rows, one: Booleans | None = None, b: Floats | None = None,
 
 
 def _rank_decision(basis: Basis, n: int, d: int) -> RankDecision:
-    """Without pivots the Gram matrix is far from singular, and its condition number decides."""
+    """The pivots, or 1/κ if the Gram matrix is too far from singular to need pivots."""
     kept, dropped = basis.pivots or (1.0 / basis.condition, np.nan)
     return RankDecision(basis.method, kept, dropped, max(n, d) * EPS)
 
 
-def component_decision(found: Iterable[Components], threshold: float = ZERO) -> ComponentDecision:
-    """The decision on the components of one matrix or of several."""
+def component_decision(found: Iterable[Components],
+                       threshold: float = UNCONNECTED) -> ComponentDecision:
+    """The decision on the components of one or several matrices."""
     return ComponentDecision(
         kept=min((f.least for f in found), default=1.0),
         dropped=max((f.gap for f in found), default=0.0), threshold=threshold,
-        basis_pivot=min((f.pivot for f in found), default=1.0), basis_threshold=INDEPENDENT)
+        basis_pivot=min((f.pivot for f in found), default=1.0), basis_threshold=INDEPENDENT_PIVOT)
 
 
 def _block(rows: Rows, transform: Floats, active: Booleans | None = None) -> Block:
@@ -142,7 +138,7 @@ def _without(rows: Rows, weight: Floats, transform: Floats, directions: Floats) 
 
 
 def _normal_product(rows: Rows, weight: Floats, directions: Floats) -> Floats:
-    """Aᵀ diag(weight²) A directions, of a block of rows."""
+    """Aᵀ diag(weight²) A directions, for a block of rows."""
     return rows.rmatvec(rows.matvec(directions) * (weight ** 2)[:, None])
 
 
@@ -158,8 +154,8 @@ def _null_space(rows: Rows, unit: Floats, start: Floats) -> Floats:
 def _component_bases(rows: Rows, unit: Floats, start: Floats, label: Labels) -> list[Floats]:
     """T_C for every component.
 
-    In the coordinates of ``start`` the Gram matrices of the components are projections whose sum is
-    the identity.
+    With A start orthonormal, the Gram matrices of the components are projections that sum to the
+    identity.
     """
     count = int(label.max(initial=-1)) + 1
     if count <= 1:

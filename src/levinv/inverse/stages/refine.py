@@ -4,15 +4,15 @@ For noisy scores the minimiser is the maximum-likelihood estimate, and the earli
 starting point. For exact scores the minimiser reaches the *information limit*: the Cramér-Rao bound
 for rounding c to double.
 
-Few rows: Levenberg-Marquardt, in the coordinates of
-:mod:`levinv.inverse.stages.whitened_jacobian`. The dimension of the null space is known from stage 3,
-and as many of the smallest singular values are left out.
+Few rows: Levenberg-Marquardt, in the coordinates of :mod:`levinv.inverse.stages.whitened_jacobian`.
+The presolve gives the dimension of the null space, and as many of the smallest singular values are
+left out.
 
-Many rows: the Jacobian would cost tens of evaluations, the gradient g = JᵀW²(sigma - c) costs one.
-The Gauss-Newton matrix G is computed once, from a sample of the rows. Steps -G⁻¹ g with exact
-gradients converge to the same minimiser, linearly, at a rate given by the error of G. Each step
-corrects G (BFGS; Broyden, Fletcher, Goldfarb and Shanno, 1970): in coordinates in which G = I, with a
-step p and the change y of the gradient, G becomes I - p pᵀ/pᵀp + y yᵀ/yᵀp. A step lowers the residual
+Many rows: the Jacobian costs tens of evaluations, the gradient g = JᵀW²(sigma - c) one. So the
+Gauss-Newton matrix G is computed once, from a sample if there are very many rows. Steps -G⁻¹ g with
+exact gradients converge to the same minimiser, linearly, at a rate given by the error of G. Each
+step corrects G (BFGS; Broyden, Fletcher, Goldfarb and Shanno, 1970): in coordinates with G = I, a
+step p and a change y of the gradient, G becomes I - p pᵀ/pᵀp + y yᵀ/yᵀp. A step lowers the residual
 ten- to twentyfold. If steps stop helping while the residual is above its rounding error,
 Levenberg-Marquardt takes over.
 """
@@ -54,7 +54,7 @@ def is_long(n: int, rank: int) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class _Loss:
-    """What a minimisation of the whitened residual works on."""
+    """The whitened residual to be minimised, and the limits of the minimisation."""
 
     reduced: Reduced
     b: Floats
@@ -69,11 +69,11 @@ class _Loss:
         return evaluate(self.reduced, self.b, x, self.target, self.weight)
 
     def rounding(self, point: Point) -> float:
-        """Bound of the whitened residual that rounding leaves.
+        """Bound of the whitened residual that is due to rounding.
 
-        A x - b has an error of ε (|A| |x| + |b|), a relative change δ_i of the slack. Changes of the
-        slack move σ_i by at most 2 σ_i (δ_i + sum σ_l δ_l). Arithmetic on the scaled rows adds about
-        ε κ² where one pass finds their basis.
+        A x - b has an error of ε (|A| |x| + |b|), a relative change δ_i of the slack. It changes
+        σ_i by at most 2 σ_i (δ_i + sum σ_l δ_l). Arithmetic on the scaled rows adds about ε κ² to
+        δ_i if one pass finds their basis.
         """
         uncertain = EPS * (self.reduced.rows.abs_matvec(np.abs(point.x)) + np.abs(self.b))
         relative = np.divide(uncertain, np.abs(point.slack), out=np.ones_like(uncertain),
@@ -85,7 +85,7 @@ class _Loss:
 
 def refine(presolved: Presolved, x: Floats, progress: Progress | None, maxiter: int, *,
            left_out: Booleans | None = None, brief: bool = False) -> Refined | None:
-    """Stage 4 from x, without the rows ``left_out``; None where the scores are not defined at x.
+    """Stage 4 from x, without the rows ``left_out``; None if the scores are not defined at x.
 
     ``progress`` counts the work and calls the callback. See :func:`minimise`.
     """
@@ -120,7 +120,7 @@ def minimise(reduced: Reduced, b: Floats, x: Floats, target: Floats, weight: Flo
         Dimension of the null space within span(reduced.start).
     maxiter : int
     brief : bool
-        Many rows: end where steps stop helping, instead of going on with Levenberg-Marquardt.
+        Many rows: end when steps stop helping, without Levenberg-Marquardt.
     on_step : callable, optional
         Called with (iteration, x, max |sigma - c|) after every step.
 
@@ -140,12 +140,12 @@ def minimise(reduced: Reduced, b: Floats, x: Floats, target: Floats, weight: Flo
         if point is None:
             return None
         start = point, 0, 1
-    with np.errstate(over="ignore", invalid="ignore"):      # of steps that are refused
+    with np.errstate(over="ignore", invalid="ignore"):      # steps that overflow are refused
         return _levenberg_marquardt(loss, *start)
 
 
 def _levenberg_marquardt(loss: _Loss, point: Point, iteration: int, evaluations: int) -> Refined:
-    """Steps with an exact Jacobian each."""
+    """Steps that each use an exact Jacobian."""
     model, damping = linearise_all(point, loss.weight, loss.null_dimension), 0.0
     while iteration < loss.maxiter and _predicted(model) > PREDICTED_DECREASE * point.norm ** 2:
         values = model.values
@@ -172,11 +172,11 @@ def _predicted(model: Linearisation) -> float:
 
 
 def _quasi_newton(loss: _Loss, x: Floats, patience: int) -> Refined | None:
-    """Steps with a corrected Gauss-Newton matrix; None where the scores are not defined.
+    """Steps with a corrected Gauss-Newton matrix; None if the scores are not defined.
 
-    A step is useless if it does not lower the residual, or leaves most of the predicted decrease.
-    Above the rounding error of the residual, ``patience`` useless steps are allowed; at the rounding
-    error, one.
+    A step is useless if it does not lower the residual, or leaves more than a part ``USELESS_STEP``
+    of the predicted decrease. While the residual is above its rounding error, ``patience`` useless
+    steps are allowed; at its rounding error, one.
     """
     trials = StreamingLoss(loss.reduced, loss.b, loss.target, loss.weight)
     best = trials.start(x)
@@ -188,7 +188,7 @@ def _quasi_newton(loss: _Loss, x: Floats, patience: int) -> Refined | None:
     while (iteration < loss.maxiter and useless_steps <= patience
            and _predicted(model) > PREDICTED_DECREASE * best.norm ** 2):
         step = length * model.left
-        with np.errstate(over="ignore", invalid="ignore"):          # such steps are refused
+        with np.errstate(over="ignore", invalid="ignore"):      # steps that overflow are refused
             move = model.steps @ step
         if np.all(np.abs(move) <= EPS * np.abs(best.x)):
             break
@@ -218,12 +218,12 @@ def _quasi_newton(loss: _Loss, x: Floats, patience: int) -> Refined | None:
                 useless_steps += 1
             elif not better or at_rounding or explained:
                 break
-            else:                              # rounding does not show the curvature
+            else:                              # rounding hides the curvature
                 at_rounding, change = True, None
         if change is not None:
             model = _corrected(model, step, change)
     else:
-        if iteration and useless_steps <= patience:  # corrections hold second derivatives as well
+        if iteration and useless_steps <= patience:  # corrections include second derivatives
             best = trials.with_point(best)
             if best.point is None:
                 return None
@@ -235,11 +235,11 @@ def _quasi_newton(loss: _Loss, x: Floats, patience: int) -> Refined | None:
 
 def _above_rounding(loss: _Loss, trials: StreamingLoss, best: Trial,
                     model: Linearisation) -> tuple[Trial, bool, bool] | None:
-    """The trial, whether its residual is above its rounding error, and whether the part of the
-    residual in the range of the Jacobian is what rounding puts there; None where scores are not
-    defined.
+    """The trial, whether its residual is above its rounding error, and whether rounding explains
+    the part of the residual in the range of the Jacobian; None if the scores are not defined.
 
-    Rounding errors are independent of the Jacobian: of their squares k/n lie in its range.
+    Rounding errors are independent of the Jacobian: the part k/n of their squared norm is in its
+    range.
     """
     part = _predicted(model) / best.norm ** 2
     above = True
@@ -252,7 +252,7 @@ def _above_rounding(loss: _Loss, trials: StreamingLoss, best: Trial,
 
 
 def _corrected(model: Linearisation, step: Floats, change: Floats) -> Linearisation:
-    """The linearisation in the coordinates in which the corrected Gauss-Newton matrix is I."""
+    """The linearisation in coordinates in which the corrected Gauss-Newton matrix is I."""
     curvature = float(step @ change)
     if curvature <= 1e-3 * np.linalg.norm(step) * np.linalg.norm(change):
         return model                                 # the loss is not convex along the step

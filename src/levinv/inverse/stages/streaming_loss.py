@@ -1,15 +1,15 @@
 """The loss of stage 4 and its gradient on a long matrix, in three passes over the rows.
 
-With slack s = A x - b, U = diag(u/|s|) A T orthonormal, sigma_i = |u_i|², residual r = sigma - c and
-weights W the passes compute
+With slack s = A x - b, U = diag(u/|s|) A T orthonormal, sigma_i = |u_i|², residual r = sigma - c
+and weights W the passes compute
 
     1.  M = sum_i (u/s_i)² a_i a_iᵀ                       and from it T
     2.  |W r|², max |r|, K = sum_i W_i² r_i u_i u_iᵀ
     3.  half the gradient of |W r|²,  Jᵀ W² r = 2 sum_i a_i (u_iᵀ K u_i - sigma_i W_i² r_i) / s_i.
 
-Each pass computes what it needs of a block of rows again from x. That takes half as much arithmetic
-again as keeping vectors of length n, but no such vector is written, read or, for rows that are not in
-memory, sent. Where one pass cannot find the basis accurately, :mod:`levinv.inverse.stages.point` is
+Each pass computes slack and scores of a block of rows again from x. This costs half as much
+arithmetic again as storing them, but no vector of length n is written, read or, if the rows are not
+in memory, sent. If one pass cannot find the basis accurately, :mod:`levinv.inverse.stages.point` is
 used instead.
 """
 from __future__ import annotations
@@ -29,7 +29,7 @@ from levinv.inverse.values import Point, Reduced
 from levinv.storage.protocol import Rows
 
 Result = TypeVar("Result")
-# the form K, and the squared norm and largest entry of the residual; None if some row is heavy
+# K, and |W r|² and max |r|; None if some row is heavy
 Misfit: TypeAlias = tuple[Floats, Floats] | None
 
 
@@ -41,7 +41,7 @@ class Trial:
     norm: float                  # of the whitened residual
     max_residual: float          # largest |sigma - c|
     gradient: Floats | None      # (d,) Jᵀ W² (sigma - c)
-    point: Point | None = None   # where it was evaluated as a whole
+    point: Point | None = None   # if all of it was computed
 
 
 class StreamingLoss:
@@ -53,13 +53,13 @@ class StreamingLoss:
         self._weight = weight
         self._vectors = [self._rows.keep(vector) for vector in
                          (b, target, weight, reduced.left_out)]
-        # Three passes serve until one of them fails. For rows in memory they take a quarter longer
-        # than an evaluation with its gradient.
+        # Used until a pass fails. For rows in memory three passes take a quarter longer than an
+        # evaluation with its gradient.
         self._stream = not self._rows.in_memory
         self._unit = 1.0         # a slack of ordinary size
 
     def start(self, x: Floats) -> Trial | None:
-        """The trial at a first x, with its point; None where the scores are not defined."""
+        """The first trial, with its point; None if the scores are not defined at x."""
         point = self._evaluate(x, rough_projection)
         if point is None:
             return None
@@ -67,7 +67,7 @@ class StreamingLoss:
         return _trial(point, None)
 
     def at(self, x: Floats, largest_norm: float) -> Trial | None:
-        """The trial at x, or None; with its gradient if its norm is at most ``largest_norm``."""
+        """The trial at x, or None. It has a gradient if its norm is at most ``largest_norm``."""
         trial = self._passes(x, largest_norm) if self._stream else None
         if trial is None:
             point = self._evaluate(x, rough_projection)
@@ -79,7 +79,7 @@ class StreamingLoss:
         return trial
 
     def with_point(self, trial: Trial) -> Trial:
-        """The same with its point, which is None where the scores are not defined."""
+        """The trial with its point, which is None if the scores are not defined."""
         if trial.point is not None and trial.point.projection.complete:
             return trial
         return replace(trial, point=self._evaluate(trial.x, project))
@@ -88,7 +88,7 @@ class StreamingLoss:
         return evaluate(self._reduced, self._b, x, self._target, self._weight, projector)
 
     def _passes(self, x: Floats, largest_norm: float) -> Trial | None:
-        """The trial at x, or None where three passes are not enough."""
+        """The trial at x, or None if a pass fails."""
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             found = one_pass_basis(self._fold(_gram, np.add, x), self._start)
             if found is None:
@@ -133,9 +133,9 @@ def _gram(rows: Rows, b: Floats, target: Floats, weight: Floats,
     return rows.gram(_scaled(rows, b, left_out, x, unit)[1], start)
 
 
-def _weighted(rows: Rows, b: Floats, target: Floats, weight: Floats,
-              left_out: Booleans | None, x: Floats, unit: float,
-              transform: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+def _residual(rows: Rows, b: Floats, target: Floats, left_out: Booleans | None, x: Floats,
+              unit: float, transform: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Slack, scale, scores and residual."""
     slack, scale = _scaled(rows, b, left_out, x, unit)
     scores = rows.quad(scale, transform)
     residual = scores - target
@@ -147,7 +147,7 @@ def _weighted(rows: Rows, b: Floats, target: Floats, weight: Floats,
 def _misfit(rows: Rows, b: Floats, target: Floats, weight: Floats,
             left_out: Booleans | None, x: Floats, unit: float, start: Floats | None,
             transform: Floats, use_A: bool) -> Misfit:
-    _, scale, scores, residual = _weighted(rows, b, target, weight, left_out, x, unit, transform)
+    _, scale, scores, residual = _residual(rows, b, target, left_out, x, unit, transform)
     if not scores.max() <= 1.0 - ROUGH_COMPLEMENT:
         return None
     largest = np.abs(residual).max()
@@ -167,8 +167,7 @@ def _both(one: Misfit, other: Misfit) -> Misfit:
 def _gradient(rows: Rows, b: Floats, target: Floats, weight: Floats,
               left_out: Booleans | None, x: Floats, unit: float, start: Floats | None,
               transform: Floats, use_A: bool, form: Floats) -> Floats:
-    slack, scale, scores, residual = _weighted(rows, b, target, weight, left_out, x, unit,
-                                               transform)
+    slack, scale, scores, residual = _residual(rows, b, target, left_out, x, unit, transform)
     residual *= weight
     residual *= weight
     image = rows.quad(scale, None if use_A else transform, form)

@@ -1,22 +1,22 @@
 """The Jacobian of the whitened residual W (sigma(x) - c) at a point, and its singular values.
 
-In the basis U in which the scaled rows are orthonormal, dx = T z and A T z divided by s is ε∘(U z)
-with the signs ε of the slack. The Jacobian J_z = 2 (Q - diag(sigma)) diag(ε) U has singular values of
-at most 1 for all data, because every eigenvalue of the Laplacian is at most max 2 sigma (1 - sigma)
-<= 1/2.
+In the basis U in which the scaled rows are orthonormal, dx = T z, and A T z divided by s is ε∘(U z)
+with the signs ε of the slack. The Jacobian J_z = 2 (Q - diag(sigma)) diag(ε) U has singular values
+of at most 1, because the eigenvalues of the Laplacian are at most max 2 sigma (1 - sigma) <= 1/2.
 
-All of W J costs about 2 n k³ flops, k/2 evaluations of the scores and more. For a long matrix a
+All of W J costs about 2 n k³ flops, as much as k/2 evaluations of the scores. For a long matrix a
 sample S of the rows is used instead. With row i in S with probability p_i,
 
     J_zᵀ W² J_z  ~  sum over i in S of j_i j_iᵀ / p_i,
     j_i = 2 W_i sum over l in S of P_il² (ε_l u_l - ε_i u_i) / p_l,
 
-which is the Laplacian of the graph whose edges join sampled rows. As P_il² sums to σ_i over l,
-Jensen's inequality gives |j_i|² <= 8 (W_i σ_i)² ((Q σ)_i/σ_i + σ_i). Rows are drawn in proportion to
-this bound and to σ_l, which bounds what row l adds to the others. The sample serves as a
-preconditioner and for standard errors. Measured eigenvalues of its quotient by the true matrix, for
-16 k² of 20 000 to 100 000 rows, k = 20 and 40: 0.79 to 1.24 for Gaussian and one-hot designs with
-uniform, normal and exponential slacks; for Cauchy designs single ones up to 1.8.
+where j_i belongs to the Laplacian of the graph whose edges join sampled rows. As P_il² sums to σ_i
+over l, Jensen's inequality gives |j_i|² <= 8 (W_i σ_i)² ((Q σ)_i/σ_i + σ_i). Rows are drawn in
+proportion to a mixture of this bound, of σ_l, which bounds what row l adds to the others, and of a
+constant. The sample serves as a preconditioner and for standard errors. Measured eigenvalues
+relative to the matrix of all rows, for 16 k² of 20 000 to 100 000 rows, k = 20 and 40: 0.79 to 1.24
+for Gaussian and one-hot designs with uniform, normal and exponential slacks; a few up to 1.8 for
+Cauchy designs.
 """
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _sample_size(rank: int) -> int:
 
 
 def linearise_all(point: Point, weight: Floats, null_dimension: int) -> Linearisation:
-    """The same from all rows."""
+    """Decompose the whitened Jacobian of all rows."""
     k = point.projection.rank
     if len(weight) <= max(4 * k, k * k // 4):
         signed = point.projection.basis()
@@ -72,14 +72,15 @@ def linearise_all(point: Point, weight: Floats, null_dimension: int) -> Linearis
         kept = long.fold(_as_list, operator.add)
         triangle = _triangle(kept, k + 1)
     else:
-        triangle = long.fold(triangle_of, _stacked)      # all that least squares needs of a long J
+        triangle = long.fold(triangle_of, _stacked)      # enough for least squares
     return _decompose(point, triangle[:k, :k], triangle[:k, k], null_dimension, kept)
 
 
 def reweighted(point: Point, weight: Floats, model: Linearisation, factor: Floats,
                null_dimension: int) -> Linearisation:
-    """The linearisation with the weights ``weight`` times ``factor``, (n,), from that with
-    ``weight``; without the residual.
+    """The linearisation with weights ``weight * factor``, from that with ``weight``.
+
+    ``left``, which belongs to the residual, is of no use in it.
     """
     if model.at is None or model.at.blocks is None:
         return linearise(point, weight * factor, null_dimension)
@@ -92,9 +93,7 @@ def reweighted(point: Point, weight: Floats, model: Linearisation, factor: Float
 
 def propagated(model: Linearisation, deviations: Floats) -> Floats:
     """Standard errors of x, (d,), if the whitened residuals have independent errors with standard
-    deviations ``deviations``, (n,).
-
-    Where no Jacobian is kept, all deviations are taken to be their root mean square.
+    deviations ``deviations``, (n,): if no Jacobian is kept, with their root mean square.
     """
     if model.at is None or model.at.blocks is None:
         counted = max(int(np.count_nonzero(deviations)), 1)
@@ -110,9 +109,9 @@ def propagated(model: Linearisation, deviations: Floats) -> Floats:
 
 
 class _LongJacobian:
-    """The rows of W [J_z, sigma - c] of a long matrix, a block of rows at a time.
+    """W [J_z, sigma - c] of a long matrix, a block of rows at a time.
 
-    J_z is what :meth:`Projection.laplacian` gives.
+    J_z is the Laplacian applied to diag(ε) U, as by :meth:`Projection.laplacian`.
     """
 
     def __init__(self, point: Point, weight: Floats) -> None:
@@ -178,7 +177,7 @@ def _triangle(blocks: Iterable[Floats], columns: int) -> Floats:
 def _decompose(point: Point, jacobian: Floats, whitened: Floats, null_dimension: int,
                blocks: list[Floats] | None = None) -> Linearisation:
     k = point.projection.rank
-    if not np.isfinite(jacobian).all():       # slacks too far apart for a basis: no step is known
+    if not np.isfinite(jacobian).all():       # slacks too far apart for a basis: no steps
         return Linearisation(np.zeros(0), np.zeros(0), np.zeros((len(point.x), 0)),
                              point.projection.transform)
     u, values, vt = np.linalg.svd(jacobian, full_matrices=False)
@@ -201,11 +200,11 @@ def negligible(rank: int) -> float:
 
 
 def leverages(point: Point, weight: Floats, model: Linearisation, left_out: Booleans) -> Floats:
-    """Leverage of each row in the whitened Jacobian, |row of W J|² in the metric of ``model``: (n,).
+    """Leverages of the rows of the whitened Jacobian, |row|² in the metric of ``model``, (n,).
 
     In a row of the model it is the part of the residual's variance that the fit of x removes. In a
-    row that was ``left_out`` of the model it is the variance of the predicted residual. A sample's
-    rows have tiny leverages: 0 is returned for them.
+    row ``left_out`` of the model it is the variance of the predicted residual. It is 0 if the model
+    is from a sample: leverages of so many rows are negligible.
     """
     if model.sampled:
         return np.zeros(len(weight))

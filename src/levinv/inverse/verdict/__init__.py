@@ -1,6 +1,6 @@
-"""What is said of the x found.
+"""The verdict on the x found.
 
 Is it a solution: ``rounding``, ``acceptance``. Is it the only one: ``null_space``, ``sign_flips``.
-Which rows are wrong: ``outliers``, ``outlier_refit``. How well is it known: ``uncertainty``. The
+Which scores are wrong: ``outliers``, ``outlier_refit``. How accurate is it: ``uncertainty``. The
 result: ``evidence``, ``messages``, ``report``.
 """

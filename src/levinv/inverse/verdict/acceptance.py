@@ -1,10 +1,12 @@
-"""Is a point a solution? The acceptance test, the one place where success is decided.
+"""The acceptance test: is a point a solution?
 
-Exact scores match if every error is at most ``tol``, plus what rounding of x and of A x - b can change
-(at most 100 tol). Noisy scores match if the whitened residual passes a chi-squared test. In both cases
-rows of zero slack must have it to rounding (or a score of 1 to tol), known signs must be those of the
-slack where it is significantly different from zero, and entries that were rounded to zero when
-components were separated must be negligible for the scores.
+Exact scores match if every error is at most ``tol``, plus what rounding of x and of A x - b can
+change (at most 100 tol). Noisy scores match if the whitened residual passes a chi-squared test, and
+rounding of A x - b changes no score by more than its noise. In both cases
+
+* zero slacks must be zero to rounding, or their scores 1 to tol;
+* the slack must have the known signs where it is significantly different from zero;
+* entries set to zero when components were separated must be negligible for the scores.
 """
 from __future__ import annotations
 
@@ -16,7 +18,6 @@ import scipy.special
 
 from levinv._tolerances import (
     CHI_SQUARED_LEVEL,
-    EPS,
     NOISE_UNCERTAINTY,
     ROUNDING_FACTOR,
     SETTLED_RESIDUAL,
@@ -41,7 +42,8 @@ def is_solution(presolved: Presolved, found: Refined | None) -> bool:
     if not _zero_slacks_hold(presolved, point):
         return False
     if problem.exact:
-        return within_tolerance(presolved, point, slice(None)) and _separation_holds(presolved, point)
+        return (within_tolerance(presolved, point, slice(None))
+                and _separation_holds(presolved, point))
     residual, coloops = point.residual, presolved.reduced.coloops
     residual[coloops] = 1.0 - problem.scores[coloops]
     degrees = (np.count_nonzero(presolved.reduced.active) + len(coloops)
@@ -52,10 +54,10 @@ def is_solution(presolved: Presolved, found: Refined | None) -> bool:
 
 
 def is_solution_to_rounding(presolved: Presolved, found: Refined | None) -> bool:
-    """Whether no better point need be looked for.
+    """Whether the point is good enough to end the search.
 
-    For exact scores this asks for agreement close to rounding: another sign vector may also match to
-    within ``tol``.
+    For exact scores this requires agreement close to rounding, because another sign vector may
+    match to ``tol``.
     """
     if found is None or not is_solution(presolved, found):
         return False
@@ -68,7 +70,7 @@ def is_solution_to_rounding(presolved: Presolved, found: Refined | None) -> bool
 
 
 def signs_agree(presolved: Presolved, found: Refined) -> bool:
-    """Whether the slack has the known signs, in the rows where it is significantly not zero."""
+    """Whether the slack has the known signs where it differs significantly from zero."""
     problem, reduced, slack = presolved.problem, presolved.reduced, found.point.slack
     if problem.known_signs is None:
         return True
@@ -90,25 +92,25 @@ def signs_agree(presolved: Presolved, found: Refined) -> bool:
 
 
 def within_tolerance(presolved: Presolved, point: Point, member: RowIndex) -> bool:
-    """Whether the errors of exact scores are allowed, in some of the rows."""
+    """Whether the errors of exact scores in the rows ``member`` are allowed."""
     error = np.abs(point.residual[member])
     return bool(np.all(error <= presolved.problem.tol)
                 or np.all(error <= allowed_errors(presolved, point)[member]))
 
 
 def allowed_errors(presolved: Presolved, point: Point) -> Floats:
-    """Largest errors with which exact scores match, (n,): tol, plus what rounding of x and of A x - b
-    changes, up to 100 tol.
+    """Largest errors with which exact scores match, (n,): tol, plus what rounding of x and of
+    A x - b changes, up to 100 tol.
     """
     tol = presolved.problem.tol
     return tol + np.minimum(score_rounding(presolved, point), ROUNDING_FACTOR * tol)
 
 
 def scores_are_accurate(presolved: Presolved, point: Point, rounding: Floats) -> bool:
-    """Whether sigma(x) can be computed accurately enough at the point.
+    """Whether sigma(x) can be computed accurately enough. For large x A x - b cancels.
 
-    ``rounding``, (n,), is what rounding of A x - b may change in a score: at most 100 tol, or the
-    noise. Far away A x - b cancels, and it is more.
+    ``rounding``, (n,), bounds the effect of rounding A x - b on a score. Its standard deviation, a
+    part 1/√12 of it, may be 100 tol. With noise the bound itself may be as large as the noise.
     """
     if presolved.problem.exact:
         limit = ROUNDING_FACTOR * np.sqrt(12.0) * presolved.problem.tol
@@ -132,7 +134,7 @@ def component_is_settled(presolved: Presolved, found: Refined | None, c: int) ->
 
 
 def explained_by_noise(whitened: Floats, degrees: int) -> bool:
-    """Chi-squared test of a whitened residual. Standard deviations are taken to be known to 10 %."""
+    """Chi-squared test of a whitened residual whose standard deviations are known to 10 %."""
     return bool(whitened @ whitened <= chi_squared_limit(degrees))
 
 
@@ -144,8 +146,8 @@ def chi_squared_limit(degrees: int) -> float:
 
 
 def _zero_slacks_hold(presolved: Presolved, point: Point) -> bool:
-    """Whether rows of zero slack have it at the point, to rounding, or have a score of 1 to tol; and
-    whether the rows that they span do not have zero slack.
+    """Whether the slacks set to zero are zero to rounding, or their scores 1 to tol, and the slacks
+    of the rows that they span are not zero.
     """
     reduced = presolved.reduced
     zero, slack = reduced.zero_slack, np.abs(point.slack)
@@ -153,7 +155,7 @@ def _zero_slacks_hold(presolved: Presolved, point: Point) -> bool:
         return True
     rounding = len(point.x) * slack_rounding(presolved, point)
     if np.any(slack[reduced.spanned] <= rounding[reduced.spanned]):
-        return False                           # dependent rows of zero slack: no scores there
+        return False                           # zero slack in dependent rows: no scores
     if np.all(slack[zero] <= rounding[zero]):
         return True
     without = np.isin(np.arange(len(slack)), np.append(reduced.loops, reduced.coloops))
@@ -163,9 +165,9 @@ def _zero_slacks_hold(presolved: Presolved, point: Point) -> bool:
 
 
 def _separation_holds(presolved: Presolved, point: Point) -> bool:
-    """Whether entries rounded to zero when components were separated are negligible for the scores.
+    """Whether entries set to zero when components were separated are negligible for the scores.
 
-    Slacks of very different size amplify them.
+    Slacks of very different magnitude amplify them.
     """
     reduced, problem = presolved.reduced, presolved.problem
     slack = np.abs(point.slack)
@@ -184,7 +186,7 @@ def _separation_holds(presolved: Presolved, point: Point) -> bool:
 
 @dataclass(frozen=True)
 class Fit:
-    """What the acceptance test compared: ``to_dict`` gives ``evidence["fit"]``."""
+    """What the acceptance test compares: ``to_dict`` gives ``evidence["fit"]``."""
 
     rows: int
     largest_error: float
@@ -193,7 +195,7 @@ class Fit:
     degrees_of_freedom: int = 0
 
     def to_dict(self) -> dict[str, object]:
-        """As plain numbers."""
+        """As Python numbers."""
         found: dict[str, object] = {"rows": self.rows, "largest_error": self.largest_error}
         if self.chi_squared is None:
             return found | {"test": "tolerance", "tolerance": self.tolerance}
@@ -205,7 +207,7 @@ class Fit:
 
 
 def fit(presolved: Presolved, found: Refined, outliers: Integers) -> Fit:
-    """What was compared at the point found, without the outliers."""
+    """The comparison at the point found, without the outliers."""
     problem, reduced = presolved.problem, presolved.reduced
     rows: Booleans = reduced.active.copy()
     rows[outliers] = False

@@ -1,4 +1,4 @@
-"""The evidence of a result: the records of all stages as plain numbers, under their documented keys.
+"""The evidence of a result: the records of all stages as Python numbers, under documented keys.
 
 The keys are described in :class:`levinv.InversionResult`.
 """
@@ -23,7 +23,7 @@ from levinv.inverse.verdict.uncertainty import Uncertainty
 
 def of_stages(presolved: Presolved, found: Found, determined_on: Sequence[bool],
               determined: bool) -> dict[str, Any]:
-    """What the presolve and stages 1 to 3 record."""
+    """The records of the presolve and of stages 1 to 3."""
     reduced, in_range = presolved.reduced, presolved.range
     records: dict[str, Any] = {
         "rank": reduced.rank, "rank_decision": asdict(reduced.rank_decision),
@@ -66,7 +66,7 @@ def _of_search(search: SignSearch, slack: Floats | None) -> dict[str, Any]:
 
 def of_x(presolved: Presolved, best: Refined, fit: Fit, outliers: Outliers | None,
          known: Uncertainty) -> dict[str, Any]:
-    """What is recorded at the x found."""
+    """The records at the x found."""
     reduced, model = presolved.reduced, best.linearisation
     values = model.values.tolist() or [np.nan]
     rows, deviations = _outlying(presolved, outliers)
@@ -92,7 +92,7 @@ def of_x(presolved: Presolved, best: Refined, fit: Fit, outliers: Outliers | Non
 
 
 def _outlying(presolved: Presolved, outliers: Outliers | None) -> tuple[Any, Any]:
-    """Rows whose scores disagree with those of x, and their studentised residuals."""
+    """Rows whose scores disagree with those at x, and their studentised residuals."""
     misgiven = presolved.misgiven
     if not len(misgiven) and (outliers is None or not len(outliers.rows)):
         return [], []

@@ -1,4 +1,4 @@
-"""The sentences of a result."""
+"""The message of a result."""
 from __future__ import annotations
 
 import numpy as np
@@ -11,7 +11,7 @@ from levinv.inverse.values import Presolved, Refined
 from levinv.inverse.verdict.outliers import Outliers, outlier_threshold
 from levinv.inverse.verdict.uncertainty import Uncertainty
 
-NAMED = 10          # outliers in a message
+NAMED = 10          # largest number of outliers that a message lists
 
 
 def message(presolved: Presolved, found: Found, status: int, outliers: Outliers | None = None,
@@ -24,11 +24,11 @@ def message(presolved: Presolved, found: Found, status: int, outliers: Outliers 
     if status == 2:
         assert found.signs is not None
         restarts = max(search.restarts for search in found.signs)
-        reasons.append(f"the scores fix the size of the slack, but in {restarts} starts no signs "
-                       "were found with which it is A x - b for an x (try options={'restarts': "
-                       "...}, or noise if they are rounded)")
+        reasons.append("the scores determine the magnitudes of the slack, but no signs with "
+                       f"which it is A x - b for an x were found in {restarts} starts (try options="
+                       "{'restarts': ...}, or give noise if the scores are rounded)")
     if status == 3 and presolved.problem.known_signs is not None and outliers is None:
-        reasons.append("no x with the given signs was found to have them")
+        reasons.append("no x with the given signs and scores was found")
     if status in (1, 2, 3) and found.best is not None and presolved.reduced.count:
         reasons.append(_named(presolved, found.best, outliers)
                        if outliers is not None and len(outliers.rows)
@@ -37,7 +37,7 @@ def message(presolved: Presolved, found: Found, status: int, outliers: Outliers 
 
 
 def _reservations(presolved: Presolved, best: Refined, known: Uncertainty) -> list[str]:
-    """What limits a success."""
+    """Reasons to trust x less than a success suggests."""
     problem, reasons = presolved.problem, []
     if problem.exact and known.accuracy > problem.tol:
         reasons.append(f"to {known.accuracy:.1e} only, since the slack A x - b cannot be computed "
@@ -50,7 +50,7 @@ def _reservations(presolved: Presolved, best: Refined, known: Uncertainty) -> li
     if relative_error > POORLY_KNOWN:
         reasons.append(f"x is determined to a relative error of about {relative_error:.0e} only")
     if problem.exact and presolved.rms(best.point) > SETTLED_RESIDUAL:
-        reasons.append("but not to rounding, so that x may be another one"
+        reasons.append("but not to rounding, and another x may match better"
                        + _advice(problem.scores))
     return reasons
 
@@ -64,14 +64,14 @@ def _closest(presolved: Presolved, best: Refined) -> str:
 
 
 def _named(presolved: Presolved, best: Refined, outliers: Outliers) -> str:
-    """The outliers, and what to do about them."""
+    """The outliers, with advice on them."""
     problem, rows, values = presolved.problem, outliers.rows, outliers.deviations
     several, order = len(rows) > 1, np.argsort(-np.abs(values), kind="stable")[:NAMED]
     names = ", ".join(str(row) for row in np.sort(rows[order]))
     names = f"row{'s' if several else ''} {names}" + (", ..." if len(rows) > NAMED else "")
     worst = rows[order[0]]
     given, has = problem.scores[worst], best.point.residual[worst] + problem.scores[worst]
-    others = (f"x has the scores of all other rows, but in row {worst} {has:.6g}, not {given:.6g}")
+    others = f"x fits all other rows, but has the score {has:.6g}, not {given:.6g}, in row {worst}"
     these = ("these scores", "these rows") if several else ("this score", "this row")
     if problem.exact:
         unfit = ("" if problem.known_signs is not None
@@ -84,7 +84,7 @@ def _named(presolved: Presolved, best: Refined, outliers: Outliers) -> str:
 
 
 def _advice(scores: Floats) -> str:
-    """What the scores look rounded to, and the noise to give then."""
+    """How the scores look rounded, and the noise to give in that case."""
     inside = scores[(scores > 0) & (scores < 1)]
     if len(inside) < EARLIEST_COINCIDENCE:
         return ""

@@ -1,15 +1,16 @@
-"""The null space: the directions in which x can move with every score unchanged.
+"""The null space: the directions in which x can move without changing any score.
 
-The presolve and stage 3 give candidates, from what counts as zero: entries that connect rows, and the
-rank. Even an entry of 1e-10 changes the scores noticeably if the slacks differ by many orders of
+The presolve gives candidates. They depend on what counts as zero: entries that connect rows, and
+pivots. But an entry of 1e-10 changes the scores noticeably if the slacks differ by many orders of
 magnitude. So every candidate v is checked against the Jacobian J at the point found,
 
     |J v|  <=  √ε max|A v / s|  +  100 ε max |a_i| |v| / |s_i|,
 
-where the last term is what rounding of v does. Candidates that fail are computed again as the last
-right singular vectors of the rows that are no coloops: these are accurate in every row, whereas
-combinations of almost parallel coloop directions are not. A candidate that still fails is neither in
-the null space nor determined by the scores. It is reported as undetermined, and ``unique`` is False.
+where the last term bounds the effect of rounding v. If a candidate fails and no scale is free, the
+candidates are computed again as the last right singular vectors of the rows that are no coloops:
+these are accurate in every row, unlike combinations of almost parallel coloop directions. A
+candidate that still fails is undetermined: it is not in the null space, but the scores do not
+determine it either. Then ``unique`` is False.
 """
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ def null_space(presolved: Presolved, point: Point, directions: Floats) -> tuple[
         moved_again, change_again = _moves_scores(presolved, point, again)
         if moved_again.sum() < moved.sum():
             directions, moved, change = again, moved_again, change_again
-    # rotate so that as few directions as possible move a score
+    # rotate the directions so that as few as possible change a score
     if moved.any() and directions.shape[1] > 1 and np.isfinite(change).all():
         rotated = directions @ np.linalg.svd(change)[2].T
         moved_rotated, _ = _moves_scores(presolved, point, rotated)
@@ -43,7 +44,7 @@ def null_space(presolved: Presolved, point: Point, directions: Floats) -> tuple[
 
 def _moves_scores(presolved: Presolved, point: Point,
                   directions: Floats) -> tuple[Booleans, Floats]:
-    """Which of the directions move a score, (k,), and the changes of the scores, (n, k)."""
+    """Which directions change a score, (k,), and the changes of the scores, (n, k)."""
     reduced, rows = presolved.reduced, presolved.problem.rows
     counted = point.slack != 0
     counted[reduced.zero_slack] = counted[reduced.loops] = False
@@ -62,8 +63,7 @@ def _moves_scores(presolved: Presolved, point: Point,
 
 
 def _last_singular_vectors(reduced: Reduced, count: int) -> Floats:
-    """The last right singular vectors of the rows that are no coloops, rows at unit norm: (d, count).
-    """
+    """The last right singular vectors of the rows at unit norm, without coloops: (d, count)."""
     scale = reduced.unit.copy()
     scale[reduced.loops] = scale[reduced.coloops] = 0.0
     vt = np.linalg.svd(reduced.rows.triangle(scale, None))[2]

@@ -1,8 +1,8 @@
 """The fit of x without outliers.
 
-First from the best x found with all rows. Where a few wrong scores have spoilt all magnitudes, from
-sign vectors that are chosen with some rows left out: the scores of these rows are replaced by those
-of the x found, stage 1 runs again, and so on for a few rounds.
+It starts from the best x found with all rows. If a few wrong scores have spoilt all magnitudes, it
+starts from sign vectors that are chosen with some rows left out. Then the scores of these rows are
+replaced by those at the x found, stage 1 runs again, and so on for a few rounds.
 """
 from __future__ import annotations
 
@@ -11,28 +11,22 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from levinv._tolerances import (
-    MAX_REFITS,
-    SETTLED_RESIDUAL,
-    SPOILING_RESIDUAL,
-)
+from levinv._tolerances import CLOSEST, MAX_REFITS, SETTLED_RESIDUAL, SPOILING_RESIDUAL
 from levinv._typing import Booleans, Floats
 from levinv.inverse.found import Found
 from levinv.inverse.progress import Progress, Stopped
 from levinv.inverse.stages.magnitude_stage import (
     interior_target,
     run_magnitudes,
-    shift_to_sum,
 )
-from levinv.inverse.stages.magnitudes import Scaling
 from levinv.inverse.stages.point import evaluate
 from levinv.inverse.stages.presolve import augmented
 from levinv.inverse.stages.range import response_in_range
 from levinv.inverse.stages.recover import recover_signed
 from levinv.inverse.stages.refine import refine
 from levinv.inverse.stages.robust_signs import trimmed_signs
-from levinv.inverse.stages.signs import CANDIDATES
-from levinv.inverse.values import Limits, Presolved, Refined
+from levinv.inverse.stages.target import shift_to_sum
+from levinv.inverse.values import Limits, Magnitudes, Presolved, Refined
 from levinv.inverse.verdict.acceptance import (
     allowed_errors,
     explained_by_noise,
@@ -52,7 +46,8 @@ def leave_out_outliers(presolved: Presolved, best: Refined, found: Found, limits
                        progress: Progress) -> Outliers | None:
     """Find the rows whose scores disagree with the x that fits all others, and fit x without them.
 
-    ``best`` is the fit to all rows. None if leaving out a few rows does not explain the others.
+    ``best`` is the fit to all rows. None if leaving out a few rows does not explain the others, or
+    the callback stopped.
     """
     problem = presolved.problem
     success = is_solution(presolved, best)
@@ -103,9 +98,9 @@ def leave_out_outliers(presolved: Presolved, best: Refined, found: Found, limits
     return outcome
 
 
-def _trimmed_starts(presolved: Presolved, best: Refined, magnitudes: Scaling, found: Found,
+def _trimmed_starts(presolved: Presolved, best: Refined, magnitudes: Magnitudes, found: Found,
                     limits: Limits, progress: Progress) -> Iterator[tuple[Floats, Booleans]]:
-    """x from stages 2 and 3 with some rows left out, and these rows."""
+    """Yield x from stages 2 and 3 with some rows left out, and these rows."""
     problem, reduced, work = presolved.problem, presolved.reduced, found.magnitude_work
     target = interior_target(presolved)[0]
     in_range = presolved.range
@@ -115,9 +110,9 @@ def _trimmed_starts(presolved: Presolved, best: Refined, magnitudes: Scaling, fo
     for c in range(reduced.count):
         starts = sorted(found.signs[c].starts if found.signs else (),
                         key=lambda start: start.misfit)
-        guesses.append([start.signs for start in starts[:2 * CANDIDATES]])
+        guesses.append([start.signs for start in starts[:2 * CLOSEST]])
         guesses[c].append(np.where(best.point.slack[reduced.members(c)] < 0, -1.0, 1.0))
-    for _ in range(CANDIDATES):
+    for _ in range(CLOSEST):
         trimmed = [trimmed_signs(
             augmented(reduced, in_range, c), magnitudes.magnitude[reduced.members(c)],
             None if problem.known_signs is None else problem.known_signs[reduced.members(c)],
@@ -125,10 +120,12 @@ def _trimmed_starts(presolved: Presolved, best: Refined, magnitudes: Scaling, fo
             most_outliers(len(reduced.members(c)) - reduced.bases[c].shape[1] - 1), limits.rng)
             for c in range(reduced.count)]
         likeliest = None
-        for candidates in itertools.islice(zip(*trimmed, strict=False), CANDIDATES):
+        for candidates in itertools.islice(zip(*trimmed, strict=False), CLOSEST):
             signs, left_out = np.ones(len(target)), np.zeros(len(target), dtype=bool)
             for c, candidate in enumerate(candidates):
-                signs[reduced.members(c)], left_out[reduced.members(c)] = candidate
+                assert candidate.left_out is not None
+                signs[reduced.members(c)] = candidate.signs
+                left_out[reduced.members(c)] = candidate.left_out
             x = recover_signed(presolved, magnitudes, signs, np.where(left_out, np.inf, 1.0)).x
             likeliest = (x, signs, left_out) if likeliest is None else likeliest
             yield x, left_out
@@ -139,8 +136,8 @@ def _trimmed_starts(presolved: Presolved, best: Refined, magnitudes: Scaling, fo
 
 def _replace_scores(presolved: Presolved, x: Floats, signs: Floats, left_out: Booleans,
                     target: Floats, guesses: list[list[Floats]]) -> bool:
-    """Write the scores at x into the rows of ``target`` that were left out, so that the sum over
-    their component stays, and the signs to the front of ``guesses``.
+    """Write the scores at x into the rows of ``target`` that were left out, with the sum over each
+    component unchanged, and insert the signs at the front of ``guesses``.
 
     False if the scores at x are not defined.
     """

@@ -1,27 +1,28 @@
 """Outliers: rows whose given scores disagree with the x that fits all other rows.
 
 With W = diag(1/noise), J the Jacobian at the fitted x and h_i the leverage of row i in W J, the
-residual e = sigma(x) - c has standard deviation noise_i √(1 - h_i): fitting x takes the part h_i
-of a row's error. The *studentised residual*
+residual e = sigma(x) - c has standard deviation noise_i √(1 - h_i): fitting x takes the part h_i of
+a row's error. The *studentised residual*
 
     t_i = e_i / (noise_i √(1 - h_i))
 
 is standard normal. Of m rows the largest exceeds z, the normal quantile at 1 - level/(2 m)
-(Bonferroni), with probability at most the level. A row left out of the fit is predicted by it:
-there the deviation is noise_i √(1 + h_i), with h_i formed from the other rows, and t_i is the same
-number.
+(Bonferroni), with probability at most the level. The threshold is 1.1 z, because the noise is known
+to 10 %. A row left out of the fit is predicted by it: its deviation is noise_i √(1 + h_i), with h_i
+formed from the other rows, and t_i is the same number.
 
-If noise does not explain the residual, or a row exceeds z, the rows that exceed z are left out and x
-is fitted again, from where it was, until the set of rows does not change. These are the concentration
-steps of least trimmed squares. At most a quarter of the degrees of freedom are left out: without more
-rows any residual is explained. If noise then explains the other rows, rows are put back one by one,
-the smallest |t_i| first, as long as noise still explains them. The remaining rows are the outliers.
+If noise does not explain the residual, or a row exceeds the threshold, the rows that exceed it are
+left out and x is fitted again from its last value, until noise explains the rows kept. There is no
+result if the same rows are left out again or the residual does not decrease. These are the
+concentration steps of least trimmed squares. At most a quarter of the degrees of freedom are left
+out, because more would explain any residual. Then rows are put back one by one, the smallest |t_i|
+first, as long as noise explains the rows kept. The remaining rows are the outliers.
 
-If only one row is wrong, its |t_i| is the largest at once: with K = I - H and e = K_j δ, |t_i| =
-|K_ij δ|/√K_ii is at most √K_jj |δ| (Cauchy-Schwarz), because K is a projection.
+If only row j is wrong, |t_j| is the largest at once: with K = I - H and e = K_j δ,
+|t_i| = |K_ij δ|/√K_ii is at most √K_jj |δ| (Cauchy-Schwarz), because K is a projection.
 
-For exact scores rounding takes the place of noise, and a row is explained if the tolerance allows its
-error.
+For exact scores rounding takes the place of noise, and a row is explained if the tolerance allows
+its error.
 
 References: Cook and Weisberg, Residuals and Influence in Regression (1982), section 2.2; Rousseeuw
 and Van Driessen, "Computing LTS regression for large data sets" (2006).
@@ -51,9 +52,9 @@ from levinv.inverse.values import Presolved, Refined
 class Outliers:
     """The rows left out and the fit to the others."""
 
-    rows: Integers             # indices, increasing
+    rows: Integers             # increasing indices
     deviations: Floats         # their studentised residuals
-    fit: Refined               # without them
+    fit: Refined               # without these rows
 
 
 def bonferroni(level: float, count: int) -> float:
@@ -70,7 +71,7 @@ def outlier_threshold(presolved: Presolved) -> float:
 
 
 def studentised(fit: Refined, weight: Floats, left_out: Booleans) -> Floats:
-    """Studentised residuals, (n,); ``weight`` is 1/noise, 0 in rows that take no part."""
+    """Studentised residuals, (n,); ``weight`` is 1/noise, 0 in rows that are not active."""
     leverage = leverages(fit.point, weight, fit.linearisation, left_out)
     variance = np.where(left_out, 1.0 + leverage, 1.0 - leverage)
     whitened = fit.point.residual * weight
@@ -79,7 +80,7 @@ def studentised(fit: Refined, weight: Floats, left_out: Booleans) -> Floats:
 
 
 def most_outliers(degrees: int) -> int:
-    """How many rows may be left out."""
+    """Largest number of rows that may be left out."""
     return min(MAX_OUTLIERS, int(OUTLIER_FRACTION * degrees))
 
 
@@ -111,7 +112,7 @@ def find_outliers(fit: Refined, weight: Floats, degrees: int, *,
     Returns
     -------
     Outliers or None
-        Without rows if all are explained; None if leaving out a few rows does not explain the others.
+        No rows if all are explained; None if leaving out a few rows does not explain the others.
     """
     left_out = np.zeros(len(weight), dtype=bool) if left_out is None else left_out
     most = most_outliers(degrees)

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from levinv._tolerances import SETTLED_RESIDUAL, SIGN_TOLERANCE
+from levinv._tolerances import ENUMERATED, SETTLED_RESIDUAL, SIGN_TOLERANCE
 from levinv._typing import Floats
 from levinv.inverse.found import Found
 from levinv.inverse.progress import Progress
 from levinv.inverse.result import InversionResult
 from levinv.inverse.stages.presolve import augmented
-from levinv.inverse.stages.signs import ENUMERATED, enumerate_signs
+from levinv.inverse.stages.signs import enumerate_signs
 from levinv.inverse.values import Presolved
 from levinv.inverse.verdict import evidence
 from levinv.inverse.verdict.acceptance import fit, is_solution, scores_are_accurate
@@ -31,9 +31,9 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
     ----------
     presolved, found, progress
     outliers : Outliers or None
-        None: no few rows explain the misfit, or they were not looked for.
+        None: not looked for, or no small set of rows explains the misfit.
     other_signs : bool
-        Whether another x was found to have the scores.
+        Whether another x with these scores was found.
     converged : bool
         Whether a method with a loss of its own converged, which is success.
     further_evidence : dict, optional
@@ -48,12 +48,12 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
     matched = is_solution(presolved, best) and not len(rows) and accurate
     if not accurate:
         found = replace(found, remarks=(*found.remarks,
-                        "at the x found A x - b cancels: it has scores that are not known to "
+                        "at the x found A x - b cancels, and its scores are not known to "
                         f"{'100 tol' if problem.exact else 'the noise'}"))
     success = (matched or converged) and not found.stopped
     determined_on = list(presolved.signs_determined_on)
     if matched and problem.known_signs is None:
-        determined_on = _enumerated(presolved, np.abs(best.point.slack), determined_on)
+        determined_on = _enumerated(presolved, np.abs(best.point.slack))
     determined = all(determined_on) and not other_signs
     with np.errstate(over="ignore"):                   # standard errors may be inf
         known = uncertainty(presolved, best, rounding)
@@ -74,14 +74,14 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
                   | (further_evidence or {})))
 
 
-def _enumerated(presolved: Presolved, magnitude: Floats, determined_on: list[bool]) -> list[bool]:
-    """``determined_on``, False where several sign vectors fit exact scores of a component.
+def _enumerated(presolved: Presolved, magnitude: Floats) -> list[bool]:
+    """Whether signs are determined on each component: False if several vectors fit exact scores.
 
-    The connectivity rule holds for almost every x. With few rows all sign vectors are enumerated, to
-    catch the exceptions.
+    The connectivity rule holds for almost every x. With few rows all sign vectors are enumerated,
+    to catch the exceptions.
     """
     reduced = presolved.reduced
-    determined_on = list(determined_on)
+    determined_on = list(presolved.signs_determined_on)
     for c in range(reduced.count):
         member = reduced.members(c)
         if (presolved.problem.exact and not presolved.range.inside[c]
@@ -94,7 +94,7 @@ def _enumerated(presolved: Presolved, magnitude: Floats, determined_on: list[boo
 
 
 def _failure(presolved: Presolved, found: Found, outliers: Outliers | None) -> int:
-    """The status where the scores are not matched."""
+    """The status if the scores are not matched."""
     if (presolved.contradictions or found.proofs) and not presolved.doubtful:
         return 1
     if (outliers is None and presolved.problem.exact and found.signs
@@ -105,7 +105,7 @@ def _failure(presolved: Presolved, found: Found, outliers: Outliers | None) -> i
 
 def _scores_and_slack(presolved: Presolved, scores: Floats,
                       slack: Floats) -> tuple[Floats, Floats]:
-    """Scores and slack of all rows, those that were eliminated included."""
+    """Scores and slack of all rows, including those that were eliminated."""
     reduced = presolved.reduced
     scores, slack = scores.copy(), slack.copy()
     scores[~reduced.active] = 0.0
@@ -116,7 +116,7 @@ def _scores_and_slack(presolved: Presolved, scores: Floats,
 
 def _without_scores(presolved: Presolved, found: Found, progress: Progress,
                     further_evidence: dict[str, Any] | None) -> InversionResult:
-    """The result where no x was found at which the scores are defined."""
+    """The result if no x was found at which the scores are defined."""
     problem = presolved.problem
     x = presolved.reduced.offset if problem.x0 is None else problem.x0
     d, slack, status = len(x), problem.slack(x), 4 if found.stopped else 3

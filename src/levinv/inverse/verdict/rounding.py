@@ -1,11 +1,11 @@
-"""What rounding changes: in the slack, in the scores, and in rows whose slack is taken for zero.
+"""The effect of rounding: on the slack, on the scores, and in rows whose slack was set to zero.
 
 A x - b is computed with an error of at most ε (|A| |x| + |b|) in each row, a relative change δ_i of
-the slack. To first order the scores change by 2 L δ, L = Q - diag(sigma), and by no more than
-4 sigma_i (1 - sigma_i) δ_i from row i itself.
+the slack. To first order the scores change by 2 L δ, L = Q - diag(sigma), hence by at most
+2 L |δ| + 4 sigma (1 - sigma) |δ|, because only the diagonal of L is negative.
 
-A row with score 1 to rounding is taken for one of zero slack. Its true slack may be as large as
-*hidden slacks*: 1 - sigma_i = (leakage_i s_i)² for small s_i, which rounding hides up to
+The slack of a row with score 1 to rounding is set to zero. Its true slack may be as large as the
+*hidden slack*: for small s_i, 1 - sigma_i = (leakage_i s_i)², which rounding hides up to
 s_i = √u / leakage_i, u the unit roundoff.
 """
 from __future__ import annotations
@@ -24,7 +24,7 @@ def slack_rounding(presolved: Presolved, point: Point) -> Floats:
 
 
 def score_rounding(presolved: Presolved, point: Point) -> Floats:
-    """How much rounding of x and of A x - b may change each score, (n,)."""
+    """Bound of the changes of the scores by rounding of x and of A x - b, (n,)."""
     rounding, slack = slack_rounding(presolved, point), np.abs(point.slack)
     relative = np.divide(rounding, slack, out=np.ones_like(slack), where=slack > rounding)
     relative[~presolved.reduced.active] = 0.0
@@ -34,7 +34,7 @@ def score_rounding(presolved: Presolved, point: Point) -> Floats:
 
 
 def hidden_slacks(presolved: Presolved, point: Point) -> Floats:
-    """Upper bounds of the slacks that were set to zero, inf where there is no bound.
+    """Upper bounds of the slacks that were set to zero; inf if there is no bound.
 
     Smaller slacks change 1 - sigma by less than rounding.
     """
@@ -50,7 +50,7 @@ def hidden_slacks(presolved: Presolved, point: Point) -> Floats:
     if not np.isfinite(slack).all():                   # no other row has a slack
         return unbounded
     near = presolved.whole_projection(slack, without)
-    if near is None or not near.complete:              # 1 - sigma itself is rounding
+    if near is None or not near.complete:              # 1 - sigma is only rounding error
         return unbounded
     complement = np.maximum(near.complement()[reduced.zero_slack], 0.0)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):

@@ -1,9 +1,9 @@
-"""Other x with the same scores, close to the one found: one row's slack has the other sign.
+"""Sign flips: another x with the same scores, close to the one found, with one sign changed.
 
 Row i's slack changes its sign, with the least relative change of the other slacks, along
-dx = -2 T u_i / σ_i, in coordinates in which the scaled rows U are orthonormal. The others change by
--2 P_il / σ_i, together by 2 sqrt((1 - σ_i) / σ_i). If σ_i is nearly 1, that is little, and stage 4
-may find an x there whose scores match as well.
+dx = -2 T u_i / σ_i, in coordinates in which the scaled rows U are orthonormal. The other slacks
+change by -2 P_il / σ_i, together by 2 sqrt((1 - σ_i) / σ_i). This is little if σ_i is nearly 1, and
+stage 4 may then find an x nearby whose scores match as well.
 """
 from __future__ import annotations
 

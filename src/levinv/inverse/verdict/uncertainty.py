@@ -1,8 +1,8 @@
 """How well x is determined: null space, standard errors, condition.
 
-Standard errors are the Cramér-Rao bound: the norms of the rows of ``steps``, which change the whitened
-residual by unit vectors. For exact scores the errors of A x - b are added, those that a zero slack may
-hide, and the residual that arithmetic left where it exceeds the rounding of the scores.
+Standard errors are the Cramér-Rao bound: the norms of the rows of ``steps``, which change the
+whitened residual by unit vectors. For exact scores they are multiplied by the RMS of the whitened
+residual if it exceeds 1, and the effects of rounding A x - b and of hidden slacks are added.
 """
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from levinv._tolerances import EPS, TINY, UNIT_ROUNDOFF
 from levinv._typing import Floats
 from levinv.inverse.stages.reduction import orthonormal_columns
 from levinv.inverse.stages.whitened_jacobian import propagated, reweighted
-from levinv.inverse.values import Point, Presolved, Refined
+from levinv.inverse.values import Presolved, Refined
 from levinv.inverse.verdict.null_space import null_space
 from levinv.inverse.verdict.rounding import hidden_errors, hidden_score_changes, hidden_slacks
 
 
 @dataclass(frozen=True, eq=False)
 class Uncertainty:
-    """What is known of x."""
+    """The directions and errors that x is known with."""
 
     null_space: Floats                     # (d, j)
     undetermined: Floats                   # (d, u) directions along which the scores hardly move
     flat: Floats                           # (d, f) directions that are flat to rounding
     standard_errors: Floats                # (d,)
-    information_limit: float | None        # of exact scores: what their rounding alone leaves
-    accuracy: float                        # of exact scores: to which sigma(x) is known
+    information_limit: float | None        # of exact scores: norm of the errors by their rounding
+    accuracy: float                        # of exact scores: largest error of sigma(x)
     condition: float
 
     @property
@@ -38,7 +38,7 @@ class Uncertainty:
         return not (self.null_space.shape[1] or self.undetermined.shape[1] or self.flat.shape[1])
 
     def relative_error(self, x: Floats) -> float:
-        """Relative standard error of x, of the coefficients that are determined."""
+        """Relative standard error of the coefficients of x that are determined."""
         known = np.isfinite(self.standard_errors)
         with np.errstate(over="ignore"):
             return float(np.hypot.reduce(self.standard_errors[known])
@@ -46,7 +46,7 @@ class Uncertainty:
 
 
 def uncertainty(presolved: Presolved, best: Refined, rounding: Floats) -> Uncertainty:
-    """What is known of x at the point found; ``rounding``, (n,), is what it changes in the scores."""
+    """The uncertainty at the point found; ``rounding``, (n,), bounds its effect on the scores."""
     reduced, problem = presolved.reduced, presolved.problem
     point, model = best.point, best.linearisation
     free, undetermined = null_space(presolved, point, orthonormal_columns(
@@ -76,13 +76,13 @@ def _scale_directions(presolved: Presolved, slack: Floats) -> list[Floats]:
     reduced, rows = presolved.reduced, presolved.problem.rows
     start = reduced.start
     weighted = reduced.unit ** 2 * slack
-    weighted /= np.abs(weighted).max(initial=TINY)           # columns may be of any unit
+    weighted /= np.abs(weighted).max(initial=TINY)           # columns may have any units
     return [start @ (start.T @ rows.rmatvec(np.where(reduced.label == c, weighted, 0.0)))
             for c in range(reduced.count) if presolved.range.inside[c]]
 
 
 def _condition(presolved: Presolved, best: Refined, free: Floats) -> float:
-    """The largest relative change of x for relative changes of the scores, ``free`` left out."""
+    """The largest relative change of x, without ``free``, for relative changes of the scores."""
     problem = presolved.problem
     point, model = best.point, best.linearisation
     if not np.any(point.x) or not model.steps.shape[1] or model.flat.size:

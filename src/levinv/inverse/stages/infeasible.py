@@ -1,0 +1,76 @@
+"""Sets of rows that prove that no weights have the given scores c.
+
+Weights exist only if c(S) <= rank(S) for every set S of rows, with equality exactly for unions of
+components. A set that violates this is a certificate. If there is one, the iteration of stage 1
+diverges, and the upper level sets {i : t_i >= level} of its log weights tend to violated sets. So
+the level sets at the widest gaps between sorted log weights are tried.
+"""
+import numpy as np
+
+from levinv._tolerances import EPS, LEVEL_SETS
+from levinv._typing import Booleans, Floats, Integers, Labels
+from levinv.inverse.values import InfeasibleSet
+from levinv.storage.protocol import Rows
+
+
+def find_infeasible_set(rows: Rows, transform: Floats, target: Floats, active: Booleans,
+                        label: Labels, log_weight: Floats, margin: float) -> InfeasibleSet | None:
+    """Find the level set of ``log_weight`` whose scores exceed its rank by most, or None.
+
+    A set is infeasible if c(S) > rank(S) - margin, c = ``target``. Where S is a union of components
+    or has the rank of A, equality is no contradiction: c(S) > rank(S) + abs(margin). The columns of
+    A ``transform`` are orthonormal over the active rows.
+    """
+    index = np.flatnonzero(active)
+    order = index[np.argsort(-log_weight[index], kind="stable")]
+    gaps = log_weight[order[:-1]] - log_weight[order[1:]]
+    lengths = np.sqrt(rows.quad(None, transform))
+    full_rank = transform.shape[1]
+
+    def violated(total: float, rank: int, union: bool) -> bool:
+        return total > rank + (abs(margin) if union or rank == full_rank else -margin)
+
+    worst: InfeasibleSet | None = None
+    excess = -np.inf                                  # c(S) - rank(S) of the worst set
+    for cut in np.argsort(-gaps, kind="stable")[:LEVEL_SETS]:
+        chosen = order[:cut + 1]
+        total = float(target[chosen].sum())
+        if len(chosen) < full_rank and total - len(chosen) <= excess:
+            continue                                  # not worse, unless its rows are dependent
+        union = np.isin(label[index], np.unique(label[chosen])).sum() == len(chosen)
+        rank = _rank(rows, transform, chosen, lengths)
+        if not violated(total, rank, union):
+            continue
+        rank = max(rank, _quotient_rank(rows, chosen, np.flatnonzero(~active)))
+        if violated(total, rank, union) and total - rank > excess:
+            worst, excess = InfeasibleSet(np.sort(chosen), total, rank), total - rank
+    return worst
+
+
+def _rank(rows: Rows, transform: Floats, chosen: Integers, lengths: Floats) -> int:
+    """Rank of the chosen rows of A transform, brought to unit length."""
+    scale = np.zeros(len(lengths))
+    scale[chosen] = 1.0 / lengths[chosen]
+    if len(chosen) <= 4 * transform.shape[1]:
+        return int(np.linalg.matrix_rank((rows.block(chosen) @ transform) * scale[chosen, None]))
+    return int(np.linalg.matrix_rank(rows.gram(scale, transform), hermitian=True))
+
+
+def _quotient_rank(rows: Rows, chosen: Integers, others: Integers) -> int:
+    """Rank of the chosen rows of A in the quotient by the ``others``.
+
+    It is computed from A itself: columns of A that are far smaller than others may have been
+    lost in ``A transform``.
+    """
+    return (_equilibrated_rank(rows, np.append(chosen, others))
+            - (_equilibrated_rank(rows, others) if len(others) else 0))
+
+
+def _equilibrated_rank(rows: Rows, index: Integers) -> int:
+    """Rank of some rows of A, columns and then rows brought to one size."""
+    part = rows.part(index)
+    _, exponents = np.frexp(part.column_max())
+    part = part.with_columns_times(np.ldexp(1.0, np.minimum(-exponents, 1023)))
+    lengths = np.sqrt(part.quad())
+    scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    return int(np.linalg.matrix_rank(part.triangle(scale), rtol=max(part.shape) * EPS))

@@ -1,0 +1,26 @@
+"""Scores as stage 1 can match them: inside (0, 1), with the sum that every x gives them."""
+import numpy as np
+
+from levinv._tolerances import EPS, FEW_ROUNDINGS, TINY
+from levinv._typing import Floats
+
+
+def shift_to_sum(scores: Floats, total: float) -> Floats:
+    """Add one number to the logits of all scores so that they sum to ``total``.
+
+    The results lie inside (0, 1). Scores whose sum is right to rounding are returned as they are,
+    and so are scores that are too few: ``total`` must be below their number.
+    """
+    if abs(scores.sum() - total) <= FEW_ROUNDINGS * total or total >= len(scores):
+        return scores
+    odds, shift = scores / (1.0 - scores), 0.0
+    for _ in range(60):
+        shifted = odds * np.exp(shift)
+        moved = shifted / (1.0 + shifted)
+        excess = moved.sum() - total
+        slope = (moved * (1.0 - moved)).sum()
+        if abs(excess) <= FEW_ROUNDINGS / 8.0 * total or slope == 0:
+            break
+        shift -= float(np.clip(excess / slope, -1.0, 1.0))
+    inside: Floats = np.clip(moved, TINY, 1.0 - EPS)
+    return inside
