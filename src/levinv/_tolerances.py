@@ -103,18 +103,20 @@ TASK_PARTS = 8
 
 # --- scores: basis and projection (forward/basis, forward/projection, forward/leverage) ---------
 
-SCORE_ERROR = 100.0
-# In units of ε κ: the error of a leverage score that leverage_scores promises. κ is the condition
-# number of the scaled rows with columns at unit norm. Noticed by tests/test_leverage_scores.py.
+ROUNDING_FACTOR = 100.0
+# In units of a first-order estimate of a rounding error, or of tol: what an error may reach.
+# Estimates leave out constants. leverage_scores promises errors of at most 100 ε κ, κ the condition
+# number of the scaled rows with columns at unit norm; a number below such an error counts as zero.
+# Noticed by tests/acceptance.py (accuracy of scores) and tests/test_robustness.py (coloops).
 
 ONE_PASS_CONDITION = 64.0
 # Largest κ at which one Cholesky factorisation decides. Its error is about ε κ², which must not
-# exceed SCORE_ERROR ε κ; the margin covers the estimate of κ. Noticed by
-# tests/test_leverage_scores.py (accuracy) and by asv run --bench scores.Time.
+# exceed ROUNDING_FACTOR ε κ; the margin covers the constant in it. Noticed by tests/acceptance.py
+# (accuracy of scores) and by asv run --bench scores.
 
-INDEPENDENT_CONDITION = math.sqrt(SCORE_ERROR)
+INDEPENDENT_CONDITION = math.sqrt(ROUNDING_FACTOR)
 # ONE_PASS_CONDITION for independent columns that were chosen among dependent ones. The κ of all
-# columns may then be close to 1, so that ε κ² must not exceed SCORE_ERROR ε.
+# columns may then be close to 1, so that ε κ² must not exceed ROUNDING_FACTOR ε.
 
 TWO_PASS_CONDITION = 5e6
 # Largest κ at which two Cholesky factorisations (CholeskyQR2) decide. The first leaves columns
@@ -142,18 +144,13 @@ OWN_COLUMNS_CONDITION = 1e3
 
 OWN_FORMS_CONDITION = 2.0
 # In units of √rank: largest κ up to which derivatives are computed from A's own columns, without
-# the transform. Beyond it the errors of second derivatives exceeded SCORE_ERROR ε κ ten times as
-# often. Noticed by tests/test_projection.py and by asv run --bench hessian.
-
-ROUNDING_MARGIN = 100.0
-# A computed number counts as zero below this multiple of the estimate of its rounding error,
-# which leaves out constants. Noticed by tests/test_projection.py and tests/test_robustness.py
-# (coloops).
+# the transform. Beyond it the errors of second derivatives exceeded ROUNDING_FACTOR ε κ ten times
+# as often. Noticed by tests/test_projection.py and by asv run --bench hessian.
 
 SMALLEST_SCALE = 1e-300
 # Least quotient of two nonzero slacks that leverage_scores accepts. Smaller quotients, multiplied
 # by entries of A, would be denormal. A choice, stated in its docstring. Noticed by
-# tests/test_leverage_scores.py (refused).
+# tests/test_robustness.py (slacks over too many orders of magnitude).
 
 # --- approximate scores (forward/approximate) ---------------------------------------------------
 
@@ -166,16 +163,17 @@ SIGN_ENTRIES = 5 << 20
 
 SIGN_COLUMNS = 32
 # Largest number of sign vectors in a block. More of them share a pass over the sparse matrix, but
-# leave the cache. Measured crossover: asv run --bench sketch.Time. Noticed by
-# tests/test_sketch.py.
+# leave the cache. Noticed by tests/acceptance_of_sketch.py (times) and tests/test_sketch.py (the
+# scores of a given seed).
 
 PROBES = 4
 # Known answers that the solver must find again. The share of a direction in one of them is a
-# normal number: it is below PROBE_ERROR in all four with probability 4e-9.
+# normal number: it is below PROBE_ERROR in all four with probability 4e-9. A choice of that
+# probability; the probes cost little beside 200 projections.
 
 PROBE_ERROR = 0.01
 # Norm of what may be left of a known answer, in which every direction has a random share of
-# variance 1.
+# variance 1. With PROBES it decides the probability that a direction is overlooked.
 
 SOLVER_ERROR = 1 / 50
 # Relative error of the projections z, in units of rtol. It changes z_i² by twice as much, which is
@@ -184,7 +182,7 @@ SOLVER_ERROR = 1 / 50
 
 FEW_ITERATIONS = 200
 # Iterations of the probes after which a factor of the Gram matrix is tried. Such a factor costs
-# some hundred products with a sparse matrix. Noticed by asv run --bench sketch.Time.
+# some hundred products with a sparse matrix. Noticed by tests/acceptance_of_sketch.py (times).
 
 MANY_ITERATIONS = 10000
 # Iterations of the probes, without a factor, after which the matrix is refused. A choice:
@@ -200,14 +198,9 @@ FACTOR_WORK = 1 << 38
 # tests/test_sketch.py.
 
 LEAST_SINGULAR_VALUE = 1e-9
-# Of columns at unit norm: smaller ones cannot be told from 0 by an iteration whose squared values
-# are known to ε; the square is above 64 ε times the largest shift. Noticed by
-# tests/test_sketch.py (almost dependent columns).
-
-SPARSE_ROUNDING = 64.0
-# In units of ε: the bound of the rounding errors of a product with sparse rows. It is the shift
-# of the Gram matrix that is factored, and decides which columns count as dependent. Noticed by
-# tests/test_sketch.py (dependent columns).
+# Of columns at unit norm. The iteration resolves squared singular values of 1e-18 only if N⁻¹
+# removes all but FEW_ROUNDINGS of them, 1e-14: a factor 1e4 above its own rounding. Smaller
+# nonzero values are refused. Noticed by tests/test_sketch.py (rows of little weight).
 
 # --- losses and barrier (forward/) --------------------------------------------------------------
 
@@ -403,10 +396,6 @@ NOISE_UNCERTAINTY = 1.1
 
 SIGNIFICANT = 4.0
 # Standard deviations at which a slack differs from zero: one sign in 16 000 differs by chance.
-
-ROUNDING_FACTOR = 100.0
-# Units of rounding, or of tol, that an error of the scores may have: the accuracy that levinv promises
-# is 100 ε κ.
 
 SETTLED_RESIDUAL = 1e7
 # Largest whitened residual (RMS) of exact scores for which x is trusted to be the only solution: half

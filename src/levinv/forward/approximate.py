@@ -58,6 +58,7 @@ from levinv._tolerances import (
     FACTOR_ENTRIES,
     FACTOR_WORK,
     FEW_ITERATIONS,
+    FEW_ROUNDINGS,
     LEAST_SINGULAR_VALUE,
     MANY_ITERATIONS,
     PROBE_ERROR,
@@ -65,7 +66,6 @@ from levinv._tolerances import (
     SIGN_COLUMNS,
     SIGN_ENTRIES,
     SOLVER_ERROR,
-    SPARSE_ROUNDING,
 )
 from levinv._typing import Booleans, Floats, Integers
 
@@ -233,7 +233,7 @@ class _Solver:
         left = known.copy()
         steps: list[tuple[Floats, Floats]] = []
         r = self.B.times(left)
-        floor = (SPARSE_ROUNDING * EPS * LEAST_SINGULAR_VALUE) ** 2 * self.norm
+        floor = (FEW_ROUNDINGS * LEAST_SINGULAR_VALUE) ** 2 * self.norm
 
         def done(gamma: Floats) -> Booleans:
             return (_dots(left, left) <= PROBE_ERROR ** 2) | (np.abs(gamma) <= floor)
@@ -319,7 +319,7 @@ def _check_dependent(left: Floats, unscaled: Unscaled, rng: np.random.Generator)
         return
     image = _product(A, np.ascontiguousarray(factors[:, None] * left))
     size = np.sqrt(_dots(image, image).mean())
-    zero = max(*A.shape, SPARSE_ROUNDING) * EPS / 4
+    zero = max(max(A.shape) * EPS, FEW_ROUNDINGS) / 4
     if size <= zero:
         return
     # Either rounding errors, multiplied by the factors, or a direction whose image under A decides.
@@ -339,7 +339,7 @@ def _factored(B: _Rows) -> tuple[_Solver | None, str]:
         return None, (f"its Gram matrix, a sum of {(counts ** 2).sum()} products, is not sparse "
                       f"enough to be factored")
     gram = scipy.sparse.csc_array(B.transpose @ B.matrix)
-    shift = SPARSE_ROUNDING * EPS * np.abs(gram).sum(axis=0).max()
+    shift = FEW_ROUNDINGS * np.abs(gram).sum(axis=0).max()
     shifted = scipy.sparse.csc_array(gram + shift * scipy.sparse.eye_array(gram.shape[0]))
     order, reason = _order(shifted)
     if order is None:

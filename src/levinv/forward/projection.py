@@ -44,7 +44,7 @@ from levinv._tolerances import (
     PASS_ENTRIES,
     REORTHOGONALISATIONS,
     ROUGH_COMPLEMENT,
-    ROUNDING_MARGIN,
+    ROUNDING_FACTOR,
     SQUARABLE,
     TINY,
 )
@@ -332,7 +332,7 @@ def _joined(rows: Rows, scale: Floats, smallest: float, heavy: Integers, light: 
     # A row that is heavy for any magnitude (a coloop) has F = 0. What rounding leaves of it must
     # not be multiplied by a huge magnitude.
     size = np.sqrt(np.maximum(np.diag(middle), 0.0))
-    ratio = np.where((size <= ROUNDING_MARGIN * rounding) | (whole * size > 1.0), 0.0, whole)
+    ratio = np.where((size <= ROUNDING_FACTOR * rounding) | (whole * size > 1.0), 0.0, whole)
     weighted = ratio[:, None] * middle * ratio
     lower = np.linalg.cholesky(np.eye(h) + weighted)
     inverse = scipy.linalg.solve_triangular(lower, np.eye(h), lower=True, check_finite=False)
@@ -398,7 +398,7 @@ def quotient(rows: Rows, index: Integers, columns: Floats) -> tuple[Floats, Floa
     safe = np.where(norms > 0, norms, 1.0)
     block /= safe[:, None]
     h, k = block.shape
-    if h > k or np.linalg.svd(block, compute_uv=False)[-1] <= ROUNDING_MARGIN * k * EPS:
+    if h > k or np.linalg.svd(block, compute_uv=False)[-1] <= ROUNDING_FACTOR * k * EPS:
         raise DependentZeroSlackError(index)
     q, r = scipy.linalg.qr(block.T, check_finite=False)
     inverse = scipy.linalg.solve_triangular(r[:h], np.eye(h), trans="T", check_finite=False)
