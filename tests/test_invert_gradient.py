@@ -194,8 +194,8 @@ def test_preconditioned_condition_number_is_at_most_3(rng):
         assert values[0] >= 1 - 1e-9
         assert values[-1] <= 3 + 1e-9
         right = rng.normal(size=d)
-        z, _, iterations = conjugate_gradients(state.product, right, tolerance=1e-8, maxiter=60,
-                                               precondition=state.precondition)
+        z, _, iterations = conjugate_gradients(state.product, right.copy(), tolerance=1e-8,
+                                               maxiter=60, precondition=state.precondition)
         assert iterations <= 25
         assert_allclose(state.hessian() @ z, right, rtol=0, atol=1e-6 * np.linalg.norm(right))
 

@@ -29,9 +29,10 @@ def conjugate_gradients(product: Callable[[Floats], Floats], right: Floats, *, t
 
     ``product(v)`` is H v as a new array, ``precondition(v)`` is M⁻¹ v (default: v), and
     ``project(v)`` removes the part of v in the null space of H in place; x itself is not projected.
-    Rounding may make H indefinite: the iteration ends at a direction of no positive curvature.
+    ``right`` is overwritten by the residual, to save memory. Rounding may make H indefinite: the
+    iteration ends at a direction of no positive curvature.
     """
-    x, residual = np.zeros_like(right), right.copy()
+    x, residual = np.zeros_like(right), right
     if project is not None:
         project(residual)
     conditioned = residual if precondition is None else precondition(residual)
