@@ -12,7 +12,8 @@ lines = ["# Generated from _tolerances.py by cmake/kernel_settings.py.",
          "cdef extern from *:", '    """']
 lines += [f"    #define LEVINV_{name} ({value!r})" for name, value in constants.items()]
 lines += ['    """']
-lines += [f'    const {"double" if isinstance(value, float) else "Py_ssize_t"} {name} "LEVINV_{name}"'
-          for name, value in constants.items()]
+for name, value in constants.items():
+    kind = "double" if isinstance(value, float) else "Py_ssize_t"
+    lines.append(f'    const {kind} {name} "LEVINV_{name}"')
 with open(out, "w", encoding="utf-8") as file:
     file.write("\n".join(lines) + "\n")

@@ -1,7 +1,7 @@
 """Every compiled stage of invert_many beside its Python twin, on the same input.
 
-The twin of a stage is given what the compiled stages before it left, so that a difference is found in the
-stage that makes it. Their names and arguments stand in ``Twin`` alone.
+The twin of a stage is given what the compiled stages before it left, so that a difference is found
+in the stage that makes it. Their names and arguments stand in ``Twin`` alone.
 """
 import numpy as np
 import pytest
@@ -161,7 +161,7 @@ def test_signs_fit(case):
     expected = twin.fitting_signs(found["magnitude"] / found["row_scale"])
     assert expected.fits
     signs = found["sign"] * found["sign"][0]
-    if not np.array_equal(signs, expected.signs * expected.signs[0]):      # two may fit, then both do
+    if not np.array_equal(signs, expected.signs * expected.signs[0]):      # two vectors fit
         again = twin.fitting_signs(found["magnitude"] / found["row_scale"], 1e-4)
         assert again.fits
         assert np.linalg.norm(_off_range(twin, found)) <= 1e-5

@@ -63,9 +63,9 @@ def short(const double[:, ::1] U, const double[:, ::1] B, const double[:, ::1] U
           const double[::1] curvature_diagonal, double[:, ::1] out):
     """out += 4 WᵀW + Bᵀ G B, a block of rows of P at a time.
 
-    UK = U K_r; W = (Q - diag(sigma)) B has the given ``square_diagonal`` in place of the diagonal
-    of its matrix, and G = P∘(8 U K_r Uᵀ - 4 (r_i + r_l) P) the given ``curvature_diagonal``: both
-    free of cancellation.
+    UK = U K_r, W = (Q - diag(sigma)) B and G = P∘(8 U K_r Uᵀ - 4 (r_i + r_l) P). The diagonals of
+    Q - diag(sigma) and of G are given, ``square_diagonal`` and ``curvature_diagonal``: the caller
+    has them without cancellation.
     """
     cdef Py_ssize_t n = U.shape[0], k = U.shape[1], d = B.shape[1]
     cdef Py_ssize_t whole = whole_tiles(n), across = padded(n)
@@ -125,8 +125,8 @@ def tall(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
     """out += 4 WᵀW + Bᵀ diag(diagonal) B and cross += Bᵀ diag(r) X, where X = Q B and W = X -
     diag(sigma) B.
 
-    ``forms`` are third moments with off-diagonal pairs doubled; rows of scale 0, whose
-    inverse slack has to be 0 as well, take no part.
+    ``forms`` are third moments with off-diagonal pairs doubled. Rows of scale 0 take no part; their
+    inverse slack has to be 0 as well.
     """
     cdef Rows rows = describe(A, scale)
     cdef Py_ssize_t k = rows.d if transform is None else transform.shape[1]

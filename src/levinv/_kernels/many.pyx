@@ -1,11 +1,12 @@
 """Score inversion of many small problems: the four stages of one problem after another, compiled.
 
-The mathematics is that of :mod:`levinv.inverse`; each module in small/ says at its top what small problems
-allow to do otherwise. In the basis U of the rows (d x n), with q the part of b outside range(A) scaled to
-norm 1, slacks are Uᵀy - q.
+The mathematics is that of :mod:`levinv.inverse`; each module in small/ says at its top what small
+problems allow to do otherwise. In the basis U of the rows (d x n), with q the part of b outside
+range(A) scaled to norm 1, slacks are Uᵀy - q.
 
-Problems with a doubtful decision are left to the caller, who has the general route: rank or components in
-doubt, scores close to 0 or 1, a stage that does not arrive, an x that may not be the only one.
+Problems with a doubtful decision are left to the caller, who has the general route: rank or
+components in doubt, scores close to 0 or 1, a stage that does not arrive, an x that may not be the
+only one.
 """
 from libc.math cimport INFINITY
 from libc.stdint cimport uint64_t
@@ -152,12 +153,11 @@ def stages(const double[:, ::1] A, const double[::1] b, const double[::1] scores
            const double[::1] signs, const double[::1] noise, uint64_t seed, double tol):
     """What each stage leaves of one problem, up to the first that fails: for tests.
 
-    Returns
-    -------
-    dict of arrays: after presolve ``row_scale`` (n,), ``basis`` ((d + 1, n): U and q), ``target``
-    (n,); after the stages ``magnitude`` (n,), ``sign`` (n,), ``recovered`` (d,), ``refined`` (d,) and
-    with it, at the x that it stands for, ``slack``, ``sigma`` (n,) and ``jacobian`` (d, n), of the
-    whitened residual in a basis of orthonormal rows. ``recovered`` and ``refined`` are x.
+    Returns ------- dict of arrays: after presolve ``row_scale`` (n,), ``basis`` ((d + 1, n): U and
+    q), ``target`` (n,); after the stages ``magnitude`` (n,), ``sign`` (n,), ``recovered`` (d,),
+    ``refined`` (d,) and with it, at the x that it stands for, ``slack``, ``sigma`` (n,) and
+    ``jacobian`` (d, n), of the whitened residual in a basis of orthonormal rows. ``recovered`` and
+    ``refined`` are x.
     """
     cdef Py_ssize_t n = A.shape[0], d = A.shape[1], start, i
     cdef Workspace s
@@ -169,6 +169,7 @@ def stages(const double[:, ::1] A, const double[::1] b, const double[::1] scores
     cdef double[::1] x = recovered
     found = {}
     lay_out(&s, n, d, &view[0])
+    memory = memory[s.memory - &view[0]:]
     s.random_state, s.iterations = seed, 0
     if not exact:
         deviation = &noise[0]

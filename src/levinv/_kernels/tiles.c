@@ -41,7 +41,7 @@ void tiles_free(double *memory)
 #define NAMED(name, suffix) PASTE(name, suffix)
 #define OF(name) NAMED(name, VERSION)
 
-#if defined(__GNUC__) && !defined(LEVINV_PLAIN)
+#if defined(__GNUC__) && !defined(LEVINV_PORTABLE)
 #define VERSION common
 #define TARGET
 #define LANES 2
@@ -53,11 +53,11 @@ void tiles_free(double *memory)
 #define WIDE 0
 #include "tiles_version.h"
 #else
-#define common plain
-#include "tiles_plain.h"
+#define common portable
+#include "tiles_portable.h"
 #endif
 
-#if defined(__GNUC__) && defined(__x86_64__) && !defined(LEVINV_PLAIN)
+#if defined(__GNUC__) && defined(__x86_64__) && !defined(LEVINV_PORTABLE)
 #define X86_VERSIONS 1
 
 #define VERSION avx2
@@ -109,7 +109,7 @@ void tiles_limit(int version)
 static const Version *chosen(void)
 {
 #ifdef X86_VERSIONS
-    /* Asking costs a few loads: the compiler's runtime keeps the answer. */
+    /* This costs a few loads: the compiler's runtime library keeps the answers. */
     if (limit >= 2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")
         && __builtin_cpu_supports("avx512vl"))
         return &versions[2];

@@ -6,9 +6,10 @@ import scipy.linalg
 import scipy.sparse
 
 from levinv import _validate, storage
-from levinv._kernels.factor import UNBLOCKED_COLUMNS, triangular_inverse_factor
+from levinv._kernels.factor import triangular_inverse_factor
 from levinv._kernels.scores import one_pass
 from levinv._parallel import count, share, sharing
+from levinv._tolerances import UNBLOCKED_COLUMNS
 from levinv._typing import Booleans, Floats, MatrixLike, Seed, VectorLike
 from levinv.forward.approximate import sketched_scores
 from levinv.forward.basis import (

@@ -1,10 +1,10 @@
 """Stage 1: weights with given scores (levinv.inverse.stages.magnitudes).
 
-Adding logit c_i - logit sigma_i to t_i minimises f(t) - cᵀt along this coordinate exactly. A sweep does
-so for all coordinates at once. This is Newton's method with the Laplacian's diagonal in the place of the
-Laplacian, which is so close to it that each sweep halves the error. Newton steps by conjugate gradients,
-with that diagonal as preconditioner, finish; a product with the Laplacian costs one Gram matrix and one
-quadratic form.
+Adding logit c_i - logit sigma_i to t_i minimises f(t) - cᵀt along this coordinate exactly. A sweep
+does so for all coordinates at once. This is Newton's method with the Laplacian's diagonal in the
+place of the Laplacian, which is so close to it that each sweep halves the error. Newton steps by
+conjugate gradients, with that diagonal as preconditioner, finish; a product with the Laplacian
+costs one Gram matrix and one quadratic form.
 """
 from libc.math cimport exp, fabs, sqrt
 
@@ -58,7 +58,7 @@ cdef inline bint explained(Workspace* s, bint exact) noexcept nogil:
 
 cdef inline void newton_step(Workspace* s, double tolerance) noexcept nogil:
     """``step`` with Laplacian step = -residual, by preconditioned conjugate gradients."""
-    cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, product
+    cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, _
     cdef double size = 0.0, first, previous, length, curvature
     cdef double* sigma = s.projection.scores
     cdef double* inverse = s.magnitudes.inverse_degree
@@ -73,7 +73,7 @@ cdef inline void newton_step(Workspace* s, double tolerance) noexcept nogil:
         direction[i] = inverse[i] * remainder[i]
         size += remainder[i] * direction[i]
     first = size
-    for product in range(BATCH_MAX_ITERATIONS):
+    for _ in range(BATCH_MAX_ITERATIONS):
         gram(d, width, s.projection.rows, direction, s.scratch.row, s.scratch.form)
         quad(d, width, s.projection.rows, s.scratch.form, s.scratch.row, image)
         curvature = 0.0
@@ -97,7 +97,7 @@ cdef inline void newton_step(Workspace* s, double tolerance) noexcept nogil:
 
 cdef inline bint match_scores(Workspace* s, bint exact) noexcept nogil:
     """Weights whose scores are ``target``."""
-    cdef Py_ssize_t n = s.n, i, sweep, iteration, shortening
+    cdef Py_ssize_t n = s.n, i, _, _shortening
     cdef double error, before, length, longest, slope, new_slope
     cdef double* weight = s.magnitudes.weight
     cdef double* sigma = s.projection.scores
@@ -108,7 +108,7 @@ cdef inline bint match_scores(Workspace* s, bint exact) noexcept nogil:
     if not project(s):
         return False
     error = relative_error(s)
-    for sweep in range(BATCH_MAX_SWEEPS):
+    for _ in range(BATCH_MAX_SWEEPS):
         if error <= BATCH_SWEPT or explained(s, exact):
             break
         for i in range(n):
@@ -117,7 +117,7 @@ cdef inline bint match_scores(Workspace* s, bint exact) noexcept nogil:
         if not project(s):
             return False
         error = relative_error(s)
-    for iteration in range(BATCH_MAX_ITERATIONS):
+    for _ in range(BATCH_MAX_ITERATIONS):
         if error <= BATCH_MATCHED or explained(s, exact):
             return True
         newton_step(s, min(0.1, max(error, 0.1 * BATCH_MATCHED / error)))
@@ -130,7 +130,7 @@ cdef inline bint match_scores(Workspace* s, bint exact) noexcept nogil:
             return error < BATCH_FULL_STEPS
         length = 1.0 if longest <= BATCH_LONGEST_STEP else BATCH_LONGEST_STEP / longest
         before, accepted = error, False
-        for shortening in range(BATCH_MAX_ITERATIONS):
+        for _shortening in range(BATCH_MAX_ITERATIONS):
             for i in range(n):
                 weight[i] = s.magnitudes.last_weight[i] * exp(length * step[i])
             if not project(s):

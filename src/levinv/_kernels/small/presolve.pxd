@@ -95,7 +95,7 @@ cdef inline bint eliminate(Workspace* s) noexcept nogil:
 
 cdef inline bint prepare_basis(Workspace* s, const double* A) noexcept nogil:
     """The parts ``basis`` but q; False unless A has full rank and one component beyond doubt."""
-    cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, k
+    cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, k, _
     cdef double largest
     cdef double* rows = s.basis.rows
     if not unit_rows_and_columns(s, A) or not eliminate(s):
@@ -116,7 +116,7 @@ cdef inline bint prepare_basis(Workspace* s, const double* A) noexcept nogil:
         return False
     for i in range(d * width):
         s.basis.coefficients[i] = rows[i]
-    for k in range(2):
+    for _ in range(2):
         gram(d, width, rows, NULL, NULL, s.scratch.gram)
         if cholesky(d, s.scratch.gram) < BATCH_SMALLEST_PIVOT:
             return False
@@ -169,7 +169,7 @@ cdef inline bint prepare_response(Workspace* s, const double* b, bint need_signs
     """The part ``response``; False where b may lie in range(A), or signs are needed and may not be
     determined.
     """
-    cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, k, turn
+    cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, k, _
     cdef double size
     cdef double* q = s.response.outside
     for i in range(n):
@@ -179,7 +179,7 @@ cdef inline bint prepare_response(Workspace* s, const double* b, bint need_signs
     size = sqrt(dot(width, q, q))
     for k in range(d):
         s.response.inside[k] = 0.0
-    for turn in range(2):                # the second removes what rounding left
+    for _ in range(2):                   # the second pass removes what rounding left
         products(d, width, s.basis.rows, q, s.scratch.coordinates)
         for k in range(d):
             s.response.inside[k] += s.scratch.coordinates[k]
@@ -194,8 +194,8 @@ cdef inline bint prepare_response(Workspace* s, const double* b, bint need_signs
 
 cdef inline bint prepare_scores(Workspace* s, const double* scores, const double* noise,
                                 double tol) noexcept nogil:
-    """The part ``scores``; ``noise`` NULL: exact scores. False where they are too close to 0 or 1, or
-    do not sum to d.
+    """The part ``scores``; ``noise`` NULL: exact scores. False where they are too close to 0 or 1,
+    or do not sum to d.
     """
     cdef Py_ssize_t n = s.n, d = s.d, i, _, kept = 0
     cdef double total = 0.0, excess, slope, margin, factor, c

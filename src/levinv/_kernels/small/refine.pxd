@@ -1,8 +1,9 @@
-"""Stage 4: Levenberg-Marquardt on the whitened residual of the scores (levinv.inverse.stages.refine).
+"""Stage 4: Levenberg-Marquardt on the whitened residual of the scores
+(levinv.inverse.stages.refine).
 
 Steps are taken in the basis V in which the scaled rows are orthonormal, by normal equations: their
-right-hand side decides where the iteration ends, not their matrix, which is kept as long as steps with
-it reduce the residual enough.
+right-hand side decides where the iteration ends, not their matrix, which is kept as long as steps
+with it reduce the residual enough.
 """
 from libc.math cimport INFINITY, copysign, fabs
 
@@ -108,7 +109,7 @@ cdef inline double refine(Workspace* s, bint exact) noexcept nogil:
     """Levenberg-Marquardt from ``recovery.y``; the square of the whitened residual, INFINITY where
     it is not defined.
     """
-    cdef Py_ssize_t n = s.n, d = s.d, i, k, step
+    cdef Py_ssize_t n = s.n, d = s.d, i, k, _
     cdef double size, new, predicted, decrease, largest, damping = 0.0
     cdef double enough = BATCH_ROUNDINGS * BATCH_ROUNDINGS * n
     cdef double* y = s.recovery.y
@@ -123,7 +124,7 @@ cdef inline double refine(Workspace* s, bint exact) noexcept nogil:
     linearise(s)
     if factorise(s, damping) <= 0.0:
         return INFINITY
-    for step in range(BATCH_MAX_ITERATIONS):
+    for _ in range(BATCH_MAX_ITERATIONS):
         for i in range(n):
             s.scratch.row[i] = s.projection.residual[i] * s.scores.inverse_noise[i]
         products(d, s.width, s.refinement.jacobian, s.scratch.row, gradient)

@@ -69,7 +69,7 @@ cdef inline void spectral_point(Workspace* s) noexcept nogil:
     """A point along the direction in which rows are long where magnitudes are: the top eigenvector
     of sum (aim_i/|v_i|²)² v_i v_iᵀ, by power iteration.
     """
-    cdef Py_ssize_t n = s.n, p = s.d + 1, width = s.width, i, k, j, step, largest = 0
+    cdef Py_ssize_t n = s.n, p = s.d + 1, width = s.width, i, k, j, _, largest = 0
     cdef double size
     cdef double* weight = s.signs.projected
     cdef double* form = s.scratch.form
@@ -86,7 +86,7 @@ cdef inline void spectral_point(Workspace* s) noexcept nogil:
             largest = k
     for k in range(p):
         direction[k] = form[largest * p + k]
-    for step in range(BATCH_POWER_STEPS):
+    for _ in range(BATCH_POWER_STEPS):
         size = 0.0
         for k in range(p):
             s.scratch.vector[k] = 0.0

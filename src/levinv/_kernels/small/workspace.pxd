@@ -1,12 +1,12 @@
 """The workspace of one problem: one allocation for all problems of a call, in parts by stage.
 
 A part belongs to one stage: only the functions of that stage write to it, later stages read its
-results. ``Scratch`` belongs to every function for the time of its call; no result stays there. A row of
-``width`` numbers is padded with zeros, and every function leaves the padding zero.
+results. ``Scratch`` belongs to every function for the time of its call; no result stays there. A
+row of ``width`` numbers is padded with zeros, and every function leaves the padding zero.
 """
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint64_t, uintptr_t
 
-from levinv._kernels.small.algebra cimport whole_vectors
+from levinv._kernels.small.algebra cimport LANES, whole_vectors
 
 
 cdef struct Basis:                  # of range(A); kept while problems share A
@@ -120,8 +120,12 @@ cdef inline double* take(Workspace* s, Py_ssize_t size) noexcept nogil:
 
 cdef inline Py_ssize_t lay_out(Workspace* s, Py_ssize_t n, Py_ssize_t d,
                                double* memory) noexcept nogil:
-    """Divide ``memory`` into the parts; NULL: only count. Returns the number of doubles needed."""
-    cdef Py_ssize_t p = d + 1, width = whole_vectors(n)
+    """Divide ``memory`` into the parts, from its first whole cache line on; NULL: only count.
+    Returns the number of doubles needed.
+    """
+    cdef Py_ssize_t p = d + 1, width = whole_vectors(n), line = LANES * sizeof(double)
+    if memory != NULL:
+        memory += (line - <uintptr_t> memory % line) % line // sizeof(double)
     s.n, s.d, s.width, s.width_d = n, d, width, whole_vectors(d)
     s.memory, s.used = memory, 0
     s.basis = Basis(row_scale=take(s, n), coefficients=take(s, d * width),
@@ -146,4 +150,4 @@ cdef inline Py_ssize_t lay_out(Workspace* s, Py_ssize_t n, Py_ssize_t d,
                               normal=take(s, d * d), factor=take(s, d * d), largest=0.0)
     s.scratch = Scratch(row=take(s, n), image=take(s, n), coordinates=take(s, p),
                         vector=take(s, p), gram=take(s, p * p), form=take(s, p * p))
-    return s.used
+    return s.used + LANES
