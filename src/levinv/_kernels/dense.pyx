@@ -18,9 +18,7 @@ the products u_a u_b with a <= b.
 from libc.string cimport memset
 
 from kernel_settings cimport L1_BYTES, L2_DOUBLES, PAGE_DOUBLES
-from levinv._kernels.tiles cimport (TILE, tiles_allocate, tiles_fail, tiles_free, tiles_gram,
-                                    tiles_limit, tiles_nn, tiles_pairs, tiles_quad, tiles_scaled,
-                                    tiles_tn)
+from levinv._kernels.tiles cimport TILE, tiles, tiles_allocate, tiles_fail, tiles_free, tiles_limit
 
 
 cdef Py_ssize_t padded(Py_ssize_t k) noexcept nogil:
@@ -96,7 +94,7 @@ cdef void load(const Rows* rows, const double* scale, Py_ssize_t first, Py_ssize
     if factor != NULL:
         factor += first
     if rows.column_stride == 1:
-        tiles_scaled(source, rows.row_stride, count, d, factor, width, block)
+        tiles().scaled(source, rows.row_stride, count, d, factor, width, block)
     else:
         for i in range(count):
             for j in range(d, width):
@@ -118,7 +116,7 @@ cdef const double* rows_of(const Rows* rows, Py_ssize_t first, Py_ssize_t count,
     load(rows, rows.scale, first, count, block)
     if rows.transform == NULL:
         return block
-    tiles_nn(block, padded(rows.d), whole, rows.d, rows.transform, padded(rows.k), product)
+    tiles().nn(block, padded(rows.d), whole, rows.d, rows.transform, padded(rows.k), product)
     return product
 
 
@@ -156,10 +154,10 @@ cdef void add_gram(const Rows* rows, const double* weights, Py_ssize_t step, dou
             u, stride = rows_of(rows, first, count, workspace, product), width
         ahead = next_block(rows, first + step, count)
         if weights == NULL:
-            tiles_gram(u, stride, u, stride, count, k, width, c, ahead, rows.row_stride)
+            tiles().gram(u, stride, u, stride, count, k, width, c, ahead, rows.row_stride)
         else:
-            tiles_scaled(u, stride, count, k, weights + first, width, weighted)
-            tiles_gram(u, stride, weighted, width, count, k, width, c, ahead, rows.row_stride)
+            tiles().scaled(u, stride, count, k, weights + first, width, weighted)
+            tiles().gram(u, stride, weighted, width, count, k, width, c, ahead, rows.row_stride)
     for i in range(k):
         for index in range(i):
             c[index * width + i] = c[i * width + index]
@@ -182,13 +180,13 @@ cdef void triangular_quad(const Rows* rows, const double* t, bint square, Py_ssi
         count = min(step, rows.n - first)
         if direct and count == step:
             ahead = next_block(rows, first + 2 * TILE, count)
-            tiles_quad(rows.data + first * rows.row_stride, rows.row_stride, count, k, t, width,
-                       square, out + first, ahead, rows.row_stride)
+            tiles().quad(rows.data + first * rows.row_stride, rows.row_stride, count, k, t, width,
+                         square, out + first, ahead, rows.row_stride)
         else:
             u = rows_of(rows, first, count, workspace, product)
             ahead = next_block(rows, first + step, count)
-            tiles_quad(u, width, whole_tiles(count), k, t, width, square, values,
-                       ahead, rows.row_stride)
+            tiles().quad(u, width, whole_tiles(count), k, t, width, square, values,
+                         ahead, rows.row_stride)
             for i in range(count):
                 out[first + i] = values[i]
 
@@ -290,9 +288,9 @@ def moments(const double[:, :] A, const double[::1] scale, const double[:, ::1] 
             first = index * step
             count = min(step, rows.n - first)
             u = rows_of(&rows, first, count, workspace, product)
-            tiles_pairs(u, padded(k), count, k, pairs, products)
+            tiles().pairs(u, padded(k), count, k, pairs, products)
             load(&factors, factors.scale, first, count, weights)
-            tiles_tn(products, pairs, weights, columns, count, c)
+            tiles().tn(products, pairs, weights, columns, count, c)
         add_packed(c, columns, out)
     tiles_free(workspace)
 
@@ -330,9 +328,9 @@ def contract(const double[:, :] A, const double[::1] scale, const double[:, ::1]
             first = index * step
             count = min(step, rows.n - first)
             u = rows_of(&rows, first, count, workspace, product)
-            tiles_pairs(u, padded(k), whole_tiles(count), k, pairs, products)
-            tiles_nn(products, pairs, whole_tiles(count), forms.shape[0], packed,
-                     columns, image)
+            tiles().pairs(u, padded(k), whole_tiles(count), k, pairs, products)
+            tiles().nn(products, pairs, whole_tiles(count), forms.shape[0], packed,
+                       columns, image)
             for i in range(count):
                 for j in range(forms.shape[1]):
                     out[first + i, j] = image[i * columns + j]
@@ -358,11 +356,11 @@ def squares(const double[:, ::1] U, const double[:, ::1] Y, double[:, ::1] out):
         for index in range(blocks):
             first = index * step
             count = min(step, n - first)
-            tiles_nn(u + first * width, width, whole_tiles(count), k, transposed, across,
-                     projection)
+            tiles().nn(u + first * width, width, whole_tiles(count), k, transposed, across,
+                       projection)
             for i in range(whole_tiles(count) * across):
                 projection[i] = projection[i] * projection[i]
-            tiles_nn(projection, across, whole_tiles(count), n, packed, columns, image)
+            tiles().nn(projection, across, whole_tiles(count), n, packed, columns, image)
             for i in range(count):
                 for j in range(Y.shape[1]):
                     out[first + i, j] = image[i * columns + j]

@@ -142,71 +142,53 @@ def invert(const double[:, :, ::1] A, const double[:, ::1] b, const double[:, ::
                     memory[j] = 0.0
 
 
-cdef object part(object memory, const Workspace* s, const double* first, Py_ssize_t count,
-                 Py_ssize_t width, Py_ssize_t columns):
-    """A copy of ``count`` rows of a part of the workspace."""
+cdef part(memory, const Workspace* s, const double* first, Py_ssize_t count, Py_ssize_t width):
+    """A copy of ``count`` rows of a part of the workspace, without the padding."""
     cdef Py_ssize_t start = first - s.memory
-    return memory[start:start + count * width].reshape(count, width)[:, :columns].copy()
+    return memory[start:start + count * width].reshape(count, width)[:, :s.n].copy()
 
 
 def stages(const double[:, ::1] A, const double[::1] b, const double[::1] scores,
            const double[::1] signs, const double[::1] noise, uint64_t seed, double tol):
     """What each stage leaves of one problem, up to the first that fails: for tests.
 
-    Returns ------- dict of arrays: after presolve ``row_scale`` (n,), ``basis`` ((d + 1, n): U and
-    q), ``target`` (n,); after the stages ``magnitude`` (n,), ``sign`` (n,), ``recovered`` (d,),
-    ``refined`` (d,) and with it, at the x that it stands for, ``slack``, ``sigma`` (n,) and
-    ``jacobian`` (d, n), of the whitened residual in a basis of orthonormal rows. ``recovered`` and
-    ``refined`` are x.
+    Returns
+    -------
+    dict of arrays: ``basis`` (d + 1, n), U and q; ``magnitude`` (1, n), of unit rows; ``sign``
+    (1, n); ``recovered`` and ``refined`` (d,), x after stages 3 and 4; ``jacobian`` (d, n), of the
+    whitened residual at the latter, in a basis of orthonormal rows.
     """
     cdef Py_ssize_t n = A.shape[0], d = A.shape[1], start, i
     cdef Workspace s
-    memory = np.zeros(lay_out(&s, n, d, NULL))
-    cdef double[::1] view = memory
-    cdef bint unknown = signs is None, exact = noise is None, clear
+    memory, recovered, refined = np.zeros(lay_out(&s, n, d, NULL)), np.zeros(d), np.zeros(d)
+    cdef double[::1] room = memory, x = recovered, last_x = refined
+    cdef bint unknown = signs is None, exact = noise is None
     cdef const double* deviation = NULL
-    recovered, refined = np.zeros(d), np.zeros(d)
-    cdef double[::1] x = recovered
     found = {}
-    lay_out(&s, n, d, &view[0])
-    memory = memory[s.memory - &view[0]:]
+    lay_out(&s, n, d, &room[0])
+    memory = memory[s.memory - &room[0]:]
     s.random_state, s.iterations = seed, 0
     if not exact:
         deviation = &noise[0]
-    clear = (prepare_basis(&s, &A[0, 0])
-             and prepare_scores(&s, &scores[0], deviation, tol)
-             and prepare_response(&s, &b[0], unknown))
-    if not clear:
+    if (not prepare_basis(&s, &A[0, 0]) or not prepare_scores(&s, &scores[0], deviation, tol)
+            or not prepare_response(&s, &b[0], unknown)):
         return found
-    found["row_scale"] = part(memory, &s, s.basis.row_scale, 1, n, n)[0]
-    found["basis"] = part(memory, &s, s.basis.rows, d + 1, s.width, n)
-    found["target"] = part(memory, &s, s.scores.target, 1, n, n)[0]
-    if not find_magnitudes(&s, exact):
+    found["basis"] = part(memory, &s, s.basis.rows, d + 1, s.width)
+    if not find_magnitudes(&s, exact) or (unknown and not prepare_signs(&s)):
         return found
-    found["magnitude"] = part(memory, &s, s.magnitudes.magnitude, 1, n, n)[0]
-    if unknown:
-        if not prepare_signs(&s):
-            return found
-        for start in range(BATCH_STARTS):
-            if find_signs(&s, start, sign_tolerance(&s, exact)):
-                break
-        else:
-            return found
-    else:
-        for i in range(n):
-            s.signs.sign[i] = signs[i]
-    found["sign"] = part(memory, &s, s.signs.sign, 1, n, n)[0]
-    if not recover(&s, exact, unknown and not exact):
-        return found
-    finish(&s, &A[0, 0], &b[0], &x[0])
-    found["recovered"] = recovered
-    if not refine(&s, exact) < INFINITY:
-        return found
-    x = refined
-    finish(&s, &A[0, 0], &b[0], &x[0])
-    linearise(&s)
-    found["refined"] = refined
-    found["slack"] = part(memory, &s, s.refinement.slack, 1, n, n)[0]
-    found["sigma"] = part(memory, &s, s.projection.scores, 1, n, n)[0]
-    found["jacobian"] = part(memory, &s, s.refinement.jacobian, d, s.width, n)
+    found["magnitude"] = part(memory, &s, s.magnitudes.magnitude, 1, s.width)
+    for start in range(BATCH_STARTS if unknown else 0):
+        if find_signs(&s, start, sign_tolerance(&s, exact)):
+            break
+    for i in range(0 if unknown else n):
+        s.signs.sign[i] = signs[i]
+    found["sign"] = part(memory, &s, s.signs.sign, 1, s.width)
+    if recover(&s, exact, unknown and not exact):
+        finish(&s, &A[0, 0], &b[0], &x[0])
+        found["recovered"] = recovered
+        if refine(&s, exact) < INFINITY:
+            finish(&s, &A[0, 0], &b[0], &last_x[0])
+            linearise(&s)
+            found["refined"] = refined
+            found["jacobian"] = part(memory, &s, s.refinement.jacobian, d, s.width)
     return found

@@ -44,18 +44,22 @@ long tiles_fail(long which);
 double *tiles_allocate(size_t size);
 void tiles_free(double *memory);
 
-void tiles_gram(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv, ptrdiff_t rows,
-                ptrdiff_t k, ptrdiff_t width, double *c, const double *ahead, ptrdiff_t stride);
-void tiles_tn(const double *u, ptrdiff_t p, const double *v, ptrdiff_t q, ptrdiff_t rows,
-              double *c);
-void tiles_nn(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth, const double *t,
-              ptrdiff_t q, double *c);
-void tiles_quad(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth, const double *t,
-                ptrdiff_t width, int square, double *out, const double *ahead,
-                ptrdiff_t stride);
-void tiles_scaled(const double *a, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t d, const double *scale,
-                  ptrdiff_t width, double *block);
-void tiles_pairs(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t k, ptrdiff_t width,
-                 double *products);
+/* The functions in the widest version that the processor has and the limit allows. */
+typedef struct {
+    void (*gram)(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv, ptrdiff_t rows,
+                 ptrdiff_t k, ptrdiff_t width, double *c, const double *ahead, ptrdiff_t stride);
+    void (*tn)(const double *u, ptrdiff_t p, const double *v, ptrdiff_t q, ptrdiff_t rows,
+               double *c);
+    void (*nn)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth, const double *t,
+               ptrdiff_t q, double *c);
+    void (*quad)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth, const double *t,
+                 ptrdiff_t width, int square, double *out, const double *ahead, ptrdiff_t stride);
+    void (*scaled)(const double *a, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t d,
+                   const double *scale, ptrdiff_t width, double *block);
+    void (*pairs)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t k, ptrdiff_t width,
+                  double *products);
+} Tiles;
+
+const Tiles *tiles(void);
 
 #endif

@@ -195,32 +195,16 @@ TARGET static void OF(pairs)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptr
     }
 }
 
+/* The other macros read the same in each version. */
 #undef VERSION
 #undef TARGET
 #undef LANES
 #undef DOWN
 #undef WIDE
-#undef LOAD
-#undef STORE
 #undef SPLAT
 #undef ACROSS_NARROW
-#undef ACROSS_WIDE
 #undef SUM
 #undef ROWS
 #undef HALF_ROWS
-#undef ZERO
-#undef LOAD_ACROSS
-#undef MULTIPLY
-#undef ADD_TO
-#undef PUT
-#undef SQUARE
-#undef TIMES_OWN
-#undef ROW_TN
-#undef ROW_NN
-#undef ROW_ZERO
-#undef ROW_ADD_TO
-#undef ROW_PUT
-#undef ROW_SQUARE
-#undef ROW_TIMES_OWN
 #undef BY_WIDTH
 #undef STEP
