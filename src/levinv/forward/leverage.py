@@ -15,7 +15,7 @@ import scipy.linalg
 import scipy.sparse
 
 from levinv import _validate, storage
-from levinv._kernels.factor import UNBLOCKED_COLUMNS, triangular_inverse_factor
+from levinv._kernels.factor import triangular_inverse_factor
 from levinv._kernels.scores import one_pass
 from levinv._parallel import count, share, sharing
 from levinv._tolerances import (
@@ -25,6 +25,7 @@ from levinv._tolerances import (
     SKETCH_RTOL,
     SMALLEST_SCALE,
     SQUARABLE,
+    UNBLOCKED_COLUMNS,
     WORTH_SHARING,
 )
 from levinv._typing import Booleans, Floats, MatrixLike, Seed, VectorLike
