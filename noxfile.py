@@ -17,7 +17,7 @@ import nox
 nox.needs_version = ">=2025.10.14"
 nox.options.default_venv_backend = "uv|virtualenv"
 
-SOURCES = {".c", ".h", ".in", ".pxd", ".pxi", ".pyx"}
+SOURCES = {".c", ".h", ".pxd", ".pyx"}
 OF_THE_REPOSITORY = (".ci/", ".git", ".pre-commit", ".readthedocs")  # not in the sdist
 LARGEST_WHEEL = 3 << 20
 

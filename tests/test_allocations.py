@@ -9,7 +9,7 @@ from levinv.inverse.batch import invert_many as many
 
 KERNELS = [dense, factor, hessian, reflections, scores, many.kernel]
 COMPILED = ["cython_function_or_method", "fused_cython_function"]
-SWITCHES = ["limit_tiles", "fail_allocation", "has_avx2"]
+FOR_TESTS = ["limit_tiles", "fail_allocation", "has_avx2", "stages"]
 WITHOUT = ["many inversions", "lengths of sparse rows"]       # their workspaces are arrays
 ARRAYS = allocations.Arrays()
 
@@ -33,7 +33,7 @@ def test_arrays(calls, name):
 def test_the_calls_take_every_function_of_the_kernels_that_allocate(calls, monkeypatch):
     functions = {function: f"{module.__name__}.{name}" for module in KERNELS
                  for name, function in vars(module).items()
-                 if type(function).__name__ in COMPILED and name not in SWITCHES}
+                 if type(function).__name__ in COMPILED and name not in FOR_TESTS}
     called = set()
 
     def recorded(function):

@@ -16,7 +16,7 @@ import numpy as np
 from levinv import GradientLoss, VolumetricBarrier, invert_gradient
 from levinv.forward.barrier import FullRankMap
 from levinv.inverse.barrier_gradient import newton, subsampled
-from levinv.inverse.barrier_gradient.invert_gradient import Task
+from levinv.inverse.barrier_gradient.problem import Problem, Trace, evaluate
 
 from . import problems
 
@@ -117,6 +117,6 @@ class SampleSize:
 def state_at(A, b, x):
     """The state of the solver at x, for the gradient 0."""
     n, d = A.shape
-    task = Task(FullRankMap(A, b), b, np.zeros(d), np.sign(A @ x - b), np.ones(n, dtype=bool),
-                "newton", np.zeros(n), 1e-10, 100, None)
-    return newton.evaluate(task, x)
+    problem = Problem(FullRankMap(A, b), b, np.zeros(d), np.sign(A @ x - b), np.ones(n, dtype=bool),
+                      np.zeros(n), 1e-10, 100)
+    return evaluate(problem, x, Trace())

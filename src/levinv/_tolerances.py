@@ -1,5 +1,5 @@
-"""Every number that decides something: what counts as zero, when an iteration ends, which algorithm
-runs, how large a block is.
+"""Every number that decides something: what counts as zero, when an iteration ends, which
+algorithm runs, how large a block is.
 
 Each constant stands here once, with its unit, what it decides, what it is derived from and which
 test or benchmark notices a change. A module imports those that it uses. What follows from the data
@@ -428,6 +428,144 @@ SMALL_SLACK = 1e-100
 
 # --- many problems (inverse/invert_many) --------------------------------------------------------
 
+# Read also by the compiled kernels, through cmake/kernel_settings.py: numbers only. The compiled
+# route hands every doubtful problem to invert_scores, so its tolerances may be stricter than
+# those of the Python stages: a wrong answer is not allowed, a doubtful one costs time. A constant
+# with another value than its Python twin says why. All are noticed by tests/test_invert_many.py
+# and tests/test_batch_stages.py if a problem is lost or wrong, and by
+# benchmarks/benchmarks/throughput.py if time is.
+
+BATCH_SMALLEST_PIVOT = 1e-8
+# Relative to unit rows and columns; below it the rank of A, or the independence of the rows that
+# take part in the sign search, is in doubt. About √ε: a Cholesky pivot is a square, which is
+# known to ε. The Python route decides the rank at n ε, with pivoted QR.
+
+BATCH_ZERO = 1e-7
+# Relative to the largest entry; smaller coefficients connect no rows, and a smaller part of b
+# outside range(A) is in doubt. Above ε / BATCH_SMALLEST_PIVOT, the rounding error bound of a
+# coefficient. The Python twin is 1e-9: its basis rows have a condition number, here only pivots
+# are bounded.
+
+BATCH_SMALLEST_SCORE = 1e-12
+# Smaller exact scores go to the general route, and bounds of accuracies count from here. Weights
+# then span at most 12 decades, which BATCH_SINGULAR still tells from singular.
+
+BATCH_SCORE_MARGIN = 1e-10
+# Exact scores closer to 1 go to the general route. 1 - sigma is computed to n ε, and here it has
+# to be known to six digits; the Python projection has it without cancellation.
+
+BATCH_MAX_ITERATIONS = 40
+# Limit of every iteration that ends by itself after a few steps: conjugate gradients, Newton
+# steps and their shortenings, Levenberg-Marquardt, signs that are read off x. One that reaches it
+# does not converge, and the general route may do better.
+
+BATCH_STARTS = 12
+# Starts of the sign search before the general route takes over, which has 60.
+
+BATCH_ENUMERATED_ROWS = 14
+# Up to so many rows all 2^(n-1) sign vectors are tried, to see whether another one fits. The same
+# in the Python route: in so few rows other signs often almost fit.
+
+BATCH_SETTLED = 1e7
+# Root mean square of the whitened residual above which an x from exact scores is in doubt; the
+# same as in the verdict of the general route.
+
+BATCH_MAX_SWEEPS = 8
+# Sweeps before Newton steps, each of which halves the error. The Python route has 20: it also
+# meets scores that no weights have.
+
+BATCH_SWEPT = 0.1
+# Relative error of the scores at which Newton steps replace sweeps: from there they converge
+# without shortening. The Python route sweeps above 2 alone.
+
+BATCH_MATCHED = 1e-7
+# Relative error of the scores that ends stage 1. Signs need BATCH_FITS, and stage 4 converges
+# from there; the Python route goes on to rounding, as it judges on magnitudes alone.
+
+BATCH_FULL_STEPS = 1e-5
+# Relative error below which Newton steps are not shortened, and one that does not halve the error
+# has met rounding; the same in the Python route.
+
+BATCH_LONGEST_STEP = 4.0
+# In any log weight: beyond it the quadratic model says nothing; the same in the Python route.
+
+BATCH_SINGULAR = 1e-12
+# Relative Cholesky pivot of a weighted Gram matrix or of JᵀJ below which the matrix counts as
+# singular; above n ε, the rounding error bound of its entries for n up to 2000 rows. The Python
+# route uses QR and singular values.
+
+BATCH_ISOTROPY_STEPS = 2
+# Scalings that bring the rows of [A b] towards isotropic position. The Python route has 5: its
+# designs may be structured, here a failed search is repeated there.
+
+BATCH_POWER_STEPS = 20
+# Power iterations for the spectral start, of which only signs are used: no convergence is needed,
+# and each iteration costs p² flops. The Python route calls an eigenvalue solver.
+
+BATCH_RUN = 400
+# Douglas-Rachford iterations before the next start: runs that succeed do so early. The Python
+# route has 10 000, as nothing comes after it.
+
+BATCH_CHECK_EVERY = 3
+# Iterations between tests of the signs, each the price of one iteration. The Python route has 20.
+
+BATCH_FITS = 1e-6
+# Relative distance of the signed magnitudes from range([A b]) at which signs fit: ten times the
+# relative error that BATCH_MATCHED leaves; the same in the Python route.
+
+BATCH_ALMOST_FITS = 1e-4
+# The same distance of other signs that puts the uniqueness of x in doubt: a hundred times
+# BATCH_FITS, so that no second solution is missed.
+
+BATCH_EXPLAINED = 1.5
+# Standard deviations of inexact magnitudes that the signs' distance may add; the same in the
+# Python route.
+
+BATCH_ILL_CONDITIONED = 1e-2
+# Relative Cholesky pivot below which a second pass orthonormalises the basis: the first leaves an
+# error of ε over this.
+
+BATCH_AT_ROUNDING = 1e-11
+# max |sigma - c| below which a step that does not help has met rounding; the same in the Python
+# route.
+
+BATCH_ROUNDINGS = 10.0
+# Root mean square error of exact scores, in units of rounding, below which refinement may end.
+
+BATCH_KEEP_JACOBIAN = 1e-2
+# The Jacobian is kept while a step reduces the residual to this part or less. It costs n d³, all
+# else n d².
+
+BATCH_DAMPING = 1e-6
+# Smallest damping of Levenberg-Marquardt, relative to the largest diagonal entry of JᵀJ; less is
+# none. The same in the Python route.
+
+BATCH_CLEAR_SIGN = 4.0
+# Standard deviations from zero at which the sign of a slack counts; the same in the acceptance
+# test.
+
+# --- compiled kernels (_kernels) ----------------------------------------------------------------
+
+SAFE = 1e140
+# Numbers between 1/SAFE and SAFE have squares, and sums of 1e28 squares, that neither over- nor
+# underflow: SAFE² is 1e280, and doubles end at 1e308. Noticed by tests/test_sparse.py and
+# tests/test_leverage_scores.py.
+
+L1_BYTES = 32 * 1024
+# Size of a block and its products, so that they stay in an L1 cache, of which processors have 32
+# to 64 KiB. Noticed by benchmarks/benchmarks/scores.py and hessian.py.
+
+L2_DOUBLES = 64 * 1024
+# Entries of a matrix that an L2 cache holds: a smaller one is not fetched ahead.
+
+PAGE_DOUBLES = 512
+# Doubles in 4096 bytes: rows so far apart share one set of the L1 cache, so that packed blocks
+# avoid this width.
+
+UNBLOCKED_COLUMNS = 64
+# Columns up to which a Gram matrix is factored by loops of our own, without BLAS and its threads.
+# Noticed by benchmarks/benchmarks/scores.py and throughput.py.
+
 BATCH_COLUMNS, BATCH_ROWS = 32, 2000
 # Largest problems of the compiled route. Measured: at 2000 x 32 six times as fast as the general
 # route (benchmarks/benchmarks/throughput.py), and short enough for an interrupt to be served.
@@ -436,9 +574,70 @@ BATCH_WORK, BATCH_CHUNK = 500_000, 256
 # n d² of the problems in one kernel call, about 5 ms, so that an interrupt is served; and their
 # largest number.
 
+# --- minimisers: local methods and barrier gradients (inverse/descent, local, barrier_gradient) ---
+
+ARMIJO = 1e-4
+# Part of the decrease promised by the slope or by the model that a step has to achieve. The value
+# of Nocedal and Wright, Numerical Optimization, section 3.1.
+
+MAXITER = {"trust-region": 500, "newton": 100, "gradient-descent": 3000,
+           "approximate-newton": 200, "least-squares": 300}
+# Default limits of the iterations, as documented for invert_scores and invert_gradient.
+
 # --- local methods (inverse/local) --------------------------------------------------------------
 
+INITIAL_RADIUS = 0.01
+# First trust-region radius relative to |y| (or to 1 if that is larger). Ten times as much leaves
+# the neighbourhood of a good start; test_local_methods and acceptance.py local notice.
+
+POOR_MODEL = 0.25
+# The trust region shrinks, to this part of the step, where the decrease is less than this part of
+# the predicted one; it grows where it is more than 1 - POOR_MODEL. Values of Nocedal and Wright,
+# algorithm 4.1.
+
 # --- inversion of barrier gradients (inverse/barrier_gradient) ----------------------------------
+
+DIRECT_DIMENSION = 8
+# Largest dimension in which a Newton direction is found with a factored Hessian instead of
+# conjugate gradients. Measured crossover: class Direction of benchmarks/benchmarks/gradient.py.
+
+ROUGHLY = 0.25
+# A line search ends where the slope has fallen to this part; conjugate gradients far from the
+# solution end at half of it, so that the direction is not what limits the step. Twice as much for
+# the direction costs 6 % more steps, a fifth saves none; test_random_polytopes counts them.
+
+INSIDE = 0.95
+# Part of the way to the cell's boundary that a step goes where no model says how far. Usual in
+# interior-point methods; test_extreme_targets and acceptance.py gradient notice.
+
+QUADRATIC = 1e-5
+# Newton decrement below which full steps converge quadratically: they are taken without a line
+# search, and a decrement that no longer falls is rounding. A rounding floor above it means that g
+# does not determine x in some direction, which is no success. test_nearly notices.
+
+GRADIENT_ROUNDING = 1e3
+# In ε: rounding error allowed in a component of the gradient, beside a sum of its terms. Covers the
+# error of the scores, which depends on the rows; test_nearly and the torture notice.
+
+PATIENCE = 20
+# Trials of one line search; steps after which the linear program is asked whether g has a preimage
+# (Newton's method takes 6 to 14: benchmarks/benchmarks/gradient.py), and steps without progress
+# after which only rounding is left.
+
+LP_ROUNDING = 1e-6
+# Ten times the tolerance to which HiGHS satisfies the constraints of a scaled linear program.
+
+CONE_ROUNDING = 1e-9
+# Largest violation, relative to |y|, of the constraints of a recession cone by a direction y that a
+# simplex method found at a vertex. test_unbounded_cell_without_a_preimage notices.
+
+SAMPLES = 10
+# Default number of sampled rows in units of d log(d + 2): the sampled Hessian is then wrong by
+# about a third. Measured: class SampleSize of benchmarks/benchmarks/gradient.py.
+
+EXACT_FLOPS = 1e11
+# Flops, n d³, of the largest Hessian that is formed for the standard errors; beyond, bounds within
+# a factor of 3 replace it. As documented in invert_gradient.
 
 # --- audit (auditing/) --------------------------------------------------------------------------
 

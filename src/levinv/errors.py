@@ -1,5 +1,6 @@
 """The exception of a problem without solution, and how its message names rows."""
 
+from __future__ import annotations
 
 from levinv._typing import Integers
 

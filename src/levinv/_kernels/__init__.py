@@ -1,3 +1,3 @@
-"""Compiled arithmetic on blocks of rows. No checks here: the Python layer above passes clean
-arrays.
+"""Compiled arithmetic on blocks of rows. Nothing is checked here: the Python layer above passes
+clean arrays (see docs/kernels.md).
 """

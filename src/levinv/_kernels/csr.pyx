@@ -12,20 +12,21 @@ Row i is scale_i a_i (``scale`` None: 1); its entries stand at indptr[i] ... ind
     fill         entries of a symmetric matrix's factor          as many as these
 
 |a_i T|² = a_iᵀ N a_i with N = T Tᵀ, where the sum of terms a_ij N_jl a_il may cancel. Their moduli
-add up to at most b_i², b_i = sum_j |a_ij| |t_j| with t_j row j of T: the sum is relatively
-accurate to ε b_i²/|a_i T|². Where this ratio is beyond ``limit`` the row is done anew as a product
-with T, of which the squares cannot cancel.
+add up to at most b_i², b_i = sum_j |a_ij| |t_j| with t_j row j of T: the relative error of the sum
+is at most ε b_i²/|a_i T|². Where this ratio is beyond ``limit`` the row is computed again as a
+product with T, whose squares cannot cancel.
 """
 from libc.math cimport fabs, sqrt
 
 from libc.stdint cimport int32_t, int64_t
 
+from kernel_settings cimport L1_BYTES, SAFE
+
 ctypedef fused index:
     int32_t
     int64_t
 
-cdef Py_ssize_t SIDE = 64                       # of a square tile that stays in cache transposed
-cdef double SAFE = 1e140                        # lengths whose squares neither over- nor underflow
+cdef Py_ssize_t SIDE = <Py_ssize_t> sqrt(L1_BYTES / 8.0)     # of a square tile that fits the cache
 
 
 def product(const double[::1] values, const index[::1] indices, const index[::1] indptr,
@@ -151,9 +152,10 @@ def lengths(const double[::1] values, const index[::1] indices, const index[::1]
             const double[::1] scale, const double[:, ::1] form, const double[::1] sizes,
             const double[:, ::1] transform, double limit, double[::1] work, double[::1] out):
     """out_i <- |scale_i a_i transform|², form = transform transformᵀ, ``sizes`` the norms of the
-    rows of the transform; work: columns of the transform. Returns how many rows were done anew.
+    rows of the transform; work: columns of the transform. Returns how many rows were computed
+    again.
     """
-    cdef Py_ssize_t i, p, j, first, last, d = form.shape[0], k = transform.shape[1], anew = 0
+    cdef Py_ssize_t i, p, j, first, last, d = form.shape[0], k = transform.shape[1], again = 0
     cdef double factor, total, bound, value
     cdef const double* row
     with nogil:
@@ -172,7 +174,7 @@ def lengths(const double[::1] values, const index[::1] indices, const index[::1]
                 if bound * bound <= limit * total:
                     out[i] = total
                     continue
-            anew = anew + 1
+            again = again + 1
             for j in range(k):
                 work[j] = 0.0
             for p in range(first, last):
@@ -184,7 +186,7 @@ def lengths(const double[::1] values, const index[::1] indices, const index[::1]
             for j in range(k):
                 total = total + work[j] * work[j]
             out[i] = total
-    return anew
+    return again
 
 
 def row_squares(const double[::1] values, const index[::1] indptr, const double[::1] scale,

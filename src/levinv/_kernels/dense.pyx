@@ -17,29 +17,21 @@ the products u_a u_b with a <= b.
 """
 from libc.string cimport memset
 
-from levinv._kernels.tiles cimport (TILE, tiles_allocate, tiles_fail, tiles_free, tiles_gram,
-                                    tiles_limit, tiles_nn, tiles_pairs, tiles_quad, tiles_scaled,
-                                    tiles_tn)
-
-cdef Py_ssize_t BLOCK_BYTES = 32 * 1024       # narrow blocks and their products stay in an L1 cache
-cdef Py_ssize_t CACHED = 64 * 1024            # doubles that an L2 cache holds
-cdef Py_ssize_t PAGE = 512                    # doubles in 4096 bytes: rows so far apart share one
-                                              # set of the L1 cache
+from kernel_settings cimport L1_BYTES, L2_DOUBLES, PAGE_DOUBLES
+from levinv._kernels.tiles cimport TILE, tiles, tiles_allocate, tiles_fail, tiles_free, tiles_limit
 
 
 cdef Py_ssize_t padded(Py_ssize_t k) noexcept nogil:
     """Width of a packed block of k columns."""
     cdef Py_ssize_t width = whole_tiles(k)
-    return width + TILE if width % PAGE == 0 else width
+    return width + TILE if width % PAGE_DOUBLES == 0 else width
 
 
 cdef Py_ssize_t block_rows(Py_ssize_t n, Py_ssize_t width, Py_ssize_t least) noexcept nogil:
-    """Rows in a block of which ``width`` doubles a row are kept: a multiple of TILE, and no fewer
-    than ``least`` if there are so many, since every block loads and stores the sums once.
+    """Rows of a block, a multiple of TILE: ``width`` doubles a row fit into the L1 cache. No fewer
+    than ``least``, if there are so many rows, since every block loads and stores the sums once.
     """
-    cdef Py_ssize_t rows = BLOCK_BYTES // (8 * width)
-    rows = min(max(rows, least), 512, n)
-    return whole_tiles(rows)
+    return whole_tiles(min(max(L1_BYTES // (8 * width), least), n))
 
 
 cdef double* allocate(Py_ssize_t size) except NULL:
@@ -50,7 +42,7 @@ cdef double* allocate(Py_ssize_t size) except NULL:
 
 
 cdef const double* entries(const double[::1] vector) noexcept nogil:
-    """Where its entries are, NULL if it is None."""
+    """Pointer to the entries, NULL if the vector is None."""
     if vector is None:
         return NULL
     return &vector[0]
@@ -69,7 +61,7 @@ cdef Rows describe(const double[:, :] A, const double[::1] scale) noexcept nogil
 
 
 cdef Py_ssize_t workspace_of(const double[:, ::1] transform) noexcept nogil:
-    """Doubles that :func:`transform_by` takes."""
+    """Doubles of workspace that :func:`transform_by` needs."""
     return 0 if transform is None else transform.shape[0] * padded(transform.shape[1])
 
 
@@ -102,12 +94,12 @@ cdef void load(const Rows* rows, const double* scale, Py_ssize_t first, Py_ssize
     if factor != NULL:
         factor += first
     if rows.column_stride == 1:
-        tiles_scaled(source, rows.row_stride, count, d, factor, width, block)
+        tiles().scaled(source, rows.row_stride, count, d, factor, width, block)
     else:
         for i in range(count):
             for j in range(d, width):
                 block[i * width + j] = 0.0
-        for j in range(d):                          # mostly column-major: walk down the columns
+        for j in range(d):                          # A is mostly column-major: column by column
             for i in range(count):
                 block[i * width + j] = source[i * rows.row_stride + j * rows.column_stride]
         if factor != NULL:
@@ -124,19 +116,19 @@ cdef const double* rows_of(const Rows* rows, Py_ssize_t first, Py_ssize_t count,
     load(rows, rows.scale, first, count, block)
     if rows.transform == NULL:
         return block
-    tiles_nn(block, padded(rows.d), whole, rows.d, rows.transform, padded(rows.k), product)
+    tiles().nn(block, padded(rows.d), whole, rows.d, rows.transform, padded(rows.k), product)
     return product
 
 
 cdef bint in_place(const Rows* rows) noexcept nogil:
     """Whether tiles may read A itself."""
     return (rows.transform == NULL and rows.scale == NULL and rows.column_stride == 1
-            and rows.row_stride > 0 and rows.row_stride % PAGE != 0)
+            and rows.row_stride > 0 and rows.row_stride % PAGE_DOUBLES != 0)
 
 
 cdef const double* next_block(const Rows* rows, Py_ssize_t first, Py_ssize_t count) noexcept nogil:
-    """``count`` rows of A to fetch ahead of their use, or NULL; A in cache needs no fetching."""
-    if rows.column_stride != 1 or first + count > rows.n or rows.n * rows.d < CACHED:
+    """``count`` rows of A to fetch ahead of their use, or NULL: not if A is in the cache."""
+    if rows.column_stride != 1 or first + count > rows.n or rows.n * rows.d < L2_DOUBLES:
         return NULL
     return rows.data + first * rows.row_stride
 
@@ -150,7 +142,7 @@ cdef void add_gram(const Rows* rows, const double* weights, Py_ssize_t step, dou
     cdef double* weighted = product + step * width
     cdef const double* u
     cdef const double* ahead
-    # tiles read a padded width, which from the last rows on would be beyond the end of A
+    # Tiles read a padded width: in the last rows that would be beyond the end of A.
     cdef Py_ssize_t readable = rows.n - (width - rows.d + rows.row_stride - 1) // rows.row_stride \
         if in_place(rows) else 0
     for index in range(blocks):
@@ -162,10 +154,10 @@ cdef void add_gram(const Rows* rows, const double* weights, Py_ssize_t step, dou
             u, stride = rows_of(rows, first, count, workspace, product), width
         ahead = next_block(rows, first + step, count)
         if weights == NULL:
-            tiles_gram(u, stride, u, stride, count, k, width, c, ahead, rows.row_stride)
+            tiles().gram(u, stride, u, stride, count, k, width, c, ahead, rows.row_stride)
         else:
-            tiles_scaled(u, stride, count, k, weights + first, width, weighted)
-            tiles_gram(u, stride, weighted, width, count, k, width, c, ahead, rows.row_stride)
+            tiles().scaled(u, stride, count, k, weights + first, width, weighted)
+            tiles().gram(u, stride, weighted, width, count, k, width, c, ahead, rows.row_stride)
     for i in range(k):
         for index in range(i):
             c[index * width + i] = c[i * width + index]
@@ -188,13 +180,13 @@ cdef void triangular_quad(const Rows* rows, const double* t, bint square, Py_ssi
         count = min(step, rows.n - first)
         if direct and count == step:
             ahead = next_block(rows, first + 2 * TILE, count)
-            tiles_quad(rows.data + first * rows.row_stride, rows.row_stride, count, k, t, width,
-                       square, out + first, ahead, rows.row_stride)
+            tiles().quad(rows.data + first * rows.row_stride, rows.row_stride, count, k, t, width,
+                         square, out + first, ahead, rows.row_stride)
         else:
             u = rows_of(rows, first, count, workspace, product)
             ahead = next_block(rows, first + step, count)
-            tiles_quad(u, width, whole_tiles(count), k, t, width, square, values,
-                       ahead, rows.row_stride)
+            tiles().quad(u, width, whole_tiles(count), k, t, width, square, values,
+                         ahead, rows.row_stride)
             for i in range(count):
                 out[first + i] = values[i]
 
@@ -296,9 +288,9 @@ def moments(const double[:, :] A, const double[::1] scale, const double[:, ::1] 
             first = index * step
             count = min(step, rows.n - first)
             u = rows_of(&rows, first, count, workspace, product)
-            tiles_pairs(u, padded(k), count, k, pairs, products)
+            tiles().pairs(u, padded(k), count, k, pairs, products)
             load(&factors, factors.scale, first, count, weights)
-            tiles_tn(products, pairs, weights, columns, count, c)
+            tiles().tn(products, pairs, weights, columns, count, c)
         add_packed(c, columns, out)
     tiles_free(workspace)
 
@@ -336,9 +328,9 @@ def contract(const double[:, :] A, const double[::1] scale, const double[:, ::1]
             first = index * step
             count = min(step, rows.n - first)
             u = rows_of(&rows, first, count, workspace, product)
-            tiles_pairs(u, padded(k), whole_tiles(count), k, pairs, products)
-            tiles_nn(products, pairs, whole_tiles(count), forms.shape[0], packed,
-                     columns, image)
+            tiles().pairs(u, padded(k), whole_tiles(count), k, pairs, products)
+            tiles().nn(products, pairs, whole_tiles(count), forms.shape[0], packed,
+                       columns, image)
             for i in range(count):
                 for j in range(forms.shape[1]):
                     out[first + i, j] = image[i * columns + j]
@@ -364,11 +356,11 @@ def squares(const double[:, ::1] U, const double[:, ::1] Y, double[:, ::1] out):
         for index in range(blocks):
             first = index * step
             count = min(step, n - first)
-            tiles_nn(u + first * width, width, whole_tiles(count), k, transposed, across,
-                     projection)
+            tiles().nn(u + first * width, width, whole_tiles(count), k, transposed, across,
+                       projection)
             for i in range(whole_tiles(count) * across):
                 projection[i] = projection[i] * projection[i]
-            tiles_nn(projection, across, whole_tiles(count), n, packed, columns, image)
+            tiles().nn(projection, across, whole_tiles(count), n, packed, columns, image)
             for i in range(count):
                 for j in range(Y.shape[1]):
                     out[first + i, j] = image[i * columns + j]
@@ -377,7 +369,7 @@ def squares(const double[:, ::1] U, const double[:, ::1] Y, double[:, ::1] out):
 
 cdef void pack_transposed(const double[:, ::1] matrix, double* out,
                           Py_ssize_t width) noexcept nogil:
-    """Its transpose with rows of ``width`` entries, the rest zero."""
+    """The transpose of ``matrix`` with rows of ``width`` entries, the rest zero."""
     cdef Py_ssize_t i, j
     memset(out, 0, matrix.shape[1] * width * sizeof(double))
     for i in range(matrix.shape[0]):
@@ -386,7 +378,7 @@ cdef void pack_transposed(const double[:, ::1] matrix, double* out,
 
 
 def all_finite(const double[::1] values):
-    """Whether there is neither nan nor inf."""
+    """Whether no value is nan or inf."""
     cdef Py_ssize_t n = values.shape[0], i
     cdef double total = 0.0
     with nogil:
@@ -396,13 +388,13 @@ def all_finite(const double[::1] values):
 
 
 def limit_tiles(int version):
-    """Take no instruction set beyond 0 (SSE2), 1 (AVX2) or 2 (AVX-512), in this module: for tests.
-    """
+    """Use no instruction set beyond 0 (SSE2), 1 (AVX2) or 2 (AVX-512) in this module: for tests."""
     tiles_limit(version)
 
 
 def fail_allocation(long which):
-    """Let an allocation of a workspace fail, in whatever kernel: the next for 1, 0 for none.
-    Returns how many there were still to come before the last one that was told to: for tests.
+    """Make an allocation of a workspace fail, in any kernel: 1 the next one, 0 none. For tests.
+
+    Returns how many allocations were left before the one that the last call chose.
     """
     return tiles_fail(which)

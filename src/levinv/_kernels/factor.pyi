@@ -3,8 +3,6 @@ import numpy.typing as npt
 
 from levinv._typing import Floats
 
-UNBLOCKED_COLUMNS: int
-
 def triangular_inverse_factor(gram: Floats) -> tuple[Floats, float]: ...
 def gram_inverse_factor(gram: Floats, tolerance: float) -> tuple[Floats, int, float]: ...
 def pivoted_qr(

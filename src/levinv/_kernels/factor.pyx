@@ -1,18 +1,13 @@
-"""Factorisations of the accuracy rule: Cholesky of a Gram matrix, plain and pivoted, and pivoted QR
-of sorted rows.
+"""Factorisations of the accuracy rule: Cholesky of a Gram matrix, without and with pivots, and
+pivoted QR of sorted rows.
 """
-from libc.math cimport sqrt
+from libc.math cimport INFINITY, sqrt
 from libc.string cimport memset
 
+from kernel_settings cimport SAFE, UNBLOCKED_COLUMNS
 from levinv._kernels.linalg cimport blas_int, geqp3, orgqr, potrf, pstrf, trtri
 
 import numpy as np
-
-
-cdef double LARGEST_SQUARE = 1e280, SMALLEST_SQUARE = 1e-280
-cdef Py_ssize_t UNBLOCKED = 64                # columns up to which loops here keep BLAS and its
-                                              # threads out
-UNBLOCKED_COLUMNS = UNBLOCKED
 
 
 cdef double inverse_factor(double* gram, Py_ssize_t k, Py_ssize_t width, double* column_scale,
@@ -31,16 +26,16 @@ cdef double inverse_factor(double* gram, Py_ssize_t k, Py_ssize_t width, double*
     memset(transform, 0, k * width * sizeof(double))
     for i in range(k):
         factor = gram[i * width + i]
-        if not (SMALLEST_SQUARE < factor < LARGEST_SQUARE):
-            return factor - factor + LARGEST_SQUARE * LARGEST_SQUARE
+        if not (1.0 / (SAFE * SAFE) < factor < SAFE * SAFE):
+            return factor - factor + INFINITY                 # nan for nan and inf
         column_scale[i] = 1.0 / sqrt(factor)
     for i in range(k):
         row = gram + i * width
         for j in range(i, k):
             row[j] = row[j] * column_scale[i] * column_scale[j]
-    if k > UNBLOCKED:                             # upper by rows is lower by columns
+    if k > UNBLOCKED_COLUMNS:                             # upper by rows is lower by columns
         if potrf(k, gram, width) != 0 or trtri(True, k, gram, width) != 0:
-            return LARGEST_SQUARE * LARGEST_SQUARE
+            return INFINITY
         for i in range(k):
             for j in range(i, k):
                 factor = gram[i * width + j]
@@ -50,7 +45,7 @@ cdef double inverse_factor(double* gram, Py_ssize_t k, Py_ssize_t width, double*
     for l in range(k):
         row = gram + l * width
         if not row[l] > 0.0:
-            return LARGEST_SQUARE * LARGEST_SQUARE
+            return INFINITY
         factor = 1.0 / sqrt(row[l])
         for j in range(l, k):
             row[j] = factor * row[j]

@@ -12,8 +12,7 @@ from levinv._kernels.dense cimport (Rows, allocate, block_rows, describe, load, 
                                     pack_transposed, padded, rows_of, transform_by, whole_tiles,
                                     workspace_of)
 from levinv._kernels.linalg cimport gemm, gemv
-from levinv._kernels.tiles cimport (TILE, tiles_free, tiles_gram, tiles_nn, tiles_pairs,
-                                    tiles_scaled, tiles_tn)
+from levinv._kernels.tiles cimport TILE, tiles, tiles_free
 
 
 def row_terms(const double[:, ::1] U, const double[:, ::1] B, const double[::1] scores,
@@ -63,9 +62,9 @@ def short(const double[:, ::1] U, const double[:, ::1] B, const double[:, ::1] U
           const double[::1] curvature_diagonal, double[:, ::1] out):
     """out += 4 WᵀW + Bᵀ G B, a block of rows of P at a time.
 
-    UK = U K_r; W = (Q - diag(sigma)) B has the given ``square_diagonal`` in place of the diagonal
-    of its matrix, and G = P∘(8 U K_r Uᵀ - 4 (r_i + r_l) P) the given ``curvature_diagonal``: both
-    free of cancellation.
+    UK = U K_r, W = (Q - diag(sigma)) B and G = P∘(8 U K_r Uᵀ - 4 (r_i + r_l) P). The diagonals of
+    Q - diag(sigma) and of G are given, ``square_diagonal`` and ``curvature_diagonal``: the caller
+    has them without cancellation.
     """
     cdef Py_ssize_t n = U.shape[0], k = U.shape[1], d = B.shape[1]
     cdef Py_ssize_t whole = whole_tiles(n), across = padded(n)
@@ -95,10 +94,10 @@ def short(const double[:, ::1] U, const double[:, ::1] B, const double[:, ::1] U
         for index in range(blocks):
             first = index * step
             count = min(step, n - first)
-            tiles_nn(u + first * width, width, whole_tiles(count), k, transposed, across,
-                     projection)
-            tiles_nn(turned + first * width, width, whole_tiles(count), k, transposed,
-                     across, curvature)
+            tiles().nn(u + first * width, width, whole_tiles(count), k, transposed, across,
+                       projection)
+            tiles().nn(turned + first * width, width, whole_tiles(count), k, transposed,
+                       across, curvature)
             for i in range(count):
                 for l in range(n):
                     p = projection[i * across + l]
@@ -108,10 +107,10 @@ def short(const double[:, ::1] U, const double[:, ::1] B, const double[:, ::1] U
                     projection[i * across + l] = 2.0 * p * p
                 projection[i * across + first + i] = 2.0 * square_diagonal[first + i]
                 curvature[i * across + first + i] = curvature_diagonal[first + i]
-            tiles_nn(projection, across, whole_tiles(count), n, packed, columns, image)
-            tiles_gram(image, columns, image, columns, count, d, columns, square, NULL, 0)
-            tiles_nn(curvature, across, whole_tiles(count), n, packed, columns, image)
-            tiles_tn(packed + first * columns, columns, image, columns, count, mixed)
+            tiles().nn(projection, across, whole_tiles(count), n, packed, columns, image)
+            tiles().gram(image, columns, image, columns, count, d, columns, square, NULL, 0)
+            tiles().nn(curvature, across, whole_tiles(count), n, packed, columns, image)
+            tiles().tn(packed + first * columns, columns, image, columns, count, mixed)
         for i in range(d):
             for l in range(d):
                 out[i, l] += square[max(i, l) * columns + min(i, l)] + mixed[i * columns + l]
@@ -125,8 +124,8 @@ def tall(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
     """out += 4 WᵀW + Bᵀ diag(diagonal) B and cross += Bᵀ diag(r) X, where X = Q B and W = X -
     diag(sigma) B.
 
-    ``forms`` are third moments with off-diagonal pairs doubled; rows of scale 0, whose
-    inverse slack has to be 0 as well, take no part.
+    ``forms`` are third moments with off-diagonal pairs doubled. Rows of scale 0 take no part; their
+    inverse slack has to be 0 as well.
     """
     cdef Rows rows = describe(A, scale)
     cdef Py_ssize_t k = rows.d if transform is None else transform.shape[1]
@@ -154,22 +153,22 @@ def tall(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
             count = min(step, rows.n - first)
             whole = whole_tiles(count)
             u = rows_of(&rows, first, count, workspace, product)
-            tiles_pairs(u, padded(k), whole, k, pairs, products)
+            tiles().pairs(u, padded(k), whole, k, pairs, products)
             load(&rows, &inverse_slack[0], first, count, scaled)
-            tiles_nn(products, pairs, whole, forms.shape[0], packed, width, image)
+            tiles().nn(products, pairs, whole, forms.shape[0], packed, width, image)
             for i in range(count):
                 if inverse_slack[first + i] == 0.0:
                     for j in range(width):
                         image[i * width + j] = 0.0
-            tiles_scaled(scaled, width, count, rows.d, &residual[first], width, weighted)
-            tiles_tn(weighted, width, image, width, count, mixed)
+            tiles().scaled(scaled, width, count, rows.d, &residual[first], width, weighted)
+            tiles().tn(weighted, width, image, width, count, mixed)
             for i in range(count):
                 for j in range(width):
                     image[i * width + j] = 2.0 * (image[i * width + j]
                                                   - scores[first + i] * scaled[i * width + j])
-            tiles_gram(image, width, image, width, count, rows.d, width, square, NULL, 0)
-            tiles_scaled(scaled, width, count, rows.d, &diagonal[first], width, weighted)
-            tiles_gram(scaled, width, weighted, width, count, rows.d, width, square, NULL, 0)
+            tiles().gram(image, width, image, width, count, rows.d, width, square, NULL, 0)
+            tiles().scaled(scaled, width, count, rows.d, &diagonal[first], width, weighted)
+            tiles().gram(scaled, width, weighted, width, count, rows.d, width, square, NULL, 0)
         for i in range(rows.d):
             for j in range(rows.d):
                 out[i, j] += square[max(i, j) * width + min(i, j)]

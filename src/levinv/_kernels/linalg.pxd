@@ -1,4 +1,4 @@
-include "_blas_int.pxi"
+from kernel_blas_int cimport blas_int
 
 cdef void gemm(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, double alpha, const double* a,
                Py_ssize_t lda, const double* b, Py_ssize_t ldb, double beta, double* c,

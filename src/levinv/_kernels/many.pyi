@@ -18,3 +18,12 @@ def invert(
     nit: Integers,
     solved: npt.NDArray[np.uint8],
 ) -> None: ...
+def stages(
+    A: Floats,
+    b: Floats,
+    scores: Floats,
+    signs: Floats | None,
+    noise: Floats | None,
+    seed: int,
+    tol: float,
+) -> dict[str, Floats]: ...

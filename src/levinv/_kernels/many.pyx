@@ -1,14 +1,24 @@
-"""Score inversion of many small problems: all four stages of one problem after another, compiled.
+"""Score inversion of many small problems: the four stages of one problem after another, compiled.
 
-The mathematics is that of :mod:`levinv.inverse`; what small problems allow to be done otherwise
-stands at the top of each included file. In the basis U of the rows (d x n), with q the part of b
-outside range(A) scaled to norm 1, slacks are Uᵀy - q.
+The mathematics is that of :mod:`levinv.inverse`; each module in small/ says at its top what small
+problems allow to do otherwise. In the basis U of the rows (d x n), with q the part of b outside
+range(A) scaled to norm 1, slacks are Uᵀy - q.
 
-What is not plain sailing is left to the caller, who has the general route: rank or components in
-doubt, scores close to 0 or 1, a stage that does not arrive, an x that may not be the only one.
+Problems with a doubtful decision are left to the caller, who has the general route: rank or
+components in doubt, scores close to 0 or 1, a stage that does not arrive, an x that may not be the
+only one.
 """
-from libc.math cimport copysign, exp, fabs, sqrt
+from libc.math cimport INFINITY
 from libc.stdint cimport uint64_t
+
+from kernel_settings cimport (BATCH_ENUMERATED_ROWS, BATCH_SCORE_MARGIN, BATCH_SETTLED,
+                              BATCH_STARTS)
+from levinv._kernels.small.magnitudes cimport find_magnitudes
+from levinv._kernels.small.presolve cimport prepare_basis, prepare_response, prepare_scores
+from levinv._kernels.small.recover cimport recover
+from levinv._kernels.small.refine cimport finish, linearise, refine, regular, signs_agree
+from levinv._kernels.small.signs cimport ambiguous, find_signs, prepare_signs, sign_tolerance
+from levinv._kernels.small.workspace cimport Workspace, lay_out
 
 import numpy as np
 
@@ -22,137 +32,78 @@ cdef extern from *:
     """
     bint levinv_has_avx2() nogil
 
-include "small/algebra.pxi"
-include "small/space.pxi"
-include "small/rows.pxi"
-include "small/scaling.pxi"
-include "small/signs.pxi"
-include "small/polish.pxi"
-
-cdef enum:
-    STARTS = 12                        # of the sign search
-    MAX_SHIFTS = 60
-    ENUMERATED = 14                    # up to as many rows other signs are looked for
-
-cdef double SMALLEST_SCORE = 1e-12     # beyond these, the general route
-cdef double LARGEST_SCORE = 1.0 - 1e-10
-cdef double SETTLED = 1e7              # whitened residual of exact scores that leaves doubts
-
 
 def has_avx2():
-    """Whether ``many_avx2``, the same for AVX2, was built and runs on this processor."""
+    """Whether ``many_avx2``, this module built for AVX2, exists and runs on this processor."""
     return bool(levinv_has_avx2())
 
 
-cdef bint prepare_scores(Space* s, const double* scores, const double* noise,
-                         double tol) noexcept nogil:
-    """Targets strictly inside (0, 1) that sum to d; False where that is not for this route."""
-    cdef Py_ssize_t n = s.n, d = s.d, i, _, kept = 0
-    cdef double total = 0.0, excess, slope, margin, factor, c
-    cdef bint exact = noise == NULL
-    for i in range(n):
-        c = s.scores[i] = scores[i]
-        if exact:
-            if not SMALLEST_SCORE <= c <= LARGEST_SCORE:
-                return False
-            s.whiten[i] = 1.0 / (ROUNDING * c)
-            s.accuracy[i] = 0.0
-        else:
-            s.whiten[i] = 1.0 / noise[i]
-            margin = min(0.5 * noise[i], 0.25)
-            c = min(max(c, margin), 1.0 - margin)
-        s.odds[i] = c / (1.0 - c)
-        s.target[i] = c
-        total += c
-    excess = total - d
-    if exact and fabs(excess) > tol * n:
+cdef bint acceptable(Workspace* s, double size, bint exact, double tol,
+                     double most) noexcept nogil:
+    """Whether a whitened residual of this square is small enough for a solution."""
+    if exact:
+        return size < INFINITY and s.refinement.largest <= tol
+    return size <= most
+
+
+cdef bint solve_from(Workspace* s, Py_ssize_t start, double tolerance, const double* signs,
+                     bint exact, double tol, double most) noexcept nogil:
+    """Stages 2 to 4 from one start; whether the scores are matched at ``recovery.y``."""
+    cdef bint unknown = signs == NULL
+    s.iterations += 1
+    if unknown and not find_signs(s, start, tolerance):
         return False
-    for _ in range(MAX_SHIFTS):
-        if fabs(excess) <= 64.0 * EPS * d:
-            break
-        slope = 0.0
-        for i in range(n):
-            slope += s.target[i] * (1.0 - s.target[i])
-        factor = exp(-min(max(excess / slope, -1.0), 1.0))
-        excess = -<double> d
-        for i in range(n):
-            s.odds[i] *= factor
-            s.target[i] = s.odds[i] / (1.0 + s.odds[i])
-            excess += s.target[i]
-    for i in range(n):
-        s.share[i] = 1.0 / min(s.target[i], 1.0 - s.target[i])
-    if not exact:
-        for i in range(n):
-            c = min(max(scores[i], 1e-12), 1.0 - 1e-12)
-            s.accuracy[i] = (-1.0 if scores[i] < 3.0 * noise[i]
-                             else min(0.5 * noise[i] / (c * (1.0 - c)), 1.0))
-            kept += s.accuracy[i] >= 0.0
-        if kept <= 2 * d + 2:
-            for i in range(n):
-                s.accuracy[i] = min(0.5 * noise[i] / s.target[i], 1.0)
-    return True
+    return (recover(s, exact, unknown and not exact)
+            and acceptable(s, refine(s, exact), exact, tol, most)
+            and (unknown or signs_agree(s, signs)))
 
 
-cdef bint invert_one(Space* s, const double* A, const double* b, const double* signs, bint exact,
-                     double tol, double most, double* x, double* fun) noexcept nogil:
+cdef bint invert_one(Workspace* s, const double* A, const double* b, const double* signs,
+                     bint exact, double tol, double most, double* x, double* fun) noexcept nogil:
     """Stages 1 to 4; True where the scores are matched and x is the only solution."""
-    cdef Py_ssize_t n = s.n, i
-    cdef double tolerance = FIT, total, size
-    cdef int start
-    if not match_scores(s, exact):
+    cdef Py_ssize_t n = s.n, start, i
+    cdef double tolerance = 0.0, total = 0.0, size
+    cdef double* residual = s.projection.residual
+    if not find_magnitudes(s, exact):
         return False
-    for i in range(n):
-        s.magnitude[i] = 1.0 / sqrt(s.weight[i])
     if signs == NULL:
         if not prepare_signs(s):
             return False
-        if not exact:
-            total = 0.0
-            for i in range(n):
-                total += (s.aim[i] * s.accuracy[i]) * (s.aim[i] * s.accuracy[i])
-            tolerance = min(FIT + EXPLAINED * sqrt(total), 0.5)
+        tolerance = sign_tolerance(s, exact)
     else:
         for i in range(n):
-            s.sign[i] = signs[i]
-    for start in range(STARTS if signs == NULL else 1):
-        s.iterations += 1
-        if signs == NULL and not find_signs(s, start, tolerance):
-            continue
-        if not identify(s, exact, signs == NULL and not exact):
-            continue
-        size = polish(s, exact)
-        if size >= HUGE or (exact and not s.worst <= tol) or (not exact and not size <= most):
-            continue
-        if signs != NULL and not signs_agree(s, signs):
-            continue
-        if not regular(s):
+            s.signs.sign[i] = signs[i]
+    for start in range(BATCH_STARTS if signs == NULL else 1):
+        if solve_from(s, start, tolerance, signs, exact, tol, most):
+            break
+    else:
+        return False
+    if not regular(s):
+        return False
+    size = finish(s, A, b, x)
+    if (not acceptable(s, size, exact, tol, most)
+            or (exact and size > BATCH_SETTLED * BATCH_SETTLED * n)):
+        return False
+    if (exact and signs == NULL and n <= BATCH_ENUMERATED_ROWS
+            and ambiguous(s, s.refinement.slack, s.refinement.jacobian)):
+        return False                 # the Jacobian has served: its memory is free
+    for i in range(n):
+        if s.projection.scores[i] > 1.0 - BATCH_SCORE_MARGIN:
             return False
-        size = finish(s, A, b, x)
-        if size >= HUGE or (exact and size > SETTLED * SETTLED * n):
-            return False
-        if (exact and not s.worst <= tol) or (not exact and not size <= most):
-            return False
-        if exact and signs == NULL and n <= ENUMERATED and ambiguous(s, s.jacobian):
-            return False
-        total = 0.0
-        for i in range(n):
-            if s.sigma[i] > LARGEST_SCORE:
-                return False
-            total += s.residual[i] * s.residual[i]
-        fun[0] = 0.5 * total
-        return True
-    return False
+        total += residual[i] * residual[i]
+    fun[0] = 0.5 * total
+    return True
 
 
 def invert(const double[:, :, ::1] A, const double[:, ::1] b, const double[:, ::1] scores,
            const double[:, ::1] signs, const double[:, ::1] noise, const uint64_t[::1] seeds,
            double tol, double most, double[:, ::1] x, double[::1] fun, Py_ssize_t[::1] nit,
            unsigned char[::1] solved):
-    """Invert each problem that is plain sailing.
+    """Invert each problem in which no decision is doubtful.
 
     Parameters
     ----------
-    A : (k, n, d) or (1, n, d) array, shared by all problems; 1 <= d <= MOST_COLUMNS, n > d.
+    A : (k, n, d) or (1, n, d) array, shared by all problems; 1 <= d <= 62, n > d.
     b, scores : (k, n) arrays, scores in [0, 1].
     signs : (k, n) or (1, n) array, or None.
     noise : (k, n) or (1, n) array of positive numbers, or None: exact scores.
@@ -163,9 +114,9 @@ def invert(const double[:, :, ::1] A, const double[:, ::1] b, const double[:, ::
         includes that x is the only solution.
     """
     cdef Py_ssize_t count = b.shape[0], n = A.shape[1], d = A.shape[2], i, j
-    cdef Space s
+    cdef Workspace s
     cdef double[::1] memory = np.zeros(lay_out(&s, n, d, NULL))
-    cdef bint shared = A.shape[0] == 1, generic = False, exact = noise is None
+    cdef bint shared = A.shape[0] == 1, clear = False, exact = noise is None
     cdef const double* rows
     cdef const double* known = NULL
     cdef const double* deviation = NULL
@@ -174,14 +125,14 @@ def invert(const double[:, :, ::1] A, const double[:, ::1] b, const double[:, ::
         for i in range(count):
             rows = &A[0 if shared else i, 0, 0]
             if i == 0 or not shared or not solved[i - 1]:
-                generic = prepare_rows(&s, rows)
+                clear = prepare_basis(&s, rows)
             if signs is not None:
                 known = &signs[i if signs.shape[0] > 1 else 0, 0]
             if not exact:
                 deviation = &noise[i if noise.shape[0] > 1 else 0, 0]
-            s.state = seeds[i]
+            s.random_state = seeds[i]
             s.iterations = 0
-            solved[i] = (generic and prepare_scores(&s, &scores[i, 0], deviation, tol)
+            solved[i] = (clear and prepare_scores(&s, &scores[i, 0], deviation, tol)
                          and prepare_response(&s, &b[i, 0], known == NULL)
                          and invert_one(&s, rows, &b[i, 0], known, exact, tol, most, &x[i, 0],
                                         &fun[i]))
@@ -189,3 +140,55 @@ def invert(const double[:, :, ::1] A, const double[:, ::1] b, const double[:, ::
             if not solved[i]:            # which may have left infinities behind
                 for j in range(memory.shape[0]):
                     memory[j] = 0.0
+
+
+cdef part(memory, const Workspace* s, const double* first, Py_ssize_t count, Py_ssize_t width):
+    """A copy of ``count`` rows of a part of the workspace, without the padding."""
+    cdef Py_ssize_t start = first - s.memory
+    return memory[start:start + count * width].reshape(count, width)[:, :s.n].copy()
+
+
+def stages(const double[:, ::1] A, const double[::1] b, const double[::1] scores,
+           const double[::1] signs, const double[::1] noise, uint64_t seed, double tol):
+    """What each stage leaves of one problem, up to the first that fails: for tests.
+
+    Returns
+    -------
+    dict of arrays: ``basis`` (d + 1, n), U and q; ``magnitude`` (1, n), of unit rows; ``sign``
+    (1, n); ``recovered`` and ``refined`` (d,), x after stages 3 and 4; ``jacobian`` (d, n), of the
+    whitened residual at the latter, in a basis of orthonormal rows.
+    """
+    cdef Py_ssize_t n = A.shape[0], d = A.shape[1], start, i
+    cdef Workspace s
+    memory, recovered, refined = np.zeros(lay_out(&s, n, d, NULL)), np.zeros(d), np.zeros(d)
+    cdef double[::1] room = memory, x = recovered, last_x = refined
+    cdef bint unknown = signs is None, exact = noise is None
+    cdef const double* deviation = NULL
+    found = {}
+    lay_out(&s, n, d, &room[0])
+    memory = memory[s.memory - &room[0]:]
+    s.random_state, s.iterations = seed, 0
+    if not exact:
+        deviation = &noise[0]
+    if (not prepare_basis(&s, &A[0, 0]) or not prepare_scores(&s, &scores[0], deviation, tol)
+            or not prepare_response(&s, &b[0], unknown)):
+        return found
+    found["basis"] = part(memory, &s, s.basis.rows, d + 1, s.width)
+    if not find_magnitudes(&s, exact) or (unknown and not prepare_signs(&s)):
+        return found
+    found["magnitude"] = part(memory, &s, s.magnitudes.magnitude, 1, s.width)
+    for start in range(BATCH_STARTS if unknown else 0):
+        if find_signs(&s, start, sign_tolerance(&s, exact)):
+            break
+    for i in range(0 if unknown else n):
+        s.signs.sign[i] = signs[i]
+    found["sign"] = part(memory, &s, s.signs.sign, 1, s.width)
+    if recover(&s, exact, unknown and not exact):
+        finish(&s, &A[0, 0], &b[0], &x[0])
+        found["recovered"] = recovered
+        if refine(&s, exact) < INFINITY:
+            finish(&s, &A[0, 0], &b[0], &last_x[0])
+            linearise(&s)
+            found["refined"] = refined
+            found["jacobian"] = part(memory, &s, s.refinement.jacobian, d, s.width)
+    return found

@@ -1,4 +1,6 @@
-"""Douglas-Rachford iteration between a subspace and given magnitudes (see levinv.inverse.stages.signs)."""
+"""Douglas-Rachford iteration between a subspace and given magnitudes (see
+levinv.inverse.stages.signs).
+"""
 from libc.math cimport copysign, sqrt
 
 from levinv._kernels.linalg cimport gemv
@@ -11,13 +13,14 @@ def reflect(const double[:, ::1] basis, const double[::1] magnitude, double[::1]
             Py_ssize_t check_every):
     """Iterate point <- point + m sign(2 Π point - point) - Π point, Π = basis basisᵀ.
 
-    Every ``check_every`` iterations the sign vector of Π point is judged by the relative distance
-    of m∘signs from the subspace; the best so far goes to ``best_signs``. Ends at ``tolerance``.
+    Every ``check_every`` iterations the relative distance of m∘signs from the subspace is computed,
+    for the signs of Π point; the best signs so far go to ``best_signs``. The iteration ends at the
+    distance ``tolerance``.
 
     Returns
     -------
     best : float, the smallest distance.
-    used : int, iterations made.
+    used : int, the number of iterations.
     """
     cdef Py_ssize_t n = basis.shape[0], p = basis.shape[1], i, iteration, used = 0
     cdef double[::1] workspace = np.empty(3 * n + p)

@@ -11,7 +11,7 @@ from levinv._kernels.tiles cimport tiles_free
 
 
 cdef bint row_scale(const double[:] values, bint weights, double* scale) noexcept nogil:
-    """Factors of the rows, at most 1; whether there are."""
+    """Write the scales of the rows, at most 1; False where slacks or weights do not allow it."""
     cdef Py_ssize_t n = values.shape[0], i
     cdef double least = fabs(values[0]), most = values[0], lowest = values[0], total = 0.0
     for i in range(n):
@@ -28,12 +28,12 @@ cdef bint row_scale(const double[:] values, bint weights, double* scale) noexcep
 
 def one_pass(const double[:, :, :] A, const double[:, :] values, bint weights,
              double greatest_condition, double[:, ::1] out, double[::1] condition):
-    """out[m] <- scores of A[m], its rows divided by slacks ``values[m]`` or, with ``weights``,
-    multiplied by their square roots (None: neither); condition[m] <- their estimated condition
-    number.
+    """out[m] <- scores of A[m]; condition[m] <- the estimated condition number of its scaled rows.
 
-    Where that is not at most ``greatest_condition`` the scores are not computed. It is nan where an
-    entry is nan or inf, squares overflow, a slack is zero or a weight negative.
+    Rows are divided by slacks ``values[m]`` or, with ``weights``, multiplied by the square roots of
+    ``values[m]``; None: neither. Where the condition number is not at most ``greatest_condition``
+    the scores are not computed. It is nan where an entry is nan or inf, squares overflow, a slack
+    is zero or a weight negative.
     """
     cdef Py_ssize_t k = A.shape[2], n = A.shape[1], width = padded(k), m, i
     cdef Py_ssize_t step = block_rows(n, 3 * width, 64)

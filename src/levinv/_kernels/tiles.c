@@ -41,7 +41,7 @@ void tiles_free(double *memory)
 #define NAMED(name, suffix) PASTE(name, suffix)
 #define OF(name) NAMED(name, VERSION)
 
-#if defined(__GNUC__) && !defined(LEVINV_PLAIN)
+#if defined(__GNUC__) && !defined(LEVINV_PORTABLE)
 #define VERSION common
 #define TARGET
 #define LANES 2
@@ -53,11 +53,11 @@ void tiles_free(double *memory)
 #define WIDE 0
 #include "tiles_version.h"
 #else
-#define common plain
-#include "tiles_plain.h"
+#define common portable
+#include "tiles_portable.h"
 #endif
 
-#if defined(__GNUC__) && defined(__x86_64__) && !defined(LEVINV_PLAIN)
+#if defined(__GNUC__) && defined(__x86_64__) && !defined(LEVINV_PORTABLE)
 #define X86_VERSIONS 1
 
 #define VERSION avx2
@@ -75,23 +75,10 @@ void tiles_free(double *memory)
 #include "tiles_version.h"
 #endif
 
-typedef struct {
-    void (*gram)(const double *, ptrdiff_t, const double *, ptrdiff_t, ptrdiff_t, ptrdiff_t,
-                 ptrdiff_t, double *, const double *, ptrdiff_t);
-    void (*tn)(const double *, ptrdiff_t, const double *, ptrdiff_t, ptrdiff_t, double *);
-    void (*nn)(const double *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const double *, ptrdiff_t,
-               double *);
-    void (*quad)(const double *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const double *, ptrdiff_t, int,
-                 double *, const double *, ptrdiff_t);
-    void (*scaled)(const double *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const double *, ptrdiff_t,
-                   double *);
-    void (*pairs)(const double *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, double *);
-} Version;
-
 #define TABLE(suffix) {NAMED(gram, suffix), NAMED(tn, suffix), NAMED(nn, suffix), \
                        NAMED(quad, suffix), NAMED(scaled, suffix), NAMED(pairs, suffix)}
 
-static const Version versions[] = {
+static const Tiles versions[] = {
     TABLE(common),
 #ifdef X86_VERSIONS
     TABLE(avx2),
@@ -106,10 +93,10 @@ void tiles_limit(int version)
     limit = version;
 }
 
-static const Version *chosen(void)
+const Tiles *tiles(void)
 {
 #ifdef X86_VERSIONS
-    /* Asking costs a few loads: the compiler's runtime keeps the answer. */
+    /* This costs a few loads: the compiler's runtime library keeps the answers. */
     if (limit >= 2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")
         && __builtin_cpu_supports("avx512vl"))
         return &versions[2];
@@ -117,41 +104,4 @@ static const Version *chosen(void)
         return &versions[1];
 #endif
     return &versions[0];
-}
-
-void tiles_gram(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv, ptrdiff_t rows,
-                ptrdiff_t k, ptrdiff_t width, double *c, const double *ahead, ptrdiff_t stride)
-{
-    chosen()->gram(u, ldu, v, ldv, rows, k, width, c, ahead, stride);
-}
-
-void tiles_tn(const double *u, ptrdiff_t p, const double *v, ptrdiff_t q, ptrdiff_t rows,
-              double *c)
-{
-    chosen()->tn(u, p, v, q, rows, c);
-}
-
-void tiles_nn(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth, const double *t,
-              ptrdiff_t q, double *c)
-{
-    chosen()->nn(u, ldu, rows, depth, t, q, c);
-}
-
-void tiles_quad(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth, const double *t,
-                ptrdiff_t width, int square, double *out, const double *ahead,
-                ptrdiff_t stride)
-{
-    chosen()->quad(u, ldu, rows, depth, t, width, square, out, ahead, stride);
-}
-
-void tiles_scaled(const double *a, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t d, const double *scale,
-                  ptrdiff_t width, double *block)
-{
-    chosen()->scaled(a, lda, rows, d, scale, width, block);
-}
-
-void tiles_pairs(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t k, ptrdiff_t width,
-                 double *products)
-{
-    chosen()->pairs(u, ldu, rows, k, width, products);
 }

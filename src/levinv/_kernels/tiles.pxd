@@ -6,17 +6,19 @@ cdef extern from "tiles.h" nogil:
     long tiles_fail(long which)
     double* tiles_allocate(size_t size)
     void tiles_free(double* memory)
-    void tiles_gram(const double* u, Py_ssize_t ldu, const double* v, Py_ssize_t ldv,
-                    Py_ssize_t rows, Py_ssize_t k, Py_ssize_t width, double* c,
-                    const double* ahead, Py_ssize_t stride)
-    void tiles_tn(const double* u, Py_ssize_t p, const double* v, Py_ssize_t q, Py_ssize_t rows,
-                  double* c)
-    void tiles_nn(const double* u, Py_ssize_t ldu, Py_ssize_t rows, Py_ssize_t depth,
-                  const double* t, Py_ssize_t q, double* c)
-    void tiles_quad(const double* u, Py_ssize_t ldu, Py_ssize_t rows, Py_ssize_t depth,
-                    const double* t, Py_ssize_t width, int square, double* out,
-                    const double* ahead, Py_ssize_t stride)
-    void tiles_scaled(const double* a, Py_ssize_t lda, Py_ssize_t rows, Py_ssize_t d,
-                      const double* scale, Py_ssize_t width, double* block)
-    void tiles_pairs(const double* u, Py_ssize_t ldu, Py_ssize_t rows, Py_ssize_t k,
-                     Py_ssize_t width, double* products)
+    ctypedef struct Tiles:
+        void (*gram)(const double* u, Py_ssize_t ldu, const double* v, Py_ssize_t ldv,
+                     Py_ssize_t rows, Py_ssize_t k, Py_ssize_t width, double* c,
+                     const double* ahead, Py_ssize_t stride) noexcept nogil
+        void (*tn)(const double* u, Py_ssize_t p, const double* v, Py_ssize_t q, Py_ssize_t rows,
+                   double* c) noexcept nogil
+        void (*nn)(const double* u, Py_ssize_t ldu, Py_ssize_t rows, Py_ssize_t depth,
+                   const double* t, Py_ssize_t q, double* c) noexcept nogil
+        void (*quad)(const double* u, Py_ssize_t ldu, Py_ssize_t rows, Py_ssize_t depth,
+                     const double* t, Py_ssize_t width, int square, double* out,
+                     const double* ahead, Py_ssize_t stride) noexcept nogil
+        void (*scaled)(const double* a, Py_ssize_t lda, Py_ssize_t rows, Py_ssize_t d,
+                       const double* scale, Py_ssize_t width, double* block) noexcept nogil
+        void (*pairs)(const double* u, Py_ssize_t ldu, Py_ssize_t rows, Py_ssize_t k,
+                      Py_ssize_t width, double* products) noexcept nogil
+    const Tiles* tiles()

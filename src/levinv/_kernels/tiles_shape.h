@@ -1,4 +1,4 @@
-/* The tiles of one version in one width (macros ACROSS and SHAPED). */
+/* The tiles of one version in one width, which the macros ACROSS and SHAPED choose. */
 
 /* c[a][b] += sum over i of u[i][a] v[i][b] */
 TARGET static inline void SHAPED(tn_tile)(const double *u, ptrdiff_t ldu, const double *v,

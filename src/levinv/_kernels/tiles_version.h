@@ -1,8 +1,8 @@
-/* One version of the functions of tiles.h. Macros: VERSION its suffix, TARGET its attribute, LANES
- * doubles to a vector, DOWN rows of a tile; WIDE 1 if tiles may be two groups of columns across.
- * Included once for each version.
+/* One version of the functions of tiles.h, included once for each version. Macros: VERSION is its
+ * suffix, TARGET its attribute, LANES the doubles in a vector, DOWN the rows of a tile; WIDE is 1 if
+ * tiles may be two groups of TILE columns across.
  *
- * Accumulators are variables by name: of an array of them compilers keep a copy in memory. */
+ * Each accumulator is a variable with a name: compilers keep a copy of an array in memory. */
 
 typedef double OF(Vector) __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
 typedef int64_t OF(Mask) __attribute__((vector_size(8 * LANES)));
@@ -67,7 +67,7 @@ typedef int64_t OF(Mask) __attribute__((vector_size(8 * LANES)));
 #undef SHAPED
 #define BY_WIDTH(step, name, ...) \
     do { if ((step) > TILE) OF(name##_wide)(__VA_ARGS__); else OF(name)(__VA_ARGS__); } while (0)
-/* one group, then pairs of them: what is left over costs least where triangles are thin */
+/* Of an odd number of groups the single one comes first, where columns of a triangle are short. */
 #define STEP(b, width) ((b) > 0 || (width) / TILE % 2 == 0 ? 2 * TILE : TILE)
 #else
 #define BY_WIDTH(step, name, ...) OF(name)(__VA_ARGS__)
@@ -195,32 +195,16 @@ TARGET static void OF(pairs)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptr
     }
 }
 
+/* The other macros read the same in each version. */
 #undef VERSION
 #undef TARGET
 #undef LANES
 #undef DOWN
 #undef WIDE
-#undef LOAD
-#undef STORE
 #undef SPLAT
 #undef ACROSS_NARROW
-#undef ACROSS_WIDE
 #undef SUM
 #undef ROWS
 #undef HALF_ROWS
-#undef ZERO
-#undef LOAD_ACROSS
-#undef MULTIPLY
-#undef ADD_TO
-#undef PUT
-#undef SQUARE
-#undef TIMES_OWN
-#undef ROW_TN
-#undef ROW_NN
-#undef ROW_ZERO
-#undef ROW_ADD_TO
-#undef ROW_PUT
-#undef ROW_SQUARE
-#undef ROW_TIMES_OWN
 #undef BY_WIDTH
 #undef STEP

@@ -5,30 +5,23 @@ import argparse
 import json
 
 from levinv.auditing.audit import audit
-from levinv.cli.files import (
-    check_page,
-    column_names,
-    read_matrix,
-    read_signs,
-    read_vector,
-    write_page,
-)
+from levinv.cli import files
 from levinv.cli.status import ExitStatus, input_errors
 
 
 def run(arguments: argparse.Namespace) -> ExitStatus:
     """Run the sub-command."""
     if arguments.html is not None:
-        check_page(arguments.html, force=arguments.force)
-    A = read_matrix(arguments.A)
-    b = read_vector(arguments.b)
-    x = read_vector(arguments.x)
-    signs = read_signs(arguments.signs)
+        files.check_page(arguments.html, force=arguments.force)
+    A = files.read_matrix(arguments.A)
+    b = files.read_vector(arguments.b)
+    x = files.read_vector(arguments.x)
+    signs = files.read_signs(arguments.signs)
     with input_errors():
         report = audit(A, b, x, noise=arguments.noise, decimals=arguments.decimals, signs=signs,
-                       names=column_names(arguments.A))
+                       names=files.column_names(arguments.A))
     if arguments.html is not None:
-        write_page(arguments.html, report.to_html(), force=arguments.force)
+        files.write_page(arguments.html, report.to_html(), force=arguments.force)
     if arguments.json:
         print(json.dumps({"command": "audit", **report.to_dict(), "output": arguments.html},
                          allow_nan=False))

@@ -11,8 +11,8 @@ SciPy's reader is not used, because it crashes on files with more entries than t
 """
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterator
 from typing import Self, TextIO
 
 import numpy as np
@@ -114,7 +114,7 @@ def _table(lines: _Lines, count: int, width: int) -> Floats:
         if len(first.partition("%")[0].split()) != width:
             raise ValueError(f"Line {number}: expected {width} numbers")
         try:
-            table = np.loadtxt(_chain(first, lines), comments=None, ndmin=2)
+            table = np.loadtxt(itertools.chain([first], lines), comments=None, ndmin=2)
         except ValueError as error:
             # loadtxt counts rows from the first row of numbers; lines are what an editor shows.
             why = str(error).partition(" at row ")[0]
@@ -122,11 +122,6 @@ def _table(lines: _Lines, count: int, width: int) -> Floats:
     if len(table) != count:
         raise ValueError(f"{count} entries are announced, {len(table)} are there")
     return table
-
-
-def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from rest
 
 
 def _dense(values: Floats, rows: int, columns: int, mirrored: int) -> Floats:

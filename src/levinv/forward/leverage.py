@@ -15,7 +15,7 @@ import scipy.linalg
 import scipy.sparse
 
 from levinv import _validate, storage
-from levinv._kernels.factor import UNBLOCKED_COLUMNS, triangular_inverse_factor
+from levinv._kernels.factor import triangular_inverse_factor
 from levinv._kernels.scores import one_pass
 from levinv._parallel import count, share, sharing
 from levinv._tolerances import (
@@ -26,6 +26,7 @@ from levinv._tolerances import (
     SKETCH_RTOL,
     SMALLEST_SCALE,
     SQUARABLE,
+    UNBLOCKED_COLUMNS,
 )
 from levinv._typing import Booleans, Floats, MatrixLike, Seed, VectorLike
 from levinv.forward.approximate import sketched_scores

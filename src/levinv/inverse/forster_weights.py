@@ -1,4 +1,6 @@
 """Stage 1 on its own: row weights with given leverage scores."""
+from __future__ import annotations
+
 import numpy as np
 
 from levinv import _validate, storage

@@ -19,8 +19,7 @@ from levinv.inverse.values import Limits, Problem
 Method: TypeAlias = Literal["global", "trust-region", "newton", "gradient-descent"]
 
 METHODS = ("global", *local.METHODS)
-OPTIONS = {"global": ("restarts",)} | {name: module.OPTIONS
-                                       for name, module in local.METHODS.items()}
+OPTIONS = {"global": ("restarts",)} | local.OPTIONS
 RESTARTS = 60
 EVALUATIONS = 30           # of the scores in an inversion, roughly: decides whether threads pay
 

@@ -1,16 +1,17 @@
 """What all kinds of rows in memory share: passes in chunks, and results combined from chunks."""
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar, overload
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeAlias, TypeVar, overload
 
 import numpy as np
 
 from levinv import _parallel
-from levinv._kernels import dense
+from levinv._kernels import dense, hessian
 from levinv._tolerances import PASS_ENTRIES
 from levinv._typing import Booleans, Floats
 from levinv.storage.protocol import Rows
 
 Result = TypeVar("Result")
+Pieces: TypeAlias = Iterator[tuple[slice, Floats, Floats | None, Floats | None]]
 
 
 class Passes(Rows):
@@ -42,6 +43,16 @@ class Passes(Rows):
 
     def _folded(self) -> Iterable[tuple[slice, Rows]]:
         """Blocks of the rows: their indices and the rows themselves."""
+        raise NotImplementedError
+
+    def _dense_chunks(self, work_per_row: int, k: int, width: int = 0) -> list[slice]:
+        """Chunks for dense arithmetic on rows of k entries; with a ``width``, at least 8 ``width``
+        rows each.
+        """
+        raise NotImplementedError
+
+    def _pieces(self, chunk: slice, scale: Floats | None, transform: Floats | None) -> Pieces:
+        """Dense blocks of a chunk: indices, rows, and the scale and transform yet to be applied."""
         raise NotImplementedError
 
     def keep(self, vector: Floats | Booleans | None) -> Any:
@@ -82,6 +93,49 @@ class Passes(Rows):
         out = np.empty(Y.shape)
         dense.squares(basis, np.ascontiguousarray(Y), out)
         return out
+
+    def moments(self, scale: Floats | None, transform: Floats | None, Y: Floats) -> Floats:
+        k, m = self._width(transform), Y.shape[1]
+
+        def add(chunk: slice, out: Floats) -> None:
+            for block, rows, factors, T in self._pieces(chunk, scale, transform):
+                dense.moments(rows, factors, T, Y[block], None, out)
+
+        pairs = k * (k + 1) // 2
+        packed = self._sum(self._dense_chunks(pairs * m, k, m), (pairs, m), add)
+        return unpacked(packed, k)
+
+    def contract(self, scale: Floats | None, transform: Floats | None, forms: Floats) -> Floats:
+        packed = packed_forms(forms)
+        out = np.empty((self.shape[0], forms.shape[2]))
+
+        def work(chunk: slice) -> None:
+            for block, rows, factors, T in self._pieces(chunk, scale, transform):
+                dense.contract(rows, factors, T, packed, out[block])
+
+        self._each(self._dense_chunks(packed.size, forms.shape[0]), work)
+        return out
+
+    def third_moments(self, scale: Floats, transform: Floats | None,
+                      inverse_slack: Floats) -> Floats:
+        def add(chunk: slice, out: Floats) -> None:
+            for block, rows, _, _ in self._pieces(chunk, None, None):
+                dense.moments(rows, scale[block], transform, rows, inverse_slack[block], out)
+
+        k, d = self._width(transform), self.shape[1]
+        pairs = k * (k + 1) // 2
+        return self._sum(self._dense_chunks(pairs * d, d, d), (pairs, d), add)
+
+    def tall_hessian(self, scale: Floats, transform: Floats | None, inverse_slack: Floats,
+                     forms: Floats, scores: Floats, residual: Floats,
+                     diagonal: Floats) -> Floats:
+        def add(chunk: slice, out: Floats) -> None:
+            for block, rows, _, _ in self._pieces(chunk, None, None):
+                hessian.tall(rows, scale[block], transform, inverse_slack[block], forms,
+                             scores[block], residual[block], diagonal[block], out[0], out[1])
+
+        d = self.shape[1]
+        return self._sum(self._dense_chunks(len(forms) * d, d, d), (2, d, d), add)
 
 
 def triangle_of(matrix: Floats) -> Floats:

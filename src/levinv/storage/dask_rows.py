@@ -223,16 +223,8 @@ def _in_a_tree(combine: Callable[[Sequence[Result]], Result], parts: list[Any]) 
     return combine(dask.compute(*parts))
 
 
-def _add(parts: Sequence[Floats]) -> Floats:
-    return functools.reduce(np.add, parts)
-
-
-def _maximum(parts: Sequence[Floats]) -> Floats:
-    return functools.reduce(np.maximum, parts)
-
-
-def _hypot(parts: Sequence[Floats]) -> Floats:
-    return functools.reduce(np.hypot, parts)
+_add, _maximum, _hypot = (functools.partial(functools.reduce, function)
+                          for function in (np.add, np.maximum, np.hypot))
 
 
 def _stacked(parts: Sequence[Floats]) -> Floats:

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 import numpy as np
 import scipy.sparse
 
-from levinv._kernels import dense, hessian
+from levinv._kernels import dense
 from levinv._source import Source
 from levinv._tolerances import CHUNK_WORK, COPY_ENTRIES, LONG, PASS_ENTRIES, SQUARABLE, TINY
 from levinv._typing import Booleans, Floats, RowIndex
-from levinv.storage.blocked import Passes, packed_forms, part_of, unpacked
+from levinv.storage.blocked import Passes, Pieces, part_of
 from levinv.storage.protocol import Rows
 
 
@@ -44,6 +44,12 @@ class DenseRows(Passes):
         halves = range(3 * -(-n // step) // 4 * step, n, step // 2)
         firsts = [*range(0, halves.start, step), *halves]
         return [slice(first, last) for first, last in zip(firsts, [*firsts[1:], n], strict=True)]
+
+    def _dense_chunks(self, work_per_row: int, k: int, width: int = 0) -> list[slice]:
+        return self._chunks(work_per_row, width)
+
+    def _pieces(self, chunk: slice, scale: Floats | None, transform: Floats | None) -> Pieces:
+        yield chunk, self.A[chunk], part_of(scale, chunk), transform
 
     def _passes(self) -> list[slice]:
         """Chunks for a pass over A that costs the reading, not the arithmetic."""
@@ -140,47 +146,6 @@ class DenseRows(Passes):
         chunks = self._chunks(self.shape[1] * self._width(transform))
         self._each([slice(n - chunk.stop, n - chunk.start) for chunk in chunks], work)
         return out
-
-    def moments(self, scale: Floats | None, transform: Floats | None, Y: Floats) -> Floats:
-        k, m = self._width(transform), Y.shape[1]
-
-        def add(chunk: slice, out: Floats) -> None:
-            dense.moments(self.A[chunk], part_of(scale, chunk), transform, Y[chunk], None, out)
-
-        pairs = k * (k + 1) // 2
-        packed = self._sum(self._chunks(pairs * m, m), (pairs, m), add)
-        return unpacked(packed, k)
-
-    def contract(self, scale: Floats | None, transform: Floats | None, forms: Floats) -> Floats:
-        m = forms.shape[2]
-        packed = packed_forms(forms)
-        out = np.empty((self.shape[0], m))
-
-        def work(chunk: slice) -> None:
-            dense.contract(self.A[chunk], part_of(scale, chunk), transform, packed, out[chunk])
-
-        self._each(self._chunks(len(packed) * m), work)
-        return out
-
-    def third_moments(self, scale: Floats, transform: Floats | None,
-                      inverse_slack: Floats) -> Floats:
-        def add(chunk: slice, out: Floats) -> None:
-            rows = self.A[chunk]
-            dense.moments(rows, scale[chunk], transform, rows, inverse_slack[chunk], out)
-
-        k, d = self._width(transform), self.shape[1]
-        pairs = k * (k + 1) // 2
-        return self._sum(self._chunks(pairs * d, d), (pairs, d), add)
-
-    def tall_hessian(self, scale: Floats, transform: Floats | None, inverse_slack: Floats,
-                     forms: Floats, scores: Floats, residual: Floats,
-                     diagonal: Floats) -> Floats:
-        def add(chunk: slice, out: Floats) -> None:
-            hessian.tall(self.A[chunk], scale[chunk], transform, inverse_slack[chunk], forms,
-                         scores[chunk], residual[chunk], diagonal[chunk], out[0], out[1])
-
-        d = self.shape[1]
-        return self._sum(self._chunks(len(forms) * d, d), (2, d, d), add)
 
 
 def _is_mapped(A: object) -> bool:

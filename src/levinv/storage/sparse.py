@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
-from levinv._kernels import csr, dense, hessian
+from levinv._kernels import csr, dense
 from levinv._tolerances import (
     CACHE_ENTRIES,
     CHUNK_WORK,
@@ -34,7 +34,7 @@ from levinv._tolerances import (
     WIDE,
 )
 from levinv._typing import Booleans, Floats, RowIndex
-from levinv.storage.blocked import Passes, packed_forms, part_of, unpacked
+from levinv.storage.blocked import Passes, Pieces, part_of
 from levinv.storage.dense import DenseRows
 from levinv.storage.protocol import Rows
 
@@ -97,11 +97,7 @@ class SparseRows(Passes):
                             PASS_ENTRIES // columns)
 
     def _dense_chunks(self, work_per_row: int, k: int, width: int = 0) -> list[slice]:
-        """Chunks for dense arithmetic on rows of k entries.
-
-        They have at least 64 rows. With a ``width``, ``work_per_row`` entries are summed over
-        chunks, which have at least 8 ``width`` rows then.
-        """
+        # At least 64 rows. With a width, work_per_row entries are summed over chunks.
         if width and work_per_row > COPY_ENTRIES:
             return [slice(0, self.shape[0])]
         work = np.arange(self.shape[0] + 1) * work_per_row
@@ -126,6 +122,10 @@ class SparseRows(Passes):
             else:
                 csr.product(*self._slice(block), part_of(scale, block), False, transform, part)
             yield block, part
+
+    def _pieces(self, chunk: slice, scale: Floats | None, transform: Floats | None) -> Pieces:
+        for block, u in self._blocks(chunk, scale, transform):
+            yield block, u, None, None
 
     def _times(self, v: Floats, absolute: bool) -> Floats:
         columns = _columns(v)
@@ -272,50 +272,6 @@ class SparseRows(Passes):
                         FORM_ERROR, np.empty(k), out[chunk])
 
         self._each(self._pair_chunks(), work)
-
-    def moments(self, scale: Floats | None, transform: Floats | None, Y: Floats) -> Floats:
-        k, m = self._width(transform), Y.shape[1]
-
-        def add(chunk: slice, out: Floats) -> None:
-            for block, u in self._blocks(chunk, scale, transform):
-                dense.moments(u, None, None, Y[block], None, out)
-
-        pairs = k * (k + 1) // 2
-        packed = self._sum(self._dense_chunks(pairs * m, k, m), (pairs, m), add)
-        return unpacked(packed, k)
-
-    def contract(self, scale: Floats | None, transform: Floats | None, forms: Floats) -> Floats:
-        k, m = forms.shape[0], forms.shape[2]
-        packed = packed_forms(forms)
-        out = np.empty((self.shape[0], m))
-
-        def work(chunk: slice) -> None:
-            for block, u in self._blocks(chunk, scale, transform):
-                dense.contract(u, None, None, packed, out[block])
-
-        self._each(self._dense_chunks(len(packed) * m, k), work)
-        return out
-
-    def third_moments(self, scale: Floats, transform: Floats | None,
-                      inverse_slack: Floats) -> Floats:
-        def add(chunk: slice, out: Floats) -> None:
-            for block, rows in self._blocks(chunk, None, None):
-                dense.moments(rows, scale[block], transform, rows, inverse_slack[block], out)
-
-        k, d = self._width(transform), self.shape[1]
-        pairs = k * (k + 1) // 2
-        return self._sum(self._dense_chunks(pairs * d, d, d), (pairs, d), add)
-
-    def tall_hessian(self, scale: Floats, transform: Floats | None, inverse_slack: Floats,
-                     forms: Floats, scores: Floats, residual: Floats,
-                     diagonal: Floats) -> Floats:
-        def add(chunk: slice, out: Floats) -> None:
-            for block, rows in self._blocks(chunk, None, None):
-                hessian.tall(rows, scale[block], transform, inverse_slack[block], forms,
-                             scores[block], residual[block], diagonal[block], out[0], out[1])
-
-        d = self.shape[1]
-        return self._sum(self._dense_chunks(len(forms) * d, d, d), (2, d, d), add)
 
 
 def _columns(v: Floats) -> Floats:

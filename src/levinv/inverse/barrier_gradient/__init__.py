@@ -1,1 +1,7 @@
-"""Gradient inversion: find x from the gradient of the volumetric barrier, on one sign cell."""
+"""Gradient inversion: find x in one sign cell from the gradient of the volumetric barrier there.
+
+``invert_gradient`` checks the arguments and decides what is tried: ``feasibility`` (a start in the
+cell, or a proof that there is none), ``descend`` (the loop of all methods), ``assembly`` (the
+result). The methods ``newton``, ``subsampled`` and ``least_squares`` propose a step at a
+``problem.State``.
+"""

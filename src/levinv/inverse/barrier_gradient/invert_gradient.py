@@ -1,39 +1,30 @@
-"""The front of gradient inversion: arguments, a start in the cell, the method, the result."""
+"""The front of gradient inversion: checks the arguments and decides what is tried."""
 from __future__ import annotations
 
-from typing import Any, get_args
+from dataclasses import replace
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
 from levinv import _validate, storage
-from levinv._json import plain
 from levinv._parallel import sharing
-from levinv._tolerances import EPS
+from levinv._tolerances import EVALUATIONS, MAXITER
 from levinv._typing import Booleans, Floats, MatrixLike, Seed, SignsLike, VectorLike
 from levinv.forward.barrier import FullRankMap
-from levinv.forward.gradient_loss import GradientLossPoint
-from levinv.inverse.barrier_gradient import feasibility as cell
-from levinv.inverse.barrier_gradient import newton, subsampled
-from levinv.inverse.barrier_gradient.least_squares import exact_decrement, loss_at, minimise_loss
-from levinv.inverse.barrier_gradient.problem import Method, Task
+from levinv.inverse.barrier_gradient import least_squares, newton, subsampled
+from levinv.inverse.barrier_gradient.assembly import assemble, without_start
+from levinv.inverse.barrier_gradient.descend import Descent, descend
+from levinv.inverse.barrier_gradient.feasibility import interior_point
+from levinv.inverse.barrier_gradient.problem import Problem, State, Trace, evaluate
 from levinv.inverse.progress import Callback, Progress
 from levinv.inverse.result import InversionResult
-from levinv.storage import Rows
+from levinv.storage.protocol import Rows
 
-METHODS = get_args(Method)
+Method: TypeAlias = Literal["newton", "approximate-newton", "least-squares"]
+
+METHODS: tuple[Method, ...] = get_args(Method)
 OPTIONS: dict[Method, tuple[str, ...]] = {
     "newton": (), "approximate-newton": ("sample_size",), "least-squares": (),
-}
-EVALUATIONS = 30           # of the scores in an inversion, roughly: is it worth several threads?
-MAXITER: dict[Method, int] = {"newton": 100, "approximate-newton": 200, "least-squares": 300}
-EXACT_FLOPS = 1e11            # of the Hessian at the solution; above, G stands in for it
-
-MESSAGES = {
-    0: "The gradient is matched",
-    1: "No x in the cell has this gradient",
-    2: "The cell is empty",
-    3: "The gradient is not matched at the best x found",
-    4: "Stopped by the callback",
 }
 
 
@@ -45,48 +36,48 @@ def invert_gradient(A: MatrixLike, b: VectorLike, g: VectorLike, *,
                     options: dict[str, Any] | None = None) -> InversionResult:
     """Find x from the gradient of the volumetric barrier.
 
-    The gradient is -Bᵀsigma with B = diag(A x - b)⁻¹ A and its leverage scores sigma. Each sign
-    cell {x : signs∘(A x - b) > 0} holds at most one solution: exactly one for every g if the cell
-    is bounded, and otherwise exactly if gᵀy < 0 for every direction y != 0 in which the cell is
-    unbounded.
+    The gradient is -Bᵀsigma, where B = diag(A x - b)⁻¹ A has the leverage scores sigma. Each sign
+    cell {x : signs∘(A x - b) > 0} contains at most one solution. A bounded cell contains one for
+    every g; an unbounded cell contains one if and only if gᵀy < 0 for every direction y != 0 in
+    which it is unbounded.
 
     Parameters
     ----------
     A : (n, d) array_like, sparse matrix, stored or dask array
-        Real, of full column rank. A zero row takes no part.
+        Real, of full column rank. Zero rows are ignored.
     b : (n,) array_like
         Right-hand side: the slack is A x - b.
     g : (d,) array_like
         The gradient at x: any finite numbers.
     signs : +1, -1 or (n,) array_like of +1 and -1, optional
-        Signs of the slack A x - b: which cell. +1 is the interior of the polytope A x >= b.
+        Signs of the slack A x - b. They choose the cell; +1 is the interior of A x >= b.
     x0 : (d,) array_like, optional
-        A start strictly inside the cell; without signs it says which cell. At least one of the two
-        is needed.
+        A starting point strictly inside the cell. It chooses the cell if ``signs`` is not given;
+        one of the two must be given.
     method : {"newton", "approximate-newton", "least-squares"}
-        "newton" minimises the convex V(x) - gᵀx. "approximate-newton" does so with a Hessian from
-        sampled rows. "least-squares" minimises ½|∇V(x) - g|² + ½|diag(ridge) A x|², which need not
-        be convex: from x0 if given, else from what "newton" finds.
+        "newton" minimises the convex function V(x) - gᵀx. "approximate-newton" minimises it with a
+        Hessian from sampled rows. "least-squares" minimises ½|∇V(x) - g|² + ½|diag(ridge) A x|²,
+        which need not be convex, from x0 or, without x0, from the solution of "newton".
     ridge : float or (n,) array_like
-        At least 0; must be 0 but with "least-squares". The result is then a stationary point of the
-        objective, close to a solution for a small ridge only.
+        At least 0; other values than 0 need "least-squares". The result is then a stationary point
+        of the objective, which is close to a solution only if the ridge is small.
     tol : float
-        Largest Newton decrement that counts as solved (see Notes); with a ridge the largest
-        gradient of the objective in the Gauss-Newton metric relative to the residual.
+        Largest Newton decrement of a solution (see Notes). With a ridge: the largest gradient of
+        the objective in the Gauss-Newton metric, relative to the residual.
     maxiter : int, optional
-        Default 100, 200 and 300 for the three methods.
+        Largest number of steps. Default 100, 200 and 300 for the three methods.
     callback : callable, optional
         As in SciPy: ``callback(intermediate_result)`` receives an OptimizeResult with ``x, nit,
-        stage, error``, the error being the decrement; with any other signature ``callback(x)``.
-        StopIteration ends the inversion.
+        stage, error``, where ``error`` is the decrement; a callback with any other signature
+        receives x. StopIteration ends the inversion.
     rng : None, int or numpy.random.Generator
-        For the sampled rows of "approximate-newton".
+        Source of the sampled rows of "approximate-newton".
     workers : int, optional
-        Number of threads that share the rows; default as in :func:`levinv.leverage_scores`.
-        Results do not depend on it.
+        Number of threads that share the rows; default as in :func:`levinv.leverage_scores`. The
+        result does not depend on it.
     options : dict, optional
-        "sample_size" with "approximate-newton": rows sampled in each step, about; default
-        10 d log(d + 2). From n on it is Newton's method.
+        "sample_size" with "approximate-newton": expected number of rows sampled in each step;
+        default 10 d log(d + 2). With n or more the method is Newton's.
 
     Returns
     -------
@@ -94,14 +85,14 @@ def invert_gradient(A: MatrixLike, b: VectorLike, g: VectorLike, *,
         ``fun`` is the objective of "least-squares". ``status``: 0 matched, 1 no x in the cell has
         this gradient, 2 the cell is proved empty, 3 not matched, 4 stopped by the callback.
         ``unique`` is True on success without a ridge. ``standard_errors`` are those of rounding g
-        to double.
-        ``condition`` is the relative change of x (2-norm) per relative change of each entry of g
-        (both from above, within a factor of 3, where n d³ exceeds 1e11). ``evidence`` holds
-        ``steps`` (decrement and step length of each, with ``cg_iterations`` or ``rows`` sampled),
-        ``decrement``, its ``floor`` by rounding, ``certificate`` (status 1), ``start`` (least slack
-        of the start in rows of unit norm), and with "approximate-newton" ``sample_size``, ``rows``
-        kept in the last sample and ``spectral_error``, the error of its Hessian relative to the
-        exact one at the solution.
+        to double. ``condition`` is the relative change of x (2-norm) per relative change of each
+        entry of g. (Where n d³ exceeds 1e11 both are upper bounds, at most three times too large.)
+        ``evidence`` contains ``steps`` (decrement and step length of each, with ``cg_iterations``
+        or the number of ``rows`` sampled), ``decrement``, the ``floor`` that rounding sets to it,
+        ``certificate`` (status 1), ``start`` (least slack of the starting point in rows of unit
+        norm), and with "approximate-newton" ``sample_size``, the number of ``rows`` in the last
+        sample and ``spectral_error``, the error of its Hessian relative to the exact one at the
+        solution.
 
     Raises
     ------
@@ -121,10 +112,10 @@ def invert_gradient(A: MatrixLike, b: VectorLike, g: VectorLike, *,
 
     Notes
     -----
-    The Newton decrement is (∇V - g)ᵀ(∇²V)⁻¹(∇V - g), square root taken: it does not change with the
-    units of A's columns, and is about the relative error of the slacks, weighted by sigma. Where
-    rounding of g or of A x - b alone leaves more than ``tol`` (``evidence["floor"]``), that much
-    counts as solved.
+    The Newton decrement is the square root of (∇V - g)ᵀ(∇²V)⁻¹(∇V - g). It does not change with the
+    units of A's columns, and approximates the relative error of the slacks, weighted by sigma. If
+    rounding of g or of A x - b alone leaves more than ``tol`` (``evidence["floor"]``), a decrement
+    of that size is accepted.
 
     Newton steps cost O(n d²): conjugate gradients on the Hessian, preconditioned to a condition
     number of at most 3.
@@ -174,15 +165,10 @@ def invert_gradient(A: MatrixLike, b: VectorLike, g: VectorLike, *,
         cell_signs = _cell_of(stored, b, x0, cell_signs, active)
     if cell_signs is None:
         raise ValueError("signs or x0 must be given: every bounded cell has a solution of its own")
-    progress = Progress(callback)
+    problem = Problem(FullRankMap(A, b), b, g, cell_signs, active, ridge, tol, maxiter)
+    trace = Trace(Progress(callback))
     with sharing(workers, EVALUATIONS * stored.flops):
-        task = Task(FullRankMap(A, b), b, g, cell_signs, active, method, ridge, tol, maxiter,
-                    progress)
-        start, failure = _start(task, x0)
-        if start is None:
-            return _nowhere(task, *failure)
-        with np.errstate(over="ignore", invalid="ignore"):       # of targets near the largest float
-            return _solve(task, start, x0 is not None, size, rng)
+        return _solve(problem, x0, method, size, rng, trace)
 
 
 def _cell_of(stored: Rows, b: Floats, x0: Floats, signs: Floats | None,
@@ -201,132 +187,56 @@ def _cell_of(stored: Rows, b: Floats, x0: Floats, signs: Floats | None,
     return np.where(slack < 0, -1.0, 1.0) if signs is None else signs
 
 
-def _start(task: Task, x0: Floats | None) -> tuple[newton.State | None, tuple[int, str]]:
-    """A State inside the cell, or None and the reason."""
-    active = task.active
-    x = x0
+def _solve(problem: Problem, x0: Floats | None, method: Method, size: int,
+           rng: np.random.Generator, trace: Trace) -> InversionResult:
+    """A start in the cell, the method, the result."""
+    x, interior = x0, None
     if x is None:
-        wrong = ~active & (task.signs * task.b > 0)      # a zero row has slack -b at every x
+        active = problem.active
+        wrong = ~active & (problem.signs * problem.b > 0)   # a zero row has slack -b at every x
         if wrong.any():
             row = int(np.argmax(wrong))
-            return None, (2, f"row {row} of A is zero and its slack {-task.b[row]:.6g} has the "
-                             "other sign")
-        x, least, empty = cell.interior_point(task.map.rows.part(active), task.b[active],
-                                              task.signs[active])
-        task.evidence["start"] = least
+            return without_start(problem, trace, None, 2, f"row {row} of A is zero and its slack "
+                                 f"{-problem.b[row]:.6g} has the other sign")
+        interior = interior_point(problem.map.rows.part(active), problem.b[active],
+                                  problem.signs[active])
+        x, least = interior.x, f"{interior.least_slack:.3g}"
         if x is None:
-            largest = f"{least:.3g} (rows of unit norm)"
-            return None, ((2, f"the least slack can be made no larger than {largest}") if empty else
-                          (3, "no point inside the cell was found, nor a proof that it is empty; "
-                              f"largest least slack {largest}"))
-    state = newton.evaluate(task, x)
-    return state, (3, "the barrier cannot be evaluated at the start")
+            failure = ((2, "the least slack can be made no larger than ") if interior.empty else
+                       (3, "no point inside the cell was found, nor a proof that it is empty; "
+                           "largest least slack "))
+            return without_start(problem, trace, interior, failure[0],
+                                 f"{failure[1]}{least} (rows of unit norm)")
+    start = evaluate(problem, x, trace)
+    if start is None:
+        return without_start(problem, trace, interior, 3,
+                             "the barrier cannot be evaluated at the start")
+    with np.errstate(over="ignore", invalid="ignore"):       # of targets near the largest float
+        if method == "least-squares":
+            descent = _least_squares(problem, start, x0 is not None, trace)
+            return assemble(descent, trace, interior, None, size)
+        exact = method == "newton"
+        solver = newton.newton_direction if exact else subsampled.sampling_direction(size, rng)
+        descent = descend(problem, start, newton.proposing(solver, trace), trace, method)
+        sampled = None if exact else subsampled.subsampled_hessian(descent.state, size, rng)
+        return assemble(descent, trace, interior, sampled, size)
 
 
-def _solve(task: Task, start: newton.State, given: bool, size: int,
-           rng: np.random.Generator) -> InversionResult:
-    if task.method == "least-squares":
-        # From far away |∇V - g|² falls slowly, as no norm suits it everywhere; the convex problem
-        # has none.
-        first = None if given else newton.minimise(task, start, newton.newton_direction)
-        if first is None:
-            return _report(task, minimise_loss(task, start))
-        if first.reason == "stopped" or (first.reason == "no preimage" and not task.ridge.any()):
-            return _report(task, first)
-        found = minimise_loss(task, first.state if first.reason == "converged" else start)
-        found.steps = first.steps + found.steps
-        return _report(task, found)
-    if task.method == "newton":
-        return _report(task, newton.minimise(task, start, newton.newton_direction))
-    found = newton.minimise(task, start, subsampled.sampling_direction(size, rng))
-    approximation, rows = subsampled.subsampled_hessian(found.state, size, rng)
-    task.evidence.update(sample_size=size, rows=rows)
-    return _report(task, found, approximation)
+def _least_squares(problem: Problem, start: State, given: bool, trace: Trace) -> Descent:
+    """From a given start directly, otherwise from the minimiser of the convex problem.
 
-
-def _report(task: Task, found: newton.Descent,
-            approximation: Floats | None = None) -> InversionResult:
-    """Assemble the result at the last point."""
-    state, rows = found.state, task.map.rows
-    n, d = rows.shape
-    exact = n * float(d) ** 3 <= EXACT_FLOPS
-    hessian = state.hessian() if exact else state.factor @ state.factor.T
-    if approximation is not None and exact:
-        task.evidence["spectral_error"] = subsampled.spectral_error(approximation, hessian)
-    floor = state.floor(rows, task.b, task.g)
-    if not task.ridge.any():
-        decrement = exact_decrement(state) if exact else found.decrement
-        success = (found.reason != "stopped" and decrement <= max(task.tol, floor)
-                   and floor <= max(task.tol, newton.HOPELESS)
-                   and state.agrees(rows, task.b, task.g, max(task.tol, floor)))
-    else:
-        decrement = found.decrement
-        success = found.reason == "converged"
-    status = 0 if success else {"stopped": 4, "no preimage": 1}.get(found.reason, 3)
-    task.evidence.update(steps=found.steps, decrement=decrement, floor=floor)
-    evidence = plain(task.evidence)
-    if found.direction is not None:
-        evidence["certificate"] = found.direction
-    standard_errors, condition = np.full(d, np.inf), np.inf
-    if success:
-        standard_errors, condition = _sensitivity(task, state, hessian)
-    slack = state.point.slack.copy()
-    return InversionResult(
-        x=state.x, fun=loss_at(task, state), scores=state.projection.scores.copy(), slack=slack,
-        signs=np.sign(slack), success=success, status=status,
-        message=_message(task, found, status, decrement), nit=task.progress.nit, nfev=task.nfev,
-        unique=bool(success and not task.ridge.any()), null_space=np.zeros((d, 0)),
-        standard_errors=standard_errors, condition=condition, evidence=evidence)
-
-
-def _sensitivity(task: Task, state: newton.State, hessian: Floats) -> tuple[Floats, float]:
-    """Standard errors of x for rounding of g, and the condition number.
-
-    dx = unit² S H⁻¹ Sᵀ dg, H in z; with a ridge, x a stationary point of the loss,
-    dx = (∇²L)⁻¹ ∇²V dg.
+    Far from a solution |∇V - g|² falls slowly, because no fixed norm suits it everywhere; the
+    convex problem does not have this difficulty.
     """
-    steps = state.projection.smallest_slack * state.projection.steps
-    if task.ridge.any():
-        loss = GradientLossPoint(state.point, task.g).hessian()
-        loss += task.map.rows.gram(None, None, task.ridge ** 2)
-        weighted = np.linalg.lstsq(loss, state.point.hessian() * task.g, rcond=None)[0]
-    else:
-        weighted = steps @ state.solve(hessian, steps.T * task.g)
-    largest = np.max(np.abs(state.x))            # norms of numbers near the largest float overflow
-    condition = np.inf
-    if largest > 0:
-        condition = float(np.linalg.norm(weighted / largest, 2) / np.linalg.norm(state.x / largest))
-    return 0.5 * EPS * np.linalg.norm(weighted, axis=1), condition
+    def minimised(start: State) -> Descent:
+        return descend(problem, start, least_squares.proposing(problem, trace), trace,
+                       "least-squares", bounded_below=problem.regularised)
 
-
-def _message(task: Task, found: newton.Descent, status: int, decrement: float) -> str:
-    reasons = []
-    if status == 0 and task.ridge.any():
-        return "A stationary point of the regularised objective."
-    if status == 0 and decrement > task.tol:
-        reasons.append(f"to the rounding of g and A x - b, Newton decrement {decrement:.2g}")
-    if status == 1:
-        reasons.append("the cell is unbounded in a direction y with gᵀy >= 0 "
-                       "(evidence['certificate'])")
-    if status == 3:
-        why = {"maxiter": f"stopped at maxiter = {task.maxiter} steps",
-               "stalled": "no step improved it",
-               "converged": "rounding leaves components of it unmatched",
-               "overflow": "the target is too large to compute with"}
-        reasons.append(f"{why.get(found.reason, found.reason)}, Newton decrement {decrement:.2g}")
-        if task.evidence["floor"] > newton.HOPELESS:
-            reasons.append("rounding of g and A x - b alone makes one of about "
-                           f"{task.evidence['floor']:.2g}")
-    return MESSAGES[status] + (": " + "; ".join(reasons) if reasons else "") + "."
-
-
-def _nowhere(task: Task, status: int, reason: str) -> InversionResult:
-    """The result where the cell has no point to start from."""
-    n, d = task.map.shape
-    slack = -task.b
-    return InversionResult(
-        x=np.zeros(d), fun=np.inf, scores=np.zeros(n), slack=slack, signs=np.sign(slack),
-        success=False, status=status, message=f"{MESSAGES[status]}: {reason}.", nit=0,
-        nfev=task.nfev,
-        unique=False, null_space=np.zeros((d, 0)), standard_errors=np.full(d, np.inf),
-        condition=np.inf, evidence=plain(task.evidence))
+    if given:
+        return minimised(start)
+    convex = descend(problem, start, newton.proposing(newton.newton_direction, trace), trace,
+                     "least-squares")
+    if convex.reason == "stopped" or (convex.reason == "no preimage" and not problem.regularised):
+        return convex
+    found = minimised(convex.state if convex.reason == "converged" else start)
+    return replace(found, steps=convex.steps + found.steps)

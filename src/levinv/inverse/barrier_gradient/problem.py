@@ -1,42 +1,182 @@
-"""What the methods of gradient inversion work on."""
-from __future__ import annotations
+"""A problem of gradient inversion, and the derivatives of F(x) = V(x) - gᵀx at a point of its cell.
 
+V is the volumetric barrier. ∇F = -Bᵀsigma - g vanishes exactly where the gradient is matched, and F
+is strictly convex on the cell. With U = unit·diag(signs) B S orthonormal (S: ``steps`` of
+levinv.forward.projection) all computations use z, dx = unit S z, so that the condition of A does
+not matter:
+
+    B dx = signs∘(U z) = p, the relative change of the slacks,
+    gradient  r = -Uᵀ(signs∘sigma) - unit Sᵀg,
+    Hessian   H = Uᵀ diag(signs) (3 diag(sigma) - 2 Q) diag(signs) U,
+    bounds    G ⪯ H ⪯ 3 G,   G = Uᵀ diag(sigma) U.
+
+*Measure.* The Newton decrement λ = (rᵀH⁻¹r)^½ is the length of ∇F in the dual of the Hessian's
+norm. It does not change with the units of A's columns, and it is a relative error: moving to the
+solution changes the slacks by p with sum_i sigma_i p_i² <= λ² (to first order). Rounding of g and
+of the slack A x - b keeps it above a floor.
+
+Reference: Nesterov and Nemirovskii, Interior-Point Polynomial Algorithms in Convex Programming
+(1994), section 2.2.
+"""
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
 
+import numpy as np
+import scipy.linalg
+
+from levinv._tolerances import EPS, GRADIENT_ROUNDING
 from levinv._typing import Booleans, Floats
-from levinv.forward.barrier import FullRankMap
-from levinv.inverse.barrier_gradient import feasibility as cell
-from levinv.inverse.progress import Progress, Stopped
-
-Method: TypeAlias = Literal["newton", "approximate-newton", "least-squares"]
+from levinv.forward.barrier import BarrierPoint, FullRankMap
+from levinv.forward.projection import Projection, row_scale
+from levinv.inverse.progress import Progress
 
 
-@dataclass
-class Task:
-    """One inversion: the checked input and what is counted."""
+@dataclass(frozen=True)
+class Problem:
+    """What is given, checked."""
 
     map: FullRankMap
     b: Floats
     g: Floats
     signs: Floats                 # (n,), +1 or -1
     active: Booleans              # (n,) rows of A that are not zero
-    method: Method
     ridge: Floats                 # (n,)
     tol: float
     maxiter: int
-    progress: Progress
-    nfev: int = 0
-    evidence: dict[str, Any] = field(default_factory=dict)
 
-    def report(self, decrement: float, x: Floats) -> bool:
-        """Count a step and tell the callback; False if it asks to stop."""
+    @property
+    def regularised(self) -> bool:
+        """Whether the objective has a ridge."""
+        return bool(self.ridge.any())
+
+
+@dataclass
+class Trace:
+    """What an inversion has cost so far, and who hears of it."""
+
+    progress: Progress = field(default_factory=lambda: Progress(None))
+    evaluations: int = 0
+
+
+@dataclass(frozen=True)
+class State:
+    """F's derivatives at x in the coordinates z."""
+
+    problem: Problem
+    x: Floats
+    point: BarrierPoint
+    signs: Floats                 # (n,), 0 in zero rows of A
+    gradient: Floats              # (k,) r
+    target: Floats                # (k,) unit Sᵀg
+    factor: Floats                # (k, k) lower Cholesky factor of G
+
+    @property
+    def projection(self) -> Projection:
+        """The projection onto the range of B."""
+        return self.point.projection
+
+    def product(self, z: Floats) -> Floats:
+        """H z."""
+        return self.projection.coordinates(self.signs * self.point.middle(self.relative(z)))
+
+    def relative(self, z: Floats) -> Floats:
+        """p = B dx."""
+        return self.signs * self.projection.expand(z)
+
+    def step(self, z: Floats) -> Floats:
+        """dx."""
+        return self.projection.smallest_slack * (self.projection.steps @ z)
+
+    def hessian(self) -> Floats:
+        """H, (k, k)."""
+        projection = self.projection
+        if projection.is_long(projection.rank) and not len(projection.heavy):
+            out = 3.0 * projection.weighted_gram(projection.scores)
+            out -= 2.0 * projection.squared_form(self.signs * projection.scale,
+                                                 projection.transform)
+            return 0.5 * (out + out.T)
+        u = self.signs[:, None] * self.projection.basis()
+        out = u.T @ self.point.middle(u)
+        return 0.5 * (out + out.T)
+
+    def precondition(self, r: Floats) -> Floats:
+        """G⁻¹ r."""
+        solved: Floats = scipy.linalg.cho_solve((self.factor, True), r, check_finite=False)
+        return solved
+
+    def solve(self, hessian: Floats, right: Floats) -> Floats:
+        """H⁻¹ right; G⁻¹ right where rounding makes H indefinite: H⁻¹ ⪯ G⁻¹ ⪯ 3 H⁻¹."""
         try:
-            self.progress(self.method, decrement, x)
-        except Stopped:
-            return False
-        return True
+            solved: Floats = scipy.linalg.solve(hessian, right, assume_a="pos", check_finite=False)
+        except np.linalg.LinAlgError:
+            return self.precondition(right)
+        return solved
 
-    def certificate(self) -> Floats | None:
-        """A direction that shows that g has no preimage in the cell, or None."""
-        return cell.certificate(self.map.rows.part(self.active), self.signs[self.active], self.g)
+    def decrement(self) -> float:
+        """λ, with the Hessian factored."""
+        return _root_of_form(self.gradient, self.solve(self.hessian(), self.gradient))
+
+    def bound(self) -> float:
+        """(rᵀG⁻¹r)^½, between the decrement and √3 times it."""
+        return _root_of_form(self.gradient, self.precondition(self.gradient))
+
+    def floor(self) -> float:
+        """Estimate of the decrement that rounding of g and of the slack leaves."""
+        projection = self.projection
+        spread = (projection.smallest_slack * projection.steps.T) * self.problem.g
+        from_target = np.linalg.norm(scipy.linalg.solve_triangular(self.factor, spread, lower=True))
+        return 4.0 * EPS * float(from_target + self._from_slack())
+
+    def _from_slack(self) -> float:
+        """What rounding of the slack contributes to the decrement, in units of ε."""
+        size = self.problem.map.rows.abs_matvec(np.abs(self.x)) + np.abs(self.problem.b)
+        return float(np.linalg.norm(np.sqrt(self.projection.scores) * self.point.times_slope(size)))
+
+    def agrees(self, decrement: float) -> bool:
+        """Whether every component of ∇V - g is as small as at a solution of this decrement.
+
+        At a decrement λ component j of ∇V - g is at most λ √(∇²V)_jj; ten times that and rounding
+        are allowed. The check is made in A's own columns, because the basis mixes components of
+        very different sizes.
+        """
+        rows, g = self.problem.map.rows, self.problem.g
+        with np.errstate(over="ignore", invalid="ignore"):
+            scale, unit = row_scale(np.abs(self.point.slack), self.signs == 0)
+            size = np.sqrt(3.0 * np.diag(rows.gram(scale, None, self.projection.scores))) / unit
+            whole = np.sqrt(np.diag(rows.gram(scale))) / unit
+            left = np.abs(self.point.gradient() - g)
+            rounding = self._from_slack() * size + np.sqrt(len(g)) * whole + np.abs(g)
+            allowed = 10.0 * decrement * size + GRADIENT_ROUNDING * EPS * rounding
+            return bool(np.all(left <= allowed) or not np.isfinite(left + whole).all())
+
+
+def _root_of_form(r: Floats, solved: Floats) -> float:
+    return float(np.sqrt(max(float(r @ solved), 0.0)))
+
+
+def evaluate(problem: Problem, x: Floats, trace: Trace) -> State | None:
+    """The State at x, or None outside the cell and where arithmetic fails."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        slack = problem.map.rows.matvec(x) - problem.b
+        inside = np.all(slack * problem.signs > 0, where=problem.active)
+        if not (inside and np.isfinite(slack).all()):
+            return None
+        trace.evaluations += 1
+        try:
+            point = problem.map.at(x)
+        except ValueError:                               # a slack below the smallest normal number
+            return None
+        projection = point.projection
+        signs = np.where(problem.active, problem.signs, 0.0)
+        target = projection.smallest_slack * (projection.steps.T @ problem.g)
+        gradient = -projection.coordinates(signs * projection.scores) - target
+        form = projection.weighted_gram(projection.scores)
+        if not (np.isfinite(gradient).all() and np.isfinite(form).all()):
+            return None
+        factor, info = scipy.linalg.lapack.dpotrf(form, lower=1, clean=1)
+    return State(problem, x, point, signs, gradient, target, factor) if info == 0 else None
+
+
+def boundary(p: Floats) -> float:
+    """The largest step before a slack s (1 + step p) vanishes; inf if none does."""
+    fastest = float(np.min(p, initial=0.0))
+    return -1.0 / fastest if fastest < 0 else np.inf

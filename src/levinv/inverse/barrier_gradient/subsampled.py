@@ -1,7 +1,8 @@
 """Newton's method with a sub-sampled Hessian: the approximate Newton method of 2408.11267.
 
-Public of the paper is the abstract: Newton steps whose Hessian comes from rows sampled by leverage.
-The algorithm here is ours. In the coordinates of levinv.inverse.barrier_gradient.newton the Hessian is
+Only the paper's abstract is public: Newton steps whose Hessian comes from rows sampled by leverage.
+This algorithm was derived here. In the coordinates of levinv.inverse.barrier_gradient.problem the
+Hessian is
 
     H = G + 2 E,   G = sum_i sigma_i u_i u_iᵀ,   E = ½ sum_{i,l} P_il² (u_i - u_l)(u_i - u_l)ᵀ
 
@@ -11,81 +12,86 @@ the weight ω_i = 1/pi_i. The approximation
 
     H~ = sum_i ω_i sigma_i u_i u_iᵀ + sum_{i≠l} ω_i ω_l P_il² (u_i - u_l)(u_i - u_l)ᵀ
 
-over the rows kept is unbiased and positive semidefinite by construction, which sampling Q would not
-be. It takes O(m² d) flops for m ~ k rows, in place of O(n d³) for H.
+over the rows kept is unbiased and positive semidefinite by construction; sampling Q itself would
+not be. It takes O(m² d) flops for m ~ k rows, in place of O(n d³) for H.
 
 *Why these probabilities.* q = (tau + sigma)/(2d), where tau are the leverage scores of diag(√sigma)
 B, the square root of G: tau_i = sigma_i u_iᵀG⁻¹u_i. They sum to d, as sigma does. Measured against
 G, and with Q's entries at most sigma_i sigma_l:
 
 * a term of the first sum is sigma_i u_i u_iᵀ / pi_i ⪯ (tau_i/pi_i) G ⪯ (2d/k) G;
-* the terms of the second that a row i decides, their partners averaged, are 2 sum_l P_il² (u_i -
+* the terms of the second that contain row i, averaged over the other row, are 2 sum_l P_il² (u_i -
   u_l)(u_i - u_l)ᵀ / pi_i ⪯ 4 (sigma_i u_i u_iᵀ + sum_l P_il² u_l u_lᵀ)/pi_i ⪯ 4 ((tau_i +
   sigma_i)/pi_i) G ⪯ (8d/k) G.
 
-All are positive semidefinite with means of at most a constant times G, so that by the matrix
-Bernstein inequality both sums err by O(√(d log d / k)) G (Tropp, 2012); what is left, the pairs'
-interaction, is of the order d/k. As G ⪯ H, the same holds relative to H: the error contracts by
-that factor in each step. Sampling by sigma alone would leave tau_i/sigma_i unbounded by a constant,
-sampling by tau alone sigma_i/tau_i.
+All are positive semidefinite with means of at most a constant times G. By the matrix Bernstein
+inequality both sums err by O(√(d log d / k)) G (Tropp, 2012); the interaction of pairs adds a term
+of the order d/k. As G ⪯ H, the same holds relative to H: the error contracts by that factor in each
+step. Sampling by sigma alone would leave tau_i/sigma_i without a bound, sampling by tau alone
+sigma_i/tau_i.
 
 With k >= n every row is kept and this is Newton's method.
 """
-from __future__ import annotations
-
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
 
+from levinv._tolerances import SAMPLES
 from levinv._typing import Floats, Integers
 from levinv.forward.projection import Projection
-from levinv.inverse.barrier_gradient.newton import Direction, State
+from levinv.inverse.barrier_gradient.descend import Direction, Solver
+from levinv.inverse.barrier_gradient.problem import State
 
-SAMPLES = 10                  # default sample size in units of d log(d + 2)
+
+class SampledHessian(NamedTuple):
+    """H~, (k, k), and the number of rows kept."""
+
+    matrix: Floats
+    rows: int
 
 
 def default_size(d: int) -> int:
-    """Rows to sample: error about √(d log d / k) ~ ⅓ and less."""
+    """Rows to sample: for an error √(d log d / k) of about ⅓."""
     return int(np.ceil(SAMPLES * d * np.log(d + 2.0)))
 
 
-def sampling_direction(size: int, rng: np.random.Generator) -> Direction:
-    """The ``direction`` of levinv.inverse.barrier_gradient.newton.minimise: about ``size`` rows a step."""
-    def direction(state: State) -> tuple[Floats, dict[str, Any]]:
-        approximation, rows = subsampled_hessian(state, size, rng)
-        z = state.solve(approximation, -state.gradient)
-        return z, {"rows": rows}
+def sampling_direction(size: int, rng: np.random.Generator) -> Solver:
+    """Directions from about ``size`` sampled rows, a new sample each time."""
+    def direction(state: State) -> Direction:
+        sampled = subsampled_hessian(state, size, rng)
+        return Direction(state.solve(sampled.matrix, -state.gradient), rows=sampled.rows)
 
     return direction
 
 
 def probabilities(state: State, size: int) -> Floats:
-    """pi, (n,)."""
+    """pi, (n,), of sum ``size``."""
     projection = state.projection
     inverse = scipy.linalg.solve_triangular(state.factor, np.eye(projection.rank), lower=True)
     lengths = projection.quad(inverse.T @ inverse)
     lengths[projection.heavy] = np.sum((projection.heavy_basis @ inverse.T) ** 2, axis=1)
     share = projection.scores * (lengths + 1.0) / (2.0 * projection.rank)
-    chance: Floats = np.minimum(1.0, size * share)
-    if size >= len(chance):
-        return np.ones(len(chance))
-    for _ in range(10):                    # what rows kept for sure leave over goes to the others
-        certain = chance >= 1.0
-        free = size - np.count_nonzero(certain)
-        total = chance[~certain].sum()
-        if total == 0 or free <= total * (1.0 + 1e-3):
+    if size >= len(share):
+        return np.ones(len(share))
+    chance = size * share
+    certain = chance >= 1.0
+    while certain.any():           # the others share what rows kept for certain leave over
+        chance = share * ((size - np.count_nonzero(certain)) / (share[~certain].sum() or 1.0))
+        more = (chance >= 1.0) & ~certain
+        chance[certain] = 1.0
+        if not more.any():
             break
-        chance[~certain] = np.minimum(1.0, chance[~certain] * (free / total))
+        certain |= more
     return chance
 
 
-def subsampled_hessian(state: State, size: int, rng: np.random.Generator) -> tuple[Floats, int]:
-    """H~, (k, k), and the number of rows kept."""
+def subsampled_hessian(state: State, size: int, rng: np.random.Generator) -> SampledHessian:
+    """H~ from about ``size`` rows."""
     projection = state.projection
     chance = probabilities(state, size)
     kept = np.flatnonzero(rng.random(len(chance)) < chance)
-    u = sampled_basis(projection, kept)
+    u = _sampled_basis(projection, kept)
     weight = 1.0 / chance[kept]
     squares = (u @ u.T) ** 2
     np.fill_diagonal(squares, 0.0)
@@ -96,10 +102,10 @@ def subsampled_hessian(state: State, size: int, rng: np.random.Generator) -> tup
     out = signed.T @ (total[:, None] * signed - 2.0 * (squares @ signed))
     if len(kept) < projection.rank or np.linalg.matrix_rank(signed) < projection.rank:
         out += state.factor @ state.factor.T       # too few rows to span: G keeps it definite
-    return 0.5 * (out + out.T), len(kept)
+    return SampledHessian(0.5 * (out + out.T), len(kept))
 
 
-def sampled_basis(projection: Projection, kept: Integers) -> Floats:
+def _sampled_basis(projection: Projection, kept: Integers) -> Floats:
     """Rows ``kept`` of U."""
     u: Floats = projection.scale[kept, None] * (projection.rows.block(kept) @ projection.transform)
     place = np.flatnonzero(np.isin(kept, projection.heavy))

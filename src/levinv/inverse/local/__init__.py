@@ -1,5 +1,6 @@
-"""Local methods: from a starting point they minimise the loss of the scores.
+"""Local methods of score inversion: from a starting point to a nearby minimiser of the loss.
 
-``loss`` is the loss in scaled coordinates, ``trust_region``, ``newton`` and ``gradient_descent`` are
-the methods, ``solve`` runs one of them and reports as the global inversion does.
+``trust_region``, ``newton`` and ``gradient_descent`` each have one function ``minimise`` that takes
+a ``ScaledLoss`` (``loss``) and returns an ``Outcome``. They know nothing of score inversion.
+``solve`` runs the method that was chosen and reports the result as the global method does.
 """

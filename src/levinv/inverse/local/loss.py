@@ -1,15 +1,14 @@
-"""What the local methods share: the loss as they see it, and how they end.
+"""The loss as the local methods see it, and how they end.
 
-A local method minimises L(x) = ½|sigma(x) - c|² + ½|diag(rho) A x|² from a start. It works in x
-scaled by the norms of the columns of A, so that their units do not matter, and sees L = inf where
-the scores are not defined or overflow; a step there is shortened like any other that does not
-descend.
+A local method minimises L(x) = ½|sigma(x) - c|² + ½|diag(rho) A x|² from a starting point. It works
+in x scaled by the norms of the columns of A, so that their units do not matter. Where the scores
+are not defined or overflow L is inf; a step to such a point is shortened like any other that does
+not descend.
 """
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from enum import StrEnum
+from typing import TypeAlias
 
 import numpy as np
 
@@ -17,41 +16,26 @@ from levinv._tolerances import EPS
 from levinv._typing import Floats
 from levinv.forward.score_loss import ScoreLoss
 
-Reason: TypeAlias = Literal["matched", "stationary", "iterations", "stuck"]
-Report: TypeAlias = Callable[[int, Floats, float], None]      # told iteration, y and misfit
+# Receives the iteration, y and the misfit after every step.
+Report: TypeAlias = Callable[[int, Floats, float], None]
 
-MATCHED: Reason = "matched"
-STATIONARY: Reason = "stationary"
-ITERATIONS: Reason = "iterations"
-STUCK: Reason = "stuck"
 
-REASONS: dict[Reason, str] = {
-    STATIONARY: "a stationary point of the loss where the scores are not matched",
-    ITERATIONS: "maxiter = {limit} iterations reached",
-    STUCK: "no step decreases the loss further",
-}
+class Reason(StrEnum):
+    """Why a local method ended."""
+
+    MATCHED = "matched"
+    STATIONARY = "stationary"
+    ITERATIONS = "iterations"
+    STUCK = "stuck"
 
 
 @dataclass(frozen=True)
 class Outcome:
     """Where a local method ended and why."""
 
-    x: Floats
+    y: Floats
     reason: Reason
     iterations: int
-
-
-class LocalMethod(Protocol):
-    """A module with a local method."""
-
-    MAXITER: int
-    OPTIONS: tuple[str, ...]
-
-    @property
-    def minimise(self) -> Callable[..., Outcome]:
-        """``minimise(loss, y, tol, maxiter, report, **options)``: a ScaledLoss from y;
-        ``report(iteration, y, misfit)`` after every step.
-        """
 
 
 class ScaledLoss:
@@ -83,12 +67,14 @@ class ScaledLoss:
         return hess
 
     def rounding(self, value: float) -> float:
-        """What rounding leaves undecided of a value of L: of the value, and of residuals that are
-        zero.
-        """
+        """Rounding error of a value of L: that of the sum, and that of n residuals of zero."""
         return EPS * value + 4.0 * self.loss.shape[1] * EPS ** 2
 
     def misfit(self, y: Floats) -> float:
         """max |sigma - c|."""
         n = self.loss.shape[0]
         return float(np.max(np.abs(self.loss.residuals(y / self.units)[:n])))
+
+    def outcome(self, y: Floats, tol: float, otherwise: Reason, iterations: int) -> Outcome:
+        """The end at y: matched if the misfit is at most ``tol``, else for the reason given."""
+        return Outcome(y, Reason.MATCHED if self.misfit(y) <= tol else otherwise, iterations)

@@ -1,101 +1,105 @@
-"""Score inversion from a starting point: runs a local method and reports as the global one does.
+"""Score inversion from a starting point: runs a local method, reports as the global method does.
 
-The loss weighs all residuals alike, and at another stationary point of it a few rows of large score
-outvote the rest. Where the trust region ends at one, it is started once more, from the point that
-Levenberg-Marquardt reaches from x0 on the variance-stabilised residuals (sigma - c)/√c; the lower
-loss counts.
+The loss weighs all residuals alike. At stationary points other than the solution a few rows of
+large score outvote the rest. Where the trust region ends at such a point, it is started once more,
+from the point that Levenberg-Marquardt reaches from x0 on the variance-stabilised residuals
+(sigma - c)/√c. The lower loss counts.
 """
-from __future__ import annotations
-
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from levinv._tolerances import EPS, MAXITER
 from levinv._typing import Floats, MatrixLike
 from levinv.forward.score_loss import ScoreLoss
 from levinv.inverse.found import Found
 from levinv.inverse.local import gradient_descent, newton, trust_region
-from levinv.inverse.local.loss import (
-    ITERATIONS,
-    MATCHED,
-    REASONS,
-    STATIONARY,
-    STUCK,
-    LocalMethod,
-    Outcome,
-    Report,
-    ScaledLoss,
-)
+from levinv.inverse.local.loss import Outcome, Reason, ScaledLoss
 from levinv.inverse.progress import Progress, Stopped
 from levinv.inverse.result import InversionResult
 from levinv.inverse.stages.presolve import presolve
-from levinv.inverse.stages.refine import minimise, refine
+from levinv.inverse.stages.refine import minimise as fit
+from levinv.inverse.stages.refine import refine
 from levinv.inverse.values import Limits, Presolved, Problem
-from levinv.inverse.verdict.report import report as assemble
+from levinv.inverse.verdict.report import report
 
 Method: TypeAlias = Literal["trust-region", "newton", "gradient-descent"]
 
-METHODS: dict[Method, LocalMethod] = {
-    "trust-region": trust_region, "newton": newton, "gradient-descent": gradient_descent,
+METHODS: dict[Method, Callable[..., Outcome]] = {
+    "trust-region": trust_region.minimise, "newton": newton.minimise,
+    "gradient-descent": gradient_descent.minimise,
+}
+OPTIONS: dict[Method, tuple[str, ...]] = {
+    "trust-region": ("initial_radius",), "newton": (),
+    "gradient-descent": ("step", "strong_convexity"),
+}
+REMARKS = {
+    Reason.STATIONARY: "a stationary point of the loss where the scores are not matched",
+    Reason.ITERATIONS: "maxiter = {limit} iterations reached",
+    Reason.STUCK: "no step decreases the loss further",
 }
 
 
 def solve(problem: Problem, limits: Limits, progress: Progress, method: Method, A: MatrixLike,
           ridge: float | Floats, options: dict[str, Any]) -> InversionResult:
-    """Minimise the loss from ``task.x0`` and report where that ended.
+    """Minimise the loss from ``problem.x0`` and report where that ended.
 
     With a ridge, success is a stationary point of the regularised loss; without, scores matched to
     ``tol``.
     """
-    module = METHODS[method]
     presolved = presolve(problem)
     loss = ScoreLoss(A, problem.b, problem.scores, ridge=ridge)
     scaled = ScaledLoss(loss)
-    limit = module.MAXITER if limits.maxiter is None else limits.maxiter
-    assert problem.x0 is not None               # invert_scores has asked for it
-    x, iterations, reason = problem.x0, 0, None
+    limit = MAXITER[method] if limits.maxiter is None else limits.maxiter
+    regularised = bool(np.any(ridge))
+    assert problem.x0 is not None            # invert_scores has asked for it
+    latest, iterations = problem.x0, 0
 
-    def report(iteration: int, y: Floats, misfit: float) -> None:
-        nonlocal x, iterations
-        x, iterations = y / scaled.units, iteration
-        progress(method, misfit, x)
+    def on_step(iteration: int, y: Floats, misfit: float) -> None:
+        nonlocal latest, iterations
+        latest, iterations = y / scaled.units, iteration
+        progress(method, misfit, latest)
 
+    def minimise(start: Floats) -> Outcome:
+        return METHODS[method](scaled, start * scaled.units, problem.tol, limit, on_step,
+                               **options)
+
+    ended = None                             # stopped by the callback
     try:
-        outcome = module.minimise(scaled, x * scaled.units, problem.tol, limit, report, **options)
-        if method == "trust-region" and outcome.reason == STATIONARY and not np.any(ridge):
-            outcome = _second_start(presolved, progress, scaled, outcome, limit, report, options)
-        x, reason, iterations = outcome.x / scaled.units, outcome.reason, outcome.iterations
-    except Stopped:                          # at the last x that was reported
+        outcome = minimise(problem.x0)
+        if method == "trust-region" and outcome.reason == Reason.STATIONARY and not regularised:
+            outcome = _second_start(presolved, progress, scaled, minimise, outcome)
+        latest, iterations = outcome.y / scaled.units, outcome.iterations
+        ended = outcome.reason
+    except Stopped:
         pass
     progress.nfev += scaled.nfev
-    regularised = bool(np.any(ridge))
-    remarks: tuple[str, ...] = ()
-    if reason in (STATIONARY, ITERATIONS, STUCK) and not (regularised and reason != ITERATIONS):
-        remarks = (REASONS[reason].format(limit=limit),)
-    converged = reason == MATCHED or (regularised and reason in (STATIONARY, STUCK))
-    refined = refine(presolved, x, progress, maxiter=0)
-    result = assemble(
-        presolved, Found(refined, remarks=remarks, stopped=reason is None), progress,
-        converged=regularised and converged,
-        further_evidence={method: {"iterations": iterations, "evaluations": scaled.nfev,
-                                   "ended": reason or "stopped"}})
-    result.fun = loss.fun(x)
+    at_rest = ended in (Reason.MATCHED, Reason.STATIONARY, Reason.STUCK)
+    remarks = ((REMARKS[ended].format(limit=limit),)
+               if ended in REMARKS and not (regularised and at_rest) else ())
+    found = Found(refine(presolved, latest, progress, maxiter=0), remarks=remarks,
+                  stopped=ended is None)
+    result = report(presolved, found, progress, converged=regularised and at_rest,
+                    further_evidence={method: {
+                        "iterations": iterations, "evaluations": scaled.nfev,
+                        "ended": "stopped" if ended is None else ended.value}})
+    result.fun = loss.fun(latest)
     return result
 
 
-def _second_start(presolved: Presolved, progress: Progress, scaled: ScaledLoss, outcome: Outcome, limit: int,
-                  report: Report, options: dict[str, Any]) -> Outcome:
+def _second_start(presolved: Presolved, progress: Progress, scaled: ScaledLoss,
+                  minimise: Callable[[Floats], Outcome], outcome: Outcome) -> Outcome:
+    """The better of ``outcome`` and what the method finds from the variance-stabilised fit."""
     problem, reduced = presolved.problem, presolved.reduced
     assert problem.x0 is not None
-    weight = np.where(reduced.active, 1.0 / np.sqrt(np.maximum(problem.scores, 1e-12)), 0.0)
-    start = minimise(reduced, problem.b, problem.x0, problem.scores, weight,
+    weight = np.where(reduced.active, 1.0 / np.sqrt(np.maximum(problem.scores, EPS)), 0.0)
+    stabilised = fit(reduced, problem.b, problem.x0, problem.scores, weight,
                      presolved.null_dimension)
-    if start is None:
+    if stabilised is None:
         return outcome
-    progress.nfev += start.evaluations
-    again = trust_region.minimise(scaled, start.point.x * scaled.units, problem.tol, limit, report,
-                                  **options)
-    if scaled.fun(again.x) < scaled.fun(outcome.x):
-        outcome = again
-    return replace(outcome, iterations=outcome.iterations + start.iterations)
+    progress.nfev += stabilised.evaluations
+    again = minimise(stabilised.point.x)
+    better = again if scaled.fun(again.y) < scaled.fun(outcome.y) else outcome
+    return replace(better, iterations=better.iterations + stabilised.iterations)

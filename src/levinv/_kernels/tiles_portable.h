@@ -1,8 +1,9 @@
-/* The functions of tiles.h for compilers without vector extensions, and with -DLEVINV_PLAIN. */
+/* The functions of tiles.h in portable C, for compilers without vector extensions; -DLEVINV_PORTABLE
+ * makes every compiler use them. */
 
-static void gram_plain(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv,
-                       ptrdiff_t rows, ptrdiff_t k, ptrdiff_t width, double *c,
-                       const double *ahead, ptrdiff_t stride)
+static void gram_portable(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv,
+                          ptrdiff_t rows, ptrdiff_t k, ptrdiff_t width, double *c,
+                          const double *ahead, ptrdiff_t stride)
 {
     (void)ahead, (void)stride;
     for (ptrdiff_t i = 0; i < rows; i++)
@@ -11,8 +12,8 @@ static void gram_plain(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_
                 c[a * width + b] += u[i * ldu + a] * v[i * ldv + b];
 }
 
-static void tn_plain(const double *u, ptrdiff_t p, const double *v, ptrdiff_t q, ptrdiff_t rows,
-                     double *c)
+static void tn_portable(const double *u, ptrdiff_t p, const double *v, ptrdiff_t q, ptrdiff_t rows,
+                        double *c)
 {
     for (ptrdiff_t i = 0; i < rows; i++)
         for (ptrdiff_t a = 0; a < p; a++)
@@ -20,8 +21,8 @@ static void tn_plain(const double *u, ptrdiff_t p, const double *v, ptrdiff_t q,
                 c[a * q + b] += u[i * p + a] * v[i * q + b];
 }
 
-static void nn_plain(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth,
-                     const double *t, ptrdiff_t q, double *c)
+static void nn_portable(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth,
+                        const double *t, ptrdiff_t q, double *c)
 {
     for (ptrdiff_t i = 0; i < rows; i++) {
         for (ptrdiff_t b = 0; b < q; b++)
@@ -32,9 +33,9 @@ static void nn_plain(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t d
     }
 }
 
-static void quad_plain(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth,
-                       const double *t, ptrdiff_t width, int square, double *out,
-                       const double *ahead, ptrdiff_t stride)
+static void quad_portable(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth,
+                          const double *t, ptrdiff_t width, int square, double *out,
+                          const double *ahead, ptrdiff_t stride)
 {
     (void)ahead, (void)stride;
     for (ptrdiff_t i = 0; i < rows; i++) {
@@ -48,16 +49,16 @@ static void quad_plain(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t
     }
 }
 
-static void scaled_plain(const double *a, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t d,
-                         const double *scale, ptrdiff_t width, double *block)
+static void scaled_portable(const double *a, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t d,
+                            const double *scale, ptrdiff_t width, double *block)
 {
     for (ptrdiff_t i = 0; i < rows; i++)
         for (ptrdiff_t j = 0; j < width; j++)
             block[i * width + j] = j < d ? (scale ? scale[i] : 1.0) * a[i * lda + j] : 0.0;
 }
 
-static void pairs_plain(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t k,
-                        ptrdiff_t width, double *products)
+static void pairs_portable(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t k,
+                           ptrdiff_t width, double *products)
 {
     for (ptrdiff_t i = 0; i < rows; i++) {
         double *to = products + i * width;

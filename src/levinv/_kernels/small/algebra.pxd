@@ -1,7 +1,12 @@
-# Linear algebra on small matrices, included into the kernel that inverts many problems. A matrix
-# with n columns is stored row by row, each row filled up with zeros to a multiple of LANES numbers.
-# All work along rows is done by two loops, ``dots`` and ``add_four``: they take four rows at once,
-# so that what is common to them is read once.
+"""Linear algebra on small matrices, for the inversion of many small problems.
+
+A matrix of n columns is stored row by row, each row padded with zeros to a multiple of LANES
+numbers (``width``). All work along rows is in two loops, ``dots`` and ``add_four``: they take four
+rows at once, so that what the rows have in common is read once. Loops here are short, and the C
+compiler may reorder their sums (see CMakeLists.txt): that is why they are not shared with
+:mod:`dense`.
+"""
+from libc.math cimport INFINITY, sqrt
 
 cdef extern from *:
     """
@@ -10,7 +15,12 @@ cdef extern from *:
     ctypedef double* levinv_row
 
 cdef enum:
-    LANES = 8
+    LANES = 8                # doubles in the widest vector there is, a cache line
+
+
+cdef inline Py_ssize_t whole_vectors(Py_ssize_t size) noexcept nogil:
+    """``size`` rounded up to a multiple of LANES."""
+    return (size + LANES - 1) // LANES * LANES
 
 
 cdef inline void dots(Py_ssize_t width, const double* v, const double* rows,
@@ -170,7 +180,7 @@ cdef inline double cholesky(Py_ssize_t k, double* matrix) noexcept nogil:
             pivot -= factor * factor
             for c in range(b + 1, a):
                 row[c] -= factor * matrix[c * k + b]
-        if not (pivot > 0.0 and whole < HUGE):
+        if not (pivot > 0.0 and whole < INFINITY):
             return 0.0
         if pivot < smallest * whole:
             smallest = pivot / whole

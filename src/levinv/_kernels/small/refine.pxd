@@ -1,0 +1,224 @@
+"""Stage 4: Levenberg-Marquardt on the whitened residual of the scores
+(levinv.inverse.stages.refine).
+
+Steps are taken in the basis V in which the scaled rows are orthonormal, by normal equations: their
+right-hand side decides where the iteration ends, not their matrix, which is kept as long as steps
+with it reduce the residual enough.
+"""
+from libc.math cimport INFINITY, copysign, fabs
+
+from kernel_settings cimport (BATCH_AT_ROUNDING, BATCH_CLEAR_SIGN, BATCH_DAMPING,
+                              BATCH_KEEP_JACOBIAN, BATCH_MAX_ITERATIONS, BATCH_ROUNDINGS,
+                              BATCH_SINGULAR, EPS, SAFE)
+from levinv._kernels.small.algebra cimport (cholesky, combine, forward, gram, lengths, products,
+                                            quad, solve, transposed_times)
+from levinv._kernels.small.recover cimport project_scaled
+from levinv._kernels.small.workspace cimport Workspace
+
+
+cdef inline double evaluate(Workspace* s) noexcept nogil:
+    """The projection and the scores at ``slack``; returns the square of the whitened residual,
+    INFINITY where it is not defined.
+    """
+    cdef Py_ssize_t n = s.n, i
+    cdef double total = 0.0, largest = 0.0, whitened
+    cdef double* residual = s.projection.residual
+    for i in range(n):
+        if not 1.0 / SAFE < fabs(s.refinement.slack[i]) < SAFE:
+            return INFINITY
+        s.scratch.row[i] = 1.0 / fabs(s.refinement.slack[i])
+    if not project_scaled(s, s.scratch.row):
+        return INFINITY
+    lengths(s.d, s.width, s.projection.rows, s.projection.scores)
+    for i in range(n):
+        residual[i] = s.projection.scores[i] - s.scores.given[i]
+        whitened = residual[i] * s.scores.inverse_noise[i]
+        total += whitened * whitened
+        largest = max(largest, fabs(residual[i]))
+    s.refinement.largest = largest
+    return total
+
+
+cdef inline double evaluate_at(Workspace* s, const double* y) noexcept nogil:
+    """The same at y."""
+    cdef Py_ssize_t i
+    combine(s.d, s.width, y, s.basis.rows, s.refinement.slack)
+    for i in range(s.n):
+        s.refinement.slack[i] -= s.response.outside[i]
+    return evaluate(s)
+
+
+cdef inline void linearise(Workspace* s) noexcept nogil:
+    """The whitened Jacobian in the basis V, one row for each coordinate, and its Gram matrix."""
+    cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, k
+    cdef double* signed = s.refinement.signed
+    cdef double* column
+    for k in range(d):
+        column = s.refinement.jacobian + k * width
+        for i in range(n):
+            signed[i] = (copysign(1.0, s.refinement.slack[i])
+                         * s.projection.rows[k * width + i])
+        gram(d, width, s.projection.rows, signed, s.scratch.row, s.scratch.form)
+        quad(d, width, s.projection.rows, s.scratch.form, s.scratch.row, column)
+        for i in range(n):
+            column[i] = (2.0 * s.scores.inverse_noise[i]
+                         * (column[i] - s.projection.scores[i] * signed[i]))
+    gram(d, width, s.refinement.jacobian, NULL, NULL, s.refinement.normal)
+    for i in range(d * d):
+        s.refinement.transform[i] = s.projection.transform[i]
+
+
+cdef inline double largest_diagonal(Workspace* s) noexcept nogil:
+    """The largest diagonal entry of the normal matrix."""
+    cdef double largest = 0.0
+    cdef Py_ssize_t k
+    for k in range(s.d):
+        largest = max(largest, s.refinement.normal[k * s.d + k])
+    return largest
+
+
+cdef inline double factorise(Workspace* s, double damping) noexcept nogil:
+    """Cholesky factor of JᵀJ + damping (its largest diagonal entry) I; the relative pivot."""
+    cdef Py_ssize_t d = s.d, k
+    cdef double added = damping * largest_diagonal(s)
+    for k in range(d * d):
+        s.refinement.factor[k] = s.refinement.normal[k]
+    for k in range(d):
+        s.refinement.factor[k * d + k] += added
+    return cholesky(d, s.refinement.factor)
+
+
+cdef inline bint regular(Workspace* s) noexcept nogil:
+    """Whether JᵀJ at the last linearisation is regular beyond doubt, so that no change of x leaves
+    the scores unchanged: pivots are compared with their diagonal entries and, at the square of
+    that tolerance, with the largest of those.
+    """
+    cdef Py_ssize_t d = s.d, k
+    cdef double least, inverse_root
+    if factorise(s, 0.0) < BATCH_SINGULAR:
+        return False
+    least = BATCH_SINGULAR * BATCH_SINGULAR * largest_diagonal(s)
+    for k in range(d):
+        inverse_root = s.refinement.factor[k * d + k]        # of the pivot
+        if not inverse_root * inverse_root * least < 1.0:
+            return False
+    return True
+
+
+cdef inline double refine(Workspace* s, bint exact) noexcept nogil:
+    """Levenberg-Marquardt from ``recovery.y``; the square of the whitened residual, INFINITY where
+    it is not defined.
+    """
+    cdef Py_ssize_t n = s.n, d = s.d, i, k, _
+    cdef double size, new, predicted, decrease, largest, damping = 0.0
+    cdef double enough = BATCH_ROUNDINGS * BATCH_ROUNDINGS * n
+    cdef double* y = s.recovery.y
+    cdef double* trial = s.refinement.trial
+    cdef double* gradient = s.scratch.vector
+    cdef double* direction = s.scratch.coordinates
+    cdef bint fresh = True, close            # whether the Jacobian was made at y
+    size = evaluate_at(s, y)
+    if not size < INFINITY:
+        return INFINITY
+    largest = s.refinement.largest
+    linearise(s)
+    if factorise(s, damping) <= 0.0:
+        return INFINITY
+    for _ in range(BATCH_MAX_ITERATIONS):
+        for i in range(n):
+            s.scratch.row[i] = s.projection.residual[i] * s.scores.inverse_noise[i]
+        products(d, s.width, s.refinement.jacobian, s.scratch.row, gradient)
+        for k in range(d):
+            direction[k] = gradient[k]
+        solve(d, s.refinement.factor, direction)
+        predicted = 0.0
+        for k in range(d):
+            predicted += gradient[k] * direction[k]
+        if not exact and fresh and predicted <= n * EPS * size:
+            break                            # below the rounding error of the sum of squares
+        transposed_times(d, s.refinement.transform, direction, trial)
+        for k in range(d):
+            trial[k] = y[k] - trial[k]
+        s.iterations += 1
+        close = exact and largest < BATCH_AT_ROUNDING
+        new = evaluate_at(s, trial)
+        if new < size:
+            for k in range(d):
+                y[k] = trial[k]
+            decrease, size, largest = new / size, new, s.refinement.largest
+            if close and (size <= enough or decrease > 0.25):      # the residual is not halved
+                break
+            fresh = False
+            if damping > 0.0 or decrease > BATCH_KEEP_JACOBIAN * BATCH_KEEP_JACOBIAN:
+                damping = 0.1 * damping if damping > BATCH_DAMPING else 0.0
+                linearise(s)
+                fresh = True
+                if factorise(s, damping) <= 0.0:
+                    return INFINITY
+        else:
+            if close and (size <= enough or fresh):
+                break
+            evaluate_at(s, y)
+            if fresh:
+                damping = max(10.0 * damping, BATCH_DAMPING)
+            else:
+                linearise(s)
+                fresh = True
+            if factorise(s, damping) <= 0.0:
+                return INFINITY
+    return size
+
+
+cdef inline bint signs_agree(Workspace* s, const double* known) noexcept nogil:
+    """Whether the slack has the known signs in the rows in which it is clear of zero, at a fresh
+    linearisation.
+    """
+    cdef Py_ssize_t n = s.n, d = s.d, i
+    cdef double* deviation = s.scratch.row            # relative, of the slack, squared
+    cdef bint agreed = True
+    for i in range(n):
+        if s.refinement.slack[i] * known[i] < 0.0:
+            agreed = False
+    if agreed:
+        return True
+    if factorise(s, 0.0) <= 0.0:
+        return False
+    forward(d, s.width, s.refinement.factor, s.projection.rows)
+    lengths(d, s.width, s.projection.rows, deviation)
+    for i in range(n):
+        if (s.refinement.slack[i] * known[i] < 0.0
+                and BATCH_CLEAR_SIGN * BATCH_CLEAR_SIGN * deviation[i] < 1.0):
+            return False
+    return True
+
+
+cdef inline double finish(Workspace* s, const double* A, const double* b,
+                          double* x) noexcept nogil:
+    """x from y, and the square of the whitened residual at A x - b as it is computed in double."""
+    cdef Py_ssize_t n = s.n, d = s.d, i, k, turn
+    cdef double total
+    cdef double* y = s.recovery.y
+    cdef double* slack = s.refinement.slack
+    cdef double* coordinates = s.scratch.coordinates
+    cdef double* missing = s.scratch.row
+    for k in range(d):
+        coordinates[k] = s.response.norm * y[k] + s.response.inside[k]
+        x[k] = 0.0
+    for turn in range(2):
+        combine(d, s.width_d, coordinates, s.basis.transform, s.scratch.image)
+        for k in range(d):
+            x[k] += s.scratch.image[k]
+        for i in range(n):
+            total = -b[i]
+            for k in range(d):
+                total += A[i * d + k] * x[k]
+            slack[i] = total * s.basis.row_scale[i]
+        if turn == 0:            # removes what rounding of the transform left
+            combine(d, s.width, y, s.basis.rows, missing)
+            for i in range(n):
+                missing[i] = (s.response.norm * (missing[i] - s.response.outside[i])
+                              - slack[i])
+            products(d, s.width, s.basis.rows, missing, coordinates)
+    for i in range(n):
+        slack[i] /= s.response.norm
+    return evaluate(s)

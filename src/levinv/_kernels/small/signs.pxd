@@ -1,0 +1,171 @@
+"""Stage 2: signs of the slack (levinv.inverse.stages.signs), by the Douglas-Rachford iteration in
+[U; q], made isotropic first.
+"""
+from libc.math cimport copysign, fabs, sqrt
+from libc.stdint cimport uint64_t
+
+from kernel_settings cimport (BATCH_ALMOST_FITS, BATCH_CHECK_EVERY, BATCH_EXPLAINED, BATCH_FITS,
+                              BATCH_ISOTROPY_STEPS, BATCH_POWER_STEPS, BATCH_RUN,
+                              BATCH_SMALLEST_PIVOT, EPS)
+from levinv._kernels.small.algebra cimport (back, cholesky, combine, dot, forward, gram, lengths,
+                                            products, times)
+from levinv._kernels.small.workspace cimport Workspace
+
+
+cdef inline uint64_t random_bits(Workspace* s) noexcept nogil:
+    """64 random bits of the splitmix64 generator (Steele, Lea and Flood, 2014)."""
+    cdef uint64_t z
+    s.random_state += <uint64_t> 0x9E3779B97F4A7C15
+    z = s.random_state
+    z = (z ^ (z >> 30)) * <uint64_t> 0xBF58476D1CE4E5B9
+    z = (z ^ (z >> 27)) * <uint64_t> 0x94D049BB133111EB
+    return z ^ (z >> 31)
+
+
+cdef inline bint prepare_signs(Workspace* s) noexcept nogil:
+    """Row weights that make [U; q] isotropic, its orthonormal rows, and the magnitudes to match in
+    their span. A row that takes no part has weight 0, and so length 0.
+    """
+    cdef Py_ssize_t n = s.n, p = s.d + 1, width = s.width, i, k, step
+    cdef double size
+    cdef double* weight = s.signs.weight
+    for i in range(n):
+        size = s.basis.lengths[i] + s.response.outside[i] * s.response.outside[i]
+        weight[i] = 0.0 if s.scores.accuracy[i] < 0.0 else 1.0 / sqrt(size)
+    for step in range(BATCH_ISOTROPY_STEPS):
+        for k in range(p):
+            times(width, weight, s.basis.rows + k * width, s.signs.rows + k * width)
+        gram(p, width, s.signs.rows, NULL, NULL, s.signs.factor)
+        if cholesky(p, s.signs.factor) < BATCH_SMALLEST_PIVOT:
+            return False
+        forward(p, width, s.signs.factor, s.signs.rows)
+        if step < BATCH_ISOTROPY_STEPS - 1:
+            lengths(p, width, s.signs.rows, s.scratch.row)
+            for i in range(n):
+                weight[i] /= sqrt(max(s.scratch.row[i], EPS))
+    for i in range(n):
+        s.signs.aim[i] = weight[i] * s.magnitudes.magnitude[i]
+    size = 1.0 / sqrt(dot(width, s.signs.aim, s.signs.aim))
+    for i in range(n):
+        s.signs.aim[i] *= size
+    return True
+
+
+cdef inline double sign_tolerance(Workspace* s, bint exact) noexcept nogil:
+    """The distance from the range at which signs fit: with noise, what the errors of the magnitudes
+    explain is added.
+    """
+    cdef double total = 0.0, error
+    cdef Py_ssize_t i
+    if exact:
+        return BATCH_FITS
+    for i in range(s.n):
+        error = s.signs.aim[i] * s.scores.accuracy[i]
+        total += error * error
+    return min(BATCH_FITS + BATCH_EXPLAINED * sqrt(total), 0.5)
+
+
+cdef inline void spectral_point(Workspace* s) noexcept nogil:
+    """A point along the direction in which rows are long where magnitudes are: the top eigenvector
+    of sum (aim_i/|v_i|²)² v_i v_iᵀ, by power iteration.
+    """
+    cdef Py_ssize_t n = s.n, p = s.d + 1, width = s.width, i, k, j, _, largest = 0
+    cdef double size
+    cdef double* weight = s.signs.projected
+    cdef double* form = s.scratch.form
+    cdef double* direction = s.scratch.coordinates
+    lengths(p, width, s.signs.rows, weight)
+    for i in range(n):
+        size = s.signs.aim[i] / max(weight[i], EPS)
+        weight[i] = size * size
+    gram(p, width, s.signs.rows, weight, s.scratch.row, form)
+    for k in range(p):
+        for j in range(k):
+            form[j * p + k] = form[k * p + j]
+        if form[k * p + k] > form[largest * p + largest]:
+            largest = k
+    for k in range(p):
+        direction[k] = form[largest * p + k]
+    for _ in range(BATCH_POWER_STEPS):
+        size = 0.0
+        for k in range(p):
+            s.scratch.vector[k] = 0.0
+            for j in range(p):
+                s.scratch.vector[k] += form[k * p + j] * direction[j]
+            size += s.scratch.vector[k] * s.scratch.vector[k]
+        size = 1.0 / sqrt(size)
+        for k in range(p):
+            direction[k] = size * s.scratch.vector[k]
+    combine(p, width, direction, s.signs.rows, s.signs.projected)
+    for i in range(n):
+        s.signs.point[i] = copysign(s.signs.aim[i], s.signs.projected[i])
+
+
+cdef inline bint find_signs(Workspace* s, Py_ssize_t start, double tolerance) noexcept nogil:
+    """One run of the Douglas-Rachford iteration, the first from the spectral point; ``sign`` on
+    success.
+    """
+    cdef Py_ssize_t n = s.n, p = s.d + 1, width = s.width, i, iteration
+    cdef uint64_t bits = 0
+    cdef double* aim = s.signs.aim
+    cdef double* point = s.signs.point
+    cdef double* projected = s.signs.projected
+    cdef double* coordinates = s.scratch.coordinates
+    if start == 0:
+        spectral_point(s)
+    else:
+        for i in range(n):
+            if i % 64 == 0:
+                bits = random_bits(s)
+            point[i] = aim[i] if bits & 1 else -aim[i]
+            bits >>= 1
+    for iteration in range(BATCH_RUN):
+        products(p, width, s.signs.rows, point, coordinates)
+        combine(p, width, coordinates, s.signs.rows, projected)
+        if iteration % BATCH_CHECK_EVERY == BATCH_CHECK_EVERY - 1:
+            for i in range(n):
+                s.signs.signed[i] = copysign(aim[i], projected[i])
+            products(p, width, s.signs.rows, s.signs.signed, coordinates)
+            if 1.0 - dot(p, coordinates, coordinates) <= tolerance * tolerance:
+                # [U; q]ᵀ z gives the signs also of the rows that took no part
+                back(p, s.signs.factor, coordinates)
+                combine(p, width, coordinates, s.basis.rows, projected)
+                for i in range(n):
+                    s.signs.sign[i] = copysign(1.0, -coordinates[s.d] * projected[i])
+                return True
+        for i in range(n):
+            point[i] += copysign(aim[i], 2.0 * projected[i] - point[i]) - projected[i]
+    return False
+
+
+cdef inline bint ambiguous(Workspace* s, const double* slack, double* columns) noexcept nogil:
+    """Whether other signs of the slack almost fit: all sign vectors, one sign flipped at a time, in
+    the order of a Gray code. ``columns``: n (d + 1) numbers to work in.
+    """
+    cdef Py_ssize_t n = s.n, p = s.d + 1, width = s.width, i, k
+    cdef uint64_t step, bits
+    cdef double size = 0.0
+    cdef int fitting = 0
+    cdef double* aim = s.signs.aim
+    cdef double* sign = s.signs.sign
+    cdef double* coordinates = s.scratch.coordinates
+    for i in range(n):
+        aim[i] = s.signs.weight[i] * fabs(slack[i])
+        size += aim[i] * aim[i]
+        sign[i] = 1.0
+        for k in range(p):
+            columns[i * p + k] = aim[i] * s.signs.rows[k * width + i]
+    products(p, width, s.signs.rows, aim, coordinates)
+    for step in range(1, (<uint64_t> 1 << (n - 1)) + 1):
+        fitting += (dot(p, coordinates, coordinates)
+                    >= (1.0 - BATCH_ALMOST_FITS * BATCH_ALMOST_FITS) * size)
+        i, bits = 0, step                   # the first sign stays: ±z are one solution
+        while not bits & 1:
+            bits >>= 1
+            i += 1
+        if i == n - 1:
+            break
+        sign[i] = -sign[i]
+        for k in range(p):
+            coordinates[k] += 2.0 * sign[i] * columns[i * p + k]
+    return fitting != 1

@@ -1,0 +1,135 @@
+"""The result of gradient inversion: success, standard errors, message and evidence."""
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from levinv._json import plain
+from levinv._tolerances import EPS, EXACT_FLOPS, QUADRATIC
+from levinv._typing import Floats
+from levinv.forward.gradient_loss import GradientLossPoint
+from levinv.inverse.barrier_gradient.descend import Descent, Step
+from levinv.inverse.barrier_gradient.feasibility import Interior
+from levinv.inverse.barrier_gradient.least_squares import loss_at
+from levinv.inverse.barrier_gradient.problem import Problem, State, Trace
+from levinv.inverse.barrier_gradient.subsampled import SampledHessian, spectral_error
+from levinv.inverse.result import InversionResult
+
+MESSAGES = {
+    0: "The gradient is matched",
+    1: "No x in the cell has this gradient",
+    2: "The cell is empty",
+    3: "The gradient is not matched at the best x found",
+    4: "Stopped by the callback",
+}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """``result.evidence``, without what is None; the keys are documented in invert_gradient."""
+
+    start: float | None = None
+    steps: tuple[Step, ...] | None = None
+    decrement: float | None = None
+    floor: float | None = None
+    sample_size: int | None = None
+    rows: int | None = None
+    spectral_error: float | None = None
+    certificate: Floats | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers and lists; the certificate stays an array."""
+        known = asdict(self, dict_factory=lambda items: {key: value for key, value in items
+                                                         if value is not None})
+        certificate = {key: known.pop(key) for key in ("certificate",) if key in known}
+        return {**plain(known), **certificate}
+
+
+def without_start(problem: Problem, trace: Trace, interior: Interior | None, status: int,
+                  reason: str) -> InversionResult:
+    """The result where the cell has no point to start from."""
+    n, d = problem.map.shape
+    slack = -problem.b
+    return InversionResult(
+        x=np.zeros(d), fun=np.inf, scores=np.zeros(n), slack=slack, signs=np.sign(slack),
+        success=False, status=status, message=f"{MESSAGES[status]}: {reason}.", nit=0,
+        nfev=trace.evaluations, unique=False, null_space=np.zeros((d, 0)),
+        standard_errors=np.full(d, np.inf), condition=np.inf,
+        evidence=Evidence(start=interior and interior.least_slack).as_dict())
+
+
+def assemble(descent: Descent, trace: Trace, interior: Interior | None,
+             sampled: SampledHessian | None, sample_size: int) -> InversionResult:
+    """The result at the last point."""
+    state, problem = descent.state, descent.state.problem
+    n, d = problem.map.shape
+    exact = n * float(d) ** 3 <= EXACT_FLOPS
+    hessian = state.hessian() if exact else state.factor @ state.factor.T
+    floor, decrement = state.floor(), descent.decrement
+    if problem.regularised:
+        success = descent.reason == "converged"
+    else:
+        decrement = state.decrement() if exact else decrement
+        enough = max(problem.tol, floor)
+        success = (descent.reason != "stopped" and decrement <= enough
+                   and floor <= max(problem.tol, QUADRATIC) and state.agrees(enough))
+    status = 0 if success else {"stopped": 4, "no preimage": 1}.get(descent.reason, 3)
+    evidence = Evidence(interior and interior.least_slack, descent.steps, decrement, floor,
+                        certificate=descent.certificate)
+    if sampled is not None:
+        error = spectral_error(sampled.matrix, hessian) if exact else None
+        evidence = replace(evidence, sample_size=sample_size, rows=sampled.rows,
+                           spectral_error=error)
+    standard_errors, condition = np.full(d, np.inf), np.inf
+    if success:
+        standard_errors, condition = _sensitivity(state, hessian)
+    slack = state.point.slack.copy()
+    return InversionResult(
+        x=state.x, fun=loss_at(state), scores=state.projection.scores.copy(), slack=slack,
+        signs=np.sign(slack), success=success, status=status,
+        message=_message(descent, status, decrement, floor), nit=trace.progress.nit,
+        nfev=trace.evaluations, unique=success and not problem.regularised,
+        null_space=np.zeros((d, 0)), standard_errors=standard_errors, condition=condition,
+        evidence=evidence.as_dict())
+
+
+def _sensitivity(state: State, hessian: Floats) -> tuple[Floats, float]:
+    """Standard errors of x for rounding of g, and the condition number.
+
+    dx = unit² S H⁻¹ Sᵀ dg, H in z; with a ridge, x a stationary point of the loss,
+    dx = (∇²L)⁻¹ ∇²V dg.
+    """
+    problem, steps = state.problem, state.projection.smallest_slack * state.projection.steps
+    if problem.regularised:
+        loss = GradientLossPoint(state.point, problem.g).hessian()
+        loss += problem.map.rows.gram(None, None, problem.ridge ** 2)
+        weighted = np.linalg.lstsq(loss, state.point.hessian() * problem.g, rcond=None)[0]
+    else:
+        weighted = steps @ state.solve(hessian, steps.T * problem.g)
+    largest = np.max(np.abs(state.x))            # norms of numbers near the largest float overflow
+    condition = np.inf
+    if largest > 0:
+        condition = float(np.linalg.norm(weighted / largest, 2) / np.linalg.norm(state.x / largest))
+    return 0.5 * EPS * np.linalg.norm(weighted, axis=1), condition
+
+
+def _message(descent: Descent, status: int, decrement: float, floor: float) -> str:
+    problem = descent.state.problem
+    if status == 0 and problem.regularised:
+        return "A stationary point of the regularised objective."
+    reasons = []
+    if status == 0 and decrement > problem.tol:
+        reasons.append(f"to the rounding of g and A x - b, Newton decrement {decrement:.2g}")
+    if status == 1:
+        reasons.append("the cell is unbounded in a direction y with gᵀy >= 0 "
+                       "(evidence['certificate'])")
+    if status == 3:
+        why = {"maxiter": f"stopped at maxiter = {problem.maxiter} steps",
+               "stalled": "no step improved it",
+               "converged": "rounding leaves components of it unmatched",
+               "overflow": "the target is too large to compute with"}
+        reasons.append(f"{why.get(descent.reason, descent.reason)}, "
+                       f"Newton decrement {decrement:.2g}")
+        if floor > QUADRATIC:
+            reasons.append(f"rounding of g and A x - b alone makes one of about {floor:.2g}")
+    return MESSAGES[status] + (": " + "; ".join(reasons) if reasons else "") + "."
