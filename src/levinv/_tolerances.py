@@ -125,7 +125,7 @@ TWO_PASS_CONDITION = 5e6
 
 REORTHOGONALISATIONS = 2
 # Projections that remove a subspace to rounding: "twice is enough" (Kahan; Parlett, The Symmetric
-# Eigenvalue Problem, 1998, section 6.9).
+# Eigenvalue Problem, 1998, section 6.9). Derived; a third one would change nothing.
 
 HEAVY_COMPLEMENT = 1e-3
 # Rows with a smaller 1 - σ are eliminated as heavy (or with a smaller 1 / (4 rank)). In other
@@ -137,15 +137,11 @@ ROUGH_COMPLEMENT = 1e-7
 # step of an iteration. Noticed by tests/test_polish.py (rough projections) and by the inversion's
 # benchmarks.
 
-OWN_COLUMNS_CONDITION = 1e3
-# Largest condition number of A, rows at unit norm, up to which scores are computed from A's own
-# columns. Above it, independent columns are first brought to the same size. Noticed by
-# tests/test_leverage_map.py.
-
 OWN_FORMS_CONDITION = 2.0
 # In units of √rank: largest κ up to which derivatives are computed from A's own columns, without
 # the transform. Beyond it the errors of second derivatives exceeded ROUNDING_FACTOR ε κ ten times
-# as often. Noticed by tests/test_projection.py and by asv run --bench hessian.
+# as often. Noticed by tests/test_projection.py (a moderately conditioned design with small slacks)
+# and by asv run --bench hessian.
 
 SMALLEST_SCALE = 1e-300
 # Least quotient of two nonzero slacks that leverage_scores accepts. Smaller quotients, multiplied

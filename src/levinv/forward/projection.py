@@ -222,7 +222,7 @@ def project(rows: Rows, magnitude: Floats, columns: Floats | None = None,
         m = 1/√w, for w = 1/s² the magnitude of the slack. Zero stands for the continuous limit.
     columns : (d, k) array or None
         C for which the columns of A C, over the rows kept, are a basis of the column space. None
-        stands for A's own columns, which then have full rank and are not badly conditioned.
+        stands for A's own columns, which then have full rank and are of ordinary size.
     left_out : (n,) boolean array or None
         Rows that take no part (loops).
     rough : bool
