@@ -68,6 +68,19 @@ def test_gradient_that_rounding_spoils_is_no_success():
     assert "rounding of g and A x - b alone" in result.message
 
 
+def test_certificate_claims_nothing_that_rounding_does_not_hide():
+    """gᵀy = -100 ε |g|ᵀ|y| on the edge y of the cone was called gᵀy >= 0."""
+    A = np.array([[-3.0, -1.0], [-2.0, -3.0]])
+    b = np.array([1.7e14, 3.1])
+    g = -(A / -b[:, None]).sum(axis=0)                     # the gradient at x = 0
+    edge = np.array([3.0, -2.0])
+    assert A[1] @ edge == 0.0
+    assert -1e-13 < g @ edge < -1e-14
+    assert cell.certificate(rows.of(A, 1), -np.ones(2), g) is None
+    assert cell.certificate(rows.of(A, 1), -np.ones(2), A[1]) is not None     # gᵀy = 0
+    assert cell.certificate(rows.of(A, 1), -np.ones(2), g + 1e-13 * edge) is not None
+
+
 def nearly_a_coloop(slack):
     A = np.array([[1.0, 0.0], [1.0, 6e-10], [0.0, 1.0]])
     x = np.array([0.3, -0.7])

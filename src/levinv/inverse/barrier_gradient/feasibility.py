@@ -47,7 +47,7 @@ TAKES_NO_PART = 1e12         # and slack, in these units, of rows that do not bo
                              # taken for more negative
 PROVED = 1e3                 # rounding of a proof, in ε
 TINY = np.finfo(float).tiny
-ROUNDING = 1e-9              # to which the signs of A y and gᵀy are told, relative to their terms
+ROUNDING = 1e-9              # to which the signs of A y are told, relative to |y|
 
 
 def interior_point(stored: Rows, b: Floats,
@@ -164,7 +164,10 @@ def certificate(stored: Rows, signs: Floats, g: Floats) -> Floats | None:
         return None
     y = found.x
     in_cone = np.min(rows @ y) >= -ROUNDING * np.linalg.norm(y)
-    if not (in_cone and slope @ y >= -ROUNDING * (np.abs(slope) @ np.abs(y))):
+    # The rounding error bound of slope, y and their product. A negative gᵀy beyond it is no
+    # certificate, however small: g = Bᵀsigma holds terms of rows with far larger slacks.
+    rounding = (len(g) + 2) * EPS * (np.abs(slope) @ np.abs(y))
+    if not (in_cone and slope @ y >= -rounding):
         return None
     y = y / columns
     direction: Floats = y / np.linalg.norm(y)
