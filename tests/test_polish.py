@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-import acceptance
+import designs
 import levinv.inverse.stages.refine as polishing
 import levinv.inverse.stages.whitened_jacobian as linearisation
 import levinv.storage.dense
@@ -119,7 +119,7 @@ def test_a_trial_is_the_point_and_its_gradient(rng, plain, known, monkeypatch):
     assert len(heavy.point.projection.heavy) == 3 and np.isfinite(heavy.gradient).all()
 
 
-@pytest.mark.parametrize("design", [acceptance.gaussian, acceptance.one_hot, acceptance.cauchy])
+@pytest.mark.parametrize("design", [designs.gaussian, designs.one_hot, designs.cauchy])
 def test_a_sample_of_rows_stands_for_all(rng, design):
     A = design(20_000, 6, rng)
     slack = rng.exponential(size=20_000)
@@ -200,8 +200,8 @@ def rank_deficient(n, d, rng):
 
 @pytest.mark.parametrize("n", [400, 6000])
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
-@pytest.mark.parametrize("design", [acceptance.gaussian, acceptance.cauchy, acceptance.one_hot,
-                                    acceptance.polynomial, blocks, rank_deficient])
+@pytest.mark.parametrize("design", [designs.gaussian, designs.cauchy, designs.one_hot,
+                                    designs.polynomial, blocks, rank_deficient])
 def test_long_matrices(rng, design, known, n):
     A, x = design(n, 6, rng), rng.standard_normal(6)
     b = A @ x - rng.exponential(size=n) * rng.choice([-1.0, 1.0], n)
