@@ -117,7 +117,7 @@ def sparse_response(p):
 
 
 def integer_problem(p):
-    """Small integers throughout: x that is none of "almost every"."""
+    """Small integers throughout: coincidences by which other x have the same scores."""
     p.A = p.rng.integers(-2, 3, p.A.shape).astype(float)
     p.x = p.rng.integers(-2, 3, p.d).astype(float)
     p.wanted = p.rng.integers(-2, 3, p.n).astype(float)
