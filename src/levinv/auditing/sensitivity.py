@@ -22,11 +22,12 @@ the predicted size and takes |W (sigma(x + δ) - sigma(x) - J δ)| / |W J δ|.
 """
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from levinv._tolerances import AUDIT_SEED, DEPARTURE_DRAWS, EPS, NOTICEABLE_CHANGE
+from levinv._tolerances import AUDIT_SEED, DEPARTURE_DRAWS, EPS, ROUNDING_FACTOR
 from levinv._typing import Floats
 from levinv.forward.leverage_map import LeverageMap
 from levinv.forward.projection import Projection
@@ -89,7 +90,8 @@ def departure(scores_at: LeverageMap, x: Floats, steps: Floats, deviation: Float
     """
     if not steps.shape[1]:
         return 0.0
-    larger = max(1.0, NOTICEABLE_CHANGE / deviation.max())
+    # the second-order part of the change, its square, is then 100 roundings of a score
+    larger = max(1.0, math.sqrt(ROUNDING_FACTOR * EPS) / deviation.max())
     shape = DEPARTURE_DRAWS, steps.shape[1]
     errors = larger * np.random.default_rng(AUDIT_SEED).standard_normal(shape) @ steps.T
     scores = scores_at.scores(x)

@@ -14,13 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from levinv._tolerances import (
-    EARLY_ACCURACIES,
-    FEW_ROUNDINGS,
-    MAX_EVALUATIONS,
-    RESTARTS_WITHOUT_HOPE,
-    SIGN_TOLERANCE,
-)
+from levinv._tolerances import EARLY_ACCURACIES, FEW_ROUNDINGS, MAX_EVALUATIONS, SIGN_TOLERANCE
 from levinv._typing import Floats
 from levinv.inverse.found import Found, SignSearch
 from levinv.inverse.progress import Progress, Stopped
@@ -189,7 +183,7 @@ def _try_candidates(presolved: Presolved, found: Found, magnitudes: Magnitudes,
         augmented(reduced, presolved.range, c), magnitudes.magnitude[reduced.members(c)],
         limits.rng, accuracy=None if deviation is None else deviation[reduced.members(c)],
         tolerance=SIGN_TOLERANCE, outcomes=starts[c],
-        restarts=RESTARTS_WITHOUT_HOPE if hopeless else limits.restarts,
+        restarts=1 if hopeless else limits.restarts,
         on_restart=lambda start, misfit: progress("signs", misfit)) for c in range(reduced.count)]
     signs = np.ones(len(presolved.problem.b))
     searches = [SignSearch() for _ in candidates]

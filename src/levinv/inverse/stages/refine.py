@@ -18,6 +18,7 @@ Levenberg-Marquardt takes over.
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -25,16 +26,14 @@ from typing import TypeAlias
 import numpy as np
 
 from levinv._tolerances import (
+    DIRECT_PER_RANK,
+    DIRECT_ROWS,
     EPS,
-    LARGEST_DAMPING,
     LEAST_DAMPING,
-    LONG_PER_RANK,
-    LONG_ROWS,
     MAX_USELESS_STEPS,
     ONE_PASS_CONDITION,
+    POOR_MODEL,
     PREDICTED_DECREASE,
-    ROUNDED_RESIDUAL,
-    USELESS_STEP,
 )
 from levinv._typing import Booleans, Floats
 from levinv.inverse.progress import Progress
@@ -49,7 +48,7 @@ OnStep: TypeAlias = Callable[[int, Floats, float], None]
 
 def is_long(n: int, rank: int) -> bool:
     """Whether steps reuse one Jacobian."""
-    return rank > 0 and n > max(LONG_ROWS, LONG_PER_RANK * rank)
+    return rank > 0 and n > max(DIRECT_ROWS, DIRECT_PER_RANK * rank)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +153,8 @@ def _levenberg_marquardt(loss: _Loss, point: Point, iteration: int, evaluations:
         trial = loss.at(point.x - step)
         evaluations += 1
         if trial is None or trial.norm >= point.norm:
-            if point.max_residual < ROUNDED_RESIDUAL or damping > LARGEST_DAMPING:
+            # with 1/√ε a step is too short to change half of the digits
+            if point.norm <= loss.rounding(point) or damping > 1.0 / math.sqrt(EPS):
                 break
             damping = max(10.0 * damping, LEAST_DAMPING)
             continue
@@ -174,7 +174,7 @@ def _predicted(model: Linearisation) -> float:
 def _quasi_newton(loss: _Loss, x: Floats, patience: int) -> Refined | None:
     """Steps with a corrected Gauss-Newton matrix; None if the scores are not defined.
 
-    A step is useless if it does not lower the residual, or leaves more than a part ``USELESS_STEP``
+    A step is useless if it does not lower the residual, or leaves more than a part ``POOR_MODEL``
     of the predicted decrease. While the residual is above its rounding error, ``patience`` useless
     steps are allowed; at its rounding error, one.
     """
@@ -197,11 +197,11 @@ def _quasi_newton(loss: _Loss, x: Floats, patience: int) -> Refined | None:
         better = trial is not None and trial.norm < best.norm
         if trial is None or trial.gradient is None:
             change = None
-            length *= 0.25
+            length *= POOR_MODEL
         else:
             left = model.steps.T @ trial.gradient
             change = model.left - left
-        useful = better and float(left @ left) <= USELESS_STEP * _predicted(model)
+        useful = better and float(left @ left) <= POOR_MODEL * _predicted(model)
         if better:
             assert trial is not None
             best, model, length = trial, replace(model, left=left, at=None), 1.0

@@ -15,9 +15,9 @@ import numpy as np
 
 from levinv._tolerances import (
     CLOSEST,
-    CONCENTRATION_STEPS,
     EPS,
-    LARGEST_TRIMMED,
+    FEW_ROUNDS,
+    PASS_ENTRIES,
     TINY,
     TRIMMED_STARTS,
 )
@@ -27,7 +27,7 @@ from levinv.inverse.stages.signs import Matrix, SignCandidate
 
 def may_be_spoiled(n: int, p: int) -> bool:
     """Whether one wrong score may spoil the magnitudes of an (n, p) component."""
-    return n * p * p <= LARGEST_TRIMMED
+    return n * p * p <= PASS_ENTRIES
 
 
 def trimmed_signs(matrix: Matrix, magnitude: Floats, known: Floats | None, guesses: list[Floats],
@@ -70,7 +70,7 @@ def trimmed_signs(matrix: Matrix, magnitude: Floats, known: Floats | None, guess
     signs = np.array([known] if known is not None else guesses)
     signs = signs[rng.integers(len(signs), size=TRIMMED_STARTS)]
     kept = np.argsort(rng.random((TRIMMED_STARTS, n)), axis=1)[:, :p + 1]
-    for _ in range(CONCENTRATION_STEPS):
+    for _ in range(FEW_ROUNDS):
         signs, kept, trimmed = concentrated(signs, kept)
     best = np.argsort(trimmed)[:CLOSEST]
     signs, kept, trimmed = signs[best], kept[best], trimmed[best]

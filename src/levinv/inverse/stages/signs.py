@@ -41,11 +41,11 @@ from levinv._tolerances import (
     CLOSEST,
     ENUMERATED,
     EPS,
-    ISOTROPY_STEPS,
-    MAX_REFLECTIONS,
-    MISFIT_DEVIATIONS,
-    REFLECTIONS_PER_CALL,
-    REFLECTIONS_PER_CHECK,
+    FEW_ROUNDS,
+    LONG,
+    MANY_ITERATIONS,
+    PATIENCE,
+    SIGNIFICANT,
     SUBSET_PER_UNKNOWN,
     TINY,
 )
@@ -178,7 +178,7 @@ class _SubsetSearch:
         if accuracy is not None:
             explained = float(np.linalg.norm(self._target * accuracy[chosen])
                               / np.linalg.norm(self._target))
-            self._tolerance = min(tolerance + MISFIT_DEVIATIONS * explained, 0.5)
+            self._tolerance = min(tolerance + SIGNIFICANT * explained, 0.5)
             self._accuracy = np.maximum(accuracy[chosen], EPS)
 
     def run(self, restart: int, rng: np.random.Generator) -> SignCandidate:
@@ -188,9 +188,12 @@ class _SubsetSearch:
         else:
             point = self._target * rng.choice([-1.0, 1.0], len(self.chosen))
         signs, misfit, done = np.ones(len(self.chosen)), np.inf, 0
-        while done < MAX_REFLECTIONS and misfit > self._tolerance:
+        # Ctrl-C works between calls; an iteration takes 4 flops for each entry of the basis
+        checks = max(LONG // (4 * self._basis.size * PATIENCE), 1)
+        checks = min(checks, MANY_ITERATIONS // PATIENCE)
+        while done < MANY_ITERATIONS and misfit > self._tolerance:
             misfit, used = reflect(self._basis, self._target, point, signs, misfit,
-                                   self._tolerance, REFLECTIONS_PER_CALL, REFLECTIONS_PER_CHECK)
+                                   self._tolerance, checks * PATIENCE, PATIENCE)
             done += used
         self.solved = misfit <= self._tolerance
         return self._extended(signs, misfit, restart + 1)
@@ -202,7 +205,7 @@ class _SubsetSearch:
         if self._accuracy is not None:
             weight = 1.0 / (magnitude * self._accuracy)
             signs, deviations = _flip(part * weight[:, None], signs / self._accuracy)
-            misfit = deviations * self._tolerance / MISFIT_DEVIATIONS
+            misfit = deviations * self._tolerance / SIGNIFICANT
         coefficients = np.linalg.lstsq(part * weight[:, None], weight * magnitude * signs,
                                        rcond=None)[0]
         image = self._matrix.matvec(np.asarray(coefficients, dtype=np.float64))
@@ -245,7 +248,7 @@ def _isotropic(matrix: Floats) -> tuple[Floats, Floats]:
     """
     weight = np.ones(len(matrix))
     basis = _range_basis(matrix)
-    for _ in range(ISOTROPY_STEPS):
+    for _ in range(FEW_ROUNDS):
         scores = np.einsum("ij,ij->i", basis, basis)
         weight = weight / np.sqrt(np.maximum(scores, EPS))
         basis = _range_basis(matrix * weight[:, None])

@@ -37,9 +37,8 @@ import scipy.special
 
 from levinv._tolerances import (
     CHI_SQUARED_LEVEL,
-    LEAST_REMAINING_VARIANCE,
+    HEAVY_COMPLEMENT,
     MAX_OUTLIERS,
-    MAX_REFITS,
     NOISE_UNCERTAINTY,
     OUTLIER_FRACTION,
 )
@@ -75,8 +74,8 @@ def studentised(fit: Refined, weight: Floats, left_out: Booleans) -> Floats:
     leverage = leverages(fit.point, weight, fit.linearisation, left_out)
     variance = np.where(left_out, 1.0 + leverage, 1.0 - leverage)
     whitened = fit.point.residual * weight
-    return np.divide(whitened, np.sqrt(np.maximum(variance, LEAST_REMAINING_VARIANCE)),
-                     out=np.zeros_like(whitened), where=variance > LEAST_REMAINING_VARIANCE)
+    return np.divide(whitened, np.sqrt(np.maximum(variance, HEAVY_COMPLEMENT)),
+                     out=np.zeros_like(whitened), where=variance > HEAVY_COMPLEMENT)
 
 
 def most_outliers(degrees: int) -> int:
@@ -124,7 +123,7 @@ def find_outliers(fit: Refined, weight: Floats, degrees: int, *,
         return deviations, wrong, explained(fit, left_out) and not (wrong & ~left_out).any()
 
     deviations, wrong, settled = judged(fit, left_out)
-    for _ in range(MAX_REFITS):
+    for _ in range(MAX_OUTLIERS):
         if settled or not most:
             break
         before, left_out, norm = left_out, np.zeros(len(weight), dtype=bool), fit.point.norm
