@@ -23,7 +23,7 @@ import numpy as np
 
 from levinv import _validate, storage
 from levinv._parallel import sharing
-from levinv._tolerances import OWN_COLUMNS_CONDITION, SQUARABLE, TINY
+from levinv._tolerances import HEAVY_COMPLEMENT, SQUARABLE, TINY
 from levinv._typing import Floats, MatrixLike, VectorLike
 from levinv.forward.basis import column_space, uncombined
 from levinv.forward.projection import DependentZeroSlackError, Projection, project
@@ -59,9 +59,10 @@ class ScoreMap:
             transform = column_space(self.rows).transform
         self.rank = transform.shape[1]
         # At full rank, A with rows at unit norm and the transform have the same condition number.
+        # It must not cost more than the three digits that HEAVY_COMPLEMENT allows.
         # Products of four of A's entries must not over- or underflow.
         own_columns = (self.rank == A.shape[1]
-                       and np.linalg.cond(transform) <= OWN_COLUMNS_CONDITION
+                       and np.linalg.cond(transform) <= 1.0 / HEAVY_COMPLEMENT
                        and math.sqrt(SQUARABLE) < largest < 1.0 / math.sqrt(SQUARABLE))
         self._columns = None if own_columns else uncombined(self.rows, transform)
         zero_rows = ~self.rows.nonzero()
