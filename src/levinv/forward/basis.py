@@ -31,16 +31,21 @@ from levinv._kernels import factor
 from levinv._parallel import aside
 from levinv._tolerances import (
     EPS,
-    INDEPENDENT_CONDITION,
     ONE_PASS_CONDITION,
     PASS_ENTRIES,
-    REORTHOGONALISATIONS,
+    ROUNDING_FACTOR,
     SQUARABLE,
     TINY,
-    TWO_PASS_CONDITION,
 )
 from levinv._typing import Booleans, Floats, Integers
 from levinv.storage.protocol import Rows
+
+# Largest condition number at which two Cholesky factorisations (CholeskyQR2) decide. The first
+# leaves columns that are orthonormal to ε κ², which must be well below 1.
+TWO_PASS_CONDITION = 1.0 / math.sqrt(ROUNDING_FACTOR * EPS)
+# ONE_PASS_CONDITION for independent columns that were chosen among dependent ones. The κ of all
+# columns may then be close to 1, so that ε κ² must not exceed ROUNDING_FACTOR ε.
+INDEPENDENT_CONDITION = math.sqrt(ROUNDING_FACTOR)
 
 Pivots: TypeAlias = npt.NDArray[np.int32] | npt.NDArray[np.int64]       # LAPACK's integers
 
@@ -195,7 +200,7 @@ def _basic_columns(rows: Rows, scale: Floats | None, columns: Floats | None, rco
     rest[others, np.arange(len(others))] = unit[others]
     rest = _combine(columns, rest)
     weight = np.ones(n) if scale is None else scale
-    for _ in range(REORTHOGONALISATIONS + 1):
+    for _ in range(3):                      # twice is enough; the third looks at the rest
         image = rows.matvec(rest) * weight[:, None]
         largest = np.linalg.norm(image, axis=0).max(initial=0.0)
         if largest <= rcond:

@@ -20,17 +20,17 @@ from levinv._kernels.scores import one_pass
 from levinv._parallel import count, share, sharing
 from levinv._tolerances import (
     CHUNK_WORK,
-    INDEPENDENT_CONDITION,
     ONE_PASS_CONDITION,
     PASS_ENTRIES,
+    SAFE_SIZE,
     SKETCH_RTOL,
-    SMALLEST_SCALE,
     SQUARABLE,
     UNBLOCKED_COLUMNS,
 )
 from levinv._typing import Booleans, Floats, MatrixLike, Seed, VectorLike
 from levinv.forward.approximate import sketched_scores
 from levinv.forward.basis import (
+    INDEPENDENT_CONDITION,
     Basis,
     accurate_squares,
     basis_by_gram,
@@ -352,7 +352,7 @@ def _slack_scale(slack: Floats, left_out: Booleans | None = None) -> Floats:
     """1/slack up to a common factor, 0 if a row is left out."""
     scale = row_scale(slack, left_out)[0]
     kept = slice(None) if left_out is None else ~left_out
-    if scale[kept].min(initial=1.0) < SMALLEST_SCALE:
+    if scale[kept].min(initial=1.0) < SAFE_SIZE ** -3:
         raise ValueError("slack must not range over more than 300 orders of magnitude, got "
                          f"{slack[kept].min():.3g} to {slack[kept].max():.3g} (zeros are allowed)")
     return scale

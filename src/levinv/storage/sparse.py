@@ -13,6 +13,7 @@ one chunk, by one thread.
 and takes less time (see :mod:`levinv._kernels.csr`).
 """
 import itertools
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -26,17 +27,19 @@ from levinv._tolerances import (
     CHUNK_WORK,
     COPY_ENTRIES,
     DENSE_GAIN,
-    FORM_ERROR,
     LARGEST_DIMENSION,
     PASS_ENTRIES,
-    ROW_GAIN,
+    ROUNDING_FACTOR,
     SQUARABLE,
-    WIDE,
 )
 from levinv._typing import Booleans, Floats, RowIndex
 from levinv.storage.blocked import Passes, Pieces, part_of
 from levinv.storage.dense import DenseRows
 from levinv.storage.protocol import Rows
+
+# Columns of blocks from which BLAS computes their Gram matrix: every block adds to the sum, which
+# is then eight times as large as the cache.
+WIDE = math.isqrt(8 * CACHE_ENTRIES)
 
 
 class SparseRows(Passes):
@@ -101,7 +104,7 @@ class SparseRows(Passes):
         if width and work_per_row > COPY_ENTRIES:
             return [slice(0, self.shape[0])]
         work = np.arange(self.shape[0] + 1) * work_per_row
-        work += self._entries * (DENSE_GAIN // ROW_GAIN * k)
+        work += self._entries * (2 * k)
         return self._chunks(work, CHUNK_WORK, max(64, 8 * width) * work_per_row)
 
     def _slice(self, chunk: slice) -> tuple[Floats, npt.NDArray[Any], npt.NDArray[Any]]:
@@ -255,8 +258,8 @@ class SparseRows(Passes):
 
     def _form_pays(self, k: int) -> bool:
         """Whether T Tᵀ and Σ nnz_i² multiply-adds take less time than Σ nnz_i k."""
-        form = self.shape[1] ** 2 * k * ROW_GAIN // (4 * DENSE_GAIN)
-        return ROW_GAIN * int(self._pairs[-1]) + form < int(self._entries[-1]) * k
+        form = self.shape[1] ** 2 * k // 8           # twice as fast along rows of T
+        return DENSE_GAIN // 2 * int(self._pairs[-1]) + form < int(self._entries[-1]) * k
 
     def _lengths(self, scale: Floats | None, transform: Floats, out: Floats) -> None:
         """out_i <- |u_i|², from T Tᵀ."""
@@ -269,7 +272,7 @@ class SparseRows(Passes):
 
         def work(chunk: slice) -> None:
             csr.lengths(*self._slice(chunk), part_of(scale, chunk), form, sizes, transform,
-                        FORM_ERROR, np.empty(k), out[chunk])
+                        ROUNDING_FACTOR, np.empty(k), out[chunk])
 
         self._each(self._pair_chunks(), work)
 
