@@ -169,8 +169,8 @@ SAMPLE_ROWS, SAMPLE_FACTOR = 2048, 16
 # (of a Jacobian). Measured: inverse/stages/whitened_jacobian.py. tests/test_stages.py.
 
 SAMPLE_SEED = 5396
-# Seed of all samples, so that results are reproducible. It is not 0: test data are often drawn from
-# the seed 0, and the sample would depend on them.
+# Seed of all samples and of an audit, so that results are reproducible. It is not 0: test data are
+# often drawn from the seed 0, and the sample would depend on them.
 
 # --- magnitudes (inverse/stages/magnitudes) -----------------------------------------------------
 
@@ -205,8 +205,7 @@ ENUMERATED = 14
 # further row doubles time and memory. tests/test_uniqueness.py.
 
 RESTARTS = 60
-# Starts of the sign search on a component. A choice, stated in the docstring of invert_scores:
-# seconds at most. tests/acceptance.py signs.
+# Starts of the sign search on a component. A choice, stated in the docstring of invert_scores.
 
 SUBSET_PER_UNKNOWN = 8
 # Rows for each unknown that the search for signs uses. Two determine the signs; more of them make
@@ -214,7 +213,7 @@ SUBSET_PER_UNKNOWN = 8
 
 FEW_ROUNDS = 5
 # Rounds of an iteration that need not converge: isotropic position, signs read off x, concentration
-# steps, replaced scores. Each takes most of the rest of the way. tests/acceptance.py signs.
+# steps, replaced scores. Later stages improve their result. tests/acceptance.py signs.
 
 CLOSEST = 5
 # Sign vectors that are kept although they do not fit: those of smallest misfit. Each costs a
@@ -238,8 +237,8 @@ MAX_EVALUATIONS = 10_000
 # thousands of sign vectors that fit alike. tests/test_nearly.py (test_search_for_signs_ends).
 
 PREDICTED_DECREASE = 1e-10
-# Relative decrease of the squared residual, predicted by the linear model, that ends stage 4: it
-# changes x by 1e-5 of its standard errors.
+# Relative decrease of the squared residual, predicted by the linear model, that ends stage 4. A
+# noisy x then changes by about 1e-5 √n of its standard errors.
 
 LEAST_DAMPING = 1e-6
 # Least damping of Levenberg-Marquardt, relative to the largest squared singular value. Smaller
@@ -247,7 +246,7 @@ LEAST_DAMPING = 1e-6
 
 POOR_MODEL = 0.25
 # Part of what a model predicts, below which the model is poor; then the step shrinks to this part.
-# Value of Nocedal and Wright, Numerical Optimization, algorithm 4.1. tests/test_polish.py.
+# Value of Nocedal and Wright, Numerical Optimization, algorithm 4.1.
 
 MAX_USELESS_STEPS = 8, 2
 # Useless steps above the rounding error after which quasi-Newton steps end: the second where
@@ -257,11 +256,11 @@ MAX_USELESS_STEPS = 8, 2
 
 CHI_SQUARED_LEVEL = 1e-3
 # Level of the tests of noisy scores: the whole residual, and its largest entry (Bonferroni). A
-# choice. tests/test_noise.py.
+# choice.
 
 NOISE_UNCERTAINTY = 1.1
 # Factor: given noise levels are known to 10 % at best, so that a residual this much larger is
-# explained. A choice. tests/test_noise.py.
+# explained. A choice.
 
 SIGNIFICANT = 4.0
 # Standard deviations that chance does not explain: it exceeds them once in 16 000 times. For
@@ -269,11 +268,11 @@ SIGNIFICANT = 4.0
 
 SETTLED_RESIDUAL = 1e7
 # Largest whitened residual (root mean square) of exact scores for which x is trusted to be the only
-# solution: about half the digits of the scores agree. tests/test_nearly.py.
+# solution: about half the digits of the scores agree.
 
 MAX_OUTLIERS, OUTLIER_FRACTION = 20, 0.25
 # Largest number of rows left out, which is also that of refits; and largest part of the degrees of
-# freedom: with more rows left out every residual is explained. tests/test_noise.py.
+# freedom: with more rows left out every residual is explained.
 
 SPOILING_RESIDUAL = 0.05
 # Residual, relative to the mean score, from which outliers may have spoilt the magnitudes.
@@ -346,7 +345,7 @@ INSIDE = 0.95
 
 LP_ROUNDING = 1e-6
 # Relative size below which numbers of a scaled linear program are rounding: ten times the tolerance
-# to which HiGHS satisfies constraints. tests/test_invert_gradient.py.
+# to which HiGHS satisfies constraints.
 
 SAMPLES = 10
 # Default number of sampled rows in units of d log(d + 2): the sampled Hessian is then wrong by
@@ -369,10 +368,6 @@ LARGEST_DEPARTURE = 0.3
 DEPARTURE_DRAWS = 8
 # Random errors of x, of whose departures the median is taken. Each takes two evaluations of the
 # scores, and LARGEST_DEPARTURE needs one digit only.
-
-AUDIT_SEED = 0
-# Seed of the noise, the starts and the random errors of an audit, so that reports are reproducible.
-# tests/test_audit.py (test_reproducible).
 
 # --- command line (cli/) ------------------------------------------------------------------------
 

@@ -190,10 +190,10 @@ class _SubsetSearch:
         signs, misfit, done = np.ones(len(self.chosen)), np.inf, 0
         # Ctrl-C works between calls; an iteration takes 4 flops for each entry of the basis
         checks = max(LONG // (4 * self._basis.size * PATIENCE), 1)
-        checks = min(checks, MANY_ITERATIONS // PATIENCE)
         while done < MANY_ITERATIONS and misfit > self._tolerance:
             misfit, used = reflect(self._basis, self._target, point, signs, misfit,
-                                   self._tolerance, checks * PATIENCE, PATIENCE)
+                                   self._tolerance,
+                                   min(checks * PATIENCE, MANY_ITERATIONS - done), PATIENCE)
             done += used
         self.solved = misfit <= self._tolerance
         return self._extended(signs, misfit, restart + 1)
