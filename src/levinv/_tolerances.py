@@ -30,7 +30,8 @@ SQUARABLE = math.sqrt(TINY / EPS)
 
 SAFE_SIZE = 1e100
 # Largest size of the largest entry of A and b; its reciprocal is the smallest, and stands for a
-# zero slack. Products of three such numbers are in the range of doubles. Noticed by tests/test_robustness.py and tests/test_invert_many.py.
+# zero slack. Products of three such numbers are in the range of doubles. Noticed by
+# tests/test_robustness.py and tests/test_invert_many.py.
 
 # --- threads (_parallel) ------------------------------------------------------------------------
 
@@ -53,7 +54,7 @@ HEARD = 0.02
 # not notice the delay. Noticed by tests/test_interrupts.py.
 
 EVALUATIONS = 30
-# Evaluations of all scores. Rough cost of one inversion; decides whether threads are worth it.
+# Evaluations of all scores. Rough cost of one inversion, which decides whether threads pay.
 
 # --- storage of A (storage/, _source) -----------------------------------------------------------
 
@@ -124,8 +125,8 @@ SIGN_COLUMNS = 32
 
 PROBE_ERROR = 0.01
 # Norm of what may be left of a known answer whose directions have random shares of variance 1; and
-# the relative error of projections z in units of rtol, which changes z_i² by less than rtol / 20 (stated
-# by leverage_scores). Noticed by tests/test_sketch.py (accuracy).
+# relative error of projections z, in units of rtol: z_i² changes by less than rtol / 20, as
+# leverage_scores states. Noticed by tests/test_sketch.py (accuracy).
 
 FEW_ITERATIONS = 200
 # Iterations of the probes after which a factor of the Gram matrix is tried. Such a factor costs

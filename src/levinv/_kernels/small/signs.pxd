@@ -25,12 +25,13 @@ cdef inline bint prepare_signs(Workspace* s) noexcept nogil:
     """Row weights that make [U; q] isotropic, its orthonormal rows, and the magnitudes to match in
     their span. A row that takes no part has weight 0, and so length 0.
     """
-    cdef Py_ssize_t n = s.n, p = s.d + 1, width = s.width, i, k, step
+    cdef Py_ssize_t n = s.n, p = s.d + 1, width = s.width, i, k, step, kept = 0
     cdef double size
     cdef double* weight = s.signs.weight
     for i in range(n):
         size = s.basis.lengths[i] + s.response.outside[i] * s.response.outside[i]
         weight[i] = 0.0 if s.scores.accuracy[i] < 0.0 else 1.0 / sqrt(size)
+        kept += weight[i] > 0.0
     for step in range(ISOTROPY_STEPS):
         for k in range(p):
             times(width, weight, s.basis.rows + k * width, s.signs.rows + k * width)
@@ -40,6 +41,11 @@ cdef inline bint prepare_signs(Workspace* s) noexcept nogil:
         forward(p, width, s.signs.factor, s.signs.rows)
         if step < ISOTROPY_STEPS - 1:
             lengths(p, width, s.signs.rows, s.scratch.row)
+            size = 0.0
+            for i in range(n):
+                size = max(size, s.scratch.row[i])
+            if size * kept <= 2.0 * p:           # no square is more than twice the mean
+                break
             for i in range(n):
                 weight[i] /= sqrt(max(s.scratch.row[i], EPS))
     for i in range(n):
