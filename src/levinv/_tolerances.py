@@ -77,10 +77,10 @@ CHUNK_WORK = 1 << 22
 # Multiply-adds in a chunk of rows: a twentieth of a millisecond, ten times as long as handing it to
 # a thread. In longer chunks threads wait at the end. Noticed by asv run --bench storage.Sharing.
 
-DENSE_GAIN = 8
+DENSE_GAIN = 16
 # Dense multiply-adds in the time of one that is scattered into, or gathered from, a d x d matrix.
-# Measured crossover: asv run --bench storage.Sparse (8 to 25 in Gram matrices, 5 to 20 in forms,
-# half of that along the rows of a transform: 2 to 8).
+# A quarter of it along the rows of a transform. Measured crossover: asv run --bench storage.Sparse
+# (8 to 25 in Gram matrices, 5 to 20 in forms, 2 to 8 along rows).
 
 LARGEST_DIMENSION = 20000
 # Columns of sparse rows, beyond which five dense d x d matrices would take over 15 GB. A choice.
