@@ -378,9 +378,10 @@ BATCH_DOUBT = 1e-7
 # coefficients connect no rows. Above ε / BATCH_DOUBT, the rounding error bound of a coefficient.
 # Noticed by tests/test_invert_many.py (nearly dependent columns).
 
-BATCH_EXTREME = 1e-10
-# Distance of exact scores from 0 and 1, and relative Cholesky pivots, below which a problem is in
-# doubt. Above n ε, their rounding error bound. Noticed by tests/test_invert_many.py.
+BATCH_EXTREME = 1e-12
+# Least exact score, and least relative Cholesky pivot, without doubt; above n ε, the rounding error
+# bound. 1 - σ must be ROUNDING_FACTOR times as large, so that digits are left. 1e-10 loses half of
+# the problems with widely spread slacks to the general route.
 
 BATCH_ITERATIONS = 40
 # Limit of iterations that end by themselves after a few steps: sweeps, Newton, conjugate gradients,

@@ -5,7 +5,8 @@ from libc.math cimport copysign, fabs, sqrt
 from libc.stdint cimport uint64_t
 
 from kernel_settings cimport (BATCH_DOUBT, EPS, ISOTROPY_STEPS, MISFIT_DEVIATIONS,
-                              REFLECTIONS_PER_CALL, ROUNDING_FACTOR, SIGN_TOLERANCE)
+                              REFLECTIONS_PER_CALL, REFLECTIONS_PER_CHECK, ROUNDING_FACTOR,
+                              SIGN_TOLERANCE)
 from levinv._kernels.small.algebra cimport (back, cholesky, combine, dot, forward, gram, lengths,
                                             products, times)
 from levinv._kernels.small.workspace cimport Workspace
@@ -110,7 +111,7 @@ cdef inline bint find_signs(Workspace* s, Py_ssize_t start, double tolerance) no
     """One run of the Douglas-Rachford iteration, the first from the spectral point; ``sign`` on
     success.
     """
-    cdef Py_ssize_t n = s.n, p = s.d + 1, width = s.width, i, _
+    cdef Py_ssize_t n = s.n, p = s.d + 1, width = s.width, i, iteration
     cdef uint64_t bits = 0
     cdef Py_ssize_t moved
     cdef double size
@@ -129,7 +130,7 @@ cdef inline bint find_signs(Workspace* s, Py_ssize_t start, double tolerance) no
             bits >>= 1
     for i in range(n):
         s.signs.signed[i] = 0.0
-    for _ in range(REFLECTIONS_PER_CALL):
+    for iteration in range(REFLECTIONS_PER_CALL):
         products(p, width, s.signs.rows, point, coordinates)
         combine(p, width, coordinates, s.signs.rows, projected)
         moved = 0
@@ -138,7 +139,8 @@ cdef inline bint find_signs(Workspace* s, Py_ssize_t start, double tolerance) no
             moved += s.signs.signed[i] != size
             s.signs.signed[i] = size
         last, settled = settled, moved == 0
-        if settled and not last:                # a test costs as much as an iteration
+        # a test costs as much as an iteration; noise may keep signs from settling
+        if settled and not last or iteration % REFLECTIONS_PER_CHECK == REFLECTIONS_PER_CHECK - 1:
             products(p, width, s.signs.rows, s.signs.signed, coordinates)
             if 1.0 - dot(p, coordinates, coordinates) <= tolerance * tolerance:
                 # [U; q]ᵀ z gives the signs also of the rows that took no part
