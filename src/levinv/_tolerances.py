@@ -116,7 +116,6 @@ OWN_FORMS_CONDITION = 2.0
 
 SKETCH_RTOL = 0.1
 # Default of rtol: the relative standard error of an approximate score. A choice: 200 projections.
-# Noticed by tests/test_sketch.py (accuracy).
 
 SIGN_COLUMNS = 32
 # Largest number of sign vectors in a block. More of them share a pass over the sparse matrix, but
@@ -376,7 +375,6 @@ SMALL_SLACK = 1e-100
 BATCH_DOUBT = 1e-7
 # Relative to unit rows or the largest entry. Smaller pivots leave the rank in doubt, smaller
 # coefficients connect no rows. Above ε / BATCH_DOUBT, the rounding error bound of a coefficient.
-# Noticed by tests/test_invert_many.py (nearly dependent columns).
 
 BATCH_EXTREME = 1e-12
 # Least exact score, and least relative Cholesky pivot, without doubt; above n ε, the rounding error
@@ -385,15 +383,15 @@ BATCH_EXTREME = 1e-12
 
 BATCH_ITERATIONS = 40
 # Limit of iterations that end by themselves after a few steps: sweeps, Newton, conjugate gradients,
-# Levenberg-Marquardt. One that reaches it does not converge. Never binds on random designs.
+# Levenberg-Marquardt. One that reaches it does not converge.
 
 BATCH_STARTS = 12
-# Starts of the sign search before the general route takes over. Random designs need one or two.
-# Noticed by benchmarks/benchmarks/throughput.py (share of problems that are solved).
+# Starts of the sign search before the general route takes over. A choice: the
+# general route has 60.
 
 BATCH_ROUGHLY = 0.1
 # Relative error of the scores at which Newton steps replace sweeps, which halve it; and largest
-# relative error of such a step. Noticed by benchmarks/benchmarks/throughput.py.
+# relative error of such a step.
 
 BATCH_COLUMNS, BATCH_ROWS = 32, 2000
 # Largest problems of the compiled route: at 2000 x 32 it is six times as fast as the general route
