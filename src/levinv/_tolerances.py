@@ -30,7 +30,8 @@ SQUARABLE = math.sqrt(TINY / EPS)
 
 SAFE_SIZE = 1e100
 # Largest size of the largest entry of A and b; its reciprocal is the smallest, and stands for a
-# zero slack. Products of three such numbers are in the range of doubles. Noticed by tests/test_robustness.py and tests/test_invert_many.py.
+# zero slack. Products of three such numbers are in the range of doubles. Noticed by
+# tests/test_robustness.py and tests/test_invert_many.py.
 
 # --- threads (_parallel) ------------------------------------------------------------------------
 
@@ -53,7 +54,7 @@ HEARD = 0.02
 # not notice the delay. Noticed by tests/test_interrupts.py.
 
 EVALUATIONS = 30
-# Evaluations of all scores. Rough cost of one inversion; decides whether threads are worth it.
+# Evaluations of all scores. Rough cost of one inversion, which decides whether threads pay.
 
 # --- storage of A (storage/, _source) -----------------------------------------------------------
 
@@ -76,10 +77,10 @@ CHUNK_WORK = 1 << 22
 # Multiply-adds in a chunk of rows: a twentieth of a millisecond, ten times as long as handing it to
 # a thread. In longer chunks threads wait at the end. Noticed by asv run --bench storage.Sharing.
 
-DENSE_GAIN = 8
+DENSE_GAIN = 16
 # Dense multiply-adds in the time of one that is scattered into, or gathered from, a d x d matrix.
-# Measured crossover: asv run --bench storage.Sparse (8 to 25 in Gram matrices, 5 to 20 in forms,
-# half of that along the rows of a transform: 2 to 8).
+# A quarter of it along the rows of a transform. Measured crossover: asv run --bench storage.Sparse
+# (8 to 25 in Gram matrices, 5 to 20 in forms, 2 to 8 along rows).
 
 LARGEST_DIMENSION = 20000
 # Columns of sparse rows, beyond which five dense d x d matrices would take over 15 GB. A choice.
@@ -115,7 +116,6 @@ OWN_FORMS_CONDITION = 2.0
 
 SKETCH_RTOL = 0.1
 # Default of rtol: the relative standard error of an approximate score. A choice: 200 projections.
-# Noticed by tests/test_sketch.py (accuracy).
 
 SIGN_COLUMNS = 32
 # Largest number of sign vectors in a block. More of them share a pass over the sparse matrix, but
@@ -124,8 +124,8 @@ SIGN_COLUMNS = 32
 
 PROBE_ERROR = 0.01
 # Norm of what may be left of a known answer whose directions have random shares of variance 1; and
-# the relative error of projections z in units of rtol, which changes z_i² by less than rtol / 20 (stated
-# by leverage_scores). Noticed by tests/test_sketch.py (accuracy).
+# relative error of projections z, in units of rtol: z_i² changes by less than rtol / 20, as
+# leverage_scores states. Noticed by tests/test_sketch.py (accuracy).
 
 FEW_ITERATIONS = 200
 # Iterations of the probes after which a factor of the Gram matrix is tried. Such a factor costs
@@ -285,23 +285,23 @@ SPOILING_RESIDUAL = 0.05
 BATCH_DOUBT = 1e-7
 # Relative to unit rows or the largest entry. Smaller pivots leave the rank in doubt, smaller
 # coefficients connect no rows. Above ε / BATCH_DOUBT, the rounding error bound of a coefficient.
-# Noticed by tests/test_invert_many.py (nearly dependent columns).
 
-BATCH_EXTREME = 1e-10
-# Distance of exact scores from 0 and 1, and relative Cholesky pivots, below which a problem is in
-# doubt. Above n ε, their rounding error bound. Noticed by tests/test_invert_many.py.
+BATCH_EXTREME = 1e-12
+# Least exact score, and least relative Cholesky pivot, without doubt; above n ε, the rounding error
+# bound. 1 - σ must be ROUNDING_FACTOR times as large, so that digits are left. 1e-10 loses half of
+# the problems with widely spread slacks to the general route.
 
 BATCH_ITERATIONS = 40
 # Limit of iterations that end by themselves after a few steps: sweeps, Newton, conjugate gradients,
-# Levenberg-Marquardt. One that reaches it does not converge. Never binds on random designs.
+# Levenberg-Marquardt. One that reaches it does not converge.
 
 BATCH_STARTS = 12
-# Starts of the sign search before the general route takes over. Random designs need one or two.
-# Noticed by benchmarks/benchmarks/throughput.py (share of problems that are solved).
+# Starts of the sign search before the general route takes over. A choice: the
+# general route has 60.
 
 BATCH_ROUGHLY = 0.1
 # Relative error of the scores at which Newton steps replace sweeps, which halve it; and largest
-# relative error of such a step. Noticed by benchmarks/benchmarks/throughput.py.
+# relative error of such a step.
 
 BATCH_COLUMNS, BATCH_ROWS = 32, 2000
 # Largest problems of the compiled route: at 2000 x 32 it is six times as fast as the general route

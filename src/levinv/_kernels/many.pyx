@@ -11,7 +11,8 @@ only one.
 from libc.math cimport INFINITY
 from libc.stdint cimport uint64_t
 
-from kernel_settings cimport BATCH_EXTREME, BATCH_STARTS, ENUMERATED, SETTLED_RESIDUAL
+from kernel_settings cimport (BATCH_EXTREME, BATCH_STARTS, ENUMERATED, ROUNDING_FACTOR,
+                              SETTLED_RESIDUAL)
 from levinv._kernels.small.magnitudes cimport find_magnitudes
 from levinv._kernels.small.presolve cimport prepare_basis, prepare_response, prepare_scores
 from levinv._kernels.small.recover cimport recover
@@ -87,7 +88,7 @@ cdef bint invert_one(Workspace* s, const double* A, const double* b, const doubl
             and ambiguous(s, s.refinement.slack, s.refinement.jacobian)):
         return False                 # the Jacobian has served: its memory is free
     for i in range(n):
-        if s.projection.scores[i] > 1.0 - BATCH_EXTREME:
+        if s.projection.scores[i] > 1.0 - ROUNDING_FACTOR * BATCH_EXTREME:
             return False
         total += residual[i] * residual[i]
     fun[0] = 0.5 * total

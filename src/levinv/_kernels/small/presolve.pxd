@@ -10,8 +10,8 @@ Each function returns False where its decision is not clear: then the general ro
 from libc.math cimport exp, fabs, sqrt
 from libc.stdint cimport uint64_t
 
-from kernel_settings cimport (BATCH_DOUBT, BATCH_EXTREME, BATCH_ITERATIONS, EPS, SQUARABLE,
-                              UNIT_ROUNDOFF)
+from kernel_settings cimport (BATCH_DOUBT, BATCH_EXTREME, BATCH_ITERATIONS, EPS,
+                              ROUNDING_FACTOR, SQUARABLE, UNIT_ROUNDOFF)
 from levinv._kernels.small.algebra cimport (add_one, add_rows, cholesky, combine, dot, forward,
                                             gram, lengths, products)
 from levinv._kernels.small.workspace cimport Workspace
@@ -206,7 +206,7 @@ cdef inline bint prepare_scores(Workspace* s, const double* scores, const double
     for i in range(n):
         c = s.scores.given[i] = scores[i]
         if exact:
-            if not BATCH_EXTREME <= c <= 1.0 - BATCH_EXTREME:
+            if not BATCH_EXTREME <= c <= 1.0 - ROUNDING_FACTOR * BATCH_EXTREME:
                 return False
             s.scores.inverse_noise[i] = 1.0 / (UNIT_ROUNDOFF * c)
             accuracy[i] = 0.0

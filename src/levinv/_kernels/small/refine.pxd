@@ -146,7 +146,7 @@ cdef inline double refine(Workspace* s, bint exact) noexcept nogil:
             for k in range(d):
                 y[k] = trial[k]
             decrease, size, largest = new / size, new, s.refinement.largest
-            if close and (size <= enough or decrease > USELESS_STEP):    # the residual is not halved
+            if close and (size <= enough or decrease > USELESS_STEP):   # the residual is not halved
                 break
             fresh = False
             if damping > 0.0 or decrease > USELESS_STEP * USELESS_STEP:

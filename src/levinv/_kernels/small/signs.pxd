@@ -4,8 +4,9 @@
 from libc.math cimport copysign, fabs, sqrt
 from libc.stdint cimport uint64_t
 
-from kernel_settings cimport (BATCH_DOUBT, EPS, FEW_ROUNDS, SIGNIFICANT,
-                              REFLECTIONS_PER_CALL, ROUNDING_FACTOR, SIGN_TOLERANCE)
+from kernel_settings cimport (BATCH_DOUBT, EPS, ISOTROPY_STEPS, MISFIT_DEVIATIONS,
+                              REFLECTIONS_PER_CALL, REFLECTIONS_PER_CHECK, ROUNDING_FACTOR,
+                              SIGN_TOLERANCE)
 from levinv._kernels.small.algebra cimport (back, cholesky, combine, dot, forward, gram, lengths,
                                             products, times)
 from levinv._kernels.small.workspace cimport Workspace
@@ -25,21 +26,27 @@ cdef inline bint prepare_signs(Workspace* s) noexcept nogil:
     """Row weights that make [U; q] isotropic, its orthonormal rows, and the magnitudes to match in
     their span. A row that takes no part has weight 0, and so length 0.
     """
-    cdef Py_ssize_t n = s.n, p = s.d + 1, width = s.width, i, k, step
+    cdef Py_ssize_t n = s.n, p = s.d + 1, width = s.width, i, k, step, kept = 0
     cdef double size
     cdef double* weight = s.signs.weight
     for i in range(n):
         size = s.basis.lengths[i] + s.response.outside[i] * s.response.outside[i]
         weight[i] = 0.0 if s.scores.accuracy[i] < 0.0 else 1.0 / sqrt(size)
-    for step in range(FEW_ROUNDS):
+        kept += weight[i] > 0.0
+    for step in range(ISOTROPY_STEPS):
         for k in range(p):
             times(width, weight, s.basis.rows + k * width, s.signs.rows + k * width)
         gram(p, width, s.signs.rows, NULL, NULL, s.signs.factor)
         if cholesky(p, s.signs.factor) < BATCH_DOUBT:
             return False
         forward(p, width, s.signs.factor, s.signs.rows)
-        if step < FEW_ROUNDS - 1:
+        if step < ISOTROPY_STEPS - 1:
             lengths(p, width, s.signs.rows, s.scratch.row)
+            size = 0.0
+            for i in range(n):
+                size = max(size, s.scratch.row[i])
+            if size * kept <= 2.0 * p:           # no square is more than twice the mean
+                break
             for i in range(n):
                 weight[i] /= sqrt(max(s.scratch.row[i], EPS))
     for i in range(n):
@@ -61,7 +68,7 @@ cdef inline double sign_tolerance(Workspace* s, bint exact) noexcept nogil:
     for i in range(s.n):
         error = s.signs.aim[i] * s.scores.accuracy[i]
         total += error * error
-    return min(SIGN_TOLERANCE + 0.5 * SIGNIFICANT * sqrt(total), 0.5)
+    return min(SIGN_TOLERANCE + 0.5 * MISFIT_DEVIATIONS * sqrt(total), 0.5)
 
 
 cdef inline void spectral_point(Workspace* s) noexcept nogil:
@@ -104,7 +111,7 @@ cdef inline bint find_signs(Workspace* s, Py_ssize_t start, double tolerance) no
     """One run of the Douglas-Rachford iteration, the first from the spectral point; ``sign`` on
     success.
     """
-    cdef Py_ssize_t n = s.n, p = s.d + 1, width = s.width, i, _
+    cdef Py_ssize_t n = s.n, p = s.d + 1, width = s.width, i, iteration
     cdef uint64_t bits = 0
     cdef Py_ssize_t moved
     cdef double size
@@ -123,7 +130,7 @@ cdef inline bint find_signs(Workspace* s, Py_ssize_t start, double tolerance) no
             bits >>= 1
     for i in range(n):
         s.signs.signed[i] = 0.0
-    for _ in range(REFLECTIONS_PER_CALL):
+    for iteration in range(REFLECTIONS_PER_CALL):
         products(p, width, s.signs.rows, point, coordinates)
         combine(p, width, coordinates, s.signs.rows, projected)
         moved = 0
@@ -132,7 +139,8 @@ cdef inline bint find_signs(Workspace* s, Py_ssize_t start, double tolerance) no
             moved += s.signs.signed[i] != size
             s.signs.signed[i] = size
         last, settled = settled, moved == 0
-        if settled and not last:                # a test costs as much as an iteration
+        # a test costs as much as an iteration; noise may keep signs from settling
+        if settled and not last or iteration % REFLECTIONS_PER_CHECK == REFLECTIONS_PER_CHECK - 1:
             products(p, width, s.signs.rows, s.signs.signed, coordinates)
             if 1.0 - dot(p, coordinates, coordinates) <= tolerance * tolerance:
                 # [U; q]ᵀ z gives the signs also of the rows that took no part
