@@ -30,17 +30,9 @@ files:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line.
+    """Run the command line, by default with ``sys.argv[1:]``, and return the exit status.
 
-    Parameters
-    ----------
-    argv : list of str, optional
-        Arguments; default ``sys.argv[1:]``.
-
-    Returns
-    -------
-    int
-        The exit status, see ``levinv --help``. Wrong usage raises SystemExit with status 2.
+    Wrong usage raises SystemExit with status 2.
     """
     arguments = _parser().parse_args(argv)
     try:

@@ -51,6 +51,7 @@ import scipy.linalg
 import scipy.sparse
 from scipy.sparse.linalg import spilu, splu
 
+from levinv import _tolerances as tolerances
 from levinv._kernels import csr
 from levinv._parallel import OrderedSum, share, sharing
 from levinv._tolerances import (
@@ -58,14 +59,8 @@ from levinv._tolerances import (
     FACTOR_ENTRIES,
     FACTOR_WORK,
     FEW_ITERATIONS,
-    FEW_ROUNDINGS,
-    LEAST_SINGULAR_VALUE,
     MANY_ITERATIONS,
-    PROBE_ERROR,
-    PROBES,
     SIGN_COLUMNS,
-    SIGN_ENTRIES,
-    SOLVER_ERROR,
 )
 from levinv._typing import Booleans, Floats, Integers
 
@@ -77,20 +72,8 @@ Unscaled: TypeAlias = tuple[scipy.sparse.csr_array, Floats]
 
 def sketched_scores(A: scipy.sparse.csr_array, scale: Floats | None, rtol: float,
                     rng: np.random.Generator, workers: int | None) -> Floats:
-    """Approximate scores (n,) of the rows of diag(scale) A.
-
-    Parameters
-    ----------
-    A : csr_array of finite float64 entries, without explicit zeros
-    scale : (n,) array of entries in [0, 1], or None
-    rtol : float
-    rng : numpy Generator
-    workers : int or None
-
-    Raises
-    ------
-    ValueError
-        If the solver is not reliable for this matrix.
+    """Approximate scores (n,) of the rows of diag(scale) A, where the scale (n,) is in [0, 1] and A
+    has no explicit zeros. Raises ValueError if the solver is not reliable for this matrix.
     """
     k = int(np.ceil(2.0 / rtol ** 2))
     n = A.shape[0]
@@ -99,7 +82,7 @@ def sketched_scores(A: scipy.sparse.csr_array, scale: Floats | None, rtol: float
         if not B.matrix.data.any():
             return np.zeros(n)
         solver = _solver(B, unscaled, rng)
-        width = min(max(SIGN_ENTRIES // max(B.shape), 1), SIGN_COLUMNS)
+        width = min(max(tolerances.SIGN_ENTRIES // max(B.shape), 1), SIGN_COLUMNS)
         width -= width % 8 if width > 8 else 0       # whole cache lines
         seeds = rng.integers(2 ** 64, size=-(-k // width), dtype=np.uint64)
         squares = OrderedSum(np.zeros((2, n)))
@@ -108,7 +91,7 @@ def sketched_scores(A: scipy.sparse.csr_array, scale: Floats | None, rtol: float
             count = min(width, k - block * width)
             coins = np.random.default_rng(seeds[block]).integers(2, size=(n, count))
             r = coins.astype(float) * 2.0 - 1.0
-            z = solver.project(r, SOLVER_ERROR * rtol)
+            z = solver.project(r, tolerances.SOLVER_ERROR * rtol)
             squares.add(block, np.stack([_dots(z.T, z.T), _dots(r.T, r.T)]))
 
         share(work, range(len(seeds)), workers)
@@ -233,10 +216,10 @@ class _Solver:
         left = known.copy()
         steps: list[tuple[Floats, Floats]] = []
         r = self.B.times(left)
-        floor = (FEW_ROUNDINGS * LEAST_SINGULAR_VALUE) ** 2 * self.norm
+        floor = (tolerances.FEW_ROUNDINGS * tolerances.LEAST_SINGULAR_VALUE) ** 2 * self.norm
 
         def done(gamma: Floats) -> Booleans:
-            return (_dots(left, left) <= PROBE_ERROR ** 2) | (np.abs(gamma) <= floor)
+            return (_dots(left, left) <= tolerances.PROBE_ERROR ** 2) | (np.abs(gamma) <= floor)
 
         if not self._descend(r, left, False, done, limit, steps):
             return None
@@ -278,7 +261,7 @@ _REFUSED = "A has no reliable scores by method='sketch': "
 
 def _solver(B: _Rows, unscaled: Unscaled, rng: np.random.Generator) -> _Solver:
     """A solver that has found known answers."""
-    known = rng.standard_normal((B.shape[1], PROBES))
+    known = rng.standard_normal((B.shape[1], tolerances.PROBES))
     known[~_product(abs(B.transpose), np.ones((B.shape[0], 1))).any(axis=1)] = 0.0
     solver = _Solver(B)
     left, why = solver.probe(known, FEW_ITERATIONS), ""
@@ -294,13 +277,13 @@ def _solver(B: _Rows, unscaled: Unscaled, rng: np.random.Generator) -> _Solver:
         raise ValueError(_REFUSED + f"its scaled columns are so ill-conditioned that "
                          f"{MANY_ITERATIONS} iterations do not find a known answer again, and "
                          f"{why}")
-    squared = LEAST_SINGULAR_VALUE ** 2
+    squared = tolerances.LEAST_SINGULAR_VALUE ** 2
     if solver.solve is not None:      # with N = BᵀB + μ, a singular value ς becomes ς² / (ς² + μ)
         squared *= solver.norm / (1.0 + squared * solver.norm)
     if solver.least < squared:
         raise ValueError(_REFUSED + f"its columns, of unit norm, have a singular value that is "
-                         f"not 0, but below {LEAST_SINGULAR_VALUE:.0e}")
-    solver.dependent = bool((_dots(left, left) > PROBE_ERROR ** 2).any())
+                         f"not 0, but below {tolerances.LEAST_SINGULAR_VALUE:.0e}")
+    solver.dependent = bool((_dots(left, left) > tolerances.PROBE_ERROR ** 2).any())
     _check_dependent(left, unscaled, rng)
     return solver
 
@@ -314,16 +297,16 @@ def _check_dependent(left: Floats, unscaled: Unscaled, rng: np.random.Generator)
     nonzero singular value of A times its share.
     """
     A, factors = unscaled
-    left = left[:, _dots(left, left) > PROBE_ERROR ** 2]
+    left = left[:, _dots(left, left) > tolerances.PROBE_ERROR ** 2]
     if not left.shape[1]:
         return
     image = _product(A, np.ascontiguousarray(factors[:, None] * left))
     size = np.sqrt(_dots(image, image).mean())
-    zero = max(max(A.shape) * EPS, FEW_ROUNDINGS) / 4
+    zero = max(max(A.shape) * EPS, tolerances.FEW_ROUNDINGS) / 4
     if size <= zero:
         return
     # Either rounding errors, multiplied by the factors, or a direction whose image under A decides.
-    if (size <= PROBE_ERROR * LEAST_SINGULAR_VALUE and (factors > 1.0).any()
+    if (size <= tolerances.PROBE_ERROR * tolerances.LEAST_SINGULAR_VALUE and (factors > 1.0).any()
             and _solver(_Rows(A), (A, np.ones(A.shape[1])), rng).dependent):
         return
     raise ValueError(
@@ -339,7 +322,7 @@ def _factored(B: _Rows) -> tuple[_Solver | None, str]:
         return None, (f"its Gram matrix, a sum of {(counts ** 2).sum()} products, is not sparse "
                       f"enough to be factored")
     gram = scipy.sparse.csc_array(B.transpose @ B.matrix)
-    shift = FEW_ROUNDINGS * np.abs(gram).sum(axis=0).max()
+    shift = tolerances.FEW_ROUNDINGS * np.abs(gram).sum(axis=0).max()
     shifted = scipy.sparse.csc_array(gram + shift * scipy.sparse.eye_array(gram.shape[0]))
     order, reason = _order(shifted)
     if order is None:

@@ -50,7 +50,9 @@ class ScoreLoss:
     Works with every SciPy minimiser:
     ``minimize(loss.fun, x0, jac=loss.grad, hess=loss.hess)`` or ``hessp=loss.hessp``, and
     ``least_squares(loss.residuals, x0, jac=loss.residuals_jac)``. The last point is remembered:
-    calls at the same x share their work.
+    calls at the same x share their work. Methods raise ValueError if x is not a finite vector of
+    length d, if A x - b overflows, if linearly dependent rows have zero slack at x, or if a
+    derivative overflows.
 
     The paper (Lemmas 5.2 and C.3) drops c from the second-order terms. Its Hessian is right only if
     c = 0, or if all entries of c are equal. See :mod:`levinv.papers` for the terms as printed.
@@ -92,14 +94,7 @@ class ScoreLoss:
         return self._map.shape
 
     def fun(self, x: VectorLike) -> float:
-        """L(x).
-
-        Raises
-        ------
-        ValueError
-            If x is not a finite vector of length d, if A x - b overflows, or if linearly dependent
-            rows have zero slack at x. The other methods raise it for the same reasons.
-        """
+        """L(x)."""
         return self._fun(self._map.at(x), x)
 
     def grad(self, x: VectorLike) -> Floats:
@@ -159,11 +154,6 @@ class ScoreLoss:
         Returns
         -------
         terms : (6, d, d) ndarray
-
-        Raises
-        ------
-        ValueError
-            As :meth:`fun`.
 
         Notes
         -----

@@ -47,10 +47,7 @@ class Progress:
     def __call__(self, stage: str, error: float, x: Floats | None = None) -> None:
         """Count an iteration of ``stage``; ``error`` is max|sigma - c| or similar.
 
-        Raises
-        ------
-        Stopped
-            If the callback raises StopIteration.
+        Raises Stopped if the callback raises StopIteration.
         """
         self.nit += 1
         if x is not None:

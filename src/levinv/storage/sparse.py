@@ -20,18 +20,15 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
+from levinv import _tolerances as tolerances
 from levinv._kernels import csr, dense
 from levinv._tolerances import (
     CACHE_ENTRIES,
     CHUNK_WORK,
     COPY_ENTRIES,
     DENSE_GAIN,
-    FORM_ERROR,
-    LARGEST_DIMENSION,
     PASS_ENTRIES,
-    ROW_GAIN,
     SQUARABLE,
-    WIDE,
 )
 from levinv._typing import Booleans, Floats, RowIndex
 from levinv.storage.blocked import Passes, Pieces, part_of
@@ -51,10 +48,10 @@ class SparseRows(Passes):
 
     def __init__(self, A: scipy.sparse.csr_array, workers: int = 1):
         n, d = A.shape
-        if d > LARGEST_DIMENSION:
+        if d > tolerances.LARGEST_DIMENSION:
             raise ValueError(
-                f"A must have at most {LARGEST_DIMENSION} columns if it is sparse, got shape "
-                f"{A.shape}: 5 dense {d} x {d} matrices would take "
+                f"A must have at most {tolerances.LARGEST_DIMENSION} columns if it is sparse, got "
+                f"shape {A.shape}: 5 dense {d} x {d} matrices would take "
                 f"{5 * 8 * d * d / 2 ** 30:.3g} GiB; leverage_scores approximates the "
                 f"scores of more columns, with method='sketch'")
         self.A = A
@@ -101,7 +98,7 @@ class SparseRows(Passes):
         if width and work_per_row > COPY_ENTRIES:
             return [slice(0, self.shape[0])]
         work = np.arange(self.shape[0] + 1) * work_per_row
-        work += self._entries * (DENSE_GAIN // ROW_GAIN * k)
+        work += self._entries * (DENSE_GAIN // tolerances.ROW_GAIN * k)
         return self._chunks(work, CHUNK_WORK, max(64, 8 * width) * work_per_row)
 
     def _slice(self, chunk: slice) -> tuple[Floats, npt.NDArray[Any], npt.NDArray[Any]]:
@@ -112,7 +109,7 @@ class SparseRows(Passes):
                 transform: Floats | None) -> Iterator[tuple[slice, Floats]]:
         """Blocks of a chunk: their indices, and the u_i as dense rows."""
         k = self._width(transform)
-        step = max(CACHE_ENTRIES // max(k, 1), 64 if k <= WIDE else WIDE)
+        step = max(CACHE_ENTRIES // max(k, 1), 64 if k <= tolerances.WIDE else tolerances.WIDE)
         u = np.empty((min(step, chunk.stop - chunk.start), self._width(transform)))
         for first in range(chunk.start, chunk.stop, step):
             block = slice(first, min(first + step, chunk.stop))
@@ -214,7 +211,7 @@ class SparseRows(Passes):
 
         def add_dense(chunk: slice, out: Floats) -> None:
             for block, u in self._blocks(chunk, scale, transform):
-                if k <= WIDE:
+                if k <= tolerances.WIDE:
                     dense.gram(u, None, None, part_of(weights, block), out)
                 else:
                     out += u.T @ (u if weights is None else weights[block, None] * u)
@@ -226,7 +223,7 @@ class SparseRows(Passes):
         if k == 0:
             return np.zeros((0, 0))
         out = self._sum(self._dense_chunks(k * k, k, k), (k, k), add_dense)
-        if k > WIDE:
+        if k > tolerances.WIDE:
             csr.mirror(out)
         return out
 
@@ -255,13 +252,13 @@ class SparseRows(Passes):
 
     def _form_pays(self, k: int) -> bool:
         """Whether T Tᵀ and Σ nnz_i² multiply-adds take less time than Σ nnz_i k."""
-        form = self.shape[1] ** 2 * k * ROW_GAIN // (4 * DENSE_GAIN)
-        return ROW_GAIN * int(self._pairs[-1]) + form < int(self._entries[-1]) * k
+        form = self.shape[1] ** 2 * k * tolerances.ROW_GAIN // (4 * DENSE_GAIN)
+        return tolerances.ROW_GAIN * int(self._pairs[-1]) + form < int(self._entries[-1]) * k
 
     def _lengths(self, scale: Floats | None, transform: Floats, out: Floats) -> None:
         """out_i <- |u_i|², from T Tᵀ."""
         k = transform.shape[1]
-        if k <= WIDE:
+        if k <= tolerances.WIDE:
             form = DenseRows(transform.T, self.workers).gram()
         else:
             form = transform @ transform.T
@@ -269,7 +266,7 @@ class SparseRows(Passes):
 
         def work(chunk: slice) -> None:
             csr.lengths(*self._slice(chunk), part_of(scale, chunk), form, sizes, transform,
-                        FORM_ERROR, np.empty(k), out[chunk])
+                        tolerances.FORM_ERROR, np.empty(k), out[chunk])
 
         self._each(self._pair_chunks(), work)
 

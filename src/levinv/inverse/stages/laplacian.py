@@ -14,11 +14,11 @@ quadratic form per row. δ is 0 outside the active rows and orthogonal to the nu
 product of D. A solver may overwrite the right-hand side r.
 """
 import math
-from collections.abc import Callable
 
 import numpy as np
 import scipy.linalg
 
+from levinv._conjugate_gradients import conjugate_gradients
 from levinv._parallel import aside
 from levinv._tolerances import EPS, FIRST_CG_DAMPING, MAX_CG_ITERATIONS
 from levinv._typing import Booleans, Floats, Integers, Labels
@@ -84,10 +84,11 @@ class IterativeSolver:
                 image += np.multiply(v, damping, out=self._scratch)
             return image
 
-        step, products = conjugate_gradients(product, self._whiten(right_side), self._centre,
-                                             self._tolerance, MAX_CG_ITERATIONS)
-        self.products += products
-        return self._whiten(step)
+        found = conjugate_gradients(product, self._whiten(right_side), tolerance=self._tolerance,
+                                    maxiter=MAX_CG_ITERATIONS, project=self._centre)
+        self._centre(found.x)
+        self.products += found.products
+        return self._whiten(found.x)
 
     def _whiten(self, v: Floats) -> Floats:
         """D^(-1/2) v in place, 0 outside the active rows."""
@@ -104,40 +105,6 @@ class IterativeSolver:
         along = np.bincount(self._groups, weights=np.multiply(self._root, v, out=self._scratch))
         along = np.divide(along, self._norms, out=np.zeros_like(along), where=self._norms > 0)
         v -= np.multiply(self._root, along[self._groups], out=self._scratch)
-
-
-def conjugate_gradients(operator: Callable[[Floats], Floats], right_side: Floats,
-                        centre: Callable[[Floats], None], tolerance: float,
-                        maxiter: int) -> tuple[Floats, int]:
-    """Solve ``operator(x) = right_side`` for a symmetric positive semidefinite operator.
-
-    ``operator`` returns a new array. ``centre`` projects a vector, in place, onto the complement of
-    the null space. The iteration ends when the residual is at most ``tolerance`` times the
-    right-hand side, which is overwritten. Returns the solution and the number of products.
-    """
-    residual = right_side
-    centre(residual)
-    solution = np.zeros_like(residual)
-    direction = residual.copy()
-    squared = first = float(residual @ residual)
-    products = 0
-    while products < maxiter and squared > tolerance ** 2 * first and squared > 0:
-        image = operator(direction)
-        products += 1
-        curvature = float(direction @ image)
-        if curvature <= 0:
-            break
-        length = squared / curvature
-        solution += length * direction
-        image *= length
-        residual -= image
-        del image                                    # so that the next product can use its memory
-        centre(residual)
-        squared, previous = float(residual @ residual), squared
-        direction *= squared / previous
-        direction += residual
-    centre(solution)
-    return solution, products
 
 
 def degrees(projection: Projection, active: Booleans) -> Floats:

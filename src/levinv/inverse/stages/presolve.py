@@ -48,14 +48,7 @@ class Augmented:
 
 
 def presolve(problem: Problem, scores_of_one_are_zero_slacks: bool = True) -> Presolved:
-    """Reduce the problem and check the scores that are the same for every x.
-
-    Parameters
-    ----------
-    problem : Problem
-    scores_of_one_are_zero_slacks : bool
-        Whether exact scores of 1 mean zero slacks.
-    """
+    """Reduce the problem and check the scores that are the same for every x."""
     one = (problem.scores >= 1.0 - EPS if problem.exact and scores_of_one_are_zero_slacks
            else None)
     allowed = problem.largest_error()

@@ -26,16 +26,8 @@ def recover(reduced: Reduced, response: Floats, magnitudes: Magnitudes, signs: F
             in_range: Booleans, accuracy: Floats | None = None) -> Recovered:
     """The x whose slack is closest to κ ε m on each component, by least squares.
 
-    Parameters
-    ----------
-    reduced : Reduced
-    response : (n,) array, b - A offset
-    magnitudes : Magnitudes
-        The magnitudes, and the projection there.
-    signs : (n,) array on the active rows
-    in_range : (components,) boolean array
-    accuracy : (n,) array, optional
-        Relative standard deviations of the magnitudes; a row with inf is left out.
+    ``response`` (n,) is b - A offset. ``accuracy`` (n,) holds relative standard deviations of the
+    magnitudes; inf leaves a row out.
     """
     used, divisor, projection = reduced.active, magnitudes.magnitude, magnitudes.projection
     weight = np.ones(len(response))

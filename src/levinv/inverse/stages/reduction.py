@@ -29,24 +29,10 @@ def reduce(rows: Rows, one: Booleans | None = None, b: Floats | None = None,
            coloop_slack: Floats | None = None, zero_entry: float = UNCONNECTED) -> Reduced:
     """Eliminate loops, coloops and zero slacks, and find the components of the other rows.
 
-    Parameters
-    ----------
-    rows : the rows of A
-    one : (n,) boolean array, optional
-        The rows whose score is 1 to rounding.
-    b : (n,) array, optional
-        Needed for ``offset``.
-    coloop_slack : (n,) array, optional
-        Slack to give to coloops; default 0. Their scores do not determine it.
-    zero_entry : float
-        See :func:`levinv.inverse.stages.components.components`.
-
-    Raises
-    ------
-    NoSolutionError
-        If scores of 1 require zero slack in linearly dependent rows.
-    ValueError
-        If b overflows in units of the rows of A.
+    The rows ``one`` (n,) have a score of 1 to rounding. ``offset`` needs ``b``. Coloops get the
+    slack ``coloop_slack`` (n,), which their scores do not determine, or 0. ``zero_entry`` is the
+    threshold of :func:`components`. Raises NoSolutionError if scores of 1 require zero slack in
+    linearly dependent rows, and ValueError if b overflows in units of the rows of A.
     """
     n, d = rows.shape
     norms = rows.row_norms()

@@ -24,18 +24,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from levinv._tolerances import (
-    EPS,
-    LARGEST_DAMPING,
-    LEAST_DAMPING,
-    LONG_PER_RANK,
-    LONG_ROWS,
-    MAX_USELESS_STEPS,
-    ONE_PASS_CONDITION,
-    PREDICTED_DECREASE,
-    ROUNDED_RESIDUAL,
-    USELESS_STEP,
-)
+from levinv import _tolerances as tolerances
+from levinv._tolerances import EPS, MAX_USELESS_STEPS
 from levinv._typing import Booleans, Floats
 from levinv.inverse.progress import Progress
 from levinv.inverse.stages.point import evaluate
@@ -49,7 +39,7 @@ OnStep: TypeAlias = Callable[[int, Floats, float], None]
 
 def is_long(n: int, rank: int) -> bool:
     """Whether steps reuse one Jacobian."""
-    return rank > 0 and n > max(LONG_ROWS, LONG_PER_RANK * rank)
+    return rank > 0 and n > max(tolerances.LONG_ROWS, tolerances.LONG_PER_RANK * rank)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +69,7 @@ class _Loss:
         relative = np.divide(uncertain, np.abs(point.slack), out=np.ones_like(uncertain),
                              where=point.slack != 0)
         scores = np.where(self.reduced.active, point.projection.scores, 0.0)
-        relative += float(scores @ relative) + EPS * ONE_PASS_CONDITION ** 2
+        relative += float(scores @ relative) + EPS * tolerances.ONE_PASS_CONDITION ** 2
         return 2.0 * float(np.linalg.norm(self.weight * scores * relative))
 
 
@@ -107,27 +97,11 @@ def refine(presolved: Presolved, x: Floats, progress: Progress | None, maxiter: 
 def minimise(reduced: Reduced, b: Floats, x: Floats, target: Floats, weight: Floats,
              null_dimension: int, *, maxiter: int = 50, brief: bool = False,
              on_step: OnStep = lambda iteration, x, error: None) -> Refined | None:
-    """Minimise the whitened residual from x.
+    """Minimise the whitened residual from x; None if the scores are not defined there.
 
-    Parameters
-    ----------
-    reduced : Reduced
-    b : (n,) array
-    x : (d,) array
-    target, weight : (n,) arrays
-        Scores, and 1/deviation; weight 0 leaves a row out.
-    null_dimension : int
-        Dimension of the null space within span(reduced.start).
-    maxiter : int
-    brief : bool
-        Many rows: end when steps stop helping, without Levenberg-Marquardt.
-    on_step : callable, optional
-        Called with (iteration, x, max |sigma - c|) after every step.
-
-    Returns
-    -------
-    Refined or None
-        None if the scores are not defined at x (dependent rows with zero slack).
+    ``target`` (n,) holds the scores, ``weight`` (n,) 1/deviation; weight 0 leaves a row out.
+    ``null_dimension`` is that of the null space within span(reduced.start). For many rows a
+    ``brief`` run ends when steps stop helping, without Levenberg-Marquardt.
     """
     loss = _Loss(reduced, b, target, weight, null_dimension, maxiter, on_step)
     if is_long(len(b), reduced.start.shape[1]):
@@ -147,20 +121,22 @@ def minimise(reduced: Reduced, b: Floats, x: Floats, target: Floats, weight: Flo
 def _levenberg_marquardt(loss: _Loss, point: Point, iteration: int, evaluations: int) -> Refined:
     """Steps that each use an exact Jacobian."""
     model, damping = linearise_all(point, loss.weight, loss.null_dimension), 0.0
-    while iteration < loss.maxiter and _predicted(model) > PREDICTED_DECREASE * point.norm ** 2:
+    least = tolerances.PREDICTED_DECREASE
+    while iteration < loss.maxiter and _predicted(model) > least * point.norm ** 2:
         values = model.values
         step = model.steps @ (values * (values * model.left
                                         / (values ** 2 + damping * values[0] ** 2)))
         trial = loss.at(point.x - step)
         evaluations += 1
         if trial is None or trial.norm >= point.norm:
-            if point.max_residual < ROUNDED_RESIDUAL or damping > LARGEST_DAMPING:
+            if (point.max_residual < tolerances.ROUNDED_RESIDUAL
+                    or damping > tolerances.LARGEST_DAMPING):
                 break
-            damping = max(10.0 * damping, LEAST_DAMPING)
+            damping = max(10.0 * damping, tolerances.LEAST_DAMPING)
             continue
         point = trial
         model = linearise_all(point, loss.weight, loss.null_dimension)
-        damping = 0.0 if damping < 10.0 * LEAST_DAMPING else damping / 10.0
+        damping = 0.0 if damping < 10.0 * tolerances.LEAST_DAMPING else damping / 10.0
         iteration += 1
         loss.on_step(iteration, point.x, point.max_residual)
     return Refined(point, model, iteration, evaluations)
@@ -186,7 +162,7 @@ def _quasi_newton(loss: _Loss, x: Floats, patience: int) -> Refined | None:
     best = replace(best, point=None)
     iteration, evaluations, useless_steps, at_rounding, length = 0, 1, 0, False, 1.0
     while (iteration < loss.maxiter and useless_steps <= patience
-           and _predicted(model) > PREDICTED_DECREASE * best.norm ** 2):
+           and _predicted(model) > tolerances.PREDICTED_DECREASE * best.norm ** 2):
         step = length * model.left
         with np.errstate(over="ignore", invalid="ignore"):      # steps that overflow are refused
             move = model.steps @ step
@@ -201,7 +177,7 @@ def _quasi_newton(loss: _Loss, x: Floats, patience: int) -> Refined | None:
         else:
             left = model.steps.T @ trial.gradient
             change = model.left - left
-        useful = better and float(left @ left) <= USELESS_STEP * _predicted(model)
+        useful = better and float(left @ left) <= tolerances.USELESS_STEP * _predicted(model)
         if better:
             assert trial is not None
             best, model, length = trial, replace(model, left=left, at=None), 1.0

@@ -13,44 +13,23 @@ Reference: Rousseeuw and Van Driessen, "Computing LTS regression for large data 
 """
 import numpy as np
 
-from levinv._tolerances import (
-    CLOSEST,
-    CONCENTRATION_STEPS,
-    EPS,
-    LARGEST_TRIMMED,
-    TINY,
-    TRIMMED_STARTS,
-)
+from levinv import _tolerances as tolerances
+from levinv._tolerances import EPS, TINY
 from levinv._typing import Floats, Integers
 from levinv.inverse.stages.signs import Matrix, SignCandidate
 
 
 def may_be_spoiled(n: int, p: int) -> bool:
     """Whether one wrong score may spoil the magnitudes of an (n, p) component."""
-    return n * p * p <= LARGEST_TRIMMED
+    return n * p * p <= tolerances.LARGEST_TRIMMED
 
 
 def trimmed_signs(matrix: Matrix, magnitude: Floats, known: Floats | None, guesses: list[Floats],
                   most: int, rng: np.random.Generator) -> list[SignCandidate]:
-    """Find sign vectors and rows to leave out, the likeliest first.
+    """Different sign vectors with the ``most`` rows that each leaves out, the likeliest first.
 
-    Parameters
-    ----------
-    matrix : Matrix, (n, p)
-        [A b] on the component.
-    magnitude : (n,) array
-    known : (n,) array or None
-        The signs.
-    guesses : list of (n,) arrays
-        Sign vectors most of whose entries may be right.
-    most : int
-        Number of rows left out.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    list of SignCandidate
-        Different sign vectors, with the rows that each leaves out.
+    ``matrix`` (n, p) is [A b] on the component. ``known`` (n,) are the signs, if they are known;
+    most entries of the ``guesses``, sign vectors (n,), may be right.
     """
     n, p = matrix.shape
     if not may_be_spoiled(n, p) or n - most <= p:
@@ -68,11 +47,11 @@ def trimmed_signs(matrix: Matrix, magnitude: Floats, known: Floats | None, guess
         return signs, kept, np.sum(np.take_along_axis(error, kept, axis=1) ** 2, axis=1)
 
     signs = np.array([known] if known is not None else guesses)
-    signs = signs[rng.integers(len(signs), size=TRIMMED_STARTS)]
-    kept = np.argsort(rng.random((TRIMMED_STARTS, n)), axis=1)[:, :p + 1]
-    for _ in range(CONCENTRATION_STEPS):
+    signs = signs[rng.integers(len(signs), size=tolerances.TRIMMED_STARTS)]
+    kept = np.argsort(rng.random((tolerances.TRIMMED_STARTS, n)), axis=1)[:, :p + 1]
+    for _ in range(tolerances.CONCENTRATION_STEPS):
         signs, kept, trimmed = concentrated(signs, kept)
-    best = np.argsort(trimmed)[:CLOSEST]
+    best = np.argsort(trimmed)[:tolerances.CLOSEST]
     signs, kept, trimmed = signs[best], kept[best], trimmed[best]
     while True:
         moved = concentrated(signs, kept)

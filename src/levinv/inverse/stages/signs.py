@@ -36,19 +36,9 @@ from typing import Protocol
 
 import numpy as np
 
+from levinv import _tolerances as tolerances
 from levinv._kernels.reflections import reflect
-from levinv._tolerances import (
-    CLOSEST,
-    ENUMERATED,
-    EPS,
-    ISOTROPY_STEPS,
-    MAX_REFLECTIONS,
-    MISFIT_DEVIATIONS,
-    REFLECTIONS_PER_CALL,
-    REFLECTIONS_PER_CHECK,
-    SUBSET_PER_UNKNOWN,
-    TINY,
-)
+from levinv._tolerances import EPS, TINY
 from levinv._typing import Booleans, Floats, Integers, RowIndex
 
 
@@ -80,37 +70,22 @@ def sign_candidates(matrix: Matrix, magnitude: Floats, rng: np.random.Generator,
                     accuracy: Floats | None = None, tolerance: float = 1e-6, restarts: int = 60,
                     on_restart: Callable[[int, float], None] | None = None,
                     outcomes: list[SignCandidate] | None = None) -> Iterator[SignCandidate]:
-    """Find signs with which ``magnitude`` lies in the range of ``matrix``, the likeliest first.
+    """Find signs with which ``magnitude`` (n,) lies in the range of ``matrix``, which is [A b] on
+    the component in any basis. Each that fits is yielded as it is found, after the last start the
+    closest of the others.
 
-    Parameters
-    ----------
-    matrix : Matrix, (n, p)
-        [A b] on the component, in any basis of independent columns.
-    magnitude : (n,) array, positive
-    rng : numpy.random.Generator
-    accuracy : (n,) array, optional
-        Relative standard deviations of the magnitudes; inf leaves a row out.
-    tolerance : float
-        Relative distance from the range that a sign vector may have. With ``accuracy``, the
-        distance that the deviations explain is added.
-    restarts : int
-        Number of starts.
-    on_restart : callable, optional
-        Called with (number of starts, smallest misfit so far) after every start.
-    outcomes : list, optional
-        The outcome of every start is appended.
-
-    Yields
-    ------
-    SignCandidate
-        Each that fits, as it is found; after the last start the closest of the others.
+    ``accuracy`` (n,) holds relative standard deviations of the magnitudes; inf leaves a row out.
+    ``tolerance`` is the relative distance from the range that a sign vector may have, to which the
+    distance that the deviations explain is added. After each of the ``restarts`` starts
+    ``on_restart(number of starts, smallest misfit so far)`` is called and the outcome appended to
+    ``outcomes``.
     """
     n, p = matrix.shape
-    if accuracy is None and n <= ENUMERATED:
+    if accuracy is None and n <= tolerances.ENUMERATED:
         yield from enumerate_signs(matrix, magnitude, tolerance)
         return
     usable = np.arange(n) if accuracy is None else np.flatnonzero(np.isfinite(accuracy))
-    size = SUBSET_PER_UNKNOWN * p
+    size = tolerances.SUBSET_PER_UNKNOWN * p
     rejected: list[SignCandidate] = []
     search = None
     for restart in range(restarts):
@@ -129,7 +104,7 @@ def sign_candidates(matrix: Matrix, magnitude: Floats, rng: np.random.Generator,
             # several z solve the subset: it needs more rows
             size, search = 4 * size, None
     rejected.sort(key=lambda candidate: candidate.misfit)
-    for candidate in rejected[:CLOSEST]:
+    for candidate in rejected[:tolerances.CLOSEST]:
         yield dataclasses.replace(candidate, restarts=restarts)
 
 
@@ -145,7 +120,7 @@ def enumerate_signs(matrix: Matrix, magnitude: Floats, tolerance: float) -> list
     signed = signs * target
     misfits = np.linalg.norm(signed - (signed @ basis) @ basis.T, axis=1)
     order = np.argsort(misfits, kind="stable")
-    kept = order[:max(int(np.count_nonzero(misfits <= tolerance)), CLOSEST)]
+    kept = order[:max(int(np.count_nonzero(misfits <= tolerance)), tolerances.CLOSEST)]
     return [SignCandidate(signs[i], float(misfits[i]), len(bits), bool(misfits[i] <= tolerance))
             for i in kept]
 
@@ -178,7 +153,7 @@ class _SubsetSearch:
         if accuracy is not None:
             explained = float(np.linalg.norm(self._target * accuracy[chosen])
                               / np.linalg.norm(self._target))
-            self._tolerance = min(tolerance + MISFIT_DEVIATIONS * explained, 0.5)
+            self._tolerance = min(tolerance + tolerances.MISFIT_DEVIATIONS * explained, 0.5)
             self._accuracy = np.maximum(accuracy[chosen], EPS)
 
     def run(self, restart: int, rng: np.random.Generator) -> SignCandidate:
@@ -188,9 +163,10 @@ class _SubsetSearch:
         else:
             point = self._target * rng.choice([-1.0, 1.0], len(self.chosen))
         signs, misfit, done = np.ones(len(self.chosen)), np.inf, 0
-        while done < MAX_REFLECTIONS and misfit > self._tolerance:
-            misfit, used = reflect(self._basis, self._target, point, signs, misfit,
-                                   self._tolerance, REFLECTIONS_PER_CALL, REFLECTIONS_PER_CHECK)
+        while done < tolerances.MAX_REFLECTIONS and misfit > self._tolerance:
+            misfit, used = reflect(self._basis, self._target, point, signs, misfit, self._tolerance,
+                                   tolerances.REFLECTIONS_PER_CALL,
+                                   tolerances.REFLECTIONS_PER_CHECK)
             done += used
         self.solved = misfit <= self._tolerance
         return self._extended(signs, misfit, restart + 1)
@@ -202,7 +178,7 @@ class _SubsetSearch:
         if self._accuracy is not None:
             weight = 1.0 / (magnitude * self._accuracy)
             signs, deviations = _flip(part * weight[:, None], signs / self._accuracy)
-            misfit = deviations * self._tolerance / MISFIT_DEVIATIONS
+            misfit = deviations * self._tolerance / tolerances.MISFIT_DEVIATIONS
         coefficients = np.linalg.lstsq(part * weight[:, None], weight * magnitude * signs,
                                        rcond=None)[0]
         image = self._matrix.matvec(np.asarray(coefficients, dtype=np.float64))
@@ -245,7 +221,7 @@ def _isotropic(matrix: Floats) -> tuple[Floats, Floats]:
     """
     weight = np.ones(len(matrix))
     basis = _range_basis(matrix)
-    for _ in range(ISOTROPY_STEPS):
+    for _ in range(tolerances.ISOTROPY_STEPS):
         scores = np.einsum("ij,ij->i", basis, basis)
         weight = weight / np.sqrt(np.maximum(scores, EPS))
         basis = _range_basis(matrix * weight[:, None])
