@@ -20,8 +20,6 @@ is zero, to all the digits that the slack has.
 The prediction is linear. *departure* measures its error where it matters: it draws errors δ of x of
 the predicted size and takes |W (sigma(x + δ) - sigma(x) - J δ)| / |W J δ|.
 """
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

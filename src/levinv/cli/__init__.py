@@ -4,8 +4,6 @@ Each sub-command is a module of this package: demo, scores, invert, audit. It is
 runs, so that --help and wrong usage answer at once. files.py and matrix_market.py read and write
 vectors and matrices, progress.py shows progress, status.py holds the exit statuses.
 """
-from __future__ import annotations
-
 import argparse
 import contextlib
 import importlib

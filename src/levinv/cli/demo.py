@@ -5,8 +5,6 @@ like a harmless diagnostic: one number between 0 and 1 for each patient. The dem
 scores, rounds them, and gives nothing but A, b and the scores to invert_scores. The model is fitted
 to half of the patients, because anybody can compute a fit to all patients from A and b alone.
 """
-from __future__ import annotations
-
 import argparse
 import json
 import textwrap

@@ -9,8 +9,6 @@ A file is written under a temporary name in the directory of its target and flus
 takes the target's place in one step (os.replace). Whatever happens, the target is the old file,
 absent or complete.
 """
-from __future__ import annotations
-
 import contextlib
 import csv
 import functools

@@ -9,8 +9,6 @@
 A symmetric matrix is given by its lower triangle, a skew-symmetric one without the diagonal.
 SciPy's reader is not used, because it crashes on files with more entries than they announce.
 """
-from __future__ import annotations
-
 import itertools
 import os
 from typing import Self, TextIO

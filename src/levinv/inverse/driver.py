@@ -10,8 +10,6 @@
 Stages are functions of frozen values (:mod:`levinv.inverse.values`). This driver and ``search``
 decide which one runs next.
 """
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,6 +1,4 @@
 """The caller's callback, and the counts of iterations and evaluations in a result."""
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from typing import Protocol, TypeAlias

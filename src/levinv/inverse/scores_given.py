@@ -1,6 +1,4 @@
 """Checks of the given scores and of their noise."""
-from __future__ import annotations
-
 import numpy as np
 
 from levinv._tolerances import EPS

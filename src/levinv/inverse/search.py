@@ -7,8 +7,6 @@ unknown signs it is interrupted later, because the sign search needs good magnit
 The scale κ of a component is positive. If signs are unknown and stage 3 finds κ < 0, it flips the
 signs of the component. For noisy scores stages 1 to 3 only find a starting point for stage 4.
 """
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 

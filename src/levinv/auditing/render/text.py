@@ -1,6 +1,4 @@
 """The audit in words, for the person who decides whether the scores are published."""
-from __future__ import annotations
-
 import math
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence

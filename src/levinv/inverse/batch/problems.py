@@ -1,6 +1,4 @@
 """The checked input of the inversion of many problems."""
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

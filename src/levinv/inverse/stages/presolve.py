@@ -10,8 +10,6 @@ The signs of the slack are determined on a component, up to a common one, if [A_
 (:mod:`levinv.inverse.stages.signs`). If b lies in range(A) on a component, the scale of x is free
 there (:mod:`levinv.inverse.stages.recover`).
 """
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

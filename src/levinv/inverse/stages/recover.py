@@ -11,8 +11,6 @@ in range(A). Then the component's scale κ is free, and x can move along the dir
 κ ε m. These directions, null(A) and the coloops' directions span the null space: all directions in
 which x can move without changing any score.
 """
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -9,8 +9,6 @@
 The remaining rows are *active*. They are the direct sum of their components: A T_C is zero outside
 component C, and T_C has rank(C) columns. So x = offset + sum_C T_C y_C + any element of ``free``.
 """
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np

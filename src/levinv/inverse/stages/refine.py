@@ -16,8 +16,6 @@ step p and a change y of the gradient, G becomes I - p pᵀ/pᵀp + y yᵀ/yᵀp
 ten- to twentyfold. If steps stop helping while the residual is above its rounding error,
 Levenberg-Marquardt takes over.
 """
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias

@@ -12,8 +12,6 @@ arithmetic again as storing them, but no vector of length n is written, read or,
 in memory, sent. If one pass cannot find the basis accurately, :mod:`levinv.inverse.stages.point` is
 used instead.
 """
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, TypeVar

@@ -18,8 +18,6 @@ relative to the matrix of all rows, for 16 k² of 20 000 to 100 000 rows, k = 20
 for Gaussian and one-hot designs with uniform, normal and exponential slacks; a few up to 1.8 for
 Cauchy designs.
 """
-from __future__ import annotations
-
 import functools
 import operator
 from collections.abc import Callable, Iterable

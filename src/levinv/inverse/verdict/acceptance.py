@@ -8,8 +8,6 @@ rounding of A x - b changes no score by more than its noise. In both cases
 * the slack must have the known signs where it is significantly different from zero;
 * entries set to zero when components were separated must be negligible for the scores.
 """
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

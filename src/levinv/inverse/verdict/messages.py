@@ -1,6 +1,4 @@
 """The message of a result."""
-from __future__ import annotations
-
 import numpy as np
 
 from levinv._tolerances import EARLIEST_COINCIDENCE, POORLY_KNOWN, SETTLED_RESIDUAL

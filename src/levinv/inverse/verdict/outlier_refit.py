@@ -4,8 +4,6 @@ It starts from the best x found with all rows. If a few wrong scores have spoilt
 starts from sign vectors that are chosen with some rows left out. Then the scores of these rows are
 replaced by those at the x found, stage 1 runs again, and so on for a few rounds.
 """
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 

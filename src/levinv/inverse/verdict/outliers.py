@@ -27,8 +27,6 @@ its error.
 References: Cook and Weisberg, Residuals and Influence in Regression (1982), section 2.2; Rousseeuw
 and Van Driessen, "Computing LTS regression for large data sets" (2006).
 """
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,6 +1,4 @@
 """The verdict on the x found, and the result."""
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -8,8 +8,6 @@ The slack of a row with score 1 to rounding is set to zero. Its true slack may b
 *hidden slack*: for small s_i, 1 - sigma_i = (leakage_i s_i)², which rounding hides up to
 s_i = √u / leakage_i, u the unit roundoff.
 """
-from __future__ import annotations
-
 import numpy as np
 
 from levinv._tolerances import EPS, SMALL_SLACK, UNIT_ROUNDOFF

@@ -5,8 +5,6 @@ dx = -2 T u_i / σ_i, in coordinates in which the scaled rows U are orthonormal.
 change by -2 P_il / σ_i, together by 2 sqrt((1 - σ_i) / σ_i). This is little if σ_i is nearly 1, and
 stage 4 may then find an x nearby whose scores match as well.
 """
-from __future__ import annotations
-
 import numpy as np
 
 from levinv._tolerances import HIDDEN_SIGN
