@@ -296,9 +296,7 @@ def aside(call: Callable[[], T], flops: float = math.inf) -> T:
 
 
 class OrderedSum(Generic[T]):
-    """The sum, or another ``combine`` of two, of values that arrive in any order; they are combined
-    in the order of their positions.
-    """
+    """The sum, or another ``combine``, of values in any order, taken in the order of positions."""
 
     def __init__(self, *start: T, combine: Callable[[T, T], T] = operator.iadd):
         self.parts = list(start)

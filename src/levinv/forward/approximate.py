@@ -241,9 +241,7 @@ class _Solver:
 
 
 def _least_eigenvalue(alpha: Floats, beta: Floats) -> float:
-    """The least eigenvalue of the tridiagonal matrix of an iteration, from its step lengths and
-    ratios; 0 if it is below its rounding error.
-    """
+    """The least eigenvalue of an iteration's tridiagonal matrix; 0 if below its rounding error."""
     stopped = np.flatnonzero(alpha == 0)
     m = stopped[0] if len(stopped) else len(alpha)
     if m == 0:

@@ -39,9 +39,7 @@ Pivots: TypeAlias = npt.NDArray[np.int32] | npt.NDArray[np.int64]       # LAPACK
 
 @dataclass(frozen=True)
 class Basis:
-    """The columns of U = diag(scale) A transform are orthonormal. It was found from diag(scale) A C
-    for some matrix C of columns (see :func:`orthonormal_basis`).
-    """
+    """U = diag(scale) A transform has orthonormal columns (see :func:`orthonormal_basis`)."""
 
     transform: Floats            # (d, k)
     condition: float             # estimate of κ, within a factor √k
@@ -255,9 +253,7 @@ def _pivoted_qr(matrix: Floats) -> tuple[Floats, Pivots]:
 
 def _read_triangle(r: Floats, pivots: Pivots, norms: Floats,
                    rcond: float) -> tuple[Floats, float, tuple[float, float]]:
-    """The transform of the independent columns, scaled by 1/``norms``; its condition; the last
-    pivot kept and the first one dropped.
-    """
+    """The transform, its condition, the last pivot kept and the first one dropped."""
     pivot_sizes = np.abs(np.diag(r))
     rank = int(np.count_nonzero(pivot_sizes > rcond * pivot_sizes[0]))
     basic = pivots[:rank]
@@ -333,9 +329,7 @@ def uncombined(rows: Rows, transform: Floats) -> Floats:
 
 
 def reciprocal_norms(norms: Floats, least: float = TINY) -> Floats:
-    """1/norms of rows, 0 for 0. Raises ValueError for a nonzero row of norm ``least`` or less: its
-    reciprocal might overflow.
-    """
+    """1/norms of rows, 0 for 0. Raises ValueError for a nonzero row of norm ``least`` or less."""
     kept = norms > 0
     unit = 1.0 / np.where(kept, np.maximum(norms, least), 1.0)
     unit[~kept] = 0.0

@@ -21,22 +21,8 @@ from levinv._kernels.scores import one_pass
 from levinv._parallel import count, share, sharing
 from levinv._tolerances import SQUARABLE
 from levinv._typing import Booleans, Floats, MatrixLike, Seed, VectorLike
+from levinv.forward import basis, projection
 from levinv.forward.approximate import sketched_scores
-from levinv.forward.basis import (
-    Basis,
-    accurate_squares,
-    basis_by_gram,
-    column_units,
-    independent_columns,
-    orthonormal_basis,
-)
-from levinv.forward.projection import (
-    DependentZeroSlackError,
-    balanced,
-    quotient,
-    row_scale,
-    spanned,
-)
 from levinv.storage import Rows
 
 METHODS = ("auto", "cholesky", "qr", "sketch")
@@ -230,7 +216,7 @@ def _sketch(A: MatrixLike, slack: VectorLike | None, weights: VectorLike | None,
         if not magnitude.all():
             raise ValueError(f"slack must not be zero with method='sketch', got 0 at index "
                              f"{int(np.argmin(magnitude))}")
-        scale = row_scale(magnitude)[0]
+        scale = projection.row_scale(magnitude)[0]
     elif weights is not None:
         weights = _validate.vector(weights, "weights", A.shape[0], "row of A")
         scale = _weight_scale(weights)
@@ -314,7 +300,7 @@ def _matrix_scores(A: MatrixLike, rows: Rows, kind: str, values: Floats | None, 
                 return np.minimum(scores, 1.0, out=scores), ""
     if check_finite and (gram is None or not np.isfinite(np.trace(gram))):
         _validate.finite_matrix(A, "A")
-    if gram is None or not accurate_squares(np.diag(gram)):
+    if gram is None or not basis.accurate_squares(np.diag(gram)):
         if (rows.in_memory and scale is not None and values is not None
                 and 0 < np.count_nonzero(scale) < len(scale)):
             used, scores = np.flatnonzero(scale), np.zeros(len(scale))
@@ -323,7 +309,7 @@ def _matrix_scores(A: MatrixLike, rows: Rows, kind: str, values: Floats | None, 
             return scores, doubt             # only rows of positive scale determine the columns
         largest = rows.column_max()
         if largest[largest > 0].min(initial=1.0) < SQUARABLE ** 2:     # it may have no reciprocal
-            rows = rows.with_columns_times(column_units(largest))
+            rows = rows.with_columns_times(basis.column_units(largest))
             gram = None
     with sharing(rows.workers, rows.flops):
         if with_zeros is not None:
@@ -342,7 +328,7 @@ def _weight_scale(weights: Floats) -> Floats:
 
 def _slack_scale(slack: Floats, left_out: Booleans | None = None) -> Floats:
     """1/slack up to a common factor, 0 if a row is left out."""
-    scale = row_scale(slack, left_out)[0]
+    scale = projection.row_scale(slack, left_out)[0]
     kept = slice(None) if left_out is None else ~left_out
     if scale[kept].min(initial=1.0) < tolerances.SMALLEST_SCALE:
         raise ValueError("slack must not range over more than 300 orders of magnitude, got "
@@ -363,12 +349,13 @@ def _slack_limit(rows: Rows, slack: Floats, method: str,
     left_out = slack == 0
     zero = np.flatnonzero(left_out & rows.nonzero())   # a zero row has score 0 for any slack
     scale = _slack_scale(slack, left_out)
-    columns = independent_columns(rows, rcond=rcond)
+    columns = basis.independent_columns(rows, rcond=rcond)
     try:
         if len(zero):
-            columns = quotient(rows, zero, balanced(rows, scale, zero, columns))[0]
-            scale[spanned(rows, columns)] = 0.0
-    except DependentZeroSlackError:
+            columns = projection.balanced(rows, scale, zero, columns)
+            columns = projection.quotient(rows, zero, columns)[0]
+            scale[projection.spanned(rows, columns)] = 0.0
+    except projection.DependentZeroSlackError:
         raise ValueError(f"slack must be zero in linearly independent rows of A only (there is no "
                          f"limit otherwise), got zeros in rows {_validate.listed(zero)}") from None
     scores, doubt = _scores(rows, scale, columns, method, 0.0)
@@ -380,11 +367,12 @@ def _scaled_scores(rows: Rows, scale: Floats, method: str, rcond: float | None,
                    gram: Floats | None) -> tuple[Floats, str]:
     """Scores (n,) and the doubt for a row scale."""
     if method != "qr":
-        found = basis_by_gram(rows, scale, None, method=method, rcond=0.0, gram=gram)
+        found = basis.basis_by_gram(rows, scale, None, method=method, rcond=0.0, gram=gram)
         if found is not None:
             return _read(rows, scale, found)
     # The rank is that of the unscaled rows: a column that scaling makes small is not dependent.
-    return _scores(rows, scale, independent_columns(rows, scale > 0, rcond=rcond), method, 0.0)
+    columns = basis.independent_columns(rows, scale > 0, rcond=rcond)
+    return _scores(rows, scale, columns, method, 0.0)
 
 
 def _scores(rows: Rows, scale: Floats | None, columns: Floats | None, method: str,
@@ -392,7 +380,7 @@ def _scores(rows: Rows, scale: Floats | None, columns: Floats | None, method: st
     """Scores (n,) and the doubt for the columns A ``columns``."""
     some = columns is not None and columns.shape[1] < rows.shape[1]
     with np.errstate(over="ignore"):         # the scores of a QR do not need the transform
-        found = orthonormal_basis(
+        found = basis.orthonormal_basis(
             rows, scale, columns, method=method, rcond=rcond, gram=gram,
             one_pass_condition=(tolerances.INDEPENDENT_CONDITION if some
                                 else tolerances.ONE_PASS_CONDITION))
@@ -402,6 +390,6 @@ def _scores(rows: Rows, scale: Floats | None, columns: Floats | None, method: st
     return _read(rows, scale, found)
 
 
-def _read(rows: Rows, scale: Floats | None, found: Basis) -> tuple[Floats, str]:
+def _read(rows: Rows, scale: Floats | None, found: basis.Basis) -> tuple[Floats, str]:
     scores = rows.quad(scale, found.transform) if found.scores is None else found.scores
     return np.minimum(scores, 1.0, out=scores), found.doubt

@@ -14,9 +14,7 @@ def usable_noise(noise: Floats) -> Floats:
 
 
 def clipped_scores(scores: Floats, noise: Floats | None) -> Floats:
-    """Clip scores, of any shape, to [0, 1]. Raises ValueError for a score outside it by more than
-    rounding or noise explains.
-    """
+    """Clip scores, of any shape, to [0, 1]; ValueError if noise does not explain one outside."""
     room = 1e-8 if noise is None else np.maximum(1e-8, 6.0 * noise)
     outside = (scores < -room) | (scores > 1.0 + room)
     if outside.any():

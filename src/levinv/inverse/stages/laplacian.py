@@ -116,9 +116,7 @@ def degrees(projection: Projection, active: Booleans) -> Floats:
 
 
 def component_mean(t: Floats, active: Booleans, label: Labels) -> Floats | float:
-    """The mean of t over the component of each row: (n,), or a number if there is only one
-    component and it holds all rows.
-    """
+    """The mean of t over the component of each row, (n,), or one number if there is only one."""
     if not label.any():
         return float(t.mean())
     mean = np.zeros(len(t))

@@ -104,9 +104,7 @@ def _consistent_reduction(problem: Problem, one: Booleans | None, coloop_slack: 
 
 
 def _faults(problem: Problem, reduced: Reduced, allowed: Floats) -> tuple[list[str], Integers]:
-    """Sentences on scores that contradict the reduction, and the rows whose given score differs
-    from the one that every x has.
-    """
+    """Sentences on scores that contradict the reduction, and the rows whose score is wrong."""
     faults, misgiven = fixed_score_faults(reduced, problem.scores, allowed)
     if problem.exact:     # sums of noisy scores are left to the chi-squared test
         faults += [fault + " (give noise if they are rounded)"

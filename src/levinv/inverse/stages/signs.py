@@ -109,9 +109,7 @@ def sign_candidates(matrix: Matrix, magnitude: Floats, rng: np.random.Generator,
 
 
 def enumerate_signs(matrix: Matrix, magnitude: Floats, tolerance: float) -> list[SignCandidate]:
-    """All sign vectors with first entry +1 that fit the magnitudes, or the closest if those are
-    more.
-    """
+    """All sign vectors with first entry +1 that fit the magnitudes, at least the closest few."""
     n = len(magnitude)
     weight, basis = _isotropic(matrix.block(np.arange(n)))
     target = weight * magnitude / np.linalg.norm(weight * magnitude)
@@ -216,9 +214,7 @@ def _flip(matrix: Floats, g: Floats) -> tuple[Floats, float]:
 
 
 def _isotropic(matrix: Floats) -> tuple[Floats, Floats]:
-    """Row weights that bring the leverage scores of the weighted rows close to equal, and an
-    orthonormal basis of the weighted rows.
-    """
+    """Row weights with scores close to equal, and an orthonormal basis of the weighted rows."""
     weight = np.ones(len(matrix))
     basis = _range_basis(matrix)
     for _ in range(tolerances.ISOTROPY_STEPS):
@@ -235,9 +231,7 @@ def _range_basis(matrix: Floats) -> Floats:
 
 
 def _spectral_start(basis: Floats, target: Floats) -> Floats:
-    """The direction in which rows are long where magnitudes are large: the top eigenvector of
-    sum (m_i/|v_i|²)² v_i v_iᵀ.
-    """
+    """Where large magnitudes have long rows: the top eigenvector of sum (m_i/|v_i|²)² v_i v_iᵀ."""
     lengths = np.maximum(np.linalg.norm(basis, axis=1), TINY)
     rows = basis / lengths[:, None]
     with np.errstate(divide="ignore"):                 # squares of the quotients may overflow

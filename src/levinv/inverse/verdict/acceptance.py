@@ -91,9 +91,7 @@ def within_tolerance(presolved: Presolved, point: Point, member: RowIndex) -> bo
 
 
 def allowed_errors(presolved: Presolved, point: Point) -> Floats:
-    """Largest errors with which exact scores match, (n,): tol, plus what rounding of x and of
-    A x - b changes, up to 100 tol.
-    """
+    """Largest errors of exact scores, (n,): tol, plus what rounding changes, up to 100 tol."""
     tol = presolved.problem.tol
     return tol + np.minimum(score_rounding(presolved, point), tolerances.ROUNDING_FACTOR * tol)
 

@@ -49,9 +49,7 @@ class Outliers:
 
 
 def bonferroni(level: float, count: int) -> float:
-    """The normal quantile that the largest of ``count`` residuals exceeds with probability at most
-    ``level``.
-    """
+    """The normal quantile that the largest of ``count`` exceeds with probability ``level``."""
     return -float(scipy.special.ndtri(0.5 * level / max(count, 1)))
 
 
