@@ -164,10 +164,7 @@ def dask_matrix(value: Any, name: str, *, check_finite: bool = True) -> Any:
 
 
 def _consistent(value: Any) -> Any:
-    """A sparse matrix whose indices are in range and whose parts are contiguous and aligned.
-
-    Kernels and conversions would write elsewhere otherwise.
-    """
+    """Check the parts of a sparse matrix: kernels would write elsewhere for wrong indices."""
     kind = getattr(scipy.sparse, f"{value.format}_array")
     if value.format in ("csr", "csc", "bsr"):
         parts = [np.require(part, requirements=["C", "A"])

@@ -28,10 +28,7 @@ files:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line, by default with ``sys.argv[1:]``, and return the exit status.
-
-    Wrong usage raises SystemExit with status 2.
-    """
+    """Run the command line and return the exit status; SystemExit with status 2 for wrong usage."""
     arguments = _parser().parse_args(argv)
     try:
         with _warnings_in_one_line():

@@ -25,10 +25,7 @@ SHORTEST = {"coordinate": 4, "array": 2}               # bytes of an entry: "1 1
 
 
 def read(path: str | os.PathLike[str]) -> Floats | scipy.sparse.coo_array:
-    """The matrix in a file: a COO array, or an ndarray where the layout is array.
-
-    Raises ValueError, with the line if there is one, for a file that is not valid.
-    """
+    """The matrix in a file: a COO array, or an ndarray where the layout is array; or ValueError."""
     with open(path, encoding="latin-1") as text:
         lines = _Lines(text)
         layout, pattern, mirrored = _banner(lines)

@@ -54,17 +54,10 @@ from scipy.sparse.linalg import spilu, splu
 from levinv import _tolerances as tolerances
 from levinv._kernels import csr
 from levinv._parallel import OrderedSum, share, sharing
-from levinv._tolerances import (
-    EPS,
-    FACTOR_ENTRIES,
-    FACTOR_WORK,
-    FEW_ITERATIONS,
-    MANY_ITERATIONS,
-    SIGN_COLUMNS,
-)
+from levinv._tolerances import EPS, FACTOR_WORK, FEW_ITERATIONS, MANY_ITERATIONS, SIGN_COLUMNS
 from levinv._typing import Booleans, Floats, Integers
 
-PAIRS = FILL = FACTOR_ENTRIES         # products in a Gram matrix; entries of its factor
+PAIRS = FILL = tolerances.FACTOR_ENTRIES         # products in a Gram matrix; entries of its factor
 
 # The rows before they were scaled, with columns at unit norm, and a factor for each of the columns.
 Unscaled: TypeAlias = tuple[scipy.sparse.csr_array, Floats]
@@ -158,10 +151,7 @@ def _normalised(data: Floats, indices: npt.NDArray[Any], d: int) -> tuple[Floats
 
 
 class _Solver:
-    """Projections onto the column space of B, by conjugate gradients with a preconditioner.
-
-    ``solve`` multiplies by N⁻¹, whose norm is ``norm``; None stands for the identity.
-    """
+    """Projections onto the range of B; ``solve`` is N⁻¹, of norm ``norm``, None the identity."""
 
     least: float                      # least nonzero eigenvalue of N⁻¹BᵀB; ``probe`` sets it
     iterations: int                   # iterations of ``probe``

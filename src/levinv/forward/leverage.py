@@ -269,7 +269,7 @@ def _stack_scores(A: Floats, kind: str, values: Floats | None, method: str,
         if values is not None:
             _validate.finite(values, kind)
     if values is not None and kind == "weights" and len(left):
-        _refuse_negative(values)
+        _validate.refuse(values < 0, values, "weights", "at least 0")
     doubts = []
     for i in left:
         out[i], doubt = _matrix_scores(stack[i], storage.of(stack[i], workers), kind,
@@ -321,7 +321,7 @@ def _matrix_scores(A: MatrixLike, rows: Rows, kind: str, values: Floats | None, 
 
 def _weight_scale(weights: Floats) -> Floats:
     """sqrt(weights) up to a common factor: the largest is 1."""
-    _refuse_negative(weights)
+    _validate.refuse(weights < 0, weights, "weights", "at least 0")
     largest = weights.max()
     return np.sqrt(weights / largest) if largest > 0 else np.zeros(len(weights))
 
@@ -334,13 +334,6 @@ def _slack_scale(slack: Floats, left_out: Booleans | None = None) -> Floats:
         raise ValueError("slack must not range over more than 300 orders of magnitude, got "
                          f"{slack[kept].min():.3g} to {slack[kept].max():.3g} (zeros are allowed)")
     return scale
-
-
-def _refuse_negative(weights: Floats) -> None:
-    if (weights < 0).any():
-        index = tuple(np.argwhere(weights < 0)[0].tolist())
-        raise ValueError(f"weights must be at least 0, got {weights[index]} at index "
-                         f"{index[0] if len(index) == 1 else index}")
 
 
 def _slack_limit(rows: Rows, slack: Floats, method: str,

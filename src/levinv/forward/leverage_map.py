@@ -39,10 +39,7 @@ class Point(NamedTuple):
 
 
 class ScoreMap:
-    """The composed map, which LeverageMap and the losses share. It checks its arguments.
-
-    ``rows`` are those of A, and ``rank`` is its rank.
-    """
+    """The composed map, which LeverageMap and the losses share. It checks its arguments."""
 
     def __init__(self, A: MatrixLike, b: VectorLike, weighting: Weighting = INVERSE_SQUARE):
         A = _validate.matrix(A, "A", sparse=True)

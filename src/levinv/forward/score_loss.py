@@ -169,10 +169,7 @@ class ScoreLoss:
             return _finite(self._score_hessian(x).terms(row, np.flatnonzero(zero)))
 
     def residuals(self, x: VectorLike) -> Floats:
-        """sigma(x) - c, followed by diag(rho) A x if there is a ridge.
-
-        L is half the sum of their squares.
-        """
+        """sigma(x) - c, and diag(rho) A x if there is a ridge; L is half the sum of squares."""
         residual = self._map.at(x).projection.residual(self._target)
         return (residual if self._ridge_hessian is None
                 else np.append(residual, self._ridge * self._fitted(x)))

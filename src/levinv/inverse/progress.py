@@ -43,10 +43,7 @@ class Progress:
             self.wants_result = False
 
     def __call__(self, stage: str, error: float, x: Floats | None = None) -> None:
-        """Count an iteration of ``stage``; ``error`` is max|sigma - c| or similar.
-
-        Raises Stopped if the callback raises StopIteration.
-        """
+        """Count an iteration of ``stage``; raises Stopped if the callback raises StopIteration."""
         self.nit += 1
         if x is not None:
             self.latest = x

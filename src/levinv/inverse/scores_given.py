@@ -1,6 +1,7 @@
 """Checks of the given scores and of their noise."""
 import numpy as np
 
+from levinv._scalars import first_index
 from levinv._tolerances import EPS
 from levinv._typing import Floats
 
@@ -18,9 +19,8 @@ def clipped_scores(scores: Floats, noise: Floats | None) -> Floats:
     room = 1e-8 if noise is None else np.maximum(1e-8, 6.0 * noise)
     outside = (scores < -room) | (scores > 1.0 + room)
     if outside.any():
-        index = tuple(np.argwhere(outside)[0].tolist())
-        raise ValueError(f"scores must lie in [0, 1], got {scores[index]} at index "
-                         f"{index[0] if len(index) == 1 else index}")
+        index = first_index(outside)
+        raise ValueError(f"scores must lie in [0, 1], got {scores[index]} at index {index}")
     if scores.min() >= 0.0 and scores.max() <= 1.0:
         return scores
     return np.clip(scores, 0.0, 1.0)

@@ -22,14 +22,7 @@ import scipy.sparse
 
 from levinv import _tolerances as tolerances
 from levinv._kernels import csr, dense
-from levinv._tolerances import (
-    CACHE_ENTRIES,
-    CHUNK_WORK,
-    COPY_ENTRIES,
-    DENSE_GAIN,
-    PASS_ENTRIES,
-    SQUARABLE,
-)
+from levinv._tolerances import CACHE_ENTRIES, CHUNK_WORK, DENSE_GAIN, PASS_ENTRIES, SQUARABLE
 from levinv._typing import Booleans, Floats, RowIndex
 from levinv.storage.blocked import Passes, Pieces, part_of
 from levinv.storage.dense import DenseRows
@@ -44,7 +37,7 @@ class SparseRows(Passes):
     """
 
     in_memory = True
-    copy_limit = COPY_ENTRIES
+    copy_limit = tolerances.COPY_ENTRIES
 
     def __init__(self, A: scipy.sparse.csr_array, workers: int = 1):
         n, d = A.shape
@@ -70,10 +63,7 @@ class SparseRows(Passes):
         return 4 * min(n * d * d, 2 * DENSE_GAIN * int(self._pairs[-1])) + d ** 3
 
     def _chunks(self, work: npt.NDArray[np.int64], size: int, least: int = 0) -> list[slice]:
-        """Split the rows into chunks of about ``size`` work, and at least ``least``.
-
-        ``work`` has the sums of the work before each row.
-        """
+        """Chunks of about ``size``, at least ``least`` work; ``work`` sums it before each row."""
         n, total = self.shape[0], int(work[-1])
         count = min(max(total // max(size, least, 1), 1), n)
         if count == 1:
@@ -84,7 +74,7 @@ class SparseRows(Passes):
 
     def _pair_chunks(self, summed: int = 0) -> list[slice]:
         """Chunks for scattered sums of ``summed`` entries and for gathered forms."""
-        if summed > COPY_ENTRIES:
+        if summed > tolerances.COPY_ENTRIES:
             return [slice(0, self.shape[0])]
         return self._chunks(self._pairs, CHUNK_WORK // DENSE_GAIN, 8 * summed)
 
@@ -95,7 +85,7 @@ class SparseRows(Passes):
 
     def _dense_chunks(self, work_per_row: int, k: int, width: int = 0) -> list[slice]:
         # At least 64 rows. With a width, work_per_row entries are summed over chunks.
-        if width and work_per_row > COPY_ENTRIES:
+        if width and work_per_row > tolerances.COPY_ENTRIES:
             return [slice(0, self.shape[0])]
         work = np.arange(self.shape[0] + 1) * work_per_row
         work += self._entries * (DENSE_GAIN // tolerances.ROW_GAIN * k)

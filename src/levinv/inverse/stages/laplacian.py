@@ -128,10 +128,8 @@ def component_mean(t: Floats, active: Booleans, label: Labels) -> Floats | float
 
 def log_weight_deviation(projection: Projection, active: Booleans, label: Labels,
                          noise: Floats) -> Floats:
-    """Standard deviations of t, (n,), if the scores have independent errors with the standard
-    deviations ``noise`` (n,).
-
-    δt = L⁺ δc to first order; the pseudoinverse is that of an n x n matrix.
+    """Standard deviations of t, (n,), for independent errors of the scores with the deviations
+    ``noise``, (n,): δt = L⁺ δc to first order, with the pseudoinverse of an n x n matrix.
     """
     index = np.flatnonzero(degrees(projection, active) > 0)
     matrix, root, null_vectors = _whitened_laplacian(projection, index, label)

@@ -153,10 +153,7 @@ def _newton_step(solver: DirectSolver | IterativeSolver, residual: Floats,
 
 def _line_search(evaluate: Callable[[Floats], _Iterate], iterate: _Iterate, step: Floats,
                  late: bool) -> _Iterate | None:
-    """The iterate after a step that is short enough, or None if there is none.
-
-    Close to the solution (``late``) the full step is taken as it is: its slope is rounding.
-    """
+    """The iterate after a step that is short enough, or None; the full step if it is ``late``."""
     slope = float(iterate.residual @ step)
     if slope >= 0.0:
         return None

@@ -114,10 +114,7 @@ def _faults(problem: Problem, reduced: Reduced, allowed: Floats) -> tuple[list[s
 
 def fixed_score_faults(reduced: Reduced, scores: Floats,
                        allowed: Floats) -> tuple[list[str], Integers]:
-    """Compare scores that are the same for every x with the given ones.
-
-    Returns sentences on those that differ by more than ``allowed`` (n,), and their rows.
-    """
+    """Scores, the same for every x, not within ``allowed``: in sentences, and their rows."""
     faults, rows = [], []
     for index, value, what in (
             (reduced.loops, 0.0, "zero rows of A have score 0"),

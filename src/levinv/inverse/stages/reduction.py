@@ -136,11 +136,7 @@ def _null_space(rows: Rows, unit: Floats, start: Floats) -> Floats:
 
 
 def _component_bases(rows: Rows, unit: Floats, start: Floats, label: Labels) -> list[Floats]:
-    """T_C for every component.
-
-    With A start orthonormal, the Gram matrices of the components are projections that sum to the
-    identity.
-    """
+    """T_C for every component: A start is orthonormal, so their Gram matrices are projections."""
     count = int(label.max(initial=-1)) + 1
     if count <= 1:
         return [start] if count else []

@@ -73,10 +73,7 @@ class _Loss:
 
 def refine(presolved: Presolved, x: Floats, progress: Progress | None, maxiter: int, *,
            left_out: Booleans | None = None, brief: bool = False) -> Refined | None:
-    """Stage 4 from x, without the rows ``left_out``; None if the scores are not defined at x.
-
-    ``progress`` counts the work and calls the callback. See :func:`minimise`.
-    """
+    """Stage 4 from x, without the rows ``left_out``; None if the scores are not defined at x."""
     problem, weight = presolved.problem, presolved.weight()
     if left_out is not None:
         weight[left_out] = 0.0

@@ -189,9 +189,7 @@ class _SubsetSearch:
 
 def _flip(matrix: Floats, g: Floats) -> tuple[Floats, float]:
     """Flip entries of g, one or two at a time, while that brings g closer to the range of
-    ``matrix``.
-
-    Returns the signs and the root mean square distance, in standard deviations if g is whitened.
+    ``matrix``: the signs and the RMS distance, in standard deviations if g is whitened.
     """
     u = _range_basis(matrix)
     complement = -(u @ u.T)

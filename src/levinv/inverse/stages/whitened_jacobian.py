@@ -76,10 +76,7 @@ def linearise_all(point: Point, weight: Floats, null_dimension: int) -> Linearis
 
 def reweighted(point: Point, weight: Floats, model: Linearisation, factor: Floats,
                null_dimension: int) -> Linearisation:
-    """The linearisation with weights ``weight * factor``, from that with ``weight``.
-
-    ``left``, which belongs to the residual, is of no use in it.
-    """
+    """The linearisation, but for ``left``, with weights ``weight * factor``, from another."""
     if model.at is None or model.at.blocks is None:
         return linearise(point, weight * factor, null_dimension)
     blocks, k = model.at.blocks, point.projection.rank
@@ -107,10 +104,7 @@ def propagated(model: Linearisation, deviations: Floats) -> Floats:
 
 
 class _LongJacobian:
-    """W [J_z, sigma - c] of a long matrix, a block of rows at a time.
-
-    J_z is the Laplacian applied to diag(ε) U, as by :meth:`Projection.laplacian`.
-    """
+    """W [J_z, sigma - c] of a long matrix, a block of rows at a time."""
 
     def __init__(self, point: Point, weight: Floats) -> None:
         projection = point.projection

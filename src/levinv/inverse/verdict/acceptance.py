@@ -46,11 +46,7 @@ def is_solution(presolved: Presolved, found: Refined | None) -> bool:
 
 
 def is_solution_to_rounding(presolved: Presolved, found: Refined | None) -> bool:
-    """Whether the point is good enough to end the search.
-
-    For exact scores this requires agreement close to rounding, because another sign vector may
-    match to ``tol``.
-    """
+    """Whether the search may end: another sign vector may also match to ``tol``."""
     if found is None or not is_solution(presolved, found):
         return False
     if not presolved.problem.exact:
@@ -155,10 +151,7 @@ def _zero_slacks_hold(presolved: Presolved, point: Point) -> bool:
 
 
 def _separation_holds(presolved: Presolved, point: Point) -> bool:
-    """Whether entries set to zero when components were separated are negligible for the scores.
-
-    Slacks of very different magnitude amplify them.
-    """
+    """Whether entries set to zero between components are negligible for the scores."""
     reduced, problem = presolved.reduced, presolved.problem
     slack = np.abs(point.slack)
     slack[reduced.zero_slack] = 0.0

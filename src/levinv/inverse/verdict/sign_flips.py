@@ -16,9 +16,8 @@ from levinv.inverse.verdict.acceptance import is_solution
 
 def try_sign_flips(presolved: Presolved, best: Refined, limits: Limits,
                    progress: Progress) -> tuple[Refined, bool, bool]:
-    """Look for a solution with the other sign in a row of score nearly 1.
-
-    Returns the better solution, whether there is another one, and whether the callback stopped.
+    """Look for a solution with the other sign in a row of score nearly 1: the better solution,
+    whether there is another one, and whether the callback stopped.
     """
     point = best.point
     projection = point.projection
