@@ -65,7 +65,7 @@ def size(change):
 decimals = np.arange(2, 13)
 error, bound = [], []
 for k in decimals:
-    result = invert_scores(A, b, published.round(k), noise=10.0**-k / 12**0.5, rng=0)
+    result = invert_scores(A, b, published.round(k), decimals=k, rng=0)
     error.append(size(result.x - secret))
     bound.append(size(result.standard_errors))
 

@@ -1,4 +1,6 @@
-"""Matrices to test with: memory layouts, hypothesis strategies, condition numbers to order."""
+"""Matrices to test with: random designs, real data, memory layouts, hypothesis strategies."""
+import itertools
+
 import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
@@ -67,3 +69,71 @@ def magnitudes(n, decades):
     sign = st.sampled_from([-1.0, 1.0])
     return st.lists(st.tuples(power, sign), min_size=n, max_size=n).map(
         lambda pairs: np.array([size * s for size, s in pairs]))
+
+
+# random designs
+
+def gaussian(n, d, rng):
+    return rng.standard_normal((n, d))
+
+
+def cauchy(n, d, rng):
+    return rng.standard_cauchy((n, d))
+
+
+def scattered(n, d, rng):
+    return rng.standard_normal((n, d)) * (rng.random((n, d)) < max(0.3, 3 / d))
+
+
+def one_hot(n, d, rng):
+    levels = max(2, d // 2)
+    A = np.zeros((n, d))
+    A[np.arange(n), rng.integers(0, levels, n)] = 1.0
+    A[:, levels:] = rng.standard_normal((n, d - levels))
+    return A
+
+
+def polynomial(n, d, rng):
+    return np.polynomial.chebyshev.chebvander(rng.uniform(-1, 1, n), d - 1)
+
+
+def monomials(n, d, rng):
+    """All monomials of low degree in a few variables, as a response-surface model has them."""
+    variables = 1
+    while len(exponents(variables, 3)) < d:
+        variables += 1
+    points = rng.uniform(-1, 1, (n, variables))
+    return np.column_stack([np.prod(points ** np.array(e), axis=1)
+                            for e in exponents(variables, 3)[:d]])
+
+
+def exponents(variables, degree):
+    everything = itertools.product(range(degree + 1), repeat=variables)
+    return sorted((e for e in everything if sum(e) <= degree), key=lambda e: (sum(e), e))
+
+
+DESIGNS = {f.__name__: f for f in (gaussian, cauchy, scattered, one_hot, polynomial, monomials)}
+
+
+def regression_sets():
+    """Real data: name, design with intercept, response. From statsmodels and scikit-learn."""
+    import sklearn.datasets
+    import statsmodels.api as sm
+
+    def with_intercept(X):
+        X = np.asarray(X, dtype=float)
+        return np.column_stack([np.ones(len(X)), X])
+
+    data = sklearn.datasets.load_diabetes(scaled=False)
+    yield "diabetes", with_intercept(data.data), data.target
+    data = sklearn.datasets.load_linnerud()
+    yield "linnerud", with_intercept(data.data), data.target[:, 0]
+    data = sklearn.datasets.load_iris()
+    yield "iris", with_intercept(data.data[:, 1:]), data.data[:, 0]
+    data = sklearn.datasets.load_wine()
+    yield "wine", with_intercept(data.data[:, 1:]), data.data[:, 0]
+    for name in ("longley", "stackloss", "scotland", "ccard", "statecrime", "star98", "engel",
+                 "copper"):
+        data = getattr(sm.datasets, name).load()
+        response = np.asarray(data.endog, dtype=float)
+        yield name, with_intercept(data.exog), response if response.ndim == 1 else response[:, 0]

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 
 import levinv
 import oracles
-from acceptance_of_audit import error_ratios, real_sets
+from acceptance_rooms.audit import error_ratios, real_sets
 from levinv import audit
 from levinv.auditing.sensitivity import sensitivity
 from levinv.data import load_diabetes

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-import acceptance
+import designs
 import levinv
+import limits
 import oracles
 from levinv import invert_scores, leverage_scores
 
@@ -27,7 +28,7 @@ def assert_recovered(result, x, rtol=1e-10):
 
 # recovery
 
-@pytest.mark.parametrize("design", acceptance.DESIGNS.values(), ids=acceptance.DESIGNS)
+@pytest.mark.parametrize("design", designs.DESIGNS.values(), ids=designs.DESIGNS)
 @pytest.mark.parametrize("n, d", [(9, 3), (40, 8), (100, 20)])
 def test_unknown_signs(design, n, d):
     recovered = determined = 0
@@ -39,7 +40,7 @@ def test_unknown_signs(design, n, d):
             determined += 1
             recovered += result.unique and np.linalg.norm(result.x - x) <= 1e-5 * np.linalg.norm(x)
     assert recovered == determined
-    assert determined or design is acceptance.one_hot
+    assert determined or design is designs.one_hot
 
 
 @pytest.mark.parametrize("known", ["all positive", "vector", "integers"])
@@ -290,7 +291,7 @@ def test_rounded_scores(decimals):
     noise = 10.0 ** -decimals / np.sqrt(12)
     result = invert_scores(A, b, c.round(decimals), noise=noise, rng=0)
     assert result.success, result.message
-    bound = acceptance.bound_at(A, b, x, noise)
+    bound = limits.bound_at(A, b, x, noise)
     assert_allclose(result.standard_errors, bound, rtol=0.1)
     assert np.linalg.norm(result.x - x) <= 3 * np.linalg.norm(bound)
 

@@ -4,7 +4,7 @@ in a row.
 import numpy as np
 import pytest
 
-import acceptance
+import designs
 from levinv import LeverageMap, invert_many, invert_scores, leverage_scores
 from levinv.data import load_diabetes
 
@@ -21,7 +21,7 @@ def random_design(n, d):
 
 
 DESIGNS = {"diabetes": standardised(*load_diabetes()[:2]), "60 x 8": random_design(60, 8)}
-for set_name, set_A, set_b in acceptance.regression_sets():
+for set_name, set_A, set_b in designs.regression_sets():
     if set_name in ("stackloss", "iris", "statecrime"):
         DESIGNS[set_name] = standardised(set_A, set_b)
 

@@ -224,7 +224,7 @@ class TestSolver:
         ("FILL", "the factor of the Gram matrix would have more than 1 entries"),
         ("FACTOR_WORK", "the factor of the Gram matrix would take .* operations"),
         ("PAIRS", "its Gram matrix, a sum of .* products, is not sparse enough")])
-    def test_nothing_helps(self, monkeypatch, limit, reason):
+    def test_refused_where_no_preconditioner_helps(self, monkeypatch, limit, reason):
         monkeypatch.setattr(sketch, limit, 1)
         monkeypatch.setattr(sketch, "FEW_ITERATIONS", 5)
         monkeypatch.setattr(sketch, "MANY_ITERATIONS", 20)

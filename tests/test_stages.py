@@ -130,7 +130,7 @@ def test_scores_close_to_one(rng, spread):
     assert_array_equal(np.abs(relative / np.median(relative) - 1) <= 1e-10 + 100 * known, True)
 
 
-def test_an_iteration_that_ended_early_is_taken_up(rng):
+def test_an_iteration_that_ended_early_is_continued(rng):
     A = rng.standard_normal((300, 5))
     c = leverage_scores(A, slack=rng.exponential(size=300))
     reduced = reduce(DenseRows(A))

@@ -146,7 +146,7 @@ def test_a_fork_while_others_limit_blas_does_not_keep_the_limit(several_blas_thr
 
 @pytest.mark.skipif(CORES < 2 or not hasattr(signal, "pthread_kill"), reason="no helper, no signal")
 @pytest.mark.usefixtures("collector_at_rest")
-def test_an_interrupt_of_the_wait_for_a_helper_leaves_nobody_behind():
+def test_no_helper_is_left_after_an_interrupt_of_the_wait():
     caller, helping = threading.get_ident(), threading.Event()
 
     def work(item):

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-import acceptance
+import limits
 import oracles
 from levinv import invert_scores, leverage_scores
 
@@ -46,7 +46,7 @@ def test_null_space_is_that_of_the_linear_system(seed):
         assert result.success, result.message
         dimension = result.null_space.shape[1]
         dimensions.add(dimension)
-        assert dimension == acceptance.exact_null_dimension(A, b, x)
+        assert dimension == limits.exact_null_dimension(A, b, x)
         for direction in result.null_space.T:
             moved = A @ (result.x + 1e-3 * direction) - b
             np.testing.assert_allclose(leverage_scores(A, slack=moved), c, rtol=0, atol=1e-10)

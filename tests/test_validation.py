@@ -113,7 +113,7 @@ def test_ragged(argument):
 
 
 @pytest.mark.parametrize("argument", [name for name in CALLS if name not in ("slack", "weights")])
-def test_nothing(argument):
+def test_none(argument):
     refuse(TypeError, argument, None, "must hold real numbers, got dtype object")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import levinv
 import oracles
 
-from . import inputs, truth
+from . import truth
 from .judge import (
     EPS,
     Failure,
@@ -21,22 +21,19 @@ from .judge import (
     slack_error,
     twice,
 )
+from .problem import Problem
 
 ZERO = mpmath.mpf(10) ** -200      # stands for a zero slack, beside the smallest other one
 LEAST = 1e-100                     # what that leaves
 
 
-def leverage_scores(p, rng):
-    method = str(rng.choice(["auto", "auto", "cholesky", "qr"]))
-    how = rng.choice(["slack", "slack", "weights", "rows", "stack"])
+def leverage_scores(p, method, how, weights, again):
     slack, given = np.ones(p.n), {}
     A = p.A
     if how in ("slack", "stack"):
         slack = p.wanted
         given = {"slack": slack}
     elif how == "weights":
-        weights = 2.0 ** rng.integers(-60, 60, p.n)
-        weights[rng.random(p.n) < 0.1] = 0.0
         given = {"weights": weights}
         A = np.where(weights[:, None] > 0, A, 0.0)
         with mpmath.workdps(50):
@@ -45,17 +42,17 @@ def leverage_scores(p, rng):
         exact = truth.Exact(A, slack)
     except truth.UndefinedError:
         exact = None
-    q = inputs.Problem(A, p.x, slack, rng)
+    q = Problem(A, p.x, slack)
     # zeros in rows that are dependent to rounding have no limit either
     doubtful = exact is None or (len(exact.zero) and not np.isfinite(bound(q, exact)))
     try:
         if how == "stack" and not p.sparse:
             matrix = np.array([p.matrix, p.matrix])
-            found = twice(p, rng, lambda: levinv.leverage_scores(matrix, method=method, **given))
+            found = twice(again, lambda: levinv.leverage_scores(matrix, method=method, **given))
             require(np.array_equal(found[0], found[1]), "equal matrices of a stack differ")
             found = found[0]
         else:
-            found = twice(p, rng, lambda: levinv.leverage_scores(p.matrix, method=method, **given))
+            found = twice(again, lambda: levinv.leverage_scores(p.matrix, method=method, **given))
     except (ValueError, TypeError) as error:
         sizes = [float(mpmath.log10(abs(s))) for s in slack if s]
         return refusal(error, doubtful or (len(sizes) and max(sizes) - min(sizes) > 299)
@@ -100,17 +97,16 @@ def _ordinary(values):
     return not values.size or (values.max() < 1e140 and values.min() > 1e-140)
 
 
-def leverage_map(p, rng):
+def leverage_map(p, v, y, again):
     try:
         at = levinv.LeverageMap(p.matrix, p.b)
-        found = twice(p, rng, lambda: at.scores(p.x))
+        found = twice(again, lambda: at.scores(p.x))
     except ValueError as error:
         denormal = any(0 < abs(s) < 1e-307 for s in p.slack)       # zero to the library
         return refusal(error, p.exact is None or p.extreme or slack_error(p) > 1e-2 or denormal
                        or not np.isfinite(bound(p, p.exact)))
     finite("scores", found, (p.n,))
     point = _point(p)
-    v, y = rng.standard_normal(p.d), rng.standard_normal(p.n)
     try:
         jacobian, jvp, vjp = at.jacobian(p.x), at.jvp(p.x, v), at.vjp(p.x, y)
     except ValueError as error:
@@ -134,13 +130,11 @@ def leverage_map(p, rng):
     return "right"
 
 
-def score_loss(p, rng):
-    target = p.scores if rng.random() < 0.5 else rng.standard_normal(p.n)
+def score_loss(p, target, v, again):
     try:
         loss = levinv.ScoreLoss(p.matrix, p.b, target)
         value, grad = loss.fun_and_grad(p.x)
-        hess = twice(p, rng, lambda: loss.hess(p.x))
-        v = rng.standard_normal(p.d)
+        hess = twice(again, lambda: loss.hess(p.x))
         product = loss.hessp(p.x, v)
         try:
             terms = loss.hess_terms(p.x)
@@ -201,17 +195,16 @@ def _curvature(p, point):
     return total
 
 
-def barrier(p, rng):
+def barrier(p, v, again):
     try:
         function = levinv.VolumetricBarrier(p.matrix, p.b)
     except ValueError as error:
         return refusal(error, p.extreme or truth.Exact(p.A, np.ones(p.n)).rank < p.d
                        or condition_of_rows(p.A) * EPS * max(p.n, p.d) > 1e-2)
     touching = any(s == 0 and row.any() for s, row in zip(p.slack, p.A, strict=True))
-    v = rng.standard_normal(p.d)
     try:
         value = function.fun(p.x)
-        grad = twice(p, rng, lambda: function.grad(p.x))
+        grad = twice(again, lambda: function.grad(p.x))
         hess, product = function.hess(p.x), function.hessp(p.x, v)
     except ValueError as error:
         point = _point(p)
@@ -239,13 +232,11 @@ def barrier(p, rng):
     return "right"
 
 
-def gradient_loss(p, rng):
-    g = rng.standard_normal(p.d)
+def gradient_loss(p, g, v):
     try:
         loss = levinv.GradientLoss(p.matrix, p.b, g)
         value, grad = loss.fun(p.x), loss.grad(p.x)
-        hess, v = loss.hess(p.x), rng.standard_normal(p.d)
-        product = loss.hessp(p.x, v)
+        hess, product = loss.hess(p.x), loss.hessp(p.x, v)
     except ValueError as error:
         point = None if p.exact is None else _point(p)
         touching = any(s == 0 and row.any() for s, row in zip(p.slack, p.A, strict=True))

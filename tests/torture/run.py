@@ -2,12 +2,15 @@
 
     python -m tests.torture --cases 20000 --seed 0 --workers 2
     python -m tests.torture --seed 0 --only 1234             one case again, here
+    python -m tests.torture --seed 0 --only 1234 --freeze NAME
+                                                             and into tests/regressions/NAME.json
 """
 import argparse
 import collections
 import multiprocessing
 import multiprocessing.connection
 import os
+import pathlib
 import sys
 import time
 
@@ -121,6 +124,15 @@ def table(outcomes):
     return lines
 
 
+def freeze(seed, index, name, wrong):
+    """Write a case to tests/regressions/NAME.json."""
+    from . import frozen
+    from .calls import case
+
+    directory = pathlib.Path(__file__).resolve().parents[1] / "regressions"
+    frozen.save(directory / f"{name}.json", case(seed, index), wrong)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -129,13 +141,18 @@ def main():
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--only", type=int, help="one case, in this process")
+    parser.add_argument("--freeze", metavar="NAME", help="write the case of --only to a file")
     args = parser.parse_args()
+    if args.freeze is not None and args.only is None:
+        parser.error("--freeze needs --only")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if args.only is not None:
         from .calls import one
 
         outcome = one(args.seed, args.only)
         print(*outcome, sep="\n")
+        if args.freeze is not None:
+            freeze(args.seed, args.only, args.freeze, outcome[3])
         sys.exit(outcome[2] == "failed")
     start = time.monotonic()
     outcomes = run(args.cases, args.seed, args.workers, args.first,

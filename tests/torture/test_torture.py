@@ -5,7 +5,7 @@ import pytest
 from hypothesis import strategies as st
 
 import levinv
-from torture import calls, inputs, judge, run, truth
+from torture import calls, frozen, inputs, judge, run, truth
 
 EPS = np.finfo(float).eps
 DRAWN = [name for name in calls.CALLS if name != "huge n"]
@@ -24,6 +24,29 @@ def test_every_kind(kind):
         for call in ("invert_scores", "LeverageMap"):
             _, _, verdict, note = calls.one(2000, index, call, [kind])
             assert verdict != "failed", f"{call}, seed 2000, index {index}: {note}"
+
+
+@pytest.mark.parametrize("call", [name for name in DRAWN if name != "garbage"])
+def test_a_case_in_a_file_is_the_same_to_the_last_bit(call, tmp_path):
+    for index in range(3):
+        case = calls.case(4000, index, call)
+        frozen.save(tmp_path / "case.json", case, "nothing")
+        again = frozen.load(tmp_path / "case.json")
+        assert again.call == call
+        for field in (*frozen.ARRAYS, *frozen.FLAGS, "dtype", "slack"):
+            same_to_the_last_bit(getattr(case.problem, field), getattr(again.problem, field))
+        assert again.arguments.keys() == case.arguments.keys()
+        for name, value in case.arguments.items():
+            same_to_the_last_bit(value, again.arguments[name])
+
+
+def same_to_the_last_bit(one, other):
+    if isinstance(one, np.ndarray) and one.dtype != object:
+        assert one.shape == other.shape and one.tobytes() == other.tobytes()
+    elif isinstance(one, np.ndarray):
+        assert list(one) == list(other)
+    else:
+        assert one == other
 
 
 def test_many_rows():
@@ -52,7 +75,7 @@ def test_the_judge_sees_a_wrong_inversion():
                    {"success": False}, {"standard_errors": -result.standard_errors}):
         with pytest.raises(judge.Failure):
             judge.inversion(p, _changed(result, change), None, None, 1e-8)
-    moved = inputs.Problem(p.A, p.x + 1.0, p.wanted, p.rng, b=p.b, slack=p.slack, exact=p.exact,
+    moved = inputs.Problem(p.A, p.x + 1.0, p.wanted, b=p.b, slack=p.slack, exact=p.exact,
                            scores=p.scores)
     with pytest.raises(judge.Failure, match="unique"):          # as if another x had the scores
         judge.inversion(moved, result, None, None, 1e-8)

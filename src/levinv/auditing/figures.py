@@ -12,7 +12,7 @@ import numpy as np
 
 from levinv import _validate
 from levinv._noise import rounding_noise
-from levinv._tolerances import EPS, GIVEN_AWAY, LARGEST_DEPARTURE, LARGEST_MISS
+from levinv._tolerances import EPS, GIVEN_AWAY, LARGEST_DEPARTURE, SIGNIFICANT
 from levinv._typing import Booleans, Floats
 from levinv.auditing.publication import Publication
 from levinv.inverse.result import InversionResult
@@ -215,4 +215,4 @@ class AuditFigures:
 
 def as_predicted(missed: float, predicted: float) -> bool:
     """Whether the error of an attack is as large as predicted, or no more than rounding."""
-    return missed <= max(LARGEST_MISS * predicted, math.sqrt(EPS))
+    return missed <= max(SIGNIFICANT * predicted, math.sqrt(EPS))

@@ -20,11 +20,12 @@ is zero, to all the digits that the slack has.
 The prediction is linear. *departure* measures its error where it matters: it draws errors δ of x of
 the predicted size and takes |W (sigma(x + δ) - sigma(x) - J δ)| / |W J δ|.
 """
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from levinv._tolerances import AUDIT_SEED, DEPARTURE_DRAWS, EPS, NOTICEABLE_CHANGE
+from levinv._tolerances import AUDIT_SEED, DEPARTURE_DRAWS, EPS, ROUNDING_FACTOR
 from levinv._typing import Floats
 from levinv.forward.leverage_map import LeverageMap
 from levinv.forward.projection import Projection
@@ -86,7 +87,8 @@ def departure(scores_at: LeverageMap, x: Floats, steps: Floats, deviation: Float
     """
     if not steps.shape[1]:
         return 0.0
-    larger = max(1.0, NOTICEABLE_CHANGE / deviation.max())
+    # the second-order part of the change, its square, is then 100 roundings of a score
+    larger = max(1.0, math.sqrt(ROUNDING_FACTOR * EPS) / deviation.max())
     shape = DEPARTURE_DRAWS, steps.shape[1]
     errors = larger * np.random.default_rng(AUDIT_SEED).standard_normal(shape) @ steps.T
     scores = scores_at.scores(x)

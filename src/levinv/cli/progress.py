@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
-from levinv._tolerances import PROGRESS_DELAY, PROGRESS_INTERVAL
-
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
+
+PROGRESS_DELAY = 1.0           # seconds; shorter work shows no progress
+PROGRESS_INTERVAL = 5.0        # seconds between two lines
 
 
 class Progress:

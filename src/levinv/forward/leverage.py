@@ -19,7 +19,7 @@ from levinv import _validate, storage
 from levinv._kernels.factor import triangular_inverse_factor
 from levinv._kernels.scores import one_pass
 from levinv._parallel import count, share, sharing
-from levinv._tolerances import SQUARABLE
+from levinv._tolerances import CHUNK_WORK, SQUARABLE
 from levinv._typing import Booleans, Floats, MatrixLike, Seed, VectorLike
 from levinv.forward import basis, projection
 from levinv.forward.approximate import sketched_scores
@@ -173,14 +173,14 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
     else:
         kind, values = "", None
     in_one_pass = method != "qr" and rcond is None
-    flops = 4 * A.size * A.shape[-1] if dense else tolerances.WORTH_SHARING
-    if in_one_pass and A.ndim == 2 and flops < tolerances.WORTH_SHARING:
-        count(workers, flops)
+    work = A.size * A.shape[-1] if dense else CHUNK_WORK
+    if in_one_pass and A.ndim == 2 and work < CHUNK_WORK:      # a single chunk, for one thread
+        count(workers, 4 * work)
         scores = _one_pass_small(A, kind, values)
         if scores is not None:
             return scores
     rows = storage.of(A) if A.ndim == 2 else None
-    workers = count(workers, flops if rows is None else rows.flops)
+    workers = count(workers, 4 * work if rows is None else rows.flops)
     if rows is not None:
         rows.workers = workers
         scores, doubt = _matrix_scores(A, rows, kind, values, method, rcond, check_finite)

@@ -23,7 +23,7 @@ import numpy as np
 
 from levinv import _validate, storage
 from levinv._parallel import sharing
-from levinv._tolerances import OWN_COLUMNS_CONDITION, SQUARABLE, TINY
+from levinv._tolerances import SQUARABLE, TINY
 from levinv._typing import Floats, MatrixLike, VectorLike
 from levinv.forward.basis import column_space, uncombined
 from levinv.forward.projection import DependentZeroSlackError, Projection, project
@@ -47,14 +47,12 @@ class ScoreMap:
         self.weighting = weighting
         self.rows = storage.of(A)
         with self.threads() as self.rows.workers:
-            largest = _validate.ordinary_columns(self.rows.column_max(), "A").max()
+            sizes = _validate.ordinary_columns(self.rows.column_max(), "A")
             transform = column_space(self.rows).transform
         self.rank = transform.shape[1]
-        # At full rank, A with rows at unit norm and the transform have the same condition number.
-        # Products of four of A's entries must not over- or underflow.
-        own_columns = (self.rank == A.shape[1]
-                       and np.linalg.cond(transform) <= OWN_COLUMNS_CONDITION
-                       and math.sqrt(SQUARABLE) < largest < 1.0 / math.sqrt(SQUARABLE))
+        # In its own columns, products of four of A's entries must not over- or underflow.
+        own_columns = (self.rank == A.shape[1] and sizes.min() > math.sqrt(SQUARABLE)
+                       and sizes.max() < 1.0 / math.sqrt(SQUARABLE))
         self._columns = None if own_columns else uncombined(self.rows, transform)
         zero_rows = ~self.rows.nonzero()
         self._zero_rows = zero_rows if zero_rows.any() else None

@@ -209,7 +209,7 @@ def project(rows: Rows, magnitude: Floats, columns: Floats | None = None,
     A zero magnitude stands for the continuous limit; if such rows are linearly dependent, this
     raises DependentZeroSlackError. Rows ``left_out`` take no part (loops). Over the rows kept, A C
     is a basis of the column space for C = ``columns`` (d, k); None stands for A's own columns,
-    which then have full rank and are not badly conditioned.
+    which then have full rank and are of ordinary size.
 
     Iterations need a few digits of derivatives and of 1 - σ only. If ``rough``, their errors are
     about ε κ² (1e-12 after one pass over the rows), and fewer rows are eliminated, since an

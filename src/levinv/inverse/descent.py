@@ -16,7 +16,6 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
-import scipy.linalg
 
 from levinv._tolerances import ARMIJO, EPS
 from levinv._typing import Floats
@@ -26,7 +25,7 @@ Point = TypeVar("Point")
 
 def modified_newton_step(hessian: Floats, gradient: Floats) -> Floats | None:
     """The step, (d,); None where the Hessian is zero."""
-    eigenvalues, vectors = scipy.linalg.eigh(hessian, check_finite=False)
+    eigenvalues, vectors = np.linalg.eigh(hessian)
     curvature = np.abs(eigenvalues)
     least = np.sqrt(EPS) * curvature.max()
     if least == 0:

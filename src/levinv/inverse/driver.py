@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from levinv._tolerances import EXPLAINED_PART, UNEXPLAINED_RESIDUAL
+from levinv._tolerances import ROUNDING_FACTOR, SIGNIFICANT
 from levinv.inverse.found import Found
 from levinv.inverse.progress import Progress, Stopped
 from levinv.inverse.result import InversionResult
@@ -58,7 +58,7 @@ def _zero_slacks_freed(presolved: Presolved, found: Found, limits: Limits,
     """The problem and the result that fit better if zero slacks contradict scores: freed or not."""
     problem, reduced, best = presolved.problem, presolved.reduced, found.best
     if (best is None or not len(reduced.zero_slack)
-            or presolved.rms(best.point) <= UNEXPLAINED_RESIDUAL):
+            or presolved.rms(best.point) <= SIGNIFICANT):
         return presolved, found
     freed = presolve(problem, scores_of_one_are_zero_slacks=False)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -72,7 +72,7 @@ def _zero_slacks_freed(presolved: Presolved, found: Found, limits: Limits,
         again = None if first is None else attempt(freed, first.x, None, limits, progress)
     except Stopped:
         return presolved, replace(found, stopped=True)
-    if (again is not None and freed.rms(again.point) < EXPLAINED_PART * presolved.rms(best.point)
+    if (again is not None and freed.rms(again.point) < presolved.rms(best.point) / ROUNDING_FACTOR
             and is_solution(freed, again) >= is_solution(presolved, best)):
         signs = found.signs and tuple(replace(s, starts=()) for s in found.signs)
         return freed, replace(found, best=again, magnitudes=None, signs=signs)

@@ -8,6 +8,7 @@ import numpy as np
 from levinv import _validate, storage
 from levinv._noise import rounding_noise
 from levinv._parallel import sharing
+from levinv._tolerances import EVALUATIONS, RESTARTS
 from levinv._typing import MatrixLike, Seed, SignsLike, VectorLike
 from levinv.inverse.driver import solve
 from levinv.inverse.local import solve as local
@@ -20,8 +21,6 @@ Method: TypeAlias = Literal["global", "trust-region", "newton", "gradient-descen
 
 METHODS = ("global", *local.METHODS)
 OPTIONS = {"global": ("restarts",)} | local.OPTIONS
-RESTARTS = 60
-EVALUATIONS = 30           # of the scores in an inversion, roughly: decides whether threads pay
 
 
 def invert_scores(A: MatrixLike, b: VectorLike, scores: VectorLike, *,

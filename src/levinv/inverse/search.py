@@ -12,8 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from levinv import _tolerances as tolerances
-from levinv._tolerances import MAX_EVALUATIONS
+from levinv._tolerances import EARLY_ACCURACIES, FEW_ROUNDINGS, MAX_EVALUATIONS, SIGN_TOLERANCE
 from levinv._typing import Floats
 from levinv.inverse.found import Found, SignSearch
 from levinv.inverse.progress import Progress, Stopped
@@ -101,7 +100,7 @@ def _interruptions(presolved: Presolved, found: Found, limits: Limits,
         return
     long = problem.exact and is_long(len(problem.b), reduced.start.shape[1])
     known = problem.known_signs
-    for accuracy in (*tolerances.EARLY_ACCURACIES[known is not None], 0.0) if long else (0.0,):
+    for accuracy in (*EARLY_ACCURACIES[known is not None], 0.0) if long else (0.0,):
         before, (target, enough) = found.log_weight, interior_target(presolved)
         magnitudes, work = run_magnitudes(presolved, target, limits, progress, enough=enough,
                                           log_weight=before, accuracy=accuracy,
@@ -116,7 +115,7 @@ def _interruptions(presolved: Presolved, found: Found, limits: Limits,
                            brief=long and not last)
             found = replace(found, recovered=recovered, best=best)
         elif (before is None
-              or 0.5 * np.abs(magnitudes.log_weight - before).max() > tolerances.SIGN_TOLERANCE):
+              or 0.5 * np.abs(magnitudes.log_weight - before).max() > SIGN_TOLERANCE):
             found = _search_signs(presolved, found, magnitudes, deviation, limits, progress)
         best = found.best
         if (long and last and known is None and best is not None and not found.stopped
@@ -149,7 +148,7 @@ def _with_proof(presolved: Presolved, found: Found) -> Found:
         return found
     tight = find_infeasible_set(problem.rows, reduced.start, interior_target(presolved)[0],
                                 reduced.active, reduced.label, found.log_weight,
-                                2 * tolerances.FEW_ROUNDINGS * reduced.rank)
+                                2 * FEW_ROUNDINGS * reduced.rank)
     return found if tight is None else replace(found, proofs=(str(tight),))
 
 
@@ -176,8 +175,8 @@ def _try_candidates(presolved: Presolved, found: Found, magnitudes: Magnitudes,
     candidates = [sign_candidates(
         augmented(reduced, presolved.range, c), magnitudes.magnitude[reduced.members(c)],
         limits.rng, accuracy=None if deviation is None else deviation[reduced.members(c)],
-        tolerance=tolerances.SIGN_TOLERANCE, outcomes=starts[c],
-        restarts=tolerances.RESTARTS_WITHOUT_HOPE if hopeless else limits.restarts,
+        tolerance=SIGN_TOLERANCE, outcomes=starts[c],
+        restarts=1 if hopeless else limits.restarts,
         on_restart=lambda start, misfit: progress("signs", misfit)) for c in range(reduced.count)]
     signs = np.ones(len(presolved.problem.b))
     searches = [SignSearch() for _ in candidates]

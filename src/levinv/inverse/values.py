@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from levinv._tolerances import SMALLEST_SCORE, UNIT_ROUNDOFF
+from levinv._tolerances import EPS, UNIT_ROUNDOFF
 from levinv._typing import Booleans, Floats, Integers, Labels
 from levinv.errors import listed
 from levinv.forward.basis import column_space
@@ -45,7 +45,8 @@ class Problem:
         """Standard deviation of each score, (n,)."""
         if self.noise is not None:
             return self.noise
-        return UNIT_ROUNDOFF * np.maximum(self.scores, SMALLEST_SCORE)
+        # smaller scores than ε² count as ε², so that weights do not overflow
+        return UNIT_ROUNDOFF * np.maximum(self.scores, EPS ** 2)
 
     def largest_error(self) -> Floats:
         """Largest error allowed in a score that is the same for every x, (n,)."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from levinv._json import plain
-from levinv._tolerances import EPS, GIVEN_AWAY, LARGEST_DEPARTURE, LARGEST_MISS
+from levinv._tolerances import EPS, GIVEN_AWAY, LARGEST_DEPARTURE, SIGNIFICANT
 from levinv.auditing.figures import AuditFigures, Level, as_predicted
 
 WIDTH, LABEL_WIDTH = 92, 24                     # of lines, of the labels of facts
@@ -118,7 +118,7 @@ def facts(figures: AuditFigures) -> list[tuple[str, str]]:
                            f"{percent(figures.least_squares_error)}"),
         ("x is determined", _determined(figures)),
         ("linear prediction", f"{prediction} (departure {figures.departure:.1g}, at most "
-                              f"{LARGEST_DEPARTURE}; error of the attack at most {LARGEST_MISS:g} "
+                              f"{LARGEST_DEPARTURE}; error of the attack at most {SIGNIFICANT:g} "
                               "times the predicted one)"),
         ("attack", f"{figures.attack.message} It misses x by {percent(figures.recovered_error)}, "
                    f"predicted {percent(figures.predicted_error)}"),

@@ -1,5 +1,5 @@
 """The result of gradient inversion: success, standard errors, message and evidence."""
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,10 +39,15 @@ class Evidence:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers and lists; the certificate stays an array."""
-        known = asdict(self, dict_factory=lambda items: {key: value for key, value in items
-                                                         if value is not None})
+        known = _known(self)
         certificate = {key: known.pop(key) for key in ("certificate",) if key in known}
+        if self.steps is not None:
+            known["steps"] = [_known(step) for step in self.steps]
         return {**plain(known), **certificate}
+
+
+def _known(record: Evidence | Step) -> dict[str, Any]:
+    return {key: value for key, value in vars(record).items() if value is not None}
 
 
 def without_start(problem: Problem, trace: Trace, interior: Interior | None, status: int,

@@ -34,7 +34,7 @@ import scipy.optimize
 import scipy.sparse
 
 from levinv._parallel import aside
-from levinv._tolerances import CONE_ROUNDING, EPS, LP_ROUNDING, TINY
+from levinv._tolerances import EPS, LP_ROUNDING, TINY, ZERO_ENTRY
 from levinv._typing import Floats
 from levinv.storage.protocol import Rows
 
@@ -173,7 +173,7 @@ def certificate(stored: Rows, signs: Floats, g: Floats) -> Floats | None:
     if found.x is None:                    # the cone is {0}
         return None
     y = found.x
-    in_cone = np.min(rows @ y) >= -CONE_ROUNDING * np.linalg.norm(y)
+    in_cone = np.min(rows @ y) >= -ZERO_ENTRY * np.linalg.norm(y)
     # The rounding error bound of slope, y and their product. A negative gᵀy beyond it is no
     # certificate, however small: g = Bᵀsigma holds terms of rows with far larger slacks.
     rounding = (len(g) + 2) * EPS * (np.abs(slope) @ np.abs(y))

@@ -21,7 +21,7 @@ import numpy as np
 import scipy.optimize
 
 from levinv._conjugate_gradients import conjugate_gradients
-from levinv._tolerances import DIRECT_DIMENSION, EPS, INSIDE, PATIENCE, QUADRATIC, ROUGHLY
+from levinv._tolerances import DIRECT_DIMENSION, EPS, INSIDE, PATIENCE, POOR_MODEL, QUADRATIC
 from levinv._typing import Floats
 from levinv.inverse.barrier_gradient.descend import Direction, Proposal, Solver
 from levinv.inverse.barrier_gradient.problem import State, Trace, boundary, evaluate
@@ -55,7 +55,7 @@ def newton_direction(state: State) -> Direction:
     """-H⁻¹ r, accurate enough for quadratic convergence."""
     if state.projection.rank <= DIRECT_DIMENSION:
         return Direction(state.solve(state.hessian(), -state.gradient))
-    tolerance = float(np.clip(state.bound(), math.sqrt(EPS), 0.5 * ROUGHLY))
+    tolerance = float(np.clip(state.bound(), math.sqrt(EPS), 0.5 * POOR_MODEL))
     # After so many iterations the residual has fallen enough in exact arithmetic.
     limit = math.ceil(math.log(2.0 * math.sqrt(3.0) / tolerance) / math.log(2.0 + math.sqrt(3.0)))
     found = conjugate_gradients(state.product, -state.gradient, tolerance=tolerance, maxiter=limit,
@@ -121,7 +121,7 @@ def line_search(state: State, z: Floats, p: Floats, decrement: float,
             high = length
             length = 0.5 * (low + high)
             continue
-        if abs(new_slope) <= ROUGHLY * abs(slope):
+        if abs(new_slope) <= POOR_MODEL * abs(slope):
             return trial, length
         if new_slope < 0:
             low, best = length, trial

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.linalg
 
-from levinv._tolerances import EPS, GRADIENT_ROUNDING
+from levinv._tolerances import ALLOWED_ROUNDINGS, EPS
 from levinv._typing import Booleans, Floats
 from levinv.forward.barrier import BarrierPoint, FullRankMap
 from levinv.forward.projection import Projection, row_scale
@@ -145,7 +145,7 @@ class State:
             whole = np.sqrt(np.diag(rows.gram(scale))) / unit
             left = np.abs(self.point.gradient() - g)
             rounding = self._from_slack() * size + np.sqrt(len(g)) * whole + np.abs(g)
-            allowed = 10.0 * decrement * size + GRADIENT_ROUNDING * EPS * rounding
+            allowed = 10.0 * decrement * size + ALLOWED_ROUNDINGS * EPS * rounding
             return bool(np.all(left <= allowed) or not np.isfinite(left + whole).all())
 
 

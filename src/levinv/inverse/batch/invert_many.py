@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from levinv._kernels.many import has_avx2
 from levinv._parallel import share, sharing
-from levinv._tolerances import BATCH_CHUNK, BATCH_COLUMNS, BATCH_ROWS, BATCH_WORK
+from levinv._tolerances import BATCH_CHUNK, BATCH_COLUMNS, BATCH_ROWS, BATCH_WORK, EVALUATIONS
 from levinv._typing import Booleans, Floats, Integers, Seed, SignsLike
 from levinv.inverse.batch.problems import Problems, check
-from levinv.inverse.invert_scores import EVALUATIONS, invert_scores
+from levinv.inverse.invert_scores import invert_scores
 from levinv.inverse.verdict.acceptance import chi_squared_limit
 
 if has_avx2():

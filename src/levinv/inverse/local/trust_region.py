@@ -69,21 +69,18 @@ def constrained_minimiser(eigenvalues: Floats, gradient: Floats, radius: float) 
     lowest = float(eigenvalues[0]) / size
     shifted = eigenvalues / size - min(lowest, 0.0)
     slope = gradient / size / radius                      # q is measured in units of the radius
-    along = slope != 0
-
-    def minimiser(shift: float) -> Floats:
-        with np.errstate(divide="ignore", over="ignore"):
-            return np.divide(-slope, shifted + shift, out=np.zeros_like(slope), where=along)
-
-    q = minimiser(0.0)
-    left = 1.0 - _norm(q) ** 2
-    if left < 0:
-        # 1/|q(shift)| is almost linear in the shift, and |q| <= ½ at the upper end.
-        q = minimiser(scipy.optimize.brentq(lambda shift: 1.0 / _norm(minimiser(shift)) - 1.0, 0.0,
-                                            2.0 * _norm(slope), xtol=TINY, rtol=4.0 * EPS,
-                                            disp=False))
-    elif lowest < 0:
-        # The hard case: the gradient has no part along the lowest eigenvector. The step follows
-        # that vector to the boundary.
-        q[0] = np.copysign(np.sqrt(left), q[0])
+    shifted[slope == 0] += 1.0                            # there q is 0, not 0/0
+    with np.errstate(divide="ignore", over="ignore"):
+        q: Floats = -slope / shifted
+        left = 1.0 - _norm(q) ** 2
+        if left < 0:
+            # 1/|q| is almost linear in the shift; at the upper end |q| <= ½.
+            shift = scipy.optimize.brentq(
+                lambda shift: 1.0 / _norm(slope / (shifted + shift)) - 1.0,
+                0.0, 2.0 * _norm(slope), xtol=TINY, rtol=4.0 * EPS, disp=False)
+            q = -slope / (shifted + shift)
+        elif lowest < 0:
+            # The hard case: the gradient has no part along the lowest eigenvector. The step follows
+            # that vector to the boundary.
+            q[0] = np.copysign(np.sqrt(left), q[0])
     return radius * q

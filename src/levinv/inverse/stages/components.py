@@ -19,7 +19,14 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse.csgraph
 
-from levinv._tolerances import INDEPENDENT_PIVOT, SAMPLE_ROWS, SAMPLE_SEED, UNCONNECTED
+from levinv._tolerances import (
+    ALLOWED_ROUNDINGS,
+    EPS,
+    SAMPLE_FACTOR,
+    SAMPLE_ROWS,
+    SAMPLE_SEED,
+    ZERO_ENTRY,
+)
 from levinv._typing import Booleans, Floats, Labels, RowIndex
 
 Block: TypeAlias = Callable[[RowIndex], Floats]      # returns some rows of a matrix
@@ -37,7 +44,7 @@ class Components:
 
 
 def components(block: Block, n: int, width: int, loops: Booleans | None = None,
-               zero: float = UNCONNECTED) -> Components:
+               zero: float = ZERO_ENTRY) -> Components:
     """Find the components of an n x width matrix with independent columns.
 
     ``block(index)`` returns rows (slice or index array) as an (m, width) array. If the zero rows,
@@ -82,7 +89,7 @@ def _basis_inverse(block: Block, n: int, width: int) -> tuple[Floats, float]:
     """
     index = np.arange(n)
     if n > 2 * SAMPLE_ROWS:
-        sample = min(max(SAMPLE_ROWS, 16 * width), n)
+        sample = min(max(SAMPLE_ROWS, SAMPLE_FACTOR * width), n)
         index = np.sort(np.random.default_rng(SAMPLE_SEED).choice(n, size=sample, replace=False))
     while True:
         candidates = block(index)
@@ -90,7 +97,7 @@ def _basis_inverse(block: Block, n: int, width: int) -> tuple[Floats, float]:
         candidates = np.divide(candidates, norms, out=np.zeros_like(candidates), where=norms > 0)
         r, pivots = scipy.linalg.qr(candidates.T, mode="r", pivoting=True, check_finite=False)
         diagonal = np.abs(np.diag(r))
-        if len(diagonal) == width and diagonal[-1] > INDEPENDENT_PIVOT * diagonal[0]:
+        if len(diagonal) == width and diagonal[-1] > ALLOWED_ROUNDINGS * EPS * diagonal[0]:
             return (np.linalg.inv(candidates[pivots[:width]]),
                     float(diagonal[-1] / diagonal[0]))
         if len(index) == n:

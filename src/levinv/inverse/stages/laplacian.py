@@ -20,7 +20,7 @@ import scipy.linalg
 
 from levinv._conjugate_gradients import conjugate_gradients
 from levinv._parallel import aside
-from levinv._tolerances import EPS, FIRST_CG_DAMPING, MAX_CG_ITERATIONS
+from levinv._tolerances import EPS, FEW_ITERATIONS
 from levinv._typing import Booleans, Floats, Integers, Labels
 from levinv.forward.projection import Projection
 
@@ -56,7 +56,8 @@ class DirectSolver:
 class IterativeSolver:
     """Conjugate gradients on the complement of the null space, to a relative ``tolerance``."""
 
-    dampings = FIRST_CG_DAMPING, 100.0
+    # 0, 1/100 and 1: a few iterations do not notice less, and each attempt costs a solve
+    dampings = 0.01, 100.0
 
     def __init__(self, projection: Projection, active: Booleans, label: Labels,
                  tolerance: float) -> None:
@@ -85,7 +86,7 @@ class IterativeSolver:
             return image
 
         found = conjugate_gradients(product, self._whiten(right_side), tolerance=self._tolerance,
-                                    maxiter=MAX_CG_ITERATIONS, project=self._centre)
+                                    maxiter=FEW_ITERATIONS, project=self._centre)
         self._centre(found.x)
         self.products += found.products
         return self._whiten(found.x)

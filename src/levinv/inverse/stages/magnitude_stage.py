@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from levinv._tolerances import EPS, LARGEST_PROPAGATED, SIGNIFICANT
+from levinv._tolerances import EPS, PASS_ENTRIES, SIGNIFICANT
 from levinv._typing import Floats
 from levinv.inverse.progress import Progress
 from levinv.inverse.stages.laplacian import log_weight_deviation
@@ -24,7 +24,7 @@ def interior_target(presolved: Presolved) -> tuple[Floats, Callable[[Floats], bo
     reduced, problem = presolved.reduced, presolved.problem
     scores, noise = problem.scores, problem.noise
     if noise is None:
-        target = np.where(scores > 0, np.minimum(scores, 1.0 - EPS), 1e-12)
+        target = np.where(scores > 0, np.minimum(scores, 1.0 - EPS), EPS)
     else:
         margin = np.minimum(0.5 * noise, 0.25)
         target = np.clip(scores, margin, 1.0 - margin)
@@ -50,10 +50,10 @@ def magnitude_deviation(presolved: Presolved, magnitudes: Magnitudes,
     scores, noise = problem.scores, problem.noise
     if noise is None:
         return None
-    c = np.clip(scores, 1e-12, 1.0 - 1e-12)
+    c = np.clip(scores, EPS, 1.0 - EPS)
     deviation = np.where(scores < SIGNIFICANT * noise, np.inf,
                          np.minimum(0.5 * noise / (c * (1.0 - c)), 1.0))
-    if np.count_nonzero(reduced.active) <= LARGEST_PROPAGATED:
+    if np.count_nonzero(reduced.active) ** 2 <= PASS_ENTRIES:
         spread = 0.5 * log_weight_deviation(magnitudes.projection, reduced.active, reduced.label,
                                             noise)
         deviation = np.where(np.isfinite(deviation),

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from levinv import _tolerances as tolerances
-from levinv._tolerances import DIRECT_PER_RANK, DIRECT_ROWS, EPS, LATE, TINY
+from levinv._tolerances import DIRECT_PER_RANK, DIRECT_ROWS, EPS, QUADRATIC, TINY
 from levinv._typing import Booleans, Floats, Labels
 from levinv.forward.projection import Projection, project, rough_projection
 from levinv.inverse.stages.infeasible import find_infeasible_set
@@ -67,7 +67,7 @@ def find_magnitudes(rows: Rows, transform: Floats, target: Floats, active: Boole
                               - np.log(rows.quad(None, transform)[active]))
     left_out = None if active.all() else ~active
     columns = None if own_columns else transform
-    projector = rough_projection if accuracy >= LATE else project
+    projector = rough_projection if accuracy >= QUADRATIC else project
     evaluations = 0
 
     def evaluate(t: Floats) -> _Iterate:
@@ -97,11 +97,11 @@ def find_magnitudes(rows: Rows, transform: Floats, target: Floats, active: Boole
             step, damping = _newton_step(solver, best.residual, damping)
             products += solver.products
             del solver                                     # n-vectors that trials do not need
-            trial = _line_search(evaluate, best, step, best.error < LATE and not stalled)
+            trial = _line_search(evaluate, best, step, best.error < QUADRATIC and not stalled)
         if trial is None:
             break
         iteration += 1
-        stagnant = best.error < LATE and trial.error >= 0.5 * best.error
+        stagnant = best.error < QUADRATIC and trial.error >= 0.5 * best.error
         if not stagnant or trial.error < best.error:
             best = trial
         if on_step is not None:
@@ -110,8 +110,9 @@ def find_magnitudes(rows: Rows, transform: Floats, target: Floats, active: Boole
         if stagnant and (stalled or best.error < math.sqrt(EPS)):
             break
         stalled = stagnant
-        if enough is None and iteration % tolerances.CERTIFY_EVERY == 0 and best.error > LATE:
-            infeasible = find_infeasible_set(rows, transform, target, active, label, best.t, -LATE)
+        if enough is None and iteration % tolerances.PATIENCE == 0 and best.error > QUADRATIC:
+            infeasible = find_infeasible_set(rows, transform, target, active, label, best.t,
+                                             -QUADRATIC)
             if infeasible is not None:
                 break
     return Magnitudes(best.t, best.projection, best.error, iteration, evaluations, products,

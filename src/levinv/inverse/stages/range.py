@@ -5,7 +5,7 @@ there. Then the scale of x is free on the component: see :mod:`levinv.inverse.st
 """
 import numpy as np
 
-from levinv._tolerances import EPS, ROUNDINGS_IN_RANGE
+from levinv._tolerances import ALLOWED_ROUNDINGS, EPS
 from levinv._typing import Floats
 from levinv.inverse.values import Range, Reduced
 
@@ -38,7 +38,7 @@ def response_in_range(reduced: Reduced, b: Floats, response: Floats) -> Range:
         bound = EPS * (np.linalg.norm(unit * uncertain[member]) + fitted * np.sqrt(basis.shape[1])
                        + np.sqrt(len(member)) * np.hypot.reduce(solution))
         # a residual far above the bound, and without cancellation, is accurate after one pass
-        if norm[c] > max(ROUNDINGS_IN_RANGE ** 2 * bound, fitted / ROUNDINGS_IN_RANGE):
+        if norm[c] > max(ALLOWED_ROUNDINGS ** 2 * bound, fitted / ALLOWED_ROUNDINGS):
             ratio[c] = norm[c] / bound
         else:
             # a second pass removes the rounding errors of the first
@@ -50,4 +50,4 @@ def response_in_range(reduced: Reduced, b: Floats, response: Floats) -> Range:
             norm[c] = np.linalg.norm(unit * left)
             ratio[c] = norm[c] / bound if bound > 0 else 0.0
         residual[member] = left
-    return Range(ratio <= ROUNDINGS_IN_RANGE, ratio, residual, norm)
+    return Range(ratio <= ALLOWED_ROUNDINGS, ratio, residual, norm)

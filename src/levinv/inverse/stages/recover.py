@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from levinv._tolerances import FEW_ROUNDS
 from levinv._typing import Booleans, Floats
 from levinv.forward.projection import project
 from levinv.inverse.values import Magnitudes, Presolved, Recovered, Reduced
@@ -67,7 +68,7 @@ def recover_signed(presolved: Presolved, magnitudes: Magnitudes, signs: Floats,
     """Stage 3 with one sign vector.
 
     If signs are unknown, those of a component with κ < 0 are flipped. For noisy scores the signs of
-    A x - b then replace the others until they agree, at most five times: inexact magnitudes leave
+    A x - b then replace the others until they agree, a few times at most: inexact magnitudes leave
     some signs wrong. ``scale`` and ``misfit`` are those of the first fit.
     """
     problem, reduced = presolved.problem, presolved.reduced
@@ -85,7 +86,7 @@ def recover_signed(presolved: Presolved, magnitudes: Magnitudes, signs: Floats,
         found = found_with(signs)
     x = found.x
     if not problem.exact:
-        for _ in range(5):
+        for _ in range(FEW_ROUNDS):
             read_back = np.where(problem.slack(x) < 0, -1.0, 1.0)
             if np.array_equal(read_back[reduced.active], signs[reduced.active]):
                 break

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from levinv._tolerances import EPS, INDEPENDENT_PIVOT, SMALLEST_ROW, UNCONNECTED
+from levinv._tolerances import ALLOWED_ROUNDINGS, EPS, SQUARABLE, ZERO_ENTRY
 from levinv._typing import Booleans, Floats, Labels, RowIndex
 from levinv.errors import NoSolutionError, listed
 from levinv.forward.basis import Basis, orthonormal_basis, reciprocal_norms
@@ -24,7 +24,7 @@ from levinv.storage.protocol import Rows
 
 
 def reduce(rows: Rows, one: Booleans | None = None, b: Floats | None = None,
-           coloop_slack: Floats | None = None, zero_entry: float = UNCONNECTED) -> Reduced:
+           coloop_slack: Floats | None = None, zero_entry: float = ZERO_ENTRY) -> Reduced:
     """Eliminate loops, coloops and zero slacks, and find the components of the other rows.
 
     The rows ``one`` (n,) have a score of 1 to rounding. ``offset`` needs ``b``. Coloops get the
@@ -35,7 +35,7 @@ def reduce(rows: Rows, one: Booleans | None = None, b: Floats | None = None,
     n, d = rows.shape
     norms = rows.row_norms()
     loops = norms == 0
-    unit = reciprocal_norms(norms, SMALLEST_ROW)
+    unit = reciprocal_norms(norms, SQUARABLE)
     if b is not None:
         with np.errstate(over="ignore"):
             beyond = ~np.isfinite(unit ** 2 * b)
@@ -98,12 +98,13 @@ def _rank_decision(basis: Basis, n: int, d: int) -> RankDecision:
 
 
 def component_decision(found: Iterable[Components],
-                       threshold: float = UNCONNECTED) -> ComponentDecision:
+                       threshold: float = ZERO_ENTRY) -> ComponentDecision:
     """The decision on the components of one or several matrices."""
     return ComponentDecision(
         kept=min((f.least for f in found), default=1.0),
         dropped=max((f.gap for f in found), default=0.0), threshold=threshold,
-        basis_pivot=min((f.pivot for f in found), default=1.0), basis_threshold=INDEPENDENT_PIVOT)
+        basis_pivot=min((f.pivot for f in found), default=1.0),
+        basis_threshold=ALLOWED_ROUNDINGS * EPS)
 
 
 def _block(rows: Rows, transform: Floats, active: Booleans | None = None) -> Block:
@@ -155,4 +156,4 @@ def orthonormal_columns(matrix: Floats) -> Floats:
     if not matrix.shape[1]:
         return matrix
     u, values, _ = np.linalg.svd(matrix / norms, full_matrices=False)
-    return u[:, values > 1e3 * EPS * values[0]]
+    return u[:, values > ALLOWED_ROUNDINGS * EPS * values[0]]

@@ -16,6 +16,7 @@ step p and a change y of the gradient, G becomes I - p pᵀ/pᵀp + y yᵀ/yᵀp
 ten- to twentyfold. If steps stop helping while the residual is above its rounding error,
 Levenberg-Marquardt takes over.
 """
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -37,7 +38,7 @@ OnStep: TypeAlias = Callable[[int, Floats, float], None]
 
 def is_long(n: int, rank: int) -> bool:
     """Whether steps reuse one Jacobian."""
-    return rank > 0 and n > max(tolerances.LONG_ROWS, tolerances.LONG_PER_RANK * rank)
+    return rank > 0 and n > max(tolerances.DIRECT_ROWS, tolerances.DIRECT_PER_RANK * rank)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,8 +125,8 @@ def _levenberg_marquardt(loss: _Loss, point: Point, iteration: int, evaluations:
         trial = loss.at(point.x - step)
         evaluations += 1
         if trial is None or trial.norm >= point.norm:
-            if (point.max_residual < tolerances.ROUNDED_RESIDUAL
-                    or damping > tolerances.LARGEST_DAMPING):
+            # with 1/√ε a step is too short to change half of the digits
+            if point.norm <= loss.rounding(point) or damping > 1.0 / math.sqrt(EPS):
                 break
             damping = max(10.0 * damping, tolerances.LEAST_DAMPING)
             continue
@@ -145,7 +146,7 @@ def _predicted(model: Linearisation) -> float:
 def _quasi_newton(loss: _Loss, x: Floats, patience: int) -> Refined | None:
     """Steps with a corrected Gauss-Newton matrix; None if the scores are not defined.
 
-    A step is useless if it does not lower the residual, or leaves more than a part ``USELESS_STEP``
+    A step is useless if it does not lower the residual, or leaves more than a part ``POOR_MODEL``
     of the predicted decrease. While the residual is above its rounding error, ``patience`` useless
     steps are allowed; at its rounding error, one.
     """
@@ -168,11 +169,11 @@ def _quasi_newton(loss: _Loss, x: Floats, patience: int) -> Refined | None:
         better = trial is not None and trial.norm < best.norm
         if trial is None or trial.gradient is None:
             change = None
-            length *= 0.25
+            length *= tolerances.POOR_MODEL
         else:
             left = model.steps.T @ trial.gradient
             change = model.left - left
-        useful = better and float(left @ left) <= tolerances.USELESS_STEP * _predicted(model)
+        useful = better and float(left @ left) <= tolerances.POOR_MODEL * _predicted(model)
         if better:
             assert trial is not None
             best, model, length = trial, replace(model, left=left, at=None), 1.0

@@ -13,15 +13,14 @@ Reference: Rousseeuw and Van Driessen, "Computing LTS regression for large data 
 """
 import numpy as np
 
-from levinv import _tolerances as tolerances
-from levinv._tolerances import EPS, TINY
+from levinv._tolerances import CLOSEST, EPS, FEW_ROUNDS, PASS_ENTRIES, TINY, TRIMMED_STARTS
 from levinv._typing import Floats, Integers
 from levinv.inverse.stages.signs import Matrix, SignCandidate
 
 
 def may_be_spoiled(n: int, p: int) -> bool:
     """Whether one wrong score may spoil the magnitudes of an (n, p) component."""
-    return n * p * p <= tolerances.LARGEST_TRIMMED
+    return n * p * p <= PASS_ENTRIES
 
 
 def trimmed_signs(matrix: Matrix, magnitude: Floats, known: Floats | None, guesses: list[Floats],
@@ -47,11 +46,11 @@ def trimmed_signs(matrix: Matrix, magnitude: Floats, known: Floats | None, guess
         return signs, kept, np.sum(np.take_along_axis(error, kept, axis=1) ** 2, axis=1)
 
     signs = np.array([known] if known is not None else guesses)
-    signs = signs[rng.integers(len(signs), size=tolerances.TRIMMED_STARTS)]
-    kept = np.argsort(rng.random((tolerances.TRIMMED_STARTS, n)), axis=1)[:, :p + 1]
-    for _ in range(tolerances.CONCENTRATION_STEPS):
+    signs = signs[rng.integers(len(signs), size=TRIMMED_STARTS)]
+    kept = np.argsort(rng.random((TRIMMED_STARTS, n)), axis=1)[:, :p + 1]
+    for _ in range(FEW_ROUNDS):
         signs, kept, trimmed = concentrated(signs, kept)
-    best = np.argsort(trimmed)[:tolerances.CLOSEST]
+    best = np.argsort(trimmed)[:CLOSEST]
     signs, kept, trimmed = signs[best], kept[best], trimmed[best]
     while True:
         moved = concentrated(signs, kept)

@@ -151,7 +151,7 @@ class _SubsetSearch:
         if accuracy is not None:
             explained = float(np.linalg.norm(self._target * accuracy[chosen])
                               / np.linalg.norm(self._target))
-            self._tolerance = min(tolerance + tolerances.MISFIT_DEVIATIONS * explained, 0.5)
+            self._tolerance = min(tolerance + tolerances.SIGNIFICANT * explained, 0.5)
             self._accuracy = np.maximum(accuracy[chosen], EPS)
 
     def run(self, restart: int, rng: np.random.Generator) -> SignCandidate:
@@ -161,10 +161,12 @@ class _SubsetSearch:
         else:
             point = self._target * rng.choice([-1.0, 1.0], len(self.chosen))
         signs, misfit, done = np.ones(len(self.chosen)), np.inf, 0
-        while done < tolerances.MAX_REFLECTIONS and misfit > self._tolerance:
+        # Ctrl-C works between calls; an iteration takes 4 flops for each entry of the basis
+        checks = max(tolerances.LONG // (4 * self._basis.size * tolerances.PATIENCE), 1)
+        checks = min(checks, tolerances.MANY_ITERATIONS // tolerances.PATIENCE)
+        while done < tolerances.MANY_ITERATIONS and misfit > self._tolerance:
             misfit, used = reflect(self._basis, self._target, point, signs, misfit, self._tolerance,
-                                   tolerances.REFLECTIONS_PER_CALL,
-                                   tolerances.REFLECTIONS_PER_CHECK)
+                                   checks * tolerances.PATIENCE, tolerances.PATIENCE)
             done += used
         self.solved = misfit <= self._tolerance
         return self._extended(signs, misfit, restart + 1)
@@ -176,7 +178,7 @@ class _SubsetSearch:
         if self._accuracy is not None:
             weight = 1.0 / (magnitude * self._accuracy)
             signs, deviations = _flip(part * weight[:, None], signs / self._accuracy)
-            misfit = deviations * self._tolerance / tolerances.MISFIT_DEVIATIONS
+            misfit = deviations * self._tolerance / tolerances.SIGNIFICANT
         coefficients = np.linalg.lstsq(part * weight[:, None], weight * magnitude * signs,
                                        rcond=None)[0]
         image = self._matrix.matvec(np.asarray(coefficients, dtype=np.float64))
@@ -215,7 +217,7 @@ def _isotropic(matrix: Floats) -> tuple[Floats, Floats]:
     """Row weights with scores close to equal, and an orthonormal basis of the weighted rows."""
     weight = np.ones(len(matrix))
     basis = _range_basis(matrix)
-    for _ in range(tolerances.ISOTROPY_STEPS):
+    for _ in range(tolerances.FEW_ROUNDS):
         scores = np.einsum("ij,ij->i", basis, basis)
         weight = weight / np.sqrt(np.maximum(scores, EPS))
         basis = _range_basis(matrix * weight[:, None])

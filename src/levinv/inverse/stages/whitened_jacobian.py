@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from levinv._tolerances import EPS, KEPT_ENTRIES, SAMPLE_SEED, SAMPLED_ROWS
+from levinv._tolerances import EPS, PASS_ENTRIES, SAMPLE_FACTOR, SAMPLE_ROWS, SAMPLE_SEED
 from levinv._typing import Booleans, Floats, Integers
 from levinv.inverse.stages.point import gradient
 from levinv.inverse.values import JacobianAt, Linearisation, Point
@@ -51,8 +51,7 @@ def linearise(point: Point, weight: Floats, null_dimension: int) -> Linearisatio
 
 
 def _sample_size(rank: int) -> int:
-    per_squared_rank, least = SAMPLED_ROWS
-    return max(per_squared_rank * rank ** 2, least)
+    return max(SAMPLE_FACTOR * rank ** 2, SAMPLE_ROWS)
 
 
 def linearise_all(point: Point, weight: Floats, null_dimension: int) -> Linearisation:
@@ -66,7 +65,7 @@ def linearise_all(point: Point, weight: Floats, null_dimension: int) -> Linearis
             jacobian *= 2.0 * weight[:, None]
         return _decompose(point, jacobian, point.residual * weight, null_dimension, [jacobian])
     long, kept = _LongJacobian(point, weight), None
-    if len(weight) * k <= KEPT_ENTRIES:
+    if len(weight) * k <= PASS_ENTRIES:
         kept = long.fold(_as_list, operator.add)
         triangle = _triangle(kept, k + 1)
     else:
@@ -219,6 +218,7 @@ def _sampled_triangle(point: Point, weight: Floats) -> Floats:
     bound = projection.laplacian(scores) + 2.0 * scores ** 2
     bound *= weight ** 2 * scores
     size = _sample_size(k)
+    # equal parts of both bounds, and of the constant half as much: any mixture is unbiased
     chance = np.minimum(size * (0.4 * bound / bound.sum() + 0.4 * scores / k + 0.2 / n), 1.0)
     chance[weight == 0] = 0.0
     chance[projection.heavy] = 1.0

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from levinv._json import plain
-from levinv._tolerances import ROUNDINGS_IN_RANGE
+from levinv._tolerances import ALLOWED_ROUNDINGS
 from levinv._typing import Floats
 from levinv.inverse.found import Found, SignSearch
 from levinv.inverse.stages.whitened_jacobian import negligible
@@ -29,7 +29,7 @@ def of_stages(presolved: Presolved, found: Found, determined_on: Sequence[bool],
         "component_decision": asdict(reduced.component_decision),
         "loops": reduced.loops, "coloops": reduced.coloops, "zero_slack": reduced.zero_slack,
         "response_in_range": in_range.inside, "response_ratio": in_range.ratio,
-        "response_threshold": ROUNDINGS_IN_RANGE, "signs_determined": determined,
+        "response_threshold": ALLOWED_ROUNDINGS, "signs_determined": determined,
         "signs_determined_on": list(determined_on),
         "sign_decision": asdict(presolved.sign_decision)}
     if found.magnitude_work is not None:

@@ -1,7 +1,9 @@
 """The message of a result."""
+import math
+
 import numpy as np
 
-from levinv._tolerances import EARLIEST_COINCIDENCE, POORLY_KNOWN, SETTLED_RESIDUAL
+from levinv._tolerances import CHI_SQUARED_LEVEL, EPS, SETTLED_RESIDUAL
 from levinv._typing import Floats
 from levinv.inverse.found import Found
 from levinv.inverse.result import MESSAGES
@@ -45,7 +47,7 @@ def _reservations(presolved: Presolved, best: Refined, known: Uncertainty) -> li
         reasons.append(f"x is not determined in {undetermined} direction"
                        f"{'s' if undetermined > 1 else ''} along which the scores hardly move")
     relative_error = known.relative_error(best.x) if problem.exact else 0.0
-    if relative_error > POORLY_KNOWN:
+    if relative_error > math.sqrt(EPS):
         reasons.append(f"x is determined to a relative error of about {relative_error:.0e} only")
     if problem.exact and presolved.rms(best.point) > SETTLED_RESIDUAL:
         reasons.append("but not to rounding, and another x may match better"
@@ -84,10 +86,11 @@ def _named(presolved: Presolved, best: Refined, outliers: Outliers) -> str:
 def _advice(scores: Floats) -> str:
     """How the scores look rounded, and the noise to give in that case."""
     inside = scores[(scores > 0) & (scores < 1)]
-    if len(inside) < EARLIEST_COINCIDENCE:
-        return ""
     single = inside.astype(np.float32).astype(float)
     spacing = np.finfo(np.float32)
+    # any score in single precision looks rounded to so many decimals with this probability
+    if (2.0 * spacing.eps * 10.0 ** spacing.precision) ** len(inside) > CHI_SQUARED_LEVEL:
+        return ""
     for decimals in range(1, spacing.precision + 1):
         if np.all(np.abs(single - inside.round(decimals)) <= spacing.eps * inside):
             return (f"; the scores look rounded to {decimals} decimals: give noise=1e-{decimals} / "

@@ -9,7 +9,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from levinv._tolerances import CLOSEST, MAX_REFITS, SETTLED_RESIDUAL, SPOILING_RESIDUAL
+from levinv._tolerances import (
+    CLOSEST,
+    FEW_ROUNDS,
+    MAX_OUTLIERS,
+    SETTLED_RESIDUAL,
+    SPOILING_RESIDUAL,
+)
 from levinv._typing import Booleans, Floats
 from levinv.inverse.found import Found
 from levinv.inverse.progress import Progress, Stopped
@@ -63,7 +69,7 @@ def leave_out_outliers(presolved: Presolved, best: Refined, found: Found, limits
         return np.abs(deviations) > threshold
 
     def refit(x: Floats, left_out: Booleans) -> Refined | None:
-        iterations = MAX_REFITS if limits.maxiter is None else limits.maxiter
+        iterations = MAX_OUTLIERS if limits.maxiter is None else limits.maxiter
         return refine(presolved, x, progress, iterations, left_out=left_out)
 
     def outliers(fit: Refined, left_out: Booleans | None = None) -> Outliers | None:
@@ -101,7 +107,7 @@ def _trimmed_starts(presolved: Presolved, best: Refined, magnitudes: Magnitudes,
                         key=lambda start: start.misfit)
         guesses.append([start.signs for start in starts[:2 * CLOSEST]])
         guesses[c].append(np.where(best.point.slack[reduced.members(c)] < 0, -1.0, 1.0))
-    for _ in range(CLOSEST):
+    for _ in range(FEW_ROUNDS):
         trimmed = [trimmed_signs(
             augmented(reduced, in_range, c), magnitudes.magnitude[reduced.members(c)],
             None if problem.known_signs is None else problem.known_signs[reduced.members(c)],

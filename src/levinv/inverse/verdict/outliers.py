@@ -64,9 +64,8 @@ def studentised(fit: Refined, weight: Floats, left_out: Booleans) -> Floats:
     leverage = leverages(fit.point, weight, fit.linearisation, left_out)
     variance = np.where(left_out, 1.0 + leverage, 1.0 - leverage)
     whitened = fit.point.residual * weight
-    least = tolerances.LEAST_REMAINING_VARIANCE
-    return np.divide(whitened, np.sqrt(np.maximum(variance, least)),
-                     out=np.zeros_like(whitened), where=variance > least)
+    return np.divide(whitened, np.sqrt(np.maximum(variance, tolerances.HEAVY_COMPLEMENT)),
+                     out=np.zeros_like(whitened), where=variance > tolerances.HEAVY_COMPLEMENT)
 
 
 def most_outliers(degrees: int) -> int:
@@ -98,7 +97,7 @@ def find_outliers(fit: Refined, weight: Floats, degrees: int, *,
         return deviations, wrong, explained(fit, left_out) and not (wrong & ~left_out).any()
 
     deviations, wrong, settled = judged(fit, left_out)
-    for _ in range(tolerances.MAX_REFITS):
+    for _ in range(tolerances.MAX_OUTLIERS):
         if settled or not most:
             break
         before, left_out, norm = left_out, np.zeros(len(weight), dtype=bool), fit.point.norm

@@ -10,7 +10,7 @@ s_i = √u / leakage_i, u the unit roundoff.
 """
 import numpy as np
 
-from levinv._tolerances import EPS, SMALL_SLACK, UNIT_ROUNDOFF
+from levinv._tolerances import EPS, STAND_IN_SLACK, UNIT_ROUNDOFF
 from levinv._typing import Floats
 from levinv.inverse.values import Point, Presolved
 
@@ -43,7 +43,7 @@ def hidden_slacks(presolved: Presolved, point: Point) -> Floats:
     others[reduced.zero_slack] = False
     others &= slack > 0
     least = (slack * reduced.unit)[others].min(initial=np.inf)           # rows at unit norm
-    slack[reduced.zero_slack] = SMALL_SLACK * least / reduced.unit[reduced.zero_slack]
+    slack[reduced.zero_slack] = STAND_IN_SLACK * least / reduced.unit[reduced.zero_slack]
     unbounded = np.full(len(reduced.zero_slack), np.inf)
     if not np.isfinite(slack).all():                   # no other row has a slack
         return unbounded

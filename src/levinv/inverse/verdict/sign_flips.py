@@ -7,7 +7,7 @@ stage 4 may then find an x nearby whose scores match as well.
 """
 import numpy as np
 
-from levinv._tolerances import HIDDEN_SIGN
+from levinv._tolerances import SIGN_TOLERANCE
 from levinv.inverse.progress import Progress, Stopped
 from levinv.inverse.stages.refine import refine
 from levinv.inverse.values import Limits, Presolved, Refined
@@ -25,7 +25,7 @@ def try_sign_flips(presolved: Presolved, best: Refined, limits: Limits,
     try:
         for row, basis, defect in zip(projection.heavy, projection.heavy_basis,
                                       np.diag(projection.heavy_defect), strict=True):
-            if (defect > HIDDEN_SIGN or not presolved.reduced.active[row]
+            if (defect > SIGN_TOLERANCE or not presolved.reduced.active[row]
                     or point.slack[row] == 0):
                 continue
             z = -2.0 * basis / projection.scores[row]

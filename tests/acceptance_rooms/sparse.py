@@ -60,7 +60,7 @@ def memory(A):
     with tempfile.TemporaryDirectory() as directory:
         for name in ("data", "indices", "indptr"):
             np.save(pathlib.Path(directory) / f"{name}.npy", getattr(A, name))
-        grown = int(subprocess.run([sys.executable, __file__, directory], check=True,
+        grown = int(subprocess.run([sys.executable, "-P", __file__, directory], check=True,
                                    capture_output=True, text=True).stdout)
     allowed = COPIES * own + 8 * SHAPE[1] ** 2
     print(f"memory {(own + grown) / 2 ** 20:.0f} MiB with the matrix, which takes "
@@ -102,6 +102,12 @@ def linear_program(path):
         A = scipy.sparse.csr_array((parts["data"], parts["indices"], parts["indptr"]),
                                    shape=parts["shape"])
         return A, parts["b"]
+
+
+def dense_program(path):
+    """A in full, and b."""
+    A, b = linear_program(path)
+    return A.toarray(), b
 
 
 def peak():

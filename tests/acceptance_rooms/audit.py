@@ -1,4 +1,4 @@
-"""Measure what is promised of the audit: a command of acceptance.py."""
+"""What is promised of the audit, measured: a command of acceptance.py."""
 import numpy as np
 
 import levinv
@@ -28,8 +28,8 @@ def _with_constant(columns):
 
 
 def error_ratios(A, b, x, decimals, draws):
-    """The attack's error divided by the predicted one, for several x close to the given one: so far
-    that each rounds the scores differently, so near that the problem stays the same.
+    """The attack's error divided by the one predicted, for x moved a little: so much that every
+    rounding of the scores is another, so little that it is the same problem.
     """
     rng = np.random.default_rng(11)
     ratios = []

@@ -2,10 +2,11 @@
 import numpy as np
 import pytest
 
-import acceptance
+import designs
+import limits
 from levinv import LeverageMap, invert_scores
 
-SETS = {name: (A, b) for name, A, b in acceptance.regression_sets()}
+SETS = {name: (A, b) for name, A, b in designs.regression_sets()}
 
 
 @pytest.fixture(params=SETS)
@@ -27,7 +28,7 @@ def test_exact_scores(regression):
 def test_rounded_scores(regression, decimals):
     A, b, x, c = regression
     noise = 10.0 ** -decimals / np.sqrt(12)
-    bound = np.linalg.norm(acceptance.bound_at(A, b, x, noise))
+    bound = np.linalg.norm(limits.bound_at(A, b, x, noise))
     if bound > 0.2 * np.linalg.norm(x):
         pytest.skip("the Cramér-Rao bound itself is above 20 %")
     result = invert_scores(A, b, c.round(decimals), noise=noise, rng=0)

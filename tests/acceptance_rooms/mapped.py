@@ -36,7 +36,7 @@ def mapped(args):
         np.save(directory / "scores.npy", levinv.leverage_scores(A, slack=slack))
         del A
         found = json.loads(subprocess.run(
-            [sys.executable, __file__, directory, str(args.repeats)], check=True,
+            [sys.executable, "-P", __file__, directory, str(args.repeats)], check=True,
             stdout=subprocess.PIPE, text=True,
             env=os.environ | {"OPENBLAS_NUM_THREADS": "1"}).stdout)
     seconds, there = (np.median(found[name]) for name in ("mapped", "in memory"))

@@ -1,4 +1,4 @@
-"""Decisions that rounding could turn: what is said must hold all the same."""
+"""Decisions that rounding errors could turn: the answer must hold all the same."""
 import mpmath
 import numpy as np
 import pytest
@@ -10,29 +10,10 @@ from levinv import storage as rows
 from levinv.inverse import search
 from levinv.inverse.barrier_gradient import feasibility as cell
 from levinv.inverse.stages.reduction import orthonormal_columns
-from torture import calls
 
 
-@pytest.mark.parametrize("seed, index", [
-    (20, 11936), (20, 14662), (20, 16567), (20, 17109), (30, 4558), (30, 8678), (31, 1907),
-    (31, 4647), (32, 5419), (32, 9628), (32, 10695), (32, 15416), (32, 16113),
-    (33, 604), (33, 1477), (33, 6318), (33, 9630), (33, 17834), (34, 2), (34, 18405),
-    (35, 1947), (35, 4511), (35, 6311), (35, 7655), (35, 9764), (35, 15276), (35, 19877),
-    (36, 4406), (36, 10057), (37, 243), (37, 4905), (37, 6302), (37, 9071), (37, 12045),
-    (37, 12955), (38, 221), (38, 9339), (38, 9606), (40, 4337), (40, 5434), (40, 11436),
-    (41, 201)])
-def test_nasty_input_once_failed(seed, index):
-    kinds, name, verdict, note = calls.one(seed, index)
-    assert verdict != "failed", f"{name}: {', '.join(kinds)}: {note}"
-
-
-@pytest.mark.parametrize("index", [59, 88])
-def test_cell_thinner_than_rounding_is_not_called_empty(index):
-    _, _, verdict, note = calls.one(777, index, "invert_gradient", ["extreme_units"])
-    assert verdict != "failed", note
-
-
-def test_score_of_one_whose_slack_is_not_zero():
+def test_a_score_that_rounds_to_one_is_no_zero_slack():
+    """A score of 1 - 2e-21 was taken for a zero slack, and the success was refused."""
     A = np.array([[3.0, 1.0], [0.0, 1.0], [-4.0, -1.0], [1.0, -1.0], [1.0, -1.0], [2.0, 1.0]])
     A = A / [1.0, 1024.0]
     x = np.array([0.25, -768.0])
@@ -47,7 +28,8 @@ def test_score_of_one_whose_slack_is_not_zero():
     assert np.all(np.abs(result.x - x) <= 10 * result.standard_errors)
 
 
-def test_standard_errors_know_what_rounding_of_the_slack_hides():
+def test_standard_errors_count_the_rounding_of_the_slack():
+    """A x - b cancels nine digits: the standard errors were those of the scores alone."""
     A = np.array([[1.0, 3.0], [1.0, -1.0], [1.0, 2.0], [1.0, 5.0], [-2.0, 1.0]])
     slack = np.array([1.0, -2.0, 1.5, 0.7, 3.0])
     x = np.array([1e9, 1.0])                         # A x - b is known to seven digits or so
@@ -59,7 +41,8 @@ def test_standard_errors_know_what_rounding_of_the_slack_hides():
     assert_allclose(result.x, x, rtol=0, atol=float(10 * result.standard_errors.max()))
 
 
-def test_gradient_that_rounding_spoils_is_no_success():
+def test_gradient_below_its_rounding_is_no_success():
+    """The gradient says nothing of x in one direction, and success was claimed."""
     A = np.array([[-3.0, -1.0], [-2.0, -3.0]])
     b = np.array([1.7e14, 3.1])
     result = invert_gradient(A, b, -(A / -b[:, None]).sum(axis=0), signs=-1)
@@ -68,13 +51,27 @@ def test_gradient_that_rounding_spoils_is_no_success():
     assert "rounding of g and A x - b alone" in result.message
 
 
+def test_certificate_needs_more_than_a_small_negative_product():
+    """gᵀy = -100 ε |g|ᵀ|y| on the edge y of the cone was called gᵀy >= 0."""
+    A = np.array([[-3.0, -1.0], [-2.0, -3.0]])
+    b = np.array([1.7e14, 3.1])
+    g = -(A / -b[:, None]).sum(axis=0)                     # the gradient at x = 0
+    edge = np.array([3.0, -2.0])
+    assert A[1] @ edge == 0.0
+    assert -1e-13 < g @ edge < -1e-14
+    assert cell.certificate(rows.of(A, 1), -np.ones(2), g) is None
+    assert cell.certificate(rows.of(A, 1), -np.ones(2), A[1]) is not None     # gᵀy = 0
+    assert cell.certificate(rows.of(A, 1), -np.ones(2), g + 1e-13 * edge) is not None
+
+
 def nearly_a_coloop(slack):
     A = np.array([[1.0, 0.0], [1.0, 6e-10], [0.0, 1.0]])
     x = np.array([0.3, -0.7])
     return A, A @ x - slack, x, oracles.scores(A / slack[:, None])
 
 
-def test_direction_that_a_faint_connection_shows():
+def test_null_space_is_empty_where_the_scores_change():
+    """A direction that changes the scores by 5e-11 was put into null_space."""
     slack = np.array([1.0, 2.0, 1e5])
     A, b, x, c = nearly_a_coloop(slack)
     J = oracles.jacobian(A, slack)
@@ -88,7 +85,8 @@ def test_direction_that_a_faint_connection_shows():
     assert "not determined in 1 direction" in result.message
 
 
-def test_direction_that_a_faint_connection_hides():
+def test_null_space_where_the_change_is_below_rounding():
+    """The same direction, where the change of the scores is below their rounding."""
     A, b, x, c = nearly_a_coloop(np.array([1.0, 2.0, 1.0]))
     result = invert_scores(A, b, c, x0=x, rng=0)
     assert result.success
@@ -96,12 +94,14 @@ def test_direction_that_a_faint_connection_hides():
     assert result.evidence["undetermined_directions"] == 0
 
 
-def test_zero_columns_span_nothing():
+def test_orthonormal_columns_of_a_zero_column():
+    """A zero column gave a direction of NaN."""
     assert_allclose(np.abs(orthonormal_columns(np.array([[0.0, 2.0], [0.0, 0.0]]))), [[1.0], [0.0]])
     assert orthonormal_columns(np.zeros((3, 2))).shape == (3, 0)
 
 
-def test_rank_in_columns_of_unlike_size_is_no_obstacle():
+def test_solution_is_not_denied_for_scaled_columns():
+    """The rank was taken of columns of unlike size, and status 1 was returned."""
     A = np.array([[0, 0, -3], [0, 0, -1], [-2, 3, 0], [3, 1, 1], [2, 1, 0], [-1, 0, 0.0]])
     A *= 2.0 ** np.array([-26, 24, -16])
     slack = np.array([0.4, -0.2, -1.0, 2.0, -0.5, 3.0])
@@ -110,14 +110,16 @@ def test_rank_in_columns_of_unlike_size_is_no_obstacle():
     assert result.status != 1, result.message
 
 
-def test_scores_beyond_a_rank_are_still_an_obstacle():
+def test_scores_beyond_the_rank_of_scaled_columns_are_refused():
+    """Rows of rank 1 with scores that sum to 1.4 have no solution, whatever the columns' units."""
     A = np.array([[1.0, 0.0], [2.0, 0.0], [1.0, 1.0], [0.0, 1.0]]) * [1e-3, 1e3]
     result = invert_scores(A, np.ones(4), [0.7, 0.7, 0.3, 0.3], rng=0)
     assert result.status == 1
     assert "2 rows (0, 1) have scores that sum to 1.4, but rank 1" in result.message
 
 
-def test_search_for_signs_ends(monkeypatch):
+def test_search_for_signs_ends_at_the_limit(monkeypatch):
+    """The search for signs went on for minutes; it has to end and to say so."""
     monkeypatch.setattr(search, "MAX_EVALUATIONS", 100)
     A = np.array([[-2, -3, 2, -3], [-6, 4, -2, 0], [-3, -3, 1, 1], [-2, 0, -2, 2], [3, -2, 1, 0],
                   [-2, 0, 2, 1], [1, 3, 0, 1], [2, 2, 1, 2], [-3, 2, -2, 0], [-1, 1, 0, 2.0]])
@@ -130,7 +132,8 @@ def test_search_for_signs_ends(monkeypatch):
     assert result.nfev < 1000
 
 
-def test_extreme_row_does_not_hide_the_cell():
+def test_cell_with_one_row_of_extreme_units():
+    """A row of size 1e-290 set the unit of the linear program, and no start was found."""
     A = np.vstack([np.eye(2), -np.eye(2), [[1e-290, 2e-290]]])
     result = invert_gradient(A, np.array([-1e-7] * 4 + [-2.0]), np.zeros(2), signs=1)
     assert result.success, result.message
@@ -138,7 +141,8 @@ def test_extreme_row_does_not_hide_the_cell():
 
 
 @pytest.mark.parametrize("width, empty", [(-1e-3, True), (-1e-9, True), (1e-9, False)])
-def test_empty_only_if_proved(width, empty):
+def test_cell_is_called_empty_only_with_a_proof(width, empty):
+    """The solver's tolerance alone decided whether a thin cell was called empty."""
     scales = np.array([[1e-6, 1.0, 1e5]])
     A = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [-1, -1, -1]]) * scales
     found = cell._scaled(rows.of(A, 1), np.ones(4))
@@ -150,19 +154,22 @@ def test_empty_only_if_proved(width, empty):
 
 
 @pytest.mark.parametrize("gap, empty", [(0.0, True), (1e-16, False)])
-def test_opposite_rows_that_leave_no_room(gap, empty):
+def test_cell_between_opposite_rows(gap, empty):
+    """Two opposite rows leave no room or 1e-16: only exact arithmetic tells them apart."""
     A = np.array([[1.0, 2.0], [-1.0, -2.0], [0.0, 1.0]]) / 3.0
     b = np.array([0.25, -0.25 - gap, -1.0])
     found = cell.interior_point(rows.of(A, 1), b, np.ones(3))
     assert found[2] == empty
 
 
-def test_rank_of_rows_far_apart():
+def test_rank_of_rows_of_unlike_size():
+    """A row of size 1e-300 was lost beside one of size 1."""
     A = np.array([[-2.0, 2, 0, -1, -2], [2e-300, 0, -2e-300, -2e-300, 2e-300]])
     assert_allclose(leverage_scores(A, slack=[6.0, 1.7]), [1.0, 1.0])
 
 
-def test_rows_of_no_weight_do_not_count_for_the_size_of_columns():
+def test_rows_of_weight_zero_do_not_set_the_size_of_columns():
+    """The size of a column came from a row of weight 0, and the others underflowed."""
     A = np.array([[1.0, 0.0], [1.0, 3e-321], [2.0, 0.0], [0.0, 1.0]])
     weights = np.array([1.0, 2.0, 0.5, 0.0])
     assert_allclose(leverage_scores(A, weights=weights, method="qr"),
@@ -170,7 +177,8 @@ def test_rows_of_no_weight_do_not_count_for_the_size_of_columns():
     assert_allclose(leverage_scores(A, weights=weights, method="qr")[1], 1.0)
 
 
-def test_stopped_at_any_step():
+def test_callback_stops_at_every_step():
+    """StopIteration has to end the inversion at every step, those after the fit included."""
     A = np.array([[1.0, 2.0], [2.0, -1.0], [1.0, -1.0], [3.0, 1.0], [-1.0, 2.0], [0.5, 1.0]])
     x = np.array([0.25, -0.5])
     b = A @ x - np.array([1e-5, 0.9, 1.1, -1.3, 0.7, -1.2])    # 1 - sigma is next to 0 in row 0

@@ -1,0 +1,1 @@
+"""One room for each promise: the functions that ``acceptance.py`` runs as commands."""
