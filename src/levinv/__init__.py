@@ -26,22 +26,9 @@ if TYPE_CHECKING:
     from levinv.inverse.result import InversionResult
 
 __all__ = [
-    "AuditReport",
-    "GradientLoss",
-    "InversionResult",
-    "LeverageMap",
-    "ManyResult",
-    "NoSolutionError",
-    "ScoreLoss",
-    "VolumetricBarrier",
-    "audit",
-    "forster_weights",
-    "invert_gradient",
-    "invert_many",
-    "invert_scores",
-    "leverage_scores",
-    "papers",
-    "plot",
+    "AuditReport", "GradientLoss", "InversionResult", "LeverageMap", "ManyResult",
+    "NoSolutionError", "ScoreLoss", "VolumetricBarrier", "audit", "forster_weights",
+    "invert_gradient", "invert_many", "invert_scores", "leverage_scores", "papers", "plot",
     "theory",
 ]
 

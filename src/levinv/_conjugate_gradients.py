@@ -1,4 +1,4 @@
-"""Preconditioned conjugate gradients for H z = r with H symmetric and positive definite.
+"""Preconditioned conjugate gradients for H z = r with H symmetric and positive (semi)definite.
 
 With M ⪯ H ⪯ κ M the error falls in k iterations to 2 ((√κ - 1)/(√κ + 1))^k of what it was, in the
 norm of H. The residual is measured in the norm of M⁻¹, which an iteration computes in any case.

@@ -46,16 +46,12 @@ def _controller() -> threadpoolctl.ThreadpoolController:
 
 
 class _Limit:
-    """BLAS keeps to one thread while there are users.
-
-    Users are a set, so that leaving twice is harmless after an interrupt. The former numbers of
-    threads are kept until all of them are restored.
-    """
+    """BLAS keeps to one thread while there are users: a set, in which leaving twice is harmless."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.users: set[object] = set()
-        self.before: list[tuple[Any, int | None]] = []     # libraries and numbers of threads
+        self.before: list[tuple[Any, int | None]] = []     # libraries, threads; until restored
 
     def enter(self, user: object) -> None:
         with self.lock:
@@ -98,10 +94,7 @@ _outer: contextvars.ContextVar[int | None] = contextvars.ContextVar(
 
 
 def count(workers: int | None, flops: float) -> int:
-    """The number of threads that share the rows; call it before BLAS is limited.
-
-    Raises ValueError or TypeError if workers is neither None nor an int of at least 1.
-    """
+    """The number of threads that share the rows; call it before BLAS is limited."""
     if workers is not None:
         return positive_int(workers, "workers")
     outer = _outer.get()
@@ -266,10 +259,8 @@ class _Job:
 
 
 def aside(call: Callable[[], T], flops: float = math.inf) -> T:
-    """The value of ``call()``, which runs on a thread of its own if it is long.
-
-    Ctrl-C then works at once, although LAPACK or HiGHS is busy; the call itself runs on to its end
-    in the background.
+    """The value of ``call()``, which runs on a thread of its own if it is long: Ctrl-C then works
+    at once, although LAPACK or HiGHS is busy, and the call runs on to its end in the background.
     """
     if flops < LONG:
         return call()
@@ -296,9 +287,7 @@ def aside(call: Callable[[], T], flops: float = math.inf) -> T:
 
 
 class OrderedSum(Generic[T]):
-    """The sum, or another ``combine`` of two, of values that arrive in any order; they are combined
-    in the order of their positions.
-    """
+    """The sum, or another ``combine``, of values in any order, taken in the order of positions."""
 
     def __init__(self, *start: T, combine: Callable[[T, T], T] = operator.iadd):
         self.parts = list(start)

@@ -164,10 +164,7 @@ def dask_matrix(value: Any, name: str, *, check_finite: bool = True) -> Any:
 
 
 def _consistent(value: Any) -> Any:
-    """A sparse matrix whose indices are in range and whose parts are contiguous and aligned.
-
-    Kernels and conversions would write elsewhere otherwise.
-    """
+    """Check the parts of a sparse matrix: kernels would write elsewhere for wrong indices."""
     kind = getattr(scipy.sparse, f"{value.format}_array")
     if value.format in ("csr", "csc", "bsr"):
         parts = [np.require(part, requirements=["C", "A"])
@@ -260,9 +257,7 @@ def matrix(value: Any, name: str, *, min_aspect: bool = False, check_finite: boo
 
 
 def nonnegative(value: Any, name: str, n: int, of: str, *, zero: bool = True) -> Floats:
-    """A float64 vector of length n of entries at least 0, from a vector or a scalar; entries above
-    0 unless ``zero``.
-    """
+    """A float64 vector of n entries >= 0, or > 0 unless ``zero``, from a vector or a scalar."""
     if np.ndim(value) == 0:
         return np.full(n, positive_number(scalar(value), name, zero=zero))
     array = vector(value, name, n, of)
@@ -287,9 +282,7 @@ def signs(value: Any, name: str, n: int) -> Floats:
 
 
 def ordinary_size(array: Floats, name: str) -> Floats:
-    """Refuse an array whose largest entry is so large or small that products of a few entries
-    over- or underflow.
-    """
+    """Refuse an array so large or small that products of a few entries over- or underflow."""
     largest = max(float(array.max()), -float(array.min()))
     if largest > 0 and not 1 / SAFE_SIZE <= largest <= SAFE_SIZE:
         raise ValueError(f"{name} must have its largest entry between {1 / SAFE_SIZE:.0e} and "

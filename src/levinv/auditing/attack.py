@@ -1,6 +1,4 @@
 """The attacker, who inverts the published scores with nothing but A, b and how they were made."""
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

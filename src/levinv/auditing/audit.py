@@ -173,9 +173,7 @@ def _checked_signs(signs: Floats, slack: Floats) -> Floats:
 
 
 def _sizes(x: Floats, share: Floats, slack: Floats) -> Floats:
-    """What errors of the coefficients are relative to (see AuditReport). The coefficient of a zero
-    column is not determined; its size is 1.
-    """
+    """What errors of the coefficients are relative to (see AuditReport); 1 for a zero column."""
     usual = np.linalg.norm(slack) / np.sqrt(len(slack)) / np.where(share > 0, share, 1.0)
     return np.where(x != 0, np.abs(x), np.where(usual > 0, usual, 1.0))
 

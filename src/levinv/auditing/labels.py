@@ -3,8 +3,6 @@
 They are recognised by their attributes, not by their type, so pandas is never imported. Labels are
 also checked: a vector with A's labels in another order would be multiplied with the wrong columns.
 """
-from __future__ import annotations
-
 from collections.abc import Hashable, Iterable
 from typing import TypeAlias
 

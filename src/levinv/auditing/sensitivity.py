@@ -20,8 +20,6 @@ is zero, to all the digits that the slack has.
 The prediction is linear. *departure* measures its error where it matters: it draws errors δ of x of
 the predicted size and takes |W (sigma(x + δ) - sigma(x) - J δ)| / |W J δ|.
 """
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -54,9 +52,8 @@ class Sensitivity:
 
 def sensitivity(jacobian: Floats, deviation: Floats, projection: Projection,
                 free: int) -> Sensitivity:
-    """Decompose the Jacobian J, (n, d), divided by the deviations ν of the scores, (n,), above 0.
-    The coordinates T are the ``steps`` of the projection at x; ``free`` is the dimension of the
-    null space within the row space of A.
+    """Decompose the Jacobian J (n, d) divided by the deviations ν of the scores (n,). T are the
+    ``steps`` of the projection at x, ``free`` the dimension of the null space in A's row space.
     """
     n = len(jacobian)
     coordinates = projection.smallest_slack * projection.steps

@@ -4,8 +4,6 @@ Each sub-command is a module of this package: demo, scores, invert, audit. It is
 runs, so that --help and wrong usage answer at once. files.py and matrix_market.py read and write
 vectors and matrices, progress.py shows progress, status.py holds the exit statuses.
 """
-from __future__ import annotations
-
 import argparse
 import contextlib
 import importlib
@@ -30,18 +28,7 @@ files:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line.
-
-    Parameters
-    ----------
-    argv : list of str, optional
-        Arguments; default ``sys.argv[1:]``.
-
-    Returns
-    -------
-    int
-        The exit status, see ``levinv --help``. Wrong usage raises SystemExit with status 2.
-    """
+    """Run the command line and return the exit status; SystemExit with status 2 for wrong usage."""
     arguments = _parser().parse_args(argv)
     try:
         with _warnings_in_one_line():

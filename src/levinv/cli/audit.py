@@ -1,6 +1,4 @@
 """levinv audit: what leverage scores would give away, from files."""
-from __future__ import annotations
-
 import argparse
 import json
 

@@ -5,8 +5,6 @@ like a harmless diagnostic: one number between 0 and 1 for each patient. The dem
 scores, rounds them, and gives nothing but A, b and the scores to invert_scores. The model is fitted
 to half of the patients, because anybody can compute a fit to all patients from A and b alone.
 """
-from __future__ import annotations
-
 import argparse
 import json
 import textwrap
@@ -69,9 +67,7 @@ def half_fit(A: Floats, b: Floats, seed: int) -> Floats:
 
 
 def relative_size(A: Floats, change: Floats, x: Floats) -> float:
-    """|D change| / |D x|, where D holds the root mean squares of A's columns, which make
-    coefficients comparable.
-    """
+    """|D change| / |D x|, D the root mean squares of columns: coefficients become comparable."""
     share = np.sqrt(np.mean(A ** 2, axis=0))
     return float(np.linalg.norm(share * change) / np.linalg.norm(share * x))
 

@@ -9,8 +9,6 @@ A file is written under a temporary name in the directory of its target and flus
 takes the target's place in one step (os.replace). Whatever happens, the target is the old file,
 absent or complete.
 """
-from __future__ import annotations
-
 import contextlib
 import csv
 import functools
@@ -52,9 +50,7 @@ def read_matrix(path: str | Path) -> MatrixLike:
 
 
 def read_vector(path: str | Path) -> npt.NDArray[Any]:
-    """The vector in a file, or the only row or column of a matrix, in memory. Otherwise as
-    :func:`read_matrix`.
-    """
+    """The vector in a file, or the only row or column of a matrix; else as :func:`read_matrix`."""
     array = _read(Path(path))
     if array.ndim != 1 and not (array.ndim == 2 and 1 in array.shape):
         raise InputError(f"{path}: expected a vector, got an array of shape {array.shape}")
@@ -164,9 +160,7 @@ def _read_npy(file: io.BufferedReader, path: Path) -> npt.NDArray[Any]:
 
 
 def _npy_header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, Fortran order and dtype of the array in a stream of ``size`` bytes. Leaves the stream
-    where the entries begin.
-    """
+    """Shape, Fortran order and dtype of the array in a stream, left where the entries begin."""
     version = np.lib.format.read_magic(file)
     if version not in _HEADERS:
         raise ValueError(f"format version {version} is not read")

@@ -1,6 +1,4 @@
 """levinv invert: x from leverage scores in files."""
-from __future__ import annotations
-
 import argparse
 import json
 import math

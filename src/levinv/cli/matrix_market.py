@@ -9,8 +9,6 @@
 A symmetric matrix is given by its lower triangle, a skew-symmetric one without the diagonal.
 SciPy's reader is not used, because it crashes on files with more entries than they announce.
 """
-from __future__ import annotations
-
 import itertools
 import os
 from typing import Self, TextIO
@@ -27,13 +25,7 @@ SHORTEST = {"coordinate": 4, "array": 2}               # bytes of an entry: "1 1
 
 
 def read(path: str | os.PathLike[str]) -> Floats | scipy.sparse.coo_array:
-    """The matrix in a file: a COO array, or an ndarray where the layout is array.
-
-    Raises
-    ------
-    ValueError
-        The file is not valid. The message names the line if there is one.
-    """
+    """The matrix in a file: a COO array, or an ndarray where the layout is array; or ValueError."""
     with open(path, encoding="latin-1") as text:
         lines = _Lines(text)
         layout, pattern, mirrored = _banner(lines)

@@ -1,6 +1,4 @@
 """levinv scores: leverage scores of a matrix in a file."""
-from __future__ import annotations
-
 import argparse
 import time
 

@@ -1,6 +1,4 @@
 """How a run ends: the exit statuses, and what counts as bad input."""
-from __future__ import annotations
-
 import contextlib
 import enum
 from collections.abc import Iterator

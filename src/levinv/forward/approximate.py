@@ -52,6 +52,7 @@ import scipy.linalg
 import scipy.sparse
 from scipy.sparse.linalg import spilu, splu
 
+from levinv import _tolerances as tolerances
 from levinv._kernels import csr
 from levinv._parallel import OrderedSum, share, sharing
 from levinv._tolerances import (
@@ -59,8 +60,6 @@ from levinv._tolerances import (
     EPS,
     FACTOR_WORK,
     FEW_ITERATIONS,
-    FEW_ROUNDINGS,
-    LEAST_SINGULAR_VALUE,
     MANY_ITERATIONS,
     PROBE_ERROR,
     SIGN_COLUMNS,
@@ -79,20 +78,8 @@ Unscaled: TypeAlias = tuple[scipy.sparse.csr_array, Floats]
 
 def sketched_scores(A: scipy.sparse.csr_array, scale: Floats | None, rtol: float,
                     rng: np.random.Generator, workers: int | None) -> Floats:
-    """Approximate scores (n,) of the rows of diag(scale) A.
-
-    Parameters
-    ----------
-    A : csr_array of finite float64 entries, without explicit zeros
-    scale : (n,) array of entries in [0, 1], or None
-    rtol : float
-    rng : numpy Generator
-    workers : int or None
-
-    Raises
-    ------
-    ValueError
-        If the solver is not reliable for this matrix.
+    """Approximate scores (n,) of the rows of diag(scale) A, where the scale (n,) is in [0, 1] and A
+    has no explicit zeros. Raises ValueError if the solver is not reliable for this matrix.
     """
     k = int(np.ceil(2.0 / rtol ** 2))
     n = A.shape[0]
@@ -178,10 +165,7 @@ def _normalised(data: Floats, indices: npt.NDArray[Any], d: int) -> tuple[Floats
 
 
 class _Solver:
-    """Projections onto the column space of B, by conjugate gradients with a preconditioner.
-
-    ``solve`` multiplies by N⁻¹, whose norm is ``norm``; None stands for the identity.
-    """
+    """Projections onto the range of B; ``solve`` is N⁻¹, of norm ``norm``, None the identity."""
 
     least: float                      # least nonzero eigenvalue of N⁻¹BᵀB; ``probe`` sets it
     iterations: int                   # iterations of ``probe``
@@ -236,10 +220,10 @@ class _Solver:
         left = known.copy()
         steps: list[tuple[Floats, Floats]] = []
         r = self.B.times(left)
-        floor = (FEW_ROUNDINGS * LEAST_SINGULAR_VALUE) ** 2 * self.norm
+        floor = (tolerances.FEW_ROUNDINGS * tolerances.LEAST_SINGULAR_VALUE) ** 2 * self.norm
 
         def done(gamma: Floats) -> Booleans:
-            return (_dots(left, left) <= PROBE_ERROR ** 2) | (np.abs(gamma) <= floor)
+            return (_dots(left, left) <= tolerances.PROBE_ERROR ** 2) | (np.abs(gamma) <= floor)
 
         if not self._descend(r, left, False, done, limit, steps):
             return None
@@ -261,9 +245,7 @@ class _Solver:
 
 
 def _least_eigenvalue(alpha: Floats, beta: Floats) -> float:
-    """The least eigenvalue of the tridiagonal matrix of an iteration, from its step lengths and
-    ratios; 0 if it is below its rounding error.
-    """
+    """The least eigenvalue of an iteration's tridiagonal matrix; 0 if below its rounding error."""
     stopped = np.flatnonzero(alpha == 0)
     m = stopped[0] if len(stopped) else len(alpha)
     if m == 0:
@@ -297,13 +279,13 @@ def _solver(B: _Rows, unscaled: Unscaled, rng: np.random.Generator) -> _Solver:
         raise ValueError(_REFUSED + f"its scaled columns are so ill-conditioned that "
                          f"{MANY_ITERATIONS} iterations do not find a known answer again, and "
                          f"{why}")
-    squared = LEAST_SINGULAR_VALUE ** 2
+    squared = tolerances.LEAST_SINGULAR_VALUE ** 2
     if solver.solve is not None:      # with N = BᵀB + μ, a singular value ς becomes ς² / (ς² + μ)
         squared *= solver.norm / (1.0 + squared * solver.norm)
     if solver.least < squared:
         raise ValueError(_REFUSED + f"its columns, of unit norm, have a singular value that is "
-                         f"not 0, but below {LEAST_SINGULAR_VALUE:.0e}")
-    solver.dependent = bool((_dots(left, left) > PROBE_ERROR ** 2).any())
+                         f"not 0, but below {tolerances.LEAST_SINGULAR_VALUE:.0e}")
+    solver.dependent = bool((_dots(left, left) > tolerances.PROBE_ERROR ** 2).any())
     _check_dependent(left, unscaled, rng)
     return solver
 
@@ -317,16 +299,16 @@ def _check_dependent(left: Floats, unscaled: Unscaled, rng: np.random.Generator)
     nonzero singular value of A times its share.
     """
     A, factors = unscaled
-    left = left[:, _dots(left, left) > PROBE_ERROR ** 2]
+    left = left[:, _dots(left, left) > tolerances.PROBE_ERROR ** 2]
     if not left.shape[1]:
         return
     image = _product(A, np.ascontiguousarray(factors[:, None] * left))
     size = np.sqrt(_dots(image, image).mean())
-    zero = max(max(A.shape) * EPS, FEW_ROUNDINGS) / 4
+    zero = max(max(A.shape) * EPS, tolerances.FEW_ROUNDINGS) / 4
     if size <= zero:
         return
     # Either rounding errors, multiplied by the factors, or a direction whose image under A decides.
-    if (size <= PROBE_ERROR * LEAST_SINGULAR_VALUE and (factors > 1.0).any()
+    if (size <= tolerances.PROBE_ERROR * tolerances.LEAST_SINGULAR_VALUE and (factors > 1.0).any()
             and _solver(_Rows(A), (A, np.ones(A.shape[1])), rng).dependent):
         return
     raise ValueError(
@@ -342,7 +324,7 @@ def _factored(B: _Rows) -> tuple[_Solver | None, str]:
         return None, (f"its Gram matrix, a sum of {(counts ** 2).sum()} products, is not sparse "
                       f"enough to be factored")
     gram = scipy.sparse.csc_array(B.transpose @ B.matrix)
-    shift = FEW_ROUNDINGS * np.abs(gram).sum(axis=0).max()
+    shift = tolerances.FEW_ROUNDINGS * np.abs(gram).sum(axis=0).max()
     shifted = scipy.sparse.csc_array(gram + shift * scipy.sparse.eye_array(gram.shape[0]))
     order, reason = _order(shifted)
     if order is None:

@@ -126,14 +126,7 @@ class FullRankMap:
         return int(np.argmax(zero)) if zero.any() else None
 
     def at(self, x: VectorLike) -> BarrierPoint:
-        """The BarrierPoint at x.
-
-        Raises
-        ------
-        ValueError
-            At a zero slack, where V is inf and has no derivatives, and as
-            :meth:`LeverageMap.scores`.
-        """
+        """The BarrierPoint at x. Raises ValueError at a zero slack, where V is inf."""
         row = self.touching(x)
         if row is not None:
             raise ValueError(f"x must have no zero slack, got one in row {row}: the barrier is inf "
@@ -184,6 +177,9 @@ class VolumetricBarrier:
     ``fun``, ``grad`` and ``hessp`` cost O(n d²), ``hess`` O(n d²·min(n/d, d)). The last point is
     remembered.
 
+    Methods raise ValueError if x is not a finite vector of length d or if A x - b overflows; all
+    but ``fun`` also at a zero slack, and so close to one that the derivative overflows.
+
     References
     ----------
     .. [1] Vaidya, "A new algorithm for minimizing convex functions over convex sets", Mathematical
@@ -216,27 +212,14 @@ class VolumetricBarrier:
         return self._map.shape
 
     def fun(self, x: VectorLike) -> float:
-        """V(x); inf at a zero slack.
-
-        Raises
-        ------
-        ValueError
-            If x is not a finite vector of length d, or if A x - b overflows.
-        """
+        """V(x); inf at a zero slack."""
         if self._map.touching(x) is not None:
             return np.inf
         with self._map.threads():
             return self._map.at(x).value()
 
     def grad(self, x: VectorLike) -> Floats:
-        """∇V(x), (d,).
-
-        Raises
-        ------
-        ValueError
-            As :meth:`fun`; at a zero slack; and so close to one that the derivative overflows. The
-            methods below raise it for the same reasons.
-        """
+        """∇V(x), (d,)."""
         point = self._map.at(x)
         with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
             return finite(point.gradient())

@@ -27,12 +27,11 @@ import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 
+from levinv import _tolerances as tolerances
 from levinv._kernels import factor
 from levinv._parallel import aside
 from levinv._tolerances import (
     EPS,
-    ONE_PASS_CONDITION,
-    PASS_ENTRIES,
     ROUNDING_FACTOR,
     SQUARABLE,
     TINY,
@@ -52,9 +51,7 @@ Pivots: TypeAlias = npt.NDArray[np.int32] | npt.NDArray[np.int64]       # LAPACK
 
 @dataclass(frozen=True)
 class Basis:
-    """The columns of U = diag(scale) A transform are orthonormal. It was found from diag(scale) A C
-    for some matrix C of columns (see :func:`orthonormal_basis`).
-    """
+    """U = diag(scale) A transform has orthonormal columns (see :func:`orthonormal_basis`)."""
 
     transform: Floats            # (d, k)
     condition: float             # estimate of κ, within a factor √k
@@ -71,25 +68,15 @@ class Basis:
 
 def orthonormal_basis(rows: Rows, scale: Floats | None = None, columns: Floats | None = None, *,
                       method: str = "auto", rcond: float | None = None, gram: Floats | None = None,
-                      one_pass_condition: float = ONE_PASS_CONDITION) -> Basis:
+                      one_pass_condition: float = tolerances.ONE_PASS_CONDITION) -> Basis:
     """A basis of the range of diag(scale) A C.
 
-    Parameters
-    ----------
-    rows : the rows of A, shape (n, d)
-    scale : (n,) array or None
-        Nonnegative row scale, at most about 1. A zero leaves the row out.
-    columns : (d, k) array or None
-        C: combinations of the columns of A. None stands for the identity.
-    method : "auto" | "cholesky" | "qr"
-        "cholesky" never uses QR; ``doubt`` of the result says where it may be inaccurate.
-    rcond : float or None
-        Columns count as dependent below ``rcond`` times the largest pivot of the QR (default
-        max(n, d) ε). 0 keeps every column with a nonzero pivot.
-    gram : (k, k) array or None
-        The Gram matrix, if it is known.
-    one_pass_condition : float
-        Largest condition number for one pass.
+    The row scale (n,), at most about 1, leaves a row out where it is 0. C = ``columns`` (d, k)
+    combines the columns of A; None stands for the identity. The method "cholesky" never uses QR;
+    ``doubt`` of the result says where it may be inaccurate. Columns count as dependent below
+    ``rcond`` times the largest pivot of the QR (default max(n, d) ε); 0 keeps every column with a
+    nonzero pivot. ``gram`` (k, k) is the Gram matrix, if it is known, and ``one_pass_condition``
+    the largest condition number for one pass.
     """
     found = None
     if method != "qr" or (rows if columns is None else columns).shape[1] == 0:
@@ -100,7 +87,7 @@ def orthonormal_basis(rows: Rows, scale: Floats | None = None, columns: Floats |
 
 def basis_by_gram(rows: Rows, scale: Floats | None = None, columns: Floats | None = None, *,
                   method: str = "auto", rcond: float | None = None, gram: Floats | None = None,
-                  one_pass_condition: float = ONE_PASS_CONDITION) -> Basis | None:
+                  one_pass_condition: float = tolerances.ONE_PASS_CONDITION) -> Basis | None:
     """:func:`orthonormal_basis` from Gram matrices; None if it needs a QR factorisation."""
     k = rows.shape[1] if columns is None else columns.shape[1]
     if k == 0:
@@ -126,8 +113,8 @@ def basis_by_gram(rows: Rows, scale: Floats | None = None, columns: Floats | Non
         transform = _combine(columns, first)
         second, second_rank, _ = _gram_factor(rows.gram(scale, transform))
         if rank == second_rank == k:
-            doubt = (f"condition number about {condition:.1e}" if condition > TWO_PASS_CONDITION
-                     else "")
+            doubt = (f"condition number about {condition:.1e}"
+                     if condition > TWO_PASS_CONDITION else "")
             return Basis(transform @ second, condition, "cholesky2", None, doubt)
     if method == "cholesky":
         doubt = f"numerical rank of the Gram matrix {rank} of {k}"
@@ -149,7 +136,7 @@ def _gram_factor(gram: Floats) -> tuple[Floats, int, float]:
 
 
 def one_pass_basis(gram: Floats, columns: Floats | None,
-                   largest_condition: float = ONE_PASS_CONDITION) -> Basis | None:
+                   largest_condition: float = tolerances.ONE_PASS_CONDITION) -> Basis | None:
     """The basis that a well-conditioned Gram matrix gives, or None. The matrix is overwritten."""
     transform, condition = aside(lambda: factor.triangular_inverse_factor(gram), len(gram) ** 3)
     if _norm_bound(condition, len(gram)) <= largest_condition:
@@ -278,9 +265,7 @@ def _pivoted_qr(matrix: Floats) -> tuple[Floats, Pivots]:
 
 def _read_triangle(r: Floats, pivots: Pivots, norms: Floats,
                    rcond: float) -> tuple[Floats, float, tuple[float, float]]:
-    """The transform of the independent columns, scaled by 1/``norms``; its condition; the last
-    pivot kept and the first one dropped.
-    """
+    """The transform, its condition, the last pivot kept and the first one dropped."""
     pivot_sizes = np.abs(np.diag(r))
     rank = int(np.count_nonzero(pivot_sizes > rcond * pivot_sizes[0]))
     basic = pivots[:rank]
@@ -309,7 +294,7 @@ def _sorted_rows(rows: Rows, scale: Floats | None,
     # The bound keeps inf · 0 out of the products.
     lengths = np.minimum(np.sqrt(rows.quad(None, columns)), 1.0 / TINY)
     order = np.argsort(-(lengths if scale is None else lengths * scale), kind="stable")
-    step = max(1, PASS_ENTRIES // max(rows.shape[1], 1))
+    step = max(1, tolerances.PASS_ENTRIES // max(rows.shape[1], 1))
     squares = np.zeros(k)
     for first in range(0, n, step):
         index = order[first:first + step]
@@ -356,13 +341,7 @@ def uncombined(rows: Rows, transform: Floats) -> Floats:
 
 
 def reciprocal_norms(norms: Floats, least: float = TINY) -> Floats:
-    """1/norms of rows, 0 for 0.
-
-    Raises
-    ------
-    ValueError
-        If the norm of a nonzero row is ``least`` or less: its reciprocal might overflow.
-    """
+    """1/norms of rows, 0 for 0. Raises ValueError for a nonzero row of norm ``least`` or less."""
     kept = norms > 0
     unit = 1.0 / np.where(kept, np.maximum(norms, least), 1.0)
     unit[~kept] = 0.0

@@ -136,6 +136,7 @@ class GradientLoss:
     definite. ``fun`` is inf at a zero slack and finite again in the neighbouring cell.
 
     ``fun``, ``grad`` and ``hessp`` cost O(n d²), ``hess`` O(n d³). The last point is remembered.
+    Methods raise ValueError as those of :class:`VolumetricBarrier`.
 
     References
     ----------
@@ -172,13 +173,7 @@ class GradientLoss:
         return self._map.shape
 
     def fun(self, x: VectorLike) -> float:
-        """L(x); inf at a zero slack.
-
-        Raises
-        ------
-        ValueError
-            If x is not a finite vector of length d, or if A x - b overflows.
-        """
+        """L(x); inf at a zero slack."""
         if self._map.touching(x) is not None:
             return np.inf
         with np.errstate(over="ignore", invalid="ignore"):
@@ -190,14 +185,7 @@ class GradientLoss:
         return out
 
     def grad(self, x: VectorLike) -> Floats:
-        """∇L(x), (d,).
-
-        Raises
-        ------
-        ValueError
-            As :meth:`fun`; at a zero slack; and so close to one that the derivative overflows. The
-            methods below raise it for the same reasons.
-        """
+        """∇L(x), (d,)."""
         point = self._at(x)
         with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
             out = point.gradient()
@@ -207,7 +195,7 @@ class GradientLoss:
             return finite(out)
 
     def fun_and_grad(self, x: VectorLike) -> tuple[float, Floats]:
-        """(L(x), ∇L(x)), for ``minimize(..., jac=True)``; raises as :meth:`grad`."""
+        """(L(x), ∇L(x)), for ``minimize(..., jac=True)``."""
         return self.fun(x), self.grad(x)
 
     def hess(self, x: VectorLike) -> Floats:

@@ -14,37 +14,19 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
+from levinv import _tolerances as tolerances
 from levinv import _validate, storage
 from levinv._kernels.factor import triangular_inverse_factor
 from levinv._kernels.scores import one_pass
 from levinv._parallel import count, share, sharing
 from levinv._tolerances import (
     CHUNK_WORK,
-    ONE_PASS_CONDITION,
-    PASS_ENTRIES,
     SAFE_SIZE,
-    SKETCH_RTOL,
     SQUARABLE,
-    UNBLOCKED_COLUMNS,
 )
 from levinv._typing import Booleans, Floats, MatrixLike, Seed, VectorLike
+from levinv.forward import basis, projection
 from levinv.forward.approximate import sketched_scores
-from levinv.forward.basis import (
-    INDEPENDENT_CONDITION,
-    Basis,
-    accurate_squares,
-    basis_by_gram,
-    column_units,
-    independent_columns,
-    orthonormal_basis,
-)
-from levinv.forward.projection import (
-    DependentZeroSlackError,
-    balanced,
-    quotient,
-    row_scale,
-    spanned,
-)
 from levinv.storage import Rows
 
 METHODS = ("auto", "cholesky", "qr", "sketch")
@@ -224,7 +206,7 @@ def _sketch(A: MatrixLike, slack: VectorLike | None, weights: VectorLike | None,
     if rcond is not None:
         raise ValueError(f"rcond must be None with method='sketch', got {rcond!r}")
     A = _validate.sparse_matrix(A, "A")
-    rtol = SKETCH_RTOL if rtol is None else _validate.positive_number(rtol, "rtol")
+    rtol = tolerances.SKETCH_RTOL if rtol is None else _validate.positive_number(rtol, "rtol")
     if rtol > 1.0:
         raise ValueError(f"rtol must be at most 1, got {rtol}")
     rng = _validate.generator(rng, "rng")
@@ -238,7 +220,7 @@ def _sketch(A: MatrixLike, slack: VectorLike | None, weights: VectorLike | None,
         if not magnitude.all():
             raise ValueError(f"slack must not be zero with method='sketch', got 0 at index "
                              f"{int(np.argmin(magnitude))}")
-        scale = row_scale(magnitude)[0]
+        scale = projection.row_scale(magnitude)[0]
     elif weights is not None:
         weights = _validate.vector(weights, "weights", A.shape[0], "row of A")
         scale = _weight_scale(weights)
@@ -264,8 +246,8 @@ def _one_pass_small(A: Floats, kind: str, values: Floats | None) -> Floats | Non
     """Scores of a small and well-conditioned matrix, or None."""
     out, condition = np.empty((1, A.shape[0])), np.empty(1)
     one_pass(A[None], None if values is None else values[None], kind == "weights",
-             ONE_PASS_CONDITION, out, condition)
-    return out[0] if condition[0] <= ONE_PASS_CONDITION else None
+             tolerances.ONE_PASS_CONDITION, out, condition)
+    return out[0] if condition[0] <= tolerances.ONE_PASS_CONDITION else None
 
 
 def _stack_scores(A: Floats, kind: str, values: Floats | None, method: str,
@@ -277,21 +259,21 @@ def _stack_scores(A: Floats, kind: str, values: Floats | None, method: str,
     rows = None if values is None else np.ascontiguousarray(values).reshape(m, n)
     out, condition = np.empty((m, n)), np.full(m, np.inf)
     if in_one_pass:
-        step = max(1, PASS_ENTRIES // (n * (d + 1) ** 2))       # by multiply-adds
+        step = max(1, tolerances.PASS_ENTRIES // (n * (d + 1) ** 2))       # by multiply-adds
 
         def work(first: int) -> None:
             part = slice(first, first + step)
             one_pass(stack[part], None if rows is None else rows[part], kind == "weights",
-                     ONE_PASS_CONDITION, out[part], condition[part])
+                     tolerances.ONE_PASS_CONDITION, out[part], condition[part])
 
         share(work, range(0, m, step), workers)
-    left = np.flatnonzero(~(condition <= ONE_PASS_CONDITION))
+    left = np.flatnonzero(~(condition <= tolerances.ONE_PASS_CONDITION))
     if check_finite and len(left):               # the message names an index in the stack
         _validate.finite(A, "A")
         if values is not None:
             _validate.finite(values, kind)
     if values is not None and kind == "weights" and len(left):
-        _refuse_negative(values)
+        _validate.refuse(values < 0, values, "weights", "at least 0")
     doubts = []
     for i in left:
         out[i], doubt = _matrix_scores(stack[i], storage.of(stack[i], workers), kind,
@@ -315,14 +297,14 @@ def _matrix_scores(A: MatrixLike, rows: Rows, kind: str, values: Floats | None, 
     d = A.shape[1]
     if method != "qr" and with_zeros is None:
         gram = rows.gram(scale)
-        if rcond is None and d <= UNBLOCKED_COLUMNS:     # this factorisation needs no BLAS
+        if rcond is None and d <= tolerances.UNBLOCKED_COLUMNS:     # its factor needs no BLAS
             transform, condition = triangular_inverse_factor(gram.copy())
-            if condition <= ONE_PASS_CONDITION:
+            if condition <= tolerances.ONE_PASS_CONDITION:
                 scores = rows.quad(scale, transform)
                 return np.minimum(scores, 1.0, out=scores), ""
     if check_finite and (gram is None or not np.isfinite(np.trace(gram))):
         _validate.finite_matrix(A, "A")
-    if gram is None or not accurate_squares(np.diag(gram)):
+    if gram is None or not basis.accurate_squares(np.diag(gram)):
         if (rows.in_memory and scale is not None and values is not None
                 and 0 < np.count_nonzero(scale) < len(scale)):
             used, scores = np.flatnonzero(scale), np.zeros(len(scale))
@@ -331,7 +313,7 @@ def _matrix_scores(A: MatrixLike, rows: Rows, kind: str, values: Floats | None, 
             return scores, doubt             # only rows of positive scale determine the columns
         largest = rows.column_max()
         if largest[largest > 0].min(initial=1.0) < SQUARABLE ** 2:     # it may have no reciprocal
-            rows = rows.with_columns_times(column_units(largest))
+            rows = rows.with_columns_times(basis.column_units(largest))
             gram = None
     with sharing(rows.workers, rows.flops):
         if with_zeros is not None:
@@ -343,26 +325,19 @@ def _matrix_scores(A: MatrixLike, rows: Rows, kind: str, values: Floats | None, 
 
 def _weight_scale(weights: Floats) -> Floats:
     """sqrt(weights) up to a common factor: the largest is 1."""
-    _refuse_negative(weights)
+    _validate.refuse(weights < 0, weights, "weights", "at least 0")
     largest = weights.max()
     return np.sqrt(weights / largest) if largest > 0 else np.zeros(len(weights))
 
 
 def _slack_scale(slack: Floats, left_out: Booleans | None = None) -> Floats:
     """1/slack up to a common factor, 0 if a row is left out."""
-    scale = row_scale(slack, left_out)[0]
+    scale = projection.row_scale(slack, left_out)[0]
     kept = slice(None) if left_out is None else ~left_out
     if scale[kept].min(initial=1.0) < SAFE_SIZE ** -3:
         raise ValueError("slack must not range over more than 300 orders of magnitude, got "
                          f"{slack[kept].min():.3g} to {slack[kept].max():.3g} (zeros are allowed)")
     return scale
-
-
-def _refuse_negative(weights: Floats) -> None:
-    if (weights < 0).any():
-        index = tuple(np.argwhere(weights < 0)[0].tolist())
-        raise ValueError(f"weights must be at least 0, got {weights[index]} at index "
-                         f"{index[0] if len(index) == 1 else index}")
 
 
 def _slack_limit(rows: Rows, slack: Floats, method: str,
@@ -371,12 +346,13 @@ def _slack_limit(rows: Rows, slack: Floats, method: str,
     left_out = slack == 0
     zero = np.flatnonzero(left_out & rows.nonzero())   # a zero row has score 0 for any slack
     scale = _slack_scale(slack, left_out)
-    columns = independent_columns(rows, rcond=rcond)
+    columns = basis.independent_columns(rows, rcond=rcond)
     try:
         if len(zero):
-            columns = quotient(rows, zero, balanced(rows, scale, zero, columns))[0]
-            scale[spanned(rows, columns)] = 0.0
-    except DependentZeroSlackError:
+            columns = projection.balanced(rows, scale, zero, columns)
+            columns = projection.quotient(rows, zero, columns)[0]
+            scale[projection.spanned(rows, columns)] = 0.0
+    except projection.DependentZeroSlackError:
         raise ValueError(f"slack must be zero in linearly independent rows of A only (there is no "
                          f"limit otherwise), got zeros in rows {_validate.listed(zero)}") from None
     scores, doubt = _scores(rows, scale, columns, method, 0.0)
@@ -388,11 +364,12 @@ def _scaled_scores(rows: Rows, scale: Floats, method: str, rcond: float | None,
                    gram: Floats | None) -> tuple[Floats, str]:
     """Scores (n,) and the doubt for a row scale."""
     if method != "qr":
-        found = basis_by_gram(rows, scale, None, method=method, rcond=0.0, gram=gram)
+        found = basis.basis_by_gram(rows, scale, None, method=method, rcond=0.0, gram=gram)
         if found is not None:
             return _read(rows, scale, found)
     # The rank is that of the unscaled rows: a column that scaling makes small is not dependent.
-    return _scores(rows, scale, independent_columns(rows, scale > 0, rcond=rcond), method, 0.0)
+    columns = basis.independent_columns(rows, scale > 0, rcond=rcond)
+    return _scores(rows, scale, columns, method, 0.0)
 
 
 def _scores(rows: Rows, scale: Floats | None, columns: Floats | None, method: str,
@@ -400,15 +377,16 @@ def _scores(rows: Rows, scale: Floats | None, columns: Floats | None, method: st
     """Scores (n,) and the doubt for the columns A ``columns``."""
     some = columns is not None and columns.shape[1] < rows.shape[1]
     with np.errstate(over="ignore"):         # the scores of a QR do not need the transform
-        found = orthonormal_basis(
+        found = basis.orthonormal_basis(
             rows, scale, columns, method=method, rcond=rcond, gram=gram,
-            one_pass_condition=INDEPENDENT_CONDITION if some else ONE_PASS_CONDITION)
+            one_pass_condition=(basis.INDEPENDENT_CONDITION if some
+                                else tolerances.ONE_PASS_CONDITION))
     if found.scores is None and not np.isfinite(found.transform).all():
         raise ValueError("A must not have rows or columns so small that a basis overflows (choose "
                          "other units)")
     return _read(rows, scale, found)
 
 
-def _read(rows: Rows, scale: Floats | None, found: Basis) -> tuple[Floats, str]:
+def _read(rows: Rows, scale: Floats | None, found: basis.Basis) -> tuple[Floats, str]:
     scores = rows.quad(scale, found.transform) if found.scores is None else found.scores
     return np.minimum(scores, 1.0, out=scores), found.doubt

@@ -39,15 +39,7 @@ class Point(NamedTuple):
 
 
 class ScoreMap:
-    """The composed map, which LeverageMap and the losses share. It checks its arguments.
-
-    Attributes
-    ----------
-    rows : the rows of A
-    rank : int
-        Of A.
-    weighting : Weighting
-    """
+    """The composed map, which LeverageMap and the losses share. It checks its arguments."""
 
     def __init__(self, A: MatrixLike, b: VectorLike, weighting: Weighting = INVERSE_SQUARE):
         A = _validate.matrix(A, "A", sparse=True)
@@ -155,6 +147,10 @@ class LeverageMap:
     It does not change afterwards, so that threads may share an object. A and b are not written to;
     float64 arrays are not copied.
 
+    Methods raise ValueError if x is not a finite vector of length d or if A x - b overflows; all
+    but ``slack`` also if linearly dependent rows have zero slack at x, or if a derivative
+    overflows.
+
     References
     ----------
     .. [1] Li, Song, Wang, Yin and Yu, "How to Inverting the Leverage Score Distribution?", arXiv
@@ -186,24 +182,11 @@ class LeverageMap:
         return self._map.slack(x)
 
     def scores(self, x: VectorLike) -> Floats:
-        """Leverage scores at x, (n,).
-
-        Raises
-        ------
-        ValueError
-            If x is not a finite vector of length d, if A x - b overflows, or if linearly dependent
-            rows have zero slack at x.
-        """
+        """Leverage scores at x, (n,)."""
         return self._map.at(x).projection.scores.copy()
 
     def jvp(self, x: VectorLike, v: VectorLike) -> Floats:
-        """Directional derivative of the scores at x along v, (n,).
-
-        Raises
-        ------
-        ValueError
-            As :meth:`scores`, and if the derivative overflows.
-        """
+        """Directional derivative of the scores at x along v, (n,)."""
         inner = self._map
         point = inner.at(x)
         v = _validate.vector(v, "v", inner.rows.shape[1], "column of A")
@@ -212,24 +195,12 @@ class LeverageMap:
             return _finite(2.0 * point.projection.laplacian(p), "v")
 
     def vjp(self, x: VectorLike, y: VectorLike) -> Floats:
-        """Transposed Jacobian at x times y, (d,): the gradient of yᵀσ(x).
-
-        Raises
-        ------
-        ValueError
-            As :meth:`jvp`.
-        """
+        """Transposed Jacobian at x times y, (d,): the gradient of yᵀσ(x)."""
         y = _validate.vector(y, "y", self.shape[0], "row of A")
         return self._map.pull(self._map.at(x), y)
 
     def jacobian(self, x: VectorLike) -> Floats:
-        """All derivatives of the scores at x, (n, d).
-
-        Raises
-        ------
-        ValueError
-            As :meth:`jvp`.
-        """
+        """All derivatives of the scores at x, (n, d)."""
         return self._map.jacobian(self._map.at(x))
 
 

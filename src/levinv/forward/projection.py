@@ -37,12 +37,9 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
+from levinv import _tolerances as tolerances
 from levinv._tolerances import (
     EPS,
-    HEAVY_COMPLEMENT,
-    OWN_FORMS_CONDITION,
-    PASS_ENTRIES,
-    ROUNDING_FACTOR,
     SQUARABLE,
     TINY,
 )
@@ -127,7 +124,7 @@ class Projection:
                     heavy_part = np.einsum("ia,abm,ib->im", basis, forms, basis, optimize=True)
                     forms += np.einsum("ia,im,ib->abm", basis, y[heavy], basis, optimize=True)
                 out = self.rows.contract(self.scale, self.transform, forms)
-            step = max(1, PASS_ENTRIES // y.shape[1])
+            step = max(1, tolerances.PASS_ENTRIES // y.shape[1])
             for first in range(0, len(y), step):             # no second array of this size
                 part = slice(first, first + step)
                 out[part] -= self.scores[part, None] * y[part]
@@ -211,27 +208,16 @@ def row_scale(magnitude: Floats, left_out: Booleans | None = None) -> tuple[Floa
 
 def project(rows: Rows, magnitude: Floats, columns: Floats | None = None,
             left_out: Booleans | None = None, *, rough: bool = False) -> Projection:
-    """The projection for rows divided by magnitudes.
+    """The projection for rows divided by magnitudes m = 1/√w (n,), for w = 1/s² those of the slack.
 
-    Parameters
-    ----------
-    rows : the rows of A, shape (n, d)
-    magnitude : (n,) array, nonnegative
-        m = 1/√w, for w = 1/s² the magnitude of the slack. Zero stands for the continuous limit.
-    columns : (d, k) array or None
-        C for which the columns of A C, over the rows kept, are a basis of the column space. None
-        stands for A's own columns, which then have full rank and are of ordinary size.
-    left_out : (n,) boolean array or None
-        Rows that take no part (loops).
-    rough : bool
-        Iterations need a few digits of derivatives and of 1 - σ only. Their errors are then about
-        ε κ² (1e-12 after one pass over the rows), and fewer rows are eliminated, since an
-        elimination costs as much as four evaluations of the scores.
+    A zero magnitude stands for the continuous limit; if such rows are linearly dependent, this
+    raises DependentZeroSlackError. Rows ``left_out`` take no part (loops). Over the rows kept, A C
+    is a basis of the column space for C = ``columns`` (d, k); None stands for A's own columns,
+    which then have full rank and are of ordinary size.
 
-    Raises
-    ------
-    DependentZeroSlackError
-        If the rows with zero magnitude are linearly dependent.
+    Iterations need a few digits of derivatives and of 1 - σ only. If ``rough``, their errors are
+    about ε κ² (1e-12 after one pass over the rows), and fewer rows are eliminated, since an
+    elimination costs as much as four evaluations of the scores.
     """
     d = rows.shape[1]
     if magnitude.all():
@@ -253,7 +239,7 @@ def project(rows: Rows, magnitude: Floats, columns: Floats | None = None,
                 heavy = heavy[:0]
         width = found.transform.shape[1]
         own = (columns is None and found.well_conditioned
-               and (rough or found.condition <= OWN_FORMS_CONDITION * np.sqrt(k)))
+               and (rough or found.condition <= tolerances.OWN_FORMS_CONDITION * np.sqrt(k)))
         return Projection(rows, scale, smallest, found.transform, found.transform, heavy,
                           np.zeros((0, width)), np.zeros((0, 0)), scores, in_own_columns=own)
     return _eliminate(rows, magnitude, columns, left_out, heavy)
@@ -264,7 +250,7 @@ rough_projection = functools.partial(project, rough=True)
 
 def _heavy_below(k: int) -> float:
     """Rows with a smaller 1 - σ are heavy."""
-    return min(HEAVY_COMPLEMENT, 0.25 / max(k, 1))
+    return min(tolerances.HEAVY_COMPLEMENT, 0.25 / max(k, 1))
 
 
 def _eliminate(rows: Rows, magnitude: Floats, columns: Floats | None,
@@ -331,7 +317,8 @@ def _joined(rows: Rows, scale: Floats, smallest: float, heavy: Integers, light: 
     # A row that is heavy for any magnitude (a coloop) has F = 0. What rounding leaves of it must
     # not be multiplied by a huge magnitude.
     size = np.sqrt(np.maximum(np.diag(middle), 0.0))
-    ratio = np.where((size <= ROUNDING_FACTOR * rounding) | (whole * size > 1.0), 0.0, whole)
+    noisy = (size <= tolerances.ROUNDING_FACTOR * rounding) | (whole * size > 1.0)
+    ratio = np.where(noisy, 0.0, whole)
     weighted = ratio[:, None] * middle * ratio
     lower = np.linalg.cholesky(np.eye(h) + weighted)
     inverse = scipy.linalg.solve_triangular(lower, np.eye(h), lower=True, check_finite=False)
@@ -385,11 +372,7 @@ def quotient(rows: Rows, index: Integers, columns: Floats) -> tuple[Floats, Floa
 
     Other rows may have any weight beside A_H and would magnify the rounding errors of A_H N and of
     A_H W - I. These are therefore refined to ε |A_H| |N| and ε |A_H| |W|, entry by entry.
-
-    Raises
-    ------
-    DependentZeroSlackError
-        If the rows are linearly dependent.
+    Raises DependentZeroSlackError if the rows are linearly dependent.
     """
     rows_h = rows.block(index)
     block = rows_h @ columns
@@ -397,7 +380,7 @@ def quotient(rows: Rows, index: Integers, columns: Floats) -> tuple[Floats, Floa
     safe = np.where(norms > 0, norms, 1.0)
     block /= safe[:, None]
     h, k = block.shape
-    if h > k or np.linalg.svd(block, compute_uv=False)[-1] <= ROUNDING_FACTOR * k * EPS:
+    if h > k or np.linalg.svd(block, compute_uv=False)[-1] <= tolerances.ROUNDING_FACTOR * k * EPS:
         raise DependentZeroSlackError(index)
     q, r = scipy.linalg.qr(block.T, check_finite=False)
     inverse = scipy.linalg.solve_triangular(r[:h], np.eye(h), trans="T", check_finite=False)

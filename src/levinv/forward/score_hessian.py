@@ -45,17 +45,7 @@ from levinv.weighting.protocol import Weighting
 
 
 class ScoreHessian:
-    """The Hessian at one point. It keeps n-vectors and k x k matrices, nothing larger.
-
-    Parameters
-    ----------
-    rows : the rows of A
-    projection : Projection
-    slack : (n,) array
-    residual : (n,) array
-        r.
-    weighting : Weighting
-    """
+    """The Hessian at one point. It keeps n-vectors and k x k matrices, nothing larger."""
 
     def __init__(self, rows: Rows, projection: Projection, slack: Floats, residual: Floats,
                  weighting: Weighting = INVERSE_SQUARE):

@@ -50,7 +50,9 @@ class ScoreLoss:
     Works with every SciPy minimiser:
     ``minimize(loss.fun, x0, jac=loss.grad, hess=loss.hess)`` or ``hessp=loss.hessp``, and
     ``least_squares(loss.residuals, x0, jac=loss.residuals_jac)``. The last point is remembered:
-    calls at the same x share their work.
+    calls at the same x share their work. Methods raise ValueError if x is not a finite vector of
+    length d, if A x - b overflows, if linearly dependent rows have zero slack at x, or if a
+    derivative overflows.
 
     The paper (Lemmas 5.2 and C.3) drops c from the second-order terms. Its Hessian is right only if
     c = 0, or if all entries of c are equal. See :mod:`levinv.papers` for the terms as printed.
@@ -92,14 +94,7 @@ class ScoreLoss:
         return self._map.shape
 
     def fun(self, x: VectorLike) -> float:
-        """L(x).
-
-        Raises
-        ------
-        ValueError
-            If x is not a finite vector of length d, if A x - b overflows, or if linearly dependent
-            rows have zero slack at x. The other methods raise it for the same reasons.
-        """
+        """L(x)."""
         return self._fun(self._map.at(x), x)
 
     def grad(self, x: VectorLike) -> Floats:
@@ -160,11 +155,6 @@ class ScoreLoss:
         -------
         terms : (6, d, d) ndarray
 
-        Raises
-        ------
-        ValueError
-            As :meth:`fun`.
-
         Notes
         -----
         As a slack s_i goes to zero, the terms of row i have no limit, but their sum has one. This
@@ -179,10 +169,7 @@ class ScoreLoss:
             return _finite(self._score_hessian(x).terms(row, np.flatnonzero(zero)))
 
     def residuals(self, x: VectorLike) -> Floats:
-        """sigma(x) - c, followed by diag(rho) A x if there is a ridge.
-
-        L is half the sum of their squares.
-        """
+        """sigma(x) - c, and diag(rho) A x if there is a ridge; L is half the sum of squares."""
         residual = self._map.at(x).projection.residual(self._target)
         return (residual if self._ridge_hessian is None
                 else np.append(residual, self._ridge * self._fitted(x)))

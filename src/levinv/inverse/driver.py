@@ -10,8 +10,6 @@
 Stages are functions of frozen values (:mod:`levinv.inverse.values`). This driver and ``search``
 decide which one runs next.
 """
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -57,10 +55,7 @@ def solve(problem: Problem, limits: Limits, progress: Progress) -> InversionResu
 
 def _zero_slacks_freed(presolved: Presolved, found: Found, limits: Limits,
                        progress: Progress) -> tuple[Presolved, Found]:
-    """If zero slacks contradict the other scores, solve again with these slacks free.
-
-    Returns the problem and the result of the solve that fits better.
-    """
+    """The problem and the result that fit better if zero slacks contradict scores: freed or not."""
     problem, reduced, best = presolved.problem, presolved.reduced, found.best
     if (best is None or not len(reduced.zero_slack)
             or presolved.rms(best.point) <= SIGNIFICANT):

@@ -86,7 +86,7 @@ def forster_weights(A: MatrixLike, scores: VectorLike | None = None, *, tol: flo
     if scores is not None:
         scores = _validate.vector(scores, "scores", n, "row of A")
         if (scores < 0).any() or (scores > 1).any():
-            index = int(np.argmax((scores < 0) | (scores > 1)))
+            index = _validate.first_index((scores < 0) | (scores > 1))
             raise ValueError(f"scores must lie in [0, 1], got {scores[index]} at index {index}")
     with sharing(workers, EVALUATIONS * rows.flops) as rows.workers:
         reduced = reduce(rows)

@@ -2,8 +2,6 @@
 
 :mod:`levinv.inverse.verdict.evidence` turns the records into the evidence of the result.
 """
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

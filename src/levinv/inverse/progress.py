@@ -1,6 +1,4 @@
 """The caller's callback, and the counts of iterations and evaluations in a result."""
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
@@ -45,13 +43,7 @@ class Progress:
             self.wants_result = False
 
     def __call__(self, stage: str, error: float, x: Floats | None = None) -> None:
-        """Count an iteration of ``stage``; ``error`` is max|sigma - c| or similar.
-
-        Raises
-        ------
-        Stopped
-            If the callback raises StopIteration.
-        """
+        """Count an iteration of ``stage``; raises Stopped if the callback raises StopIteration."""
         self.nit += 1
         if x is not None:
             self.latest = x

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from levinv._scalars import first_index
 from levinv._tolerances import EPS, FEW_ROUNDINGS
 from levinv._typing import Floats
 
@@ -29,9 +30,8 @@ def clipped_scores(scores: Floats, noise: Floats | None) -> Floats:
     room = math.sqrt(EPS) if noise is None else np.maximum(math.sqrt(EPS), 6.0 * noise)
     outside = (scores < -room) | (scores > 1.0 + room)
     if outside.any():
-        index = tuple(np.argwhere(outside)[0].tolist())
-        raise ValueError(f"scores must lie in [0, 1], got {scores[index]} at index "
-                         f"{index[0] if len(index) == 1 else index}")
+        index = first_index(outside)
+        raise ValueError(f"scores must lie in [0, 1], got {scores[index]} at index {index}")
     if scores.min() >= 0.0 and scores.max() <= 1.0:
         return scores
     return np.clip(scores, 0.0, 1.0)

@@ -7,8 +7,6 @@ unknown signs it is interrupted later, because the sign search needs good magnit
 The scale κ of a component is positive. If signs are unknown and stage 3 finds κ < 0, it flips the
 signs of the component. For noisy scores stages 1 to 3 only find a starting point for stage 4.
 """
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -30,19 +28,14 @@ from levinv.inverse.stages.refine import is_long, refine
 from levinv.inverse.stages.robust_signs import may_be_spoiled
 from levinv.inverse.stages.signs import SignCandidate, sign_candidates
 from levinv.inverse.values import Limits, Magnitudes, MagnitudeWork, Presolved, Refined
-from levinv.inverse.verdict.acceptance import (
-    component_is_settled,
-    is_solution,
-    is_solution_to_rounding,
-    signs_agree,
-)
+from levinv.inverse.verdict import acceptance
 
 
 def better(presolved: Presolved, found: Refined | None, best: Refined | None) -> Refined | None:
     """Prefer the fit that agrees with the known signs, then the one of smaller residual."""
     if found is None or best is None:
         return best if found is None else found
-    agreed = [signs_agree(presolved, p) for p in (found, best)]
+    agreed = [acceptance.signs_agree(presolved, p) for p in (found, best)]
     if agreed[0] != agreed[1]:
         return found if agreed[0] else best
     return found if found.point.norm < best.point.norm else best
@@ -53,7 +46,7 @@ def attempt(presolved: Presolved, x: Floats, best: Refined | None, limits: Limit
     """Refine x, and return the better of the result and ``best``."""
     found = refine(presolved, x, progress, limits.refinements, brief=brief)
     best = better(presolved, found, best)
-    if brief and found is not None and found.stuck and is_solution(presolved, best):
+    if brief and found is not None and found.stuck and acceptance.is_solution(presolved, best):
         assert best is not None                # it matches to tol; further steps may reach rounding
         return attempt(presolved, best.x, best, limits, progress)
     return best
@@ -91,7 +84,7 @@ def search(presolved: Presolved, found: Found, limits: Limits, progress: Progres
     try:
         for latest in _interruptions(presolved, found, limits, progress):
             found = latest
-            if found.stopped or is_solution(presolved, found.best):
+            if found.stopped or acceptance.is_solution(presolved, found.best):
                 break
     except Stopped:
         return replace(found, stopped=True)
@@ -126,7 +119,7 @@ def _interruptions(presolved: Presolved, found: Found, limits: Limits,
             found = _search_signs(presolved, found, magnitudes, deviation, limits, progress)
         best = found.best
         if (long and last and known is None and best is not None and not found.stopped
-            and not is_solution(presolved, best)):
+            and not acceptance.is_solution(presolved, best)):
             found = replace(found, best=attempt(presolved, best.x, best, limits, progress))
         yield found
         if last:
@@ -151,10 +144,10 @@ def _with_proof(presolved: Presolved, found: Found) -> Found:
     """Look for a set of rows that proves that exact scores have no solution."""
     problem, reduced = presolved.problem, presolved.reduced
     if (not problem.exact or found.log_weight is None or presolved.contradictions or found.proofs
-            or is_solution(presolved, found.best)):
+            or acceptance.is_solution(presolved, found.best)):
         return found
     tight = find_infeasible_set(problem.rows, reduced.start, interior_target(presolved)[0],
-                          reduced.active, reduced.label, found.log_weight,
+                                reduced.active, reduced.label, found.log_weight,
                                 2 * FEW_ROUNDINGS * reduced.rank)
     return found if tight is None else replace(found, proofs=(str(tight),))
 
@@ -168,7 +161,7 @@ def _search_signs(presolved: Presolved, found: Found, magnitudes: Magnitudes,
         recovered = recover_signed(presolved, magnitudes, signs, deviation)
         best = attempt(presolved, recovered.x, found.best, limits, progress)
         found = replace(found, recovered=recovered, best=best)
-        if is_solution_to_rounding(presolved, best):
+        if acceptance.is_solution_to_rounding(presolved, best):
             return found
     return _try_candidates(presolved, found, magnitudes, deviation, limits, progress)
 
@@ -206,7 +199,8 @@ def _try_candidates(presolved: Presolved, found: Found, magnitudes: Magnitudes,
                 break
             recovered = recover_signed(presolved, magnitudes, signs, deviation)
             best = attempt(presolved, recovered.x, best, limits, progress)
-            unsettled = [c for c in unsettled if not component_is_settled(presolved, best, c)]
+            unsettled = [c for c in unsettled
+                         if not acceptance.component_is_settled(presolved, best, c)]
     except Stopped:
         stopped = True
     records = tuple(replace(search, starts=tuple(tried))

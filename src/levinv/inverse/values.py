@@ -194,10 +194,7 @@ class Presolved:
         return column_space(self.problem.rows).transform
 
     def whole_projection(self, slack: Floats, without: Booleans) -> Projection | None:
-        """The projection of all rows except ``without``, with no row eliminated.
-
-        None where it is not defined or cannot be computed.
-        """
+        """The projection of all rows but ``without``, none eliminated; None if undefined."""
         try:
             with np.errstate(over="raise"):
                 return project(self.problem.rows, slack, self._column_space, without)

@@ -46,9 +46,7 @@ class Passes(Rows):
         raise NotImplementedError
 
     def _dense_chunks(self, work_per_row: int, k: int, width: int = 0) -> list[slice]:
-        """Chunks for dense arithmetic on rows of k entries; with a ``width``, at least 8 ``width``
-        rows each.
-        """
+        """Chunks for dense arithmetic on rows of k entries, at least 8 ``width`` rows each."""
         raise NotImplementedError
 
     def _pieces(self, chunk: slice, scale: Floats | None, transform: Floats | None) -> Pieces:

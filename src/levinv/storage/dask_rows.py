@@ -213,10 +213,7 @@ def _folded(block: Floats, function: Callable[..., Result],
 
 
 def _in_a_tree(combine: Callable[[Sequence[Result]], Result], parts: list[Any]) -> Result:
-    """``combine`` of the parts, which are tasks, in a tree.
-
-    The last level runs here: as a task it would take as long as a few parts take to arrive.
-    """
+    """``combine`` of the tasks' results in a tree, whose last level, a few parts, runs here."""
     combined = dask.delayed(combine, pure=False)
     while len(parts) > TASK_PARTS:
         parts = [combined(parts[i:i + TASK_PARTS]) for i in range(0, len(parts), TASK_PARTS)]

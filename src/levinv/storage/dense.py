@@ -28,10 +28,7 @@ class DenseRows(Passes):
         return 4 * self.A.size * self.shape[1]
 
     def _chunks(self, work_per_row: int, width: int = 0) -> list[slice]:
-        """Split the rows into chunks large enough for a thread.
-
-        A chunk has at least 8 ``width`` rows, because each one also adds a width x width sum.
-        """
+        """Chunks large enough for a thread, also for adding a sum of ``width`` x ``width``."""
         n, work_per_row = self.shape[0], max(work_per_row, 1)
         if n * work_per_row <= CHUNK_WORK:
             return [slice(0, n)]

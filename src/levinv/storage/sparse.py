@@ -21,13 +21,12 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
+from levinv import _tolerances as tolerances
 from levinv._kernels import csr, dense
 from levinv._tolerances import (
     CACHE_ENTRIES,
     CHUNK_WORK,
-    COPY_ENTRIES,
     DENSE_GAIN,
-    LARGEST_DIMENSION,
     PASS_ENTRIES,
     ROUNDING_FACTOR,
     SQUARABLE,
@@ -50,14 +49,14 @@ class SparseRows(Passes):
     """
 
     in_memory = True
-    copy_limit = COPY_ENTRIES
+    copy_limit = tolerances.COPY_ENTRIES
 
     def __init__(self, A: scipy.sparse.csr_array, workers: int = 1):
         n, d = A.shape
-        if d > LARGEST_DIMENSION:
+        if d > tolerances.LARGEST_DIMENSION:
             raise ValueError(
-                f"A must have at most {LARGEST_DIMENSION} columns if it is sparse, got shape "
-                f"{A.shape}: 5 dense {d} x {d} matrices would take "
+                f"A must have at most {tolerances.LARGEST_DIMENSION} columns if it is sparse, got "
+                f"shape {A.shape}: 5 dense {d} x {d} matrices would take "
                 f"{5 * 8 * d * d / 2 ** 30:.3g} GiB; leverage_scores approximates the "
                 f"scores of more columns, with method='sketch'")
         self.A = A
@@ -76,10 +75,7 @@ class SparseRows(Passes):
         return 4 * min(n * d * d, 2 * DENSE_GAIN * int(self._pairs[-1])) + d ** 3
 
     def _chunks(self, work: npt.NDArray[np.int64], size: int, least: int = 0) -> list[slice]:
-        """Split the rows into chunks of about ``size`` work, and at least ``least``.
-
-        ``work`` has the sums of the work before each row.
-        """
+        """Chunks of about ``size``, at least ``least`` work; ``work`` sums it before each row."""
         n, total = self.shape[0], int(work[-1])
         count = min(max(total // max(size, least, 1), 1), n)
         if count == 1:
@@ -90,7 +86,7 @@ class SparseRows(Passes):
 
     def _pair_chunks(self, summed: int = 0) -> list[slice]:
         """Chunks for scattered sums of ``summed`` entries and for gathered forms."""
-        if summed > COPY_ENTRIES:
+        if summed > tolerances.COPY_ENTRIES:
             return [slice(0, self.shape[0])]
         return self._chunks(self._pairs, CHUNK_WORK // DENSE_GAIN, 8 * summed)
 
@@ -101,7 +97,7 @@ class SparseRows(Passes):
 
     def _dense_chunks(self, work_per_row: int, k: int, width: int = 0) -> list[slice]:
         # At least 64 rows. With a width, work_per_row entries are summed over chunks.
-        if width and work_per_row > COPY_ENTRIES:
+        if width and work_per_row > tolerances.COPY_ENTRIES:
             return [slice(0, self.shape[0])]
         work = np.arange(self.shape[0] + 1) * work_per_row
         work += self._entries * (4 * k)          # along rows of T

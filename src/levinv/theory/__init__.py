@@ -32,16 +32,7 @@ from levinv.theory.curvature import (
 )
 
 __all__ = [
-    "averaged_descent_iterations",
-    "contraction_factor",
-    "convexifying_ridge",
-    "curvature_bound",
-    "descent_iterations",
-    "hessian_lipschitz",
-    "is_good_start",
-    "leverage_lipschitz",
-    "loss_lipschitz",
-    "newton_iterations",
-    "slack_bound",
-    "smoothness",
+    "averaged_descent_iterations", "contraction_factor", "convexifying_ridge", "curvature_bound",
+    "descent_iterations", "hessian_lipschitz", "is_good_start", "leverage_lipschitz",
+    "loss_lipschitz", "newton_iterations", "slack_bound", "smoothness",
 ]

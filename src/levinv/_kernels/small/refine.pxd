@@ -7,9 +7,8 @@ with it reduce the residual enough.
 """
 from libc.math cimport INFINITY, copysign, fabs
 
-from kernel_settings cimport (BATCH_EXTREME, BATCH_ITERATIONS, EPS, LEAST_DAMPING,
-                              ROUNDED_RESIDUAL, SIGNIFICANT, SQUARABLE, UNEXPLAINED_RESIDUAL,
-                              USELESS_STEP)
+from kernel_settings cimport (ALLOWED_ROUNDINGS, BATCH_EXTREME, BATCH_ITERATIONS, EPS,
+                              LEAST_DAMPING, POOR_MODEL, SIGNIFICANT, SQUARABLE)
 from levinv._kernels.small.algebra cimport (cholesky, combine, forward, gram, lengths, products,
                                             quad, solve, transposed_times)
 from levinv._kernels.small.recover cimport project_scaled
@@ -111,7 +110,7 @@ cdef inline double refine(Workspace* s, bint exact) noexcept nogil:
     """
     cdef Py_ssize_t n = s.n, d = s.d, i, k, _
     cdef double size, new, predicted, decrease, largest, damping = 0.0
-    cdef double enough = UNEXPLAINED_RESIDUAL * UNEXPLAINED_RESIDUAL * n
+    cdef double enough = SIGNIFICANT * SIGNIFICANT * n
     cdef double* y = s.recovery.y
     cdef double* trial = s.refinement.trial
     cdef double* gradient = s.scratch.vector
@@ -140,16 +139,16 @@ cdef inline double refine(Workspace* s, bint exact) noexcept nogil:
         for k in range(d):
             trial[k] = y[k] - trial[k]
         s.iterations += 1
-        close = exact and largest < ROUNDED_RESIDUAL
+        close = exact and largest < ALLOWED_ROUNDINGS * n * EPS
         new = evaluate_at(s, trial)
         if new < size:
             for k in range(d):
                 y[k] = trial[k]
             decrease, size, largest = new / size, new, s.refinement.largest
-            if close and (size <= enough or decrease > USELESS_STEP):   # the residual is not halved
+            if close and (size <= enough or decrease > POOR_MODEL):   # the residual is not halved
                 break
             fresh = False
-            if damping > 0.0 or decrease > USELESS_STEP * USELESS_STEP:
+            if damping > 0.0 or decrease > POOR_MODEL * POOR_MODEL:
                 damping = 0.1 * damping if damping > LEAST_DAMPING else 0.0
                 linearise(s)
                 fresh = True

@@ -4,9 +4,8 @@
 from libc.math cimport copysign, fabs, sqrt
 from libc.stdint cimport uint64_t
 
-from kernel_settings cimport (BATCH_DOUBT, EPS, ISOTROPY_STEPS, MISFIT_DEVIATIONS,
-                              REFLECTIONS_PER_CALL, REFLECTIONS_PER_CHECK, ROUNDING_FACTOR,
-                              SIGN_TOLERANCE)
+from kernel_settings cimport (BATCH_DOUBT, EPS, FEW_ITERATIONS, FEW_ROUNDS, PATIENCE,
+                              ROUNDING_FACTOR, SIGN_TOLERANCE, SIGNIFICANT)
 from levinv._kernels.small.algebra cimport (back, cholesky, combine, dot, forward, gram, lengths,
                                             products, times)
 from levinv._kernels.small.workspace cimport Workspace
@@ -33,14 +32,14 @@ cdef inline bint prepare_signs(Workspace* s) noexcept nogil:
         size = s.basis.lengths[i] + s.response.outside[i] * s.response.outside[i]
         weight[i] = 0.0 if s.scores.accuracy[i] < 0.0 else 1.0 / sqrt(size)
         kept += weight[i] > 0.0
-    for step in range(ISOTROPY_STEPS):
+    for step in range(FEW_ROUNDS):
         for k in range(p):
             times(width, weight, s.basis.rows + k * width, s.signs.rows + k * width)
         gram(p, width, s.signs.rows, NULL, NULL, s.signs.factor)
         if cholesky(p, s.signs.factor) < BATCH_DOUBT:
             return False
         forward(p, width, s.signs.factor, s.signs.rows)
-        if step < ISOTROPY_STEPS - 1:
+        if step < FEW_ROUNDS - 1:
             lengths(p, width, s.signs.rows, s.scratch.row)
             size = 0.0
             for i in range(n):
@@ -68,7 +67,7 @@ cdef inline double sign_tolerance(Workspace* s, bint exact) noexcept nogil:
     for i in range(s.n):
         error = s.signs.aim[i] * s.scores.accuracy[i]
         total += error * error
-    return min(SIGN_TOLERANCE + 0.5 * MISFIT_DEVIATIONS * sqrt(total), 0.5)
+    return min(SIGN_TOLERANCE + 0.5 * SIGNIFICANT * sqrt(total), 0.5)
 
 
 cdef inline void spectral_point(Workspace* s) noexcept nogil:
@@ -130,7 +129,7 @@ cdef inline bint find_signs(Workspace* s, Py_ssize_t start, double tolerance) no
             bits >>= 1
     for i in range(n):
         s.signs.signed[i] = 0.0
-    for iteration in range(REFLECTIONS_PER_CALL):
+    for iteration in range(2 * FEW_ITERATIONS):
         products(p, width, s.signs.rows, point, coordinates)
         combine(p, width, coordinates, s.signs.rows, projected)
         moved = 0
@@ -140,7 +139,7 @@ cdef inline bint find_signs(Workspace* s, Py_ssize_t start, double tolerance) no
             s.signs.signed[i] = size
         last, settled = settled, moved == 0
         # a test costs as much as an iteration; noise may keep signs from settling
-        if settled and not last or iteration % REFLECTIONS_PER_CHECK == REFLECTIONS_PER_CHECK - 1:
+        if settled and not last or iteration % PATIENCE == PATIENCE - 1:
             products(p, width, s.signs.rows, s.signs.signed, coordinates)
             if 1.0 - dot(p, coordinates, coordinates) <= tolerance * tolerance:
                 # [U; q]ᵀ z gives the signs also of the rows that took no part

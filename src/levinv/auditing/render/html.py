@@ -2,8 +2,6 @@
 
 Everything that comes from outside (names of columns, labels of rows) is escaped.
 """
-from __future__ import annotations
-
 import html as escaping
 import importlib.resources
 import io

@@ -1,6 +1,4 @@
 """The audit in words, for the person who decides whether the scores are published."""
-from __future__ import annotations
-
 import math
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
@@ -140,9 +138,7 @@ def _determined(figures: AuditFigures) -> str:
 
 
 def coefficients(figures: AuditFigures) -> list[tuple[str, ...]]:
-    """Rows of a table: name, x, standard error, relative error, what the attack found, its relative
-    error.
-    """
+    """Rows of a table: name, x, standard and relative error, what the attack found, its error."""
     columns = (figures.names, figures.x, figures.standard_errors, figures.relative_errors,
                figures.recovered_x, np.abs(figures.recovered_x - figures.x) / figures.sizes)
     return [(name, f"{x:.6g}",

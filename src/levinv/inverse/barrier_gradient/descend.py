@@ -64,10 +64,7 @@ class Descent:
 
 def descend(problem: Problem, start: State, propose: Callable[[State], Proposal], trace: Trace,
             name: str, bounded_below: bool = False) -> Descent:
-    """Descend from ``start``; ``bounded_below``: the objective has a minimiser in any case.
-
-    ``name`` is the stage that the callback sees.
-    """
+    """Descend from ``start``: ``bounded_below`` means a minimiser exists, ``name`` is shown."""
     state, steps = start, list[Step]()
     asked = bounded_below
     while True:

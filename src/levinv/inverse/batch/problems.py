@@ -1,14 +1,11 @@
 """The checked input of the inversion of many problems."""
-from __future__ import annotations
-
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from levinv import _validate
-from levinv._typing import Booleans, Floats, Seed, SignsLike
+from levinv._typing import Floats, Seed, SignsLike
 from levinv.inverse.scores_given import clipped_scores, usable_noise
 
 
@@ -42,12 +39,13 @@ def check(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, signs: Sign
     k, n = len(b) if shared else len(A), A.shape[1]
     b = _ordinary_sizes(_of_shape(b, "b", k, n), "b")
     if noise is not None:
-        noise = usable_noise(_checked(_per_row(noise, "noise", k, n), lambda value: value <= 0,
-                                      "noise", "above 0"))
+        noise = _per_row(noise, "noise", k, n)
+        _validate.refuse(noise <= 0, noise, "noise", "above 0")
+        noise = usable_noise(noise)
     scores = _of_shape(_validate.real_array(scores, "scores", 2), "scores", k, n)
     if signs is not None:
-        signs = _checked(_per_row(signs, "signs", k, n), lambda value: np.abs(value) != 1.0,
-                         "signs", "+1 or -1")
+        signs = _per_row(signs, "signs", k, n)
+        _validate.refuse(np.abs(signs) != 1.0, signs, "signs", "+1 or -1")
     scores = clipped_scores(scores, noise)
     tol = _validate.positive_number(tol, "tol")
     seeds = _validate.generator(rng, "rng").integers(2 ** 64, size=k, dtype=np.uint64)
@@ -76,16 +74,6 @@ def _per_row(value: npt.ArrayLike, name: str, k: int, n: int) -> Floats:
         return _of_shape(_validate.real_array(value, name, 2), name, k, n)
     value = np.full(n, value) if dimension == 0 else value
     return _validate.vector(value, name, n, "row of A")[None]
-
-
-def _checked(array: Floats, wrong: Callable[[Floats], Booleans], name: str,
-             expected: str) -> Floats:
-    """Return the array, or raise ValueError if an entry is wrong."""
-    mask = wrong(array)
-    if mask.any():
-        index = tuple(np.argwhere(mask)[0].tolist())
-        raise ValueError(f"{name} must be {expected}, got {array[index]} at index {index}")
-    return array
 
 
 def _ordinary_sizes(array: Floats, name: str) -> Floats:

@@ -45,27 +45,12 @@ class Components:
 
 def components(block: Block, n: int, width: int, loops: Booleans | None = None,
                zero: float = ZERO_ENTRY) -> Components:
-    """Find the components of a matrix with independent columns.
+    """Find the components of an n x width matrix with independent columns.
 
-    Parameters
-    ----------
-    block : callable
-        ``block(index)`` returns rows (slice or index array) as an (m, width) array.
-    n, width : int
-        Shape of the matrix; its rank must be ``width``.
-    loops : (n,) boolean array, optional
-        The zero rows, if they are known. Then rows are read only until all are connected.
-    zero : float
-        Entries of A A_basis⁻¹ below this part of the largest in their row count as zero.
-
-    Returns
-    -------
-    Components
-
-    Raises
-    ------
-    numpy.linalg.LinAlgError
-        If fewer than ``width`` independent rows are found.
+    ``block(index)`` returns rows (slice or index array) as an (m, width) array. If the zero rows,
+    ``loops`` (n,), are known, rows are read only until all are connected. Entries of A A_basis⁻¹
+    below the part ``zero`` of the largest in their row count as zero. Raises LinAlgError if fewer
+    than ``width`` independent rows are found.
     """
     label = np.full(n, -1, dtype=np.int32)
     if width == 0:

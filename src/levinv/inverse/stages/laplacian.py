@@ -14,11 +14,11 @@ quadratic form per row. δ is 0 outside the active rows and orthogonal to the nu
 product of D. A solver may overwrite the right-hand side r.
 """
 import math
-from collections.abc import Callable
 
 import numpy as np
 import scipy.linalg
 
+from levinv._conjugate_gradients import conjugate_gradients
 from levinv._parallel import aside
 from levinv._tolerances import EPS, FEW_ITERATIONS
 from levinv._typing import Booleans, Floats, Integers, Labels
@@ -85,10 +85,11 @@ class IterativeSolver:
                 image += np.multiply(v, damping, out=self._scratch)
             return image
 
-        step, products = conjugate_gradients(product, self._whiten(right_side), self._centre,
-                                             self._tolerance, FEW_ITERATIONS)
-        self.products += products
-        return self._whiten(step)
+        found = conjugate_gradients(product, self._whiten(right_side), tolerance=self._tolerance,
+                                    maxiter=FEW_ITERATIONS, project=self._centre)
+        self._centre(found.x)
+        self.products += found.products
+        return self._whiten(found.x)
 
     def _whiten(self, v: Floats) -> Floats:
         """D^(-1/2) v in place, 0 outside the active rows."""
@@ -107,40 +108,6 @@ class IterativeSolver:
         v -= np.multiply(self._root, along[self._groups], out=self._scratch)
 
 
-def conjugate_gradients(operator: Callable[[Floats], Floats], right_side: Floats,
-                        centre: Callable[[Floats], None], tolerance: float,
-                        maxiter: int) -> tuple[Floats, int]:
-    """Solve ``operator(x) = right_side`` for a symmetric positive semidefinite operator.
-
-    ``operator`` returns a new array. ``centre`` projects a vector, in place, onto the complement of
-    the null space. The iteration ends when the residual is at most ``tolerance`` times the
-    right-hand side, which is overwritten. Returns the solution and the number of products.
-    """
-    residual = right_side
-    centre(residual)
-    solution = np.zeros_like(residual)
-    direction = residual.copy()
-    squared = first = float(residual @ residual)
-    products = 0
-    while products < maxiter and squared > tolerance ** 2 * first and squared > 0:
-        image = operator(direction)
-        products += 1
-        curvature = float(direction @ image)
-        if curvature <= 0:
-            break
-        length = squared / curvature
-        solution += length * direction
-        image *= length
-        residual -= image
-        del image                                    # so that the next product can use its memory
-        centre(residual)
-        squared, previous = float(residual @ residual), squared
-        direction *= squared / previous
-        direction += residual
-    centre(solution)
-    return solution, products
-
-
 def degrees(projection: Projection, active: Booleans) -> Floats:
     """sigma_i (1 - sigma_i), (n,), 0 outside the active rows."""
     degree = projection.complement()
@@ -150,9 +117,7 @@ def degrees(projection: Projection, active: Booleans) -> Floats:
 
 
 def component_mean(t: Floats, active: Booleans, label: Labels) -> Floats | float:
-    """The mean of t over the component of each row: (n,), or a number if there is only one
-    component and it holds all rows.
-    """
+    """The mean of t over the component of each row, (n,), or one number if there is only one."""
     if not label.any():
         return float(t.mean())
     mean = np.zeros(len(t))
@@ -164,10 +129,8 @@ def component_mean(t: Floats, active: Booleans, label: Labels) -> Floats | float
 
 def log_weight_deviation(projection: Projection, active: Booleans, label: Labels,
                          noise: Floats) -> Floats:
-    """Standard deviations of t, (n,), if the scores have independent errors with the standard
-    deviations ``noise`` (n,).
-
-    δt = L⁺ δc to first order; the pseudoinverse is that of an n x n matrix.
+    """Standard deviations of t, (n,), for independent errors of the scores with the deviations
+    ``noise``, (n,): δt = L⁺ δc to first order, with the pseudoinverse of an n x n matrix.
     """
     index = np.flatnonzero(degrees(projection, active) > 0)
     matrix, root, null_vectors = _whitened_laplacian(projection, index, label)

@@ -4,8 +4,6 @@ The scores must lie strictly inside (0, 1) and sum to the rank on each component
 the stage ends when noise explains the residual. A row whose score is below a few noise levels is
 not used in stages 2 and 3, since its magnitude is unknown, unless too few rows would be left.
 """
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -26,16 +26,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from levinv._tolerances import (
-    COPY_ENTRIES,
-    DIRECT_PER_RANK,
-    DIRECT_ROWS,
-    EPS,
-    LONGEST_STEP,
-    PATIENCE,
-    QUADRATIC,
-    TINY,
-)
+from levinv import _tolerances as tolerances
+from levinv._tolerances import DIRECT_PER_RANK, DIRECT_ROWS, EPS, QUADRATIC, TINY
 from levinv._typing import Booleans, Floats, Labels
 from levinv.forward.projection import Projection, project, rough_projection
 from levinv.inverse.stages.infeasible import find_infeasible_set
@@ -59,36 +51,15 @@ def find_magnitudes(rows: Rows, transform: Floats, target: Floats, active: Boole
                     log_squared_norm: Floats | None = None, accuracy: float = 0.0,
                     enough: Callable[[Floats], bool] | None = None, maxiter: int = 100,
                     on_step: Callable[[int, float], None] | None = None) -> Magnitudes:
-    """Find log weights whose scores are ``target`` on the active rows.
+    """Find log weights whose scores are ``target`` on the active rows: the best, see their
+    ``error``, and ``infeasible`` for a proof that there are no better ones.
 
-    Parameters
-    ----------
-    rows : the rows of A
-    transform : (d, k) array
-        A transform has orthonormal columns over the active rows.
-    target : (n,) array
-        The scores c, strictly between 0 and 1 on the active rows. On each component they sum to
-        its rank.
-    active : (n,) boolean array
-    label : (n,) component of each active row
-    own_columns : bool
-        Whether projections may use the columns of A instead of those of A transform.
-    log_weight : (n,) array, optional
-        The first t.
-    log_squared_norm : (n,) array, optional
-        log |a_i|². If given, t + log_squared_norm instead of t has mean 0 on each component.
-    accuracy : float
-        The iteration ends at this ``error``; 0 asks for all that rounding permits.
-    enough : callable, optional
-        ``enough(residual)`` ends the iteration early: with noise, once it explains the residual.
-    maxiter : int
-    on_step : callable, optional
-        Called with (iteration, max |sigma - c|) after every step.
-
-    Returns
-    -------
-    Magnitudes
-        The best found; see its ``error``, and ``infeasible`` for a proof that there is no better.
+    The target c lies strictly between 0 and 1 on the active rows and sums to the rank on each
+    component ``label``. A ``transform`` (d, k) has orthonormal columns over the active rows; with
+    ``own_columns`` projections may use the columns of A instead. ``log_weight`` is the first t.
+    With ``log_squared_norm``, log |a_i|², t + log_squared_norm instead of t has mean 0 on each
+    component. The iteration ends at an error of ``accuracy`` (0: all that rounding permits), or
+    once ``enough(residual)``. ``on_step(iteration, max |sigma - c|)`` is called after every step.
     """
     if log_weight is None:
         log_weight = np.zeros(rows.shape[0])
@@ -139,7 +110,7 @@ def find_magnitudes(rows: Rows, transform: Floats, target: Floats, active: Boole
         if stagnant and (stalled or best.error < math.sqrt(EPS)):
             break
         stalled = stagnant
-        if enough is None and iteration % PATIENCE == 0 and best.error > QUADRATIC:
+        if enough is None and iteration % tolerances.PATIENCE == 0 and best.error > QUADRATIC:
             infeasible = find_infeasible_set(rows, transform, target, active, label, best.t,
                                              -QUADRATIC)
             if infeasible is not None:
@@ -158,7 +129,8 @@ def _swept(iterate: _Iterate, target: Floats, active: Booleans) -> Floats:
 def _solver(iterate: _Iterate, active: Booleans, label: Labels) -> DirectSolver | IterativeSolver:
     """The faster solver of Newton systems at an iterate."""
     n = np.count_nonzero(active)
-    if n <= max(DIRECT_ROWS, DIRECT_PER_RANK * iterate.projection.rank) and n * n <= COPY_ENTRIES:
+    direct = max(DIRECT_ROWS, DIRECT_PER_RANK * iterate.projection.rank)
+    if n <= direct and n * n <= tolerances.COPY_ENTRIES:
         return DirectSolver(iterate.projection, active, label)
     return IterativeSolver(iterate.projection, active, label, min(0.1, iterate.error))
 
@@ -174,7 +146,7 @@ def _newton_step(solver: DirectSolver | IterativeSolver, residual: Floats,
     damping = damping / 10.0 if damping > math.sqrt(EPS) else 0.0
     while True:
         step = solver.solve(-residual, damping)
-        if max(step.max(), -step.min()) <= 2.0 * LONGEST_STEP or damping >= 1.0:
+        if max(step.max(), -step.min()) <= 2.0 * tolerances.LONGEST_STEP or damping >= 1.0:
             step[~np.isfinite(step)] = 0.0
             return step, damping
         damping = min(max(factor * damping, first), 1.0)
@@ -182,16 +154,13 @@ def _newton_step(solver: DirectSolver | IterativeSolver, residual: Floats,
 
 def _line_search(evaluate: Callable[[Floats], _Iterate], iterate: _Iterate, step: Floats,
                  late: bool) -> _Iterate | None:
-    """The iterate after a step that is short enough, or None if there is none.
-
-    Close to the solution (``late``) the full step is taken as it is: its slope is rounding.
-    """
+    """The iterate after a step that is short enough, or None; the full step if it is ``late``."""
     slope = float(iterate.residual @ step)
     if slope >= 0.0:
         return None
     largest = np.abs(step).max()
     full = late and largest <= 1.0
-    length = longest = 1.0 if full else min(1.0, LONGEST_STEP / largest)
+    length = longest = 1.0 if full else min(1.0, tolerances.LONGEST_STEP / largest)
     while length > math.sqrt(EPS) * longest:
         trial = evaluate(iterate.t + length * step)
         trial_slope = float(trial.residual @ step)

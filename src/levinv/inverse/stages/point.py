@@ -5,8 +5,6 @@ gradient of |W (sigma - c)|² is
 
     Jᵀ W² (sigma - c) = 2 Aᵀ diag(1/s) L W² (sigma - c).
 """
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import TypeAlias

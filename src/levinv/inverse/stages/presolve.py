@@ -10,8 +10,6 @@ The signs of the slack are determined on a component, up to a common one, if [A_
 (:mod:`levinv.inverse.stages.signs`). If b lies in range(A) on a component, the scale of x is free
 there (:mod:`levinv.inverse.stages.recover`).
 """
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 
@@ -48,14 +46,7 @@ class Augmented:
 
 
 def presolve(problem: Problem, scores_of_one_are_zero_slacks: bool = True) -> Presolved:
-    """Reduce the problem and check the scores that are the same for every x.
-
-    Parameters
-    ----------
-    problem : Problem
-    scores_of_one_are_zero_slacks : bool
-        Whether exact scores of 1 mean zero slacks.
-    """
+    """Reduce the problem and check the scores that are the same for every x."""
     one = (problem.scores >= 1.0 - EPS if problem.exact and scores_of_one_are_zero_slacks
            else None)
     allowed = problem.largest_error()
@@ -113,9 +104,7 @@ def _consistent_reduction(problem: Problem, one: Booleans | None, coloop_slack: 
 
 
 def _faults(problem: Problem, reduced: Reduced, allowed: Floats) -> tuple[list[str], Integers]:
-    """Sentences on scores that contradict the reduction, and the rows whose given score differs
-    from the one that every x has.
-    """
+    """Sentences on scores that contradict the reduction, and the rows whose score is wrong."""
     faults, misgiven = fixed_score_faults(reduced, problem.scores, allowed)
     if problem.exact:     # sums of noisy scores are left to the chi-squared test
         faults += [fault + " (give noise if they are rounded)"
@@ -125,10 +114,7 @@ def _faults(problem: Problem, reduced: Reduced, allowed: Floats) -> tuple[list[s
 
 def fixed_score_faults(reduced: Reduced, scores: Floats,
                        allowed: Floats) -> tuple[list[str], Integers]:
-    """Compare scores that are the same for every x with the given ones.
-
-    Returns sentences on those that differ by more than ``allowed`` (n,), and their rows.
-    """
+    """Scores, the same for every x, not within ``allowed``: in sentences, and their rows."""
     faults, rows = [], []
     for index, value, what in (
             (reduced.loops, 0.0, "zero rows of A have score 0"),

@@ -3,8 +3,6 @@
 This depends on A and b alone: b counts as in the range if a change of A and b by rounding puts it
 there. Then the scale of x is free on the component: see :mod:`levinv.inverse.stages.recover`.
 """
-from __future__ import annotations
-
 import numpy as np
 
 from levinv._tolerances import ALLOWED_ROUNDINGS, EPS

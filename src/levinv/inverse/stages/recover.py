@@ -11,8 +11,6 @@ in range(A). Then the component's scale κ is free, and x can move along the dir
 κ ε m. These directions, null(A) and the coloops' directions span the null space: all directions in
 which x can move without changing any score.
 """
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -27,16 +25,8 @@ def recover(reduced: Reduced, response: Floats, magnitudes: Magnitudes, signs: F
             in_range: Booleans, accuracy: Floats | None = None) -> Recovered:
     """The x whose slack is closest to κ ε m on each component, by least squares.
 
-    Parameters
-    ----------
-    reduced : Reduced
-    response : (n,) array, b - A offset
-    magnitudes : Magnitudes
-        The magnitudes, and the projection there.
-    signs : (n,) array on the active rows
-    in_range : (components,) boolean array
-    accuracy : (n,) array, optional
-        Relative standard deviations of the magnitudes; a row with inf is left out.
+    ``response`` (n,) is b - A offset. ``accuracy`` (n,) holds relative standard deviations of the
+    magnitudes; inf leaves a row out.
     """
     used, divisor, projection = reduced.active, magnitudes.magnitude, magnitudes.projection
     weight = np.ones(len(response))

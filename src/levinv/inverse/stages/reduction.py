@@ -9,8 +9,6 @@
 The remaining rows are *active*. They are the direct sum of their components: A T_C is zero outside
 component C, and T_C has rank(C) columns. So x = offset + sum_C T_C y_C + any element of ``free``.
 """
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np
@@ -29,24 +27,10 @@ def reduce(rows: Rows, one: Booleans | None = None, b: Floats | None = None,
            coloop_slack: Floats | None = None, zero_entry: float = ZERO_ENTRY) -> Reduced:
     """Eliminate loops, coloops and zero slacks, and find the components of the other rows.
 
-    Parameters
-    ----------
-    rows : the rows of A
-    one : (n,) boolean array, optional
-        The rows whose score is 1 to rounding.
-    b : (n,) array, optional
-        Needed for ``offset``.
-    coloop_slack : (n,) array, optional
-        Slack to give to coloops; default 0. Their scores do not determine it.
-    zero_entry : float
-        See :func:`levinv.inverse.stages.components.components`.
-
-    Raises
-    ------
-    NoSolutionError
-        If scores of 1 require zero slack in linearly dependent rows.
-    ValueError
-        If b overflows in units of the rows of A.
+    The rows ``one`` (n,) have a score of 1 to rounding. ``offset`` needs ``b``. Coloops get the
+    slack ``coloop_slack`` (n,), which their scores do not determine, or 0. ``zero_entry`` is the
+    threshold of :func:`components`. Raises NoSolutionError if scores of 1 require zero slack in
+    linearly dependent rows, and ValueError if b overflows in units of the rows of A.
     """
     n, d = rows.shape
     norms = rows.row_norms()
@@ -153,11 +137,7 @@ def _null_space(rows: Rows, unit: Floats, start: Floats) -> Floats:
 
 
 def _component_bases(rows: Rows, unit: Floats, start: Floats, label: Labels) -> list[Floats]:
-    """T_C for every component.
-
-    With A start orthonormal, the Gram matrices of the components are projections that sum to the
-    identity.
-    """
+    """T_C for every component: A start is orthonormal, so their Gram matrices are projections."""
     count = int(label.max(initial=-1)) + 1
     if count <= 1:
         return [start] if count else []

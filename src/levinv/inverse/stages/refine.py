@@ -16,8 +16,6 @@ step p and a change y of the gradient, G becomes I - p pᵀ/pᵀp + y yᵀ/yᵀp
 ten- to twentyfold. If steps stop helping while the residual is above its rounding error,
 Levenberg-Marquardt takes over.
 """
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,16 +23,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from levinv._tolerances import (
-    DIRECT_PER_RANK,
-    DIRECT_ROWS,
-    EPS,
-    LEAST_DAMPING,
-    MAX_USELESS_STEPS,
-    ONE_PASS_CONDITION,
-    POOR_MODEL,
-    PREDICTED_DECREASE,
-)
+from levinv import _tolerances as tolerances
+from levinv._tolerances import EPS, MAX_USELESS_STEPS
 from levinv._typing import Booleans, Floats
 from levinv.inverse.progress import Progress
 from levinv.inverse.stages.point import evaluate
@@ -48,7 +38,7 @@ OnStep: TypeAlias = Callable[[int, Floats, float], None]
 
 def is_long(n: int, rank: int) -> bool:
     """Whether steps reuse one Jacobian."""
-    return rank > 0 and n > max(DIRECT_ROWS, DIRECT_PER_RANK * rank)
+    return rank > 0 and n > max(tolerances.DIRECT_ROWS, tolerances.DIRECT_PER_RANK * rank)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,16 +68,13 @@ class _Loss:
         relative = np.divide(uncertain, np.abs(point.slack), out=np.ones_like(uncertain),
                              where=point.slack != 0)
         scores = np.where(self.reduced.active, point.projection.scores, 0.0)
-        relative += float(scores @ relative) + EPS * ONE_PASS_CONDITION ** 2
+        relative += float(scores @ relative) + EPS * tolerances.ONE_PASS_CONDITION ** 2
         return 2.0 * float(np.linalg.norm(self.weight * scores * relative))
 
 
 def refine(presolved: Presolved, x: Floats, progress: Progress | None, maxiter: int, *,
            left_out: Booleans | None = None, brief: bool = False) -> Refined | None:
-    """Stage 4 from x, without the rows ``left_out``; None if the scores are not defined at x.
-
-    ``progress`` counts the work and calls the callback. See :func:`minimise`.
-    """
+    """Stage 4 from x, without the rows ``left_out``; None if the scores are not defined at x."""
     problem, weight = presolved.problem, presolved.weight()
     if left_out is not None:
         weight[left_out] = 0.0
@@ -106,27 +93,11 @@ def refine(presolved: Presolved, x: Floats, progress: Progress | None, maxiter: 
 def minimise(reduced: Reduced, b: Floats, x: Floats, target: Floats, weight: Floats,
              null_dimension: int, *, maxiter: int = 50, brief: bool = False,
              on_step: OnStep = lambda iteration, x, error: None) -> Refined | None:
-    """Minimise the whitened residual from x.
+    """Minimise the whitened residual from x; None if the scores are not defined there.
 
-    Parameters
-    ----------
-    reduced : Reduced
-    b : (n,) array
-    x : (d,) array
-    target, weight : (n,) arrays
-        Scores, and 1/deviation; weight 0 leaves a row out.
-    null_dimension : int
-        Dimension of the null space within span(reduced.start).
-    maxiter : int
-    brief : bool
-        Many rows: end when steps stop helping, without Levenberg-Marquardt.
-    on_step : callable, optional
-        Called with (iteration, x, max |sigma - c|) after every step.
-
-    Returns
-    -------
-    Refined or None
-        None if the scores are not defined at x (dependent rows with zero slack).
+    ``target`` (n,) holds the scores, ``weight`` (n,) 1/deviation; weight 0 leaves a row out.
+    ``null_dimension`` is that of the null space within span(reduced.start). For many rows a
+    ``brief`` run ends when steps stop helping, without Levenberg-Marquardt.
     """
     loss = _Loss(reduced, b, target, weight, null_dimension, maxiter, on_step)
     if is_long(len(b), reduced.start.shape[1]):
@@ -146,7 +117,8 @@ def minimise(reduced: Reduced, b: Floats, x: Floats, target: Floats, weight: Flo
 def _levenberg_marquardt(loss: _Loss, point: Point, iteration: int, evaluations: int) -> Refined:
     """Steps that each use an exact Jacobian."""
     model, damping = linearise_all(point, loss.weight, loss.null_dimension), 0.0
-    while iteration < loss.maxiter and _predicted(model) > PREDICTED_DECREASE * point.norm ** 2:
+    least = tolerances.PREDICTED_DECREASE
+    while iteration < loss.maxiter and _predicted(model) > least * point.norm ** 2:
         values = model.values
         step = model.steps @ (values * (values * model.left
                                         / (values ** 2 + damping * values[0] ** 2)))
@@ -156,11 +128,11 @@ def _levenberg_marquardt(loss: _Loss, point: Point, iteration: int, evaluations:
             # with 1/√ε a step is too short to change half of the digits
             if point.norm <= loss.rounding(point) or damping > 1.0 / math.sqrt(EPS):
                 break
-            damping = max(10.0 * damping, LEAST_DAMPING)
+            damping = max(10.0 * damping, tolerances.LEAST_DAMPING)
             continue
         point = trial
         model = linearise_all(point, loss.weight, loss.null_dimension)
-        damping = 0.0 if damping < 10.0 * LEAST_DAMPING else damping / 10.0
+        damping = 0.0 if damping < 10.0 * tolerances.LEAST_DAMPING else damping / 10.0
         iteration += 1
         loss.on_step(iteration, point.x, point.max_residual)
     return Refined(point, model, iteration, evaluations)
@@ -186,7 +158,7 @@ def _quasi_newton(loss: _Loss, x: Floats, patience: int) -> Refined | None:
     best = replace(best, point=None)
     iteration, evaluations, useless_steps, at_rounding, length = 0, 1, 0, False, 1.0
     while (iteration < loss.maxiter and useless_steps <= patience
-           and _predicted(model) > PREDICTED_DECREASE * best.norm ** 2):
+           and _predicted(model) > tolerances.PREDICTED_DECREASE * best.norm ** 2):
         step = length * model.left
         with np.errstate(over="ignore", invalid="ignore"):      # steps that overflow are refused
             move = model.steps @ step
@@ -197,11 +169,11 @@ def _quasi_newton(loss: _Loss, x: Floats, patience: int) -> Refined | None:
         better = trial is not None and trial.norm < best.norm
         if trial is None or trial.gradient is None:
             change = None
-            length *= POOR_MODEL
+            length *= tolerances.POOR_MODEL
         else:
             left = model.steps.T @ trial.gradient
             change = model.left - left
-        useful = better and float(left @ left) <= POOR_MODEL * _predicted(model)
+        useful = better and float(left @ left) <= tolerances.POOR_MODEL * _predicted(model)
         if better:
             assert trial is not None
             best, model, length = trial, replace(model, left=left, at=None), 1.0

@@ -13,14 +13,7 @@ Reference: Rousseeuw and Van Driessen, "Computing LTS regression for large data 
 """
 import numpy as np
 
-from levinv._tolerances import (
-    CLOSEST,
-    EPS,
-    FEW_ROUNDS,
-    PASS_ENTRIES,
-    TINY,
-    TRIMMED_STARTS,
-)
+from levinv._tolerances import CLOSEST, EPS, FEW_ROUNDS, PASS_ENTRIES, TINY, TRIMMED_STARTS
 from levinv._typing import Floats, Integers
 from levinv.inverse.stages.signs import Matrix, SignCandidate
 
@@ -32,25 +25,10 @@ def may_be_spoiled(n: int, p: int) -> bool:
 
 def trimmed_signs(matrix: Matrix, magnitude: Floats, known: Floats | None, guesses: list[Floats],
                   most: int, rng: np.random.Generator) -> list[SignCandidate]:
-    """Find sign vectors and rows to leave out, the likeliest first.
+    """Different sign vectors with the ``most`` rows that each leaves out, the likeliest first.
 
-    Parameters
-    ----------
-    matrix : Matrix, (n, p)
-        [A b] on the component.
-    magnitude : (n,) array
-    known : (n,) array or None
-        The signs.
-    guesses : list of (n,) arrays
-        Sign vectors most of whose entries may be right.
-    most : int
-        Number of rows left out.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    list of SignCandidate
-        Different sign vectors, with the rows that each leaves out.
+    ``matrix`` (n, p) is [A b] on the component. ``known`` (n,) are the signs, if they are known;
+    most entries of the ``guesses``, sign vectors (n,), may be right.
     """
     n, p = matrix.shape
     if not may_be_spoiled(n, p) or n - most <= p:

@@ -36,19 +36,9 @@ from typing import Protocol
 
 import numpy as np
 
+from levinv import _tolerances as tolerances
 from levinv._kernels.reflections import reflect
-from levinv._tolerances import (
-    CLOSEST,
-    ENUMERATED,
-    EPS,
-    FEW_ROUNDS,
-    LONG,
-    MANY_ITERATIONS,
-    PATIENCE,
-    SIGNIFICANT,
-    SUBSET_PER_UNKNOWN,
-    TINY,
-)
+from levinv._tolerances import EPS, TINY
 from levinv._typing import Booleans, Floats, Integers, RowIndex
 
 
@@ -80,37 +70,22 @@ def sign_candidates(matrix: Matrix, magnitude: Floats, rng: np.random.Generator,
                     accuracy: Floats | None = None, tolerance: float = 1e-6, restarts: int = 60,
                     on_restart: Callable[[int, float], None] | None = None,
                     outcomes: list[SignCandidate] | None = None) -> Iterator[SignCandidate]:
-    """Find signs with which ``magnitude`` lies in the range of ``matrix``, the likeliest first.
+    """Find signs with which ``magnitude`` (n,) lies in the range of ``matrix``, which is [A b] on
+    the component in any basis. Each that fits is yielded as it is found, after the last start the
+    closest of the others.
 
-    Parameters
-    ----------
-    matrix : Matrix, (n, p)
-        [A b] on the component, in any basis of independent columns.
-    magnitude : (n,) array, positive
-    rng : numpy.random.Generator
-    accuracy : (n,) array, optional
-        Relative standard deviations of the magnitudes; inf leaves a row out.
-    tolerance : float
-        Relative distance from the range that a sign vector may have. With ``accuracy``, the
-        distance that the deviations explain is added.
-    restarts : int
-        Number of starts.
-    on_restart : callable, optional
-        Called with (number of starts, smallest misfit so far) after every start.
-    outcomes : list, optional
-        The outcome of every start is appended.
-
-    Yields
-    ------
-    SignCandidate
-        Each that fits, as it is found; after the last start the closest of the others.
+    ``accuracy`` (n,) holds relative standard deviations of the magnitudes; inf leaves a row out.
+    ``tolerance`` is the relative distance from the range that a sign vector may have, to which the
+    distance that the deviations explain is added. After each of the ``restarts`` starts
+    ``on_restart(number of starts, smallest misfit so far)`` is called and the outcome appended to
+    ``outcomes``.
     """
     n, p = matrix.shape
-    if accuracy is None and n <= ENUMERATED:
+    if accuracy is None and n <= tolerances.ENUMERATED:
         yield from enumerate_signs(matrix, magnitude, tolerance)
         return
     usable = np.arange(n) if accuracy is None else np.flatnonzero(np.isfinite(accuracy))
-    size = SUBSET_PER_UNKNOWN * p
+    size = tolerances.SUBSET_PER_UNKNOWN * p
     rejected: list[SignCandidate] = []
     search = None
     for restart in range(restarts):
@@ -129,14 +104,12 @@ def sign_candidates(matrix: Matrix, magnitude: Floats, rng: np.random.Generator,
             # several z solve the subset: it needs more rows
             size, search = 4 * size, None
     rejected.sort(key=lambda candidate: candidate.misfit)
-    for candidate in rejected[:CLOSEST]:
+    for candidate in rejected[:tolerances.CLOSEST]:
         yield dataclasses.replace(candidate, restarts=restarts)
 
 
 def enumerate_signs(matrix: Matrix, magnitude: Floats, tolerance: float) -> list[SignCandidate]:
-    """All sign vectors with first entry +1 that fit the magnitudes, or the closest if those are
-    more.
-    """
+    """All sign vectors with first entry +1 that fit the magnitudes, at least the closest few."""
     n = len(magnitude)
     weight, basis = _isotropic(matrix.block(np.arange(n)))
     target = weight * magnitude / np.linalg.norm(weight * magnitude)
@@ -145,7 +118,7 @@ def enumerate_signs(matrix: Matrix, magnitude: Floats, tolerance: float) -> list
     signed = signs * target
     misfits = np.linalg.norm(signed - (signed @ basis) @ basis.T, axis=1)
     order = np.argsort(misfits, kind="stable")
-    kept = order[:max(int(np.count_nonzero(misfits <= tolerance)), CLOSEST)]
+    kept = order[:max(int(np.count_nonzero(misfits <= tolerance)), tolerances.CLOSEST)]
     return [SignCandidate(signs[i], float(misfits[i]), len(bits), bool(misfits[i] <= tolerance))
             for i in kept]
 
@@ -178,7 +151,7 @@ class _SubsetSearch:
         if accuracy is not None:
             explained = float(np.linalg.norm(self._target * accuracy[chosen])
                               / np.linalg.norm(self._target))
-            self._tolerance = min(tolerance + SIGNIFICANT * explained, 0.5)
+            self._tolerance = min(tolerance + tolerances.SIGNIFICANT * explained, 0.5)
             self._accuracy = np.maximum(accuracy[chosen], EPS)
 
     def run(self, restart: int, rng: np.random.Generator) -> SignCandidate:
@@ -189,11 +162,12 @@ class _SubsetSearch:
             point = self._target * rng.choice([-1.0, 1.0], len(self.chosen))
         signs, misfit, done = np.ones(len(self.chosen)), np.inf, 0
         # Ctrl-C works between calls; an iteration takes 4 flops for each entry of the basis
-        checks = max(LONG // (4 * self._basis.size * PATIENCE), 1)
-        while done < MANY_ITERATIONS and misfit > self._tolerance:
+        checks = max(tolerances.LONG // (4 * self._basis.size * tolerances.PATIENCE), 1)
+        while done < tolerances.MANY_ITERATIONS and misfit > self._tolerance:
             misfit, used = reflect(self._basis, self._target, point, signs, misfit,
                                    self._tolerance,
-                                   min(checks * PATIENCE, MANY_ITERATIONS - done), PATIENCE)
+                                   min(checks * tolerances.PATIENCE, tolerances.MANY_ITERATIONS - done),
+                                   tolerances.PATIENCE)
             done += used
         self.solved = misfit <= self._tolerance
         return self._extended(signs, misfit, restart + 1)
@@ -205,7 +179,7 @@ class _SubsetSearch:
         if self._accuracy is not None:
             weight = 1.0 / (magnitude * self._accuracy)
             signs, deviations = _flip(part * weight[:, None], signs / self._accuracy)
-            misfit = deviations * self._tolerance / SIGNIFICANT
+            misfit = deviations * self._tolerance / tolerances.SIGNIFICANT
         coefficients = np.linalg.lstsq(part * weight[:, None], weight * magnitude * signs,
                                        rcond=None)[0]
         image = self._matrix.matvec(np.asarray(coefficients, dtype=np.float64))
@@ -218,9 +192,7 @@ class _SubsetSearch:
 
 def _flip(matrix: Floats, g: Floats) -> tuple[Floats, float]:
     """Flip entries of g, one or two at a time, while that brings g closer to the range of
-    ``matrix``.
-
-    Returns the signs and the root mean square distance, in standard deviations if g is whitened.
+    ``matrix``: the signs and the RMS distance, in standard deviations if g is whitened.
     """
     u = _range_basis(matrix)
     complement = -(u @ u.T)
@@ -243,12 +215,10 @@ def _flip(matrix: Floats, g: Floats) -> tuple[Floats, float]:
 
 
 def _isotropic(matrix: Floats) -> tuple[Floats, Floats]:
-    """Row weights that bring the leverage scores of the weighted rows close to equal, and an
-    orthonormal basis of the weighted rows.
-    """
+    """Row weights with scores close to equal, and an orthonormal basis of the weighted rows."""
     weight = np.ones(len(matrix))
     basis = _range_basis(matrix)
-    for _ in range(FEW_ROUNDS):
+    for _ in range(tolerances.FEW_ROUNDS):
         scores = np.einsum("ij,ij->i", basis, basis)
         weight = weight / np.sqrt(np.maximum(scores, EPS))
         basis = _range_basis(matrix * weight[:, None])
@@ -262,9 +232,7 @@ def _range_basis(matrix: Floats) -> Floats:
 
 
 def _spectral_start(basis: Floats, target: Floats) -> Floats:
-    """The direction in which rows are long where magnitudes are large: the top eigenvector of
-    sum (m_i/|v_i|²)² v_i v_iᵀ.
-    """
+    """Where large magnitudes have long rows: the top eigenvector of sum (m_i/|v_i|²)² v_i v_iᵀ."""
     lengths = np.maximum(np.linalg.norm(basis, axis=1), TINY)
     rows = basis / lengths[:, None]
     with np.errstate(divide="ignore"):                 # squares of the quotients may overflow

@@ -18,8 +18,6 @@ relative to the matrix of all rows, for 16 k² of 20 000 to 100 000 rows, k = 20
 for Gaussian and one-hot designs with uniform, normal and exponential slacks; a few up to 1.8 for
 Cauchy designs.
 """
-from __future__ import annotations
-
 import functools
 import operator
 from collections.abc import Callable, Iterable
@@ -77,10 +75,7 @@ def linearise_all(point: Point, weight: Floats, null_dimension: int) -> Linearis
 
 def reweighted(point: Point, weight: Floats, model: Linearisation, factor: Floats,
                null_dimension: int) -> Linearisation:
-    """The linearisation with weights ``weight * factor``, from that with ``weight``.
-
-    ``left``, which belongs to the residual, is of no use in it.
-    """
+    """The linearisation, but for ``left``, with weights ``weight * factor``, from another."""
     if model.at is None or model.at.blocks is None:
         return linearise(point, weight * factor, null_dimension)
     blocks, k = model.at.blocks, point.projection.rank
@@ -108,10 +103,7 @@ def propagated(model: Linearisation, deviations: Floats) -> Floats:
 
 
 class _LongJacobian:
-    """W [J_z, sigma - c] of a long matrix, a block of rows at a time.
-
-    J_z is the Laplacian applied to diag(ε) U, as by :meth:`Projection.laplacian`.
-    """
+    """W [J_z, sigma - c] of a long matrix, a block of rows at a time."""
 
     def __init__(self, point: Point, weight: Floats) -> None:
         projection = point.projection

@@ -8,22 +8,14 @@ rounding of A x - b changes no score by more than its noise. In both cases
 * the slack must have the known signs where it is significantly different from zero;
 * entries set to zero when components were separated must be negligible for the scores.
 """
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.special
 
-from levinv._tolerances import (
-    CHI_SQUARED_LEVEL,
-    NOISE_UNCERTAINTY,
-    ROUNDING_FACTOR,
-    SETTLED_RESIDUAL,
-    SIGNIFICANT,
-    TINY,
-)
+from levinv import _tolerances as tolerances
+from levinv._tolerances import TINY
 from levinv._typing import Booleans, Floats, Integers, RowIndex
 from levinv.inverse.values import Point, Presolved, Refined
 from levinv.inverse.verdict.rounding import (
@@ -54,11 +46,7 @@ def is_solution(presolved: Presolved, found: Refined | None) -> bool:
 
 
 def is_solution_to_rounding(presolved: Presolved, found: Refined | None) -> bool:
-    """Whether the point is good enough to end the search.
-
-    For exact scores this requires agreement close to rounding, because another sign vector may
-    match to ``tol``.
-    """
+    """Whether the search may end: another sign vector may also match to ``tol``."""
     if found is None or not is_solution(presolved, found):
         return False
     if not presolved.problem.exact:
@@ -66,7 +54,7 @@ def is_solution_to_rounding(presolved: Presolved, found: Refined | None) -> bool
     weight = presolved.weight()
     rounding = float(np.linalg.norm(score_rounding(presolved, found.point) * weight))
     return (found.point.norm
-            <= ROUNDING_FACTOR * max(rounding, math.sqrt(np.count_nonzero(weight))))
+            <= tolerances.ROUNDING_FACTOR * max(rounding, math.sqrt(np.count_nonzero(weight))))
 
 
 def signs_agree(presolved: Presolved, found: Refined) -> bool:
@@ -86,7 +74,7 @@ def signs_agree(presolved: Presolved, found: Refined) -> bool:
             known = np.isfinite(errors)
             spread = spread + problem.rows.abs_matvec(np.where(known, errors, 0.0))
             spread[problem.rows.abs_matvec(np.where(known, 0.0, 1.0)) > 0] = np.inf
-    significant = counted & (np.abs(slack) > SIGNIFICANT * spread
+    significant = counted & (np.abs(slack) > tolerances.SIGNIFICANT * spread
                              + slack_rounding(presolved, found.point))
     return bool(np.all(np.sign(slack[significant]) == problem.known_signs[significant]))
 
@@ -99,11 +87,9 @@ def within_tolerance(presolved: Presolved, point: Point, member: RowIndex) -> bo
 
 
 def allowed_errors(presolved: Presolved, point: Point) -> Floats:
-    """Largest errors with which exact scores match, (n,): tol, plus what rounding of x and of
-    A x - b changes, up to 100 tol.
-    """
+    """Largest errors of exact scores, (n,): tol, plus what rounding changes, up to 100 tol."""
     tol = presolved.problem.tol
-    return tol + np.minimum(score_rounding(presolved, point), ROUNDING_FACTOR * tol)
+    return tol + np.minimum(score_rounding(presolved, point), tolerances.ROUNDING_FACTOR * tol)
 
 
 def scores_are_accurate(presolved: Presolved, point: Point, rounding: Floats) -> bool:
@@ -113,7 +99,7 @@ def scores_are_accurate(presolved: Presolved, point: Point, rounding: Floats) ->
     part 1/√12 of it, may be 100 tol. With noise the bound itself may be as large as the noise.
     """
     if presolved.problem.exact:
-        limit = ROUNDING_FACTOR * np.sqrt(12.0) * presolved.problem.tol
+        limit = tolerances.ROUNDING_FACTOR * np.sqrt(12.0) * presolved.problem.tol
         return bool(np.max(rounding, initial=0.0) <= limit)
     accurate = rounding <= presolved.deviation()
     accurate &= np.abs(point.slack) > slack_rounding(presolved, point)
@@ -127,7 +113,7 @@ def component_is_settled(presolved: Presolved, found: Refined | None, c: int) ->
     member = presolved.reduced.members(c)
     whitened = found.point.residual[member] / presolved.deviation()[member]
     if presolved.problem.exact:
-        return (np.sqrt(np.mean(whitened ** 2)) <= SETTLED_RESIDUAL
+        return (np.sqrt(np.mean(whitened ** 2)) <= tolerances.SETTLED_RESIDUAL
                 and within_tolerance(presolved, found.point, member))
     degrees = len(member) - presolved.reduced.bases[c].shape[1] - 1
     return explained_by_noise(whitened, degrees)
@@ -141,8 +127,8 @@ def explained_by_noise(whitened: Floats, degrees: int) -> bool:
 def chi_squared_limit(degrees: int) -> float:
     """Largest sum of squares of a whitened residual that noise explains."""
     degrees = max(degrees, 1)
-    return float(max(scipy.special.chdtri(degrees, CHI_SQUARED_LEVEL),
-                     NOISE_UNCERTAINTY ** 2 * degrees))
+    return float(max(scipy.special.chdtri(degrees, tolerances.CHI_SQUARED_LEVEL),
+                     tolerances.NOISE_UNCERTAINTY ** 2 * degrees))
 
 
 def _zero_slacks_hold(presolved: Presolved, point: Point) -> bool:
@@ -165,10 +151,7 @@ def _zero_slacks_hold(presolved: Presolved, point: Point) -> bool:
 
 
 def _separation_holds(presolved: Presolved, point: Point) -> bool:
-    """Whether entries set to zero when components were separated are negligible for the scores.
-
-    Slacks of very different magnitude amplify them.
-    """
+    """Whether entries set to zero between components are negligible for the scores."""
     reduced, problem = presolved.reduced, presolved.problem
     slack = np.abs(point.slack)
     slack[reduced.zero_slack] = 0.0
@@ -201,7 +184,7 @@ class Fit:
             return found | {"test": "tolerance", "tolerance": self.tolerance}
         return found | {
             "test": "chi-squared", "chi_squared": self.chi_squared,
-            "degrees_of_freedom": self.degrees_of_freedom, "level": CHI_SQUARED_LEVEL,
+            "degrees_of_freedom": self.degrees_of_freedom, "level": tolerances.CHI_SQUARED_LEVEL,
             "limit": chi_squared_limit(self.degrees_of_freedom),
             "p_value": scipy.special.chdtrc(self.degrees_of_freedom, self.chi_squared)}
 

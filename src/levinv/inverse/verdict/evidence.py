@@ -2,8 +2,6 @@
 
 The keys are described in :class:`levinv.InversionResult`.
 """
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any

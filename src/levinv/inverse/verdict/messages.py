@@ -1,6 +1,4 @@
 """The message of a result."""
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -12,8 +12,6 @@ these are accurate in every row, unlike combinations of almost parallel coloop d
 candidate that still fails is undetermined: it is not in the null space, but the scores do not
 determine it either. Then ``unique`` is False.
 """
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -4,8 +4,6 @@ It starts from the best x found with all rows. If a few wrong scores have spoilt
 starts from sign vectors that are chosen with some rows left out. Then the scores of these rows are
 replaced by those at the x found, stage 1 runs again, and so on for a few rounds.
 """
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 
@@ -21,10 +19,7 @@ from levinv._tolerances import (
 from levinv._typing import Booleans, Floats
 from levinv.inverse.found import Found
 from levinv.inverse.progress import Progress, Stopped
-from levinv.inverse.stages.magnitude_stage import (
-    interior_target,
-    run_magnitudes,
-)
+from levinv.inverse.stages.magnitude_stage import interior_target, run_magnitudes
 from levinv.inverse.stages.point import evaluate
 from levinv.inverse.stages.presolve import augmented
 from levinv.inverse.stages.range import response_in_range
@@ -33,13 +28,7 @@ from levinv.inverse.stages.refine import refine
 from levinv.inverse.stages.robust_signs import trimmed_signs
 from levinv.inverse.stages.target import shift_to_sum
 from levinv.inverse.values import Limits, Magnitudes, Presolved, Refined
-from levinv.inverse.verdict.acceptance import (
-    allowed_errors,
-    explained_by_noise,
-    is_solution,
-    signs_agree,
-    within_tolerance,
-)
+from levinv.inverse.verdict import acceptance
 from levinv.inverse.verdict.outliers import (
     Outliers,
     find_outliers,
@@ -56,7 +45,7 @@ def leave_out_outliers(presolved: Presolved, best: Refined, found: Found, limits
     the callback stopped.
     """
     problem = presolved.problem
-    success = is_solution(presolved, best)
+    success = acceptance.is_solution(presolved, best)
     if not success and best.iterations == limits.maxiter:
         return None
     if problem.exact and success:
@@ -66,17 +55,17 @@ def leave_out_outliers(presolved: Presolved, best: Refined, found: Found, limits
     threshold = outlier_threshold(presolved)
 
     def explained(fit: Refined, left_out: Booleans) -> bool:
-        if not signs_agree(presolved, fit):
+        if not acceptance.signs_agree(presolved, fit):
             return False
         if problem.exact:
             return (presolved.rms(fit.point) <= SETTLED_RESIDUAL
-                    and within_tolerance(presolved, fit.point, ~left_out))
+                    and acceptance.within_tolerance(presolved, fit.point, ~left_out))
         whitened = (fit.point.residual / deviation)[~left_out]
-        return explained_by_noise(whitened, degrees - left_out.sum())
+        return acceptance.explained_by_noise(whitened, degrees - left_out.sum())
 
     def suspect(fit: Refined, deviations: Floats) -> Booleans:
         if problem.exact:
-            return np.abs(fit.point.residual) > allowed_errors(presolved, fit.point)
+            return np.abs(fit.point.residual) > acceptance.allowed_errors(presolved, fit.point)
         return np.abs(deviations) > threshold
 
     def refit(x: Floats, left_out: Booleans) -> Refined | None:

@@ -27,21 +27,13 @@ its error.
 References: Cook and Weisberg, Residuals and Influence in Regression (1982), section 2.2; Rousseeuw
 and Van Driessen, "Computing LTS regression for large data sets" (2006).
 """
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.special
 
-from levinv._tolerances import (
-    CHI_SQUARED_LEVEL,
-    HEAVY_COMPLEMENT,
-    MAX_OUTLIERS,
-    NOISE_UNCERTAINTY,
-    OUTLIER_FRACTION,
-)
+from levinv import _tolerances as tolerances
 from levinv._typing import Booleans, Floats, Integers
 from levinv.inverse.stages.whitened_jacobian import leverages
 from levinv.inverse.values import Presolved, Refined
@@ -57,16 +49,14 @@ class Outliers:
 
 
 def bonferroni(level: float, count: int) -> float:
-    """The normal quantile that the largest of ``count`` residuals exceeds with probability at most
-    ``level``.
-    """
+    """The normal quantile that the largest of ``count`` exceeds with probability ``level``."""
     return -float(scipy.special.ndtri(0.5 * level / max(count, 1)))
 
 
 def outlier_threshold(presolved: Presolved) -> float:
     """Studentised residual beyond which a row with noise is an outlier."""
-    return NOISE_UNCERTAINTY * bonferroni(CHI_SQUARED_LEVEL,
-                                          int(np.count_nonzero(presolved.reduced.active)))
+    rows = int(np.count_nonzero(presolved.reduced.active))
+    return tolerances.NOISE_UNCERTAINTY * bonferroni(tolerances.CHI_SQUARED_LEVEL, rows)
 
 
 def studentised(fit: Refined, weight: Floats, left_out: Booleans) -> Floats:
@@ -74,13 +64,13 @@ def studentised(fit: Refined, weight: Floats, left_out: Booleans) -> Floats:
     leverage = leverages(fit.point, weight, fit.linearisation, left_out)
     variance = np.where(left_out, 1.0 + leverage, 1.0 - leverage)
     whitened = fit.point.residual * weight
-    return np.divide(whitened, np.sqrt(np.maximum(variance, HEAVY_COMPLEMENT)),
-                     out=np.zeros_like(whitened), where=variance > HEAVY_COMPLEMENT)
+    return np.divide(whitened, np.sqrt(np.maximum(variance, tolerances.HEAVY_COMPLEMENT)),
+                     out=np.zeros_like(whitened), where=variance > tolerances.HEAVY_COMPLEMENT)
 
 
 def most_outliers(degrees: int) -> int:
     """Largest number of rows that may be left out."""
-    return min(MAX_OUTLIERS, int(OUTLIER_FRACTION * degrees))
+    return min(tolerances.MAX_OUTLIERS, int(tolerances.OUTLIER_FRACTION * degrees))
 
 
 def find_outliers(fit: Refined, weight: Floats, degrees: int, *,
@@ -88,30 +78,14 @@ def find_outliers(fit: Refined, weight: Floats, degrees: int, *,
                   suspect: Callable[[Refined, Floats], Booleans],
                   refit: Callable[[Floats, Booleans], Refined | None],
                   left_out: Booleans | None = None) -> Outliers | None:
-    """Leave out rows until the residual of the others is explained.
+    """Leave out rows until the residual of the others is explained. The result holds no rows if all
+    are explained; it is None if leaving out a few rows does not explain the others.
 
-    Parameters
-    ----------
-    fit : Refined
-        The fit to the rows that are not left out.
-    weight : (n,) array
-        1/noise, 0 in rows that are not active.
-    degrees : int
-        Degrees of freedom of the residual.
-    explained : callable
-        ``explained(fit, left_out)``: whether the residual of all rows that are not left out, (n,)
-        boolean, is explained.
-    suspect : callable
-        ``suspect(fit, deviations)``: the rows, (n,) boolean, whose own residual is not explained.
-    refit : callable
-        ``refit(x, left_out)``: Refined from x, or None.
-    left_out : (n,) boolean array, optional
-        Rows that are left out at first.
-
-    Returns
-    -------
-    Outliers or None
-        No rows if all are explained; None if leaving out a few rows does not explain the others.
+    ``fit`` is the fit without the rows ``left_out`` (n,) at first, ``weight`` (n,) is 1/noise, 0 in
+    rows that are not active, and ``degrees`` are the residual's degrees of freedom.
+    ``explained(fit, left_out)`` says whether the residual of all rows kept is explained,
+    ``suspect(fit, deviations)`` which rows' own residual is not, (n,) boolean;
+    ``refit(x, left_out)`` fits again from x and may fail with None.
     """
     left_out = np.zeros(len(weight), dtype=bool) if left_out is None else left_out
     most = most_outliers(degrees)
@@ -123,7 +97,7 @@ def find_outliers(fit: Refined, weight: Floats, degrees: int, *,
         return deviations, wrong, explained(fit, left_out) and not (wrong & ~left_out).any()
 
     deviations, wrong, settled = judged(fit, left_out)
-    for _ in range(MAX_OUTLIERS):
+    for _ in range(tolerances.MAX_OUTLIERS):
         if settled or not most:
             break
         before, left_out, norm = left_out, np.zeros(len(weight), dtype=bool), fit.point.norm

@@ -1,6 +1,4 @@
 """The verdict on the x found, and the result."""
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 
@@ -27,17 +25,9 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
            further_evidence: dict[str, Any] | None = None) -> InversionResult:
     """Decide success and uniqueness at the best x found, and assemble the result.
 
-    Parameters
-    ----------
-    presolved, found, progress
-    outliers : Outliers or None
-        None: not looked for, or no small set of rows explains the misfit.
-    other_signs : bool
-        Whether another x with these scores was found.
-    converged : bool
-        Whether a method with a loss of its own converged, which is success.
-    further_evidence : dict, optional
-        Added to the evidence.
+    ``outliers`` are None if they were not looked for or if no small set of rows explains the
+    misfit. ``other_signs`` says whether another x with these scores was found, ``converged``
+    whether a method with a loss of its own converged, which is success.
     """
     problem, best = presolved.problem, found.best
     if best is None:

@@ -5,8 +5,6 @@ dx = -2 T u_i / σ_i, in coordinates in which the scaled rows U are orthonormal.
 change by -2 P_il / σ_i, together by 2 sqrt((1 - σ_i) / σ_i). This is little if σ_i is nearly 1, and
 stage 4 may then find an x nearby whose scores match as well.
 """
-from __future__ import annotations
-
 import numpy as np
 
 from levinv._tolerances import SIGN_TOLERANCE
@@ -18,9 +16,8 @@ from levinv.inverse.verdict.acceptance import is_solution
 
 def try_sign_flips(presolved: Presolved, best: Refined, limits: Limits,
                    progress: Progress) -> tuple[Refined, bool, bool]:
-    """Look for a solution with the other sign in a row of score nearly 1.
-
-    Returns the better solution, whether there is another one, and whether the callback stopped.
+    """Look for a solution with the other sign in a row of score nearly 1: the better solution,
+    whether there is another one, and whether the callback stopped.
     """
     point = best.point
     projection = point.projection

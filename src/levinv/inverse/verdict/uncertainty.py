@@ -4,8 +4,6 @@ Standard errors are the Cramér-Rao bound: the norms of the rows of ``steps``, w
 whitened residual by unit vectors. For exact scores they are multiplied by the RMS of the whitened
 residual if it exceeds 1, and the effects of rounding A x - b and of hidden slacks are added.
 """
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
