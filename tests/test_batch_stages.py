@@ -9,14 +9,17 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import oracles
 from levinv._kernels import many as baseline
-from levinv.inverse import invert_many as many
+from levinv.inverse.batch import invert_many as many
 from levinv.inverse.stages.components import components
-from levinv.inverse.stages.magnitudes import Scaling, match_scores
-from levinv.inverse.stages.presolve import Augmented, reduce
-from levinv.inverse.stages.recover import identify, response_in_range
-from levinv.inverse.stages.refine import polish
+from levinv.inverse.stages.magnitudes import find_magnitudes
+from levinv.inverse.stages.point import evaluate
+from levinv.inverse.stages.presolve import Augmented
+from levinv.inverse.stages.range import response_in_range
+from levinv.inverse.stages.recover import recover
+from levinv.inverse.stages.reduction import reduce
+from levinv.inverse.stages.refine import minimise
 from levinv.inverse.stages.signs import sign_candidates
-from levinv.inverse.stages.whitened_jacobian import evaluate, linearise_all
+from levinv.inverse.stages.whitened_jacobian import linearise_all
 from levinv.storage import DenseRows
 
 UNIT_ROUNDOFF = 0.5 * np.finfo(float).eps
@@ -34,36 +37,35 @@ class Twin:
             self.range = response_in_range(self.reduced, b, b)
             self.outside = self.range.residual is not None and not self.range.inside[0]
             if self.outside:
-                self.augmented = Augmented(self.reduced, 0, self.range.residual / self.range.size)
+                self.augmented = Augmented(self.reduced, 0, self.range.residual / self.range.norm)
 
     def signs_determined(self):
         """Whether [A b] is connected, and how close that was."""
         loops = np.zeros(len(self.b), dtype=bool)
         return components(self.augmented.block, *self.augmented.shape, loops)
 
-    def scaling(self, target, log_weight=None, maxiter=100):
+    def magnitudes(self, target, log_weight=None, maxiter=100):
         reduced = self.reduced
-        return match_scores(reduced.rows, reduced.start, target, self.active, reduced.label,
-                            plain=reduced.plain, log_weight=log_weight, maxiter=maxiter)
+        return find_magnitudes(reduced.rows, reduced.start, target, self.active, reduced.label,
+                               own_columns=reduced.use_A, log_weight=log_weight, maxiter=maxiter)
 
     def fitting_signs(self, magnitude, tolerance=1e-6):
         return next(sign_candidates(self.augmented, magnitude, np.random.default_rng(0),
                                     tolerance=tolerance))
 
     def recovered(self, target, magnitude, signs):
-        scaling = self.scaling(target, -2.0 * np.log(magnitude), 0)
-        assert isinstance(scaling, Scaling)
-        return identify(self.reduced, self.b, scaling, signs, self.range.inside).x
+        magnitudes = self.magnitudes(target, -2.0 * np.log(magnitude), 0)
+        return recover(self.reduced, self.b, magnitudes, signs, self.range.inside).x
 
     def jacobian(self, x, scores, weight):
         """The whitened Jacobian at x, in the basis of orthonormal rows."""
         point = evaluate(self.reduced, self.b, x, scores, weight)
-        (jacobian,) = linearise_all(point, weight, 0).jacobian
+        (jacobian,) = linearise_all(point, weight, 0).at.blocks
         return jacobian[:, :len(x)]              # the residual may be the next column
 
     def refined(self, x, scores, weight):
         """x and its standard errors."""
-        found = polish(self.reduced, self.b, x, scores, weight, 0)
+        found = minimise(self.reduced, self.b, x, scores, weight, 0)
         return found.point.x, np.linalg.norm(found.linearisation.steps, axis=1)
 
 
@@ -147,13 +149,13 @@ def test_basis(case):
     basis, outside = found["basis"][:-1], found["basis"][-1]
     expected = twin.reduced.rows.matvec(twin.reduced.start) * unit[:, None]
     assert_allclose(basis.T @ basis, expected @ expected.T, rtol=0, atol=1e-12)
-    residual = unit * twin.range.residual / twin.range.size
+    residual = unit * twin.range.residual / twin.range.norm
     assert_allclose(outside, residual, rtol=0, atol=1e-10)
 
 
 def test_magnitudes(case):
     twin, found, A, b, x, slack, scores = settled(case)
-    scaling = twin.scaling(scores)
+    scaling = twin.magnitudes(scores)
     ratio = found["magnitude"] / scaling.magnitude
     ratio /= np.exp(np.log(ratio).mean())                    # a common factor is free
     assert_allclose(ratio, 1.0, rtol=1e-5)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from levinv._tolerances import EPS, UNIT_ROUNDOFF
+from levinv._tolerances import EPS, TINY, UNIT_ROUNDOFF
 from levinv._typing import Booleans, Floats, Integers, Labels
 from levinv.errors import listed
 from levinv.forward.basis import column_space
@@ -319,3 +319,37 @@ class Recovered:
     scale: Floats                 # (components,) κ; nan if it is free
     misfit: float                 # largest |A x - b - κ ε m| / (κ m), up to rounding
     negative: tuple[int, ...] = ()    # components whose κ is negative with the signs given
+
+
+@dataclass(frozen=True, eq=False)
+class Outliers:
+    """The rows left out and the fit to the others."""
+
+    rows: Integers             # increasing indices
+    deviations: Floats         # their studentised residuals
+    fit: Refined               # without these rows
+
+
+@dataclass(frozen=True, eq=False)
+class Uncertainty:
+    """The directions and errors that x is known with."""
+
+    null_space: Floats                     # (d, j)
+    undetermined: Floats                   # (d, u) directions along which the scores hardly move
+    flat: Floats                           # (d, f) directions that are flat to rounding
+    standard_errors: Floats                # (d,)
+    information_limit: float | None        # of exact scores: norm of the errors by their rounding
+    accuracy: float                        # of exact scores: largest error of sigma(x)
+    condition: float
+
+    @property
+    def determined(self) -> bool:
+        """Whether no direction of x is free."""
+        return not (self.null_space.shape[1] or self.undetermined.shape[1] or self.flat.shape[1])
+
+    def relative_error(self, x: Floats) -> float:
+        """Relative standard error of the coefficients of x that are determined."""
+        known = np.isfinite(self.standard_errors)
+        with np.errstate(over="ignore"):
+            return float(np.hypot.reduce(self.standard_errors[known])
+                         / max(float(np.hypot.reduce(x)), TINY))

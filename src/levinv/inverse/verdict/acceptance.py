@@ -131,6 +131,17 @@ def chi_squared_limit(degrees: int) -> float:
                      tolerances.NOISE_UNCERTAINTY ** 2 * degrees))
 
 
+def bonferroni(level: float, count: int) -> float:
+    """The normal quantile that the largest of ``count`` exceeds with probability ``level``."""
+    return -float(scipy.special.ndtri(0.5 * level / max(count, 1)))
+
+
+def outlier_threshold(presolved: Presolved) -> float:
+    """Studentised residual beyond which a row with noise is an outlier."""
+    rows = int(np.count_nonzero(presolved.reduced.active))
+    return tolerances.NOISE_UNCERTAINTY * bonferroni(tolerances.CHI_SQUARED_LEVEL, rows)
+
+
 def _zero_slacks_hold(presolved: Presolved, point: Point) -> bool:
     """Whether the slacks set to zero are zero to rounding, or their scores 1 to tol, and the slacks
     of the rows that they span are not zero.

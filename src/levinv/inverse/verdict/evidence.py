@@ -13,10 +13,8 @@ from levinv._tolerances import ALLOWED_ROUNDINGS
 from levinv._typing import Floats
 from levinv.inverse.found import Found, SignSearch
 from levinv.inverse.stages.whitened_jacobian import negligible
-from levinv.inverse.values import Presolved, Refined
-from levinv.inverse.verdict.acceptance import Fit
-from levinv.inverse.verdict.outliers import Outliers, outlier_threshold
-from levinv.inverse.verdict.uncertainty import Uncertainty
+from levinv.inverse.values import Outliers, Presolved, Refined, Uncertainty
+from levinv.inverse.verdict.acceptance import Fit, outlier_threshold
 
 
 def of_stages(presolved: Presolved, found: Found, determined_on: Sequence[bool],

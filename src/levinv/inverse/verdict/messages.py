@@ -7,9 +7,8 @@ from levinv._tolerances import CHI_SQUARED_LEVEL, EPS, SETTLED_RESIDUAL
 from levinv._typing import Floats
 from levinv.inverse.found import Found
 from levinv.inverse.result import MESSAGES
-from levinv.inverse.values import Presolved, Refined
-from levinv.inverse.verdict.outliers import Outliers, outlier_threshold
-from levinv.inverse.verdict.uncertainty import Uncertainty
+from levinv.inverse.values import Outliers, Presolved, Refined, Uncertainty
+from levinv.inverse.verdict.acceptance import outlier_threshold
 
 NAMED = 10          # largest number of outliers that a message lists
 

@@ -27,14 +27,9 @@ from levinv.inverse.stages.recover import recover_signed
 from levinv.inverse.stages.refine import refine
 from levinv.inverse.stages.robust_signs import trimmed_signs
 from levinv.inverse.stages.target import shift_to_sum
-from levinv.inverse.values import Limits, Magnitudes, Presolved, Refined
+from levinv.inverse.values import Limits, Magnitudes, Outliers, Presolved, Refined
 from levinv.inverse.verdict import acceptance
-from levinv.inverse.verdict.outliers import (
-    Outliers,
-    find_outliers,
-    most_outliers,
-    outlier_threshold,
-)
+from levinv.inverse.verdict.outliers import find_outliers, most_outliers
 
 
 def leave_out_outliers(presolved: Presolved, best: Refined, found: Found, limits: Limits,

@@ -28,35 +28,13 @@ References: Cook and Weisberg, Residuals and Influence in Regression (1982), sec
 and Van Driessen, "Computing LTS regression for large data sets" (2006).
 """
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
-import scipy.special
 
 from levinv import _tolerances as tolerances
-from levinv._typing import Booleans, Floats, Integers
+from levinv._typing import Booleans, Floats
 from levinv.inverse.stages.whitened_jacobian import leverages
-from levinv.inverse.values import Presolved, Refined
-
-
-@dataclass(frozen=True, eq=False)
-class Outliers:
-    """The rows left out and the fit to the others."""
-
-    rows: Integers             # increasing indices
-    deviations: Floats         # their studentised residuals
-    fit: Refined               # without these rows
-
-
-def bonferroni(level: float, count: int) -> float:
-    """The normal quantile that the largest of ``count`` exceeds with probability ``level``."""
-    return -float(scipy.special.ndtri(0.5 * level / max(count, 1)))
-
-
-def outlier_threshold(presolved: Presolved) -> float:
-    """Studentised residual beyond which a row with noise is an outlier."""
-    rows = int(np.count_nonzero(presolved.reduced.active))
-    return tolerances.NOISE_UNCERTAINTY * bonferroni(tolerances.CHI_SQUARED_LEVEL, rows)
+from levinv.inverse.values import Outliers, Refined
 
 
 def studentised(fit: Refined, weight: Floats, left_out: Booleans) -> Floats:

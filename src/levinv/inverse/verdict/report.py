@@ -11,11 +11,10 @@ from levinv.inverse.progress import Progress
 from levinv.inverse.result import InversionResult
 from levinv.inverse.stages.presolve import augmented
 from levinv.inverse.stages.signs import enumerate_signs
-from levinv.inverse.values import Presolved
+from levinv.inverse.values import Outliers, Presolved
 from levinv.inverse.verdict import evidence
 from levinv.inverse.verdict.acceptance import fit, is_solution, scores_are_accurate
 from levinv.inverse.verdict.messages import message
-from levinv.inverse.verdict.outliers import Outliers
 from levinv.inverse.verdict.rounding import score_rounding
 from levinv.inverse.verdict.uncertainty import uncertainty
 

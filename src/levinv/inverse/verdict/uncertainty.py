@@ -5,7 +5,6 @@ whitened residual by unit vectors. For exact scores they are multiplied by the R
 residual if it exceeds 1, and the effects of rounding A x - b and of hidden slacks are added.
 """
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,34 +12,9 @@ from levinv._tolerances import EPS, TINY, UNIT_ROUNDOFF
 from levinv._typing import Floats
 from levinv.inverse.stages.reduction import orthonormal_columns
 from levinv.inverse.stages.whitened_jacobian import propagated, reweighted
-from levinv.inverse.values import Presolved, Refined
+from levinv.inverse.values import Presolved, Refined, Uncertainty
 from levinv.inverse.verdict.null_space import null_space
 from levinv.inverse.verdict.rounding import hidden_errors, hidden_score_changes, hidden_slacks
-
-
-@dataclass(frozen=True, eq=False)
-class Uncertainty:
-    """The directions and errors that x is known with."""
-
-    null_space: Floats                     # (d, j)
-    undetermined: Floats                   # (d, u) directions along which the scores hardly move
-    flat: Floats                           # (d, f) directions that are flat to rounding
-    standard_errors: Floats                # (d,)
-    information_limit: float | None        # of exact scores: norm of the errors by their rounding
-    accuracy: float                        # of exact scores: largest error of sigma(x)
-    condition: float
-
-    @property
-    def determined(self) -> bool:
-        """Whether no direction of x is free."""
-        return not (self.null_space.shape[1] or self.undetermined.shape[1] or self.flat.shape[1])
-
-    def relative_error(self, x: Floats) -> float:
-        """Relative standard error of the coefficients of x that are determined."""
-        known = np.isfinite(self.standard_errors)
-        with np.errstate(over="ignore"):
-            return float(np.hypot.reduce(self.standard_errors[known])
-                         / max(float(np.hypot.reduce(x)), TINY))
 
 
 def uncertainty(presolved: Presolved, best: Refined, rounding: Floats) -> Uncertainty:
