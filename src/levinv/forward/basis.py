@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 
-from levinv import _tolerances as tolerances
+from levinv import _tolerances
 from levinv._kernels import factor
 from levinv._parallel import aside
 from levinv._tolerances import (
@@ -68,7 +68,7 @@ class Basis:
 
 def orthonormal_basis(rows: Rows, scale: Floats | None = None, columns: Floats | None = None, *,
                       method: str = "auto", rcond: float | None = None, gram: Floats | None = None,
-                      one_pass_condition: float = tolerances.ONE_PASS_CONDITION) -> Basis:
+                      one_pass_condition: float = _tolerances.ONE_PASS_CONDITION) -> Basis:
     """A basis of the range of diag(scale) A C.
 
     The row scale (n,), at most about 1, leaves a row out where it is 0. C = ``columns`` (d, k)
@@ -87,7 +87,7 @@ def orthonormal_basis(rows: Rows, scale: Floats | None = None, columns: Floats |
 
 def basis_by_gram(rows: Rows, scale: Floats | None = None, columns: Floats | None = None, *,
                   method: str = "auto", rcond: float | None = None, gram: Floats | None = None,
-                  one_pass_condition: float = tolerances.ONE_PASS_CONDITION) -> Basis | None:
+                  one_pass_condition: float = _tolerances.ONE_PASS_CONDITION) -> Basis | None:
     """:func:`orthonormal_basis` from Gram matrices; None if it needs a QR factorisation."""
     k = rows.shape[1] if columns is None else columns.shape[1]
     if k == 0:
@@ -136,7 +136,7 @@ def _gram_factor(gram: Floats) -> tuple[Floats, int, float]:
 
 
 def one_pass_basis(gram: Floats, columns: Floats | None,
-                   largest_condition: float = tolerances.ONE_PASS_CONDITION) -> Basis | None:
+                   largest_condition: float = _tolerances.ONE_PASS_CONDITION) -> Basis | None:
     """The basis that a well-conditioned Gram matrix gives, or None. The matrix is overwritten."""
     transform, condition = aside(lambda: factor.triangular_inverse_factor(gram), len(gram) ** 3)
     if _norm_bound(condition, len(gram)) <= largest_condition:
@@ -294,7 +294,7 @@ def _sorted_rows(rows: Rows, scale: Floats | None,
     # The bound keeps inf · 0 out of the products.
     lengths = np.minimum(np.sqrt(rows.quad(None, columns)), 1.0 / TINY)
     order = np.argsort(-(lengths if scale is None else lengths * scale), kind="stable")
-    step = max(1, tolerances.PASS_ENTRIES // max(rows.shape[1], 1))
+    step = max(1, _tolerances.PASS_ENTRIES // max(rows.shape[1], 1))
     squares = np.zeros(k)
     for first in range(0, n, step):
         index = order[first:first + step]

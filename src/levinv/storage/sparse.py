@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
-from levinv import _tolerances as tolerances
+from levinv import _tolerances
 from levinv._kernels import csr, dense
 from levinv._tolerances import (
     CACHE_ENTRIES,
@@ -49,13 +49,13 @@ class SparseRows(Passes):
     """
 
     in_memory = True
-    copy_limit = tolerances.COPY_ENTRIES
+    copy_limit = _tolerances.COPY_ENTRIES
 
     def __init__(self, A: scipy.sparse.csr_array, workers: int = 1):
         n, d = A.shape
-        if d > tolerances.LARGEST_DIMENSION:
+        if d > _tolerances.LARGEST_DIMENSION:
             raise ValueError(
-                f"A must have at most {tolerances.LARGEST_DIMENSION} columns if it is sparse, got "
+                f"A must have at most {_tolerances.LARGEST_DIMENSION} columns if it is sparse, got "
                 f"shape {A.shape}: 5 dense {d} x {d} matrices would take "
                 f"{5 * 8 * d * d / 2 ** 30:.3g} GiB; leverage_scores approximates the "
                 f"scores of more columns, with method='sketch'")
@@ -86,7 +86,7 @@ class SparseRows(Passes):
 
     def _pair_chunks(self, summed: int = 0) -> list[slice]:
         """Chunks for scattered sums of ``summed`` entries and for gathered forms."""
-        if summed > tolerances.COPY_ENTRIES:
+        if summed > _tolerances.COPY_ENTRIES:
             return [slice(0, self.shape[0])]
         return self._chunks(self._pairs, CHUNK_WORK // DENSE_GAIN, 8 * summed)
 
@@ -97,7 +97,7 @@ class SparseRows(Passes):
 
     def _dense_chunks(self, work_per_row: int, k: int, width: int = 0) -> list[slice]:
         # At least 64 rows. With a width, work_per_row entries are summed over chunks.
-        if width and work_per_row > tolerances.COPY_ENTRIES:
+        if width and work_per_row > _tolerances.COPY_ENTRIES:
             return [slice(0, self.shape[0])]
         work = np.arange(self.shape[0] + 1) * work_per_row
         work += self._entries * (4 * k)          # along rows of T

@@ -47,7 +47,7 @@ def leave_out_outliers(presolved: Presolved, best: Refined, found: Found, limits
         return Outliers(np.zeros(0, dtype=int), np.zeros(0), best)
     active, deviation = presolved.reduced.active, presolved.deviation()
     degrees = int(np.count_nonzero(active)) - best.linearisation.steps.shape[1]
-    threshold = outlier_threshold(presolved)
+    threshold = acceptance.outlier_threshold(presolved)
 
     def explained(fit: Refined, left_out: Booleans) -> bool:
         if not acceptance.signs_agree(presolved, fit):
