@@ -51,13 +51,13 @@ import scipy.linalg
 import scipy.sparse
 from scipy.sparse.linalg import spilu, splu
 
-from levinv import _tolerances as tolerances
+from levinv import _tolerances
 from levinv._kernels import csr
 from levinv._parallel import OrderedSum, share, sharing
 from levinv._tolerances import EPS, FACTOR_WORK, FEW_ITERATIONS, MANY_ITERATIONS, SIGN_COLUMNS
 from levinv._typing import Booleans, Floats, Integers
 
-PAIRS = FILL = tolerances.FACTOR_ENTRIES         # products in a Gram matrix; entries of its factor
+PAIRS = FILL = _tolerances.FACTOR_ENTRIES         # products in a Gram matrix; entries of its factor
 
 # The rows before they were scaled, with columns at unit norm, and a factor for each of the columns.
 Unscaled: TypeAlias = tuple[scipy.sparse.csr_array, Floats]
@@ -75,7 +75,7 @@ def sketched_scores(A: scipy.sparse.csr_array, scale: Floats | None, rtol: float
         if not B.matrix.data.any():
             return np.zeros(n)
         solver = _solver(B, unscaled, rng)
-        width = min(max(tolerances.SIGN_ENTRIES // max(B.shape), 1), SIGN_COLUMNS)
+        width = min(max(_tolerances.SIGN_ENTRIES // max(B.shape), 1), SIGN_COLUMNS)
         width -= width % 8 if width > 8 else 0       # whole cache lines
         seeds = rng.integers(2 ** 64, size=-(-k // width), dtype=np.uint64)
         squares = OrderedSum(np.zeros((2, n)))
@@ -84,7 +84,7 @@ def sketched_scores(A: scipy.sparse.csr_array, scale: Floats | None, rtol: float
             count = min(width, k - block * width)
             coins = np.random.default_rng(seeds[block]).integers(2, size=(n, count))
             r = coins.astype(float) * 2.0 - 1.0
-            z = solver.project(r, tolerances.SOLVER_ERROR * rtol)
+            z = solver.project(r, _tolerances.SOLVER_ERROR * rtol)
             squares.add(block, np.stack([_dots(z.T, z.T), _dots(r.T, r.T)]))
 
         share(work, range(len(seeds)), workers)
@@ -206,10 +206,10 @@ class _Solver:
         left = known.copy()
         steps: list[tuple[Floats, Floats]] = []
         r = self.B.times(left)
-        floor = (tolerances.FEW_ROUNDINGS * tolerances.LEAST_SINGULAR_VALUE) ** 2 * self.norm
+        floor = (_tolerances.FEW_ROUNDINGS * _tolerances.LEAST_SINGULAR_VALUE) ** 2 * self.norm
 
         def done(gamma: Floats) -> Booleans:
-            return (_dots(left, left) <= tolerances.PROBE_ERROR ** 2) | (np.abs(gamma) <= floor)
+            return (_dots(left, left) <= _tolerances.PROBE_ERROR ** 2) | (np.abs(gamma) <= floor)
 
         if not self._descend(r, left, False, done, limit, steps):
             return None
@@ -249,7 +249,7 @@ _REFUSED = "A has no reliable scores by method='sketch': "
 
 def _solver(B: _Rows, unscaled: Unscaled, rng: np.random.Generator) -> _Solver:
     """A solver that has found known answers."""
-    known = rng.standard_normal((B.shape[1], tolerances.PROBES))
+    known = rng.standard_normal((B.shape[1], _tolerances.PROBES))
     known[~_product(abs(B.transpose), np.ones((B.shape[0], 1))).any(axis=1)] = 0.0
     solver = _Solver(B)
     left, why = solver.probe(known, FEW_ITERATIONS), ""
@@ -265,13 +265,13 @@ def _solver(B: _Rows, unscaled: Unscaled, rng: np.random.Generator) -> _Solver:
         raise ValueError(_REFUSED + f"its scaled columns are so ill-conditioned that "
                          f"{MANY_ITERATIONS} iterations do not find a known answer again, and "
                          f"{why}")
-    squared = tolerances.LEAST_SINGULAR_VALUE ** 2
+    squared = _tolerances.LEAST_SINGULAR_VALUE ** 2
     if solver.solve is not None:      # with N = BᵀB + μ, a singular value ς becomes ς² / (ς² + μ)
         squared *= solver.norm / (1.0 + squared * solver.norm)
     if solver.least < squared:
         raise ValueError(_REFUSED + f"its columns, of unit norm, have a singular value that is "
-                         f"not 0, but below {tolerances.LEAST_SINGULAR_VALUE:.0e}")
-    solver.dependent = bool((_dots(left, left) > tolerances.PROBE_ERROR ** 2).any())
+                         f"not 0, but below {_tolerances.LEAST_SINGULAR_VALUE:.0e}")
+    solver.dependent = bool((_dots(left, left) > _tolerances.PROBE_ERROR ** 2).any())
     _check_dependent(left, unscaled, rng)
     return solver
 
@@ -285,16 +285,16 @@ def _check_dependent(left: Floats, unscaled: Unscaled, rng: np.random.Generator)
     nonzero singular value of A times its share.
     """
     A, factors = unscaled
-    left = left[:, _dots(left, left) > tolerances.PROBE_ERROR ** 2]
+    left = left[:, _dots(left, left) > _tolerances.PROBE_ERROR ** 2]
     if not left.shape[1]:
         return
     image = _product(A, np.ascontiguousarray(factors[:, None] * left))
     size = np.sqrt(_dots(image, image).mean())
-    zero = max(max(A.shape) * EPS, tolerances.FEW_ROUNDINGS) / 4
+    zero = max(max(A.shape) * EPS, _tolerances.FEW_ROUNDINGS) / 4
     if size <= zero:
         return
     # Either rounding errors, multiplied by the factors, or a direction whose image under A decides.
-    if (size <= tolerances.PROBE_ERROR * tolerances.LEAST_SINGULAR_VALUE and (factors > 1.0).any()
+    if (size <= _tolerances.PROBE_ERROR * _tolerances.LEAST_SINGULAR_VALUE and (factors > 1.0).any()
             and _solver(_Rows(A), (A, np.ones(A.shape[1])), rng).dependent):
         return
     raise ValueError(
@@ -310,7 +310,7 @@ def _factored(B: _Rows) -> tuple[_Solver | None, str]:
         return None, (f"its Gram matrix, a sum of {(counts ** 2).sum()} products, is not sparse "
                       f"enough to be factored")
     gram = scipy.sparse.csc_array(B.transpose @ B.matrix)
-    shift = tolerances.FEW_ROUNDINGS * np.abs(gram).sum(axis=0).max()
+    shift = _tolerances.FEW_ROUNDINGS * np.abs(gram).sum(axis=0).max()
     shifted = scipy.sparse.csc_array(gram + shift * scipy.sparse.eye_array(gram.shape[0]))
     order, reason = _order(shifted)
     if order is None:

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 
-from levinv import _tolerances as tolerances
+from levinv import _tolerances
 from levinv._kernels import factor
 from levinv._parallel import aside
 from levinv._tolerances import EPS, SQUARABLE, TINY
@@ -56,7 +56,7 @@ class Basis:
 
 def orthonormal_basis(rows: Rows, scale: Floats | None = None, columns: Floats | None = None, *,
                       method: str = "auto", rcond: float | None = None, gram: Floats | None = None,
-                      one_pass_condition: float = tolerances.ONE_PASS_CONDITION) -> Basis:
+                      one_pass_condition: float = _tolerances.ONE_PASS_CONDITION) -> Basis:
     """A basis of the range of diag(scale) A C.
 
     The row scale (n,), at most about 1, leaves a row out where it is 0. C = ``columns`` (d, k)
@@ -75,7 +75,7 @@ def orthonormal_basis(rows: Rows, scale: Floats | None = None, columns: Floats |
 
 def basis_by_gram(rows: Rows, scale: Floats | None = None, columns: Floats | None = None, *,
                   method: str = "auto", rcond: float | None = None, gram: Floats | None = None,
-                  one_pass_condition: float = tolerances.ONE_PASS_CONDITION) -> Basis | None:
+                  one_pass_condition: float = _tolerances.ONE_PASS_CONDITION) -> Basis | None:
     """:func:`orthonormal_basis` from Gram matrices; None if it needs a QR factorisation."""
     k = rows.shape[1] if columns is None else columns.shape[1]
     if k == 0:
@@ -97,12 +97,12 @@ def basis_by_gram(rows: Rows, scale: Floats | None = None, columns: Floats | Non
                 or not accurate_squares(np.diag(gram)))
     if not doubtful and _norm_bound(condition, k) <= one_pass_condition:
         return Basis(_combine(columns, first), condition, "cholesky", None)
-    if method == "cholesky" or not (doubtful or condition > tolerances.TWO_PASS_CONDITION):
+    if method == "cholesky" or not (doubtful or condition > _tolerances.TWO_PASS_CONDITION):
         transform = _combine(columns, first)
         second, second_rank, _ = _gram_factor(rows.gram(scale, transform))
         if rank == second_rank == k:
             doubt = (f"condition number about {condition:.1e}"
-                     if condition > tolerances.TWO_PASS_CONDITION else "")
+                     if condition > _tolerances.TWO_PASS_CONDITION else "")
             return Basis(transform @ second, condition, "cholesky2", None, doubt)
     if method == "cholesky":
         doubt = f"numerical rank of the Gram matrix {rank} of {k}"
@@ -124,7 +124,7 @@ def _gram_factor(gram: Floats) -> tuple[Floats, int, float]:
 
 
 def one_pass_basis(gram: Floats, columns: Floats | None,
-                   largest_condition: float = tolerances.ONE_PASS_CONDITION) -> Basis | None:
+                   largest_condition: float = _tolerances.ONE_PASS_CONDITION) -> Basis | None:
     """The basis that a well-conditioned Gram matrix gives, or None. The matrix is overwritten."""
     transform, condition = aside(lambda: factor.triangular_inverse_factor(gram), len(gram) ** 3)
     if _norm_bound(condition, len(gram)) <= largest_condition:
@@ -161,12 +161,12 @@ def _basic_columns(rows: Rows, scale: Floats | None, columns: Floats | None, rco
         return None
     inverse = scipy.linalg.solve_triangular(r[:rank, :rank], np.eye(rank), check_finite=False)
     condition = float(np.linalg.norm(inverse))
-    if not condition <= tolerances.TWO_PASS_CONDITION:
+    if not condition <= _tolerances.TWO_PASS_CONDITION:
         return None
     transform = np.zeros((k, rank))
     transform[basic] = unit[basic, None] * inverse
     transform = np.ascontiguousarray(_combine(columns, transform))
-    if _norm_bound(condition, rank) > tolerances.INDEPENDENT_CONDITION:
+    if _norm_bound(condition, rank) > _tolerances.INDEPENDENT_CONDITION:
         second, full, _ = _gram_factor(rows.gram(scale, transform))
         if full < rank:
             return None
@@ -175,7 +175,7 @@ def _basic_columns(rows: Rows, scale: Floats | None, columns: Floats | None, rco
     rest[others, np.arange(len(others))] = unit[others]
     rest = _combine(columns, rest)
     weight = np.ones(n) if scale is None else scale
-    for _ in range(tolerances.REORTHOGONALISATIONS + 1):
+    for _ in range(_tolerances.REORTHOGONALISATIONS + 1):
         image = rows.matvec(rest) * weight[:, None]
         largest = np.linalg.norm(image, axis=0).max(initial=0.0)
         if largest <= rcond:
@@ -282,7 +282,7 @@ def _sorted_rows(rows: Rows, scale: Floats | None,
     # The bound keeps inf · 0 out of the products.
     lengths = np.minimum(np.sqrt(rows.quad(None, columns)), 1.0 / TINY)
     order = np.argsort(-(lengths if scale is None else lengths * scale), kind="stable")
-    step = max(1, tolerances.PASS_ENTRIES // max(rows.shape[1], 1))
+    step = max(1, _tolerances.PASS_ENTRIES // max(rows.shape[1], 1))
     squares = np.zeros(k)
     for first in range(0, n, step):
         index = order[first:first + step]

@@ -14,8 +14,7 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
-from levinv import _tolerances as tolerances
-from levinv import _validate, storage
+from levinv import _tolerances, _validate, storage
 from levinv._kernels.factor import triangular_inverse_factor
 from levinv._kernels.scores import one_pass
 from levinv._parallel import count, share, sharing
@@ -202,7 +201,7 @@ def _sketch(A: MatrixLike, slack: VectorLike | None, weights: VectorLike | None,
     if rcond is not None:
         raise ValueError(f"rcond must be None with method='sketch', got {rcond!r}")
     A = _validate.sparse_matrix(A, "A")
-    rtol = tolerances.SKETCH_RTOL if rtol is None else _validate.positive_number(rtol, "rtol")
+    rtol = _tolerances.SKETCH_RTOL if rtol is None else _validate.positive_number(rtol, "rtol")
     if rtol > 1.0:
         raise ValueError(f"rtol must be at most 1, got {rtol}")
     rng = _validate.generator(rng, "rng")
@@ -242,8 +241,8 @@ def _one_pass_small(A: Floats, kind: str, values: Floats | None) -> Floats | Non
     """Scores of a small and well-conditioned matrix, or None."""
     out, condition = np.empty((1, A.shape[0])), np.empty(1)
     one_pass(A[None], None if values is None else values[None], kind == "weights",
-             tolerances.ONE_PASS_CONDITION, out, condition)
-    return out[0] if condition[0] <= tolerances.ONE_PASS_CONDITION else None
+             _tolerances.ONE_PASS_CONDITION, out, condition)
+    return out[0] if condition[0] <= _tolerances.ONE_PASS_CONDITION else None
 
 
 def _stack_scores(A: Floats, kind: str, values: Floats | None, method: str,
@@ -255,15 +254,15 @@ def _stack_scores(A: Floats, kind: str, values: Floats | None, method: str,
     rows = None if values is None else np.ascontiguousarray(values).reshape(m, n)
     out, condition = np.empty((m, n)), np.full(m, np.inf)
     if in_one_pass:
-        step = max(1, tolerances.PASS_ENTRIES // (n * (d + 1) ** 2))       # by multiply-adds
+        step = max(1, _tolerances.PASS_ENTRIES // (n * (d + 1) ** 2))       # by multiply-adds
 
         def work(first: int) -> None:
             part = slice(first, first + step)
             one_pass(stack[part], None if rows is None else rows[part], kind == "weights",
-                     tolerances.ONE_PASS_CONDITION, out[part], condition[part])
+                     _tolerances.ONE_PASS_CONDITION, out[part], condition[part])
 
         share(work, range(0, m, step), workers)
-    left = np.flatnonzero(~(condition <= tolerances.ONE_PASS_CONDITION))
+    left = np.flatnonzero(~(condition <= _tolerances.ONE_PASS_CONDITION))
     if check_finite and len(left):               # the message names an index in the stack
         _validate.finite(A, "A")
         if values is not None:
@@ -293,9 +292,9 @@ def _matrix_scores(A: MatrixLike, rows: Rows, kind: str, values: Floats | None, 
     d = A.shape[1]
     if method != "qr" and with_zeros is None:
         gram = rows.gram(scale)
-        if rcond is None and d <= tolerances.UNBLOCKED_COLUMNS:     # its factor needs no BLAS
+        if rcond is None and d <= _tolerances.UNBLOCKED_COLUMNS:     # its factor needs no BLAS
             transform, condition = triangular_inverse_factor(gram.copy())
-            if condition <= tolerances.ONE_PASS_CONDITION:
+            if condition <= _tolerances.ONE_PASS_CONDITION:
                 scores = rows.quad(scale, transform)
                 return np.minimum(scores, 1.0, out=scores), ""
     if check_finite and (gram is None or not np.isfinite(np.trace(gram))):
@@ -330,7 +329,7 @@ def _slack_scale(slack: Floats, left_out: Booleans | None = None) -> Floats:
     """1/slack up to a common factor, 0 if a row is left out."""
     scale = projection.row_scale(slack, left_out)[0]
     kept = slice(None) if left_out is None else ~left_out
-    if scale[kept].min(initial=1.0) < tolerances.SMALLEST_SCALE:
+    if scale[kept].min(initial=1.0) < _tolerances.SMALLEST_SCALE:
         raise ValueError("slack must not range over more than 300 orders of magnitude, got "
                          f"{slack[kept].min():.3g} to {slack[kept].max():.3g} (zeros are allowed)")
     return scale
@@ -375,8 +374,8 @@ def _scores(rows: Rows, scale: Floats | None, columns: Floats | None, method: st
     with np.errstate(over="ignore"):         # the scores of a QR do not need the transform
         found = basis.orthonormal_basis(
             rows, scale, columns, method=method, rcond=rcond, gram=gram,
-            one_pass_condition=(tolerances.INDEPENDENT_CONDITION if some
-                                else tolerances.ONE_PASS_CONDITION))
+            one_pass_condition=(_tolerances.INDEPENDENT_CONDITION if some
+                                else _tolerances.ONE_PASS_CONDITION))
     if found.scores is None and not np.isfinite(found.transform).all():
         raise ValueError("A must not have rows or columns so small that a basis overflows (choose "
                          "other units)")

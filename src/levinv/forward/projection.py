@@ -37,7 +37,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
-from levinv import _tolerances as tolerances
+from levinv import _tolerances
 from levinv._tolerances import EPS, SQUARABLE, TINY
 from levinv._typing import Booleans, Floats, Integers
 from levinv.forward.basis import orthonormal_basis
@@ -120,7 +120,7 @@ class Projection:
                     heavy_part = np.einsum("ia,abm,ib->im", basis, forms, basis, optimize=True)
                     forms += np.einsum("ia,im,ib->abm", basis, y[heavy], basis, optimize=True)
                 out = self.rows.contract(self.scale, self.transform, forms)
-            step = max(1, tolerances.PASS_ENTRIES // y.shape[1])
+            step = max(1, _tolerances.PASS_ENTRIES // y.shape[1])
             for first in range(0, len(y), step):             # no second array of this size
                 part = slice(first, first + step)
                 out[part] -= self.scores[part, None] * y[part]
@@ -226,7 +226,7 @@ def project(rows: Rows, magnitude: Floats, columns: Floats | None = None,
         scale, smallest = row_scale(magnitude, left_out)
         found = orthonormal_basis(rows, scale, columns, rcond=0.0)
         scores = found.scores if found.scores is not None else rows.quad(scale, found.transform)
-        if scores.max() > 1.0 - (tolerances.ROUGH_COMPLEMENT if rough else _heavy_below(k)):
+        if scores.max() > 1.0 - (_tolerances.ROUGH_COMPLEMENT if rough else _heavy_below(k)):
             heavy = np.flatnonzero(scores > 1.0 - _heavy_below(k))
             try:
                 return _eliminate(rows, magnitude, columns, left_out, heavy)
@@ -234,7 +234,7 @@ def project(rows: Rows, magnitude: Floats, columns: Floats | None = None,
                 heavy = heavy[:0]
         width = found.transform.shape[1]
         own = (columns is None and found.well_conditioned
-               and (rough or found.condition <= tolerances.OWN_FORMS_CONDITION * np.sqrt(k)))
+               and (rough or found.condition <= _tolerances.OWN_FORMS_CONDITION * np.sqrt(k)))
         return Projection(rows, scale, smallest, found.transform, found.transform, heavy,
                           np.zeros((0, width)), np.zeros((0, 0)), scores, in_own_columns=own)
     return _eliminate(rows, magnitude, columns, left_out, heavy)
@@ -245,7 +245,7 @@ rough_projection = functools.partial(project, rough=True)
 
 def _heavy_below(k: int) -> float:
     """Rows with a smaller 1 - σ are heavy."""
-    return min(tolerances.HEAVY_COMPLEMENT, 0.25 / max(k, 1))
+    return min(_tolerances.HEAVY_COMPLEMENT, 0.25 / max(k, 1))
 
 
 def _eliminate(rows: Rows, magnitude: Floats, columns: Floats | None,
@@ -294,7 +294,7 @@ def _complement(rows: Rows, scale: Floats, light: Floats, heavy: Integers, right
     errors = np.abs(rows.block(heavy) / norms[:, None]) @ np.abs(right_inverse)  # of A_H W, over ε
     joint = np.hstack([light, right_inverse])
     terms = np.abs(right_inverse)
-    for _ in range(tolerances.REORTHOGONALISATIONS):
+    for _ in range(_tolerances.REORTHOGONALISATIONS):
         gram = rows.gram(scale, joint)
         joint[:, m:] -= light @ gram[:m, m:]
         terms += np.abs(light) @ np.abs(gram[:m, m:])
@@ -312,7 +312,7 @@ def _joined(rows: Rows, scale: Floats, smallest: float, heavy: Integers, light: 
     # A row that is heavy for any magnitude (a coloop) has F = 0. What rounding leaves of it must
     # not be multiplied by a huge magnitude.
     size = np.sqrt(np.maximum(np.diag(middle), 0.0))
-    noisy = (size <= tolerances.ROUNDING_FACTOR * rounding) | (whole * size > 1.0)
+    noisy = (size <= _tolerances.ROUNDING_FACTOR * rounding) | (whole * size > 1.0)
     ratio = np.where(noisy, 0.0, whole)
     weighted = ratio[:, None] * middle * ratio
     lower = np.linalg.cholesky(np.eye(h) + weighted)
@@ -375,7 +375,7 @@ def quotient(rows: Rows, index: Integers, columns: Floats) -> tuple[Floats, Floa
     safe = np.where(norms > 0, norms, 1.0)
     block /= safe[:, None]
     h, k = block.shape
-    if h > k or np.linalg.svd(block, compute_uv=False)[-1] <= tolerances.ROUNDING_FACTOR * k * EPS:
+    if h > k or np.linalg.svd(block, compute_uv=False)[-1] <= _tolerances.ROUNDING_FACTOR * k * EPS:
         raise DependentZeroSlackError(index)
     q, r = scipy.linalg.qr(block.T, check_finite=False)
     inverse = scipy.linalg.solve_triangular(r[:h], np.eye(h), trans="T", check_finite=False)

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
-from levinv import _tolerances as tolerances
+from levinv import _tolerances
 from levinv._kernels import csr, dense
 from levinv._tolerances import CACHE_ENTRIES, CHUNK_WORK, DENSE_GAIN, PASS_ENTRIES, SQUARABLE
 from levinv._typing import Booleans, Floats, RowIndex
@@ -37,13 +37,13 @@ class SparseRows(Passes):
     """
 
     in_memory = True
-    copy_limit = tolerances.COPY_ENTRIES
+    copy_limit = _tolerances.COPY_ENTRIES
 
     def __init__(self, A: scipy.sparse.csr_array, workers: int = 1):
         n, d = A.shape
-        if d > tolerances.LARGEST_DIMENSION:
+        if d > _tolerances.LARGEST_DIMENSION:
             raise ValueError(
-                f"A must have at most {tolerances.LARGEST_DIMENSION} columns if it is sparse, got "
+                f"A must have at most {_tolerances.LARGEST_DIMENSION} columns if it is sparse, got "
                 f"shape {A.shape}: 5 dense {d} x {d} matrices would take "
                 f"{5 * 8 * d * d / 2 ** 30:.3g} GiB; leverage_scores approximates the "
                 f"scores of more columns, with method='sketch'")
@@ -74,7 +74,7 @@ class SparseRows(Passes):
 
     def _pair_chunks(self, summed: int = 0) -> list[slice]:
         """Chunks for scattered sums of ``summed`` entries and for gathered forms."""
-        if summed > tolerances.COPY_ENTRIES:
+        if summed > _tolerances.COPY_ENTRIES:
             return [slice(0, self.shape[0])]
         return self._chunks(self._pairs, CHUNK_WORK // DENSE_GAIN, 8 * summed)
 
@@ -85,10 +85,10 @@ class SparseRows(Passes):
 
     def _dense_chunks(self, work_per_row: int, k: int, width: int = 0) -> list[slice]:
         # At least 64 rows. With a width, work_per_row entries are summed over chunks.
-        if width and work_per_row > tolerances.COPY_ENTRIES:
+        if width and work_per_row > _tolerances.COPY_ENTRIES:
             return [slice(0, self.shape[0])]
         work = np.arange(self.shape[0] + 1) * work_per_row
-        work += self._entries * (DENSE_GAIN // tolerances.ROW_GAIN * k)
+        work += self._entries * (DENSE_GAIN // _tolerances.ROW_GAIN * k)
         return self._chunks(work, CHUNK_WORK, max(64, 8 * width) * work_per_row)
 
     def _slice(self, chunk: slice) -> tuple[Floats, npt.NDArray[Any], npt.NDArray[Any]]:
@@ -99,7 +99,7 @@ class SparseRows(Passes):
                 transform: Floats | None) -> Iterator[tuple[slice, Floats]]:
         """Blocks of a chunk: their indices, and the u_i as dense rows."""
         k = self._width(transform)
-        step = max(CACHE_ENTRIES // max(k, 1), 64 if k <= tolerances.WIDE else tolerances.WIDE)
+        step = max(CACHE_ENTRIES // max(k, 1), 64 if k <= _tolerances.WIDE else _tolerances.WIDE)
         u = np.empty((min(step, chunk.stop - chunk.start), self._width(transform)))
         for first in range(chunk.start, chunk.stop, step):
             block = slice(first, min(first + step, chunk.stop))
@@ -201,7 +201,7 @@ class SparseRows(Passes):
 
         def add_dense(chunk: slice, out: Floats) -> None:
             for block, u in self._blocks(chunk, scale, transform):
-                if k <= tolerances.WIDE:
+                if k <= _tolerances.WIDE:
                     dense.gram(u, None, None, part_of(weights, block), out)
                 else:
                     out += u.T @ (u if weights is None else weights[block, None] * u)
@@ -213,7 +213,7 @@ class SparseRows(Passes):
         if k == 0:
             return np.zeros((0, 0))
         out = self._sum(self._dense_chunks(k * k, k, k), (k, k), add_dense)
-        if k > tolerances.WIDE:
+        if k > _tolerances.WIDE:
             csr.mirror(out)
         return out
 
@@ -242,13 +242,13 @@ class SparseRows(Passes):
 
     def _form_pays(self, k: int) -> bool:
         """Whether T Tᵀ and Σ nnz_i² multiply-adds take less time than Σ nnz_i k."""
-        form = self.shape[1] ** 2 * k * tolerances.ROW_GAIN // (4 * DENSE_GAIN)
-        return tolerances.ROW_GAIN * int(self._pairs[-1]) + form < int(self._entries[-1]) * k
+        form = self.shape[1] ** 2 * k * _tolerances.ROW_GAIN // (4 * DENSE_GAIN)
+        return _tolerances.ROW_GAIN * int(self._pairs[-1]) + form < int(self._entries[-1]) * k
 
     def _lengths(self, scale: Floats | None, transform: Floats, out: Floats) -> None:
         """out_i <- |u_i|², from T Tᵀ."""
         k = transform.shape[1]
-        if k <= tolerances.WIDE:
+        if k <= _tolerances.WIDE:
             form = DenseRows(transform.T, self.workers).gram()
         else:
             form = transform @ transform.T
@@ -256,7 +256,7 @@ class SparseRows(Passes):
 
         def work(chunk: slice) -> None:
             csr.lengths(*self._slice(chunk), part_of(scale, chunk), form, sizes, transform,
-                        tolerances.FORM_ERROR, np.empty(k), out[chunk])
+                        _tolerances.FORM_ERROR, np.empty(k), out[chunk])
 
         self._each(self._pair_chunks(), work)
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from levinv import _tolerances as tolerances
+from levinv import _tolerances
 from levinv._tolerances import DIRECT_PER_RANK, DIRECT_ROWS, EPS, QUADRATIC, TINY
 from levinv._typing import Booleans, Floats, Labels
 from levinv.forward.projection import Projection, project, rough_projection
@@ -110,7 +110,7 @@ def find_magnitudes(rows: Rows, transform: Floats, target: Floats, active: Boole
         if stagnant and (stalled or best.error < math.sqrt(EPS)):
             break
         stalled = stagnant
-        if enough is None and iteration % tolerances.PATIENCE == 0 and best.error > QUADRATIC:
+        if enough is None and iteration % _tolerances.PATIENCE == 0 and best.error > QUADRATIC:
             infeasible = find_infeasible_set(rows, transform, target, active, label, best.t,
                                              -QUADRATIC)
             if infeasible is not None:
@@ -130,7 +130,7 @@ def _solver(iterate: _Iterate, active: Booleans, label: Labels) -> DirectSolver 
     """The faster solver of Newton systems at an iterate."""
     n = np.count_nonzero(active)
     direct = max(DIRECT_ROWS, DIRECT_PER_RANK * iterate.projection.rank)
-    if n <= direct and n * n <= tolerances.COPY_ENTRIES:
+    if n <= direct and n * n <= _tolerances.COPY_ENTRIES:
         return DirectSolver(iterate.projection, active, label)
     return IterativeSolver(iterate.projection, active, label, min(0.1, iterate.error))
 
@@ -146,7 +146,7 @@ def _newton_step(solver: DirectSolver | IterativeSolver, residual: Floats,
     damping = damping / 10.0 if damping > math.sqrt(EPS) else 0.0
     while True:
         step = solver.solve(-residual, damping)
-        if max(step.max(), -step.min()) <= 2.0 * tolerances.LONGEST_STEP or damping >= 1.0:
+        if max(step.max(), -step.min()) <= 2.0 * _tolerances.LONGEST_STEP or damping >= 1.0:
             step[~np.isfinite(step)] = 0.0
             return step, damping
         damping = min(max(factor * damping, first), 1.0)
@@ -160,7 +160,7 @@ def _line_search(evaluate: Callable[[Floats], _Iterate], iterate: _Iterate, step
         return None
     largest = np.abs(step).max()
     full = late and largest <= 1.0
-    length = longest = 1.0 if full else min(1.0, tolerances.LONGEST_STEP / largest)
+    length = longest = 1.0 if full else min(1.0, _tolerances.LONGEST_STEP / largest)
     while length > math.sqrt(EPS) * longest:
         trial = evaluate(iterate.t + length * step)
         trial_slope = float(trial.residual @ step)

@@ -23,7 +23,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from levinv import _tolerances as tolerances
+from levinv import _tolerances
 from levinv._tolerances import EPS, MAX_USELESS_STEPS
 from levinv._typing import Booleans, Floats
 from levinv.inverse.progress import Progress
@@ -38,7 +38,7 @@ OnStep: TypeAlias = Callable[[int, Floats, float], None]
 
 def is_long(n: int, rank: int) -> bool:
     """Whether steps reuse one Jacobian."""
-    return rank > 0 and n > max(tolerances.DIRECT_ROWS, tolerances.DIRECT_PER_RANK * rank)
+    return rank > 0 and n > max(_tolerances.DIRECT_ROWS, _tolerances.DIRECT_PER_RANK * rank)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class _Loss:
         relative = np.divide(uncertain, np.abs(point.slack), out=np.ones_like(uncertain),
                              where=point.slack != 0)
         scores = np.where(self.reduced.active, point.projection.scores, 0.0)
-        relative += float(scores @ relative) + EPS * tolerances.ONE_PASS_CONDITION ** 2
+        relative += float(scores @ relative) + EPS * _tolerances.ONE_PASS_CONDITION ** 2
         return 2.0 * float(np.linalg.norm(self.weight * scores * relative))
 
 
@@ -117,7 +117,7 @@ def minimise(reduced: Reduced, b: Floats, x: Floats, target: Floats, weight: Flo
 def _levenberg_marquardt(loss: _Loss, point: Point, iteration: int, evaluations: int) -> Refined:
     """Steps that each use an exact Jacobian."""
     model, damping = linearise_all(point, loss.weight, loss.null_dimension), 0.0
-    least = tolerances.PREDICTED_DECREASE
+    least = _tolerances.PREDICTED_DECREASE
     while iteration < loss.maxiter and _predicted(model) > least * point.norm ** 2:
         values = model.values
         step = model.steps @ (values * (values * model.left
@@ -128,11 +128,11 @@ def _levenberg_marquardt(loss: _Loss, point: Point, iteration: int, evaluations:
             # with 1/√ε a step is too short to change half of the digits
             if point.norm <= loss.rounding(point) or damping > 1.0 / math.sqrt(EPS):
                 break
-            damping = max(10.0 * damping, tolerances.LEAST_DAMPING)
+            damping = max(10.0 * damping, _tolerances.LEAST_DAMPING)
             continue
         point = trial
         model = linearise_all(point, loss.weight, loss.null_dimension)
-        damping = 0.0 if damping < 10.0 * tolerances.LEAST_DAMPING else damping / 10.0
+        damping = 0.0 if damping < 10.0 * _tolerances.LEAST_DAMPING else damping / 10.0
         iteration += 1
         loss.on_step(iteration, point.x, point.max_residual)
     return Refined(point, model, iteration, evaluations)
@@ -158,7 +158,7 @@ def _quasi_newton(loss: _Loss, x: Floats, patience: int) -> Refined | None:
     best = replace(best, point=None)
     iteration, evaluations, useless_steps, at_rounding, length = 0, 1, 0, False, 1.0
     while (iteration < loss.maxiter and useless_steps <= patience
-           and _predicted(model) > tolerances.PREDICTED_DECREASE * best.norm ** 2):
+           and _predicted(model) > _tolerances.PREDICTED_DECREASE * best.norm ** 2):
         step = length * model.left
         with np.errstate(over="ignore", invalid="ignore"):      # steps that overflow are refused
             move = model.steps @ step
@@ -169,11 +169,11 @@ def _quasi_newton(loss: _Loss, x: Floats, patience: int) -> Refined | None:
         better = trial is not None and trial.norm < best.norm
         if trial is None or trial.gradient is None:
             change = None
-            length *= tolerances.POOR_MODEL
+            length *= _tolerances.POOR_MODEL
         else:
             left = model.steps.T @ trial.gradient
             change = model.left - left
-        useful = better and float(left @ left) <= tolerances.POOR_MODEL * _predicted(model)
+        useful = better and float(left @ left) <= _tolerances.POOR_MODEL * _predicted(model)
         if better:
             assert trial is not None
             best, model, length = trial, replace(model, left=left, at=None), 1.0

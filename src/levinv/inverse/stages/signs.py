@@ -36,7 +36,7 @@ from typing import Protocol
 
 import numpy as np
 
-from levinv import _tolerances as tolerances
+from levinv import _tolerances
 from levinv._kernels.reflections import reflect
 from levinv._tolerances import EPS, TINY
 from levinv._typing import Booleans, Floats, Integers, RowIndex
@@ -81,11 +81,11 @@ def sign_candidates(matrix: Matrix, magnitude: Floats, rng: np.random.Generator,
     ``outcomes``.
     """
     n, p = matrix.shape
-    if accuracy is None and n <= tolerances.ENUMERATED:
+    if accuracy is None and n <= _tolerances.ENUMERATED:
         yield from enumerate_signs(matrix, magnitude, tolerance)
         return
     usable = np.arange(n) if accuracy is None else np.flatnonzero(np.isfinite(accuracy))
-    size = tolerances.SUBSET_PER_UNKNOWN * p
+    size = _tolerances.SUBSET_PER_UNKNOWN * p
     rejected: list[SignCandidate] = []
     search = None
     for restart in range(restarts):
@@ -104,7 +104,7 @@ def sign_candidates(matrix: Matrix, magnitude: Floats, rng: np.random.Generator,
             # several z solve the subset: it needs more rows
             size, search = 4 * size, None
     rejected.sort(key=lambda candidate: candidate.misfit)
-    for candidate in rejected[:tolerances.CLOSEST]:
+    for candidate in rejected[:_tolerances.CLOSEST]:
         yield dataclasses.replace(candidate, restarts=restarts)
 
 
@@ -118,7 +118,7 @@ def enumerate_signs(matrix: Matrix, magnitude: Floats, tolerance: float) -> list
     signed = signs * target
     misfits = np.linalg.norm(signed - (signed @ basis) @ basis.T, axis=1)
     order = np.argsort(misfits, kind="stable")
-    kept = order[:max(int(np.count_nonzero(misfits <= tolerance)), tolerances.CLOSEST)]
+    kept = order[:max(int(np.count_nonzero(misfits <= tolerance)), _tolerances.CLOSEST)]
     return [SignCandidate(signs[i], float(misfits[i]), len(bits), bool(misfits[i] <= tolerance))
             for i in kept]
 
@@ -151,7 +151,7 @@ class _SubsetSearch:
         if accuracy is not None:
             explained = float(np.linalg.norm(self._target * accuracy[chosen])
                               / np.linalg.norm(self._target))
-            self._tolerance = min(tolerance + tolerances.SIGNIFICANT * explained, 0.5)
+            self._tolerance = min(tolerance + _tolerances.SIGNIFICANT * explained, 0.5)
             self._accuracy = np.maximum(accuracy[chosen], EPS)
 
     def run(self, restart: int, rng: np.random.Generator) -> SignCandidate:
@@ -162,11 +162,11 @@ class _SubsetSearch:
             point = self._target * rng.choice([-1.0, 1.0], len(self.chosen))
         signs, misfit, done = np.ones(len(self.chosen)), np.inf, 0
         # Ctrl-C works between calls; an iteration takes 4 flops for each entry of the basis
-        checks = max(tolerances.LONG // (4 * self._basis.size * tolerances.PATIENCE), 1)
-        checks = min(checks, tolerances.MANY_ITERATIONS // tolerances.PATIENCE)
-        while done < tolerances.MANY_ITERATIONS and misfit > self._tolerance:
+        checks = max(_tolerances.LONG // (4 * self._basis.size * _tolerances.PATIENCE), 1)
+        checks = min(checks, _tolerances.MANY_ITERATIONS // _tolerances.PATIENCE)
+        while done < _tolerances.MANY_ITERATIONS and misfit > self._tolerance:
             misfit, used = reflect(self._basis, self._target, point, signs, misfit, self._tolerance,
-                                   checks * tolerances.PATIENCE, tolerances.PATIENCE)
+                                   checks * _tolerances.PATIENCE, _tolerances.PATIENCE)
             done += used
         self.solved = misfit <= self._tolerance
         return self._extended(signs, misfit, restart + 1)
@@ -178,7 +178,7 @@ class _SubsetSearch:
         if self._accuracy is not None:
             weight = 1.0 / (magnitude * self._accuracy)
             signs, deviations = _flip(part * weight[:, None], signs / self._accuracy)
-            misfit = deviations * self._tolerance / tolerances.SIGNIFICANT
+            misfit = deviations * self._tolerance / _tolerances.SIGNIFICANT
         coefficients = np.linalg.lstsq(part * weight[:, None], weight * magnitude * signs,
                                        rcond=None)[0]
         image = self._matrix.matvec(np.asarray(coefficients, dtype=np.float64))
@@ -217,7 +217,7 @@ def _isotropic(matrix: Floats) -> tuple[Floats, Floats]:
     """Row weights with scores close to equal, and an orthonormal basis of the weighted rows."""
     weight = np.ones(len(matrix))
     basis = _range_basis(matrix)
-    for _ in range(tolerances.FEW_ROUNDS):
+    for _ in range(_tolerances.FEW_ROUNDS):
         scores = np.einsum("ij,ij->i", basis, basis)
         weight = weight / np.sqrt(np.maximum(scores, EPS))
         basis = _range_basis(matrix * weight[:, None])

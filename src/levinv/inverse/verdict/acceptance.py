@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.special
 
-from levinv import _tolerances as tolerances
+from levinv import _tolerances
 from levinv._tolerances import TINY
 from levinv._typing import Booleans, Floats, Integers, RowIndex
 from levinv.inverse.values import Point, Presolved, Refined
@@ -54,7 +54,7 @@ def is_solution_to_rounding(presolved: Presolved, found: Refined | None) -> bool
     weight = presolved.weight()
     rounding = float(np.linalg.norm(score_rounding(presolved, found.point) * weight))
     return (found.point.norm
-            <= tolerances.ROUNDING_FACTOR * max(rounding, math.sqrt(np.count_nonzero(weight))))
+            <= _tolerances.ROUNDING_FACTOR * max(rounding, math.sqrt(np.count_nonzero(weight))))
 
 
 def signs_agree(presolved: Presolved, found: Refined) -> bool:
@@ -74,7 +74,7 @@ def signs_agree(presolved: Presolved, found: Refined) -> bool:
             known = np.isfinite(errors)
             spread = spread + problem.rows.abs_matvec(np.where(known, errors, 0.0))
             spread[problem.rows.abs_matvec(np.where(known, 0.0, 1.0)) > 0] = np.inf
-    significant = counted & (np.abs(slack) > tolerances.SIGNIFICANT * spread
+    significant = counted & (np.abs(slack) > _tolerances.SIGNIFICANT * spread
                              + slack_rounding(presolved, found.point))
     return bool(np.all(np.sign(slack[significant]) == problem.known_signs[significant]))
 
@@ -89,7 +89,7 @@ def within_tolerance(presolved: Presolved, point: Point, member: RowIndex) -> bo
 def allowed_errors(presolved: Presolved, point: Point) -> Floats:
     """Largest errors of exact scores, (n,): tol, plus what rounding changes, up to 100 tol."""
     tol = presolved.problem.tol
-    return tol + np.minimum(score_rounding(presolved, point), tolerances.ROUNDING_FACTOR * tol)
+    return tol + np.minimum(score_rounding(presolved, point), _tolerances.ROUNDING_FACTOR * tol)
 
 
 def scores_are_accurate(presolved: Presolved, point: Point, rounding: Floats) -> bool:
@@ -99,7 +99,7 @@ def scores_are_accurate(presolved: Presolved, point: Point, rounding: Floats) ->
     part 1/√12 of it, may be 100 tol. With noise the bound itself may be as large as the noise.
     """
     if presolved.problem.exact:
-        limit = tolerances.ROUNDING_FACTOR * np.sqrt(12.0) * presolved.problem.tol
+        limit = _tolerances.ROUNDING_FACTOR * np.sqrt(12.0) * presolved.problem.tol
         return bool(np.max(rounding, initial=0.0) <= limit)
     accurate = rounding <= presolved.deviation()
     accurate &= np.abs(point.slack) > slack_rounding(presolved, point)
@@ -113,7 +113,7 @@ def component_is_settled(presolved: Presolved, found: Refined | None, c: int) ->
     member = presolved.reduced.members(c)
     whitened = found.point.residual[member] / presolved.deviation()[member]
     if presolved.problem.exact:
-        return (np.sqrt(np.mean(whitened ** 2)) <= tolerances.SETTLED_RESIDUAL
+        return (np.sqrt(np.mean(whitened ** 2)) <= _tolerances.SETTLED_RESIDUAL
                 and within_tolerance(presolved, found.point, member))
     degrees = len(member) - presolved.reduced.bases[c].shape[1] - 1
     return explained_by_noise(whitened, degrees)
@@ -127,8 +127,8 @@ def explained_by_noise(whitened: Floats, degrees: int) -> bool:
 def chi_squared_limit(degrees: int) -> float:
     """Largest sum of squares of a whitened residual that noise explains."""
     degrees = max(degrees, 1)
-    return float(max(scipy.special.chdtri(degrees, tolerances.CHI_SQUARED_LEVEL),
-                     tolerances.NOISE_UNCERTAINTY ** 2 * degrees))
+    return float(max(scipy.special.chdtri(degrees, _tolerances.CHI_SQUARED_LEVEL),
+                     _tolerances.NOISE_UNCERTAINTY ** 2 * degrees))
 
 
 def _zero_slacks_hold(presolved: Presolved, point: Point) -> bool:
@@ -184,7 +184,7 @@ class Fit:
             return found | {"test": "tolerance", "tolerance": self.tolerance}
         return found | {
             "test": "chi-squared", "chi_squared": self.chi_squared,
-            "degrees_of_freedom": self.degrees_of_freedom, "level": tolerances.CHI_SQUARED_LEVEL,
+            "degrees_of_freedom": self.degrees_of_freedom, "level": _tolerances.CHI_SQUARED_LEVEL,
             "limit": chi_squared_limit(self.degrees_of_freedom),
             "p_value": scipy.special.chdtrc(self.degrees_of_freedom, self.chi_squared)}
 

@@ -33,7 +33,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.special
 
-from levinv import _tolerances as tolerances
+from levinv import _tolerances
 from levinv._typing import Booleans, Floats, Integers
 from levinv.inverse.stages.whitened_jacobian import leverages
 from levinv.inverse.values import Presolved, Refined
@@ -56,7 +56,7 @@ def bonferroni(level: float, count: int) -> float:
 def outlier_threshold(presolved: Presolved) -> float:
     """Studentised residual beyond which a row with noise is an outlier."""
     rows = int(np.count_nonzero(presolved.reduced.active))
-    return tolerances.NOISE_UNCERTAINTY * bonferroni(tolerances.CHI_SQUARED_LEVEL, rows)
+    return _tolerances.NOISE_UNCERTAINTY * bonferroni(_tolerances.CHI_SQUARED_LEVEL, rows)
 
 
 def studentised(fit: Refined, weight: Floats, left_out: Booleans) -> Floats:
@@ -64,13 +64,13 @@ def studentised(fit: Refined, weight: Floats, left_out: Booleans) -> Floats:
     leverage = leverages(fit.point, weight, fit.linearisation, left_out)
     variance = np.where(left_out, 1.0 + leverage, 1.0 - leverage)
     whitened = fit.point.residual * weight
-    return np.divide(whitened, np.sqrt(np.maximum(variance, tolerances.HEAVY_COMPLEMENT)),
-                     out=np.zeros_like(whitened), where=variance > tolerances.HEAVY_COMPLEMENT)
+    return np.divide(whitened, np.sqrt(np.maximum(variance, _tolerances.HEAVY_COMPLEMENT)),
+                     out=np.zeros_like(whitened), where=variance > _tolerances.HEAVY_COMPLEMENT)
 
 
 def most_outliers(degrees: int) -> int:
     """Largest number of rows that may be left out."""
-    return min(tolerances.MAX_OUTLIERS, int(tolerances.OUTLIER_FRACTION * degrees))
+    return min(_tolerances.MAX_OUTLIERS, int(_tolerances.OUTLIER_FRACTION * degrees))
 
 
 def find_outliers(fit: Refined, weight: Floats, degrees: int, *,
@@ -97,7 +97,7 @@ def find_outliers(fit: Refined, weight: Floats, degrees: int, *,
         return deviations, wrong, explained(fit, left_out) and not (wrong & ~left_out).any()
 
     deviations, wrong, settled = judged(fit, left_out)
-    for _ in range(tolerances.MAX_OUTLIERS):
+    for _ in range(_tolerances.MAX_OUTLIERS):
         if settled or not most:
             break
         before, left_out, norm = left_out, np.zeros(len(weight), dtype=bool), fit.point.norm
