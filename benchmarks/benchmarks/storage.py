@@ -1,7 +1,7 @@
 """The crossovers of levinv/_tolerances.py that concern storage and threads.
 
 Sharing, for WORTH_SHARING and CHUNK_WORK: from which shape on are two workers faster than one?
-Sparse, for DENSE_GAIN, ROW_GAIN, CACHE_ENTRIES and WIDE: up to how many entries a row is scattered
+Sparse, for DENSE_GAIN and CACHE_ENTRIES: up to how many entries a row is scattered
 arithmetic faster than dense arithmetic, in Gram matrices and forms?
 """
 import os

@@ -23,15 +23,15 @@ TINY = float(np.finfo(float).tiny)
 
 SQUARABLE = math.sqrt(TINY / EPS)
 # Least length whose square keeps its relative precision in a sum; 1 / SQUARABLE is the greatest.
-# Outside of this range lengths are computed in units of the largest entry, or as products. Derived
-# from TINY and EPS. Noticed by tests/test_rows.py (norms) and tests/test_sparse.py (lengths).
+# Other lengths are computed in units of the largest entry. Derived from TINY and EPS. Noticed by
+# tests/test_rows.py (norms) and tests/test_sparse.py (lengths).
 
 # --- checks of arguments (_validate) ------------------------------------------------------------
 
 SAFE_SIZE = 1e100
-# Largest size of the largest entry of A and b in an inversion; its reciprocal is the smallest.
-# Products of three such numbers neither over- nor underflow, and 1e8 is left for sums. Derived from
-# the range of doubles. Noticed by tests/test_robustness.py and tests/test_invert_many.py.
+# Largest size of the largest entry of A and b; its reciprocal is the smallest, and stands for a
+# zero slack. Products of three such numbers are in the range of doubles. Noticed by
+# tests/test_robustness.py and tests/test_invert_many.py.
 
 # --- threads (_parallel) ------------------------------------------------------------------------
 
@@ -45,16 +45,16 @@ BLAS_LIMIT = 1 << 21
 # scores.Time.
 
 LONG = 1 << 31
-# Flops that take about a tenth of a second on one core. A longer factorisation runs on a thread of
-# its own, so that Ctrl-C works meanwhile; chunks of rows are no longer, so that no thread waits at
-# the end. Derived from 2e10 flops a second. Noticed by tests/test_interrupts.py.
+# Flops of a tenth of a second (at 2e10 a second). Longer factorisations run on their own
+# thread, so that Ctrl-C is heard; chunks of rows are no longer, so that no thread waits at the end.
+# Noticed by tests/test_interrupts.py.
 
 HEARD = 0.02
 # Seconds between two looks for Ctrl-C while a long call runs on a thread of its own. A person does
 # not notice the delay. Noticed by tests/test_interrupts.py.
 
 EVALUATIONS = 30
-# Evaluations of all scores. Rough cost of one inversion; decides whether threads are worth it.
+# Evaluations of all scores. Rough cost of one inversion, which decides whether threads pay.
 
 # --- storage of A (storage/, _source) -----------------------------------------------------------
 
@@ -64,34 +64,23 @@ PASS_ENTRIES = 1 << 19
 # Noticed by asv run --bench products.Time.
 
 COPY_ENTRIES = 1 << 24
-# Entries (128 MB) of the largest dense array made of rows that are not dense in memory, and of the
-# largest sum that each chunk of sparse rows has a copy of. A choice: little of the memory of an
-# ordinary machine. Noticed by tests/acceptance_of_mapped.py (memory).
+# Entries (128 MB) of the largest dense copy of rows, and of the largest sum of which each chunk of
+# sparse rows has a copy. A choice: little of the memory of an ordinary machine. Noticed by
+# tests/acceptance_of_mapped.py (memory).
 
 CACHE_ENTRIES = 1 << 17
-# Entries (1 MB) of a block of sparse rows that is made dense. Derived from the size of a core's
-# second cache, 1 to 2 MB. Noticed by asv run --bench storage.Sparse.
+# Entries (1 MB) of a block of sparse rows that is made dense; more dense entries are fetched ahead.
+# Derived from the size of a core's second cache, 1 to 2 MB. Noticed by asv run --bench
+# storage.Sparse.
 
 CHUNK_WORK = 1 << 22
 # Multiply-adds in a chunk of rows: a twentieth of a millisecond, ten times as long as handing it to
 # a thread. In longer chunks threads wait at the end. Noticed by asv run --bench storage.Sharing.
 
 DENSE_GAIN = 16
-# Dense multiply-adds in the time of one that is scattered into, or gathered from, a d x d matrix;
-# decides whether blocks of sparse rows are made dense. Measured crossover: asv run --bench
-# storage.Sparse (8 to 25 in Gram matrices, 5 to 20 in forms).
-
-ROW_GAIN = 4
-# Multiply-adds along a row of a dense transform in the time of a scattered one; decides whether
-# |a_i T|² is computed from T Tᵀ. Measured crossover: asv run --bench storage.Sparse (2 to 8).
-
-WIDE = 1024
-# Columns of blocks of sparse rows from which BLAS computes their Gram matrix: every block adds to
-# the sum, and a larger one (8 MB) is in no cache. Noticed by asv run --bench storage.Sparse.
-
-FORM_ERROR = 256.0
-# In units of ε: largest bound of the relative error of |a_i T|² computed from T Tᵀ. Beyond it a_i
-# is multiplied by T. A choice: 13 digits are kept. Noticed by tests/test_sparse.py (lengths).
+# Dense multiply-adds in the time of one that is scattered into, or gathered from, a d x d matrix.
+# A quarter of it along the rows of a transform. Measured crossover: asv run --bench storage.Sparse
+# (8 to 25 in Gram matrices, 5 to 20 in forms, 2 to 8 along rows).
 
 LARGEST_DIMENSION = 20000
 # Columns of sparse rows, beyond which five dense d x d matrices would take over 15 GB. A choice.
@@ -104,77 +93,39 @@ TASK_PARTS = 8
 # --- scores: basis and projection (forward/basis, forward/projection, forward/leverage) ---------
 
 ROUNDING_FACTOR = 100.0
-# In units of a first-order estimate of a rounding error, or of tol: what an error may reach.
-# Estimates leave out constants. leverage_scores promises errors of at most 100 ε κ, κ the condition
-# number of the scaled rows with columns at unit norm; a number below such an error counts as zero.
-# Noticed by tests/acceptance.py (accuracy of scores) and tests/test_robustness.py (coloops).
+# In units of a first-order estimate of a rounding error, or of tol: what an error may reach, since
+# estimates leave out constants. leverage_scores promises errors of at most 100 ε κ. Noticed by
+# tests/acceptance.py (accuracy of scores) and tests/test_robustness.py (coloops).
 
 ONE_PASS_CONDITION = 64.0
 # Largest κ at which one Cholesky factorisation decides. Its error is about ε κ², which must not
 # exceed ROUNDING_FACTOR ε κ; the margin covers the constant in it. Noticed by tests/acceptance.py
 # (accuracy of scores) and by asv run --bench scores.
 
-INDEPENDENT_CONDITION = math.sqrt(ROUNDING_FACTOR)
-# ONE_PASS_CONDITION for independent columns that were chosen among dependent ones. The κ of all
-# columns may then be close to 1, so that ε κ² must not exceed ROUNDING_FACTOR ε.
-
-TWO_PASS_CONDITION = 5e6
-# Largest κ at which two Cholesky factorisations (CholeskyQR2) decide. The first leaves columns
-# that are orthonormal to ε κ², which must be well below 1: here it is below 1/100. Noticed by
-# tests/test_leverage_scores.py (condition numbers up to 1e15).
-
-REORTHOGONALISATIONS = 2
-# Projections that remove a subspace to rounding: "twice is enough" (Kahan; Parlett, The Symmetric
-# Eigenvalue Problem, 1998, section 6.9). Derived; a third one would change nothing.
-
 HEAVY_COMPLEMENT = 1e-3
 # Rows with a smaller 1 - σ are eliminated as heavy (or with a smaller 1 / (4 rank)). In other
 # rows 1 - σ, and the Laplacian, lose at most three digits by cancellation. Noticed by
 # tests/test_projection.py (rows near a zero slack).
 
-ROUGH_COMPLEMENT = 1e-7
-# HEAVY_COMPLEMENT of rough projections. Their derivatives keep some eight digits, enough for a
-# step of an iteration. Noticed by tests/test_polish.py (rough projections) and by the inversion's
-# benchmarks.
-
 OWN_FORMS_CONDITION = 2.0
-# In units of √rank: largest κ up to which derivatives are computed from A's own columns, without
-# the transform. Beyond it the errors of second derivatives exceeded ROUNDING_FACTOR ε κ ten times
-# as often. Noticed by tests/test_projection.py (a moderately conditioned design with small slacks)
-# and by asv run --bench hessian.
-
-SMALLEST_SCALE = 1e-300
-# Least quotient of two nonzero slacks that leverage_scores accepts. Smaller quotients, multiplied
-# by entries of A, would be denormal. A choice, stated in its docstring. Noticed by
-# tests/test_robustness.py (slacks over too many orders of magnitude).
+# In units of √rank: largest κ up to which derivatives are computed from A's own columns. Beyond it
+# the errors of second derivatives exceeded ROUNDING_FACTOR ε κ ten times as often. Noticed by
+# tests/test_projection.py and by asv run --bench hessian.
 
 # --- approximate scores (forward/approximate) ---------------------------------------------------
 
 SKETCH_RTOL = 0.1
 # Default of rtol: the relative standard error of an approximate score. A choice: 200 projections.
 
-SIGN_ENTRIES = 5 << 20
-# Entries (40 MB) of a block of random sign vectors. A choice: four such arrays are alive in a
-# thread.
-
 SIGN_COLUMNS = 32
 # Largest number of sign vectors in a block. More of them share a pass over the sparse matrix, but
 # leave the cache. Noticed by tests/acceptance_of_sketch.py (times) and tests/test_sketch.py (the
 # scores of a given seed).
 
-PROBES = 4
-# Known answers that the solver must find again. The share of a direction in one of them is a
-# normal number: it is below PROBE_ERROR in all four with probability 4e-9. A choice of that
-# probability; the probes cost little beside 200 projections.
-
 PROBE_ERROR = 0.01
-# Norm of what may be left of a known answer, in which every direction has a random share of
-# variance 1. With PROBES it decides the probability that a direction is overlooked.
-
-SOLVER_ERROR = 1 / 50
-# Relative error of the projections z, in units of rtol. It changes z_i² by twice as much, which is
-# less than rtol / 20, as the docstring of leverage_scores states. Noticed by tests/test_sketch.py
-# (accuracy).
+# Norm of what may be left of a known answer whose directions have random shares of variance 1; and
+# relative error of projections z, in units of rtol: z_i² changes by less than rtol / 20, as
+# leverage_scores states. Noticed by tests/test_sketch.py (accuracy).
 
 FEW_ITERATIONS = 200
 # Iterations of the probes after which a factor of the Gram matrix is tried. Such a factor costs
@@ -184,30 +135,20 @@ MANY_ITERATIONS = 10000
 # Iterations of the probes, without a factor, after which the matrix is refused. A choice:
 # minutes.
 
-FACTOR_ENTRIES = 1 << 27
-# Largest number of entries in a factor of the Gram matrix, and of products in the Gram matrix
-# itself: 12 bytes each, 1.6 GB. A choice: the memory of an ordinary machine. Noticed by
-# tests/test_sketch.py.
-
 FACTOR_WORK = 1 << 38
 # Largest number of multiply-adds in such a factorisation. A choice: minutes. Noticed by
 # tests/test_sketch.py.
 
 LEAST_SINGULAR_VALUE = 1e-9
-# Of columns at unit norm. The iteration resolves squared singular values of 1e-18 only if N⁻¹
-# removes all but FEW_ROUNDINGS of them, 1e-14: a factor 1e4 above its own rounding. Smaller
-# nonzero values are refused. Noticed by tests/test_sketch.py (rows of little weight).
+# Of columns at unit norm; smaller nonzero values are refused. N⁻¹ must remove all but FEW_ROUNDINGS
+# of squares of 1e-18: a factor 1e4 above its own rounding. Noticed by tests/test_sketch.py (rows of
+# little weight).
 
 # --- losses and barrier (forward/) --------------------------------------------------------------
 
 DOT_ENTRIES = 8192
-# Length of vectors up to which OpenBLAS computes their product on one thread, so that the result
-# does not depend on the number of threads. Given by OpenBLAS (10000, interface/dot). Noticed by
-# tests/test_threads.py.
-
-STAND_IN_SLACK = math.cbrt(TINY)
-# Slack, relative to the smallest other one, that stands for a zero slack in second derivatives:
-# its square and the square's reciprocal are normal, and 1 - σ of its row is far below rounding.
+# Length of vectors up to which OpenBLAS multiplies them on one thread (10000, interface/dot), so
+# that the result does not depend on the number of threads. Noticed by tests/test_threads.py.
 
 # --- presolve: components, coloops, zero slacks (inverse/stages) --------------------------------
 
@@ -228,8 +169,8 @@ SAMPLE_ROWS, SAMPLE_FACTOR = 2048, 16
 # (of a Jacobian). Measured: inverse/stages/whitened_jacobian.py. tests/test_stages.py.
 
 SAMPLE_SEED = 5396
-# Seed of all samples, so that results are reproducible. It is not 0: test data are often drawn from
-# the seed 0, and the sample would depend on them.
+# Seed of all samples and of an audit, so that results are reproducible. It is not 0: test data are
+# often drawn from the seed 0, and the sample would depend on them.
 
 # --- magnitudes (inverse/stages/magnitudes) -----------------------------------------------------
 
@@ -264,8 +205,7 @@ ENUMERATED = 14
 # further row doubles time and memory. tests/test_uniqueness.py.
 
 RESTARTS = 60
-# Starts of the sign search on a component. A choice, stated in the docstring of invert_scores:
-# seconds at most. tests/acceptance.py signs.
+# Starts of the sign search on a component. A choice, stated in the docstring of invert_scores.
 
 SUBSET_PER_UNKNOWN = 8
 # Rows for each unknown that the search for signs uses. Two determine the signs; more of them make
@@ -273,7 +213,7 @@ SUBSET_PER_UNKNOWN = 8
 
 FEW_ROUNDS = 5
 # Rounds of an iteration that need not converge: isotropic position, signs read off x, concentration
-# steps, replaced scores. Each takes most of the rest of the way. tests/acceptance.py signs.
+# steps, replaced scores. Later stages improve their result. tests/acceptance.py signs.
 
 CLOSEST = 5
 # Sign vectors that are kept although they do not fit: those of smallest misfit. Each costs a
@@ -297,8 +237,8 @@ MAX_EVALUATIONS = 10_000
 # thousands of sign vectors that fit alike. tests/test_nearly.py (test_search_for_signs_ends).
 
 PREDICTED_DECREASE = 1e-10
-# Relative decrease of the squared residual, predicted by the linear model, that ends stage 4: it
-# changes x by 1e-5 of its standard errors.
+# Relative decrease of the squared residual, predicted by the linear model, that ends stage 4. A
+# noisy x then changes by about 1e-5 √n of its standard errors.
 
 LEAST_DAMPING = 1e-6
 # Least damping of Levenberg-Marquardt, relative to the largest squared singular value. Smaller
@@ -306,7 +246,7 @@ LEAST_DAMPING = 1e-6
 
 POOR_MODEL = 0.25
 # Part of what a model predicts, below which the model is poor; then the step shrinks to this part.
-# Value of Nocedal and Wright, Numerical Optimization, algorithm 4.1. tests/test_polish.py.
+# Value of Nocedal and Wright, Numerical Optimization, algorithm 4.1.
 
 MAX_USELESS_STEPS = 8, 2
 # Useless steps above the rounding error after which quasi-Newton steps end: the second where
@@ -316,11 +256,11 @@ MAX_USELESS_STEPS = 8, 2
 
 CHI_SQUARED_LEVEL = 1e-3
 # Level of the tests of noisy scores: the whole residual, and its largest entry (Bonferroni). A
-# choice. tests/test_noise.py.
+# choice.
 
 NOISE_UNCERTAINTY = 1.1
 # Factor: given noise levels are known to 10 % at best, so that a residual this much larger is
-# explained. A choice. tests/test_noise.py.
+# explained. A choice.
 
 SIGNIFICANT = 4.0
 # Standard deviations that chance does not explain: it exceeds them once in 16 000 times. For
@@ -328,162 +268,58 @@ SIGNIFICANT = 4.0
 
 SETTLED_RESIDUAL = 1e7
 # Largest whitened residual (root mean square) of exact scores for which x is trusted to be the only
-# solution: about half the digits of the scores agree. tests/test_nearly.py.
+# solution: about half the digits of the scores agree.
 
 MAX_OUTLIERS, OUTLIER_FRACTION = 20, 0.25
 # Largest number of rows left out, which is also that of refits; and largest part of the degrees of
-# freedom: with more rows left out every residual is explained. tests/test_noise.py.
+# freedom: with more rows left out every residual is explained.
 
 SPOILING_RESIDUAL = 0.05
 # Residual, relative to the mean score, from which outliers may have spoilt the magnitudes.
 
 # --- many problems (inverse/invert_many) --------------------------------------------------------
 
-# Read also by the compiled kernels, through cmake/kernel_settings.py: numbers only. The compiled
-# route hands every doubtful problem to invert_scores, so its tolerances may be stricter than
-# those of the Python stages: a wrong answer is not allowed, a doubtful one costs time. A constant
-# with another value than its Python twin says why. All are noticed by tests/test_invert_many.py
-# and tests/test_batch_stages.py if a problem is lost or wrong, and by
-# benchmarks/benchmarks/throughput.py if time is.
+# The compiled route leaves every doubtful problem to invert_scores. Its own numbers may therefore
+# be stricter; the others are those of the Python stages. cmake/kernel_settings.py reads this table.
 
-BATCH_SMALLEST_PIVOT = 1e-8
-# Relative to unit rows and columns; below it the rank of A, or the independence of the rows that
-# take part in the sign search, is in doubt. About √ε: a Cholesky pivot is a square, which is
-# known to ε. The Python route decides the rank at n ε, with pivoted QR.
+BATCH_DOUBT = 1e-7
+# Relative to unit rows or the largest entry. Smaller pivots leave the rank in doubt, smaller
+# coefficients connect no rows. Above ε / BATCH_DOUBT, the rounding error bound of a coefficient.
 
-BATCH_ZERO = 1e-7
-# Relative to the largest entry; smaller coefficients connect no rows, and a smaller part of b
-# outside range(A) is in doubt. Above ε / BATCH_SMALLEST_PIVOT, the rounding error bound of a
-# coefficient. The Python twin is 1e-9: its basis rows have a condition number, here only pivots
-# are bounded.
+BATCH_EXTREME = 1e-12
+# Least exact score, and least relative Cholesky pivot, without doubt; above n ε, the rounding error
+# bound. 1 - σ must be ROUNDING_FACTOR times as large, so that digits are left. 1e-10 loses half of
+# the problems with widely spread slacks to the general route.
 
-BATCH_SMALLEST_SCORE = 1e-12
-# Smaller exact scores go to the general route, and bounds of accuracies count from here. Weights
-# then span at most 12 decades, which BATCH_SINGULAR still tells from singular.
-
-BATCH_SCORE_MARGIN = 1e-10
-# Exact scores closer to 1 go to the general route. 1 - sigma is computed to n ε, and here it has
-# to be known to six digits; the Python projection has it without cancellation.
-
-BATCH_MAX_ITERATIONS = 40
-# Limit of every iteration that ends by itself after a few steps: conjugate gradients, Newton
-# steps and their shortenings, Levenberg-Marquardt, signs that are read off x. One that reaches it
-# does not converge, and the general route may do better.
+BATCH_ITERATIONS = 40
+# Limit of iterations that end by themselves after a few steps: sweeps, Newton, conjugate gradients,
+# Levenberg-Marquardt. One that reaches it does not converge.
 
 BATCH_STARTS = 12
-# Starts of the sign search before the general route takes over, which has 60.
+# Starts of the sign search before the general route takes over. A choice: the
+# general route has 60.
 
-BATCH_ENUMERATED_ROWS = 14
-# Up to so many rows all 2^(n-1) sign vectors are tried, to see whether another one fits. The same
-# in the Python route: in so few rows other signs often almost fit.
+BATCH_ROUGHLY = 0.1
+# Relative error of the scores at which Newton steps replace sweeps, which halve it; and largest
+# relative error of such a step.
 
-BATCH_SETTLED = 1e7
-# Root mean square of the whitened residual above which an x from exact scores is in doubt; the
-# same as in the verdict of the general route.
+BATCH_COLUMNS, BATCH_ROWS = 32, 2000
+# Largest problems of the compiled route: at 2000 x 32 it is six times as fast as the general route
+# (benchmarks/benchmarks/throughput.py).
 
-BATCH_MAX_SWEEPS = 8
-# Sweeps before Newton steps, each of which halves the error. The Python route has 20: it also
-# meets scores that no weights have.
-
-BATCH_SWEPT = 0.1
-# Relative error of the scores at which Newton steps replace sweeps: from there they converge
-# without shortening. The Python route sweeps above 2 alone.
-
-BATCH_MATCHED = 1e-7
-# Relative error of the scores that ends stage 1. Signs need BATCH_FITS, and stage 4 converges
-# from there; the Python route goes on to rounding, as it judges on magnitudes alone.
-
-BATCH_FULL_STEPS = 1e-5
-# Relative error below which Newton steps are not shortened, and one that does not halve the error
-# has met rounding; the same in the Python route.
-
-BATCH_LONGEST_STEP = 4.0
-# In any log weight: beyond it the quadratic model says nothing; the same in the Python route.
-
-BATCH_SINGULAR = 1e-12
-# Relative Cholesky pivot of a weighted Gram matrix or of JᵀJ below which the matrix counts as
-# singular; above n ε, the rounding error bound of its entries for n up to 2000 rows. The Python
-# route uses QR and singular values.
-
-BATCH_ISOTROPY_STEPS = 2
-# Scalings that bring the rows of [A b] towards isotropic position. The Python route has 5: its
-# designs may be structured, here a failed search is repeated there.
-
-BATCH_POWER_STEPS = 20
-# Power iterations for the spectral start, of which only signs are used: no convergence is needed,
-# and each iteration costs p² flops. The Python route calls an eigenvalue solver.
-
-BATCH_RUN = 400
-# Douglas-Rachford iterations before the next start: runs that succeed do so early. The Python
-# route has 10 000, as nothing comes after it.
-
-BATCH_CHECK_EVERY = 3
-# Iterations between tests of the signs, each the price of one iteration. The Python route has 20.
-
-BATCH_FITS = 1e-6
-# Relative distance of the signed magnitudes from range([A b]) at which signs fit: ten times the
-# relative error that BATCH_MATCHED leaves; the same in the Python route.
-
-BATCH_ALMOST_FITS = 1e-4
-# The same distance of other signs that puts the uniqueness of x in doubt: a hundred times
-# BATCH_FITS, so that no second solution is missed.
-
-BATCH_EXPLAINED = 1.5
-# Standard deviations of inexact magnitudes that the signs' distance may add; the same in the
-# Python route.
-
-BATCH_ILL_CONDITIONED = 1e-2
-# Relative Cholesky pivot below which a second pass orthonormalises the basis: the first leaves an
-# error of ε over this.
-
-BATCH_AT_ROUNDING = 1e-11
-# max |sigma - c| below which a step that does not help has met rounding; the same in the Python
-# route.
-
-BATCH_ROUNDINGS = 10.0
-# Root mean square error of exact scores, in units of rounding, below which refinement may end.
-
-BATCH_KEEP_JACOBIAN = 1e-2
-# The Jacobian is kept while a step reduces the residual to this part or less. It costs n d³, all
-# else n d².
-
-BATCH_DAMPING = 1e-6
-# Smallest damping of Levenberg-Marquardt, relative to the largest diagonal entry of JᵀJ; less is
-# none. The same in the Python route.
-
-BATCH_CLEAR_SIGN = 4.0
-# Standard deviations from zero at which the sign of a slack counts; the same in the acceptance
-# test.
+BATCH_CHUNK = 256
+# Largest number of problems in one kernel call: a few milliseconds, so that Ctrl-C is heard.
+# Noticed by tests/test_invert_many.py (interrupts).
 
 # --- compiled kernels (_kernels) ----------------------------------------------------------------
 
-SAFE = 1e140
-# Numbers between 1/SAFE and SAFE have squares, and sums of 1e28 squares, that neither over- nor
-# underflow: SAFE² is 1e280, and doubles end at 1e308. Noticed by tests/test_sparse.py and
-# tests/test_leverage_scores.py.
-
 L1_BYTES = 32 * 1024
-# Size of a block and its products, so that they stay in an L1 cache, of which processors have 32
-# to 64 KiB. Noticed by benchmarks/benchmarks/scores.py and hessian.py.
-
-L2_DOUBLES = 64 * 1024
-# Entries of a matrix that an L2 cache holds: a smaller one is not fetched ahead.
-
-PAGE_DOUBLES = 512
-# Doubles in 4096 bytes: rows so far apart share one set of the L1 cache, so that packed blocks
-# avoid this width.
+# Size of a block and its products, so that they stay in the first cache, which has 32 to 64 KiB.
+# Noticed by benchmarks/benchmarks/scores.py and hessian.py.
 
 UNBLOCKED_COLUMNS = 64
 # Columns up to which a Gram matrix is factored by loops of our own, without BLAS and its threads.
 # Noticed by benchmarks/benchmarks/scores.py and throughput.py.
-
-BATCH_COLUMNS, BATCH_ROWS = 32, 2000
-# Largest problems of the compiled route. Measured: at 2000 x 32 six times as fast as the general
-# route (benchmarks/benchmarks/throughput.py), and short enough for an interrupt to be served.
-
-BATCH_WORK, BATCH_CHUNK = 500_000, 256
-# n d² of the problems in one kernel call, about 5 ms, so that an interrupt is served; and their
-# largest number.
 
 # --- minimisers: local methods and barrier gradients (inverse/descent, local, barrier_gradient) ---
 
@@ -509,7 +345,7 @@ INSIDE = 0.95
 
 LP_ROUNDING = 1e-6
 # Relative size below which numbers of a scaled linear program are rounding: ten times the tolerance
-# to which HiGHS satisfies constraints. tests/test_invert_gradient.py.
+# to which HiGHS satisfies constraints.
 
 SAMPLES = 10
 # Default number of sampled rows in units of d log(d + 2): the sampled Hessian is then wrong by
@@ -532,10 +368,6 @@ LARGEST_DEPARTURE = 0.3
 DEPARTURE_DRAWS = 8
 # Random errors of x, of whose departures the median is taken. Each takes two evaluations of the
 # scores, and LARGEST_DEPARTURE needs one digit only.
-
-AUDIT_SEED = 0
-# Seed of the noise, the starts and the random errors of an audit, so that reports are reproducible.
-# tests/test_audit.py (test_reproducible).
 
 # --- command line (cli/) ------------------------------------------------------------------------
 

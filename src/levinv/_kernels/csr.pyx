@@ -20,7 +20,7 @@ from libc.math cimport fabs, sqrt
 
 from libc.stdint cimport int32_t, int64_t
 
-from kernel_settings cimport L1_BYTES, SAFE
+from kernel_settings cimport L1_BYTES, SQUARABLE
 
 ctypedef fused index:
     int32_t
@@ -168,7 +168,7 @@ def lengths(const double[::1] values, const index[::1] indices, const index[::1]
             bound = 0.0
             for p in range(first, last):
                 bound = bound + fabs(factor * values[p]) * sizes[indices[p]]
-            if 1.0 / SAFE < bound < SAFE:
+            if SQUARABLE < bound < 1.0 / SQUARABLE:
                 total = form_of(&values[first], &indices[first], last - first, factor,
                                 &form[0, 0], d)
                 if bound * bound <= limit * total:
@@ -214,7 +214,7 @@ def row_norms(const double[::1] values, const index[::1] indptr, double[::1] out
                 value = fabs(values[p])
                 largest = max(largest, value)
                 total = total + value * value
-            if largest > 0.0 and not (1.0 / SAFE < largest < SAFE):
+            if largest > 0.0 and not (SQUARABLE < largest < 1.0 / SQUARABLE):
                 total = 0.0
                 for p in range(indptr[i], indptr[i + 1]):
                     value = values[p] / largest

@@ -17,14 +17,17 @@ the products u_a u_b with a <= b.
 """
 from libc.string cimport memset
 
-from kernel_settings cimport L1_BYTES, L2_DOUBLES, PAGE_DOUBLES
+from kernel_settings cimport CACHE_ENTRIES, L1_BYTES
 from levinv._kernels.tiles cimport TILE, tiles, tiles_allocate, tiles_fail, tiles_free, tiles_limit
+
+# Rows that are so many doubles apart share a set of the L1 cache, which has eight ways.
+cdef Py_ssize_t SET_DOUBLES = L1_BYTES // 64
 
 
 cdef Py_ssize_t padded(Py_ssize_t k) noexcept nogil:
     """Width of a packed block of k columns."""
     cdef Py_ssize_t width = whole_tiles(k)
-    return width + TILE if width % PAGE_DOUBLES == 0 else width
+    return width + TILE if width % SET_DOUBLES == 0 else width
 
 
 cdef Py_ssize_t block_rows(Py_ssize_t n, Py_ssize_t width, Py_ssize_t least) noexcept nogil:
@@ -123,12 +126,12 @@ cdef const double* rows_of(const Rows* rows, Py_ssize_t first, Py_ssize_t count,
 cdef bint in_place(const Rows* rows) noexcept nogil:
     """Whether tiles may read A itself."""
     return (rows.transform == NULL and rows.scale == NULL and rows.column_stride == 1
-            and rows.row_stride > 0 and rows.row_stride % PAGE_DOUBLES != 0)
+            and rows.row_stride > 0 and rows.row_stride % SET_DOUBLES != 0)
 
 
 cdef const double* next_block(const Rows* rows, Py_ssize_t first, Py_ssize_t count) noexcept nogil:
     """``count`` rows of A to fetch ahead of their use, or NULL: not if A is in the cache."""
-    if rows.column_stride != 1 or first + count > rows.n or rows.n * rows.d < L2_DOUBLES:
+    if rows.column_stride != 1 or first + count > rows.n or rows.n * rows.d < CACHE_ENTRIES:
         return NULL
     return rows.data + first * rows.row_stride
 

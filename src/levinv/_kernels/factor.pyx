@@ -4,7 +4,7 @@ pivoted QR of sorted rows.
 from libc.math cimport INFINITY, sqrt
 from libc.string cimport memset
 
-from kernel_settings cimport SAFE, UNBLOCKED_COLUMNS
+from kernel_settings cimport SQUARABLE, UNBLOCKED_COLUMNS
 from levinv._kernels.linalg cimport blas_int, geqp3, orgqr, potrf, pstrf, trtri
 
 import numpy as np
@@ -26,7 +26,7 @@ cdef double inverse_factor(double* gram, Py_ssize_t k, Py_ssize_t width, double*
     memset(transform, 0, k * width * sizeof(double))
     for i in range(k):
         factor = gram[i * width + i]
-        if not (1.0 / (SAFE * SAFE) < factor < SAFE * SAFE):
+        if not (SQUARABLE * SQUARABLE < factor < 1.0 / (SQUARABLE * SQUARABLE)):
             return factor - factor + INFINITY                 # nan for nan and inf
         column_scale[i] = 1.0 / sqrt(factor)
     for i in range(k):

@@ -11,8 +11,8 @@ only one.
 from libc.math cimport INFINITY
 from libc.stdint cimport uint64_t
 
-from kernel_settings cimport (BATCH_ENUMERATED_ROWS, BATCH_SCORE_MARGIN, BATCH_SETTLED,
-                              BATCH_STARTS)
+from kernel_settings cimport (BATCH_EXTREME, BATCH_STARTS, ENUMERATED, ROUNDING_FACTOR,
+                              SETTLED_RESIDUAL)
 from levinv._kernels.small.magnitudes cimport find_magnitudes
 from levinv._kernels.small.presolve cimport prepare_basis, prepare_response, prepare_scores
 from levinv._kernels.small.recover cimport recover
@@ -82,13 +82,13 @@ cdef bint invert_one(Workspace* s, const double* A, const double* b, const doubl
         return False
     size = finish(s, A, b, x)
     if (not acceptable(s, size, exact, tol, most)
-            or (exact and size > BATCH_SETTLED * BATCH_SETTLED * n)):
+            or (exact and size > SETTLED_RESIDUAL * SETTLED_RESIDUAL * n)):
         return False
-    if (exact and signs == NULL and n <= BATCH_ENUMERATED_ROWS
+    if (exact and signs == NULL and n <= ENUMERATED
             and ambiguous(s, s.refinement.slack, s.refinement.jacobian)):
         return False                 # the Jacobian has served: its memory is free
     for i in range(n):
-        if s.projection.scores[i] > 1.0 - BATCH_SCORE_MARGIN:
+        if s.projection.scores[i] > 1.0 - ROUNDING_FACTOR * BATCH_EXTREME:
             return False
         total += residual[i] * residual[i]
     fun[0] = 0.5 * total

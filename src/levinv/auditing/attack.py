@@ -3,7 +3,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from levinv._tolerances import AUDIT_SEED
+from levinv._tolerances import SAMPLE_SEED
 from levinv._typing import Floats, MatrixLike
 from levinv.auditing.publication import Publication
 from levinv.auditing.sensitivity import departure
@@ -26,10 +26,10 @@ class AuditedProblem:
 
     def attack(self, publication: Publication) -> InversionResult:
         """The inversion of the scores as published, without a starting point."""
-        published = publication.apply(self.scores, np.random.default_rng(AUDIT_SEED))
+        published = publication.apply(self.scores, np.random.default_rng(SAMPLE_SEED))
         return invert_scores(self.A, self.b, np.clip(published, 0.0, 1.0), signs=self.signs,
                              noise=None if publication.exact else publication.noise,
-                             rng=AUDIT_SEED)
+                             rng=SAMPLE_SEED)
 
     def departure(self, noise: float) -> float:
         """The departure from the linear prediction at this standard deviation in every score."""

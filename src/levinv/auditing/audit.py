@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from levinv import _validate
-from levinv._tolerances import AUDIT_SEED, EPS, UNIT_ROUNDOFF
+from levinv._tolerances import EPS, SAMPLE_SEED, UNIT_ROUNDOFF
 from levinv._typing import Floats, MatrixLike, SignsLike, VectorLike
 from levinv.auditing import labels
 from levinv.auditing.attack import AuditedProblem
@@ -124,7 +124,7 @@ def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorL
     # A score is the squared norm of a row of a basis, whose entries are known to ε.
     deviation = np.hypot(published.noise, UNIT_ROUNDOFF * np.maximum(scores, EPS ** 2))
 
-    identified = invert_scores(A, b, scores, signs=signs, x0=x, rng=AUDIT_SEED)
+    identified = invert_scores(A, b, scores, signs=signs, x0=x, rng=SAMPLE_SEED)
     null_space = identified.null_space
     free = null_space.shape[1] - (d - scores_at._map.rank)
     projection, jacobian = scores_at._map.at(x).projection, scores_at.jacobian(x)

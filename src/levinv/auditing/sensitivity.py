@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from levinv._tolerances import AUDIT_SEED, DEPARTURE_DRAWS, EPS, ROUNDING_FACTOR
+from levinv._tolerances import DEPARTURE_DRAWS, EPS, ROUNDING_FACTOR, SAMPLE_SEED
 from levinv._typing import Floats
 from levinv.forward.leverage_map import LeverageMap
 from levinv.forward.projection import Projection
@@ -90,7 +90,7 @@ def departure(scores_at: LeverageMap, x: Floats, steps: Floats, deviation: Float
     # the second-order part of the change, its square, is then 100 roundings of a score
     larger = max(1.0, math.sqrt(ROUNDING_FACTOR * EPS) / deviation.max())
     shape = DEPARTURE_DRAWS, steps.shape[1]
-    errors = larger * np.random.default_rng(AUDIT_SEED).standard_normal(shape) @ steps.T
+    errors = larger * np.random.default_rng(SAMPLE_SEED).standard_normal(shape) @ steps.T
     scores = scores_at.scores(x)
     try:
         linear = [scores_at.jvp(x, error) / deviation for error in errors]

@@ -41,6 +41,7 @@ and the least eigenvalue of the iteration's own tridiagonal matrix is ν. If a p
 unscaled rows must map it to zero, to rounding; then the columns are dependent, and P does not need
 this part. If they do not, or if no y is found, the matrix is refused.
 """
+import math
 import operator
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -54,10 +55,22 @@ from scipy.sparse.linalg import spilu, splu
 from levinv import _tolerances
 from levinv._kernels import csr
 from levinv._parallel import OrderedSum, share, sharing
-from levinv._tolerances import EPS, FACTOR_WORK, FEW_ITERATIONS, MANY_ITERATIONS, SIGN_COLUMNS
+from levinv._tolerances import (
+    COPY_ENTRIES,
+    EPS,
+    FACTOR_WORK,
+    FEW_ITERATIONS,
+    MANY_ITERATIONS,
+    PROBE_ERROR,
+    SIGN_COLUMNS,
+)
 from levinv._typing import Booleans, Floats, Integers
 
-PAIRS = FILL = _tolerances.FACTOR_ENTRIES         # products in a Gram matrix; entries of its factor
+# Products in a Gram matrix, and entries of its factor: with 12 bytes each they take 1.6 GB.
+PAIRS = FILL = 8 * COPY_ENTRIES
+# Known answers. The share of a direction in one of them is a normal number. It is below PROBE_ERROR
+# in all of them with a probability of less than √ε.
+PROBES = math.ceil(math.log(math.sqrt(EPS), PROBE_ERROR))
 
 # The rows before they were scaled, with columns at unit norm, and a factor for each of the columns.
 Unscaled: TypeAlias = tuple[scipy.sparse.csr_array, Floats]
@@ -75,7 +88,8 @@ def sketched_scores(A: scipy.sparse.csr_array, scale: Floats | None, rtol: float
         if not B.matrix.data.any():
             return np.zeros(n)
         solver = _solver(B, unscaled, rng)
-        width = min(max(_tolerances.SIGN_ENTRIES // max(B.shape), 1), SIGN_COLUMNS)
+        # four arrays of a block are alive in a thread
+        width = min(max(COPY_ENTRIES // (4 * max(B.shape)), 1), SIGN_COLUMNS)
         width -= width % 8 if width > 8 else 0       # whole cache lines
         seeds = rng.integers(2 ** 64, size=-(-k // width), dtype=np.uint64)
         squares = OrderedSum(np.zeros((2, n)))
@@ -84,7 +98,7 @@ def sketched_scores(A: scipy.sparse.csr_array, scale: Floats | None, rtol: float
             count = min(width, k - block * width)
             coins = np.random.default_rng(seeds[block]).integers(2, size=(n, count))
             r = coins.astype(float) * 2.0 - 1.0
-            z = solver.project(r, _tolerances.SOLVER_ERROR * rtol)
+            z = solver.project(r, PROBE_ERROR * rtol)
             squares.add(block, np.stack([_dots(z.T, z.T), _dots(r.T, r.T)]))
 
         share(work, range(len(seeds)), workers)
@@ -249,7 +263,7 @@ _REFUSED = "A has no reliable scores by method='sketch': "
 
 def _solver(B: _Rows, unscaled: Unscaled, rng: np.random.Generator) -> _Solver:
     """A solver that has found known answers."""
-    known = rng.standard_normal((B.shape[1], _tolerances.PROBES))
+    known = rng.standard_normal((B.shape[1], PROBES))
     known[~_product(abs(B.transpose), np.ones((B.shape[0], 1))).any(axis=1)] = 0.0
     solver = _Solver(B)
     left, why = solver.probe(known, FEW_ITERATIONS), ""

@@ -30,9 +30,21 @@ import scipy.linalg
 from levinv import _tolerances
 from levinv._kernels import factor
 from levinv._parallel import aside
-from levinv._tolerances import EPS, SQUARABLE, TINY
+from levinv._tolerances import (
+    EPS,
+    ROUNDING_FACTOR,
+    SQUARABLE,
+    TINY,
+)
 from levinv._typing import Booleans, Floats, Integers
 from levinv.storage.protocol import Rows
+
+# Largest condition number at which two Cholesky factorisations (CholeskyQR2) decide. The first
+# leaves columns that are orthonormal to ε κ², which must be well below 1.
+TWO_PASS_CONDITION = 1.0 / math.sqrt(ROUNDING_FACTOR * EPS)
+# ONE_PASS_CONDITION for independent columns that were chosen among dependent ones. The κ of all
+# columns may then be close to 1, so that ε κ² must not exceed ROUNDING_FACTOR ε.
+INDEPENDENT_CONDITION = math.sqrt(ROUNDING_FACTOR)
 
 Pivots: TypeAlias = npt.NDArray[np.int32] | npt.NDArray[np.int64]       # LAPACK's integers
 
@@ -97,12 +109,12 @@ def basis_by_gram(rows: Rows, scale: Floats | None = None, columns: Floats | Non
                 or not accurate_squares(np.diag(gram)))
     if not doubtful and _norm_bound(condition, k) <= one_pass_condition:
         return Basis(_combine(columns, first), condition, "cholesky", None)
-    if method == "cholesky" or not (doubtful or condition > _tolerances.TWO_PASS_CONDITION):
+    if method == "cholesky" or not (doubtful or condition > TWO_PASS_CONDITION):
         transform = _combine(columns, first)
         second, second_rank, _ = _gram_factor(rows.gram(scale, transform))
         if rank == second_rank == k:
             doubt = (f"condition number about {condition:.1e}"
-                     if condition > _tolerances.TWO_PASS_CONDITION else "")
+                     if condition > TWO_PASS_CONDITION else "")
             return Basis(transform @ second, condition, "cholesky2", None, doubt)
     if method == "cholesky":
         doubt = f"numerical rank of the Gram matrix {rank} of {k}"
@@ -161,12 +173,12 @@ def _basic_columns(rows: Rows, scale: Floats | None, columns: Floats | None, rco
         return None
     inverse = scipy.linalg.solve_triangular(r[:rank, :rank], np.eye(rank), check_finite=False)
     condition = float(np.linalg.norm(inverse))
-    if not condition <= _tolerances.TWO_PASS_CONDITION:
+    if not condition <= TWO_PASS_CONDITION:
         return None
     transform = np.zeros((k, rank))
     transform[basic] = unit[basic, None] * inverse
     transform = np.ascontiguousarray(_combine(columns, transform))
-    if _norm_bound(condition, rank) > _tolerances.INDEPENDENT_CONDITION:
+    if _norm_bound(condition, rank) > INDEPENDENT_CONDITION:
         second, full, _ = _gram_factor(rows.gram(scale, transform))
         if full < rank:
             return None
@@ -175,7 +187,7 @@ def _basic_columns(rows: Rows, scale: Floats | None, columns: Floats | None, rco
     rest[others, np.arange(len(others))] = unit[others]
     rest = _combine(columns, rest)
     weight = np.ones(n) if scale is None else scale
-    for _ in range(_tolerances.REORTHOGONALISATIONS + 1):
+    for _ in range(3):                      # twice is enough; the third looks at the rest
         image = rows.matvec(rest) * weight[:, None]
         largest = np.linalg.norm(image, axis=0).max(initial=0.0)
         if largest <= rcond:

@@ -18,7 +18,11 @@ from levinv import _tolerances, _validate, storage
 from levinv._kernels.factor import triangular_inverse_factor
 from levinv._kernels.scores import one_pass
 from levinv._parallel import count, share, sharing
-from levinv._tolerances import CHUNK_WORK, SQUARABLE
+from levinv._tolerances import (
+    CHUNK_WORK,
+    SAFE_SIZE,
+    SQUARABLE,
+)
 from levinv._typing import Booleans, Floats, MatrixLike, Seed, VectorLike
 from levinv.forward import basis, projection
 from levinv.forward.approximate import sketched_scores
@@ -329,7 +333,7 @@ def _slack_scale(slack: Floats, left_out: Booleans | None = None) -> Floats:
     """1/slack up to a common factor, 0 if a row is left out."""
     scale = projection.row_scale(slack, left_out)[0]
     kept = slice(None) if left_out is None else ~left_out
-    if scale[kept].min(initial=1.0) < _tolerances.SMALLEST_SCALE:
+    if scale[kept].min(initial=1.0) < SAFE_SIZE ** -3:
         raise ValueError("slack must not range over more than 300 orders of magnitude, got "
                          f"{slack[kept].min():.3g} to {slack[kept].max():.3g} (zeros are allowed)")
     return scale
@@ -374,7 +378,7 @@ def _scores(rows: Rows, scale: Floats | None, columns: Floats | None, method: st
     with np.errstate(over="ignore"):         # the scores of a QR do not need the transform
         found = basis.orthonormal_basis(
             rows, scale, columns, method=method, rcond=rcond, gram=gram,
-            one_pass_condition=(_tolerances.INDEPENDENT_CONDITION if some
+            one_pass_condition=(basis.INDEPENDENT_CONDITION if some
                                 else _tolerances.ONE_PASS_CONDITION))
     if found.scores is None and not np.isfinite(found.transform).all():
         raise ValueError("A must not have rows or columns so small that a basis overflows (choose "

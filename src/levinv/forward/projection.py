@@ -38,7 +38,11 @@ import numpy as np
 import scipy.linalg
 
 from levinv import _tolerances
-from levinv._tolerances import EPS, SQUARABLE, TINY
+from levinv._tolerances import (
+    EPS,
+    SQUARABLE,
+    TINY,
+)
 from levinv._typing import Booleans, Floats, Integers
 from levinv.forward.basis import orthonormal_basis
 from levinv.storage.protocol import Rows
@@ -226,7 +230,8 @@ def project(rows: Rows, magnitude: Floats, columns: Floats | None = None,
         scale, smallest = row_scale(magnitude, left_out)
         found = orthonormal_basis(rows, scale, columns, rcond=0.0)
         scores = found.scores if found.scores is not None else rows.quad(scale, found.transform)
-        if scores.max() > 1.0 - (_tolerances.ROUGH_COMPLEMENT if rough else _heavy_below(k)):
+        # 1 - σ loses half of the digits at most, enough for a step of an iteration, or three digits
+        if scores.max() > 1.0 - (math.sqrt(EPS) if rough else _heavy_below(k)):
             heavy = np.flatnonzero(scores > 1.0 - _heavy_below(k))
             try:
                 return _eliminate(rows, magnitude, columns, left_out, heavy)
@@ -294,7 +299,7 @@ def _complement(rows: Rows, scale: Floats, light: Floats, heavy: Integers, right
     errors = np.abs(rows.block(heavy) / norms[:, None]) @ np.abs(right_inverse)  # of A_H W, over ε
     joint = np.hstack([light, right_inverse])
     terms = np.abs(right_inverse)
-    for _ in range(_tolerances.REORTHOGONALISATIONS):
+    for _ in range(2):       # twice is enough (Parlett, The Symmetric Eigenvalue Problem, 6.9)
         gram = rows.gram(scale, joint)
         joint[:, m:] -= light @ gram[:m, m:]
         terms += np.abs(light) @ np.abs(gram[:m, m:])

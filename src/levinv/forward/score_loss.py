@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from levinv import _validate
-from levinv._tolerances import DOT_ENTRIES, STAND_IN_SLACK
+from levinv._tolerances import DOT_ENTRIES, SAFE_SIZE
 from levinv._typing import Floats, MatrixLike, VectorLike
 from levinv.forward.leverage_map import Point, ScoreMap
 from levinv.forward.projection import Projection
@@ -203,7 +203,7 @@ class ScoreLoss:
             light = ~zero & (norms > 0)
             least = np.min(np.abs(slack[light]) / norms[light]) if light.any() else 1.0
             norms[norms == 0] = 1.0
-            slack = np.where(zero, STAND_IN_SLACK * least * norms, slack)
+            slack = np.where(zero, least * norms / SAFE_SIZE, slack)
             projection = self._map.project(slack)
         return ScoreHessian(self._map.rows, projection, slack,
                             projection.residual(self._target), self._map.weighting)

@@ -13,6 +13,7 @@ one chunk, by one thread.
 and takes less time (see :mod:`levinv._kernels.csr`).
 """
 import itertools
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -22,11 +23,22 @@ import scipy.sparse
 
 from levinv import _tolerances
 from levinv._kernels import csr, dense
-from levinv._tolerances import CACHE_ENTRIES, CHUNK_WORK, DENSE_GAIN, PASS_ENTRIES, SQUARABLE
+from levinv._tolerances import (
+    CACHE_ENTRIES,
+    CHUNK_WORK,
+    DENSE_GAIN,
+    PASS_ENTRIES,
+    ROUNDING_FACTOR,
+    SQUARABLE,
+)
 from levinv._typing import Booleans, Floats, RowIndex
 from levinv.storage.blocked import Passes, Pieces, part_of
 from levinv.storage.dense import DenseRows
 from levinv.storage.protocol import Rows
+
+# Columns of blocks from which BLAS computes their Gram matrix: every block adds to the sum, which
+# is then eight times as large as the cache.
+WIDE = math.isqrt(8 * CACHE_ENTRIES)
 
 
 class SparseRows(Passes):
@@ -88,7 +100,7 @@ class SparseRows(Passes):
         if width and work_per_row > _tolerances.COPY_ENTRIES:
             return [slice(0, self.shape[0])]
         work = np.arange(self.shape[0] + 1) * work_per_row
-        work += self._entries * (DENSE_GAIN // _tolerances.ROW_GAIN * k)
+        work += self._entries * (4 * k)          # along rows of T
         return self._chunks(work, CHUNK_WORK, max(64, 8 * width) * work_per_row)
 
     def _slice(self, chunk: slice) -> tuple[Floats, npt.NDArray[Any], npt.NDArray[Any]]:
@@ -99,7 +111,7 @@ class SparseRows(Passes):
                 transform: Floats | None) -> Iterator[tuple[slice, Floats]]:
         """Blocks of a chunk: their indices, and the u_i as dense rows."""
         k = self._width(transform)
-        step = max(CACHE_ENTRIES // max(k, 1), 64 if k <= _tolerances.WIDE else _tolerances.WIDE)
+        step = max(CACHE_ENTRIES // max(k, 1), 64 if k <= WIDE else WIDE)
         u = np.empty((min(step, chunk.stop - chunk.start), self._width(transform)))
         for first in range(chunk.start, chunk.stop, step):
             block = slice(first, min(first + step, chunk.stop))
@@ -201,7 +213,7 @@ class SparseRows(Passes):
 
         def add_dense(chunk: slice, out: Floats) -> None:
             for block, u in self._blocks(chunk, scale, transform):
-                if k <= _tolerances.WIDE:
+                if k <= WIDE:
                     dense.gram(u, None, None, part_of(weights, block), out)
                 else:
                     out += u.T @ (u if weights is None else weights[block, None] * u)
@@ -213,7 +225,7 @@ class SparseRows(Passes):
         if k == 0:
             return np.zeros((0, 0))
         out = self._sum(self._dense_chunks(k * k, k, k), (k, k), add_dense)
-        if k > _tolerances.WIDE:
+        if k > WIDE:
             csr.mirror(out)
         return out
 
@@ -242,13 +254,13 @@ class SparseRows(Passes):
 
     def _form_pays(self, k: int) -> bool:
         """Whether T Tᵀ and Σ nnz_i² multiply-adds take less time than Σ nnz_i k."""
-        form = self.shape[1] ** 2 * k * _tolerances.ROW_GAIN // (4 * DENSE_GAIN)
-        return _tolerances.ROW_GAIN * int(self._pairs[-1]) + form < int(self._entries[-1]) * k
+        form = self.shape[1] ** 2 * k // 16      # along rows of T a quarter of DENSE_GAIN
+        return DENSE_GAIN // 4 * int(self._pairs[-1]) + form < int(self._entries[-1]) * k
 
     def _lengths(self, scale: Floats | None, transform: Floats, out: Floats) -> None:
         """out_i <- |u_i|², from T Tᵀ."""
         k = transform.shape[1]
-        if k <= _tolerances.WIDE:
+        if k <= WIDE:
             form = DenseRows(transform.T, self.workers).gram()
         else:
             form = transform @ transform.T
@@ -256,7 +268,7 @@ class SparseRows(Passes):
 
         def work(chunk: slice) -> None:
             csr.lengths(*self._slice(chunk), part_of(scale, chunk), form, sizes, transform,
-                        _tolerances.FORM_ERROR, np.empty(k), out[chunk])
+                        ROUNDING_FACTOR, np.empty(k), out[chunk])
 
         self._each(self._pair_chunks(), work)
 

@@ -8,9 +8,9 @@ costs one Gram matrix and one quadratic form.
 """
 from libc.math cimport exp, fabs, sqrt
 
-from kernel_settings cimport (BATCH_FULL_STEPS, BATCH_LONGEST_STEP, BATCH_MATCHED,
-                              BATCH_MAX_ITERATIONS, BATCH_MAX_SWEEPS, BATCH_SINGULAR, BATCH_SWEPT,
-                              UNIT_ROUNDOFF)
+from kernel_settings cimport (BATCH_EXTREME, BATCH_ITERATIONS, BATCH_ROUGHLY, LONGEST_STEP,
+                              QUADRATIC,
+                              SIGN_TOLERANCE, UNIT_ROUNDOFF)
 from levinv._kernels.small.algebra cimport cholesky, forward, gram, lengths, quad, times
 from levinv._kernels.small.workspace cimport Workspace
 
@@ -21,7 +21,7 @@ cdef inline bint project(Workspace* s) noexcept nogil:
     cdef double* root = s.scratch.row
     cdef double* rows = s.projection.rows
     gram(d, width, s.basis.rows, s.magnitudes.weight, root, s.scratch.gram)
-    if cholesky(d, s.scratch.gram) < BATCH_SINGULAR:
+    if cholesky(d, s.scratch.gram) < BATCH_EXTREME:
         return False
     for i in range(n):
         root[i] = sqrt(s.magnitudes.weight[i])
@@ -73,7 +73,7 @@ cdef inline void newton_step(Workspace* s, double tolerance) noexcept nogil:
         direction[i] = inverse[i] * remainder[i]
         size += remainder[i] * direction[i]
     first = size
-    for _ in range(BATCH_MAX_ITERATIONS):
+    for _ in range(BATCH_ITERATIONS):
         gram(d, width, s.projection.rows, direction, s.scratch.row, s.scratch.form)
         quad(d, width, s.projection.rows, s.scratch.form, s.scratch.row, image)
         curvature = 0.0
@@ -99,6 +99,7 @@ cdef inline bint match_scores(Workspace* s, bint exact) noexcept nogil:
     """Weights whose scores are ``target``."""
     cdef Py_ssize_t n = s.n, i, _, _shortening
     cdef double error, before, length, longest, slope, new_slope
+    cdef double enough = 0.1 * SIGN_TOLERANCE     # signs need no more, and stage 4 converges
     cdef double* weight = s.magnitudes.weight
     cdef double* sigma = s.projection.scores
     cdef double* step = s.magnitudes.step
@@ -108,8 +109,8 @@ cdef inline bint match_scores(Workspace* s, bint exact) noexcept nogil:
     if not project(s):
         return False
     error = relative_error(s)
-    for _ in range(BATCH_MAX_SWEEPS):
-        if error <= BATCH_SWEPT or explained(s, exact):
+    for _ in range(BATCH_ITERATIONS):
+        if error <= BATCH_ROUGHLY or explained(s, exact):
             break
         for i in range(n):
             weight[i] *= s.scores.odds[i] * max(1.0 - sigma[i], UNIT_ROUNDOFF) / sigma[i]
@@ -117,20 +118,20 @@ cdef inline bint match_scores(Workspace* s, bint exact) noexcept nogil:
         if not project(s):
             return False
         error = relative_error(s)
-    for _ in range(BATCH_MAX_ITERATIONS):
-        if error <= BATCH_MATCHED or explained(s, exact):
+    for _ in range(BATCH_ITERATIONS):
+        if error <= enough or explained(s, exact):
             return True
-        newton_step(s, min(0.1, max(error, 0.1 * BATCH_MATCHED / error)))
+        newton_step(s, min(BATCH_ROUGHLY, max(error, 0.1 * enough / error)))
         slope = longest = 0.0
         for i in range(n):
             slope += s.projection.residual[i] * step[i]
             longest = max(longest, fabs(step[i]))
             s.magnitudes.last_weight[i] = weight[i]
         if not slope < 0.0:
-            return error < BATCH_FULL_STEPS
-        length = 1.0 if longest <= BATCH_LONGEST_STEP else BATCH_LONGEST_STEP / longest
+            return error < QUADRATIC
+        length = 1.0 if longest <= LONGEST_STEP else LONGEST_STEP / longest
         before, accepted = error, False
-        for _shortening in range(BATCH_MAX_ITERATIONS):
+        for _shortening in range(BATCH_ITERATIONS):
             for i in range(n):
                 weight[i] = s.magnitudes.last_weight[i] * exp(length * step[i])
             if not project(s):
@@ -139,7 +140,7 @@ cdef inline bint match_scores(Workspace* s, bint exact) noexcept nogil:
             new_slope = 0.0
             for i in range(n):
                 new_slope += s.projection.residual[i] * step[i]
-            if new_slope <= -0.9 * slope or (before < BATCH_FULL_STEPS and longest <= 1.0):
+            if new_slope <= -0.9 * slope or (before < QUADRATIC and longest <= 1.0):
                 accepted = True
                 break
             length *= min(0.5, max(0.1, slope / (slope - new_slope)))
@@ -147,7 +148,7 @@ cdef inline bint match_scores(Workspace* s, bint exact) noexcept nogil:
             return False
         s.iterations += 1
         error = relative_error(s)
-        if before < BATCH_FULL_STEPS and error > 0.5 * before:
+        if before < QUADRATIC and error > 0.5 * before:
             return True              # rounding: the error no longer halves
     return False
 

@@ -10,8 +10,8 @@ Each function returns False where its decision is not clear: then the general ro
 from libc.math cimport exp, fabs, sqrt
 from libc.stdint cimport uint64_t
 
-from kernel_settings cimport (BATCH_MAX_ITERATIONS, BATCH_SCORE_MARGIN, BATCH_SMALLEST_PIVOT,
-                              BATCH_SMALLEST_SCORE, BATCH_ZERO, EPS, SAFE, UNIT_ROUNDOFF)
+from kernel_settings cimport (BATCH_DOUBT, BATCH_EXTREME, BATCH_ITERATIONS, EPS,
+                              ROUNDING_FACTOR, SQUARABLE, UNIT_ROUNDOFF)
 from levinv._kernels.small.algebra cimport (add_one, add_rows, cholesky, combine, dot, forward,
                                             gram, lengths, products)
 from levinv._kernels.small.workspace cimport Workspace
@@ -45,7 +45,7 @@ cdef inline bint unit_rows_and_columns(Workspace* s, const double* A) noexcept n
         total = 0.0
         for k in range(d):
             total += A[i * d + k] * A[i * d + k]
-        if not total > 1.0 / (SAFE * SAFE):
+        if not total > SQUARABLE * SQUARABLE:
             return False
         s.basis.row_scale[i] = 1.0 / sqrt(total)
     for i in range(d * width_d):
@@ -55,7 +55,7 @@ cdef inline bint unit_rows_and_columns(Workspace* s, const double* A) noexcept n
         for i in range(n):
             row[i] = A[i * d + k] * s.basis.row_scale[i]
         total = dot(s.width, row, row)
-        if not total > 1.0 / (SAFE * SAFE):
+        if not total > SQUARABLE * SQUARABLE:
             return False
         total = 1.0 / sqrt(total)
         s.basis.transform[k * width_d + k] = total
@@ -77,7 +77,7 @@ cdef inline bint eliminate(Workspace* s) noexcept nogil:
         for i in range(n):
             if fabs(row[i]) > largest:
                 best, largest = i, fabs(row[i])
-        if not largest > BATCH_SMALLEST_PIVOT:
+        if not largest > BATCH_DOUBT:
             return False
         s.basis.pivot_rows[k] = best
         pivot = 1.0 / row[best]
@@ -104,11 +104,11 @@ cdef inline bint prepare_basis(Workspace* s, const double* A) noexcept nogil:
         largest = 0.0
         for k in range(d):
             largest = max(largest, fabs(rows[k * width + i]))
-        if not largest < 1.0 / BATCH_ZERO:
+        if not largest < 1.0 / BATCH_DOUBT:
             return False
         s.basis.pattern[i] = 0
         for k in range(d):
-            if fabs(rows[k * width + i]) > BATCH_ZERO * largest:
+            if fabs(rows[k * width + i]) > BATCH_DOUBT * largest:
                 s.basis.pattern[i] |= <uint64_t> 1 << k
     for k in range(d):
         s.basis.pattern[s.basis.pivot_rows[k]] = 0
@@ -118,7 +118,7 @@ cdef inline bint prepare_basis(Workspace* s, const double* A) noexcept nogil:
         s.basis.coefficients[i] = rows[i]
     for _ in range(2):
         gram(d, width, rows, NULL, NULL, s.scratch.gram)
-        if cholesky(d, s.scratch.gram) < BATCH_SMALLEST_PIVOT:
+        if cholesky(d, s.scratch.gram) < BATCH_DOUBT:
             return False
         forward(d, width, s.scratch.gram, rows)
         forward(d, s.width_d, s.scratch.gram, s.basis.transform)
@@ -144,7 +144,7 @@ cdef inline bint signs_determined(Workspace* s) noexcept nogil:
         outside[i] = q[i] - outside[i]
         if fabs(outside[i]) > largest:
             best, largest = i, fabs(outside[i])
-    if not largest > BATCH_ZERO * size:
+    if not largest > BATCH_DOUBT * size:
         return False
     pivot = 1.0 / outside[best]
     for k in range(d):
@@ -157,7 +157,7 @@ cdef inline bint signs_determined(Workspace* s) noexcept nogil:
             largest = max(largest, entry[k])
         s.basis.pattern[i] = 0
         for k in range(d + 1):
-            if entry[k] > BATCH_ZERO * largest:
+            if entry[k] > BATCH_DOUBT * largest:
                 s.basis.pattern[i] |= <uint64_t> 1 << k
     for k in range(d):
         s.basis.pattern[s.basis.pivot_rows[k]] = 0
@@ -185,7 +185,7 @@ cdef inline bint prepare_response(Workspace* s, const double* b, bint need_signs
             s.response.inside[k] += s.scratch.coordinates[k]
         add_rows(d, width, -1.0, s.scratch.coordinates, s.basis.rows, q)
     s.response.norm = sqrt(dot(width, q, q))
-    if not s.response.norm > BATCH_ZERO * size:
+    if not s.response.norm > BATCH_DOUBT * size:
         return False
     for i in range(n):
         q[i] /= s.response.norm
@@ -206,7 +206,7 @@ cdef inline bint prepare_scores(Workspace* s, const double* scores, const double
     for i in range(n):
         c = s.scores.given[i] = scores[i]
         if exact:
-            if not BATCH_SMALLEST_SCORE <= c <= 1.0 - BATCH_SCORE_MARGIN:
+            if not BATCH_EXTREME <= c <= 1.0 - ROUNDING_FACTOR * BATCH_EXTREME:
                 return False
             s.scores.inverse_noise[i] = 1.0 / (UNIT_ROUNDOFF * c)
             accuracy[i] = 0.0
@@ -220,7 +220,7 @@ cdef inline bint prepare_scores(Workspace* s, const double* scores, const double
     excess = total - d
     if exact and fabs(excess) > tol * n:
         return False
-    for _ in range(BATCH_MAX_ITERATIONS):        # one factor of all odds gives the right sum
+    for _ in range(BATCH_ITERATIONS):        # one factor of all odds gives the right sum
         if fabs(excess) <= 64.0 * EPS * d:
             break
         slope = 0.0
@@ -236,7 +236,7 @@ cdef inline bint prepare_scores(Workspace* s, const double* scores, const double
         s.scores.inverse_margin[i] = 1.0 / min(target[i], 1.0 - target[i])
     if not exact:
         for i in range(n):
-            c = min(max(scores[i], BATCH_SMALLEST_SCORE), 1.0 - BATCH_SMALLEST_SCORE)
+            c = min(max(scores[i], BATCH_EXTREME), 1.0 - BATCH_EXTREME)
             accuracy[i] = (-1.0 if scores[i] < 3.0 * noise[i]
                            else min(0.5 * noise[i] / (c * (1.0 - c)), 1.0))
             kept += accuracy[i] >= 0.0

@@ -3,7 +3,7 @@
 """
 from libc.math cimport copysign
 
-from kernel_settings cimport BATCH_ILL_CONDITIONED, BATCH_MAX_ITERATIONS
+from kernel_settings cimport BATCH_ITERATIONS, ONE_PASS_CONDITION
 from levinv._kernels.small.algebra cimport (cholesky, combine, dot, forward, forward_small, gram,
                                             lower_times, products, transposed_times)
 from levinv._kernels.small.workspace cimport Workspace
@@ -26,7 +26,7 @@ cdef inline bint project_scaled(Workspace* s, const double* scale) noexcept nogi
             return False
         forward(d, width, s.scratch.gram, s.projection.rows)
         forward_small(d, s.scratch.gram, s.projection.transform)
-        if pivot > BATCH_ILL_CONDITIONED:
+        if pivot * ONE_PASS_CONDITION > 1.0:
             return True
     return False
 
@@ -71,7 +71,7 @@ cdef inline bint recover(Workspace* s, bint exact, bint settle) noexcept nogil:
     for i in range(n):
         s.recovery.data[i] = q[i] * s.recovery.inverse[i]
     products(d, width, s.projection.rows, s.recovery.data, s.scratch.vector)
-    for _ in range(BATCH_MAX_ITERATIONS if settle else 1):
+    for _ in range(BATCH_ITERATIONS if settle else 1):
         for i in range(n):
             signed[i] = sign[i] * s.recovery.weight[i]
         products(d, width, s.projection.rows, signed, coordinates)

@@ -7,9 +7,8 @@ with it reduce the residual enough.
 """
 from libc.math cimport INFINITY, copysign, fabs
 
-from kernel_settings cimport (BATCH_AT_ROUNDING, BATCH_CLEAR_SIGN, BATCH_DAMPING,
-                              BATCH_KEEP_JACOBIAN, BATCH_MAX_ITERATIONS, BATCH_ROUNDINGS,
-                              BATCH_SINGULAR, EPS, SAFE)
+from kernel_settings cimport (ALLOWED_ROUNDINGS, BATCH_EXTREME, BATCH_ITERATIONS, EPS,
+                              LEAST_DAMPING, POOR_MODEL, SIGNIFICANT, SQUARABLE)
 from levinv._kernels.small.algebra cimport (cholesky, combine, forward, gram, lengths, products,
                                             quad, solve, transposed_times)
 from levinv._kernels.small.recover cimport project_scaled
@@ -24,7 +23,7 @@ cdef inline double evaluate(Workspace* s) noexcept nogil:
     cdef double total = 0.0, largest = 0.0, whitened
     cdef double* residual = s.projection.residual
     for i in range(n):
-        if not 1.0 / SAFE < fabs(s.refinement.slack[i]) < SAFE:
+        if not SQUARABLE < fabs(s.refinement.slack[i]) < 1.0 / SQUARABLE:
             return INFINITY
         s.scratch.row[i] = 1.0 / fabs(s.refinement.slack[i])
     if not project_scaled(s, s.scratch.row):
@@ -95,9 +94,9 @@ cdef inline bint regular(Workspace* s) noexcept nogil:
     """
     cdef Py_ssize_t d = s.d, k
     cdef double least, inverse_root
-    if factorise(s, 0.0) < BATCH_SINGULAR:
+    if factorise(s, 0.0) < BATCH_EXTREME:
         return False
-    least = BATCH_SINGULAR * BATCH_SINGULAR * largest_diagonal(s)
+    least = BATCH_EXTREME * BATCH_EXTREME * largest_diagonal(s)
     for k in range(d):
         inverse_root = s.refinement.factor[k * d + k]        # of the pivot
         if not inverse_root * inverse_root * least < 1.0:
@@ -111,7 +110,7 @@ cdef inline double refine(Workspace* s, bint exact) noexcept nogil:
     """
     cdef Py_ssize_t n = s.n, d = s.d, i, k, _
     cdef double size, new, predicted, decrease, largest, damping = 0.0
-    cdef double enough = BATCH_ROUNDINGS * BATCH_ROUNDINGS * n
+    cdef double enough = SIGNIFICANT * SIGNIFICANT * n
     cdef double* y = s.recovery.y
     cdef double* trial = s.refinement.trial
     cdef double* gradient = s.scratch.vector
@@ -124,7 +123,7 @@ cdef inline double refine(Workspace* s, bint exact) noexcept nogil:
     linearise(s)
     if factorise(s, damping) <= 0.0:
         return INFINITY
-    for _ in range(BATCH_MAX_ITERATIONS):
+    for _ in range(BATCH_ITERATIONS):
         for i in range(n):
             s.scratch.row[i] = s.projection.residual[i] * s.scores.inverse_noise[i]
         products(d, s.width, s.refinement.jacobian, s.scratch.row, gradient)
@@ -140,17 +139,17 @@ cdef inline double refine(Workspace* s, bint exact) noexcept nogil:
         for k in range(d):
             trial[k] = y[k] - trial[k]
         s.iterations += 1
-        close = exact and largest < BATCH_AT_ROUNDING
+        close = exact and largest < ALLOWED_ROUNDINGS * n * EPS
         new = evaluate_at(s, trial)
         if new < size:
             for k in range(d):
                 y[k] = trial[k]
             decrease, size, largest = new / size, new, s.refinement.largest
-            if close and (size <= enough or decrease > 0.25):      # the residual is not halved
+            if close and (size <= enough or decrease > POOR_MODEL):   # the residual is not halved
                 break
             fresh = False
-            if damping > 0.0 or decrease > BATCH_KEEP_JACOBIAN * BATCH_KEEP_JACOBIAN:
-                damping = 0.1 * damping if damping > BATCH_DAMPING else 0.0
+            if damping > 0.0 or decrease > POOR_MODEL * POOR_MODEL:
+                damping = 0.1 * damping if damping > LEAST_DAMPING else 0.0
                 linearise(s)
                 fresh = True
                 if factorise(s, damping) <= 0.0:
@@ -160,7 +159,7 @@ cdef inline double refine(Workspace* s, bint exact) noexcept nogil:
                 break
             evaluate_at(s, y)
             if fresh:
-                damping = max(10.0 * damping, BATCH_DAMPING)
+                damping = max(10.0 * damping, LEAST_DAMPING)
             else:
                 linearise(s)
                 fresh = True
@@ -187,7 +186,7 @@ cdef inline bint signs_agree(Workspace* s, const double* known) noexcept nogil:
     lengths(d, s.width, s.projection.rows, deviation)
     for i in range(n):
         if (s.refinement.slack[i] * known[i] < 0.0
-                and BATCH_CLEAR_SIGN * BATCH_CLEAR_SIGN * deviation[i] < 1.0):
+                and SIGNIFICANT * SIGNIFICANT * deviation[i] < 1.0):
             return False
     return True
 

@@ -4,9 +4,8 @@
 from libc.math cimport copysign, fabs, sqrt
 from libc.stdint cimport uint64_t
 
-from kernel_settings cimport (BATCH_ALMOST_FITS, BATCH_CHECK_EVERY, BATCH_EXPLAINED, BATCH_FITS,
-                              BATCH_ISOTROPY_STEPS, BATCH_POWER_STEPS, BATCH_RUN,
-                              BATCH_SMALLEST_PIVOT, EPS)
+from kernel_settings cimport (BATCH_DOUBT, EPS, FEW_ITERATIONS, FEW_ROUNDS, PATIENCE,
+                              ROUNDING_FACTOR, SIGN_TOLERANCE, SIGNIFICANT)
 from levinv._kernels.small.algebra cimport (back, cholesky, combine, dot, forward, gram, lengths,
                                             products, times)
 from levinv._kernels.small.workspace cimport Workspace
@@ -26,21 +25,27 @@ cdef inline bint prepare_signs(Workspace* s) noexcept nogil:
     """Row weights that make [U; q] isotropic, its orthonormal rows, and the magnitudes to match in
     their span. A row that takes no part has weight 0, and so length 0.
     """
-    cdef Py_ssize_t n = s.n, p = s.d + 1, width = s.width, i, k, step
+    cdef Py_ssize_t n = s.n, p = s.d + 1, width = s.width, i, k, step, kept = 0
     cdef double size
     cdef double* weight = s.signs.weight
     for i in range(n):
         size = s.basis.lengths[i] + s.response.outside[i] * s.response.outside[i]
         weight[i] = 0.0 if s.scores.accuracy[i] < 0.0 else 1.0 / sqrt(size)
-    for step in range(BATCH_ISOTROPY_STEPS):
+        kept += weight[i] > 0.0
+    for step in range(FEW_ROUNDS):
         for k in range(p):
             times(width, weight, s.basis.rows + k * width, s.signs.rows + k * width)
         gram(p, width, s.signs.rows, NULL, NULL, s.signs.factor)
-        if cholesky(p, s.signs.factor) < BATCH_SMALLEST_PIVOT:
+        if cholesky(p, s.signs.factor) < BATCH_DOUBT:
             return False
         forward(p, width, s.signs.factor, s.signs.rows)
-        if step < BATCH_ISOTROPY_STEPS - 1:
+        if step < FEW_ROUNDS - 1:
             lengths(p, width, s.signs.rows, s.scratch.row)
+            size = 0.0
+            for i in range(n):
+                size = max(size, s.scratch.row[i])
+            if size * kept <= 2.0 * p:           # no square is more than twice the mean
+                break
             for i in range(n):
                 weight[i] /= sqrt(max(s.scratch.row[i], EPS))
     for i in range(n):
@@ -58,11 +63,11 @@ cdef inline double sign_tolerance(Workspace* s, bint exact) noexcept nogil:
     cdef double total = 0.0, error
     cdef Py_ssize_t i
     if exact:
-        return BATCH_FITS
+        return SIGN_TOLERANCE
     for i in range(s.n):
         error = s.signs.aim[i] * s.scores.accuracy[i]
         total += error * error
-    return min(BATCH_FITS + BATCH_EXPLAINED * sqrt(total), 0.5)
+    return min(SIGN_TOLERANCE + 0.5 * SIGNIFICANT * sqrt(total), 0.5)
 
 
 cdef inline void spectral_point(Workspace* s) noexcept nogil:
@@ -86,7 +91,7 @@ cdef inline void spectral_point(Workspace* s) noexcept nogil:
             largest = k
     for k in range(p):
         direction[k] = form[largest * p + k]
-    for _ in range(BATCH_POWER_STEPS):
+    for _ in range(2 * p):         # as many flops as an eigenvalue solver
         size = 0.0
         for k in range(p):
             s.scratch.vector[k] = 0.0
@@ -107,6 +112,9 @@ cdef inline bint find_signs(Workspace* s, Py_ssize_t start, double tolerance) no
     """
     cdef Py_ssize_t n = s.n, p = s.d + 1, width = s.width, i, iteration
     cdef uint64_t bits = 0
+    cdef Py_ssize_t moved
+    cdef double size
+    cdef bint settled = False, last         # whether the signs stayed in the last iteration
     cdef double* aim = s.signs.aim
     cdef double* point = s.signs.point
     cdef double* projected = s.signs.projected
@@ -119,12 +127,19 @@ cdef inline bint find_signs(Workspace* s, Py_ssize_t start, double tolerance) no
                 bits = random_bits(s)
             point[i] = aim[i] if bits & 1 else -aim[i]
             bits >>= 1
-    for iteration in range(BATCH_RUN):
+    for i in range(n):
+        s.signs.signed[i] = 0.0
+    for iteration in range(2 * FEW_ITERATIONS):
         products(p, width, s.signs.rows, point, coordinates)
         combine(p, width, coordinates, s.signs.rows, projected)
-        if iteration % BATCH_CHECK_EVERY == BATCH_CHECK_EVERY - 1:
-            for i in range(n):
-                s.signs.signed[i] = copysign(aim[i], projected[i])
+        moved = 0
+        for i in range(n):
+            size = copysign(aim[i], projected[i])
+            moved += s.signs.signed[i] != size
+            s.signs.signed[i] = size
+        last, settled = settled, moved == 0
+        # a test costs as much as an iteration; noise may keep signs from settling
+        if settled and not last or iteration % PATIENCE == PATIENCE - 1:
             products(p, width, s.signs.rows, s.signs.signed, coordinates)
             if 1.0 - dot(p, coordinates, coordinates) <= tolerance * tolerance:
                 # [U; q]ᵀ z gives the signs also of the rows that took no part
@@ -145,6 +160,7 @@ cdef inline bint ambiguous(Workspace* s, const double* slack, double* columns) n
     cdef Py_ssize_t n = s.n, p = s.d + 1, width = s.width, i, k
     cdef uint64_t step, bits
     cdef double size = 0.0
+    cdef double almost = ROUNDING_FACTOR * SIGN_TOLERANCE       # no second solution is missed
     cdef int fitting = 0
     cdef double* aim = s.signs.aim
     cdef double* sign = s.signs.sign
@@ -158,7 +174,7 @@ cdef inline bint ambiguous(Workspace* s, const double* slack, double* columns) n
     products(p, width, s.signs.rows, aim, coordinates)
     for step in range(1, (<uint64_t> 1 << (n - 1)) + 1):
         fitting += (dot(p, coordinates, coordinates)
-                    >= (1.0 - BATCH_ALMOST_FITS * BATCH_ALMOST_FITS) * size)
+                    >= (1.0 - almost * almost) * size)
         i, bits = 0, step                   # the first sign stays: ±z are one solution
         while not bits & 1:
             bits >>= 1

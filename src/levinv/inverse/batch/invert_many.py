@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from levinv._kernels.many import has_avx2
 from levinv._parallel import share, sharing
-from levinv._tolerances import BATCH_CHUNK, BATCH_COLUMNS, BATCH_ROWS, BATCH_WORK, EVALUATIONS
+from levinv._tolerances import BATCH_CHUNK, BATCH_COLUMNS, BATCH_ROWS, EVALUATIONS, PASS_ENTRIES
 from levinv._typing import Booleans, Floats, Integers, Seed, SignsLike
 from levinv.inverse.batch.problems import Problems, check
 from levinv.inverse.invert_scores import invert_scores
@@ -143,7 +143,7 @@ def invert_many(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, *,
     k, n, d = problems.shape
     out = ManyResult(np.zeros((k, d)), np.zeros(k, dtype=bool), np.zeros(k, dtype=bool),
                      np.zeros(k), np.zeros(k, dtype=np.intp))
-    size = int(np.clip(BATCH_WORK / (n * d ** 2), 1, BATCH_CHUNK))
+    size = int(np.clip(PASS_ENTRIES / (n * d ** 2), 1, BATCH_CHUNK))
     with sharing(workers, EVALUATIONS * 4 * k * n * d * d) as threads:
         share(lambda first: _invert(problems, slice(first, min(first + size, k)), out),
               range(0, k, size), threads)

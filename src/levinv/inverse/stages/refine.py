@@ -211,7 +211,7 @@ def _above_rounding(loss: _Loss, trials: StreamingLoss, best: Trial,
     the part of the residual in the range of the Jacobian; None if the scores are not defined.
 
     Rounding errors are independent of the Jacobian: the part k/n of their squared norm is in its
-    range.
+    range. Ten times that is beyond chance and the errors of a sampled Jacobian.
     """
     part = _predicted(model) / best.norm ** 2
     above = True
@@ -227,7 +227,7 @@ def _corrected(model: Linearisation, step: Floats, change: Floats) -> Linearisat
     """The linearisation in coordinates in which the corrected Gauss-Newton matrix is I."""
     curvature = float(step @ change)
     if curvature <= 1e-3 * np.linalg.norm(step) * np.linalg.norm(change):
-        return model                                 # the loss is not convex along the step
+        return model                     # the loss is not convex along the step, or hardly
     matrix = np.eye(len(step)) - np.outer(step, step / (step @ step))
     matrix += np.outer(change, change / curvature)
     values, vectors = np.linalg.eigh(matrix)

@@ -163,10 +163,10 @@ class _SubsetSearch:
         signs, misfit, done = np.ones(len(self.chosen)), np.inf, 0
         # Ctrl-C works between calls; an iteration takes 4 flops for each entry of the basis
         checks = max(_tolerances.LONG // (4 * self._basis.size * _tolerances.PATIENCE), 1)
-        checks = min(checks, _tolerances.MANY_ITERATIONS // _tolerances.PATIENCE)
         while done < _tolerances.MANY_ITERATIONS and misfit > self._tolerance:
+            most = min(checks * _tolerances.PATIENCE, _tolerances.MANY_ITERATIONS - done)
             misfit, used = reflect(self._basis, self._target, point, signs, misfit, self._tolerance,
-                                   checks * _tolerances.PATIENCE, _tolerances.PATIENCE)
+                                   most, _tolerances.PATIENCE)
             done += used
         self.solved = misfit <= self._tolerance
         return self._extended(signs, misfit, restart + 1)

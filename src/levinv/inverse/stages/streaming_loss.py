@@ -12,13 +12,16 @@ arithmetic again as storing them, but no vector of length n is written, read or,
 in memory, sent. If one pass cannot find the basis accurately, :mod:`levinv.inverse.stages.point` is
 used instead.
 """
+from __future__ import annotations
+
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from levinv._tolerances import ROUGH_COMPLEMENT
+from levinv._tolerances import EPS
 from levinv._typing import Booleans, Floats
 from levinv.forward.basis import one_pass_basis
 from levinv.forward.projection import project, rough_projection
@@ -146,7 +149,8 @@ def _misfit(rows: Rows, b: Floats, target: Floats, weight: Floats,
             left_out: Booleans | None, x: Floats, unit: float, start: Floats | None,
             transform: Floats, use_A: bool) -> Misfit:
     _, scale, scores, residual = _residual(rows, b, target, left_out, x, unit, transform)
-    if not scores.max() <= 1.0 - ROUGH_COMPLEMENT:
+    # the derivatives of other scores keep half of the digits
+    if not scores.max() <= 1.0 - math.sqrt(EPS):
         return None
     largest = np.abs(residual).max()
     residual *= weight

@@ -14,12 +14,12 @@ def shift_to_sum(scores: Floats, total: float) -> Floats:
     if abs(scores.sum() - total) <= FEW_ROUNDINGS * total or total >= len(scores):
         return scores
     odds, shift = scores / (1.0 - scores), 0.0
-    for _ in range(60):
+    for _ in range(60):                 # steps of 1 go from any score to any other: log(1/ε) is 36
         shifted = odds * np.exp(shift)
         moved = shifted / (1.0 + shifted)
         excess = moved.sum() - total
         slope = (moved * (1.0 - moved)).sum()
-        if abs(excess) <= FEW_ROUNDINGS / 8.0 * total or slope == 0:
+        if abs(excess) <= 8.0 * EPS * total or slope == 0:      # below the test of the sum above
             break
         shift -= float(np.clip(excess / slope, -1.0, 1.0))
     inside: Floats = np.clip(moved, TINY, 1.0 - EPS)

@@ -8,9 +8,13 @@ The slack of a row with score 1 to rounding is set to zero. Its true slack may b
 *hidden slack*: for small s_i, 1 - sigma_i = (leakage_i s_i)², which rounding hides up to
 s_i = √u / leakage_i, u the unit roundoff.
 """
+from __future__ import annotations
+
+import math
+
 import numpy as np
 
-from levinv._tolerances import EPS, STAND_IN_SLACK, UNIT_ROUNDOFF
+from levinv._tolerances import EPS, TINY, UNIT_ROUNDOFF
 from levinv._typing import Floats
 from levinv.inverse.values import Point, Presolved
 
@@ -43,7 +47,7 @@ def hidden_slacks(presolved: Presolved, point: Point) -> Floats:
     others[reduced.zero_slack] = False
     others &= slack > 0
     least = (slack * reduced.unit)[others].min(initial=np.inf)           # rows at unit norm
-    slack[reduced.zero_slack] = STAND_IN_SLACK * least / reduced.unit[reduced.zero_slack]
+    slack[reduced.zero_slack] = math.cbrt(TINY) * least / reduced.unit[reduced.zero_slack]
     unbounded = np.full(len(reduced.zero_slack), np.inf)
     if not np.isfinite(slack).all():                   # no other row has a slack
         return unbounded
