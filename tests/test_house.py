@@ -146,7 +146,12 @@ def table():
     return {constant: node.end_lineno for node in TREES[TABLE].body for constant in bound(node)}
 
 
-@pytest.mark.parametrize("constant", table())
+# The compiled kernels read the table when they are built; their sources are not in a wheel.
+READ_BY_KERNELS = {"BATCH_DOUBT", "BATCH_EXTREME", "BATCH_ITERATIONS", "BATCH_ROUGHLY",
+                   "BATCH_STARTS", "L1_BYTES"}
+
+
+@pytest.mark.parametrize("constant", sorted(table().keys() - READ_BY_KERNELS))
 def test_each_constant_is_used(constant):
     # the table itself may derive one constant from another
     used = {node.id for node in ast.walk(TREES[TABLE])
@@ -156,7 +161,7 @@ def test_each_constant_is_used(constant):
             if isinstance(node, ast.ImportFrom) and node.module in (TABLE, "_tolerances"):
                 used |= {alias.name for alias in node.names}
             elif (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
-                  and node.value.id in ("_tolerances",) and name != TABLE):
+                  and node.value.id == "_tolerances" and name != TABLE):
                 used.add(node.attr)
     assert constant in used
 

@@ -14,8 +14,7 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
-from levinv import _tolerances
-from levinv import _validate, storage
+from levinv import _tolerances, _validate, storage
 from levinv._kernels.factor import triangular_inverse_factor
 from levinv._kernels.scores import one_pass
 from levinv._parallel import count, share, sharing

@@ -55,7 +55,7 @@ def solve(problem: Problem, limits: Limits, progress: Progress) -> InversionResu
 
 def _zero_slacks_freed(presolved: Presolved, found: Found, limits: Limits,
                        progress: Progress) -> tuple[Presolved, Found]:
-    """The problem and the result that fit better if zero slacks contradict scores: freed or not."""
+    """Solve again with zero slacks free if they contradict other scores: the better fit."""
     problem, reduced, best = presolved.problem, presolved.reduced, found.best
     if (best is None or not len(reduced.zero_slack)
             or presolved.rms(best.point) <= SIGNIFICANT):
