@@ -3,7 +3,6 @@
 The keys are described in :class:`levinv.InversionResult`.
 """
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -22,16 +21,16 @@ def of_stages(presolved: Presolved, found: Found, determined_on: Sequence[bool],
     """The records of the presolve and of stages 1 to 3."""
     reduced, in_range = presolved.reduced, presolved.range
     records: dict[str, Any] = {
-        "rank": reduced.rank, "rank_decision": asdict(reduced.rank_decision),
+        "rank": reduced.rank, "rank_decision": vars(reduced.rank_decision),
         "components": reduced.count, "component_gap": reduced.largest_dropped,
-        "component_decision": asdict(reduced.component_decision),
+        "component_decision": vars(reduced.component_decision),
         "loops": reduced.loops, "coloops": reduced.coloops, "zero_slack": reduced.zero_slack,
         "response_in_range": in_range.inside, "response_ratio": in_range.ratio,
         "response_threshold": ALLOWED_ROUNDINGS, "signs_determined": determined,
         "signs_determined_on": list(determined_on),
-        "sign_decision": asdict(presolved.sign_decision)}
+        "sign_decision": vars(presolved.sign_decision)}
     if found.magnitude_work is not None:
-        records["scaling"] = asdict(found.magnitude_work)
+        records["scaling"] = vars(found.magnitude_work)
     if found.recovered is not None:
         records["identification"] = {"scale": found.recovered.scale,
                                      "misfit": found.recovered.misfit}
