@@ -66,7 +66,7 @@ PASS_ENTRIES = 1 << 19
 COPY_ENTRIES = 1 << 24
 # Entries (128 MB) of the largest dense copy of rows, and of the largest sum of which each chunk of
 # sparse rows has a copy. A choice: little of the memory of an ordinary machine. Noticed by
-# tests/acceptance_of_mapped.py (memory).
+# python tests/acceptance.py mapped.
 
 CACHE_ENTRIES = 1 << 17
 # Entries (1 MB) of a block of sparse rows that is made dense; more dense entries are fetched ahead.
@@ -88,7 +88,7 @@ LARGEST_DIMENSION = 20000
 
 TASK_PARTS = 8
 # Parts that one dask task adds up. A choice: a level of the tree takes some 10 ms on a cluster, as
-# long as a few parts take to arrive. Noticed by tests/acceptance_of_cluster.py.
+# long as a few parts take to arrive. Noticed by python tests/acceptance.py cluster.
 
 # --- scores: basis and projection (forward/basis, forward/projection, forward/leverage) ---------
 
@@ -119,7 +119,7 @@ SKETCH_RTOL = 0.1
 
 SIGN_COLUMNS = 32
 # Largest number of sign vectors in a block. More of them share a pass over the sparse matrix, but
-# leave the cache. Noticed by tests/acceptance_of_sketch.py (times) and tests/test_sketch.py (the
+# leave the cache. Noticed by python tests/acceptance.py sketch and tests/test_sketch.py (the
 # scores of a given seed).
 
 PROBE_ERROR = 0.01
@@ -129,7 +129,7 @@ PROBE_ERROR = 0.01
 
 FEW_ITERATIONS = 200
 # Iterations of the probes after which a factor of the Gram matrix is tried. Such a factor costs
-# some hundred products with a sparse matrix. Noticed by tests/acceptance_of_sketch.py (times).
+# some hundred products with a sparse matrix. Noticed by python tests/acceptance.py sketch.
 
 MANY_ITERATIONS = 10000
 # Iterations of the probes, without a factor, after which the matrix is refused. A choice:
@@ -158,7 +158,8 @@ ALLOWED_ROUNDINGS = 1e3
 
 ZERO_ENTRY = 1e-9
 # Relative to the largest entry of a row of A A_basis⁻¹, or to |y|: smaller entries are zero. It is
-# above the rounding error of bad bases, below entries that users mean. tests/test_nearly.py.
+# above the rounding error of bad bases, below entries that users mean.
+# tests/test_rounding_decisions.py.
 
 FEW_ROUNDINGS = 64 * EPS
 # Relative to the result: bound of the error of a sum of scores, or of an entry of A A_basis⁻¹ of a
@@ -188,7 +189,8 @@ LONGEST_STEP = 4.0
 
 QUADRATIC = 1e-5
 # Relative error of the scores, or Newton decrement, below which Newton's method converges
-# quadratically: full steps are taken, and one without progress is rounding. tests/test_nearly.py.
+# quadratically: full steps are taken, and one without progress is rounding.
+# tests/test_rounding_decisions.py.
 
 PATIENCE = 20
 # Iterations before a question that costs about as much as some of them: is there progress, do the
@@ -234,7 +236,7 @@ EARLY_ACCURACIES = (1e-8,), (0.1, 0.01)
 
 MAX_EVALUATIONS = 10_000
 # Evaluations of the scores in one search for signs. Slacks over many orders of magnitude leave
-# thousands of sign vectors that fit alike. tests/test_nearly.py (test_search_for_signs_ends).
+# thousands of sign vectors that fit alike. tests/test_rounding_decisions.py.
 
 PREDICTED_DECREASE = 1e-10
 # Relative decrease of the squared residual, predicted by the linear model, that ends stage 4. A
