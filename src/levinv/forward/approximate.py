@@ -15,11 +15,11 @@ w = σ_i² / (σ_i² + (1 - σ_i)²), where
 
     standard error <= √(2/k) σ_i (1 - σ_i) / √(σ_i² + (1 - σ_i)²) <= √(2/k) min(σ_i, 1 - σ_i).
 
-Therefore k = 2/rtol². w is computed from a and e instead of σ_i and 1 - σ_i. Its error multiplies
-1 - a - e, of mean 0, and is of the order of 1/k. Small scores have w = 0: they are distributed as
-σ_i χ²_k/k at most, and P(|a/σ_i - 1| >= ε) <= 2 exp(-k (ε²/4 - ε³/6)), which holds for signs as
-well (Achlioptas, "Database-friendly random projections", 2003). The largest of n errors is about
-rtol √(2 log n).
+Therefore k = 2/rtol². w is computed from a and e instead of σ_i and 1 - σ_i. The error of w is
+multiplied by 1 - a - e, which has mean 0; the product is of the order of 1/k. Small scores have w =
+0. Their estimates are distributed no more widely than σ_i χ²_k/k, and P(|a/σ_i - 1| >= ε) <= 2
+exp(-k (ε²/4 - ε³/6)), which holds for signs as well (Achlioptas, "Database-friendly random
+projections", 2003). The largest of n errors is about rtol √(2 log n).
 
 **The solver.** Conjugate gradients on min |s - B y|, with columns of B at unit norm, for a block of
 signs at once. The iteration keeps r and computes Bᵀr from it anew, so that the condition number
@@ -32,14 +32,14 @@ N is the identity or, if the iteration is slow, a factor of BᵀB + μ, where μ
 errors of the factor. The entries of a factor are counted first; it is computed only if they are few
 enough. (Sparse rows without a pattern have an almost dense factor, but they are usually well
 conditioned.) Both choices share the iteration. Dependent columns do not disturb it, since Bᵀr is
-orthogonal to the null space of B, and an inexact factor costs a few iterations, not accuracy.
+orthogonal to the null space of B. An inexact factor costs a few iterations, not accuracy.
 
 **What is certain.** A small residual does not show directions that B makes very small. The
-iteration therefore first runs on known answers: B y for a random y. In y, every direction has a
-random share of variance 1. If the iteration finds y to 0.01 in norm, all directions are resolved,
-and the least eigenvalue of the iteration's own tridiagonal matrix is ν. If a part of y is left, the
-unscaled rows must map it to zero, to rounding; then the columns are dependent, and P does not need
-this part. If they do not, or if no y is found, the matrix is refused.
+iteration therefore first runs on known answers: B y for a random y. The component of y in every
+direction is random, of variance 1. If the iteration finds y to 0.01 in norm, all directions are
+resolved, and the least eigenvalue of the iteration's own tridiagonal matrix is ν. If a part of y is
+left, the unscaled rows must map it to zero, up to rounding; then the columns are dependent, and P
+does not need this part. If they do not, or if no y is found, the matrix is refused.
 """
 import math
 import operator
@@ -66,10 +66,10 @@ from levinv._tolerances import (
 )
 from levinv._typing import Booleans, Floats, Integers
 
-# Products in a Gram matrix, and entries of its factor: with 12 bytes each they take 1.6 GB.
+# Most products in a Gram matrix, and most entries of its factor: 1.6 GB, at 12 bytes each.
 PAIRS = FILL = 8 * COPY_ENTRIES
-# Known answers. The share of a direction in one of them is a normal number. It is below PROBE_ERROR
-# in all of them with a probability of less than √ε.
+# Number of known answers. Their components in a direction are normal numbers. The probability that
+# all are below PROBE_ERROR is less than √ε.
 PROBES = math.ceil(math.log(math.sqrt(EPS), PROBE_ERROR))
 
 # The rows before they were scaled, with columns at unit norm, and a factor for each of the columns.
@@ -165,7 +165,7 @@ def _normalised(data: Floats, indices: npt.NDArray[Any], d: int) -> tuple[Floats
 
 
 class _Solver:
-    """Projections onto the range of B; ``solve`` is N⁻¹, of norm ``norm``, None the identity."""
+    """Projections onto the range of B; ``solve``: N⁻¹, of norm ``norm``; None: the identity."""
 
     least: float                      # least nonzero eigenvalue of N⁻¹BᵀB; ``probe`` sets it
     iterations: int                   # iterations of ``probe``
@@ -216,7 +216,7 @@ class _Solver:
         return False
 
     def probe(self, known: Floats, limit: int) -> Floats | None:
-        """Find known answers (d, m) again. Returns what is left of them, or None on failure."""
+        """Solve for known answers (d, m). Returns their remaining errors, or None on failure."""
         left = known.copy()
         steps: list[tuple[Floats, Floats]] = []
         r = self.B.times(left)
@@ -291,12 +291,12 @@ def _solver(B: _Rows, unscaled: Unscaled, rng: np.random.Generator) -> _Solver:
 
 
 def _check_dependent(left: Floats, unscaled: Unscaled, rng: np.random.Generator) -> None:
-    """Refuse the matrix unless A, the unscaled rows, maps what is left of known answers to zero.
+    """Refuse the matrix unless A, the unscaled rows, maps the errors of known answers to zero.
 
-    Each direction in it has a random share of variance 1. The factors to the coordinates of A are
-    at least 1. A unit direction that is orthogonal to the null space of A in the coordinates of B
-    has therefore at least the distance 1 from it in those of A, and its image is at least the least
-    nonzero singular value of A times its share.
+    Their component in each direction is random, of variance 1. The factors to the coordinates of A
+    are at least 1. A unit direction that is orthogonal to the null space of A in the coordinates of
+    B therefore has at least the distance 1 from it in those of A. Its image is at least the least
+    nonzero singular value of A times its component.
     """
     A, factors = unscaled
     left = left[:, _dots(left, left) > _tolerances.PROBE_ERROR ** 2]
@@ -346,9 +346,9 @@ def _factored(B: _Rows) -> tuple[_Solver | None, str]:
 def _order(matrix: scipy.sparse.csc_array) -> tuple[Integers | None, str]:
     """The order of elimination with fewer operations, or None and the reason.
 
-    Minimum degree is better for factors of few entries, but very slow for those of many. COLAMD is
-    therefore tried first. SciPy has these orders in factorisations only; the factorisation here
-    drops all entries off the diagonal.
+    Minimum degree is better for factors with few entries, but very slow if there are many. COLAMD
+    is therefore tried first. SciPy computes these orders within factorisations only; the
+    factorisation here drops all entries off the diagonal.
     """
     d = matrix.shape[0]
     dominant = matrix.copy()

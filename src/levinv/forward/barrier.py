@@ -48,12 +48,12 @@ class BarrierPoint:
         """V."""
         projection = self.projection
         transform, smallest = projection.transform, projection.smallest_slack
-        if len(projection.heavy):      # only a QR has an accurate determinant for such rows
+        if len(projection.heavy):      # only a QR gives an accurate determinant here
             scale, smallest = row_scale(self.weighting.magnitude(self.slack),
                                         ~self.rows.nonzero())
             with np.errstate(over="ignore"):
                 transform = orthonormal_basis(self.rows, scale, method="qr", rcond=0.0).transform
-        units = np.abs(transform).max(axis=0)            # pivots may have no reciprocal
+        units = np.abs(transform).max(axis=0)            # reciprocals may overflow
         if not (units.all() and np.isfinite(units).all()):
             return np.inf
         sign, log_size = np.linalg.slogdet(transform / units)
@@ -151,7 +151,7 @@ class VolumetricBarrier:
     Parameters
     ----------
     A : (n, d) array_like, sparse matrix, stored or dask array
-        Real, of full column rank. A zero row takes no part.
+        Real, of full column rank. A zero row has no effect.
     b : (n,) array_like
         Right-hand side: the slack is A x - b.
 
@@ -178,7 +178,7 @@ class VolumetricBarrier:
     remembered.
 
     Methods raise ValueError if x is not a finite vector of length d or if A x - b overflows; all
-    but ``fun`` also at a zero slack, and so close to one that the derivative overflows.
+    but ``fun`` also at a zero slack, or if a slack is so small that the derivative overflows.
 
     References
     ----------

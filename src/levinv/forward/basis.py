@@ -1,23 +1,25 @@
 """An orthonormal basis of the column space of row-scaled A.
 
-The leverage scores are those of any basis of the same column space. This module therefore finds a
+All bases of a column space have the same leverage scores. This module therefore finds a
 ``transform`` T (d x k) for which U = diag(scale) A T has orthonormal columns; then σ_i = |u_i|². U
 is never stored: its row scale_i a_i T is computed where it is needed.
 
-The way to T decides the accuracy. κ is the condition number of the columns, scaled to unit norm.
+The method that computes T decides the accuracy. κ is the condition number of the columns, scaled to
+unit norm.
 
 * *One pass*: T = R⁻¹, upper triangular, from the Cholesky factor of the Gram matrix. Errors grow
   like ε κ².
 * *Two passes* (CholeskyQR2; Yamamoto, Nakatsukasa, Yanagisawa and Fukaya, 2015): T from the pivoted
-  factor, and the same again for A T. Errors grow like ε κ as long as κ² ε is well below 1.
+  factor, then a second factor, for A T. Errors grow like ε κ as long as κ² ε is well below 1.
 * *QR*: Householder QR with column pivoting on rows sorted by norm, which is row-wise backward
   stable (Cox and Higham, 1998). Errors grow like ε κ for any κ, and the pivots decide the rank. If
   the rows may not be copied, they go block by block into a triangle, which is then factored with
   pivoting: this is backward stable by columns, errors grow like ε κ, memory is O(d²).
-* *Basic columns*: some columns depend on others to rounding (indicators of all levels of several
-  factors). One or two passes on the others, after a check on the rows that the dependence holds.
+* *Basic columns*: some columns depend on the others up to rounding (indicators of all levels of
+several
+  factors). The others take one or two passes, after a check on the rows that the dependence holds.
 
-The first pass gives an estimate of κ, which selects the way.
+The first pass gives an estimate of κ, which selects the method.
 """
 import math
 from dataclasses import dataclass
@@ -42,8 +44,8 @@ from levinv.storage.protocol import Rows
 # Largest condition number at which two Cholesky factorisations (CholeskyQR2) decide. The first
 # leaves columns that are orthonormal to ε κ², which must be well below 1.
 TWO_PASS_CONDITION = 1.0 / math.sqrt(ROUNDING_FACTOR * EPS)
-# ONE_PASS_CONDITION for independent columns that were chosen among dependent ones. The κ of all
-# columns may then be close to 1, so that ε κ² must not exceed ROUNDING_FACTOR ε.
+# Replaces ONE_PASS_CONDITION for independent columns that were chosen among dependent ones. The κ
+# of all columns may then be close to 1, so that ε κ² must not exceed ROUNDING_FACTOR ε.
 INDEPENDENT_CONDITION = math.sqrt(ROUNDING_FACTOR)
 
 Pivots: TypeAlias = npt.NDArray[np.int32] | npt.NDArray[np.int64]       # LAPACK's integers
@@ -146,7 +148,7 @@ def one_pass_basis(gram: Floats, columns: Floats | None,
 
 
 def _norm_bound(condition: float, k: int) -> float:
-    """A bound of |R⁻¹|, which errors grow with, from its Frobenius norm, which is at least √k.
+    """A bound of |R⁻¹| from its Frobenius norm, at least √k. Errors grow with |R⁻¹|.
 
     The k squared singular values of R sum to k. The inverses of the k - 1 largest ones therefore
     sum to at least (k - 1)²/k >= k - 2, and the inverse of the smallest is at most the squared
@@ -187,7 +189,7 @@ def _basic_columns(rows: Rows, scale: Floats | None, columns: Floats | None, rco
     rest[others, np.arange(len(others))] = unit[others]
     rest = _combine(columns, rest)
     weight = np.ones(n) if scale is None else scale
-    for _ in range(3):                      # twice is enough; the third looks at the rest
+    for _ in range(3):                      # two are enough; the third measures the rest
         image = rows.matvec(rest) * weight[:, None]
         largest = np.linalg.norm(image, axis=0).max(initial=0.0)
         if largest <= rcond:
@@ -291,7 +293,7 @@ def _sorted_rows(rows: Rows, scale: Floats | None,
     """
     n, k = rows.shape[0], columns.shape[1]
     matrix = np.empty((n, k), order="F")
-    # The bound keeps inf · 0 out of the products.
+    # The bound prevents products inf · 0.
     lengths = np.minimum(np.sqrt(rows.quad(None, columns)), 1.0 / TINY)
     order = np.argsort(-(lengths if scale is None else lengths * scale), kind="stable")
     step = max(1, _tolerances.PASS_ENTRIES // max(rows.shape[1], 1))
@@ -324,8 +326,8 @@ def independent_columns(rows: Rows, active: Booleans | None = None, *,
                         rcond: float | None = None) -> Floats:
     """Independent columns of A, at ordinary size: (d, rank) with one nonzero entry in a column.
 
-    The columns are not combined. Entries over many orders of magnitude keep their accuracy, and the
-    scores of scaled rows are as accurate as the scaled columns are well conditioned.
+    The columns are not combined, so that entries over many orders of magnitude keep their accuracy.
+    The scores of scaled rows are as accurate as the scaled columns are well conditioned.
     """
     with np.errstate(over="ignore"):               # only the pattern of the transform matters
         transform = column_space(rows, active, rcond=rcond).transform

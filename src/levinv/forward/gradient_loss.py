@@ -2,8 +2,8 @@
 
     𝓛(x) = ½ |r|² + ½ |diag(rho) A x|²,    r = ∇V(x) - g,
 
-V the volumetric barrier (levinv.forward.barrier). With H = ∇²V(x) and C = the third derivative of V
-contracted with r, a d x d matrix,
+where V is the volumetric barrier (levinv.forward.barrier). With H = ∇²V(x) and C = the third
+derivative of V contracted with r, a d x d matrix,
 
     ∇𝓛  = H r + Aᵀ diag(rho²) A x,
     ∇²𝓛 = H² + C + Aᵀ diag(rho²) A.
@@ -21,12 +21,12 @@ along r moves
 
     C = Fᵀ [(4 + c) (diag(z + (2 - c/2) σ∘q) - (D L + L D)) - 8 P∘(P D P)] F.
 
-For w = 1/s², c = 2. (One row, one column: V = -log s, all of σ, Q, P are 1, L and z are 0 and
+For w = 1/s², c = 2. (One row, one column: V = -log s, σ, Q and P are 1, L and z are 0, and
 C = -2 q/s² = -2 r/s³, the third derivative.)
 
 With U orthonormal, range(U) = range(B), and K_y = Uᵀ diag(y) U, the last term times p has entries
-8 u_iᵀ K_p K_q u_i, so that a product C v takes three Gram matrices and three quadratic forms;
-explicitly, with K_j = K_y for column y = F e_j, [Fᵀ (P∘(P D P)) F]_jm = tr(K_j K_m K_q).
+8 u_iᵀ K_p K_q u_i, so that a product C v takes three Gram matrices and three quadratic forms. For C
+itself, with K_j = K_y for column y = F e_j, [Fᵀ (P∘(P D P)) F]_jm = tr(K_j K_m K_q).
 """
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class GradientLoss:
     Parameters
     ----------
     A : (n, d) array_like, sparse matrix, stored or dask array
-        Real, of full column rank. A zero row takes no part.
+        Real, of full column rank. A zero row has no effect.
     b : (n,) array_like
         Right-hand side: the slack is A x - b.
     g : (d,) array_like
@@ -136,7 +136,7 @@ class GradientLoss:
     definite. ``fun`` is inf at a zero slack and finite again in the neighbouring cell.
 
     ``fun``, ``grad`` and ``hessp`` cost O(n d²), ``hess`` O(n d³). The last point is remembered.
-    Methods raise ValueError as those of :class:`VolumetricBarrier`.
+    Methods raise ValueError in the same cases as those of :class:`VolumetricBarrier`.
 
     References
     ----------

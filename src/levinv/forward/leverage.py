@@ -1,10 +1,10 @@
 """Leverage scores of a matrix, of slack-scaled and of weighted rows, and of stacks of matrices.
 
 The rows are scaled by √w for given weights w, or w = 1/s² for a slack s; the scores are |u_i|² for
-an orthonormal basis U of the range of the scaled rows (levinv.forward.basis). Zero slacks, infinite
-weights, have the limit of levinv.forward.projection: the quotient by their rows. Scaling a column
-does not change the scores. Columns of subnormal entries are therefore first multiplied by powers of
-two, which is exact.
+an orthonormal basis U of the range of the scaled rows (levinv.forward.basis). At zero slacks
+(infinite weights) the scores are a limit, those of the quotient by these rows
+(levinv.forward.projection). Scaling a column does not change the scores. Columns of subnormal
+entries are therefore first multiplied by powers of two, which is exact.
 """
 from __future__ import annotations
 
@@ -99,12 +99,12 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
     Warns
     -----
     scipy.linalg.LinAlgWarning
-        ``method="cholesky"`` if the condition number is beyond its reach.
+        ``method="cholesky"`` if the condition number is too large for it.
 
     See Also
     --------
     LeverageMap : the scores as a function of x, with derivatives
-    forster_weights : weights that give the rows their scores
+    forster_weights : weights for which rows have given scores
 
     Notes
     -----
@@ -116,23 +116,23 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
 
     A sparse A, of at most 20000 columns, costs O(Σ nnz_i² + d³) and a few d x d matrices, with
     nnz_i entries in row i. If κ exceeds about 64, or if rows scaled by slack or weights have
-    dependent columns, it costs O(n d²) more. It is never made dense beyond a block of rows.
+    dependent columns, it costs O(n d²) more. Only a block of rows is dense at a time.
 
     ``method="sketch"`` takes k = ceil(2 / rtol²) random projections and no d x d matrix. The
     standard error of a score σ is at most rtol σ (1 - σ) / √(σ² + (1 - σ)²), its bias is of the
-    order of rtol² σ (1 - σ). Small scores are distributed as σ χ²_k / k, or closer; scores of 0 and
-    1 are exact to the solver's error. The largest of n relative errors is about rtol √(2 log n),
-    5 rtol for 300000 rows; the sum is not exactly the rank. The solver's error adds at most
-    rtol σ / 20 and rtol √(1 - σ) / 20.
+    order of rtol² σ (1 - σ). Small scores are distributed as σ χ²_k / k, or more closely about σ;
+    scores of 0 and 1 have the solver's error only. The largest of n relative errors is about rtol
+    √(2 log n), 5 rtol for 300000 rows; the sum is not exactly the rank. The solver's error adds at
+    most rtol σ / 20 and rtol √(1 - σ) / 20.
 
-    The solver first has to find known answers with the same matrix; otherwise there is a
-    ValueError. With columns scaled to unit norm, singular values of B between 0 and about 1e-9 are
-    refused. Those below max(n, d, 64) ε / 4 count as 0 if they are also 0 for A without slack or
-    weights. If the solver is slow, a sparse factor of the Gram matrix helps, provided it has at
-    most 2²⁷ entries. NaN and inf are always checked for.
+    The solver first has to find known answers with the same matrix, or ValueError is raised. With
+    columns scaled to unit norm, singular values of B between 0 and about 1e-9 are refused. Those
+    below max(n, d, 64) ε / 4 count as 0 if they are also 0 for A without slack or weights. If the
+    solver is slow, a sparse factor of the Gram matrix helps, provided it has at most 2²⁷ entries.
+    NaN and inf are always checked for.
 
-    A stored A is read block by block in every pass, by several threads if there are several
-    workers: twice if κ is moderate.
+    Every pass reads a stored A block by block, on as many threads as there are workers. If κ is
+    moderate, there are two passes.
 
     References
     ----------
@@ -311,7 +311,7 @@ def _matrix_scores(A: MatrixLike, rows: Rows, kind: str, values: Floats | None, 
                                                  rcond, False)
             return scores, doubt             # only rows of positive scale determine the columns
         largest = rows.column_max()
-        if largest[largest > 0].min(initial=1.0) < SQUARABLE ** 2:     # it may have no reciprocal
+        if largest[largest > 0].min(initial=1.0) < SQUARABLE ** 2:     # 1 / it may overflow
             rows = rows.with_columns_times(basis.column_units(largest))
             gram = None
     with sharing(rows.workers, rows.flops):

@@ -32,7 +32,7 @@ from levinv.weighting.protocol import Weighting
 
 
 class Point(NamedTuple):
-    """What is known at some x."""
+    """The slack and the projection at some x."""
 
     slack: Floats                # (n,), read-only
     projection: Projection
@@ -50,7 +50,7 @@ class ScoreMap:
             sizes = _validate.ordinary_columns(self.rows.column_max(), "A")
             transform = column_space(self.rows).transform
         self.rank = transform.shape[1]
-        # In its own columns, products of four of A's entries must not over- or underflow.
+        # Forms in A's own columns have products of four entries, which must not over- or underflow.
         own_columns = (self.rank == A.shape[1] and sizes.min() > math.sqrt(SQUARABLE)
                        and sizes.max() < 1.0 / math.sqrt(SQUARABLE))
         self._columns = None if own_columns else uncombined(self.rows, transform)
@@ -143,9 +143,9 @@ class LeverageMap:
 
     Notes
     -----
-    Each evaluation costs O(n d²), the Jacobian O(n d²·min(n/d, d)). The last point is remembered.
-    It does not change afterwards, so that threads may share an object. A and b are not written to;
-    float64 arrays are not copied.
+    Each evaluation costs O(n d²), the Jacobian O(n d²·min(n/d, d)). The last point is remembered
+    and never modified, so that threads may share an object. A and b are not modified; float64
+    arrays are not copied.
 
     Methods raise ValueError if x is not a finite vector of length d or if A x - b overflows; all
     but ``slack`` also if linearly dependent rows have zero slack at x, or if a derivative

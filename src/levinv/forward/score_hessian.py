@@ -1,4 +1,4 @@
-"""Second derivatives of the loss ½|σ(x) - a|², where x gives log weights and these give scores.
+"""Second derivatives of the loss ½|σ(x) - a|²: x determines log weights, and these the scores σ.
 
 With F = diag(-τ'(s)/2) A, c = τ''/(τ'/2)² (levinv.weighting.protocol), r = σ - a, P the projection,
 Q = P∘P, D_y = diag(y), z = (Q - D_σ) r, and
@@ -17,11 +17,11 @@ H is computed in one of two exact forms. With U an orthonormal basis and K_y = U
 of P D_r P at (i, l) is u_iᵀ K_r u_l, so that off the diagonal G_il = P_il (8 u_iᵀ K_r u_l -
 4 (r_i + r_l) P_il). The *short* form takes blocks of rows of P, about 4 n² (k + d) flops. With the
 third moments S_j = sum_l F_lj u_l u_lᵀ, (QF)_ij = u_iᵀ S_j u_i and [Fᵀ (P∘P D_r P) F]_jm =
-tr(S_j S_m K_r). The *tall* form takes these, 2 n k² d flops.
+tr(S_j S_m K_r). The *tall* form computes these: 2 n k² d flops.
 
-On the diagonal everything cancels near a zero slack. The projection computes z without
+On the diagonal the terms cancel near a zero slack. The projection computes z without
 cancellation. With (Qr)_i = z_i + r_i σ_i the diagonal simplifies to G_ii = (8 σ_i - 4 - c_i) z_i.
-Heavy rows (see levinv.forward.projection), at most k, get their rows of P and G explicitly.
+For the heavy rows (see levinv.forward.projection), at most k, the rows of P and G are explicit.
 
 A product with a vector takes three Gram matrices and two quadratic forms: with p = F v, Qp its
 first form and y = 4 (Qp - σ∘p),
@@ -139,7 +139,7 @@ class ScoreHessian:
         """The six terms D_{i,1} ... D_{i,6} for w = 1/s², (6, d, d), of one row or summed over all.
 
         In rows ``zero`` a small slack stands for zero. Their terms have no limit, but the sum of
-        the six has one: it takes the place of the fourth.
+        the six has one, which replaces the fourth term.
         """
         d = self.rows.shape[1]
         out = np.zeros((6, d, d))
@@ -169,7 +169,7 @@ class ScoreHessian:
     def _heavy_products(self, with_light_residual: bool) -> tuple[Floats, Floats]:
         """G at the heavy rows, (h, h), and between light and heavy ones, (n, h).
 
-        The latter include the part -4 r_l P_il² of light row l only ``with_light_residual``.
+        The latter include the part -4 r_l P_il² of light row l only if ``with_light_residual``.
         """
         projection, r = self.projection, self.residual
         heavy, basis = projection.heavy, projection.heavy_basis

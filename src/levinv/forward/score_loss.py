@@ -43,7 +43,7 @@ class ScoreLoss:
     See Also
     --------
     LeverageMap : the scores and their derivatives
-    invert_scores : its minimiser, without a starting point
+    invert_scores : finds its minimiser; no starting point needed
 
     Notes
     -----
@@ -157,8 +157,8 @@ class ScoreLoss:
 
         Notes
         -----
-        As a slack s_i goes to zero, the terms of row i have no limit, but their sum has one. This
-        is r_i ∇²sigma_i = -2 r_i (1 - sigma_i) B_iᵀB_i; it takes the place of D4.
+        As a slack s_i goes to zero, the terms of row i have no limit, but their sum has one: this
+        limit is r_i ∇²sigma_i = -2 r_i (1 - sigma_i) B_iᵀB_i; it takes the place of D4.
         """
         if row is not None:
             row = _validate.index(row, "row", self.shape[0])
@@ -197,8 +197,8 @@ class ScoreLoss:
     def _new_hessian(self, slack: Floats, projection: Projection) -> ScoreHessian:
         zero = self._map.weighting.magnitude(slack) == 0
         if zero.any():
-            # 1 - sigma_i = O(s_i²) has a second derivative at s_i = 0. A slack so small that 1 -
-            # sigma_i is far below rounding shows it.
+            # 1 - sigma_i = O(s_i²) has a second derivative at s_i = 0. It is computed at a slack so
+            # small that 1 - sigma_i is far below rounding.
             norms = self._map.rows.row_norms()
             light = ~zero & (norms > 0)
             least = np.min(np.abs(slack[light]) / norms[light]) if light.any() else 1.0
