@@ -1,8 +1,8 @@
 """Threads: blocks of rows are shared among our own threads; BLAS uses the thread that calls it.
 
-BLAS's own threads gain little on blocks of rows. They spin while they wait, so that they lose a
-factor of twenty on a busy machine (20000 x 200 with two threads, one core taken: 1750 ms against
-75 ms). Threads that take chunks of rows from one queue gain nearly the number of cores, and lose
+BLAS's own threads gain little on blocks of rows. They spin while they wait, so that they are twenty
+times slower on a busy machine (20000 x 200 with two threads, one core taken: 1750 ms against 75
+ms). Threads that take chunks of rows from one queue gain nearly the number of cores, and lose
 nothing where one core is busy.
 
 The number of threads is ``workers``. The default is the number that BLAS may use
@@ -46,12 +46,12 @@ def _controller() -> threadpoolctl.ThreadpoolController:
 
 
 class _Limit:
-    """BLAS keeps to one thread while there are users: a set, in which leaving twice is harmless."""
+    """BLAS uses one thread while there are users. They form a set: to leave twice is harmless."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.users: set[object] = set()
-        self.before: list[tuple[Any, int | None]] = []     # libraries, threads; until restored
+        self.before: list[tuple[Any, int | None]] = []     # libraries and threads to restore
 
     def enter(self, user: object) -> None:
         with self.lock:
@@ -107,7 +107,7 @@ def count(workers: int | None, flops: float) -> int:
 
 @contextlib.contextmanager
 def sharing(workers: int | None = None, flops: float = BLAS_LIMIT) -> Iterator[int]:
-    """A context in which BLAS keeps to the caller's thread; its value is that of :func:`count`."""
+    """A context in which BLAS uses the caller's thread only. Its value is that of :func:`count`."""
     workers = count(workers, flops)
     if flops < BLAS_LIMIT:
         yield workers
@@ -170,7 +170,7 @@ _helpers = _Helpers()
 
 
 def _start_anew() -> None:
-    """After a fork: threads are gone, and their locks and limits would stay for ever."""
+    """Reset after a fork: threads are gone, but their locks and limits would remain."""
     global _helpers                      # noqa: PLW0603
     _helpers = _Helpers()
     _limit.lock = threading.Lock()
@@ -237,7 +237,7 @@ def share(work: Callable[[T], object], items: Sequence[T], workers: int) -> None
 
 
 class _Job:
-    """A call that a helper takes, unless it is finished before."""
+    """A call that a helper runs, unless :meth:`finish` comes first."""
 
     def __init__(self, call: Callable[[], None]):
         self.call = call
@@ -259,8 +259,8 @@ class _Job:
 
 
 def aside(call: Callable[[], T], flops: float = math.inf) -> T:
-    """The value of ``call()``, which runs on a thread of its own if it is long: Ctrl-C then works
-    at once, although LAPACK or HiGHS is busy, and the call runs on to its end in the background.
+    """The value of ``call()``, which runs on a thread of its own if it is long. Ctrl-C then works
+    at once, although LAPACK or HiGHS is busy; the call continues in the background.
     """
     if flops < LONG:
         return call()
@@ -287,7 +287,8 @@ def aside(call: Callable[[], T], flops: float = math.inf) -> T:
 
 
 class OrderedSum(Generic[T]):
-    """The sum, or another ``combine``, of values in any order, taken in the order of positions."""
+    """The sum (or another ``combine``) of values, by their positions; they may come in any
+    order."""
 
     def __init__(self, *start: T, combine: Callable[[T, T], T] = operator.iadd):
         self.parts = list(start)

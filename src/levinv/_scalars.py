@@ -1,7 +1,7 @@
 """Checks of single values, and the indices that error messages name.
 
 These checks need no other module of the package, so that the lowest modules can use them.
-:mod:`levinv._validate` offers them again, beside the checks of arrays.
+:mod:`levinv._validate` re-exports them, together with the checks of arrays.
 """
 import numbers
 from collections.abc import Collection
@@ -59,7 +59,7 @@ def choice(value: str, name: str, allowed: Collection[str]) -> str:
 
 
 def options(value: Any, allowed: Collection[str]) -> dict[str, Any]:
-    """A dict of options whose keys are all ``allowed``; None is an empty one."""
+    """A dict of options whose keys are all ``allowed``; None gives an empty dict."""
     if value is None:
         return {}
     if not isinstance(value, dict):

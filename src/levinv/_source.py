@@ -15,12 +15,12 @@ Array = TypeVar("Array", bound=npt.NDArray[Any])
 
 
 def aligned(array: Array) -> Array:
-    """The array, or an aligned copy: what came over a network or from a file may begin anywhere."""
+    """The array, or an aligned copy: one from a network or a file may begin at any address."""
     return array if array.flags.aligned else array.copy()
 
 
 class Stored(Protocol):
-    """What a matrix has to offer to be read."""
+    """What a matrix needs so that it can be read."""
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -1,5 +1,5 @@
-"""Checks of arguments: public functions check their arguments once, inner functions assume valid
-ones.
+"""Checks of arguments: public functions check arguments once, internal functions assume that they
+are valid.
 
 Every message names the argument, what is expected and what was given.
 """
@@ -34,7 +34,7 @@ FLOAT = np.dtype(np.float64)
 
 
 def real_array(value: Any, name: str, ndim: int | None, *, check_finite: bool = True) -> Floats:
-    """A float64 array of ``ndim`` dimensions (None: two or more); no copy of one that already is.
+    """A float64 array of ``ndim`` dimensions (None: two or more), copied only if necessary.
 
     Raises TypeError for complex, object, string and other non-numeric input and for sparse
     matrices, ValueError for a wrong number of dimensions, emptiness, NaN and inf.
@@ -85,8 +85,8 @@ def refuse(wrong: Booleans, array: Floats, name: str, expected: str) -> None:
 
 
 def sparse_matrix(value: Any, name: str, *, check_finite: bool = True) -> scipy.sparse.csr_array:
-    """A float64 matrix in CSR with sorted indices, duplicates summed and no explicit zeros; no copy
-    of one that already is.
+    """A float64 matrix in CSR with sorted indices, duplicates summed and no explicit zeros, copied
+    only if necessary.
 
     Raises as :func:`real_array`.
     """
@@ -107,7 +107,7 @@ def sparse_matrix(value: Any, name: str, *, check_finite: bool = True) -> scipy.
 
 
 def _real_matrix(value: Any, name: str) -> None:
-    """Refuse what has not the shape and the dtype of a real matrix."""
+    """Refuse a value without the shape and the dtype of a real matrix."""
     if getattr(value.dtype, "kind", "O") not in "fiub":
         raise TypeError(f"{name} must hold real numbers, got dtype {value.dtype}")
     if len(value.shape) != 2:
@@ -144,7 +144,8 @@ def is_dask(value: object) -> bool:
 
 
 def dask_matrix(value: Any, name: str, *, check_finite: bool = True) -> Any:
-    """A float64 dask array with its columns in one chunk; the chunks of its rows stay.
+    """A float64 dask array with its columns in one chunk; its chunks of rows are kept, except empty
+    ones.
 
     Raises as :func:`real_array`, and ValueError for chunks of unknown sizes.
     """
@@ -164,7 +165,7 @@ def dask_matrix(value: Any, name: str, *, check_finite: bool = True) -> Any:
 
 
 def _consistent(value: Any) -> Any:
-    """Check the parts of a sparse matrix: kernels would write elsewhere for wrong indices."""
+    """Check the parts of a sparse matrix: with wrong indices, kernels write out of bounds."""
     kind = getattr(scipy.sparse, f"{value.format}_array")
     if value.format in ("csr", "csc", "bsr"):
         parts = [np.require(part, requirements=["C", "A"])
@@ -198,7 +199,7 @@ def finite_matrix(array: MatrixLike, name: str) -> None:
 
 
 def _base_array(value: Any, name: str, ndim: int | None) -> npt.NDArray[Any]:
-    """An ndarray of no subclass; a matrix or a memmap shares its memory with it."""
+    """An ndarray that is of no subclass. It shares the memory of a matrix or a memmap."""
     if scipy.sparse.issparse(value):
         raise TypeError(f"{name} must be a dense array, got a sparse {type(value).__name__}; "
                         f"convert it with .toarray()")
@@ -220,7 +221,7 @@ def _dimensions(ndim: int | None) -> str:
 
 
 def vector(value: Any, name: str, n: int, of: str, *, check_finite: bool = True) -> Floats:
-    """A contiguous float64 vector of length n; ``of`` says what it has one entry for."""
+    """A contiguous float64 vector of length n; ``of`` names what the entries belong to."""
     array = real_array(value, name, 1, check_finite=check_finite)
     if len(array) != n:
         raise ValueError(f"{name} must have length {n}, one entry per {of}, got {len(array)}")

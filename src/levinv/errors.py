@@ -1,4 +1,4 @@
-"""The exception of a problem without solution, and how its message names rows."""
+"""The exception for a problem without a solution, and the list of rows in its message."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 The rows of A have weights w_i = exp(t_i). B = diag(√w) A, and P = B (BᵀB)⁻¹ Bᵀ is the projection
 onto its range. A weighting (levinv.weighting) makes the log weights t from the slack; this module
-takes the row scale √w up to a common factor, as magnitudes m = 1/√w. For w = 1/s², m = |s|.
+receives the weights, up to a common factor, as magnitudes m = 1/√w. For w = 1/s², m = |s|.
 
 With U (n x k) orthonormal and range(U) = range(B): P = U Uᵀ, σ_i = |u_i|², and for Q = P∘P
 
@@ -12,9 +12,9 @@ With f(t) = log det Aᵀ diag(exp t) A, ∇f = σ and ∇²f = L = diag(σ) - Q,
 derivative and every inversion of the scores contains L, that is σ_i y_i - (Q y)_i. If the weight
 of a row is very large (its slack is close to zero), this difference cancels: σ_i = 1 - O(m_i²),
 while y_i may be as large as 1/m_i. Such *heavy rows* are therefore eliminated. Let H be the rows
-with 1 - σ_i < min(1e-3, 1/(4k)). (Their scores sum to within 1/4 of their number, so that P_HH is
-far from singular; in the other rows few digits cancel.) Let ρ be the ratio of their magnitudes to
-the smallest magnitude of the other rows, the light rows, which are denoted by 2. With
+with 1 - σ_i < min(1e-3, 1/(4k)). (The sum of their scores is within 1/4 of their number, so that
+P_HH is far from singular; in the other rows few digits cancel.) Let ρ be the ratio of their
+magnitudes to the smallest magnitude of the other rows, the light rows, which are denoted by 2. With
 
     N a basis of null(A_H),  W a right inverse, A_H W = I,
     U_2 = B_2 N (...)        the orthonormal basis of the light rows *modulo* the heavy ones,
@@ -47,7 +47,7 @@ from levinv._typing import Booleans, Floats, Integers
 from levinv.forward.basis import orthonormal_basis
 from levinv.storage.protocol import Rows
 
-# Each refinement takes a factor ε off an entry: after so many it has gone from 1 to below TINY.
+# Each refinement multiplies an error by about ε: so many take it from 1 to below TINY.
 MAX_REFINEMENTS = math.ceil(math.log(TINY, EPS))
 
 
@@ -66,7 +66,7 @@ class Projection:
     steps: Floats                # (d, k), invertible if A has full rank: but for rounding,
                                  # U = diag(smallest_slack / m) A steps in all rows
     heavy: Integers              # (h,) indices
-    heavy_basis: Floats          # (h, k) their rows of U
+    heavy_basis: Floats          # (h, k) heavy rows of U
     heavy_defect: Floats         # (h, h) I - P_HH
     scores: Floats               # (n,)
     in_own_columns: bool = False     # Gram matrices and forms are computed in A's own columns,
@@ -230,7 +230,7 @@ def project(rows: Rows, magnitude: Floats, columns: Floats | None = None,
         scale, smallest = row_scale(magnitude, left_out)
         found = orthonormal_basis(rows, scale, columns, rcond=0.0)
         scores = found.scores if found.scores is not None else rows.quad(scale, found.transform)
-        # 1 - σ loses half of the digits at most, enough for a step of an iteration, or three digits
+        # 1 - σ loses at most half of its digits if rough, which iterations tolerate, else three
         if scores.max() > 1.0 - (math.sqrt(EPS) if rough else _heavy_below(k)):
             heavy = np.flatnonzero(scores > 1.0 - _heavy_below(k))
             try:
@@ -314,8 +314,8 @@ def _joined(rows: Rows, scale: Floats, smallest: float, heavy: Integers, light: 
     transform of F~, ``middle`` is F~ᵀF~, and ``whole`` is ρ.
     """
     h, m = len(heavy), light.shape[1]
-    # A row that is heavy for any magnitude (a coloop) has F = 0. What rounding leaves of it must
-    # not be multiplied by a huge magnitude.
+    # A row that is heavy for any magnitude (a coloop) has F = 0. Its computed F is a rounding error
+    # and must not be multiplied by a huge magnitude.
     size = np.sqrt(np.maximum(np.diag(middle), 0.0))
     noisy = (size <= _tolerances.ROUNDING_FACTOR * rounding) | (whole * size > 1.0)
     ratio = np.where(noisy, 0.0, whole)
@@ -338,7 +338,7 @@ def balanced(rows: Rows, scale: Floats, heavy: Integers, columns: Floats | None 
     """C' for which the columns of A C' are orthonormal over the scaled light rows and the heavy
     ones, the latter as long as the longest light row.
 
-    A quotient mixes columns. In other columns these may be of very different size.
+    A quotient combines columns, which therefore must not be of very different size.
     """
     norms = rows.row_norms()
     norms[norms == 0] = 1.0
@@ -347,7 +347,7 @@ def balanced(rows: Rows, scale: Floats, heavy: Integers, columns: Floats | None 
     lengths = np.where(lengths > 0, np.maximum(lengths, SQUARABLE), 0.0)
     lengths[heavy] = 1.0
     weights = lengths / norms
-    if columns is not None:         # both may undo the units of A: squares must not underflow
+    if columns is not None:         # these may cancel A's units: squares must not underflow
         largest = (weights * rows.abs_matvec(np.abs(columns).sum(axis=1))).max()
         weights /= max(largest, TINY, TINY * weights.max())
     return orthonormal_basis(rows, weights, columns, rcond=0.0).transform
@@ -356,8 +356,8 @@ def balanced(rows: Rows, scale: Floats, heavy: Integers, columns: Floats | None 
 def spanned(rows: Rows, null: Floats) -> Booleans:
     """Rows in the span of the rows with null space ``null`` (see :func:`quotient`), (n,).
 
-    If the latter have zero slack, the former have score 0. What rounding leaves of them in the
-    quotient must not be multiplied by the inverse of a small slack.
+    If the latter have zero slack, the former have score 0. Their rounding errors in the quotient
+    must not be multiplied by the inverse of a small slack.
     """
     terms = rows.abs_matvec(np.abs(null).sum(axis=1))
     unit = 1.0 / np.where(terms > 0, np.maximum(terms, TINY), 1.0)
@@ -370,8 +370,8 @@ def quotient(rows: Rows, index: Integers, columns: Floats) -> tuple[Floats, Floa
     """A basis N (d, k - h) of the combinations of A's columns that rows ``index``, A_H, map to
     zero, a right inverse W (d, h) of A_H with rows at unit norm, and these norms.
 
-    Other rows may have any weight beside A_H and would magnify the rounding errors of A_H N and of
-    A_H W - I. These are therefore refined to ε |A_H| |N| and ε |A_H| |W|, entry by entry.
+    Other rows may have any weight relative to A_H, and would magnify the rounding errors of A_H N
+    and of A_H W - I. These are therefore refined to ε |A_H| |N| and ε |A_H| |W|, entry by entry.
     Raises DependentZeroSlackError if the rows are linearly dependent.
     """
     rows_h = rows.block(index)

@@ -2,7 +2,7 @@
 
 ``of(A, workers)`` chooses by the type of A; only fronts call it. All other modules need
 :class:`levinv.storage.protocol.Rows`, the primitives that every kind of storage offers. ``blocked``
-is what the kinds in memory share.
+is the code that they share.
 """
 import scipy.sparse
 
@@ -20,7 +20,7 @@ __all__ = ["DenseRows", "Rows", "SparseRows", "StreamedRows", "of"]
 def of(A: MatrixLike, workers: int = 1) -> Rows:
     """The rows of a matrix that :func:`levinv._validate.matrix` has checked."""
     if _validate.is_dask(A):
-        from levinv.storage.dask_rows import DaskRows  # imports dask, which A's own module has done
+        from levinv.storage.dask_rows import DaskRows  # dask, already imported: A is its array
         return DaskRows(A, workers)
     if scipy.sparse.issparse(A):
         return SparseRows(A, workers)

@@ -1,4 +1,4 @@
-"""What all kinds of rows in memory share: passes in chunks, and results combined from chunks."""
+"""Code that the kinds of rows share: passes in chunks, and results combined from chunks."""
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias, TypeVar, overload
 
@@ -71,7 +71,7 @@ class Passes(Rows):
 
     def triangle(self, scale: Floats | None = None, transform: Floats | None = None) -> Floats:
         # Householder QR of one block of rows after the other, long rows first; errors like ε κ.
-        # A block has 8 k rows at least: R's k rows are added to each.
+        # A block has at least 8 k rows, since the k rows of R are put on top of each.
         n, k = self.shape[0], self._width(transform)
         lengths = np.sqrt(self.quad(None, transform))
         order = np.argsort(-(lengths if scale is None else scale * lengths), kind="stable")
@@ -138,7 +138,7 @@ class Passes(Rows):
 
 def triangle_of(matrix: Floats) -> Floats:
     """R of a QR factorisation."""
-    return np.asarray(np.linalg.qr(matrix, mode="r"))     # to NumPy's types it is Q and R
+    return np.asarray(np.linalg.qr(matrix, mode="r"))     # by NumPy's annotations, Q and R
 
 
 @overload

@@ -1,18 +1,18 @@
 """Rows of a dask array; its scheduler runs the tasks on threads, processes or a cluster.
 
 A is cut into blocks of rows A_1, ..., A_p, which stay where they are. Every primitive is one graph.
-One task for each block does with it what :class:`levinv.storage.dense.DenseRows` does with all
-rows. Vectors with an entry for each row are gathered. Sums such as
+One task for each block calls the primitive of :class:`levinv.storage.dense.DenseRows` for it.
+Vectors with an entry for each row are gathered. Sums such as
 
     sum_i weights_i u_i u_iᵀ = sum_j (the same over the rows of A_j)
 
 are added in a tree, whose last level is in the caller's process. The number of blocks alone decides
 the order of the additions: results do not depend on which task ends first. R of a QR factorisation
-is computed in the same tree, from the blocks' triangles on top of one another, long rows first.
+is computed in the same tree, from the stacked triangles of the blocks, long rows first.
 
-So d x d matrices move, and vectors with an entry for each row. Their parts travel with the tasks of
-their blocks, so that a task that is lost with its worker can run again anywhere. Vectors that many
-passes need are sent once (``keep``).
+Therefore only d x d matrices and vectors with an entry for each row are transferred. The parts of
+vectors are sent with the tasks of their blocks: a task lost with its worker can run anywhere.
+Vectors that many passes need are sent once (``keep``).
 
 The blocks are computed anew for each primitive unless the caller persists A.
 """
@@ -59,8 +59,8 @@ class DaskRows(Passes):
         return 4 * self.shape[0] * self.shape[1] ** 2
 
     def _tasks(self, primitive: str, vectors: Vectors, shared: dict[str, Any]) -> list[Any]:
-        """For each block a task that calls a primitive, by the names of its parameters: with the
-        block's parts of the ``vectors``, which have an entry for each row, and what is ``shared``.
+        """One task for each block. It calls a primitive with keyword arguments: the block's parts
+        of the ``vectors``, which have an entry for each row, and the ``shared`` ones.
         """
         call = dask.delayed(_call, pure=False)
         shared = dask.delayed(shared, pure=False, traverse=False)
@@ -70,12 +70,12 @@ class DaskRows(Passes):
 
     def _gathered(self, primitive: str, vectors: Vectors | None = None,
                   **shared: Any) -> npt.NDArray[Any]:
-        """The results of a primitive that has one for each row."""
+        """The result of a primitive: an entry for each row."""
         return np.concatenate(dask.compute(*self._tasks(primitive, vectors or {}, shared)))
 
     def _combined(self, combine: Callable[[Sequence[Floats]], Floats], primitive: str,
                   vectors: Vectors | None = None, **shared: Any) -> Floats:
-        """The result of a primitive that has one for all rows."""
+        """The result of a primitive, combined from those of the blocks."""
         # A copy: arrays that come over a network may be read-only.
         return _in_a_tree(combine, self._tasks(primitive, vectors or {}, shared)).copy()
 
@@ -138,7 +138,7 @@ class DaskRows(Passes):
         return out
 
     def part(self, index: RowIndex) -> Rows:
-        # In memory if they are few, else where they are.
+        # Few rows are copied into memory; many remain in a dask array.
         count = len(range(self.shape[0])[index]) if isinstance(index, slice) else (
             np.count_nonzero(index) if index.dtype == bool else len(index))
         if count * self.shape[1] <= PASS_ENTRIES:

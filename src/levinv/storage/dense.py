@@ -49,7 +49,7 @@ class DenseRows(Passes):
         yield chunk, self.A[chunk], part_of(scale, chunk), transform
 
     def _passes(self) -> list[slice]:
-        """Chunks for a pass over A that costs the reading, not the arithmetic."""
+        """Chunks for a pass over A whose time is that of reading A, not of arithmetic."""
         return self._chunks(CHUNK_WORK * self.shape[1] // PASS_ENTRIES)
 
     def matvec(self, v: Floats) -> Floats:
@@ -82,7 +82,7 @@ class DenseRows(Passes):
             return norms
         largest = np.concatenate([np.maximum(self.A[chunk].max(axis=1), -self.A[chunk].min(axis=1))
                                   for chunk in self._passes()])
-        # Denormal numbers have no reciprocal.
+        # Reciprocals of denormal numbers may overflow.
         unit = np.where(largest > 0, np.maximum(largest, TINY), 1.0)
         return unit * np.sqrt(self.quad(1.0 / unit))
 
@@ -138,7 +138,7 @@ class DenseRows(Passes):
         def work(chunk: slice) -> None:
             dense.quad(self.A[chunk], part_of(scale, chunk), transform, form, out[chunk])
 
-        # From the end: the last rows are in the cache after the pass before this one.
+        # From the end, since the previous pass has left the last rows in the cache.
         n = self.shape[0]
         chunks = self._chunks(self.shape[1] * self._width(transform))
         self._each([slice(n - chunk.stop, n - chunk.start) for chunk in chunks], work)

@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 class Rows(Protocol):
-    """The rows of A. Implementations have the docstrings of these methods."""
+    """The rows of A. The docstrings here hold for all implementations."""
 
     shape: tuple[int, int]
     workers: int                      # threads that share a pass over the rows
@@ -51,10 +51,10 @@ class Rows(Protocol):
         """Rows ``index`` as a new (len(index), d) array; for a few rows."""
 
     def part(self, index: RowIndex) -> "Rows":
-        """Rows ``index`` as rows."""
+        """Rows ``index`` as a Rows object."""
 
     def with_columns_times(self, factors: Floats) -> "Rows":
-        """A diag(factors) as rows."""
+        """A diag(factors) as a Rows object."""
 
     def scaled(self, factors: Floats) -> Floats:
         """diag(factors) A as a new (n, d) array: for results of this shape and short problems."""

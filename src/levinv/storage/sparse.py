@@ -6,8 +6,8 @@ k); the passes that need it make dense rows, block by block. Dense multiply-adds
 faster than scattered ones, so that rows with many entries are made dense, block by block, for Gram
 matrices and forms as well.
 
-Each chunk in work has its own copy of a sum. Sums of more than COPY_ENTRIES entries are taken in
-one chunk, by one thread.
+Each chunk in progress has its own copy of a sum. Sums of more than COPY_ENTRIES entries are taken
+in one chunk, by one thread.
 
 ``quad`` of a transform without a form is |a_i T|². It is computed from T Tᵀ where this is accurate
 and takes less time (see :mod:`levinv._kernels.csr`).
@@ -36,8 +36,8 @@ from levinv.storage.blocked import Passes, Pieces, part_of
 from levinv.storage.dense import DenseRows
 from levinv.storage.protocol import Rows
 
-# Columns of blocks from which BLAS computes their Gram matrix: every block adds to the sum, which
-# is then eight times as large as the cache.
+# Beyond so many columns BLAS computes the Gram matrix of a block. Every block adds to the sum,
+# which has here eight times the size of the cache.
 WIDE = math.isqrt(8 * CACHE_ENTRIES)
 
 
@@ -65,7 +65,7 @@ class SparseRows(Passes):
         counts = np.diff(A.indptr).astype(np.int64)
         self._entries = np.zeros(n + 1, dtype=np.int64)          # entries in the rows before
         np.cumsum(counts, out=self._entries[1:])
-        self._pairs = np.zeros(n + 1, dtype=np.int64)            # products of two of a row
+        self._pairs = np.zeros(n + 1, dtype=np.int64)            # products of two entries
         np.cumsum(counts * (counts + 1) // 2, out=self._pairs[1:])
         self._crowded = DENSE_GAIN * int(self._pairs[-1]) > n * d * (d + 1) // 2
 
@@ -75,7 +75,7 @@ class SparseRows(Passes):
         return 4 * min(n * d * d, 2 * DENSE_GAIN * int(self._pairs[-1])) + d ** 3
 
     def _chunks(self, work: npt.NDArray[np.int64], size: int, least: int = 0) -> list[slice]:
-        """Chunks of about ``size``, at least ``least`` work; ``work`` sums it before each row."""
+        """Chunks of about ``size``, at least ``least`` work; ``work[i]``: that of rows before i."""
         n, total = self.shape[0], int(work[-1])
         count = min(max(total // max(size, least, 1), 1), n)
         if count == 1:

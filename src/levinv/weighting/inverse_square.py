@@ -2,7 +2,7 @@
 
     τ(s) = -2 log|s|,   τ'(s) = -2/s,   τ''(s) = 2/s²,
 
-so that F = diag(1/s) A, whose leverage scores are the scores themselves, and c = 2. At s = 0 the
+so that c = 2 and F = diag(1/s) A. The scores are the leverage scores of F. At s = 0 the
 weight is infinite. The row's score is then 1 and its derivatives are 0; the other rows have the
 scores and the derivatives of the quotient by it.
 """

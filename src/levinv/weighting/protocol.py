@@ -1,4 +1,4 @@
-"""What a weighting offers.
+"""The methods of a weighting.
 
 levinv composes two maps. With s = A x - b and a weight w(s) > 0 for each row,
 
