@@ -1,8 +1,8 @@
 """Threads: blocks of rows are shared among our own threads; BLAS uses the thread that calls it.
 
 BLAS's own threads gain little on blocks of rows. They spin while they wait, so that they are twenty
-times slower on a busy machine (20000 x 200 with two threads, one core taken: 1750 ms against 75
-ms). Threads that take chunks of rows from one queue gain nearly the number of cores, and lose
+times slower on a busy machine (20000 x 200 with two threads, one core taken: 1750 ms against
+75 ms). Threads that take chunks of rows from one queue gain nearly the number of cores, and lose
 nothing where one core is busy.
 
 The number of threads is ``workers``. The default is the number that BLAS may use
@@ -287,8 +287,7 @@ def aside(call: Callable[[], T], flops: float = math.inf) -> T:
 
 
 class OrderedSum(Generic[T]):
-    """The sum (or another ``combine``) of values, by their positions; they may come in any
-    order."""
+    """The sum (or another ``combine``), by positions, of values that may come in any order."""
 
     def __init__(self, *start: T, combine: Callable[[T, T], T] = operator.iadd):
         self.parts = list(start)

@@ -29,15 +29,15 @@ SQUARABLE = math.sqrt(TINY / EPS)
 # --- checks of arguments (_validate) ------------------------------------------------------------
 
 SAFE_SIZE = 1e100
-# Largest size of the largest entry of A and b; its reciprocal is the smallest, and stands for a
+# Upper limit of the largest entry of A and b; its reciprocal is the lower limit, and stands for a
 # zero slack. Products of three such numbers are in the range of doubles. Noticed by
 # tests/test_robustness.py and tests/test_invert_many.py.
 
 # --- threads (_parallel) ------------------------------------------------------------------------
 
 WORTH_SHARING = 3 << 24
-# Flops of a call from which a second thread pays. Measured crossover: asv run --bench
-# storage.Sharing. Two cores gain 0.9 at 20000 x 20, 1.2 at 10000 x 40, 1.85 at 20000 x 200.
+# Flops of a call from which a second thread saves time. Measured crossover: asv run --bench
+# storage.Sharing. Speed-up by two cores: 0.9 at 20000 x 20, 1.2 at 10000 x 40, 1.85 at 20000 x 200.
 
 BLAS_LIMIT = 1 << 21
 # Flops of a call from which BLAS is limited to one thread. Setting the limit takes 15 µs, such a
@@ -54,7 +54,7 @@ HEARD = 0.02
 # not notice the delay. Noticed by tests/test_interrupts.py.
 
 EVALUATIONS = 30
-# Evaluations of all scores. Rough cost of one inversion, which decides whether threads pay.
+# Rough cost of one inversion, in evaluations of all scores. It decides whether threads are used.
 
 # --- storage of A (storage/, _source) -----------------------------------------------------------
 
@@ -78,9 +78,9 @@ CHUNK_WORK = 1 << 22
 # a thread. In longer chunks threads wait at the end. Noticed by asv run --bench storage.Sharing.
 
 DENSE_GAIN = 16
-# Dense multiply-adds in the time of one that is scattered into, or gathered from, a d x d matrix.
-# A quarter of it along the rows of a transform. Measured crossover: asv run --bench storage.Sparse
-# (8 to 25 in Gram matrices, 5 to 20 in forms, 2 to 8 along rows).
+# Dense multiply-adds that take as long as one scattered into, or gathered from, a d x d matrix.
+# Along the rows of a transform the number is a quarter of this. Measured crossover: asv run --bench
+# storage.Sparse (8 to 25 in Gram matrices, 5 to 20 in forms, 2 to 8 along rows).
 
 LARGEST_DIMENSION = 20000
 # Columns of sparse rows, beyond which five dense d x d matrices would take over 15 GB. A choice.
@@ -93,8 +93,8 @@ TASK_PARTS = 8
 # --- scores: basis and projection (forward/basis, forward/projection, forward/leverage) ---------
 
 ROUNDING_FACTOR = 100.0
-# In units of a first-order estimate of a rounding error, or of tol: what an error may reach, since
-# estimates leave out constants. leverage_scores promises errors of at most 100 ε κ. Noticed by
+# Largest error, in units of a first-order estimate of a rounding error, or of tol; such estimates
+# leave out constants. leverage_scores promises errors of at most 100 ε κ. Noticed by
 # tests/acceptance.py (accuracy of scores) and tests/test_robustness.py (coloops).
 
 ONE_PASS_CONDITION = 64.0
@@ -123,7 +123,7 @@ SIGN_COLUMNS = 32
 # scores of a given seed).
 
 PROBE_ERROR = 0.01
-# Norm of what may be left of a known answer whose directions have random shares of variance 1; and
+# Largest norm of the error of a known answer, whose components are random, of variance 1. Also the
 # relative error of projections z, in units of rtol: z_i² changes by less than rtol / 20, as
 # leverage_scores states. Noticed by tests/test_sketch.py (accuracy).
 
@@ -140,9 +140,9 @@ FACTOR_WORK = 1 << 38
 # tests/test_sketch.py.
 
 LEAST_SINGULAR_VALUE = 1e-9
-# Of columns at unit norm; smaller nonzero values are refused. N⁻¹ must remove all but FEW_ROUNDINGS
-# of squares of 1e-18: a factor 1e4 above its own rounding. Noticed by tests/test_sketch.py (rows of
-# little weight).
+# For columns at unit norm; smaller nonzero singular values are refused. N⁻¹ must remove all but
+# FEW_ROUNDINGS of squares of 1e-18: a factor 1e4 above its own rounding. Noticed by
+# tests/test_sketch.py (rows of little weight).
 
 # --- losses and barrier (forward/) --------------------------------------------------------------
 
@@ -153,8 +153,8 @@ DOT_ENTRIES = 8192
 # --- presolve: components, coloops, zero slacks (inverse/stages) --------------------------------
 
 ALLOWED_ROUNDINGS = 1e3
-# In units of a rounding error bound, or of ε: what counts as rounding in b outside range(A), in a
-# gradient, in the last pivot of a basis. Bounds leave out constants. tests/test_stages.py.
+# In units of a rounding error bound, or of ε: up to this, b outside range(A), a gradient, or the
+# last pivot of a basis counts as rounding. Bounds leave out constants. tests/test_stages.py.
 
 ZERO_ENTRY = 1e-9
 # Relative to the largest entry of a row of A A_basis⁻¹, or to |y|: smaller entries are zero. It is
@@ -166,8 +166,8 @@ FEW_ROUNDINGS = 64 * EPS
 # well-conditioned basis. tests/test_robustness.py and tests/test_stages.py.
 
 SAMPLE_ROWS, SAMPLE_FACTOR = 2048, 16
-# Least rows of a sample; rows for each column (of a basis) or for each entry of the k x k matrix
-# (of a Jacobian). Measured: inverse/stages/whitened_jacobian.py. tests/test_stages.py.
+# Least number of rows of a sample; its rows for each column (of a basis) or each entry of the
+# k x k matrix (of a Jacobian). Measured: inverse/stages/whitened_jacobian.py. tests/test_stages.py.
 
 SAMPLE_SEED = 5396
 # Seed of all samples and of an audit, so that results are reproducible. It is not 0: test data are
@@ -176,7 +176,7 @@ SAMPLE_SEED = 5396
 # --- magnitudes (inverse/stages/magnitudes) -----------------------------------------------------
 
 DIRECT_ROWS = 128
-# Rows. In shorter problems work of n³ flops pays: the Laplacian is factored, and the refinement
+# Number of rows below which n³ flops pay off: the Laplacian is factored, and the refinement
 # computes every Jacobian. Measured crossover: benchmarks/benchmarks/inversion.py, Solvers.
 
 DIRECT_PER_RANK = 8
@@ -193,11 +193,11 @@ QUADRATIC = 1e-5
 # tests/test_rounding_decisions.py.
 
 PATIENCE = 20
-# Iterations before a question that costs about as much as some of them: is there progress, do the
+# Iterations before a check that costs about as much as several of them: is there progress, do the
 # signs fit, is the problem infeasible? tests/test_stages.py; benchmarks/benchmarks/gradient.py.
 
 LEVEL_SETS = 32
-# Level sets tried in one search for an infeasible set: those at the widest gaps. Each takes a rank.
+# Level sets tried in one search for an infeasible set: those at the widest gaps. Each needs a rank.
 # tests/test_stages.py compares with all sets of rows.
 
 # --- signs (inverse/stages/signs, robust_signs) -------------------------------------------------
@@ -210,15 +210,15 @@ RESTARTS = 60
 # Starts of the sign search on a component. A choice, stated in the docstring of invert_scores.
 
 SUBSET_PER_UNKNOWN = 8
-# Rows for each unknown that the search for signs uses. Two determine the signs; more of them make
-# starts succeed sooner and iterations dearer. tests/acceptance.py signs.
+# Rows for each unknown that the search for signs uses. Two determine the signs; with more rows,
+# starts succeed sooner, but iterations cost more. tests/acceptance.py signs.
 
 FEW_ROUNDS = 5
 # Rounds of an iteration that need not converge: isotropic position, signs read off x, concentration
 # steps, replaced scores. Later stages improve their result. tests/acceptance.py signs.
 
 CLOSEST = 5
-# Sign vectors that are kept although they do not fit: those of smallest misfit. Each costs a
+# Number of sign vectors of smallest misfit that are kept although they do not fit. Each costs a
 # refinement of x. tests/test_noise.py.
 
 TRIMMED_STARTS = 400
@@ -251,8 +251,8 @@ POOR_MODEL = 0.25
 # Value of Nocedal and Wright, Numerical Optimization, algorithm 4.1.
 
 MAX_USELESS_STEPS = 8, 2
-# Useless steps above the rounding error after which quasi-Newton steps end: the second where
-# stage 1 can be resumed. tests/test_polish.py.
+# Useless steps above the rounding error after which quasi-Newton steps end; the second number is
+# for problems in which stage 1 can be resumed. tests/test_polish.py.
 
 # --- verdict (inverse/verdict) ------------------------------------------------------------------
 
@@ -273,8 +273,8 @@ SETTLED_RESIDUAL = 1e7
 # solution: about half the digits of the scores agree.
 
 MAX_OUTLIERS, OUTLIER_FRACTION = 20, 0.25
-# Largest number of rows left out, which is also that of refits; and largest part of the degrees of
-# freedom: with more rows left out every residual is explained.
+# Largest number of rows left out, and thus of refits; largest number of them relative to the
+# degrees of freedom: if more rows are left out, every residual is explained.
 
 SPOILING_RESIDUAL = 0.05
 # Residual, relative to the mean score, from which outliers may have spoilt the magnitudes.
@@ -286,7 +286,7 @@ SPOILING_RESIDUAL = 0.05
 
 BATCH_DOUBT = 1e-7
 # Relative to unit rows or the largest entry. Smaller pivots leave the rank in doubt, smaller
-# coefficients connect no rows. Above ε / BATCH_DOUBT, the rounding error bound of a coefficient.
+# coefficients connect no rows. Above the rounding error bound ε / BATCH_DOUBT of a coefficient.
 
 BATCH_EXTREME = 1e-12
 # Least exact score, and least relative Cholesky pivot, without doubt; above n ε, the rounding error
@@ -342,7 +342,7 @@ DIRECT_DIMENSION = 8
 # conjugate gradients. Measured crossover: benchmarks/benchmarks/gradient.py, Direction.
 
 INSIDE = 0.95
-# Part of the way to the cell's boundary that a step goes where no model says how far. Usual in
+# Part of the way to the cell's boundary that a step takes if no model gives its length. Usual in
 # interior-point methods. tests/test_invert_gradient.py (test_extreme_targets).
 
 LP_ROUNDING = 1e-6
@@ -360,7 +360,7 @@ EXACT_FLOPS = 1e11
 # --- audit (auditing/) --------------------------------------------------------------------------
 
 GIVEN_AWAY = 0.1
-# Relative to the size of a coefficient. A coefficient of smaller standard error is given away. A
+# Relative to a coefficient's size: if its standard error is smaller, it is given away. A
 # choice of meaning: the documentation says "to within 10 %". tests/test_audit.py.
 
 LARGEST_DEPARTURE = 0.3
@@ -368,11 +368,11 @@ LARGEST_DEPARTURE = 0.3
 # errors are then off by about this part. tests/test_audit.py (3 fails).
 
 DEPARTURE_DRAWS = 8
-# Random errors of x, of whose departures the median is taken. Each takes two evaluations of the
-# scores, and LARGEST_DEPARTURE needs one digit only.
+# Number of random errors of x; the median of their departures is taken. Each takes two evaluations
+# of the scores, and LARGEST_DEPARTURE needs one digit only.
 
 # --- command line (cli/) ------------------------------------------------------------------------
 
 MAX_EXPANSION, HARMLESS_BYTES = 100, 1 << 30
-# A file is refused if it takes more bytes in memory than the first for each of its own, and more
-# than the second in all. Deflate stays far below 100 on data. tests/test_hostile_files.py.
+# A file is refused if it takes more bytes in memory than the first number for each of its own, and
+# more than the second in all. Deflate stays far below 100 on data. tests/test_hostile_files.py.

@@ -16,10 +16,10 @@ w = σ_i² / (σ_i² + (1 - σ_i)²), where
     standard error <= √(2/k) σ_i (1 - σ_i) / √(σ_i² + (1 - σ_i)²) <= √(2/k) min(σ_i, 1 - σ_i).
 
 Therefore k = 2/rtol². w is computed from a and e instead of σ_i and 1 - σ_i. The error of w is
-multiplied by 1 - a - e, which has mean 0; the product is of the order of 1/k. Small scores have w =
-0. Their estimates are distributed no more widely than σ_i χ²_k/k, and P(|a/σ_i - 1| >= ε) <= 2
-exp(-k (ε²/4 - ε³/6)), which holds for signs as well (Achlioptas, "Database-friendly random
-projections", 2003). The largest of n errors is about rtol √(2 log n).
+multiplied by 1 - a - e, which has mean 0; the product is of the order of 1/k. For small scores w
+is 0. Their estimates are distributed no more widely than σ_i χ²_k/k, and
+P(|a/σ_i - 1| >= ε) <= 2 exp(-k (ε²/4 - ε³/6)), which holds for signs as well (Achlioptas,
+"Database-friendly random projections", 2003). The largest of n errors is about rtol √(2 log n).
 
 **The solver.** Conjugate gradients on min |s - B y|, with columns of B at unit norm, for a block of
 signs at once. The iteration keeps r and computes Bᵀr from it anew, so that the condition number
@@ -66,7 +66,7 @@ from levinv._tolerances import (
 )
 from levinv._typing import Booleans, Floats, Integers
 
-# Most products in a Gram matrix, and most entries of its factor: 1.6 GB, at 12 bytes each.
+# Limits of the products in a Gram matrix and of the entries of its factor: 1.6 GB each.
 PAIRS = FILL = 8 * COPY_ENTRIES
 # Number of known answers. Their components in a direction are normal numbers. The probability that
 # all are below PROBE_ERROR is less than √ε.

@@ -4,8 +4,7 @@ All bases of a column space have the same leverage scores. This module therefore
 ``transform`` T (d x k) for which U = diag(scale) A T has orthonormal columns; then σ_i = |u_i|². U
 is never stored: its row scale_i a_i T is computed where it is needed.
 
-The method that computes T decides the accuracy. κ is the condition number of the columns, scaled to
-unit norm.
+The method for T decides the accuracy. κ is the condition number of the columns, scaled to unit norm.
 
 * *One pass*: T = R⁻¹, upper triangular, from the Cholesky factor of the Gram matrix. Errors grow
   like ε κ².
@@ -15,8 +14,7 @@ unit norm.
   stable (Cox and Higham, 1998). Errors grow like ε κ for any κ, and the pivots decide the rank. If
   the rows may not be copied, they go block by block into a triangle, which is then factored with
   pivoting: this is backward stable by columns, errors grow like ε κ, memory is O(d²).
-* *Basic columns*: some columns depend on the others up to rounding (indicators of all levels of
-several
+* *Basic columns*: some columns depend on others up to rounding (indicators of all levels of several
   factors). The others take one or two passes, after a check on the rows that the dependence holds.
 
 The first pass gives an estimate of κ, which selects the method.

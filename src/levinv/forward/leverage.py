@@ -121,9 +121,9 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
     ``method="sketch"`` takes k = ceil(2 / rtol²) random projections and no d x d matrix. The
     standard error of a score σ is at most rtol σ (1 - σ) / √(σ² + (1 - σ)²), its bias is of the
     order of rtol² σ (1 - σ). Small scores are distributed as σ χ²_k / k, or more closely about σ;
-    scores of 0 and 1 have the solver's error only. The largest of n relative errors is about rtol
-    √(2 log n), 5 rtol for 300000 rows; the sum is not exactly the rank. The solver's error adds at
-    most rtol σ / 20 and rtol √(1 - σ) / 20.
+    scores of 0 and 1 have the solver's error only. The largest of n relative errors is about
+    rtol √(2 log n), 5 rtol for 300000 rows; the sum is not exactly the rank. The solver's error
+    adds at most rtol σ / 20 and rtol √(1 - σ) / 20.
 
     The solver first has to find known answers with the same matrix, or ValueError is raised. With
     columns scaled to unit norm, singular values of B between 0 and about 1e-9 are refused. Those

@@ -47,7 +47,7 @@ from levinv._typing import Booleans, Floats, Integers
 from levinv.forward.basis import orthonormal_basis
 from levinv.storage.protocol import Rows
 
-# Each refinement multiplies an error by about ε: so many take it from 1 to below TINY.
+# Each refinement multiplies an entry by ε: after so many it has gone from 1 to below TINY.
 MAX_REFINEMENTS = math.ceil(math.log(TINY, EPS))
 
 
@@ -347,7 +347,7 @@ def balanced(rows: Rows, scale: Floats, heavy: Integers, columns: Floats | None 
     lengths = np.where(lengths > 0, np.maximum(lengths, SQUARABLE), 0.0)
     lengths[heavy] = 1.0
     weights = lengths / norms
-    if columns is not None:         # these may cancel A's units: squares must not underflow
+    if columns is not None:         # both may cancel A's units: squares must not underflow
         largest = (weights * rows.abs_matvec(np.abs(columns).sum(axis=1))).max()
         weights /= max(largest, TINY, TINY * weights.max())
     return orthonormal_basis(rows, weights, columns, rcond=0.0).transform

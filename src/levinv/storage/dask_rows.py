@@ -11,8 +11,8 @@ the order of the additions: results do not depend on which task ends first. R of
 is computed in the same tree, from the stacked triangles of the blocks, long rows first.
 
 Therefore only d x d matrices and vectors with an entry for each row are transferred. The parts of
-vectors are sent with the tasks of their blocks: a task lost with its worker can run anywhere.
-Vectors that many passes need are sent once (``keep``).
+vectors are sent with the tasks of their blocks, so that a task lost with its worker can run again
+anywhere. Vectors that many passes need are sent once (``keep``).
 
 The blocks are computed anew for each primitive unless the caller persists A.
 """
@@ -60,7 +60,7 @@ class DaskRows(Passes):
 
     def _tasks(self, primitive: str, vectors: Vectors, shared: dict[str, Any]) -> list[Any]:
         """One task for each block. It calls a primitive with keyword arguments: the block's parts
-        of the ``vectors``, which have an entry for each row, and the ``shared`` ones.
+        of the ``vectors``, which have an entry for each row, and those in ``shared``.
         """
         call = dask.delayed(_call, pure=False)
         shared = dask.delayed(shared, pure=False, traverse=False)

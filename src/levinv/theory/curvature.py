@@ -7,8 +7,8 @@ sigma - c, R = diag(r) and W = P∘P' = diag(sigma) - P∘P. The Hessian of L_c(
     T = 8 P∘(P R P) - 6 diag((P∘P) r) - 4 (R (P∘P) + (P∘P) R) + 6 diag(r∘sigma)
       = 6 diag(W r) - 4 P∘X,   X = P R P' + P' R P,                                              (2)
 
-the last line because P = P P turns 2 P R P - R P - P R into -X. N is the paper's sum of D_1 ... D_6
-over all rows.
+where the last line holds because P = P P turns 2 P R P - R P - P R into -X. N is the paper's sum of
+D_1 ... D_6 over all rows.
 
 Facts used below. W is a graph Laplacian with weights P_ij², diagonal sigma_i (1 - sigma_i) <= ¼ and
 row sums 0, so 0 ⪯ W ⪯ ½ I. W r and X, hence T, do not change when a constant is added to r: only
@@ -33,8 +33,8 @@ the last one with 4 W² ⪯ 2 W:
 *Bound on the derivative of N.* Along x + t u put p = B u, |p_i| <= π, and D = diag(v) as before.
 E = dP = -(P diag(p) P' + P' diag(p) P), so |E| <= |P' diag(p) P| <= π. dsigma = -2 W p, so
 |dr_i| <= π. dW = E∘(P' - P), and P' - P is orthogonal, so |dW| <= π (Schur) and |d 4W²| <= 8 · ½ ·
-π. As (3) holds for every r, the part of d(vᵀTv) with dr is at most √5 π. The rest is tr(R Z), Z =
-d(6 PDP'DP' - 2 PDPDP'):
+π. As (3) holds for every r, the part of d(vᵀTv) that contains dr is at most √5 π. The rest is
+tr(R Z), Z = d(6 PDP'DP' - 2 PDPDP'):
 
     Z = 6 (E DP'DP' - PD E DP' - PDP'D E) - 2 (E DPDP' + PD E DP' - PDPD E).
 
