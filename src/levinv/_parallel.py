@@ -5,7 +5,7 @@ times slower on a busy machine (20000 x 200 with two threads, one core taken: 17
 75 ms). Threads that take chunks of rows from one queue gain nearly the number of cores, and lose
 nothing where one core is busy.
 
-The number of threads is ``workers``. The default is the number that BLAS may use
+The number of threads is ``workers``. By default it is the number that BLAS may use
 (``OPENBLAS_NUM_THREADS``, threadpoolctl) if a call is long enough, else 1. All threads at work are
 counted, so that callers with threads of their own do not get more threads than there are cores.
 

@@ -103,7 +103,7 @@ ONE_PASS_CONDITION = 64.0
 # (accuracy of scores) and by asv run --bench scores.
 
 HEAVY_COMPLEMENT = 1e-3
-# Rows with a smaller 1 - σ are eliminated as heavy (or with a smaller 1 / (4 rank)). In other
+# Rows with 1 - σ below this, and below 1 / (4 rank), are eliminated as heavy. In other
 # rows 1 - σ, and the Laplacian, lose at most three digits by cancellation. Noticed by
 # tests/test_projection.py (rows near a zero slack).
 

@@ -144,8 +144,7 @@ def is_dask(value: object) -> bool:
 
 
 def dask_matrix(value: Any, name: str, *, check_finite: bool = True) -> Any:
-    """A float64 dask array with its columns in one chunk; its chunks of rows are kept, except empty
-    ones.
+    """A float64 dask array with its columns in one chunk; the row chunks stay, but for empty ones.
 
     Raises as :func:`real_array`, and ValueError for chunks of unknown sizes.
     """

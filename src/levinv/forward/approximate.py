@@ -1,4 +1,4 @@
-"""Approximate leverage scores of sparse rows with more columns than dense d x d matrices allow.
+"""Approximate leverage scores of sparse rows with too many columns for dense d x d matrices.
 
 **The estimate.** P = B (BᵀB)⁺ Bᵀ is the projection onto the column space of the scaled rows B, and
 σ_i = P_ii. Let s have independent random signs, z = P s and r = s - z. With
@@ -66,7 +66,7 @@ from levinv._tolerances import (
 )
 from levinv._typing import Booleans, Floats, Integers
 
-# Limits of the products in a Gram matrix and of the entries of its factor: 1.6 GB each.
+# Limits of the products in a Gram matrix and the entries of its factor: 12 bytes each, 1.6 GB.
 PAIRS = FILL = 8 * COPY_ENTRIES
 # Number of known answers. Their components in a direction are normal numbers. The probability that
 # all are below PROBE_ERROR is less than √ε.
@@ -307,7 +307,7 @@ def _check_dependent(left: Floats, unscaled: Unscaled, rng: np.random.Generator)
     zero = max(max(A.shape) * EPS, _tolerances.FEW_ROUNDINGS) / 4
     if size <= zero:
         return
-    # Either rounding errors, multiplied by the factors, or a direction whose image under A decides.
+    # These are rounding errors times the factors, or a nonzero image: the probes of A decide.
     if (size <= _tolerances.PROBE_ERROR * _tolerances.LEAST_SINGULAR_VALUE and (factors > 1.0).any()
             and _solver(_Rows(A), (A, np.ones(A.shape[1])), rng).dependent):
         return

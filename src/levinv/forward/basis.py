@@ -4,7 +4,7 @@ All bases of a column space have the same leverage scores. This module therefore
 ``transform`` T (d x k) for which U = diag(scale) A T has orthonormal columns; then σ_i = |u_i|². U
 is never stored: its row scale_i a_i T is computed where it is needed.
 
-The method for T decides the accuracy. κ is the condition number of the columns, scaled to unit norm.
+The method for T decides the accuracy. κ is the condition number of the columns at unit norm.
 
 * *One pass*: T = R⁻¹, upper triangular, from the Cholesky factor of the Gram matrix. Errors grow
   like ε κ².

@@ -9,7 +9,7 @@ With U (n x k) orthonormal and range(U) = range(B): P = U Uᵀ, σ_i = |u_i|², 
     (Q y)_i = u_iᵀ K_y u_i,   K_y = Uᵀ diag(y) U.
 
 With f(t) = log det Aᵀ diag(exp t) A, ∇f = σ and ∇²f = L = diag(σ) - Q, a graph Laplacian. Every
-derivative and every inversion of the scores contains L, that is σ_i y_i - (Q y)_i. If the weight
+derivative and every inversion of the scores contains L: (L y)_i = σ_i y_i - (Q y)_i. If the weight
 of a row is very large (its slack is close to zero), this difference cancels: σ_i = 1 - O(m_i²),
 while y_i may be as large as 1/m_i. Such *heavy rows* are therefore eliminated. Let H be the rows
 with 1 - σ_i < min(1e-3, 1/(4k)). (The sum of their scores is within 1/4 of their number, so that
@@ -211,7 +211,7 @@ def project(rows: Rows, magnitude: Floats, columns: Floats | None = None,
     """The projection for rows divided by magnitudes m = 1/√w (n,), for w = 1/s² those of the slack.
 
     A zero magnitude stands for the continuous limit; if such rows are linearly dependent, this
-    raises DependentZeroSlackError. Rows ``left_out`` take no part (loops). Over the rows kept, A C
+    raises DependentZeroSlackError. Rows ``left_out`` (loops) are ignored. Over the rows kept, A C
     is a basis of the column space for C = ``columns`` (d, k); None stands for A's own columns,
     which then have full rank and are of ordinary size.
 

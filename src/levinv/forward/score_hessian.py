@@ -147,7 +147,7 @@ class ScoreHessian:
             return out
         first, last = (0, self.rows.shape[0]) if row is None else (row, row + 1)
         u, scaled = self.projection.basis(), self._scaled_rows()
-        step = max(1, PASS_ENTRIES // scaled.size)             # Ctrl-C is heard between two calls
+        step = max(1, PASS_ENTRIES // scaled.size)             # Ctrl-C works between two calls
         limits = [i for i in zero if first <= i < last]
         for start, stop in zip([first, *(i + 1 for i in limits)], [*limits, last], strict=True):
             for place in range(start, stop, step):

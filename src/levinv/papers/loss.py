@@ -1,4 +1,4 @@
-"""The loss L_c = ½‖σ(x) - c‖² by its derivatives: Lemmas 5.2, B.2 and C.3."""
+"""Derivatives of the loss L_c = ½‖σ(x) - c‖²: Lemmas 5.2, B.2 and C.3."""
 from __future__ import annotations
 
 from typing import Literal

@@ -1,6 +1,6 @@
 """How the rows of A are stored: in memory, sparse, in a file, in a dask array.
 
-``of(A, workers)`` chooses by the type of A; only fronts call it. All other modules need
+``of(A, workers)`` chooses by the type of A; only entry points call it. All other modules need
 :class:`levinv.storage.protocol.Rows`, the primitives that every kind of storage offers. ``blocked``
 is the code that they share.
 """

@@ -3,8 +3,8 @@
 Without a transform, a Gram matrix or a form takes O(Σ nnz_i²) multiply-adds, scattered into or
 gathered from a dense d x d matrix. The product of a row and a dense d x k transform takes O(nnz_i
 k); the passes that need it make dense rows, block by block. Dense multiply-adds are many times
-faster than scattered ones, so that rows with many entries are made dense, block by block, for Gram
-matrices and forms as well.
+faster than scattered ones, so that rows with many entries are made dense in the same way for Gram
+matrices and forms.
 
 Each chunk in progress has its own copy of a sum. Sums of more than COPY_ENTRIES entries are taken
 in one chunk, by one thread.

@@ -26,7 +26,7 @@ Cauchy
     |vᵀTv| <= h (40 w (1 - 2w))^½ <= √5 h,
     vᵀNv <= 2w + h (40 w (1 - 2w))^½ <= ½ (1 + (1 + 20 h²)^½),
 
-the last one with 4 W² ⪯ 2 W:
+where the last step uses 4 W² ⪯ 2 W:
 
     -√5 h I ⪯ T ⪯ N ⪯ ½ (1 + (1 + 20 h²)^½) I.                                                   (3)
 
