@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from levinv._typing import Integers
-
 
 class NoSolutionError(ValueError):
     """No x, or no row weights, have the given leverage scores; the message says why.
@@ -18,8 +16,3 @@ class NoSolutionError(ValueError):
     ...     print(error)
     no weights have these scores: 2 rows (0, 1) have scores that sum to 1.4, but rank 1
     """
-
-
-def listed(index: Integers) -> str:
-    """The first rows of an index array, for a message."""
-    return ", ".join(map(str, index[:5])) + (", ..." if len(index) > 5 else "")

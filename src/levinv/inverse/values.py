@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from levinv._scalars import listed
 from levinv._tolerances import EPS, TINY, UNIT_ROUNDOFF
 from levinv._typing import Booleans, Floats, Integers, Labels
-from levinv.errors import listed
 from levinv.forward.basis import column_space
 from levinv.forward.projection import DependentZeroSlackError, Projection, project
 from levinv.storage.protocol import Rows

@@ -13,9 +13,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from levinv._scalars import listed
 from levinv._tolerances import ALLOWED_ROUNDINGS, EPS, SQUARABLE, ZERO_ENTRY
 from levinv._typing import Booleans, Floats, Labels, RowIndex
-from levinv.errors import NoSolutionError, listed
+from levinv.errors import NoSolutionError
 from levinv.forward.basis import Basis, orthonormal_basis, reciprocal_norms
 from levinv.forward.projection import DependentZeroSlackError, quotient
 from levinv.inverse.stages.components import Block, Components, components
