@@ -59,8 +59,8 @@ EVALUATIONS = 30
 # --- storage of A (storage/, _source) -----------------------------------------------------------
 
 PASS_ENTRIES = 1 << 19
-# Entries of A (4 MB) that are read, checked, factorised or multiplied by a vector at a time. This
-# takes a few tenths of a millisecond from memory, ten times as long as handing it to a thread.
+# Entries of A (4 MB) that are read, checked, factorised or multiplied by a vector at a time: much
+# longer than handing them to a thread takes.
 # Noticed by asv run --bench products.Time.
 
 COPY_ENTRIES = 1 << 24
@@ -74,8 +74,8 @@ CACHE_ENTRIES = 1 << 17
 # storage.Sparse.
 
 CHUNK_WORK = 1 << 22
-# Multiply-adds in a chunk of rows: a twentieth of a millisecond, ten times as long as handing it to
-# a thread. In longer chunks threads wait at the end. Noticed by asv run --bench storage.Sharing.
+# Multiply-adds in a chunk of rows: much longer than handing it to a thread takes, a few
+# microseconds. In longer chunks threads wait at the end. Noticed by asv run --bench storage.Sharing.
 
 DENSE_GAIN = 16
 # Dense multiply-adds that take as long as one scattered into, or gathered from, a d x d matrix.

@@ -1,6 +1,4 @@
-"""The exception for a problem without a solution, and the list of rows in its message."""
-
-from __future__ import annotations
+"""The exception for a problem without a solution."""
 
 
 class NoSolutionError(ValueError):
