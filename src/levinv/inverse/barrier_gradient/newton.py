@@ -79,7 +79,7 @@ class _SlopeModel:
             return -float(np.sum(self.scores * self.p / falling)) - self.rise
 
     def root(self, low: float, high: float) -> float:
-        """The root in (low, high), or INSIDE of the way to the end next to it."""
+        """The root in (low, high); or else the part INSIDE of the way to the nearer end."""
         if high == np.inf:
             # Without a root the search ends when a slack is too large for double precision.
             high, furthest = max(1.0, 2.0 * low), 1.0 / (EPS * max(float(self.p.max()), EPS))
