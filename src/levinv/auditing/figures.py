@@ -214,5 +214,5 @@ class AuditFigures:
 
 
 def as_predicted(missed: float, predicted: float) -> bool:
-    """Whether the error of an attack agrees with the prediction, or is only rounding."""
+    """Whether the error of an attack is at most about as predicted, or is only rounding."""
     return missed <= max(SIGNIFICANT * predicted, math.sqrt(EPS))

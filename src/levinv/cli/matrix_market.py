@@ -58,7 +58,7 @@ class _Lines:
         raise StopIteration
 
     def number_of(self, entry: int) -> int:
-        """The line of an entry (counted from 0, after the line of sizes): reads the text again."""
+        """Read the text again for an entry's line (counted from 0, after the line of sizes)."""
         self.text.seek(0)
         self.number = 0
         for _ in range(entry + 2):
