@@ -151,9 +151,9 @@ def forms(const double[::1] values, const index[::1] indices, const index[::1] i
 def lengths(const double[::1] values, const index[::1] indices, const index[::1] indptr,
             const double[::1] scale, const double[:, ::1] form, const double[::1] sizes,
             const double[:, ::1] transform, double limit, double[::1] work, double[::1] out):
-    """out_i <- |scale_i a_i transform|², form = transform transformᵀ, ``sizes`` the norms of the
-    rows of the transform; work: columns of the transform. Returns how many rows were computed
-    again.
+    """out_i <- |scale_i a_i transform|². ``form`` is transform transformᵀ; ``sizes`` are the norms
+    of the transform's rows; ``work`` is as long as one of its rows. Returns the number of rows
+    that were computed again.
     """
     cdef Py_ssize_t i, p, j, first, last, d = form.shape[0], k = transform.shape[1], again = 0
     cdef double factor, total, bound, value
@@ -248,8 +248,8 @@ def fill(const index[::1] indices, const index[::1] indptr, int64_t limit, int64
     """counts_j <- number of entries below the diagonal in column j of the Cholesky factor of a
     symmetric matrix with this pattern. The count stops beyond ``limit`` entries in total.
 
-    Row i of the factor has an entry in column j if j is, below i, on the path up the elimination
-    tree from the column of an entry of row i of the matrix. Returns the number of entries.
+    Row i of the factor has an entry in column j if j lies, before i, on the path up the elimination
+    tree from an entry of row i of the matrix. Returns the number of entries.
     """
     cdef Py_ssize_t i, p
     cdef int64_t j, total = 0

@@ -39,7 +39,7 @@ cdef inline double evaluate(Workspace* s) noexcept nogil:
 
 
 cdef inline double evaluate_at(Workspace* s, const double* y) noexcept nogil:
-    """The same as ``evaluate_slack``, at y."""
+    """The same as ``evaluate``, at y."""
     cdef Py_ssize_t i
     combine(s.d, s.width, y, s.basis.rows, s.refinement.slack)
     for i in range(s.n):

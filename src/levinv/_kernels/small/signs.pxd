@@ -154,8 +154,8 @@ cdef inline bint find_signs(Workspace* s, Py_ssize_t start, double tolerance) no
 
 
 cdef inline bint ambiguous(Workspace* s, const double* slack, double* columns) noexcept nogil:
-    """Whether other signs of the slack almost fit: all sign vectors, one sign flipped at a time, in
-    the order of a Gray code. ``columns``: n (d + 1) numbers to work in.
+    """Whether other signs of the slack almost fit. All sign vectors are tried in Gray code order,
+    which flips one sign at a time. ``columns``: workspace of n (d + 1) numbers.
     """
     cdef Py_ssize_t n = s.n, p = s.d + 1, width = s.width, i, k
     cdef uint64_t step, bits
