@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PREDICTED, FOUND, AIM = "#0b5d8a", "#c2410c", "#6b7280"
-ROWS, COEFFICIENTS = 15, 30     # most that one picture shows
+ROWS, COEFFICIENTS = 15, 30     # largest numbers in one picture
 LEAST = 1e-16                   # smaller relative errors are drawn here
 
 __all__ = ["coefficients", "error_against_decimals", "row_influence", "singular_values"]
@@ -195,7 +195,7 @@ def _finished(ax: Axes, legend: bool = False) -> Axes:
     ax.spines[["top", "right"]].set_visible(False)
     if legend:
         ax.legend(fontsize="small", loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2,
-                  frameon=False)                 # above the axes, over no data
+                  frameon=False)                 # above the axes: covers no data
     return ax
 
 

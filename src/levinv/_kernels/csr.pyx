@@ -1,8 +1,8 @@
 """Primitives on sparse rows in CSR with sorted indices and no duplicates.
 
-Row i is scale_i a_i (``scale`` None: 1); its entries stand at indptr[i] ... indptr[i + 1] of
-``values`` and ``indices``. The kernels take a range of rows as a slice of ``indptr`` with all of
-``values`` and ``indices``.
+Row i is scale_i a_i (``scale`` None: 1). Its entries are at indptr[i] ... indptr[i + 1] of
+``values`` and ``indices``. For a range of rows, the kernels take a slice of ``indptr`` and the
+whole of ``values`` and ``indices``.
 
     product      rows times a dense matrix                       O(nnz_i k) a row
     transposed   the transpose times a dense matrix              O(nnz_i k)
@@ -11,10 +11,10 @@ Row i is scale_i a_i (``scale`` None: 1); its entries stand at indptr[i] ... ind
     lengths      |a_i T|²                                        O(nnz_i²), or O(nnz_i k) (below)
     fill         entries of a symmetric matrix's factor          as many as these
 
-|a_i T|² = a_iᵀ N a_i with N = T Tᵀ, where the sum of terms a_ij N_jl a_il may cancel. Their moduli
-add up to at most b_i², b_i = sum_j |a_ij| |t_j| with t_j row j of T: the relative error of the sum
-is at most ε b_i²/|a_i T|². Where this ratio is beyond ``limit`` the row is computed again as a
-product with T, whose squares cannot cancel.
+|a_i T|² = a_iᵀ N a_i with N = T Tᵀ. The terms a_ij N_jl a_il of this sum may cancel. Their moduli
+add up to at most b_i², where b_i = sum_j |a_ij| |t_j| and t_j is row j of T. So the relative error
+of the sum is at most ε b_i²/|a_i T|². If this ratio is above ``limit``, the row is multiplied by T
+instead, and a sum of squares cannot cancel.
 """
 from libc.math cimport fabs, sqrt
 
@@ -151,9 +151,9 @@ def forms(const double[::1] values, const index[::1] indices, const index[::1] i
 def lengths(const double[::1] values, const index[::1] indices, const index[::1] indptr,
             const double[::1] scale, const double[:, ::1] form, const double[::1] sizes,
             const double[:, ::1] transform, double limit, double[::1] work, double[::1] out):
-    """out_i <- |scale_i a_i transform|², form = transform transformᵀ, ``sizes`` the norms of the
-    rows of the transform; work: columns of the transform. Returns how many rows were computed
-    again.
+    """out_i <- |scale_i a_i transform|². ``form`` is transform transformᵀ; ``sizes`` are the norms
+    of the transform's rows; ``work`` is as long as one of its rows. Returns the number of rows
+    that were computed again.
     """
     cdef Py_ssize_t i, p, j, first, last, d = form.shape[0], k = transform.shape[1], again = 0
     cdef double factor, total, bound, value
@@ -225,7 +225,7 @@ def row_norms(const double[::1] values, const index[::1] indptr, double[::1] out
 
 
 def column_max(const double[::1] values, const index[::1] indices, double[::1] out):
-    """out_j <- largest of itself and the moduli in column j."""
+    """out_j <- the maximum of out_j and the moduli in column j."""
     cdef Py_ssize_t p
     with nogil:
         for p in range(values.shape[0]):
@@ -245,11 +245,11 @@ def column_squares(const double[::1] values, const index[::1] indices, const dou
 
 def fill(const index[::1] indices, const index[::1] indptr, int64_t limit, int64_t[::1] parent,
          int64_t[::1] mark, int64_t[::1] counts):
-    """counts_j <- entries below the diagonal in column j of the Cholesky factor of a symmetric
-    matrix with entries at these places; the work stops beyond ``limit`` of them.
+    """counts_j <- number of entries below the diagonal in column j of the Cholesky factor of a
+    symmetric matrix with this pattern. The count stops beyond ``limit`` entries in total.
 
-    Row i of the factor has an entry in column j if j is met on a way up the elimination tree from
-    an entry of row i of the matrix, before i. Returns the number of entries.
+    Row i of the factor has an entry in column j if j lies, before i, on the path up the elimination
+    tree from an entry of row i of the matrix. Returns the number of entries.
     """
     cdef Py_ssize_t i, p
     cdef int64_t j, total = 0

@@ -10,17 +10,17 @@ The rows are u_i = scale_i a_i T, where a_i is row i of A (any strides), ``scale
     contract  u_iᵀ K_m u_i for each m                        (n x m)
     squares   (P∘P) Y by row blocks of P = U Uᵀ               (n x m), U in memory
 
-Only one triangle is computed: of a Gram matrix, and of a form, whose lower entries are added to the
-upper ones first. So ``gram`` and ``quad`` take n k² multiply-adds together, and with an upper
-triangular T no more, as |a_i T|² is then itself such a form. ``moments`` and ``contract`` work on
-the products u_a u_b with a <= b.
+Only one triangle is computed, of a Gram matrix and of a form. The lower entries of a form are added
+to its upper ones first. So ``gram`` and ``quad`` take n k² multiply-adds together. An upper
+triangular T takes no more, as |a_i T|² is then itself such a form. ``moments`` and ``contract``
+work on the products u_a u_b with a <= b.
 """
 from libc.string cimport memset
 
 from kernel_settings cimport CACHE_ENTRIES, L1_BYTES
 from levinv._kernels.tiles cimport TILE, tiles, tiles_allocate, tiles_fail, tiles_free, tiles_limit
 
-# Rows that are so many doubles apart share a set of the L1 cache, which has eight ways.
+# Rows at this distance (in doubles) share a set of the L1 cache, which has eight ways.
 cdef Py_ssize_t SET_DOUBLES = L1_BYTES // 64
 
 
@@ -31,8 +31,8 @@ cdef Py_ssize_t padded(Py_ssize_t k) noexcept nogil:
 
 
 cdef Py_ssize_t block_rows(Py_ssize_t n, Py_ssize_t width, Py_ssize_t least) noexcept nogil:
-    """Rows of a block, a multiple of TILE: ``width`` doubles a row fit into the L1 cache. No fewer
-    than ``least``, if there are so many rows, since every block loads and stores the sums once.
+    """Rows of a block, a multiple of TILE: with ``width`` doubles a row they fit into the L1 cache.
+    At least ``least`` (or all n rows), since every block loads and stores the sums once.
     """
     return whole_tiles(min(max(L1_BYTES // (8 * width), least), n))
 
@@ -130,7 +130,7 @@ cdef bint in_place(const Rows* rows) noexcept nogil:
 
 
 cdef const double* next_block(const Rows* rows, Py_ssize_t first, Py_ssize_t count) noexcept nogil:
-    """``count`` rows of A to fetch ahead of their use, or NULL: not if A is in the cache."""
+    """``count`` rows of A to fetch ahead of their use; NULL, for example, if A is in the cache."""
     if rows.column_stride != 1 or first + count > rows.n or rows.n * rows.d < CACHE_ENTRIES:
         return NULL
     return rows.data + first * rows.row_stride
@@ -145,7 +145,7 @@ cdef void add_gram(const Rows* rows, const double* weights, Py_ssize_t step, dou
     cdef double* weighted = product + step * width
     cdef const double* u
     cdef const double* ahead
-    # Tiles read a padded width: in the last rows that would be beyond the end of A.
+    # Tiles read a padded width. In the last rows they would read beyond the end of A.
     cdef Py_ssize_t readable = rows.n - (width - rows.d + rows.row_stride - 1) // rows.row_stride \
         if in_place(rows) else 0
     for index in range(blocks):
@@ -396,8 +396,8 @@ def limit_tiles(int version):
 
 
 def fail_allocation(long which):
-    """Make an allocation of a workspace fail, in any kernel: 1 the next one, 0 none. For tests.
+    """Make an allocation of a workspace fail, in any kernel (1: the next, 0: none). For tests.
 
-    Returns how many allocations were left before the one that the last call chose.
+    Returns the number that is left of the previous count.
     """
     return tiles_fail(which)

@@ -1,5 +1,5 @@
-"""Factorisations of the accuracy rule: Cholesky of a Gram matrix, without and with pivots, and
-pivoted QR of sorted rows.
+"""The factorisations that the accuracy rule chooses from: Cholesky of a Gram matrix, without and
+with pivots, and pivoted QR of sorted rows.
 """
 from libc.math cimport INFINITY, sqrt
 from libc.string cimport memset
@@ -14,10 +14,10 @@ cdef double inverse_factor(double* gram, Py_ssize_t k, Py_ssize_t width, double*
                            double* transform) noexcept nogil:
     """Upper triangular T = D⁻¹R⁻¹ with Tᵀ gram T = I, from the upper triangle of a Gram matrix.
 
-    D = diag(gram)^(1/2), D⁻¹ gram D⁻¹ = RᵀR. ``gram`` (row-major, ``width`` apart) is overwritten;
-    ``transform`` likewise, zero elsewhere. Returns the Frobenius norm of R⁻¹ (see
-    :func:`gram_inverse_factor`), inf where there is no factor in double precision, or nan where
-    the diagonal holds nan or inf.
+    D = diag(gram)^(1/2), D⁻¹ gram D⁻¹ = RᵀR. ``gram`` (row-major, rows ``width`` apart) is
+    overwritten. ``transform`` has the same layout and is zero outside T. Returns the Frobenius norm
+    of R⁻¹ (see :func:`gram_inverse_factor`), inf if there is no factor in double precision, or nan
+    if the diagonal holds nan or inf.
     """
     cdef Py_ssize_t i, j, l
     cdef double total = 0.0, factor

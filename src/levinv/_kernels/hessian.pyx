@@ -63,8 +63,8 @@ def short(const double[:, ::1] U, const double[:, ::1] B, const double[:, ::1] U
     """out += 4 WᵀW + Bᵀ G B, a block of rows of P at a time.
 
     UK = U K_r, W = (Q - diag(sigma)) B and G = P∘(8 U K_r Uᵀ - 4 (r_i + r_l) P). The diagonals of
-    Q - diag(sigma) and of G are given, ``square_diagonal`` and ``curvature_diagonal``: the caller
-    has them without cancellation.
+    Q - diag(sigma) and of G are given as ``square_diagonal`` and ``curvature_diagonal``, because
+    the caller can compute them without cancellation.
     """
     cdef Py_ssize_t n = U.shape[0], k = U.shape[1], d = B.shape[1]
     cdef Py_ssize_t whole = whole_tiles(n), across = padded(n)

@@ -1,7 +1,7 @@
 """The only module that calls BLAS and LAPACK, through SciPy's Cython interfaces.
 
-Storage is in the names of the arguments: ``gemm`` and ``gemv`` take row-major arrays, the LAPACK
-routines column-major ones. LAPACK's ``info`` is returned as an int; nothing is raised here.
+``gemm`` and ``gemv`` take row-major arrays, the LAPACK routines take column-major arrays. LAPACK's
+``info`` is returned as an int; no function raises an exception.
 """
 from scipy.linalg.cython_blas cimport dgemm, dgemv
 from scipy.linalg.cython_lapack cimport dgeqp3, dorgqr, dpotrf, dpstrf, dtrtri

@@ -1,12 +1,12 @@
 """Score inversion of many small problems: the four stages of one problem after another, compiled.
 
-The mathematics is that of :mod:`levinv.inverse`; each module in small/ says at its top what small
-problems allow to do otherwise. In the basis U of the rows (d x n), with q the part of b outside
-range(A) scaled to norm 1, slacks are Uᵀy - q.
+The mathematics is that of :mod:`levinv.inverse`; the head of each module in small/ describes what
+is done differently for small problems. U (d x n) is a basis of the rows, and q is the part of b
+outside range(A), scaled to norm 1. Slacks are Uᵀy - q.
 
-Problems with a doubtful decision are left to the caller, who has the general route: rank or
-components in doubt, scores close to 0 or 1, a stage that does not arrive, an x that may not be the
-only one.
+Problems with a doubtful decision are left to the caller, which solves them by the general route:
+rank or components in doubt, scores close to 0 or 1, a stage without success, or an x that may not
+be the only one.
 """
 from libc.math cimport INFINITY
 from libc.stdint cimport uint64_t
@@ -40,7 +40,7 @@ def has_avx2():
 
 cdef bint acceptable(Workspace* s, double size, bint exact, double tol,
                      double most) noexcept nogil:
-    """Whether a whitened residual of this square is small enough for a solution."""
+    """Whether a whitened residual with this sum of squares is small enough for a solution."""
     if exact:
         return size < INFINITY and s.refinement.largest <= tol
     return size <= most
@@ -86,7 +86,7 @@ cdef bint invert_one(Workspace* s, const double* A, const double* b, const doubl
         return False
     if (exact and signs == NULL and n <= ENUMERATED
             and ambiguous(s, s.refinement.slack, s.refinement.jacobian)):
-        return False                 # the Jacobian has served: its memory is free
+        return False                 # the Jacobian's memory is no longer needed
     for i in range(n):
         if s.projection.scores[i] > 1.0 - ROUNDING_FACTOR * BATCH_EXTREME:
             return False
@@ -110,8 +110,8 @@ def invert(const double[:, :, ::1] A, const double[:, ::1] b, const double[:, ::
     seeds : (k,) array, of the random starts.
     tol : float, largest max|sigma - c| of a success without noise.
     most : float, largest sum of squares of the whitened residual that noise explains.
-    x, fun, nit, solved : output, one row for each problem; x and fun where it is solved, which
-        includes that x is the only solution.
+    x, fun, nit, solved : output, one row for each problem; x and fun only if it is solved.
+        ``solved`` includes that x is the only solution.
     """
     cdef Py_ssize_t count = b.shape[0], n = A.shape[1], d = A.shape[2], i, j
     cdef Workspace s
@@ -137,7 +137,7 @@ def invert(const double[:, :, ::1] A, const double[:, ::1] b, const double[:, ::
                          and invert_one(&s, rows, &b[i, 0], known, exact, tol, most, &x[i, 0],
                                         &fun[i]))
             nit[i] = s.iterations
-            if not solved[i]:            # which may have left infinities behind
+            if not solved[i]:            # a failed problem may leave infinities
                 for j in range(memory.shape[0]):
                     memory[j] = 0.0
 

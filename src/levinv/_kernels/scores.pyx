@@ -31,9 +31,9 @@ def one_pass(const double[:, :, :] A, const double[:, :] values, bint weights,
     """out[m] <- scores of A[m]; condition[m] <- the estimated condition number of its scaled rows.
 
     Rows are divided by slacks ``values[m]`` or, with ``weights``, multiplied by the square roots of
-    ``values[m]``; None: neither. Where the condition number is not at most ``greatest_condition``
-    the scores are not computed. It is nan where an entry is nan or inf, squares overflow, a slack
-    is zero or a weight negative.
+    ``values[m]``; None: neither. The scores are computed only if the condition number is at most
+    ``greatest_condition``. It is nan if an entry is nan or inf, squares overflow, a slack is zero
+    or a weight is negative.
     """
     cdef Py_ssize_t k = A.shape[2], n = A.shape[1], width = padded(k), m, i
     cdef Py_ssize_t step = block_rows(n, 3 * width, 64)

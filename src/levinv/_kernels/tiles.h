@@ -15,8 +15,8 @@
  *     pairs   products (rows x width): u_a u_b for a <= b, the rest of `width` zero
  *
  * `ahead` points to the block that the pass over memory reads next: rows `stride` doubles apart, as
- * many and as long as those of u. It is fetched while u is worked on, because tiles go across rows
- * and processors do not foresee that. NULL: nothing is fetched.
+ * many and as long as those of u. It is fetched during the work on u, because tiles go across rows
+ * and hardware prefetchers do not predict that. NULL: nothing is fetched.
  *
  * `gram` may write above the diagonal and beyond row k, within tiles; `pairs` up to TILE entries
  * beyond its last row.

@@ -1,4 +1,4 @@
-"""The attacker, who inverts the published scores with nothing but A, b and how they were made."""
+"""The attacker inverts the published scores and knows only A, b and how they were published."""
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from levinv.inverse.result import InversionResult
 
 @dataclass(frozen=True, eq=False)
 class AuditedProblem:
-    """The audited scores, for attacks on other publications of them."""
+    """The audited problem, for attacks on its scores at any rounding or noise."""
 
     A: MatrixLike
     b: Floats

@@ -2,7 +2,7 @@
 
 The attacker has A, b and the published scores, and knows how they were rounded. The person who
 audits also has x. What the scores determine (``unique``, ``null_space``) is a property of A, b, x
-and the signs. An inversion of the exact scores that starts at x decides it. The attack has no
+and the signs. It is decided by an inversion of the exact scores that starts at x. The attack has no
 starting point.
 """
 from __future__ import annotations
@@ -73,17 +73,17 @@ def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorL
     ``levinv/auditing/sensitivity.py``): with independent errors of the given size no unbiased
     method does better. The attack computes the maximum likelihood estimate, which reaches the bound
     while the noise is small. For larger noise ``prediction_holds`` is False: the bound remains
-    valid but cannot be attained; judge by the attack's actual error. The bound does not apply to
-    somebody who knows something of x beforehand.
+    valid but cannot be attained. Then use the attack's actual error instead. The bound does not
+    apply to somebody who knows something of x beforehand.
 
     Rounding counts as noise. It acts like noise while most scores are larger than the last decimal
     that is kept.
 
     The report keeps references to A and b, without copies, for the attacks that it runs on request.
 
-    The audit takes an inversion, about d evaluations of the scores and one dense n x d array
-    besides A (the Jacobian), also for sparse, stored and dask rows. The noise of the attack is
-    drawn with a fixed seed, so that reports are reproducible.
+    The audit takes an inversion and about d evaluations of the scores. It needs one dense n x d
+    array besides A (the Jacobian), also for sparse, stored and dask rows. The noise of the attack
+    is drawn with a fixed seed, so that reports are reproducible.
 
     Ordinary hat values, those of A itself, do not depend on x and reveal nothing of it to somebody
     who has A. The audit concerns the scores of rows divided by their residuals or slacks.
@@ -173,7 +173,7 @@ def _checked_signs(signs: Floats, slack: Floats) -> Floats:
 
 
 def _sizes(x: Floats, share: Floats, slack: Floats) -> Floats:
-    """What errors of the coefficients are relative to (see AuditReport); 1 for a zero column."""
+    """The denominators of the relative errors (see AuditReport.sizes); 1 for a zero column."""
     usual = np.linalg.norm(slack) / np.sqrt(len(slack)) / np.where(share > 0, share, 1.0)
     return np.where(x != 0, np.abs(x), np.where(usual > 0, usual, 1.0))
 

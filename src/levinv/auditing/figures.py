@@ -1,4 +1,4 @@
-"""The figures of an audit, and what follows from them."""
+"""The figures (numbers) of an audit, and quantities derived from them."""
 from __future__ import annotations
 
 import enum
@@ -18,7 +18,7 @@ from levinv.auditing.publication import Publication
 from levinv.inverse.result import InversionResult
 
 DECIMALS = range(13)            # numbers of decimals that the page and the plots compare
-MOST_DECIMALS = sys.float_info.dig + 2          # rounding to more leaves a double as it is
+MOST_DECIMALS = sys.float_info.dig + 2          # rounding to more does not change a double
 
 
 class Level(enum.StrEnum):
@@ -39,7 +39,7 @@ class Attacks(Protocol):
 
 
 class AttackedDecimals(TypedDict):
-    """What was predicted and found at one number of decimals."""
+    """The prediction and the result of the attack at one number of decimals."""
 
     decimals: int
     predicted_error: float
@@ -145,8 +145,8 @@ class AuditFigures:
         Returns
         -------
         float
-            0 if no noise is needed, inf if no noise is enough. By the linear prediction: see
-            :meth:`departure_at`.
+            0 if no noise is needed, inf if no noise is enough. It is computed by the linear
+            prediction (see :meth:`departure_at`).
 
         Raises
         ------
@@ -168,8 +168,8 @@ class AuditFigures:
         Returns
         -------
         int, inf or None
-            inf if exact scores are safe; None if even 0 decimals are not. By the linear prediction,
-            as :meth:`safe_noise`.
+            inf if exact scores are safe; None if even 0 decimals are not safe. It is computed by
+            the linear prediction, as in :meth:`safe_noise`.
 
         Raises
         ------
@@ -214,5 +214,5 @@ class AuditFigures:
 
 
 def as_predicted(missed: float, predicted: float) -> bool:
-    """Whether the error of an attack is as large as predicted, or no more than rounding."""
+    """Whether the error of an attack is at most about as predicted, or is only rounding."""
     return missed <= max(SIGNIFICANT * predicted, math.sqrt(EPS))

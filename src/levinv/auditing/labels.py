@@ -39,7 +39,7 @@ def split(
 
 
 def chosen(names: Iterable[str] | None, columns: list[str] | None, d: int) -> list[str]:
-    """The names of d coefficients: those given, those of A's columns, or numbers."""
+    """The names of d coefficients: the given names, the names of A's columns, or numbers."""
     if names is None:
         return columns or [f"x[{j}]" for j in range(d)]
     given = _text(names)

@@ -11,7 +11,7 @@ from levinv._typing import Floats
 
 @dataclass(frozen=True, eq=False)
 class Publication:
-    """What is done to the scores before they are published."""
+    """The rounding or noise that is applied to the scores before they are published."""
 
     noise: float | Floats          # standard deviation; 0 if the scores are exact
     decimals: int | None           # None if the scores are not rounded

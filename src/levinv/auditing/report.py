@@ -24,8 +24,8 @@ class AuditReport(AuditFigures):
         Orthonormal columns: the directions in which x can move with every score unchanged.
     standard_errors : (d,) ndarray
         Smallest standard error of each coefficient that an attacker can reach: the Cramér-Rao
-        bound. inf where the scores do not determine a coefficient. For exact scores, that of their
-        rounding to double; the errors of the attack's arithmetic come on top.
+        bound. inf where the scores do not determine a coefficient. For exact scores, the noise is
+        their rounding to double; the errors of the attack's arithmetic are not included.
     relative_errors : (d,) ndarray
         ``standard_errors`` divided by ``sizes``.
     sizes : (d,) ndarray
@@ -35,16 +35,16 @@ class AuditReport(AuditFigures):
         The x that the attack found.
     recovered_error, predicted_error : float
         Relative error of x as a whole: ``|D (recovered_x - x)| / |D x|``, where D holds the root
-        mean squares of A's columns, which make coefficients comparable; and the same with
-        ``standard_errors`` as the error. Both count the coefficients that the scores determine, and
-        are inf if there are none.
+        mean squares of A's columns, which make coefficients comparable. ``predicted_error`` has
+        ``standard_errors`` in place of the difference. Both count only coefficients that the scores
+        determine, and are inf if the scores determine no coefficient.
     row_influence : (n,) ndarray
-        Between 0 and 1: the share of a row's own score in what the scores reveal, the diagonal of
-        W J (Jᵀ W² J)⁺ Jᵀ W, J the Jacobian of the scores with respect to x and W = diag(1/noise).
-        It sums to the number of directions that the scores determine.
+        Between 0 and 1: how much the score of each row contributes to what the scores reveal. It is
+        the diagonal of W J (Jᵀ W² J)⁺ Jᵀ W, with the Jacobian J of the scores with respect to x and
+        W = diag(1/noise). Its sum is the number of directions that the scores determine.
     singular_values : (r,) ndarray
-        How many noise levels the scores move (root of the sum of squares) when x moves such that
-        the slacks move by relative amounts whose squares sum to 1. Decreasing.
+        The change of the scores in units of the noise (root of the sum of squares) if x changes so
+        that the squares of the relative changes of the slacks sum to 1. Decreasing.
     departure : float
         Relative departure of the scores from the linear prediction, for errors of x of the
         predicted size.
@@ -105,7 +105,7 @@ class AuditReport(AuditFigures):
         return text.text(self)
 
     def to_html(self) -> str:
-        """The report as one page of HTML that stands alone: it needs no network and no scripts.
+        """The report as one self-contained page of HTML, without network access or scripts.
 
         It runs thirteen more attacks (``decimals_attacked``). matplotlib draws its pictures
         (``pip install "levinv[plot]"``); without matplotlib the page has none and says so. Its

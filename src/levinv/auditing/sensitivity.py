@@ -1,4 +1,4 @@
-"""How the scores move with x, and so how precisely scores with noise determine x.
+"""How the scores change with x, and how precisely scores with noise therefore determine x.
 
 Let the scores be c = sigma(x) + e with independent errors e of standard deviations ν_i, and let
 W = diag(1/ν). To first order the covariance of the best unbiased estimate of x is (Jᵀ W² J)⁺, the
@@ -14,11 +14,11 @@ The singular values are those of the triangle of W J T, which is built from bloc
 no second array of J's size is needed.
 
 The number of directions in which no score changes is known, and that many of the smallest v are
-left out. A direction that changes a zero slack is also left out: a score of 1 says that the slack
-is zero, to all the digits that the slack has.
+left out. A direction that changes a zero slack is also left out: a score of 1 shows that the slack
+is zero, to full precision.
 
-The prediction is linear. *departure* measures its error where it matters: it draws errors δ of x of
-the predicted size and takes |W (sigma(x + δ) - sigma(x) - J δ)| / |W J δ|.
+The prediction is linear. *departure* measures the error of linearisation: it draws errors δ of x of
+the predicted size and computes |W (sigma(x + δ) - sigma(x) - J δ)| / |W J δ|.
 """
 import math
 from dataclasses import dataclass
@@ -42,24 +42,24 @@ class Sensitivity:
     influence: Floats         # (n,)
 
     def standard_errors(self, null_space: Floats) -> Floats:
-        """(d,): inf where a coefficient takes part in a direction that no score shows."""
+        """(d,): inf if a coefficient changes along a direction in which no score changes."""
         errors: Floats = np.linalg.norm(self.steps, axis=1)
         for free in (null_space, self.flat):
-            # Rounding leaves entries of at most about √ε where a coefficient takes no part.
+            # For coefficients that do not change, rounding leaves entries of at most about √ε.
             errors[np.linalg.norm(free, axis=1) > np.sqrt(EPS) * np.linalg.norm(free)] = np.inf
         return errors
 
 
 def sensitivity(jacobian: Floats, deviation: Floats, projection: Projection,
                 free: int) -> Sensitivity:
-    """Decompose the Jacobian J (n, d) divided by the deviations ν of the scores (n,). T are the
+    """Decompose the Jacobian J (n, d) divided by the deviations ν of the scores (n,). T is
     ``steps`` of the projection at x, ``free`` the dimension of the null space in A's row space.
     """
     n = len(jacobian)
     coordinates = projection.smallest_slack * projection.steps
     coordinates = coordinates[:, np.any(coordinates != 0, axis=0)]
     k = coordinates.shape[1]
-    # A block takes the memory of a few vectors (n,), and is long enough for its QR to pay.
+    # A block takes the memory of a few vectors (n,), and is long enough for an efficient QR.
     length = max(n // max(k, 1), 4 * k)
     blocks = [slice(first, first + length) for first in range(0, n, length)]
     triangle: Floats = np.zeros((0, k))
@@ -87,7 +87,7 @@ def departure(scores_at: LeverageMap, x: Floats, steps: Floats, deviation: Float
     """
     if not steps.shape[1]:
         return 0.0
-    # the second-order part of the change, its square, is then 100 roundings of a score
+    # then the second-order part, the square of the change, is 100 roundings of a score
     larger = max(1.0, math.sqrt(ROUNDING_FACTOR * EPS) / deviation.max())
     shape = DEPARTURE_DRAWS, steps.shape[1]
     errors = larger * np.random.default_rng(SAMPLE_SEED).standard_normal(shape) @ steps.T

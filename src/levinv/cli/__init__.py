@@ -1,8 +1,8 @@
 """The command ``levinv``: its arguments, and how it ends.
 
-Each sub-command is a module of this package: demo, scores, invert, audit. It is imported when it
-runs, so that --help and wrong usage answer at once. files.py and matrix_market.py read and write
-vectors and matrices, progress.py shows progress, status.py holds the exit statuses.
+Each sub-command is a module of this package: demo, scores, invert, audit. A module is imported when
+its sub-command runs, so that --help and usage errors are fast. files.py and matrix_market.py read
+and write vectors and matrices, progress.py shows progress, status.py holds the exit statuses.
 """
 import argparse
 import contextlib
@@ -28,7 +28,7 @@ files:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status; SystemExit with status 2 for wrong usage."""
+    """Run the command line and return the exit status. Wrong usage raises SystemExit (status 2)."""
     arguments = _parser().parse_args(argv)
     try:
         with _warnings_in_one_line():
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _end(ExitStatus.INTERRUPTED, "interrupted")
     except BrokenPipeError:
-        # The reader of the output has left. Without this, flushing at exit would raise again.
+        # The reader has closed the pipe. Without this, flushing at exit would raise again.
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitStatus.BROKEN_PIPE

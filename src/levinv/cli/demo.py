@@ -67,7 +67,7 @@ def half_fit(A: Floats, b: Floats, seed: int) -> Floats:
 
 
 def relative_size(A: Floats, change: Floats, x: Floats) -> float:
-    """|D change| / |D x|, D the root mean squares of columns: coefficients become comparable."""
+    """|D change| / |D x|; the root mean squares D of columns make coefficients comparable."""
     share = np.sqrt(np.mean(A ** 2, axis=0))
     return float(np.linalg.norm(share * change) / np.linalg.norm(share * x))
 

@@ -6,8 +6,8 @@ A compressed or sparse file that would take more than MAX_EXPANSION times its ow
 unless that is below HARMLESS_BYTES.
 
 A file is written under a temporary name in the directory of its target and flushed to disk. Then it
-takes the target's place in one step (os.replace). Whatever happens, the target is the old file,
-absent or complete.
+replaces the target in one step (os.replace). After any failure the target is the old file, absent
+or complete.
 """
 import contextlib
 import csv
@@ -36,8 +36,8 @@ NAMED_SIGNS: dict[str, SignsLike] = {"positive": 1, "negative": -1}
 
 
 def read_matrix(path: str | Path) -> MatrixLike:
-    """The matrix in a file: an array (of a .npy file: a map), or sparse. Neither its dtype nor its
-    entries are checked.
+    """The matrix in a file: an array (for a .npy file a memory map), or a sparse matrix. Its dtype
+    and its entries are not checked.
 
     The suffix is ``.npy``; ``.npz`` written by scipy.sparse.save_npz; ``.csv`` with commas, with or
     without names in the first line; ``.mtx`` (Matrix Market, dense or sparse). Raises InputError if
@@ -50,7 +50,7 @@ def read_matrix(path: str | Path) -> MatrixLike:
 
 
 def read_vector(path: str | Path) -> npt.NDArray[Any]:
-    """The vector in a file, or the only row or column of a matrix; else as :func:`read_matrix`."""
+    """The vector in a file, or a matrix's only row or column; otherwise as :func:`read_matrix`."""
     array = _read(Path(path))
     if array.ndim != 1 and not (array.ndim == 2 and 1 in array.shape):
         raise InputError(f"{path}: expected a vector, got an array of shape {array.shape}")
@@ -84,7 +84,7 @@ def check_page(path: str | Path, *, force: bool = False) -> None:
 
 
 def write_page(path: str | Path, page: str, *, force: bool = False) -> None:
-    """Write a page of HTML, all of it or nothing; raises as :func:`write_vector`."""
+    """Write a whole page of HTML or nothing; raises the errors of :func:`write_vector`."""
     _write(Path(path), _PAGE_WRITERS, page, force)
 
 
@@ -127,7 +127,7 @@ def _write(path: Path, writers: dict[str, Any], content: Any, force: bool) -> No
 @contextlib.contextmanager
 def _replacing(target: Path) -> Iterator[IO[bytes]]:
     """A binary file that replaces ``target`` if the block succeeds, and is deleted otherwise."""
-    # Not from tempfile: those files are private to the user, and the target would be private.
+    # tempfile is not used: its files are private to the user, so the target would be private too.
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     try:
         with open(temporary, "xb") as file:
@@ -160,7 +160,7 @@ def _read_npy(file: io.BufferedReader, path: Path) -> npt.NDArray[Any]:
 
 
 def _npy_header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, Fortran order and dtype of the array in a stream, left where the entries begin."""
+    """Shape, Fortran order and dtype of a stream's array; the stream then is at the entries."""
     version = np.lib.format.read_magic(file)
     if version not in _HEADERS:
         raise ValueError(f"format version {version} is not read")
@@ -256,7 +256,7 @@ def _read_csv(file: io.BufferedReader, path: Path) -> npt.NDArray[Any]:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text") from error
     except (ValueError, csv.Error) as error:
-        # loadtxt counts rows from the first row of numbers; lines are what an editor shows.
+        # loadtxt counts from the first row of numbers; the message has the line of the file.
         why = _reason(error).partition(" at row ")[0]
         raise InputError(f"{path}, line {line_number}: {why}") from error
     if not array.size:

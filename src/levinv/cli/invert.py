@@ -92,7 +92,7 @@ def _ambiguity(result: InversionResult) -> str:
 
 
 def _checked(evidence: dict[str, Any]) -> list[str]:
-    """Lines that say what the answer rests on, if there was something to check."""
+    """Lines on the checks behind the answer, if there were any."""
     if "fit" not in evidence:
         return []
     fit, rank, jacobian = (evidence[name] for name in ("fit", "rank_decision", "jacobian_decision"))

@@ -25,7 +25,7 @@ SHORTEST = {"coordinate": 4, "array": 2}               # bytes of an entry: "1 1
 
 
 def read(path: str | os.PathLike[str]) -> Floats | scipy.sparse.coo_array:
-    """The matrix in a file: a COO array, or an ndarray where the layout is array; or ValueError."""
+    """An ndarray for the layout "array", else a COO array. Raises ValueError on bad files."""
     with open(path, encoding="latin-1") as text:
         lines = _Lines(text)
         layout, pattern, mirrored = _banner(lines)
@@ -58,7 +58,7 @@ class _Lines:
         raise StopIteration
 
     def number_of(self, entry: int) -> int:
-        """The line of an entry (counted from 0, after the line of sizes): reads the text again."""
+        """Read the text again for an entry's line (counted from 0, after the line of sizes)."""
         self.text.seek(0)
         self.number = 0
         for _ in range(entry + 2):
@@ -108,7 +108,7 @@ def _table(lines: _Lines, count: int, width: int) -> Floats:
         try:
             table = np.loadtxt(itertools.chain([first], lines), comments=None, ndmin=2)
         except ValueError as error:
-            # loadtxt counts rows from the first row of numbers; lines are what an editor shows.
+            # loadtxt counts from the first row of numbers; the message has the line of the file.
             why = str(error).partition(" at row ")[0]
             raise ValueError(f"Line {lines.number}: {why}") from error
     if len(table) != count:

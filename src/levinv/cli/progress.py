@@ -16,8 +16,8 @@ PROGRESS_INTERVAL = 5.0        # seconds between two lines
 class Progress:
     """A callback for :func:`levinv.invert_scores` that shows its stage, iterations and error.
 
-    The number of iterations is not known in advance, so it shows a counter and a clock instead of
-    a percentage. Nothing is shown if ``shown`` is False.
+    The total number of iterations is not known in advance. So a counter and a clock are shown
+    instead of a percentage. Nothing is shown if ``shown`` is False.
     """
 
     def __init__(self, shown: bool = True) -> None:

@@ -95,13 +95,13 @@ def forster_weights(A: MatrixLike, scores: VectorLike | None = None, *, tol: flo
         except NoSolutionError:
             if reduced.largest_dropped <= FEW_ROUNDINGS:
                 raise
-        # entries that were rounded to zero may connect rows after all
+        # entries that were rounded to zero may connect rows
         return _weights(rows, reduce(rows, zero_entry=FEW_ROUNDINGS), scores, tol, maxiter)
 
 
 def _weights(rows: Rows, reduced: Reduced, scores: Floats | None, tol: float,
              maxiter: int) -> Floats:
-    """Weights (n,) whose scores were verified; or a NoSolutionError."""
+    """Weights (n,) whose scores were verified; raises NoSolutionError otherwise."""
     n = rows.shape[0]
     if scores is None:
         scores = np.full(n, reduced.rank / max(n - len(reduced.loops), 1))
@@ -115,7 +115,7 @@ def _weights(rows: Rows, reduced: Reduced, scores: Floats | None, tol: float,
     centred = log_weight - component_mean(log_weight, reduced.active, reduced.label)
     weights, fault = _verified(rows, centred, scores, tol)
     if fault and reduced.count > 1:
-        # components that are connected by less than was seen depend on each other's scale
+        # components with small connecting entries depend on each other's scale
         weights, fault = _verified(rows, log_weight, scores, tol)
     if fault:
         raise NoSolutionError(f"no weights found with these scores: {fault}")
@@ -123,10 +123,10 @@ def _weights(rows: Rows, reduced: Reduced, scores: Floats | None, tol: float,
 
 
 def _verified(rows: Rows, log_weight: Floats, scores: Floats, tol: float) -> tuple[Floats, str]:
-    """Weights, and a sentence if they do not have the scores, else "".
+    """The weights, and a sentence that is "" if the weights have the scores.
 
-    The scores of the weighted rows are computed from columns of A that are not combined, so that
-    they do not depend on any decision made on the way to the weights.
+    The scores of the weighted rows are computed from A's own columns, so that they do not depend
+    on any decision made in the computation of the weights.
     """
     weights = np.exp(log_weight)
     root = np.sqrt(weights)
@@ -149,7 +149,7 @@ def _log_weights(rows: Rows, reduced: Reduced, scores: Floats, tol: float,
         target[member] = _with_sum(target[member], reduced.bases[c].shape[1], tol)
     target = np.clip(target, TINY, 1.0 - EPS)
     log_squared_norm = None
-    if reduced.count > 1:         # rows of one length keep apart what is almost disconnected
+    if reduced.count > 1:         # unit rows keep almost disconnected parts separate
         log_squared_norm = -2.0 * np.log(np.where(active, reduced.unit, 1.0))
         log_squared_norm[active] -= log_squared_norm[active].mean()
     found = find_magnitudes(rows, reduced.start, target, active, label,
@@ -160,7 +160,7 @@ def _log_weights(rows: Rows, reduced: Reduced, scores: Floats, tol: float,
     if infeasible is not None:
         raise NoSolutionError(f"no weights have these scores: {infeasible}")
     worst = float(np.max(np.abs(found.projection.residual(target)[active])))
-    if worst > tol + 100 * EPS / reduced.rank_decision.kept:          # accuracy of A start
+    if worst > tol + 100 * EPS / reduced.rank_decision.kept:          # accuracy of A ``start``
         raise NoSolutionError(f"no weights found with these scores in {found.iterations} "
                               f"iterations: max|sigma - scores| = {worst:.3g}")
     log_weight = np.where(active, found.log_weight, 0.0)
@@ -178,7 +178,7 @@ def _with_sum(scores: Floats, rank: int, tol: float) -> Floats:
 
 
 def _faults(reduced: Reduced, scores: Floats, tol: float) -> list[str]:
-    """Sentences on scores that no weights give."""
+    """Sentences about scores that no weights can have."""
     faults, _ = fixed_score_faults(reduced, scores, np.full(len(scores), tol))
     active = np.flatnonzero(reduced.active)
     for value in (0.0, 1.0):

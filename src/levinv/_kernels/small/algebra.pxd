@@ -1,10 +1,9 @@
 """Linear algebra on small matrices, for the inversion of many small problems.
 
 A matrix of n columns is stored row by row, each row padded with zeros to a multiple of LANES
-numbers (``width``). All work along rows is in two loops, ``dots`` and ``add_four``: they take four
-rows at once, so that what the rows have in common is read once. Loops here are short, and the C
-compiler may reorder their sums (see CMakeLists.txt): that is why they are not shared with
-:mod:`dense`.
+numbers (``width``). All work along rows is in two loops, ``dots`` and ``add_four``. They take four
+rows at once, so that their common operand is read once. The loops here are short, and the C
+compiler may reorder their sums (see CMakeLists.txt). Therefore :mod:`dense` does not share them.
 """
 from libc.math cimport INFINITY, sqrt
 

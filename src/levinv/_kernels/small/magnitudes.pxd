@@ -1,9 +1,9 @@
 """Stage 1: weights with given scores (levinv.inverse.stages.magnitudes).
 
 Adding logit c_i - logit sigma_i to t_i minimises f(t) - cᵀt along this coordinate exactly. A sweep
-does so for all coordinates at once. This is Newton's method with the Laplacian's diagonal in the
-place of the Laplacian, which is so close to it that each sweep halves the error. Newton steps by
-conjugate gradients, with that diagonal as preconditioner, finish; a product with the Laplacian
+does so for all coordinates at once. This is Newton's method with the Laplacian replaced by its
+diagonal. The two are so close that each sweep halves the error. Newton steps by conjugate
+gradients, with that diagonal as preconditioner, follow at the end. A product with the Laplacian
 costs one Gram matrix and one quadratic form.
 """
 from libc.math cimport exp, fabs, sqrt
@@ -57,7 +57,7 @@ cdef inline bint explained(Workspace* s, bint exact) noexcept nogil:
 
 
 cdef inline void newton_step(Workspace* s, double tolerance) noexcept nogil:
-    """``step`` with Laplacian step = -residual, by preconditioned conjugate gradients."""
+    """Solve Laplacian step = -residual for ``step`` by preconditioned conjugate gradients."""
     cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, _
     cdef double size = 0.0, first, previous, length, curvature
     cdef double* sigma = s.projection.scores

@@ -1,9 +1,9 @@
-"""What is settled before the first iteration: rank and components of A, an orthonormal basis of its
-range, the part of b outside it, and scores that can be matched (levinv.inverse.stages.presolve).
+"""The work before the first iteration: rank and components of A, an orthonormal basis of its range,
+the part of b outside it, and scores that can be matched (levinv.inverse.stages.presolve).
 
 With rows at unit norm, Gauss-Jordan elimination with the largest entry of a column as pivot gives
-A A_basis⁻¹. Its nonzeros decide the components (levinv.inverse.stages.components); one more step
-adds b. Two Cholesky passes make it orthonormal: U = E Aᵀ diag(row_scale).
+A A_basis⁻¹. Its nonzeros decide the components (levinv.inverse.stages.components). One more step
+includes b. Two Cholesky passes make A A_basis⁻¹ orthonormal: U = E Aᵀ diag(row_scale).
 
 Each function returns False where its decision is not clear: then the general route decides.
 """
@@ -128,7 +128,7 @@ cdef inline bint prepare_basis(Workspace* s, const double* A) noexcept nogil:
 
 cdef inline bint signs_determined(Workspace* s) noexcept nogil:
     """Whether [A b] is connected beyond doubt: one more step of the elimination, on b at
-    ``response.outside``. Changes the patterns of the rows, which have served by then.
+    ``response.outside``. Overwrites the patterns of the rows, which are not needed afterwards.
     """
     cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, k, best = 0
     cdef double largest = 0.0, pivot, size = 0.0

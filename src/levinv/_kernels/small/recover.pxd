@@ -56,7 +56,7 @@ cdef inline bint prepare_recovery(Workspace* s, bint exact) noexcept nogil:
 cdef inline bint recover(Workspace* s, bint exact, bint settle) noexcept nogil:
     """y whose slack is nearest to κ sign∘magnitude, relative to the accuracy of the magnitudes.
 
-    ``settle``: signs are read off y and y found again until they agree. Without it, False if κ < 0.
+    ``settle``: signs are set from y, then y is solved again, until they agree. Else False if κ < 0.
     """
     cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, k, _
     cdef double along, size, kappa

@@ -1,9 +1,9 @@
 """Stage 4: Levenberg-Marquardt on the whitened residual of the scores
 (levinv.inverse.stages.refine).
 
-Steps are taken in the basis V in which the scaled rows are orthonormal, by normal equations: their
-right-hand side decides where the iteration ends, not their matrix, which is kept as long as steps
-with it reduce the residual enough.
+Steps are taken in the basis V in which the scaled rows are orthonormal, by normal equations. Their
+right-hand side determines the limit of the iteration, their matrix does not. So the matrix is kept
+as long as steps with it reduce the residual enough.
 """
 from libc.math cimport INFINITY, copysign, fabs
 
@@ -39,7 +39,7 @@ cdef inline double evaluate(Workspace* s) noexcept nogil:
 
 
 cdef inline double evaluate_at(Workspace* s, const double* y) noexcept nogil:
-    """The same at y."""
+    """The same as ``evaluate``, at y."""
     cdef Py_ssize_t i
     combine(s.d, s.width, y, s.basis.rows, s.refinement.slack)
     for i in range(s.n):

@@ -71,8 +71,8 @@ cdef inline double sign_tolerance(Workspace* s, bint exact) noexcept nogil:
 
 
 cdef inline void spectral_point(Workspace* s) noexcept nogil:
-    """A point along the direction in which rows are long where magnitudes are: the top eigenvector
-    of sum (aim_i/|v_i|²)² v_i v_iᵀ, by power iteration.
+    """A starting point along the top eigenvector of sum (aim_i/|v_i|²)² v_i v_iᵀ, which power
+    iteration computes.
     """
     cdef Py_ssize_t n = s.n, p = s.d + 1, width = s.width, i, k, j, _, largest = 0
     cdef double size
@@ -114,7 +114,7 @@ cdef inline bint find_signs(Workspace* s, Py_ssize_t start, double tolerance) no
     cdef uint64_t bits = 0
     cdef Py_ssize_t moved
     cdef double size
-    cdef bint settled = False, last         # whether the signs stayed in the last iteration
+    cdef bint settled = False, last         # whether the last iteration kept the signs
     cdef double* aim = s.signs.aim
     cdef double* point = s.signs.point
     cdef double* projected = s.signs.projected
@@ -154,8 +154,8 @@ cdef inline bint find_signs(Workspace* s, Py_ssize_t start, double tolerance) no
 
 
 cdef inline bint ambiguous(Workspace* s, const double* slack, double* columns) noexcept nogil:
-    """Whether other signs of the slack almost fit: all sign vectors, one sign flipped at a time, in
-    the order of a Gray code. ``columns``: n (d + 1) numbers to work in.
+    """Whether other signs of the slack almost fit. All sign vectors are tried in Gray code order,
+    which flips one sign at a time. ``columns``: workspace of n (d + 1) numbers.
     """
     cdef Py_ssize_t n = s.n, p = s.d + 1, width = s.width, i, k
     cdef uint64_t step, bits

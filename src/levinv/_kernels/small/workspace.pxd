@@ -1,8 +1,8 @@
-"""The workspace of one problem: one allocation for all problems of a call, in parts by stage.
+"""The workspace of one problem, allocated once for all problems of a call and divided by stage.
 
 A part belongs to one stage: only the functions of that stage write to it, later stages read its
-results. ``Scratch`` belongs to every function for the time of its call; no result stays there. A
-row of ``width`` numbers is padded with zeros, and every function leaves the padding zero.
+results. Any function may use ``Scratch`` during its call, but no result is kept there. A row of
+``width`` numbers is padded with zeros, and every function leaves the padding zero.
 """
 from libc.stdint cimport uint64_t, uintptr_t
 
@@ -22,7 +22,7 @@ cdef struct Basis:                  # of range(A); kept while problems share A
 cdef struct Response:
     double* outside                 # q: the part of b outside range(A), of norm 1
     double* inside                  # U b
-    double norm                     # of q before it was divided by it
+    double norm                     # of q before scaling to norm 1
 
 
 cdef struct Scores:
@@ -85,7 +85,7 @@ cdef struct Refinement:             # stage 4
 
 cdef struct Scratch:
     double* row                     # ``work`` of the algebra, and results that are used at once
-    double* image                   # the second of its kind
+    double* image                   # a second array like ``row``
     double* coordinates             # d + 1
     double* vector                  # d + 1
     double* gram                    # (d + 1) x (d + 1)

@@ -10,10 +10,10 @@ from levinv._json import plain
 from levinv._tolerances import EPS, GIVEN_AWAY, LARGEST_DEPARTURE, SIGNIFICANT
 from levinv.auditing.figures import AuditFigures, Level, as_predicted
 
-WIDTH, LABEL_WIDTH = 92, 24                     # of lines, of the labels of facts
+WIDTH, LABEL_WIDTH = 92, 24                     # widths of lines and of facts' labels
 SHOWN_COEFFICIENTS, SHOWN_ROWS = 30, 10
 TARGETS = (0.01, 0.1, 0.5)
-AS_THEY_ARE = (                                 # in the dict
+AS_THEY_ARE = (                                 # attributes that as_dict copies
     "names", "unique", "null_space", "x", "standard_errors", "relative_errors", "given_away",
     "predicted_error", "departure", "prediction_holds", "recovered_x", "recovered_error",
     "least_squares_x", "least_squares_error", "singular_values", "row_influence", "row_labels")
@@ -84,7 +84,7 @@ def _attack(figures: AuditFigures, subject: str) -> Iterator[str]:
 
 
 def _data_alone(figures: AuditFigures) -> Iterator[str]:
-    """A note if x is known without any scores."""
+    """A note if x can be found without any scores."""
     if figures.least_squares_error <= min(max(figures.predicted_error, math.sqrt(EPS)), GIVEN_AWAY):
         yield ("Note: A and b alone reveal as much. Ordinary least squares is already within "
                f"{percent(figures.least_squares_error)} of x.")
@@ -104,7 +104,7 @@ def publication(figures: AuditFigures) -> str:
 
 
 def facts(figures: AuditFigures) -> list[tuple[str, str]]:
-    """Labels, and what is said under each of them."""
+    """Pairs of a label and the text under it."""
     n, d = len(figures.scores), len(figures.x)
     signs = ", the signs of A x - b" if figures.signs_known else ""
     secret = "x" if figures.signs_known else "x or any sign of A x - b"
@@ -170,7 +170,7 @@ def influential(figures: AuditFigures, most: int = SHOWN_ROWS) -> list[tuple[str
 
 
 def influence_sentence(figures: AuditFigures) -> str:
-    """The share of the rows that are shown."""
+    """A sentence on the share of the rows that are shown."""
     total = figures.row_influence.sum()
     if total == 0:
         return "No row's score reveals anything of x."
@@ -200,7 +200,7 @@ def text(figures: AuditFigures) -> str:
 
 
 def _filled(sentences: str, indent: str = "") -> str:
-    """The sentences in lines; no line ends between a figure and its per cent sign."""
+    """The sentences broken into lines, never between a number and its per cent sign."""
     return textwrap.fill(sentences.replace(" %", "\xa0%"), WIDTH,
                          subsequent_indent=indent).replace("\xa0", " ")
 

@@ -26,7 +26,7 @@ MESSAGES = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """``result.evidence``, without what is None; the keys are documented in invert_gradient."""
+    """The entries of ``result.evidence``, except those that are None (see invert_gradient)."""
 
     start: float | None = None
     steps: tuple[Step, ...] | None = None
@@ -52,7 +52,7 @@ def _known(record: Evidence | Step) -> dict[str, Any]:
 
 def without_start(problem: Problem, trace: Trace, interior: Interior | None, status: int,
                   reason: str) -> InversionResult:
-    """The result where the cell has no point to start from."""
+    """The result if no starting point was found in the cell."""
     n, d = problem.map.shape
     slack = -problem.b
     return InversionResult(
@@ -101,8 +101,8 @@ def assemble(descent: Descent, trace: Trace, interior: Interior | None,
 def _sensitivity(state: State, hessian: Floats) -> tuple[Floats, float]:
     """Standard errors of x for rounding of g, and the condition number.
 
-    dx = unit² S H⁻¹ Sᵀ dg, H in z; with a ridge, x a stationary point of the loss,
-    dx = (∇²L)⁻¹ ∇²V dg.
+    Without a ridge dx = unit² S H⁻¹ Sᵀ dg, where H is the Hessian in the coordinates z. With a
+    ridge x is a stationary point of the loss, and dx = (∇²L)⁻¹ ∇²V dg.
     """
     problem, steps = state.problem, state.projection.smallest_slack * state.projection.steps
     if problem.regularised:
@@ -111,7 +111,7 @@ def _sensitivity(state: State, hessian: Floats) -> tuple[Floats, float]:
         weighted = np.linalg.lstsq(loss, state.point.hessian() * problem.g, rcond=None)[0]
     else:
         weighted = steps @ state.solve(hessian, steps.T * problem.g)
-    largest = np.max(np.abs(state.x))            # norms of numbers near the largest float overflow
+    largest = np.max(np.abs(state.x))            # 2-norms of very large numbers would overflow
     condition = np.inf
     if largest > 0:
         condition = float(np.linalg.norm(weighted / largest, 2) / np.linalg.norm(state.x / largest))

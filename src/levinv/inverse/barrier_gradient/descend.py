@@ -18,7 +18,7 @@ Reason: TypeAlias = Literal["converged", "no preimage", "stalled", "maxiter", "s
 
 
 class Direction(NamedTuple):
-    """The step z, about -H⁻¹r, and what it took."""
+    """The step z, about -H⁻¹r, and the work that it took."""
 
     z: Floats
     cg_iterations: int | None = None
@@ -30,7 +30,7 @@ Solver: TypeAlias = Callable[[State], Direction]
 
 @dataclass(frozen=True)
 class Step:
-    """One step, as ``evidence["steps"]`` shows it without what is None."""
+    """One entry of ``evidence["steps"]``, which leaves out the fields that are None."""
 
     decrement: float
     length: float
@@ -40,12 +40,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Proposal:
-    """What a method makes of a State."""
+    """What a method proposes at a State."""
 
     decrement: float
-    ended: Reason | None = None                    # or what to do next:
+    ended: Reason | None = None                    # None: continue with ``search``
     search: Callable[[], tuple[State, float] | None] = lambda: None    # the next state, step length
-    suspicious: bool = False                       # g may have no preimage
+    suspicious: bool = False                       # whether g may have no preimage
     closer: State | None = None                    # a better point of the same decrement
     cg_iterations: int | None = None
     rows: int | None = None
@@ -53,7 +53,7 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Descent:
-    """Where a minimisation ended, why, and what it took."""
+    """The last point of a minimisation, the reason why it ended, and its steps."""
 
     state: State
     decrement: float
@@ -64,7 +64,7 @@ class Descent:
 
 def descend(problem: Problem, start: State, propose: Callable[[State], Proposal], trace: Trace,
             name: str, bounded_below: bool = False) -> Descent:
-    """Descend from ``start``: ``bounded_below`` means a minimiser exists, ``name`` is shown."""
+    """Descend from ``start``. ``bounded_below``: a minimiser exists. ``name``: for the report."""
     state, steps = start, list[Step]()
     asked = bounded_below
     while True:

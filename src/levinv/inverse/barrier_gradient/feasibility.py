@@ -1,9 +1,9 @@
 """The cell {x : signs∘(A x - b) > 0}: a point inside it, and whether it holds a preimage of g.
 
-*Start.* max t subject to signs_i (a_iᵀx - b_i) >= t |a_i|, t <= 1, in units of the largest
-|b_i|/|a_i|: the centre of the largest ball in the cell, or of a ball that is large enough. A thin
-cell is lost in the tolerance of the linear program's solver. The program is then solved again about
-the point found, in smaller units. If some |b_i|/|a_i| are much smaller than the largest, the
+*Start.* The program max t subject to signs_i (a_iᵀx - b_i) >= t |a_i|, t <= 1, in units of the
+largest |b_i|/|a_i|, finds the centre of the largest ball in the cell, or of a ball that is large
+enough. The solver's tolerance may exceed the width of a thin cell. The program is then solved again
+about the point found, in smaller units. If some |b_i|/|a_i| are much smaller than the largest, the
 program is solved again in those units, without the rows whose slack is much larger.
 
 *Empty.* By Farkas' lemma the cell is empty iff there is y >= 0, not 0, with
@@ -11,20 +11,20 @@ program is solved again in those units, without the rows whose slack is much lar
     yᵀ diag(signs) A = 0    and    yᵀ (signs∘b) >= 0.
 
 The linear program's multipliers are such a y up to the solver's tolerance. They are corrected by
-least squares. They prove emptiness if they satisfy the equation to its rounding error bound and the
-inequality by more than its rounding error bound, or both in exact arithmetic on A and b. A weaker
-test proves nothing, because a cell may be thinner than rounding of b.
+least squares. They prove emptiness in two cases: they satisfy the equation to its rounding error
+bound and the inequality by more than its rounding error bound; or they satisfy both in exact
+arithmetic. A weaker test proves nothing, because a cell may be thinner than rounding of b.
 
 *Preimages.* V(x) - gᵀx is strictly convex on the cell and inf on its boundary. Along a direction y
 of the recession cone {y : signs∘(A y) >= 0}, V decreases without bound but slower than linearly,
-since all slacks grow. Hence V - gᵀx has a minimiser, and g a preimage, iff
+since all slacks grow. Hence V - gᵀx has a minimiser, and g has a preimage, iff
 
     gᵀy < 0 for every y != 0 of the recession cone.
 
-(If so, V - gᵀx grows along every y of the cone, therefore it is coercive; if gᵀy >= 0, it decreases
-along y without end.) On a bounded cell the cone is {0} and every g has its preimage. A y that
-violates the condition is a certificate that g has none. A linear program over the cone, cut to
-sum_i signs_i a_iᵀy / |a_i| = n, finds it.
+(If so, V - gᵀx grows along every y of the cone and is therefore coercive. If gᵀy >= 0, V - gᵀx
+decreases along y without end.) If the cell is bounded, the cone is {0} and every g has a preimage.
+A y that violates the condition is a certificate that g has no preimage. It is found by a linear
+program over the part of the cone with sum_i signs_i a_iᵀy / |a_i| = n.
 """
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -42,8 +42,8 @@ from levinv.storage.protocol import Rows
 class Interior(NamedTuple):
     """What the search for a point inside the cell found."""
 
-    x: Floats | None              # well inside, or None
-    least_slack: float            # the largest that was reached, in rows of unit norm
+    x: Floats | None              # a point well inside, or None
+    least_slack: float            # the largest value of t reached, in rows of unit norm
     empty: bool                   # whether the cell is proved empty
 
 
@@ -59,7 +59,7 @@ def interior_point(stored: Rows, b: Floats, signs: Floats) -> Interior:
     """Look for a point inside the cell; zero rows of A must be left out by the caller."""
     scaled = _scaled(stored, signs)
     highest = -np.inf
-    with np.errstate(over="ignore"):                # inf: in rows that bound nothing
+    with np.errstate(over="ignore"):                # a row with inf bounds nothing
         sizes = np.abs(b) / scaled.norms
     for unit in _units(sizes):
         x, least, multipliers = _largest_ball(stored, b, signs, scaled, unit)
@@ -76,7 +76,7 @@ def interior_point(stored: Rows, b: Floats, signs: Floats) -> Interior:
 
 
 def _units(sizes: Floats) -> list[float]:
-    """The largest size and each that a program in the next larger units resolves badly."""
+    """The largest size, and each size far below the next larger one: it needs its own program."""
     sizes = np.sort(sizes[(sizes > 0) & np.isfinite(sizes)])[::-1]
     if not len(sizes):
         return [1.0]
@@ -89,7 +89,7 @@ def _largest_ball(stored: Rows, b: Floats, signs: Floats, scaled: ScaledRows,
                   unit: float) -> tuple[Floats, float, Floats | None]:
     """The centre found, its least slack, and the last program's multipliers or None."""
     x, least, multipliers = np.zeros(stored.shape[1]), -np.inf, None
-    furthest = LP_ROUNDING ** -2                 # in units: the solver does not see rows so far off
+    furthest = LP_ROUNDING ** -2                 # slacks beyond, in units, do not affect the solver
     resolution = unit
     while resolution > EPS * unit:
         with np.errstate(over="ignore"):
@@ -120,7 +120,7 @@ def _least_slack_program(rows: scipy.sparse.csr_array,
 
 
 def _corrected(rows: scipy.sparse.csr_array, multipliers: Floats) -> Floats:
-    """Multipliers y of sum 1 with yᵀ rows = 0 by least squares, 0 where they are negligible."""
+    """Multipliers y of sum 1, corrected by least squares to yᵀ rows = 0; negligible ones are 0."""
     y = np.zeros(len(multipliers))
     support = multipliers > LP_ROUNDING * multipliers.max()
     if not support.any():
@@ -142,13 +142,13 @@ def _proves_empty(rows: scipy.sparse.csr_array, b: Floats, y: Floats) -> bool:
     used = y != 0
     part, b, y = rows[used], b[used], y[used]
     left, terms = np.abs(part.T @ y), abs(part).T @ y
-    rounding = sum(part.shape) * EPS             # of sums of so many terms, y solved for
+    rounding = sum(part.shape) * EPS             # of these sums, and of solving for y
     return bool(len(y) and y.min() >= 0 and np.all(left <= rounding * terms)
                 and b @ y > rounding * (np.abs(b) @ y))
 
 
 def _proves_exactly(stored: Rows, b: Floats, y: Floats, signs: Floats) -> bool:
-    """Whether multipliers prove it without rounding, as those of two opposite rows may."""
+    """Whether multipliers prove emptiness in exact arithmetic: those of two opposite rows may."""
     used = np.flatnonzero(y)
     if not len(used) or np.any(y[used] * signs[used] < 0) or not np.isfinite(y).all():
         return False
@@ -162,7 +162,7 @@ def _proves_exactly(stored: Rows, b: Floats, y: Floats, signs: Floats) -> bool:
 
 
 def certificate(stored: Rows, signs: Floats, g: Floats) -> Floats | None:
-    """A direction y of the recession cone with gᵀy >= 0, (d,): g has no preimage; or None."""
+    """A y, (d,), of the recession cone with gᵀy >= 0, which proves "no preimage"; or None."""
     n = stored.shape[0]
     rows, columns, _ = _scaled(stored, signs)
     slope = g / columns
@@ -174,8 +174,8 @@ def certificate(stored: Rows, signs: Floats, g: Floats) -> Floats | None:
         return None
     y = found.x
     in_cone = np.min(rows @ y) >= -ZERO_ENTRY * np.linalg.norm(y)
-    # The rounding error bound of slope, y and their product. A negative gᵀy beyond it is no
-    # certificate, however small: g = Bᵀsigma holds terms of rows with far larger slacks.
+    # The rounding error bound of slope, y and their product. If gᵀy is negative by more than this
+    # bound, y is no certificate: rows with far larger slacks contribute small terms to g = Bᵀsigma.
     rounding = (len(g) + 2) * EPS * (np.abs(slope) @ np.abs(y))
     if not (in_cone and slope @ y >= -rounding):
         return None
@@ -190,7 +190,7 @@ def _linear_program(*args: Any, **kwargs: Any) -> scipy.optimize.OptimizeResult:
 
 def _scaled(stored: Rows, signs: Floats) -> ScaledRows:
     columns = stored.column_max()
-    exponents = np.frexp(stored.row_norms())[1]          # apart: quotients may underflow
+    exponents = np.frexp(stored.row_norms())[1]          # quotients may underflow
     scaled = (scipy.sparse.diags_array(np.ldexp(1.0, -exponents)) @ stored.as_sparse()
               @ scipy.sparse.diags_array(1.0 / columns))
     largest = abs(scaled).max(axis=1).toarray().ravel()          # squares may underflow

@@ -77,7 +77,7 @@ def invert_gradient(A: MatrixLike, b: VectorLike, g: VectorLike, *,
         result does not depend on it.
     options : dict, optional
         "sample_size" with "approximate-newton": expected number of rows sampled in each step;
-        default 10 d log(d + 2). With n or more the method is Newton's.
+        default 10 d log(d + 2). A size of n or more gives Newton's method.
 
     Returns
     -------
@@ -113,12 +113,12 @@ def invert_gradient(A: MatrixLike, b: VectorLike, g: VectorLike, *,
     Notes
     -----
     The Newton decrement is the square root of (∇V - g)ᵀ(∇²V)⁻¹(∇V - g). It does not change with the
-    units of A's columns, and approximates the relative error of the slacks, weighted by sigma. If
-    rounding of g or of A x - b alone leaves more than ``tol`` (``evidence["floor"]``), a decrement
-    of that size is accepted.
+    units of A's columns, and approximates the relative error of the slacks, weighted by sigma.
+    Rounding of g and of A x - b keeps it above ``evidence["floor"]``. If this floor is larger than
+    ``tol``, a decrement of the size of the floor is accepted.
 
-    Newton steps cost O(n d²): conjugate gradients on the Hessian, preconditioned to a condition
-    number of at most 3.
+    Newton steps cost O(n d²): they use conjugate gradients on the Hessian, preconditioned to a
+    condition number of at most 3.
 
     References
     ----------
@@ -173,7 +173,7 @@ def invert_gradient(A: MatrixLike, b: VectorLike, g: VectorLike, *,
 
 def _cell_of(stored: Rows, b: Floats, x0: Floats, signs: Floats | None,
              active: Booleans) -> Floats:
-    """The signs of the cell that x0 is strictly inside of."""
+    """The signs of the cell that contains x0 strictly inside."""
     with np.errstate(over="ignore", invalid="ignore"):
         slack = stored.matvec(x0) - b
     if not np.isfinite(slack).all():
@@ -189,7 +189,7 @@ def _cell_of(stored: Rows, b: Floats, x0: Floats, signs: Floats | None,
 
 def _solve(problem: Problem, x0: Floats | None, method: Method, size: int,
            rng: np.random.Generator, trace: Trace) -> InversionResult:
-    """A start in the cell, the method, the result."""
+    """Find a start in the cell, run the method and assemble the result."""
     x, interior = x0, None
     if x is None:
         active = problem.active
@@ -211,7 +211,7 @@ def _solve(problem: Problem, x0: Floats | None, method: Method, size: int,
     if start is None:
         return without_start(problem, trace, interior, 3,
                              "the barrier cannot be evaluated at the start")
-    with np.errstate(over="ignore", invalid="ignore"):       # of targets near the largest float
+    with np.errstate(over="ignore", invalid="ignore"):       # by targets near the largest float
         if method == "least-squares":
             descent = _least_squares(problem, start, x0 is not None, trace)
             return assemble(descent, trace, interior, None, size)
@@ -223,7 +223,7 @@ def _solve(problem: Problem, x0: Floats | None, method: Method, size: int,
 
 
 def _least_squares(problem: Problem, start: State, given: bool, trace: Trace) -> Descent:
-    """From a given start directly, otherwise from the minimiser of the convex problem.
+    """Minimise from a given start directly, otherwise from the minimiser of the convex problem.
 
     Far from a solution |∇V - g|² falls slowly, because no fixed norm suits it everywhere; the
     convex problem does not have this difficulty.

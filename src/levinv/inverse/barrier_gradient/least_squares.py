@@ -7,10 +7,10 @@ Gauss-Newton metric is RᵀR, and in y = R dx
 
     gradient  Wᵀ [r; K x],      Hessian  I + R⁻ᵀ C R⁻¹,
 
-C the third derivative of V contracted with r; it vanishes with r. The step is the modified Newton
-step with the exact Hessian (levinv.inverse.descent). It is shortened to stay in the cell, on whose
-boundary L is inf, and by Armijo's rule. Without a ridge every stationary point solves r = 0, since
-H is positive definite; with a ridge, L may have several stationary points.
+where C is the third derivative of V contracted with r; C = 0 if r = 0. The step is the modified
+Newton step with the exact Hessian (levinv.inverse.descent). It is shortened to stay in the cell (L
+is inf on its boundary), and by Armijo's rule. Without a ridge every stationary point solves r = 0,
+since H is positive definite; with a ridge, L may have several stationary points.
 
 Reference: Nocedal and Wright, Numerical Optimization (2006), chapter 10 (Gauss-Newton).
 """
@@ -30,8 +30,8 @@ from levinv.inverse.descent import armijo, modified_newton_step
 def proposing(problem: Problem, trace: Trace) -> Callable[[State], Proposal]:
     """The method for levinv.inverse.barrier_gradient.descend.
 
-    Its decrement is Newton's; with a ridge, the gradient in the Gauss-Newton metric relative to
-    |(r, K x)|.
+    Its decrement is the Newton decrement. With a ridge it is the length of the gradient in the
+    Gauss-Newton metric, relative to |(r, K x)|.
     """
     ridge_root = problem.map.rows.triangle(problem.ridge) if problem.regularised else None
 
@@ -63,7 +63,7 @@ def proposing(problem: Problem, trace: Trace) -> Callable[[State], Proposal]:
 
 
 def _step(r: Floats, hessian: Floats, gradient: Floats) -> Floats | None:
-    """dx, or None where the metric is singular to rounding."""
+    """dx, or None if the metric is singular to rounding."""
     try:
         half = scipy.linalg.solve_triangular(r, hessian, trans="T", check_finite=False)
         metric = scipy.linalg.solve_triangular(r, half.T, trans="T", check_finite=False)
@@ -78,7 +78,7 @@ def _step(r: Floats, hessian: Floats, gradient: Floats) -> Floats | None:
 
 def _search(state: State, loss: float, step: Floats, slope: float,
             trace: Trace) -> tuple[State, float] | None:
-    """The first state, halving, at which the loss has fallen enough, and the step length."""
+    """The state and the length of the first step, by halving, that lowers the loss enough."""
     def trial(length: float) -> tuple[float, State | None]:
         following = evaluate(state.problem, state.x + length * step, trace)
         return (np.inf if following is None else loss_at(following)), following

@@ -1,17 +1,17 @@
 """Newton's method for F(x) = V(x) - gᵀx on one sign cell (levinv.inverse.barrier_gradient.problem).
 
-*Direction.* H z = -r is solved with a Cholesky factor where the dimension is small, otherwise by
-conjugate gradients preconditioned with G. The condition number is at most 3: each iteration reduces
-the error by a factor (√3 + 1)/(√3 - 1) = 3.7, and takes one Gram matrix and one quadratic form.
+*Direction.* H z = -r is solved with a Cholesky factor if the dimension is small, otherwise by
+conjugate gradients preconditioned with G. The condition number is at most 3, so each iteration cuts
+the error by a factor (√3 + 1)/(√3 - 1) = 3.7. It takes one Gram matrix and one quadratic form.
 
-*Step.* A line search on the slope φ'(t) = -sum_i sigma_i(t) p_i/(1 + t p_i) - gᵀdx, to
-|φ'(t)| <= ¼|φ'(0)|, first at t = 1. Where that point is outside the cell or its slope too large,
-the slope is modelled with each score following its own slack alone,
+*Step.* A line search on the slope φ'(t) = -sum_i sigma_i(t) p_i/(1 + t p_i) - gᵀdx looks for
+|φ'(t)| <= ¼|φ'(0)|. It tries t = 1 first. If that point is outside the cell or its slope is too
+large, it uses a model of the slope in which each score depends on its own slack alone:
 
     sigma_i(t) = sigma_i / (sigma_i + (1 - sigma_i)(1 + t p_i)²),
 
-which is exact for one row and exact at the boundary, where the score is 1. The model increases with
-t, so that it has at most one root.
+The model is exact for one row, and at the boundary, where the score is 1. It increases with t, so
+it has at most one root.
 """
 import math
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def proposing(solver: Solver, trace: Trace) -> Callable[[State], Proposal]:
     def propose(state: State) -> Proposal:
         z, cg_iterations, rows = solver(state)
         squared = -float(state.gradient @ z)
-        # Beyond this the line search, which squares it again, would overflow.
+        # The line search squares it again: a larger one would overflow there.
         if not squared < np.sqrt(np.finfo(float).max):
             return Proposal(np.inf, "overflow")
         decrement, floor = math.sqrt(max(squared, 0.0)), state.floor()
@@ -65,7 +65,7 @@ def newton_direction(state: State) -> Direction:
 
 @dataclass(frozen=True)
 class _SlopeModel:
-    """φ' as a function of t with each score following its own slack."""
+    """φ' as a function of t in the model: each score depends on its own slack alone."""
 
     scores: Floats
     complement: Floats            # 1 - sigma
@@ -79,9 +79,9 @@ class _SlopeModel:
             return -float(np.sum(self.scores * self.p / falling)) - self.rise
 
     def root(self, low: float, high: float) -> float:
-        """The root in (low, high), or INSIDE of the way to the end next to it."""
+        """The root in (low, high); or else the part INSIDE of the way to the nearer end."""
         if high == np.inf:
-            # Without a root the search ends where a slack has grown beyond all digits.
+            # Without a root the search ends when a slack is too large for double precision.
             high, furthest = max(1.0, 2.0 * low), 1.0 / (EPS * max(float(self.p.max()), EPS))
             while self(high) < 0:
                 if high > furthest:

@@ -1,9 +1,9 @@
 """A problem of gradient inversion, and the derivatives of F(x) = V(x) - gᵀx at a point of its cell.
 
 V is the volumetric barrier. ∇F = -Bᵀsigma - g vanishes exactly where the gradient is matched, and F
-is strictly convex on the cell. With U = unit·diag(signs) B S orthonormal (S: ``steps`` of
-levinv.forward.projection) all computations use z, dx = unit S z, so that the condition of A does
-not matter:
+is strictly convex on the cell. U = unit·diag(signs) B S has orthonormal columns (S: ``steps`` of
+levinv.forward.projection). All computations use coordinates z with dx = unit S z, so that the
+condition number of A does not matter:
 
     B dx = signs∘(U z) = p, the relative change of the slacks,
     gradient  r = -Uᵀ(signs∘sigma) - unit Sᵀg,
@@ -11,9 +11,9 @@ not matter:
     bounds    G ⪯ H ⪯ 3 G,   G = Uᵀ diag(sigma) U.
 
 *Measure.* The Newton decrement λ = (rᵀH⁻¹r)^½ is the length of ∇F in the dual of the Hessian's
-norm. It does not change with the units of A's columns, and it is a relative error: moving to the
-solution changes the slacks by p with sum_i sigma_i p_i² <= λ² (to first order). Rounding of g and
-of the slack A x - b keeps it above a floor.
+norm. It does not change with the units of A's columns, and it bounds a relative error: the step to
+the solution changes the slacks by relative amounts p with sum_i sigma_i p_i² <= λ² (to first
+order). Rounding of g and of the slack A x - b keeps it above a floor.
 
 Reference: Nesterov and Nemirovskii, Interior-Point Polynomial Algorithms in Convex Programming
 (1994), section 2.2.
@@ -32,7 +32,7 @@ from levinv.inverse.progress import Progress
 
 @dataclass(frozen=True)
 class Problem:
-    """What is given, checked."""
+    """The arguments after all checks."""
 
     map: FullRankMap
     b: Floats
@@ -51,7 +51,7 @@ class Problem:
 
 @dataclass
 class Trace:
-    """What an inversion has cost so far, and who hears of it."""
+    """The progress report of an inversion, and its number of evaluations so far."""
 
     progress: Progress = field(default_factory=lambda: Progress(None))
     evaluations: int = 0
@@ -59,7 +59,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class State:
-    """F's derivatives at x in the coordinates z."""
+    """The derivatives of F at x, in the coordinates z."""
 
     problem: Problem
     x: Floats
@@ -104,7 +104,7 @@ class State:
         return solved
 
     def solve(self, hessian: Floats, right: Floats) -> Floats:
-        """H⁻¹ right; G⁻¹ right where rounding makes H indefinite: H⁻¹ ⪯ G⁻¹ ⪯ 3 H⁻¹."""
+        """H⁻¹ right, or G⁻¹ right if rounding makes H indefinite (H⁻¹ ⪯ G⁻¹ ⪯ 3 H⁻¹)."""
         try:
             solved: Floats = scipy.linalg.solve(hessian, right, assume_a="pos", check_finite=False)
         except np.linalg.LinAlgError:
@@ -112,7 +112,7 @@ class State:
         return solved
 
     def decrement(self) -> float:
-        """λ, with the Hessian factored."""
+        """λ, computed with a factor of the Hessian."""
         return _root_of_form(self.gradient, self.solve(self.hessian(), self.gradient))
 
     def bound(self) -> float:
@@ -120,23 +120,23 @@ class State:
         return _root_of_form(self.gradient, self.precondition(self.gradient))
 
     def floor(self) -> float:
-        """Estimate of the decrement that rounding of g and of the slack leaves."""
+        """Estimate of the least decrement that rounding of g and of the slack permits."""
         projection = self.projection
         spread = (projection.smallest_slack * projection.steps.T) * self.problem.g
         from_target = np.linalg.norm(scipy.linalg.solve_triangular(self.factor, spread, lower=True))
         return 4.0 * EPS * float(from_target + self._from_slack())
 
     def _from_slack(self) -> float:
-        """What rounding of the slack contributes to the decrement, in units of ε."""
+        """The contribution of rounding of the slack to the decrement, in units of ε."""
         size = self.problem.map.rows.abs_matvec(np.abs(self.x)) + np.abs(self.problem.b)
         return float(np.linalg.norm(np.sqrt(self.projection.scores) * self.point.times_slope(size)))
 
     def agrees(self, decrement: float) -> bool:
         """Whether every component of ∇V - g is as small as at a solution of this decrement.
 
-        At a decrement λ component j of ∇V - g is at most λ √(∇²V)_jj; ten times that and rounding
-        are allowed. The check is made in A's own columns, because the basis mixes components of
-        very different sizes.
+        If the decrement is λ, component j of ∇V - g is at most λ √(∇²V)_jj. The check allows ten
+        times that, plus rounding. It uses the coordinates x, because the coordinates z mix
+        components of very different sizes.
         """
         rows, g = self.problem.map.rows, self.problem.g
         with np.errstate(over="ignore", invalid="ignore"):
@@ -154,7 +154,7 @@ def _root_of_form(r: Floats, solved: Floats) -> float:
 
 
 def evaluate(problem: Problem, x: Floats, trace: Trace) -> State | None:
-    """The State at x, or None outside the cell and where arithmetic fails."""
+    """The State at x, or None if x is outside the cell or arithmetic fails."""
     with np.errstate(over="ignore", invalid="ignore"):
         slack = problem.map.rows.matvec(x) - problem.b
         inside = np.all(slack * problem.signs > 0, where=problem.active)
@@ -177,6 +177,6 @@ def evaluate(problem: Problem, x: Floats, trace: Trace) -> State | None:
 
 
 def boundary(p: Floats) -> float:
-    """The largest step before a slack s (1 + step p) vanishes; inf if none does."""
+    """The step at which the first slack s (1 + step p) vanishes; inf if no slack does."""
     fastest = float(np.min(p, initial=0.0))
     return -1.0 / fastest if fastest < 0 else np.inf

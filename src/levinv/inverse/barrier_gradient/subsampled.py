@@ -1,23 +1,23 @@
 """Newton's method with a sub-sampled Hessian: the approximate Newton method of 2408.11267.
 
-Only the paper's abstract is public: Newton steps whose Hessian comes from rows sampled by leverage.
-This algorithm was derived here. In the coordinates of levinv.inverse.barrier_gradient.problem the
-Hessian is
+Only the paper's abstract is public. It describes Newton steps with a Hessian from rows sampled by
+leverage; the algorithm below was derived here. In the coordinates of
+levinv.inverse.barrier_gradient.problem the Hessian is
 
     H = G + 2 E,   G = sum_i sigma_i u_i u_iᵀ,   E = ½ sum_{i,l} P_il² (u_i - u_l)(u_i - u_l)ᵀ
 
-(rows u_i signed), since 3 diag(sigma) - 2 Q = diag(sigma) + 2 (diag(sigma) - Q) and the bracket is
-a graph Laplacian. Row i is kept with probability pi_i >= min(1, k q_i), independently, and given
-the weight ω_i = 1/pi_i. The approximation
+(u_i: row i of diag(signs) U), since 3 diag(sigma) - 2 Q = diag(sigma) + 2 (diag(sigma) - Q), where
+diag(sigma) - Q is a graph Laplacian. Row i is kept with probability pi_i >= min(1, k q_i),
+independently of the others, and has the weight ω_i = 1/pi_i. The approximation
 
     H~ = sum_i ω_i sigma_i u_i u_iᵀ + sum_{i≠l} ω_i ω_l P_il² (u_i - u_l)(u_i - u_l)ᵀ
 
-over the rows kept is unbiased and positive semidefinite by construction; sampling Q itself would
-not be. It takes O(m² d) flops for m ~ k rows, in place of O(n d³) for H.
+over the rows kept is unbiased and positive semidefinite by construction; a sample of Q itself would
+not give both. It takes O(m² d) flops for m ~ k rows; H takes O(n d³).
 
 *Why these probabilities.* q = (tau + sigma)/(2d), where tau are the leverage scores of diag(√sigma)
-B, the square root of G: tau_i = sigma_i u_iᵀG⁻¹u_i. They sum to d, as sigma does. Measured against
-G, and with Q's entries at most sigma_i sigma_l:
+B, the square root of G: tau_i = sigma_i u_iᵀG⁻¹u_i. Both tau and sigma sum to d. Entries of Q are
+at most sigma_i sigma_l. The terms of H~ are therefore bounded relative to G:
 
 * a term of the first sum is sigma_i u_i u_iᵀ / pi_i ⪯ (tau_i/pi_i) G ⪯ (2d/k) G;
 * the terms of the second that contain row i, averaged over the other row, are 2 sum_l P_il² (u_i -
@@ -25,10 +25,10 @@ G, and with Q's entries at most sigma_i sigma_l:
   sigma_i)/pi_i) G ⪯ (8d/k) G.
 
 All are positive semidefinite with means of at most a constant times G. By the matrix Bernstein
-inequality both sums err by O(√(d log d / k)) G (Tropp, 2012); the interaction of pairs adds a term
-of the order d/k. As G ⪯ H, the same holds relative to H: the error contracts by that factor in each
-step. Sampling by sigma alone would leave tau_i/sigma_i without a bound, sampling by tau alone
-sigma_i/tau_i.
+inequality the error of both sums is O(√(d log d / k)) G (Tropp, 2012); the interaction of pairs
+adds a term of the order d/k. As G ⪯ H, the same holds relative to H, and each step reduces the
+error by that factor. With sampling by sigma alone tau_i/sigma_i would have no bound; with sampling
+by tau alone sigma_i/tau_i would have no bound.
 
 With k >= n every row is kept and this is Newton's method.
 """
@@ -76,7 +76,7 @@ def probabilities(state: State, size: int) -> Floats:
         return np.ones(len(share))
     chance = size * share
     certain = chance >= 1.0
-    while certain.any():           # the others share what rows kept for certain leave over
+    while certain.any():           # the others share what the certain rows leave of ``size``
         chance = share * ((size - np.count_nonzero(certain)) / (share[~certain].sum() or 1.0))
         more = (chance >= 1.0) & ~certain
         chance[certain] = 1.0
@@ -101,7 +101,7 @@ def subsampled_hessian(state: State, size: int, rng: np.random.Generator) -> Sam
     total = weight * projection.scores[kept] + 2.0 * squares.sum(axis=1)
     out = signed.T @ (total[:, None] * signed - 2.0 * (squares @ signed))
     if len(kept) < projection.rank or np.linalg.matrix_rank(signed) < projection.rank:
-        out += state.factor @ state.factor.T       # too few rows to span: G keeps it definite
+        out += state.factor @ state.factor.T       # too few rows for full rank: add G
     return SampledHessian(0.5 * (out + out.T), len(kept))
 
 
@@ -115,6 +115,6 @@ def _sampled_basis(projection: Projection, kept: Integers) -> Floats:
 
 
 def spectral_error(approximation: Floats, hessian: Floats) -> float:
-    """‖H^-½ (H~ - H) H^-½‖, the factor by which the error shrinks in a step."""
+    """‖H^-½ (H~ - H) H^-½‖, the factor by which a step multiplies the error."""
     values = scipy.linalg.eigh(approximation - hessian, hessian, eigvals_only=True)
     return float(np.max(np.abs(values)))

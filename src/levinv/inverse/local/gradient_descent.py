@@ -3,8 +3,8 @@
     x <- x - γ_k ∇L(x).
 
 *backtracking* (default): γ starts from the Barzilai-Borwein step |Δx|² / ΔxᵀΔ∇L and is shortened by
-Armijo's rule, so that L decreases in every step. *fixed*: the paper's η, unchanged. *strongly
-convex*: Lemma 7.4's γ_k = 2 / (α (k + 1)) for an α-strongly convex L; the result is the weighted
+Armijo's rule, so that L decreases in every step. *fixed*: γ is the paper's constant η. *strongly
+convex*: γ_k = 2 / (α (k + 1)) of Lemma 7.4 for an α-strongly convex L; the result is the weighted
 average sum_k 2k / (T (T + 1)) x_k (the paper prints the factor 1 / (T (T + 1)) twice).
 """
 from typing import Literal, TypeAlias
@@ -20,7 +20,7 @@ Step: TypeAlias = float | Literal["backtracking", "strongly convex"]
 
 def minimise(loss: ScaledLoss, y: Floats, tol: float, maxiter: int, report: Report,
              step: Step = "backtracking", strong_convexity: float | None = None) -> Outcome:
-    """Minimise the loss from y; ``report(iteration, y, misfit)`` after every step.
+    """Minimise the loss from y; call ``report(iteration, y, misfit)`` after every step.
 
     ``step`` is "backtracking", a fixed step η, or "strongly convex", which needs α =
     ``strong_convexity``; the last two are steps in x itself, without scaling.

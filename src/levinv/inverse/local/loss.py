@@ -1,9 +1,9 @@
-"""The loss as the local methods see it, and how they end.
+"""The loss in the form that the local methods use, and the outcomes of these methods.
 
 A local method minimises L(x) = ½|sigma(x) - c|² + ½|diag(rho) A x|² from a starting point. It works
 in x scaled by the norms of the columns of A, so that their units do not matter. Where the scores
-are not defined or overflow L is inf; a step to such a point is shortened like any other that does
-not descend.
+are not defined or overflow, L is inf. A step to such a point is shortened, like every step that
+does not lower L.
 """
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where a local method ended and why."""
+    """The point at which a local method ended, and the reason."""
 
     y: Floats
     reason: Reason
@@ -67,7 +67,7 @@ class ScaledLoss:
         return hess
 
     def rounding(self, value: float) -> float:
-        """Rounding error of a value of L: that of the sum, and that of n residuals of zero."""
+        """Rounding error of a value of L: of the sum, and of n residuals that should be zero."""
         return EPS * value + 4.0 * self.loss.shape[1] * EPS ** 2
 
     def misfit(self, y: Floats) -> float:
@@ -76,5 +76,5 @@ class ScaledLoss:
         return float(np.max(np.abs(self.loss.residuals(y / self.units)[:n])))
 
     def outcome(self, y: Floats, tol: float, otherwise: Reason, iterations: int) -> Outcome:
-        """The end at y: matched if the misfit is at most ``tol``, else for the reason given."""
+        """The outcome at y: matched if the misfit is at most ``tol``, else the given reason."""
         return Outcome(y, Reason.MATCHED if self.misfit(y) <= tol else otherwise, iterations)

@@ -1,10 +1,10 @@
 """Damped Newton on the loss: Algorithm 2 of 2404.13785 made usable.
 
-The paper's step x <- x - H⁻¹ ∇L is kept where it can be: near a minimiser at which H is positive
-definite it is taken whole and converges quadratically (Lemmas 8.5 and 8.6: r_{t+1} <= 0.4 r_t from
-a good start). Elsewhere H, exact and with the residual in its second-order terms, may be indefinite
-or the step too long. Then the step is the modified Newton step, shortened by Armijo's rule
-(levinv.inverse.descent).
+Near a minimiser at which H is positive definite, the paper's step x <- x - H⁻¹ ∇L is taken with
+length 1, and the iteration converges quadratically (Lemmas 8.5 and 8.6: r_{t+1} <= 0.4 r_t from a
+good start). Elsewhere the exact H, whose second-order terms contain the residual, may be
+indefinite, or the step may be too long. Then the step is the modified Newton step, shortened by
+Armijo's rule (levinv.inverse.descent).
 """
 from levinv._typing import Floats
 from levinv.inverse.descent import along, armijo, modified_newton_step
@@ -12,7 +12,7 @@ from levinv.inverse.local.loss import Outcome, Reason, Report, ScaledLoss
 
 
 def minimise(loss: ScaledLoss, y: Floats, tol: float, maxiter: int, report: Report) -> Outcome:
-    """Minimise the loss from y; ``report(iteration, y, misfit)`` after every step."""
+    """Minimise the loss from y; call ``report(iteration, y, misfit)`` after every step."""
     value = loss.fun(y)
     for iteration in range(maxiter):
         grad = loss.grad(y)

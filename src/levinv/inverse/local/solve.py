@@ -1,9 +1,9 @@
-"""Score inversion from a starting point: runs a local method, reports as the global method does.
+"""Score inversion from a starting point: run a local method, report as the global method does.
 
-The loss weighs all residuals alike. At stationary points other than the solution a few rows of
-large score outvote the rest. Where the trust region ends at such a point, it is started once more,
-from the point that Levenberg-Marquardt reaches from x0 on the variance-stabilised residuals
-(sigma - c)/√c. The lower loss counts.
+The loss gives all residuals equal weight. At stationary points other than the solution, a few rows
+of large score dominate it. If the trust region ends at such a point, it is started once more, from
+the point that Levenberg-Marquardt reaches from x0 on the variance-stabilised residuals
+(sigma - c)/√c. The result with the lower loss is returned.
 """
 from collections.abc import Callable
 from dataclasses import replace
@@ -44,17 +44,17 @@ REMARKS = {
 
 def solve(problem: Problem, limits: Limits, progress: Progress, method: Method, A: MatrixLike,
           ridge: float | Floats, options: dict[str, Any]) -> InversionResult:
-    """Minimise the loss from ``problem.x0`` and report where that ended.
+    """Minimise the loss from ``problem.x0`` and report the outcome.
 
-    With a ridge, success is a stationary point of the regularised loss; without, scores matched to
-    ``tol``.
+    With a ridge, success means a stationary point of the regularised loss. Without a ridge, it
+    means that the scores are matched to ``tol``.
     """
     presolved = presolve(problem)
     loss = ScoreLoss(A, problem.b, problem.scores, ridge=ridge)
     scaled = ScaledLoss(loss)
     limit = MAXITER[method] if limits.maxiter is None else limits.maxiter
     regularised = bool(np.any(ridge))
-    assert problem.x0 is not None            # invert_scores has asked for it
+    assert problem.x0 is not None            # invert_scores has checked it
     latest, iterations = problem.x0, 0
 
     def on_step(iteration: int, y: Floats, misfit: float) -> None:
@@ -66,7 +66,7 @@ def solve(problem: Problem, limits: Limits, progress: Progress, method: Method, 
         return METHODS[method](scaled, start * scaled.units, problem.tol, limit, on_step,
                                **options)
 
-    ended = None                             # stopped by the callback
+    ended = None                             # None: stopped by the callback
     try:
         outcome = minimise(problem.x0)
         if method == "trust-region" and outcome.reason == Reason.STATIONARY and not regularised:
@@ -91,7 +91,7 @@ def solve(problem: Problem, limits: Limits, progress: Progress, method: Method, 
 
 def _second_start(presolved: Presolved, progress: Progress, scaled: ScaledLoss,
                   minimise: Callable[[Floats], Outcome], outcome: Outcome) -> Outcome:
-    """The better of ``outcome`` and what the method finds from the variance-stabilised fit."""
+    """The better of ``outcome`` and the outcome from the variance-stabilised fit."""
     problem, reduced = presolved.problem, presolved.reduced
     assert problem.x0 is not None
     weight = np.where(reduced.active, 1.0 / np.sqrt(np.maximum(problem.scores, EPS)), 0.0)

@@ -7,7 +7,7 @@ the Newton step if that is shorter and H positive definite. Indefinite Hessians 
 modification: the step follows negative curvature to the boundary. The radius grows where the model
 predicts the decrease well and shrinks where it does not.
 
-SciPy's ``minimize(method="trust-exact")`` with the rules of ending below arrives less often (87
+SciPy's ``minimize(method="trust-exact")`` with the stopping rules below succeeds less often (87
 against 89 of 100 starts of ``tests/acceptance.py local``) and takes longer.
 """
 import numpy as np
@@ -20,13 +20,13 @@ from levinv.inverse.local.loss import Outcome, Reason, Report, ScaledLoss
 
 def minimise(loss: ScaledLoss, y: Floats, tol: float, maxiter: int, report: Report,
              initial_radius: float | None = None) -> Outcome:
-    """Minimise the loss from y; ``report(iteration, y, misfit)`` after every step."""
+    """Minimise the loss from y; call ``report(iteration, y, misfit)`` after every step."""
     value = loss.fun(y)
     radius = INITIAL_RADIUS * _length(y) if initial_radius is None else initial_radius
     largest = float(np.sqrt(np.finfo(float).max))         # its square does not overflow
     radius = min(radius, largest)
     iteration = 0
-    model: tuple[Floats, Floats, Floats] | None = None    # eigenvalues, vectors, gradient in them
+    model: tuple[Floats, Floats, Floats] | None = None    # eigenvalues, V and Vᵀ gradient
     while iteration < maxiter:
         if model is None:
             eigenvalues, vectors = np.linalg.eigh(loss.hess(y))
@@ -80,7 +80,7 @@ def constrained_minimiser(eigenvalues: Floats, gradient: Floats, radius: float) 
                 0.0, 2.0 * _norm(slope), xtol=TINY, rtol=4.0 * EPS, disp=False)
             q = -slope / (shifted + shift)
         elif lowest < 0:
-            # The hard case: the gradient has no part along the lowest eigenvector. The step follows
-            # that vector to the boundary.
+            # The hard case: the gradient is orthogonal to the lowest eigenvector. The step follows
+            # that eigenvector to the boundary.
             q[0] = np.copysign(np.sqrt(left), q[0])
     return radius * q

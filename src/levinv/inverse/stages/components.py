@@ -5,11 +5,11 @@ A_basis, the components are those of the bipartite graph of the nonzero entries 
 between rows and basis rows, for every choice of the basis (Cunningham, 1973; Oxley, Matroid
 Theory, section 4.3). The matrix is the direct sum of its components. A component of one row is a
 coloop. A zero row is a loop and belongs to no component. Blocks of rows are read until all basis
-rows are connected: then all other rows but the loops belong to the one component.
+rows are connected. Then there is one component, which contains all rows except the loops.
 
-Three questions are answered here: on which rows the slack has one common factor (stage 1, rows of
-A), whether signs are determined (stage 2, rows of [A b]) and which changes of x no score shows
-(stage 3).
+The components answer three questions: on which rows the slack has one common factor (stage 1, rows
+of A), whether the signs are determined (stage 2, rows of [A b]), and which changes of x leave all
+scores unchanged (stage 3).
 """
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Components:
     label: Labels             # (n,) 0..count-1, -1 for loops
     count: int
     gap: float                # largest entry rounded to zero, relative to the largest of its row
-    least: float              # smallest entry that connects, likewise
+    least: float              # smallest entry not rounded to zero, likewise
     pivot: float              # last pivot of the basis relative to the first
 
 
@@ -48,9 +48,9 @@ def components(block: Block, n: int, width: int, loops: Booleans | None = None,
     """Find the components of an n x width matrix with independent columns.
 
     ``block(index)`` returns rows (slice or index array) as an (m, width) array. If the zero rows,
-    ``loops`` (n,), are known, rows are read only until all are connected. Entries of A A_basis⁻¹
-    below the part ``zero`` of the largest in their row count as zero. Raises LinAlgError if fewer
-    than ``width`` independent rows are found.
+    ``loops`` (n,), are known, rows are read only until all are connected. An entry of A A_basis⁻¹
+    counts as zero if it is below ``zero`` times the largest entry of its row. Raises LinAlgError if
+    fewer than ``width`` independent rows are found.
     """
     label = np.full(n, -1, dtype=np.int32)
     if width == 0:
@@ -84,8 +84,8 @@ def components(block: Block, n: int, width: int, loops: Booleans | None = None,
 
 
 def _basis_inverse(block: Block, n: int, width: int) -> tuple[Floats, float]:
-    """Inverse of ``width`` independent, well-conditioned rows of unit norm, chosen by pivoted QR
-    among a sample; and the last pivot relative to the first.
+    """Inverse of ``width`` independent, well-conditioned rows of unit norm; and the last pivot
+    relative to the first. Pivoted QR chooses the rows from a sample.
     """
     index = np.arange(n)
     if n > 2 * SAMPLE_ROWS:

@@ -15,11 +15,11 @@ from levinv.storage.protocol import Rows
 
 def find_infeasible_set(rows: Rows, transform: Floats, target: Floats, active: Booleans,
                         label: Labels, log_weight: Floats, margin: float) -> InfeasibleSet | None:
-    """Find the level set of ``log_weight`` whose scores exceed its rank by most, or None.
+    """Find the infeasible level set of ``log_weight`` with the largest c(S) - rank(S), or None.
 
-    A set is infeasible if c(S) > rank(S) - margin, c = ``target``. Where S is a union of components
-    or has the rank of A, equality is no contradiction: c(S) > rank(S) + abs(margin). The columns of
-    A ``transform`` are orthonormal over the active rows.
+    A set is infeasible if c(S) > rank(S) - margin, c = ``target``. If S is a union of components or
+    has the rank of A, equality is allowed, and S is infeasible if c(S) > rank(S) + abs(margin). The
+    columns of A ``transform`` are orthonormal over the active rows.
     """
     index = np.flatnonzero(active)
     order = index[np.argsort(-log_weight[index], kind="stable")]
@@ -36,7 +36,7 @@ def find_infeasible_set(rows: Rows, transform: Floats, target: Floats, active: B
         chosen = order[:cut + 1]
         total = float(target[chosen].sum())
         if len(chosen) < full_rank and total - len(chosen) <= excess:
-            continue                                  # not worse, unless its rows are dependent
+            continue                                  # not worse if its rows are independent
         union = np.isin(label[index], np.unique(label[chosen])).sum() == len(chosen)
         rank = _rank(rows, transform, chosen, lengths)
         if not violated(total, rank, union):
@@ -48,7 +48,7 @@ def find_infeasible_set(rows: Rows, transform: Floats, target: Floats, active: B
 
 
 def _rank(rows: Rows, transform: Floats, chosen: Integers, lengths: Floats) -> int:
-    """Rank of the chosen rows of A transform, brought to unit length."""
+    """Rank of the chosen rows of A transform, which are scaled to unit length."""
     scale = np.zeros(len(lengths))
     scale[chosen] = 1.0 / lengths[chosen]
     if len(chosen) <= 4 * transform.shape[1]:
@@ -67,7 +67,7 @@ def _quotient_rank(rows: Rows, chosen: Integers, others: Integers) -> int:
 
 
 def _equilibrated_rank(rows: Rows, index: Integers) -> int:
-    """Rank of some rows of A, columns and then rows brought to one size."""
+    """Rank of some rows of A, after columns and then rows are scaled to one size."""
     part = rows.part(index)
     _, exponents = np.frexp(part.column_max())
     part = part.with_columns_times(np.ldexp(1.0, np.minimum(-exponents, 1023)))

@@ -1,14 +1,14 @@
 """The graph Laplacian of stage 1: Newton systems and standard deviations.
 
 L = diag(sigma) - Q, Q = P∘P, is the Hessian of f(t) = log det(Aᵀ diag(eᵗ) A) and the derivative of
-the scores by t. It is the Laplacian of the graph with edge weights P_ij². Its degrees are
-sigma_i (1 - sigma_i) = sum_{j≠i} P_ij², and its null space holds the vectors that are constant on
-each component of A's rows.
+the scores with respect to t. It is the Laplacian of the graph with edge weights P_ij². The degrees
+are sigma_i (1 - sigma_i) = sum_{j≠i} P_ij². The null space consists of the vectors that are
+constant on each component of A's rows.
 
 With D = diag(degrees) everything here works on D^(-1/2) L D^(-1/2), whose diagonal is 1 and whose
-null space is spanned by the vectors D^(1/2) 1_C. Where the weights leave parts of A almost
-disconnected, L is almost singular; the damped system (L + λ D) δ = r keeps the shift of one part
-from holding up the others. :class:`DirectSolver` factors the matrix, n³/3 operations.
+null space is spanned by the vectors D^(1/2) 1_C. If the weights make parts of A almost
+disconnected, L is almost singular. In the damped system (L + λ D) δ = r a large shift of one part
+does not delay the others. :class:`DirectSolver` factors the matrix in n³/3 operations.
 :class:`IterativeSolver` uses conjugate gradients: each product with L takes one Gram matrix and one
 quadratic form per row. δ is 0 outside the active rows and orthogonal to the null space in the inner
 product of D. A solver may overwrite the right-hand side r.
@@ -28,8 +28,8 @@ from levinv.forward.projection import Projection
 class DirectSolver:
     """Cholesky factorisation of the n x n matrix."""
 
-    # Where L is too singular: the first damping, which leaves half of the digits, and the factor
-    # from one to the next.
+    # If L is too close to singular: the first damping, which leaves half of the digits, and the
+    # ratio of each damping to the one before.
     dampings = math.sqrt(EPS), 10.0
     products = 0
 
@@ -56,7 +56,7 @@ class DirectSolver:
 class IterativeSolver:
     """Conjugate gradients on the complement of the null space, to a relative ``tolerance``."""
 
-    # 0, 1/100 and 1: a few iterations do not notice less, and each attempt costs a solve
+    # 0, 1/100, 1: smaller values have no effect in few iterations, and each attempt costs a solve
     dampings = 0.01, 100.0
 
     def __init__(self, projection: Projection, active: Booleans, label: Labels,
@@ -65,7 +65,7 @@ class IterativeSolver:
         self._projection, self._tolerance = projection, tolerance
         root = degrees(projection, active)
         last = label.max(initial=0)
-        # one component that all rows belong to needs no groups; left-out rows form a last group
+        # one component of all rows needs no groups; rows that are not active form a last group
         self._groups = None if last == 0 and root.all() else np.where(root > 0, label, last + 1)
         self._norms = (float(root.sum()) if self._groups is None
                        else np.bincount(self._groups, weights=root))
@@ -129,8 +129,8 @@ def component_mean(t: Floats, active: Booleans, label: Labels) -> Floats | float
 
 def log_weight_deviation(projection: Projection, active: Booleans, label: Labels,
                          noise: Floats) -> Floats:
-    """Standard deviations of t, (n,), for independent errors of the scores with the deviations
-    ``noise``, (n,): δt = L⁺ δc to first order, with the pseudoinverse of an n x n matrix.
+    """Standard deviations of t, (n,), for independent errors of the scores with standard deviations
+    ``noise``, (n,). To first order δt = L⁺ δc, where L⁺ is the pseudoinverse of an n x n matrix.
     """
     index = np.flatnonzero(degrees(projection, active) > 0)
     matrix, root, null_vectors = _whitened_laplacian(projection, index, label)

@@ -1,24 +1,24 @@
-"""Stage 1: log weights with given leverage scores, a convex problem.
+"""Stage 1: find log weights that give the rows of A given leverage scores, a convex problem.
 
-The weights of rows are eᵗ, t their logarithms. f(t) = log det(Aᵀ diag(eᵗ) A) is convex, its
-gradient is sigma(t) and its Hessian the graph Laplacian L = diag(sigma) - Q, Q = P∘P
+The log weights are t, the row weights eᵗ. f(t) = log det(Aᵀ diag(eᵗ) A) is convex, its gradient is
+sigma(t), and its Hessian is the graph Laplacian L = diag(sigma) - Q, Q = P∘P
 (:mod:`levinv.inverse.stages.laplacian`). So the t whose scores are c minimises f(t) - cᵀt: this is
 radial isotropic position with marginals c (Barthe 1998; Artstein-Avidan, Kaplan and Sharir, arXiv
 2005.04918; Dadush and Ramachandran, arXiv 2402.04799). It exists iff c lies in the relative
 interior of the base polytope (:mod:`levinv.inverse.stages.infeasible`), and it is unique up to one
 constant k_C on each component C of A's rows.
 
-Up to here nothing depends on what the weights mean. The slack s = A x - b enters through
+Up to here the weights are arbitrary. The slack s = A x - b enters through
 t_i + k_C = log w(s_i). For the weighting w(s) = 1/s² that gives |s_i| = e^(-k_C/2) e^(-t_i/2):
 magnitudes up to one factor on each component (:attr:`Magnitudes.magnitude`).
 
-The method is damped Newton from t = -2 log|a_i| + log(c_i/(1 - c_i)), columns orthonormal. Where
-scores are wrong by more than themselves, sweeps t <- t + log(c/sigma) come first, as long as each
-halves the error: Tyler's fixed-point iteration, which always decreases f - cᵀt. A Newton step
-solves L δ = c - sigma. If δ is longer than the quadratic model is valid, L is damped. The step is
-shortened until the slope along it is at most half as steep uphill as it was downhill; the gradient
-gives the slope without cancellation. As f is convex, this bounds its growth, and f falls if the
-slope is still negative.
+The method is damped Newton from t = -2 log|a_i| + log(c_i/(1 - c_i)), columns orthonormal. If the
+relative error of the scores exceeds 1, sweeps t <- t + log(c/sigma) come first, while each halves
+the error. This is Tyler's fixed-point iteration, which always decreases f - cᵀt. A Newton step
+solves L δ = c - sigma. If δ leaves the region where the quadratic model is valid, L is damped. The
+step is shortened until the slope at its end is negative, or at most half as steep as the negative
+slope at its start; the gradient gives the slope without cancellation. As f is convex, this bounds
+its growth, and f falls if the slope at the end is still negative.
 """
 import math
 from collections.abc import Callable
@@ -38,7 +38,7 @@ from levinv.storage.protocol import Rows
 
 @dataclass(frozen=True)
 class _Iterate:
-    """t and what is known there."""
+    """The log weights t, and the quantities computed at t."""
 
     t: Floats
     projection: Projection
@@ -51,15 +51,15 @@ def find_magnitudes(rows: Rows, transform: Floats, target: Floats, active: Boole
                     log_squared_norm: Floats | None = None, accuracy: float = 0.0,
                     enough: Callable[[Floats], bool] | None = None, maxiter: int = 100,
                     on_step: Callable[[int, float], None] | None = None) -> Magnitudes:
-    """Find log weights whose scores are ``target`` on the active rows: the best, see their
-    ``error``, and ``infeasible`` for a proof that there are no better ones.
+    """Find log weights whose scores are ``target`` on the active rows. Returns the best found, with
+    their ``error``; ``infeasible`` holds a proof, if there is one, that no better ones exist.
 
     The target c lies strictly between 0 and 1 on the active rows and sums to the rank on each
     component ``label``. A ``transform`` (d, k) has orthonormal columns over the active rows; with
-    ``own_columns`` projections may use the columns of A instead. ``log_weight`` is the first t.
-    With ``log_squared_norm``, log |a_i|², t + log_squared_norm instead of t has mean 0 on each
-    component. The iteration ends at an error of ``accuracy`` (0: all that rounding permits), or
-    once ``enough(residual)``. ``on_step(iteration, max |sigma - c|)`` is called after every step.
+    ``own_columns`` projections may use the columns of A instead. ``log_weight`` is the first t. The
+    mean of t on each component is 0; with ``log_squared_norm``, log |a_i|², the mean of
+    t + log_squared_norm is 0. The iteration ends at an error of ``accuracy`` (0: as rounding
+    permits) or if ``enough(residual)``. Each step calls ``on_step(iteration, max |sigma - c|)``.
     """
     if log_weight is None:
         log_weight = np.zeros(rows.shape[0])
@@ -96,7 +96,7 @@ def find_magnitudes(rows: Rows, transform: Floats, target: Floats, active: Boole
             solver = _solver(best, active, label)
             step, damping = _newton_step(solver, best.residual, damping)
             products += solver.products
-            del solver                                     # n-vectors that trials do not need
+            del solver                                     # frees n-vectors that trials do not need
             trial = _line_search(evaluate, best, step, best.error < QUADRATIC and not stalled)
         if trial is None:
             break
@@ -106,7 +106,7 @@ def find_magnitudes(rows: Rows, transform: Floats, target: Floats, active: Boole
             best = trial
         if on_step is not None:
             on_step(iteration, float(np.max(np.abs(best.residual))))
-        # a Newton step squares the error: below sqrt(ε) only rounding keeps it from halving
+        # a Newton step squares the error: below sqrt(ε) only rounding prevents halving
         if stagnant and (stalled or best.error < math.sqrt(EPS)):
             break
         stalled = stagnant
@@ -127,7 +127,7 @@ def _swept(iterate: _Iterate, target: Floats, active: Booleans) -> Floats:
 
 
 def _solver(iterate: _Iterate, active: Booleans, label: Labels) -> DirectSolver | IterativeSolver:
-    """The faster solver of Newton systems at an iterate."""
+    """The solver of Newton systems that is faster at this iterate."""
     n = np.count_nonzero(active)
     direct = max(DIRECT_ROWS, DIRECT_PER_RANK * iterate.projection.rank)
     if n <= direct and n * n <= _tolerances.COPY_ENTRIES:
@@ -137,10 +137,10 @@ def _solver(iterate: _Iterate, active: Booleans, label: Labels) -> DirectSolver 
 
 def _newton_step(solver: DirectSolver | IterativeSolver, residual: Floats,
                  damping: float) -> tuple[Floats, float]:
-    """δ with (L + λ D) δ = -residual that is not much longer than permitted, and λ.
+    """A δ with (L + λ D) δ = -residual whose length is about the permitted one or less; and λ.
 
-    λ starts at a tenth of the last ``damping`` and ends at most at 1, where the step is about that
-    of Jacobi's method.
+    λ starts at a tenth of the last ``damping`` and is at most 1. With λ = 1 the step is similar to
+    that of Jacobi's method.
     """
     first, factor = solver.dampings
     damping = damping / 10.0 if damping > math.sqrt(EPS) else 0.0

@@ -1,9 +1,9 @@
 """Signs where some magnitudes are wrong: stage 2 on a component with outliers among the scores.
 
-A wrong score spoils the magnitude of its own row, and those of the others by some per cent. With
-R = diag(1/m) [A b] the other rows satisfy |R z| = 1 to these per cent. *Least trimmed squares*: of
-the errors log |R z| only the smallest count. There are many starts. Each is the solution of a few
-random rows with the signs of a start of stage 2, most of which are right. Concentration steps
+A wrong score spoils the magnitude of its own row, and changes those of other rows by some per cent.
+Let R = diag(1/m) [A b]. The other rows satisfy |R z| = 1 to this accuracy. *Least trimmed squares*:
+only the smallest errors log |R z| are summed. There are many starts. Each is the solution of a few
+random rows, with signs from a start of stage 2; most of these are right. Concentration steps
 
     signs <- sign(R z),  H <- the rows of least |log |R z||,  z <- argmin sum over H (R z - signs)²
 
@@ -25,10 +25,10 @@ def may_be_spoiled(n: int, p: int) -> bool:
 
 def trimmed_signs(matrix: Matrix, magnitude: Floats, known: Floats | None, guesses: list[Floats],
                   most: int, rng: np.random.Generator) -> list[SignCandidate]:
-    """Different sign vectors with the ``most`` rows that each leaves out, the likeliest first.
+    """Different sign vectors, the likeliest first, each with the ``most`` rows that it leaves out.
 
-    ``matrix`` (n, p) is [A b] on the component. ``known`` (n,) are the signs, if they are known;
-    most entries of the ``guesses``, sign vectors (n,), may be right.
+    ``matrix`` (n, p) is [A b] on the component. ``known`` (n,) holds the signs if they are known.
+    ``guesses`` are sign vectors (n,), of which most entries may be right.
     """
     n, p = matrix.shape
     if not may_be_spoiled(n, p) or n - most <= p:
@@ -69,7 +69,7 @@ def trimmed_signs(matrix: Matrix, magnitude: Floats, known: Floats | None, guess
 
 
 def _least_squares(rows: Floats, products: Floats, signs: Floats, kept: Integers) -> Floats:
-    """R z for each start, z fitted to the ``signs`` of the rows ``kept``: (starts, n)."""
+    """R z, (starts, n); each start's z is fitted to the ``signs`` of the rows ``kept``."""
     p = rows.shape[1]
     weight = np.zeros(signs.shape)
     np.put_along_axis(weight, kept, 1.0, axis=1)

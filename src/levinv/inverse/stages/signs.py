@@ -1,30 +1,30 @@
 """Stage 2: signs of the slack, real phase retrieval on each component.
 
 With m the magnitudes of stage 1, |A x - b| = κ m on a component, κ > 0 its level. So z = (x, -1)/κ
-satisfies |[A b] z| = m: a vector u of the subspace V = range([A b]) with given magnitudes. The
-level is one of the unknowns z because the slack is a multiple of m, with no offset: for a weighting
-with s = y(k) + ε∘m(k) at level k, the subspace is an affine one and :func:`sign_candidates` runs
-for several k.
+satisfies |[A b] z| = m: u = [A b] z is a vector of V = range([A b]) with given magnitudes. The
+level is part of the unknown z because the moduli of the slack are a multiple of m. (A weighting may
+have s = y(k) + ε∘m(k) at level k instead. Then the subspace is affine, and :func:`sign_candidates`
+runs for several k.)
 
 The Douglas-Rachford iteration between the subspace and the vectors of magnitudes m is
 
     u <- u + m∘sign(2 Π u - u) - Π u,        Π the projection onto V,
 
-from a spectral start first and then from random ones. It ends when m∘sign(Π u) lies in V. Two
-things decide how soon. First, rows are weighted so that those of [A b] are close to isotropic: all
-leverage scores of the weighted [A b] are equal. Heavy-tailed and structured designs then behave
-like Gaussian ones. Second, starts that succeed do so early, so a start is given up soon and another
-one made. In a long matrix a subset of the rows determines z, and z all signs.
+runs from a spectral start first and then from random ones. It ends when m∘sign(Π u) lies in V. Two
+measures shorten it. First, the rows of [A b] are weighted to be close to isotropic: all leverage
+scores of the weighted [A b] are equal. Heavy-tailed and structured designs then behave like
+Gaussian ones. Second, starts that succeed do so early, so each start gets few iterations before the
+next. In a long matrix a subset of the rows determines z, and z determines all signs.
 
 With inexact magnitudes (relative deviation α_i) a sign vector that is nearly right is wrong in rows
-of tiny but accurate slack, which hardly count in V. They count in the likelihood. Divide rows by
-α_i m_i, so that g_i = ε_i/α_i, and let K = I - Π for these rows: the misfit is gᵀ K g, and a closed
-formula says how it changes if one sign, or two, are flipped. Flips that lower it are made, the best
-first.
+of tiny but accurate slack. These rows have little weight in V, but not in the likelihood. Divide
+rows by α_i m_i, so that g_i = ε_i/α_i, and let K = I - Π for these rows: the misfit is gᵀ K g. A
+closed formula gives its change if one or two signs are flipped. Flips that lower the misfit are
+made, the best first.
 
-*When are the signs determined?* Two solutions ±z, ±z' split the rows into S, where z + z' vanishes,
-and its complement, where z - z' does. Such z fill ker M_S + ker M_{S^c}, M = [A b], of dimension
-2p - r(S) - r(S^c), which is below p unless r(S) + r(S^c) = p, that is unless S separates the
+*When are the signs determined?* Let M = [A b]. Two solutions ±z, ±z' split the rows into S, where
+M (z + z') = 0, and its complement, where M (z - z') = 0. Such z lie in ker M_S + ker M_{S^c}. This
+has dimension 2p - r(S) - r(S^c) < p, unless r(S) + r(S^c) = p, that is, unless S separates the
 matroid of M. So for almost every x the signs are determined iff [A_C b_C] is connected on every
 component C (:mod:`levinv.inverse.stages.components`).
 """
@@ -71,14 +71,14 @@ def sign_candidates(matrix: Matrix, magnitude: Floats, rng: np.random.Generator,
                     on_restart: Callable[[int, float], None] | None = None,
                     outcomes: list[SignCandidate] | None = None) -> Iterator[SignCandidate]:
     """Find signs with which ``magnitude`` (n,) lies in the range of ``matrix``, which is [A b] on
-    the component in any basis. Each that fits is yielded as it is found, after the last start the
-    closest of the others.
+    the component in any basis. Yields each sign vector that fits as soon as it is found and, after
+    the last start, the closest of the others.
 
     ``accuracy`` (n,) holds relative standard deviations of the magnitudes; inf leaves a row out.
-    ``tolerance`` is the relative distance from the range that a sign vector may have, to which the
-    distance that the deviations explain is added. After each of the ``restarts`` starts
-    ``on_restart(number of starts, smallest misfit so far)`` is called and the outcome appended to
-    ``outcomes``.
+    A sign vector fits if its relative distance from the range is at most ``tolerance`` plus the
+    distance that the deviations explain. After each of the ``restarts`` starts
+    ``on_restart(number of starts, smallest misfit so far)`` is called, and the outcome is appended
+    to ``outcomes``.
     """
     n, p = matrix.shape
     if accuracy is None and n <= _tolerances.ENUMERATED:
@@ -101,7 +101,7 @@ def sign_candidates(matrix: Matrix, magnitude: Floats, rng: np.random.Generator,
         if found.fits:
             yield rejected.pop()
         elif accuracy is None and search.solved and len(search.chosen) < len(usable):
-            # several z solve the subset: it needs more rows
+            # several z fit the subset: it needs more rows
             size, search = 4 * size, None
     rejected.sort(key=lambda candidate: candidate.misfit)
     for candidate in rejected[:_tolerances.CLOSEST]:
@@ -109,7 +109,7 @@ def sign_candidates(matrix: Matrix, magnitude: Floats, rng: np.random.Generator,
 
 
 def enumerate_signs(matrix: Matrix, magnitude: Floats, tolerance: float) -> list[SignCandidate]:
-    """All sign vectors with first entry +1 that fit the magnitudes, at least the closest few."""
+    """All sign vectors with first entry +1 that fit the magnitudes; the closest few in any case."""
     n = len(magnitude)
     weight, basis = _isotropic(matrix.block(np.arange(n)))
     target = weight * magnitude / np.linalg.norm(weight * magnitude)
@@ -125,7 +125,7 @@ def enumerate_signs(matrix: Matrix, magnitude: Floats, tolerance: float) -> list
 
 def _choose(usable: Integers, size: int, accuracy: Floats | None,
             rng: np.random.Generator) -> Integers:
-    """``size`` of the usable rows: with ``accuracy`` half of them the most accurate."""
+    """Choose ``size`` usable rows; with ``accuracy``, half of these are the most accurate rows."""
     if len(usable) <= size:
         return usable
     if accuracy is None:
@@ -191,7 +191,7 @@ class _SubsetSearch:
 
 def _flip(matrix: Floats, g: Floats) -> tuple[Floats, float]:
     """Flip entries of g, one or two at a time, while that brings g closer to the range of
-    ``matrix``: the signs and the RMS distance, in standard deviations if g is whitened.
+    ``matrix``. Returns the signs and the RMS distance (in standard deviations if g is whitened).
     """
     u = _range_basis(matrix)
     complement = -(u @ u.T)
@@ -231,7 +231,7 @@ def _range_basis(matrix: Floats) -> Floats:
 
 
 def _spectral_start(basis: Floats, target: Floats) -> Floats:
-    """Where large magnitudes have long rows: the top eigenvector of sum (m_i/|v_i|²)² v_i v_iᵀ."""
+    """The top eigenvector of sum (m_i/|v_i|²)² v_i v_iᵀ, where m_i are the magnitudes."""
     lengths = np.maximum(np.linalg.norm(basis, axis=1), TINY)
     rows = basis / lengths[:, None]
     with np.errstate(divide="ignore"):                 # squares of the quotients may overflow

@@ -1,4 +1,4 @@
-"""Scores as stage 1 can match them: inside (0, 1), with the sum that every x gives them."""
+"""Scores that stage 1 can match: inside (0, 1), with the sum that the scores have at every x."""
 import numpy as np
 
 from levinv._tolerances import EPS, FEW_ROUNDINGS, TINY
@@ -8,8 +8,8 @@ from levinv._typing import Floats
 def shift_to_sum(scores: Floats, total: float) -> Floats:
     """Add one number to the logits of all scores so that they sum to ``total``.
 
-    The results lie inside (0, 1). Scores whose sum is right to rounding are returned as they are,
-    and so are scores that are too few: ``total`` must be below their number.
+    The results lie inside (0, 1). The scores are returned unchanged if their sum is right to
+    rounding, or if their number is not above ``total``.
     """
     if abs(scores.sum() - total) <= FEW_ROUNDINGS * total or total >= len(scores):
         return scores
@@ -19,7 +19,7 @@ def shift_to_sum(scores: Floats, total: float) -> Floats:
         moved = shifted / (1.0 + shifted)
         excess = moved.sum() - total
         slope = (moved * (1.0 - moved)).sum()
-        if abs(excess) <= 8.0 * EPS * total or slope == 0:      # below the test of the sum above
+        if abs(excess) <= 8.0 * EPS * total or slope == 0:      # stricter than the test above
             break
         shift -= float(np.clip(excess / slope, -1.0, 1.0))
     inside: Floats = np.clip(moved, TINY, 1.0 - EPS)
