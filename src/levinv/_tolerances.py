@@ -74,8 +74,8 @@ CACHE_ENTRIES = 1 << 17
 # storage.Sparse.
 
 CHUNK_WORK = 1 << 22
-# Multiply-adds in a chunk of rows: much longer than handing it to a thread takes, a few
-# microseconds. In longer chunks threads wait at the end. Noticed by asv run --bench storage.Sharing.
+# Multiply-adds in a chunk of rows: much longer than handing it to a thread takes. In longer chunks
+# threads wait at the end. Noticed by asv run --bench storage.Sharing.
 
 DENSE_GAIN = 16
 # Dense multiply-adds that take as long as one scattered into, or gathered from, a d x d matrix.
