@@ -114,10 +114,10 @@ def wheel(session):
 def installed(session):
     """The suite of an unpacked sdist against a wheel: ``nox -s installed -- WHEEL DIRECTORY``."""
     built, unpacked = session.posargs
-    session.install(f"{built}[test]")
+    session.install(f"{built}[test]", "pytest-xdist")
     session.chdir(unpacked)  # whose package is in src, out of reach
     session.run("python", "-c", "import levinv; assert 'site-packages' in levinv.__file__")
-    session.run("python", "-m", "pytest")
+    session.run("python", "-m", "pytest", "-n", "2")
 
 
 @nox.session(default=False)
