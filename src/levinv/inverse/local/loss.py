@@ -67,7 +67,7 @@ class ScaledLoss:
         return hess
 
     def rounding(self, value: float) -> float:
-        """Rounding error of a value of L: of the sum, and of scores, whose squares sum to at most d."""
+        """Rounding error of a value of L: of the sum, and of scores: their squares sum to <= d."""
         return EPS * value + 4.0 * self.loss.shape[1] * EPS ** 2
 
     def misfit(self, y: Floats) -> float:
