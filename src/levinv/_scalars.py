@@ -44,6 +44,16 @@ def positive_number(value: object, name: str, *, zero: bool = False) -> float:
     return value
 
 
+def finite_number(value: object, name: str) -> float:
+    """A finite float."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a real number, got {type(value).__name__}")
+    value = float(value)
+    if not np.isfinite(value):
+        raise ValueError(f"{name} must be finite, got {value}")
+    return value
+
+
 def scalar(value: object) -> object:
     """The number in a real array without dimensions; any other value unchanged."""
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":

@@ -376,3 +376,25 @@ DEPARTURE_DRAWS = 8
 MAX_EXPANSION, HARMLESS_BYTES = 100, 1 << 30
 # A file is refused if it takes more bytes in memory than the first number for each of its own, and
 # more than the second in all. Deflate stays far below 100 on data. tests/test_hostile_files.py.
+
+# --- weightings (weighting/) --------------------------------------------------------------------
+
+SMALL_ARGUMENT = 1e-3
+# Below it a function that cancels is computed by the first terms of its series, whose next one is
+# below rounding: u⁴/2880 (cloglog). Noticed by tests/test_weighting.py.
+
+BRANCH_NODES = 1000
+# Points of the table from which a log weight's inverse starts. Noticed by tests/test_weighting.py.
+
+BRANCH_REACH = math.log(1e150)
+# Largest logarithm of the distance from the mode in that table: squares stay in range.
+
+BRANCH_STEPS = 4
+# Newton steps from the table, which is good to three digits: two would do. Noticed by
+# tests/test_weighting.py.
+
+KIND_NODES = 4001
+# Points at which the sign of a log weight's derivative is looked at.
+
+KIND_REACH = 1e3
+# The largest linear predictor looked at for that.

@@ -27,7 +27,7 @@ from levinv._tolerances import SQUARABLE, TINY
 from levinv._typing import Floats, MatrixLike, VectorLike
 from levinv.forward.basis import column_space, uncombined
 from levinv.forward.projection import DependentZeroSlackError, Projection, project
-from levinv.weighting.inverse_square import INVERSE_SQUARE
+from levinv.weighting.protocol import INVERSE_SQUARE
 from levinv.weighting.protocol import Weighting
 
 

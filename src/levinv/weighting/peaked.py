@@ -1,0 +1,202 @@
+"""Weightings with one peak: those of binomial regressions.
+
+With μ the mean, w = μ'(η)² / (μ (1 - μ)). All formulas are free of overflow and cancellation:
+
+    logit     τ = -|η| - 2 log(1 + e^-|η|),   τ' = -tanh(η/2),   τ'' = -2 μ (1 - μ)
+    probit    τ = -η² - log 2π - log Φ(η) - log Φ(-η),   τ' = -2η + φ erf(η/√2) / (Φ(η) Φ(-η))
+    cauchit   μ = ½ + arctan(η)/π,   τ = -2 log(1 + η²) - log(μ (1 - μ)) - 2 log π
+    cloglog   u = e^η,   τ = 2η - u - log(1 - e^-u),   τ' = 2 - u - e,   e = u/(e^u - 1)
+    loglog    cloglog of -η
+
+A peaked weighting has, for every level below its peak, two branches η₋ < mode < η₊. ``branches``
+takes the *gap* τ(mode) - τ(η), which is accurate next to the mode.
+"""
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+import scipy.special
+
+from levinv._tolerances import SMALL_ARGUMENT
+from levinv._typing import Floats
+from levinv.weighting.branches import Branch
+from levinv.weighting.protocol import Kind, Weighting
+
+
+class Peaked(Weighting):
+    """A log weight that rises up to its mode and falls beyond it."""
+
+    kind: Kind = "peak"
+    mode: float = 0.0
+
+    @functools.cached_property
+    def peak(self) -> float:
+        """τ(mode)."""
+        return float(self.log_weight(np.array([self.mode]))[0])
+
+    @functools.cached_property
+    def _sides(self) -> tuple[Branch, Branch]:
+        curvature = float(np.abs(self.second_derivative(np.array([self.mode]))[0]))
+        lower, upper = (Branch(self.log_weight, self.derivative, self.mode, direction, curvature,
+                               end) for direction, end in zip((-1.0, 1.0), self.domain,
+                                                              strict=True))
+        return lower, upper
+
+    def branches(self, gap: Floats) -> tuple[Floats, Floats]:
+        """η₋ and η₊ with τ(mode) - τ = ``gap`` >= 0."""
+        lower, upper = self._sides
+        above = upper(gap)
+        return (2.0 * self.mode - above if self.even else lower(gap)), above
+
+
+class Logit(Peaked):
+    """Binomial regression with the logit link."""
+
+    name = "a logistic regression"
+    even = True
+
+    def log_weight(self, eta: Floats) -> Floats:
+        size = np.abs(eta)
+        log_weight: Floats = -size - 2.0 * np.log1p(np.exp(-size))
+        return log_weight
+
+    def derivative(self, eta: Floats) -> Floats:
+        derivative: Floats = -np.tanh(0.5 * eta)
+        return derivative
+
+    def second_derivative(self, eta: Floats) -> Floats:
+        odds = np.exp(-np.abs(eta))
+        second: Floats = -2.0 * odds / (1.0 + odds) ** 2
+        return second
+
+    def branches(self, gap: Floats) -> tuple[Floats, Floats]:
+        # cosh(η/2) = e^(gap/2)
+        above = gap + 2.0 * np.log1p(np.sqrt(-np.expm1(-gap)))
+        return -above, above
+
+
+class Probit(Peaked):
+    """Binomial regression with the probit link."""
+
+    name = "a probit regression"
+    even = True
+
+    def log_weight(self, eta: Floats) -> Floats:
+        with np.errstate(over="ignore"):
+            size = np.abs(eta)
+            # log Φ(-size) is about -size²/2: only half of -size² is left
+            tail = np.log(0.5 * scipy.special.erfcx(size / math.sqrt(2.0)))
+            log_weight: Floats = (-0.5 * size ** 2 - math.log(2.0 * math.pi) - tail
+                                  - scipy.special.log_ndtr(size))
+        return log_weight
+
+    def _hazard(self, eta: Floats) -> tuple[Floats, Floats]:
+        """|η| and φ/Φ(-|η|)."""
+        size = np.abs(eta)
+        return size, math.sqrt(2.0 / math.pi) / scipy.special.erfcx(size / math.sqrt(2.0))
+
+    def derivative(self, eta: Floats) -> Floats:
+        size, hazard = self._hazard(eta)
+        # h(|η|) - |η| goes to 1/|η|, by a continued fraction's first terms where it cancels
+        rest = np.where(size < 1.0 / SMALL_ARGUMENT, hazard - size, 1.0 / np.maximum(size, 1.0))
+        symmetric = hazard * scipy.special.erf(size / math.sqrt(2.0)) / scipy.special.ndtr(size)
+        below = symmetric - 2.0 * size
+        # beyond the middle, erf/Φ is 1 but for h(-|η|)
+        other = hazard * scipy.special.ndtr(-size) / scipy.special.ndtr(size)
+        slope = np.where(size < 1.0, below, rest - size - other)
+        derivative: Floats = np.copysign(1.0, eta) * slope
+        return derivative
+
+    def second_derivative(self, eta: Floats) -> Floats:
+        size, hazard = self._hazard(eta)
+        with np.errstate(over="ignore"):
+            # h' = h (h - |η|); of the other tail h₋ = φ/Φ(|η|), h₋' = -h₋ (h₋ + |η|)
+            excess = np.where(size < 1.0 / SMALL_ARGUMENT, hazard * (hazard - size), 1.0)
+            other = hazard * scipy.special.ndtr(-size) / scipy.special.ndtr(size)
+            tail = np.where(other > 0, other * (other + size), 0.0)
+        second: Floats = -2.0 + excess + tail
+        return second
+
+
+class Cauchit(Peaked):
+    """Binomial regression with the cauchit link."""
+
+    name = "a cauchit regression"
+    even = True
+
+    def _tails(self, eta: Floats) -> tuple[Floats, Floats, Floats]:
+        """|η|, and π times the smaller and the larger of μ and 1 - μ."""
+        size = np.abs(eta)
+        small = np.arctan2(1.0, size)
+        return size, small, math.pi - small
+
+    def log_weight(self, eta: Floats) -> Floats:
+        size, small, large = self._tails(eta)
+        log_weight: Floats = -4.0 * np.log(np.hypot(1.0, size)) - np.log(small) - np.log(large)
+        return log_weight
+
+    def _rates(self, eta: Floats) -> tuple[Floats, Floats, Floats]:
+        """|η|/(1 + η²), 1/(1 + η²) and π² μ (1 - μ)."""
+        size, small, large = self._tails(eta)
+        root = 1.0 / np.hypot(1.0, size)
+        return size * root * root, root * root, small * large
+
+    def derivative(self, eta: Floats) -> Floats:
+        quotient, density, product = self._rates(eta)
+        # (log μ (1 - μ))' = -density (large - small) / (small large), large - small = 2 arctan|η|
+        rise = 2.0 * density * np.arctan(np.abs(eta)) / product
+        derivative: Floats = np.copysign(1.0, eta) * (rise - 4.0 * quotient)
+        return derivative
+
+    def second_derivative(self, eta: Floats) -> Floats:
+        quotient, density, product = self._rates(eta)
+        rise = 2.0 * density * np.arctan(np.abs(eta)) / product
+        second: Floats = (8.0 * quotient ** 2 - 4.0 * density + rise ** 2
+                          + 2.0 * density ** 2 / product - 2.0 * quotient * rise)
+        return second
+
+
+class Cloglog(Peaked):
+    """Binomial regression with the complementary log-log link, or mirrored: the log-log link."""
+
+    def __init__(self, mirrored: bool = False) -> None:
+        self.sign = -1.0 if mirrored else 1.0
+        self.name = f"a {'log-log' if mirrored else 'complementary log-log'} regression"
+        # the zero of 2 - u - u/(e^u - 1): 2 - u = u/(e^u - 1) has u = 2 + W(-2 e^-2)
+        self.mode = self.sign * math.log(2.0 + float(scipy.special.lambertw(
+            -2.0 * math.exp(-2.0)).real))
+
+    def log_weight(self, eta: Floats) -> Floats:
+        eta = self.sign * eta
+        with np.errstate(over="ignore", divide="ignore"):
+            u = np.exp(eta)
+            # log(1 - e^-u) = η - u/2 + u²/24 - ... for small u
+            small = u < SMALL_ARGUMENT
+            log_mean = np.where(small, eta - 0.5 * u + u ** 2 / 24.0,
+                                np.log(-np.expm1(-np.where(small, 1.0, u))))
+            log_weight: Floats = np.where(np.isinf(u), -np.inf, 2.0 * eta - u - log_mean)
+        return log_weight
+
+    def _parts(self, eta: Floats) -> tuple[Floats, Floats, Floats]:
+        """u, e = u/(e^u - 1) and 1 - u - e."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            u = np.exp(self.sign * eta)
+            small = u < SMALL_ARGUMENT
+            square = np.where(small, u, 0.0) ** 2
+            e = np.where(u > 0, u / np.expm1(np.where(u > 0, u, 1.0)), 1.0)
+            e = np.where(np.isinf(u), 0.0, e)
+            rest = np.where(small, -0.5 * u - square / 12.0 + square ** 2 / 720.0, 1.0 - u - e)
+        return u, e, rest
+
+    def derivative(self, eta: Floats) -> Floats:
+        _, _, rest = self._parts(eta)
+        derivative: Floats = self.sign * (1.0 + rest)
+        return derivative
+
+    def second_derivative(self, eta: Floats) -> Floats:
+        u, e, rest = self._parts(eta)
+        with np.errstate(invalid="ignore"):
+            second: Floats = -u - np.where(e > 0, e * rest, 0.0)
+        return second
