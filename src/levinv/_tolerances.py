@@ -398,3 +398,20 @@ KIND_NODES = 4001
 
 KIND_REACH = 1e3
 # The largest linear predictor looked at for that.
+
+# --- stages 2 and 3 of weightings that are not powers (inverse/stages/levels) -------------------
+
+LEVELS = 24
+# Levels at which signs are looked for. Signs found at a level are mostly right over a factor of ten
+# of the gap: two levels a decade. tests/acceptance.py models.
+
+LEAST_GAP = 1e-11
+GREATEST_GAP = 30.0
+# Range of the gap between the peak of the log weight and that of the row closest to it. The square
+# of its distance from the mode is a few gaps: 1e-5 and, for the logit, 30.
+
+LEVEL_REFLECTIONS = 300
+# Douglas-Rachford iterations at one level. Starts that succeed do so early.
+
+LEVEL_STEPS = 40
+# Levenberg-Marquardt steps in (x, level). tests/acceptance.py models.

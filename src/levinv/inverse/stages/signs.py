@@ -111,7 +111,7 @@ def sign_candidates(matrix: Matrix, magnitude: Floats, rng: np.random.Generator,
 def enumerate_signs(matrix: Matrix, magnitude: Floats, tolerance: float) -> list[SignCandidate]:
     """All sign vectors with first entry +1 that fit the magnitudes; the closest few in any case."""
     n = len(magnitude)
-    weight, basis = _isotropic(matrix.block(np.arange(n)))
+    weight, basis = isotropic(matrix.block(np.arange(n)))
     target = weight * magnitude / np.linalg.norm(weight * magnitude)
     bits = (np.arange(2 ** (n - 1))[:, None] >> np.arange(n - 1)) & 1
     signs = np.column_stack([np.ones(len(bits)), 1.0 - 2.0 * bits])
@@ -143,7 +143,7 @@ class _SubsetSearch:
         self.chosen = chosen
         self.solved = False                         # whether the last start solved the subset
         self._matrix, self._magnitude = matrix, magnitude
-        self._weight, self._basis = _isotropic(matrix.block(chosen))
+        self._weight, self._basis = isotropic(matrix.block(chosen))
         self._target = self._weight * magnitude[chosen]
         self._target *= np.sqrt(len(chosen)) / np.linalg.norm(self._target)
         self._tolerance = tolerance
@@ -157,7 +157,7 @@ class _SubsetSearch:
     def run(self, restart: int, rng: np.random.Generator) -> SignCandidate:
         """Make one start: the first is spectral, the others are random."""
         if restart == 0:
-            point = _spectral_start(self._basis, self._target)
+            point = spectral_start(self._basis, self._target)
         else:
             point = self._target * rng.choice([-1.0, 1.0], len(self.chosen))
         signs, misfit, done = np.ones(len(self.chosen)), np.inf, 0
@@ -193,7 +193,7 @@ def _flip(matrix: Floats, g: Floats) -> tuple[Floats, float]:
     """Flip entries of g, one or two at a time, while that brings g closer to the range of
     ``matrix``. Returns the signs and the RMS distance (in standard deviations if g is whitened).
     """
-    u = _range_basis(matrix)
+    u = range_basis(matrix)
     complement = -(u @ u.T)
     complement[np.diag_indices_from(complement)] += 1.0
     g = g.copy()
@@ -213,24 +213,24 @@ def _flip(matrix: Floats, g: Floats) -> tuple[Floats, float]:
             float(np.linalg.norm(residual) / np.sqrt(degrees_of_freedom)))
 
 
-def _isotropic(matrix: Floats) -> tuple[Floats, Floats]:
+def isotropic(matrix: Floats) -> tuple[Floats, Floats]:
     """Row weights with scores close to equal, and an orthonormal basis of the weighted rows."""
     weight = np.ones(len(matrix))
-    basis = _range_basis(matrix)
+    basis = range_basis(matrix)
     for _ in range(_tolerances.FEW_ROUNDS):
         scores = np.einsum("ij,ij->i", basis, basis)
         weight = weight / np.sqrt(np.maximum(scores, EPS))
-        basis = _range_basis(matrix * weight[:, None])
+        basis = range_basis(matrix * weight[:, None])
     return weight, basis
 
 
-def _range_basis(matrix: Floats) -> Floats:
+def range_basis(matrix: Floats) -> Floats:
     """An orthonormal basis of the range."""
     u, values, _ = np.linalg.svd(matrix, full_matrices=False)
     return np.ascontiguousarray(u[:, values > max(matrix.shape) * EPS * values[0]])
 
 
-def _spectral_start(basis: Floats, target: Floats) -> Floats:
+def spectral_start(basis: Floats, target: Floats) -> Floats:
     """The top eigenvector of sum (m_i/|v_i|²)² v_i v_iᵀ, where m_i are the magnitudes."""
     lengths = np.maximum(np.linalg.norm(basis, axis=1), TINY)
     rows = basis / lengths[:, None]

@@ -1,0 +1,292 @@
+"""Stages 2 and 3 for weightings that are not powers: find x and the level of one component.
+
+Stage 1 gives the log weights t of a component up to one constant, its *level* k. With M = A T_C, the
+offset o and the prior weights taken from t, x = T_C y and k satisfy
+
+    τ(M y - o) = t + k.
+
+*Exponential* weightings, τ = a η + β: linear least squares in (y, k).
+*Monotone* ones: η(k) = τ⁻¹(t + k), and η(k) + o must lie in range(M): a search in the one number k.
+*Peaked* ones: each row has two branches η₋ < mode < η₊. Write η = h(k) + ε∘m(k), with the half
+distance m of the branches, their middle h, and signs ε. For a given k,
+
+    M y - (o + h(k)) = ε∘m(k)
+
+is real phase retrieval with a known offset, in the range of [M, o + h(k)]
+(:mod:`levinv.inverse.stages.signs`). Levels k <= τ(mode) - max t are tried on a logarithmic grid of
+the *gap* τ(mode) - max t - k, the likeliest first: of n predictors the one closest to the mode is
+about 1/n of the typical distance from it. A level that is nearly right gives mostly the right
+signs. With the signs of a start, the level is improved by a search in k alone.
+
+In all cases (y, k) is then refined by Levenberg-Marquardt on τ(M y - o) - t - k, which is smooth in
+both, also where a row is at the mode and its sign is not known.
+
+A few rows determine (y, k): in a long component a subset is used, since stage 4 uses all rows.
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from levinv import _tolerances
+from levinv._kernels.reflections import reflect
+from levinv._tolerances import EPS, LEAST_DAMPING, SIGN_TOLERANCE, SIGNIFICANT
+from levinv._typing import Floats, Integers
+from levinv.inverse.stages.signs import isotropic, range_basis, spectral_start
+from levinv.weighting.composed import grid
+from levinv.weighting.monotone import Monotone
+from levinv.weighting.peaked import Peaked
+from levinv.weighting.protocol import Exponential, Weighting
+
+
+@dataclass(frozen=True, eq=False)
+class Component:
+    """The equations τ(M y - o) = t + k of one component, or of some of its rows."""
+
+    matrix: Floats                 # (n, r) M
+    offset: Floats                 # (n,) o
+    log_weight: Floats             # (n,) t without the prior weights
+    deviation: Floats | None       # (n,) standard deviations of t; None: exact; inf: not used
+    weighting: Weighting
+    sides: Floats | None           # (n,) signs of η - mode, if they are known
+
+    def rows(self, index: Integers) -> Component:
+        """Some of the equations."""
+        return replace(self, matrix=self.matrix[index], offset=self.offset[index],
+                       log_weight=self.log_weight[index],
+                       deviation=None if self.deviation is None else self.deviation[index],
+                       sides=None if self.sides is None else self.sides[index])
+
+    @property
+    def weight(self) -> Floats:
+        """1/deviation, (n,), relative to its largest."""
+        if self.deviation is None:
+            return np.ones(len(self.offset))
+        weight: Floats = 1.0 / np.maximum(self.deviation, EPS)
+        return weight / weight.max()
+
+
+@dataclass(frozen=True, eq=False)
+class LevelCandidate:
+    """A solution of the equations of one component, or the closest found."""
+
+    y: Floats                      # (r,)
+    level: float                   # k
+    misfit: float                  # root mean square of τ(M y - o) - t - k, in standard deviations
+                                   # if they are known
+    fits: bool
+    starts: int                    # made so far
+
+
+def level_candidates(component: Component, rng: np.random.Generator, restarts: int,
+                     on_start: Callable[[int, float], None]) -> Iterator[LevelCandidate]:
+    """Yield solutions as they are found and, at the end, the closest of the others."""
+    weighting = component.weighting
+    usable = (np.arange(len(component.offset)) if component.deviation is None
+              else np.flatnonzero(np.isfinite(component.deviation)))
+    part = component.rows(_subset(component, usable, rng))
+    if isinstance(weighting, Exponential):
+        yield _linear(part, weighting)
+        return
+    starts = (_monotone_starts(part) if isinstance(weighting, Monotone) or part.sides is not None
+              else _peaked_starts(part, rng, restarts))
+    closest: list[LevelCandidate] = []
+    seen: list[LevelCandidate] = []
+    for number, (y, level) in enumerate(starts, 1):
+        found = refined(part, y, level, number)
+        if closest:
+            found = replace(found, starts=number)
+        on_start(number, min([found.misfit, *(c.misfit for c in closest)]))
+        if found.fits:
+            if not any(_same(found, other) for other in seen):
+                seen.append(found)
+                yield found
+        else:
+            closest.append(found)
+    closest.sort(key=lambda candidate: candidate.misfit)
+    yield from closest[:_tolerances.CLOSEST]
+
+
+def _same(one: LevelCandidate, other: LevelCandidate) -> bool:
+    return bool(np.allclose(one.y, other.y, rtol=math.sqrt(EPS), atol=0.0))
+
+
+def _subset(component: Component, usable: Integers, rng: np.random.Generator) -> Integers:
+    """Rows for the search, among them the one of largest weight, which bounds the level."""
+    size = 2 * _tolerances.SUBSET_PER_UNKNOWN * (component.matrix.shape[1] + 1)
+    if len(usable) <= size:
+        return usable
+    heaviest = usable[np.argmax(component.log_weight[usable])]
+    if component.deviation is not None:                # the most accurate half, and others
+        usable = usable[np.argsort(component.deviation[usable], kind="stable")][:2 * size]
+    chosen = rng.choice(usable, size, replace=False)
+    return np.union1d(chosen, [heaviest])
+
+
+def _linear(part: Component, weighting: Exponential) -> LevelCandidate:
+    """The least-squares solution of a (M y - o) + β = t + k."""
+    eta = (part.log_weight - weighting.log_constant) / weighting.rate
+    weight = part.weight
+    columns = np.column_stack([part.matrix, np.full(len(eta), -1.0 / weighting.rate)])
+    solution = np.linalg.lstsq(columns * weight[:, None], weight * (eta + part.offset),
+                               rcond=None)[0]
+    return refined(part, solution[:-1], float(solution[-1]), 1)
+
+
+def residual(part: Component, y: Floats, level: float) -> Floats:
+    """τ(M y - o) - t - k, weighted, (n,); inf outside the domain of τ."""
+    eta = part.matrix @ y - part.offset
+    low, high = part.weighting.domain
+    if not (eta.min() > low and eta.max() < high):
+        return np.full(len(eta), np.inf)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return part.weight * (part.weighting.log_weight(eta) - part.log_weight - level)
+
+
+def refined(part: Component, y: Floats, level: float, number: int = 1) -> LevelCandidate:
+    """Levenberg-Marquardt on the residual, in (y, k)."""
+    weight = part.weight
+    found = residual(part, y, level)
+    norm, damping = float(np.linalg.norm(found)), LEAST_DAMPING
+    limit = _fitting_norm(part)
+    for _ in range(_tolerances.LEVEL_STEPS):
+        if not math.isfinite(norm) or norm <= EPS * math.sqrt(len(found)):
+            break
+        eta = part.matrix @ y - part.offset
+        slope = weight * part.weighting.derivative(eta)
+        jacobian = np.column_stack([slope[:, None] * part.matrix, -weight])
+        scale = np.linalg.norm(jacobian, axis=0)
+        scale[scale == 0] = 1.0
+        u, values, vt = np.linalg.svd(jacobian / scale, full_matrices=False)
+        image = u.T @ found
+        before = norm
+        while damping < 1.0 / LEAST_DAMPING:
+            step = (vt.T @ (values / (values ** 2 + damping * values[0] ** 2) * image)) / scale
+            moved = residual(part, y - step[:-1], level - step[-1])
+            moved_norm = float(np.linalg.norm(moved))
+            if moved_norm < norm:
+                y, level, found, norm = y - step[:-1], level - float(step[-1]), moved, moved_norm
+                damping *= 0.1
+                break
+            damping = 10.0 * max(damping, LEAST_DAMPING)
+        else:
+            break
+        damping = damping if damping > math.sqrt(EPS) * LEAST_DAMPING else 0.0
+        if norm > 0.99 * before or (norm <= 0.1 * limit and norm > 0.5 * before):
+            break
+    misfit = norm / math.sqrt(len(found)) if math.isfinite(norm) else math.inf
+    return LevelCandidate(y, level, misfit, bool(norm <= limit), number)
+
+
+def _fitting_norm(part: Component) -> float:
+    """Largest norm of the residual of a solution."""
+    n, r = part.matrix.shape
+    if part.deviation is None:
+        return SIGN_TOLERANCE * math.sqrt(n)
+    explained = np.linalg.norm(np.minimum(part.deviation, 1.0) * part.weight)
+    return float(SIGNIFICANT * explained)
+
+
+def _levels_with(part: Component, eta: Floats, levels: Floats) -> Iterator[tuple[Floats, float]]:
+    """Starts (y, k) at the local minima, over the levels, of the distance of η(k) + o from range(M);
+    the least first. ``eta`` (levels, n) has rows that are not finite where there is no such η.
+    """
+    basis, weight = range_basis(part.matrix), part.weight
+    with np.errstate(invalid="ignore"):
+        wanted = eta + part.offset
+        rest = wanted - (wanted @ basis) @ basis.T
+        distance = np.linalg.norm(rest, axis=1) / np.linalg.norm(wanted, axis=1)
+    distance[~np.isfinite(distance)] = np.inf
+    padded = np.concatenate([[np.inf], distance, [np.inf]])
+    minima = np.flatnonzero((distance <= padded[:-2]) & (distance <= padded[2:])
+                            & np.isfinite(distance))
+    for i in minima[np.argsort(distance[minima], kind="stable")][:_tolerances.CLOSEST]:
+        solution = np.linalg.lstsq(part.matrix * weight[:, None], weight * wanted[i],
+                                   rcond=None)[0]
+        yield np.asarray(solution, dtype=np.float64), float(levels[i])
+
+
+def _monotone_starts(part: Component) -> Iterator[tuple[Floats, float]]:
+    """Starts for a τ that is monotone, or whose sides of the mode are known."""
+    weighting = part.weighting
+    highest = part.log_weight.max()
+    if isinstance(weighting, Peaked):
+        assert part.sides is not None
+        gaps = np.geomspace(_tolerances.LEAST_GAP, _tolerances.GREATEST_GAP, _tolerances.LEVELS * 4)
+        lower, upper = weighting.branches(highest - part.log_weight + gaps[:, None])
+        yield from _levels_with(part, np.where(part.sides > 0, upper, lower),
+                                weighting.peak - highest - gaps)
+        return
+    assert isinstance(weighting, Monotone)
+    # the predictor of the row of largest weight, over the domain
+    with np.errstate(all="ignore"):
+        levels = np.unique(weighting.log_weight(grid(weighting.domain)[::8]) - highest)
+        levels = levels[np.isfinite(levels)]
+        eta = weighting.inverse(part.log_weight + levels[:, None])
+        off = np.abs(weighting.log_weight(eta) - part.log_weight - levels[:, None]).max(axis=1)
+    eta[~(off <= SIGN_TOLERANCE * (1.0 + np.abs(levels)))] = np.nan
+    yield from _levels_with(part, eta, levels)
+
+
+def _peaked_starts(part: Component, rng: np.random.Generator,
+                   restarts: int) -> Iterator[tuple[Floats, float]]:
+    """Starts from Douglas-Rachford at one level after another, several times over."""
+    weighting = part.weighting
+    assert isinstance(weighting, Peaked)
+    highest = part.log_weight.max()
+    fall = highest - part.log_weight
+    n = len(fall)
+    gaps = np.geomspace(_tolerances.LEAST_GAP, _tolerances.GREATEST_GAP, _tolerances.LEVELS)
+    likeliest = float(np.median(fall)) / n ** 2 + _tolerances.LEAST_GAP
+    order = np.argsort(np.abs(np.log(gaps / likeliest)), kind="stable")
+    prepared: list[_Reflections | None] = [None] * len(gaps)
+    for restart in range(max(restarts // 10, 1)):
+        for i in order:
+            search = prepared[i]
+            if search is None:
+                search = prepared[i] = _Reflections(part, weighting, fall + gaps[i])
+            signs = search.run(restart, rng)
+            near = gaps[i] * np.geomspace(0.05, 20.0, 2 * _tolerances.LEVELS)
+            lower, upper = weighting.branches(fall + near[:, None])
+            chosen = np.where(signs > 0, upper, lower)
+            levels = weighting.peak - highest - near
+            if search.mirrored:
+                chosen = np.concatenate([chosen, np.where(signs > 0, lower, upper)])
+                levels = np.concatenate([levels, levels])
+            for start in _levels_with(part, chosen, levels):
+                yield start
+                break
+
+
+class _Reflections:
+    """Douglas-Rachford in the range of [M, o + h] at one level."""
+
+    def __init__(self, part: Component, weighting: Peaked, gap: Floats) -> None:
+        lower, upper = weighting.branches(gap)
+        middle = part.offset + 0.5 * (upper + lower)
+        matrix = part.matrix
+        # without an offset beside range(M), the signs are determined up to a common one
+        basis = range_basis(matrix)
+        outside = middle - basis @ (basis.T @ middle)
+        self.mirrored = np.linalg.norm(outside) > math.sqrt(EPS) * np.linalg.norm(middle)
+        if self.mirrored:
+            matrix = np.column_stack([matrix, outside / np.linalg.norm(outside)])
+        else:
+            self.mirrored = not weighting.even
+        weight, self.basis = isotropic(matrix)
+        self.target = weight * 0.5 * (upper - lower)
+        self.target *= math.sqrt(len(gap)) / max(float(np.linalg.norm(self.target)), EPS)
+        self.target = np.maximum(self.target, EPS)
+
+    def run(self, restart: int, rng: np.random.Generator) -> Floats:
+        """The signs at the end of one start: the first is spectral, the others are random."""
+        n = len(self.target)
+        point = (spectral_start(self.basis, self.target) if restart == 0
+                 else self.target * rng.choice([-1.0, 1.0], n))
+        signs = np.ones(n)
+        reflect(self.basis, self.target, point, signs, np.inf, math.sqrt(SIGN_TOLERANCE),
+                _tolerances.LEVEL_REFLECTIONS, _tolerances.PATIENCE // 2)
+        return signs
