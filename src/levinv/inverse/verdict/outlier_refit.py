@@ -17,17 +17,14 @@ from levinv._tolerances import (
     SPOILING_RESIDUAL,
 )
 from levinv._typing import Booleans, Floats
-from levinv.inverse.found import Found
 from levinv.inverse.progress import Progress, Stopped
-from levinv.inverse.stages.magnitude_stage import interior_target, run_magnitudes
-from levinv.inverse.stages.point import evaluate
-from levinv.inverse.stages.presolve import augmented
-from levinv.inverse.stages.range import response_in_range
+from levinv.inverse.stages.loss import evaluate
+from levinv.inverse.stages.magnitudes import interior_target, run_magnitudes, shift_to_sum
+from levinv.inverse.stages.presolve import augmented, response_in_range
 from levinv.inverse.stages.recover import recover_signed
 from levinv.inverse.stages.refine import refine
 from levinv.inverse.stages.robust_signs import trimmed_signs
-from levinv.inverse.stages.target import shift_to_sum
-from levinv.inverse.values import Limits, Magnitudes, Outliers, Presolved, Refined
+from levinv.inverse.values import Found, Limits, Magnitudes, Outliers, Presolved, Refined
 from levinv.inverse.verdict import acceptance
 from levinv.inverse.verdict.outliers import find_outliers, most_outliers
 
@@ -45,7 +42,7 @@ def leave_out_outliers(presolved: Presolved, best: Refined, found: Found, limits
         return None
     if problem.exact and success:
         return Outliers(np.zeros(0, dtype=int), np.zeros(0), best)
-    active, deviation = presolved.reduced.active, presolved.deviation()
+    active, deviation = presolved.reduced.active, presolved.problem.deviation()
     degrees = int(np.count_nonzero(active)) - best.linearisation.steps.shape[1]
     threshold = acceptance.outlier_threshold(presolved)
 
