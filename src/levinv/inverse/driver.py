@@ -22,7 +22,7 @@ from levinv.inverse.stages.presolve import presolve
 from levinv.inverse.stages.refine import refine
 from levinv.inverse.values import Found, Limits, Presolved, Problem
 from levinv.inverse.verdict.acceptance import is_solution, is_solution_to_rounding
-from levinv.inverse.verdict.outlier_refit import leave_out_outliers
+from levinv.inverse.verdict.outliers import leave_out_outliers
 from levinv.inverse.verdict.report import report
 from levinv.inverse.verdict.rounding import hidden_slacks
 
