@@ -11,10 +11,9 @@ import oracles
 from levinv._kernels import many as baseline
 from levinv.inverse.batch import invert_many as many
 from levinv.inverse.stages.components import components
+from levinv.inverse.stages.loss import evaluate
 from levinv.inverse.stages.magnitudes import find_magnitudes
-from levinv.inverse.stages.point import evaluate
-from levinv.inverse.stages.presolve import Augmented
-from levinv.inverse.stages.range import response_in_range
+from levinv.inverse.stages.presolve import Augmented, response_in_range
 from levinv.inverse.stages.recover import recover
 from levinv.inverse.stages.reduction import reduce
 from levinv.inverse.stages.refine import minimise
@@ -60,7 +59,7 @@ class Twin:
     def jacobian(self, x, scores, weight):
         """The whitened Jacobian at x, in the basis of orthonormal rows."""
         point = evaluate(self.reduced, self.b, x, scores, weight)
-        (jacobian,) = linearise_all(point, weight, 0).at.blocks
+        (jacobian,) = linearise_all(point, weight, 0).blocks
         return jacobian[:, :len(x)]              # the residual may be the next column
 
     def refined(self, x, scores, weight):

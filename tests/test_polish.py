@@ -13,10 +13,9 @@ import levinv.storage.dense
 import oracles
 from levinv import LeverageMap, invert_scores, leverage_scores
 from levinv.forward.projection import project, rough_projection
-from levinv.inverse.stages.point import evaluate, gradient
-from levinv.inverse.stages.range import response_in_range
+from levinv.inverse.stages.loss import StreamingLoss, evaluate, gradient
+from levinv.inverse.stages.presolve import response_in_range
 from levinv.inverse.stages.reduction import reduce
-from levinv.inverse.stages.streaming_loss import StreamingLoss
 from levinv.inverse.stages.whitened_jacobian import linearise_all
 from levinv.inverse.values import Linearisation
 from levinv.storage import DenseRows

@@ -15,18 +15,16 @@ from dataclasses import replace
 import numpy as np
 
 from levinv._tolerances import ROUNDING_FACTOR, SIGNIFICANT
-from levinv.inverse.found import Found
 from levinv.inverse.progress import Progress, Stopped
 from levinv.inverse.result import InversionResult
-from levinv.inverse.search import attempt, search, start_from
+from levinv.inverse.search import attempt, search, start_from, try_sign_flips
 from levinv.inverse.stages.presolve import presolve
 from levinv.inverse.stages.refine import refine
-from levinv.inverse.values import Limits, Presolved, Problem
+from levinv.inverse.values import Found, Limits, Presolved, Problem
 from levinv.inverse.verdict.acceptance import is_solution, is_solution_to_rounding
-from levinv.inverse.verdict.outlier_refit import leave_out_outliers
+from levinv.inverse.verdict.outliers import leave_out_outliers
 from levinv.inverse.verdict.report import report
 from levinv.inverse.verdict.rounding import hidden_slacks
-from levinv.inverse.verdict.sign_flips import try_sign_flips
 
 
 def solve(problem: Problem, limits: Limits, progress: Progress) -> InversionResult:
@@ -62,14 +60,14 @@ def _zero_slacks_freed(presolved: Presolved, found: Found, limits: Limits,
         return presolved, found
     freed = presolve(problem, scores_of_one_are_zero_slacks=False)
     with np.errstate(over="ignore", invalid="ignore"):
-        start = best.x + reduced.lifts @ hidden_slacks(presolved, best.point)
+        start = best.point.x + reduced.lifts @ hidden_slacks(presolved, best.point)
     try:
         if not np.isfinite(start).all():
             return presolved, found
         others = np.zeros(len(problem.b), dtype=bool)      # refine first without the freed rows
         others[reduced.zero_slack] = others[reduced.spanned] = True
         first = refine(freed, start, progress, limits.refinements, left_out=others)
-        again = None if first is None else attempt(freed, first.x, None, limits, progress)
+        again = None if first is None else attempt(freed, first.point.x, None, limits, progress)
     except Stopped:
         return presolved, replace(found, stopped=True)
     if (again is not None and freed.rms(again.point) < presolved.rms(best.point) / ROUNDING_FACTOR

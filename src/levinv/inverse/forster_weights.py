@@ -11,10 +11,9 @@ from levinv.errors import NoSolutionError
 from levinv.forward.basis import independent_columns, orthonormal_basis
 from levinv.inverse.stages.infeasible import find_infeasible_set
 from levinv.inverse.stages.laplacian import component_mean
-from levinv.inverse.stages.magnitudes import find_magnitudes
+from levinv.inverse.stages.magnitudes import find_magnitudes, shift_to_sum
 from levinv.inverse.stages.presolve import fixed_score_faults, sum_faults
 from levinv.inverse.stages.reduction import reduce
-from levinv.inverse.stages.target import shift_to_sum
 from levinv.inverse.values import Reduced
 from levinv.storage.protocol import Rows
 
@@ -93,7 +92,7 @@ def forster_weights(A: MatrixLike, scores: VectorLike | None = None, *, tol: flo
         try:
             return _weights(rows, reduced, scores, tol, maxiter)
         except NoSolutionError:
-            if reduced.largest_dropped <= FEW_ROUNDINGS:
+            if reduced.component_decision.dropped <= FEW_ROUNDINGS:
                 raise
         # entries that were rounded to zero may connect rows
         return _weights(rows, reduce(rows, zero_entry=FEW_ROUNDINGS), scores, tol, maxiter)

@@ -14,20 +14,24 @@ import numpy as np
 
 from levinv._tolerances import EARLY_ACCURACIES, FEW_ROUNDINGS, MAX_EVALUATIONS, SIGN_TOLERANCE
 from levinv._typing import Floats
-from levinv.inverse.found import Found, SignSearch
 from levinv.inverse.progress import Progress, Stopped
 from levinv.inverse.stages.infeasible import find_infeasible_set
-from levinv.inverse.stages.magnitude_stage import (
-    interior_target,
-    magnitude_deviation,
-    run_magnitudes,
-)
+from levinv.inverse.stages.magnitudes import interior_target, magnitude_deviation, run_magnitudes
 from levinv.inverse.stages.presolve import augmented
 from levinv.inverse.stages.recover import recover_signed
 from levinv.inverse.stages.refine import is_long, refine
 from levinv.inverse.stages.robust_signs import may_be_spoiled
-from levinv.inverse.stages.signs import SignCandidate, sign_candidates
-from levinv.inverse.values import Limits, Magnitudes, MagnitudeWork, Presolved, Refined
+from levinv.inverse.stages.signs import sign_candidates
+from levinv.inverse.values import (
+    Found,
+    Limits,
+    Magnitudes,
+    MagnitudeWork,
+    Presolved,
+    Refined,
+    SignCandidate,
+    SignSearch,
+)
 from levinv.inverse.verdict import acceptance
 
 
@@ -48,7 +52,7 @@ def attempt(presolved: Presolved, x: Floats, best: Refined | None, limits: Limit
     best = better(presolved, found, best)
     if brief and found is not None and found.stuck and acceptance.is_solution(presolved, best):
         assert best is not None                # it matches to tol; further steps may reach rounding
-        return attempt(presolved, best.x, best, limits, progress)
+        return attempt(presolved, best.point.x, best, limits, progress)
     return best
 
 
@@ -120,7 +124,7 @@ def _interruptions(presolved: Presolved, found: Found, limits: Limits,
         best = found.best
         if (long and last and known is None and best is not None and not found.stopped
             and not acceptance.is_solution(presolved, best)):
-            found = replace(found, best=attempt(presolved, best.x, best, limits, progress))
+            found = replace(found, best=attempt(presolved, best.point.x, best, limits, progress))
         yield found
         if last:
             return
@@ -215,3 +219,37 @@ def _counted(search: SignSearch, candidate: SignCandidate, enumerated: bool) -> 
         fitting = (fitting or 0) + candidate.fits
     return SignSearch(min(candidate.misfit, search.misfit),
                       max(candidate.restarts, search.restarts), fitting)
+
+
+def try_sign_flips(presolved: Presolved, best: Refined, limits: Limits,
+                   progress: Progress) -> tuple[Refined, bool, bool]:
+    """Look for a solution with the other sign in a row of score nearly 1: the better solution,
+    whether there is another one, and whether the callback stopped.
+
+    Row i's slack changes its sign, with the least relative change of the other slacks, along
+    dx = -2 T u_i / σ_i, in coordinates in which the scaled rows U are orthonormal. The other slacks
+    change by -2 P_il / σ_i, together by 2 sqrt((1 - σ_i) / σ_i). This is little if σ_i is nearly 1.
+    Stage 4 may then find an x nearby whose scores match as well.
+    """
+    point = best.point
+    projection = point.projection
+    ambiguous = False
+    try:
+        for row, basis, defect in zip(projection.heavy, projection.heavy_basis,
+                                      np.diag(projection.heavy_defect), strict=True):
+            if (defect > SIGN_TOLERANCE or not presolved.reduced.active[row]
+                    or point.slack[row] == 0):
+                continue
+            z = -2.0 * basis / projection.scores[row]
+            with np.errstate(over="ignore", invalid="ignore"):
+                dx = projection.smallest_slack * (projection.steps @ z) * np.sign(point.slack[row])
+            other = refine(presolved, point.x + dx, progress, limits.refinements)
+            if (other is None or other.point.slack[row] * point.slack[row] >= 0
+                    or not acceptance.is_solution(presolved, other)):
+                continue
+            ambiguous = True
+            if other.point.norm < best.point.norm:
+                best = other
+    except Stopped:
+        return best, ambiguous, True
+    return best, ambiguous, False

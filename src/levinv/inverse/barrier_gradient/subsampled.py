@@ -40,7 +40,7 @@ import scipy.linalg
 from levinv._tolerances import SAMPLES
 from levinv._typing import Floats, Integers
 from levinv.forward.projection import Projection
-from levinv.inverse.barrier_gradient.descend import Direction, Solver
+from levinv.inverse.barrier_gradient.descend import Solver
 from levinv.inverse.barrier_gradient.problem import State
 
 
@@ -58,9 +58,9 @@ def default_size(d: int) -> int:
 
 def sampling_direction(size: int, rng: np.random.Generator) -> Solver:
     """Directions from about ``size`` sampled rows, a new sample each time."""
-    def direction(state: State) -> Direction:
+    def direction(state: State) -> tuple[Floats, dict[str, int]]:
         sampled = subsampled_hessian(state, size, rng)
-        return Direction(state.solve(sampled.matrix, -state.gradient), rows=sampled.rows)
+        return state.solve(sampled.matrix, -state.gradient), {"rows": sampled.rows}
 
     return direction
 

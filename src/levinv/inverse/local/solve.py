@@ -14,22 +14,22 @@ import numpy as np
 from levinv._tolerances import EPS, MAXITER
 from levinv._typing import Floats, MatrixLike
 from levinv.forward.score_loss import ScoreLoss
-from levinv.inverse.found import Found
-from levinv.inverse.local import gradient_descent, newton, trust_region
+from levinv.inverse.local import trust_region
+from levinv.inverse.local.line_search import gradient_descent, newton
 from levinv.inverse.local.loss import Outcome, Reason, ScaledLoss
 from levinv.inverse.progress import Progress, Stopped
 from levinv.inverse.result import InversionResult
 from levinv.inverse.stages.presolve import presolve
 from levinv.inverse.stages.refine import minimise as fit
 from levinv.inverse.stages.refine import refine
-from levinv.inverse.values import Limits, Presolved, Problem
+from levinv.inverse.values import Found, Limits, Presolved, Problem
 from levinv.inverse.verdict.report import report
 
 Method: TypeAlias = Literal["trust-region", "newton", "gradient-descent"]
 
 METHODS: dict[Method, Callable[..., Outcome]] = {
-    "trust-region": trust_region.minimise, "newton": newton.minimise,
-    "gradient-descent": gradient_descent.minimise,
+    "trust-region": trust_region.minimise, "newton": newton,
+    "gradient-descent": gradient_descent,
 }
 OPTIONS: dict[Method, tuple[str, ...]] = {
     "trust-region": ("initial_radius",), "newton": (),

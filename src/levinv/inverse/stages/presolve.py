@@ -15,11 +15,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from levinv._tolerances import EPS, FEW_ROUNDINGS
+from levinv._tolerances import ALLOWED_ROUNDINGS, EPS, FEW_ROUNDINGS
 from levinv._typing import Booleans, Floats, Integers, RowIndex
 from levinv.errors import NoSolutionError
 from levinv.inverse.stages.components import components
-from levinv.inverse.stages.range import response_in_range
 from levinv.inverse.stages.reduction import component_decision, reduce
 from levinv.inverse.values import ComponentDecision, Presolved, Problem, Range, Reduced
 
@@ -72,6 +71,50 @@ def presolve(problem: Problem, scores_of_one_are_zero_slacks: bool = True) -> Pr
                      misgiven, determined, decision)
 
 
+def response_in_range(reduced: Reduced, b: Floats, response: Floats) -> Range:
+    """Decide for each component whether ``response``, b - A offset, lies in range(A).
+
+    b counts as in the range if a change of A and b by rounding puts it there: A and b alone decide.
+    Components are decided one by one, so that the rounding on one does not count as a residual on
+    another.
+    """
+    rows = reduced.rows
+    # ε times this bounds the rounding errors of b and of the response
+    uncertain = np.abs(b)
+    if reduced.offset.any():
+        uncertain += rows.abs_matvec(np.abs(reduced.offset))
+    residual = np.zeros(len(b))
+    ratio, norm = np.zeros(reduced.count), np.zeros(reduced.count)
+    for c in range(reduced.count):
+        member = reduced.members(c)
+        part = rows.part(member) if reduced.count > 1 or len(member) < len(b) else rows
+        basis = reduced.bases[c]
+        unit = reduced.unit[member]
+        left = response[member]
+        coefficients = basis.T @ part.rmatvec(unit ** 2 * left)
+        solution = basis @ coefficients
+        fitted = np.linalg.norm(coefficients)
+        left = left - part.matvec(solution)
+        norm[c] = np.linalg.norm(unit * left)
+        # at unit norm of the rows: |A| |solution| <= |solution| in each, and |basis| = √k
+        bound = EPS * (np.linalg.norm(unit * uncertain[member]) + fitted * np.sqrt(basis.shape[1])
+                       + np.sqrt(len(member)) * np.hypot.reduce(solution))
+        # a residual far above the bound, and without cancellation, is accurate after one pass
+        if norm[c] > max(ALLOWED_ROUNDINGS ** 2 * bound, fitted / ALLOWED_ROUNDINGS):
+            ratio[c] = norm[c] / bound
+        else:
+            # a second pass removes the rounding errors of the first
+            solution = solution + basis @ (basis.T @ part.rmatvec(unit ** 2 * left))
+            left = response[member] - part.matvec(solution)
+            rounding = EPS * (uncertain[member] + part.abs_matvec(np.abs(solution))
+                              + fitted * np.sqrt(part.quad(None, basis)))
+            bound = np.linalg.norm(unit * rounding)
+            norm[c] = np.linalg.norm(unit * left)
+            ratio[c] = norm[c] / bound if bound > 0 else 0.0
+        residual[member] = left
+    return Range(ratio <= ALLOWED_ROUNDINGS, ratio, residual, norm)
+
+
 def _coloop_slack(problem: Problem) -> Floats:
     """Slack to give to coloops, (n,): their scores do not depend on it."""
     if problem.known_signs is not None:
@@ -95,11 +138,11 @@ def _consistent_reduction(problem: Problem, one: Booleans | None, coloop_slack: 
         return reduced, bool(problem.exact and _faults(problem, reduced, allowed)[0])
 
     reduced, contradicted = at()
-    if contradicted and reduced.largest_dropped > FEW_ROUNDINGS:
+    if contradicted and reduced.component_decision.dropped > FEW_ROUNDINGS:
         finer, still = at(FEW_ROUNDINGS)
         if not still:
             reduced, contradicted = finer, False
-    doubtful = contradicted and reduced.largest_dropped > 0.0 and not at(0.0)[1]
+    doubtful = contradicted and reduced.component_decision.dropped > 0.0 and not at(0.0)[1]
     return reduced, doubtful
 
 

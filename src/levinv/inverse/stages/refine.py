@@ -27,8 +27,7 @@ from levinv import _tolerances
 from levinv._tolerances import EPS, MAX_USELESS_STEPS
 from levinv._typing import Booleans, Floats
 from levinv.inverse.progress import Progress
-from levinv.inverse.stages.point import evaluate
-from levinv.inverse.stages.streaming_loss import StreamingLoss, Trial
+from levinv.inverse.stages.loss import StreamingLoss, Trial, evaluate
 from levinv.inverse.stages.whitened_jacobian import linearise, linearise_all
 from levinv.inverse.values import Linearisation, Point, Presolved, Reduced, Refined
 
@@ -176,7 +175,7 @@ def _quasi_newton(loss: _Loss, x: Floats, patience: int) -> Refined | None:
         useful = better and float(left @ left) <= _tolerances.POOR_MODEL * _predicted(model)
         if better:
             assert trial is not None
-            best, model, length = trial, replace(model, left=left, at=None), 1.0
+            best, model, length = trial, _moved(model, left), 1.0
             iteration += 1
             loss.on_step(iteration, best.x, best.max_residual)
         if useful:
@@ -223,6 +222,11 @@ def _above_rounding(loss: _Loss, trials: StreamingLoss, best: Trial,
     return best, above, part < 10.0 * len(model.left) / len(loss.weight)
 
 
+def _moved(model: Linearisation, left: Floats) -> Linearisation:
+    """The linearisation with ``left`` at another point, where its Jacobian does not hold."""
+    return replace(model, left=left, rotation=None, blocks=None)
+
+
 def _corrected(model: Linearisation, step: Floats, change: Floats) -> Linearisation:
     """The linearisation in coordinates in which the corrected Gauss-Newton matrix is I."""
     curvature = float(step @ change)
@@ -232,4 +236,4 @@ def _corrected(model: Linearisation, step: Floats, change: Floats) -> Linearisat
     matrix += np.outer(change, change / curvature)
     values, vectors = np.linalg.eigh(matrix)
     vectors /= np.sqrt(values)
-    return replace(model, left=vectors.T @ model.left, steps=model.steps @ vectors, at=None)
+    return replace(_moved(model, vectors.T @ model.left), steps=model.steps @ vectors)

@@ -15,7 +15,8 @@ import numpy as np
 
 from levinv._tolerances import CLOSEST, EPS, FEW_ROUNDS, PASS_ENTRIES, TINY, TRIMMED_STARTS
 from levinv._typing import Floats, Integers
-from levinv.inverse.stages.signs import Matrix, SignCandidate
+from levinv.inverse.stages.presolve import Augmented
+from levinv.inverse.values import SignCandidate
 
 
 def may_be_spoiled(n: int, p: int) -> bool:
@@ -23,7 +24,7 @@ def may_be_spoiled(n: int, p: int) -> bool:
     return n * p * p <= PASS_ENTRIES
 
 
-def trimmed_signs(matrix: Matrix, magnitude: Floats, known: Floats | None, guesses: list[Floats],
+def trimmed_signs(matrix: Augmented, magnitude: Floats, known: Floats | None, guesses: list[Floats],
                   most: int, rng: np.random.Generator) -> list[SignCandidate]:
     """Different sign vectors, the likeliest first, each with the ``most`` rows that it leaves out.
 

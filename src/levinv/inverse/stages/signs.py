@@ -31,42 +31,18 @@ component C (:mod:`levinv.inverse.stages.components`).
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from levinv import _tolerances
 from levinv._kernels.reflections import reflect
 from levinv._tolerances import EPS, TINY
-from levinv._typing import Booleans, Floats, Integers, RowIndex
+from levinv._typing import Floats, Integers
+from levinv.inverse.stages.presolve import Augmented
+from levinv.inverse.values import SignCandidate
 
 
-class Matrix(Protocol):
-    """What the search for signs needs of [A b] on one component."""
-
-    shape: tuple[int, int]
-
-    def block(self, index: RowIndex) -> Floats:
-        """Some of the rows."""
-
-    def matvec(self, v: Floats) -> Floats:
-        """The matrix times v."""
-
-
-@dataclass(frozen=True)
-class SignCandidate:
-    """A sign vector of one component, determined up to a common factor -1."""
-
-    signs: Floats
-    misfit: float              # relative distance of m∘signs from range([A b]) or, with trimmed
-                               # rows, the root mean square of log |R z| over the others
-    restarts: int = 0          # starts made so far, or sign vectors enumerated
-    fits: bool = False         # whether the misfit is within the tolerance
-    left_out: Booleans | None = None      # rows whose magnitudes seem to be wrong
-
-
-def sign_candidates(matrix: Matrix, magnitude: Floats, rng: np.random.Generator, *,
+def sign_candidates(matrix: Augmented, magnitude: Floats, rng: np.random.Generator, *,
                     accuracy: Floats | None = None, tolerance: float = 1e-6, restarts: int = 60,
                     on_restart: Callable[[int, float], None] | None = None,
                     outcomes: list[SignCandidate] | None = None) -> Iterator[SignCandidate]:
@@ -108,7 +84,7 @@ def sign_candidates(matrix: Matrix, magnitude: Floats, rng: np.random.Generator,
         yield dataclasses.replace(candidate, restarts=restarts)
 
 
-def enumerate_signs(matrix: Matrix, magnitude: Floats, tolerance: float) -> list[SignCandidate]:
+def enumerate_signs(matrix: Augmented, magnitude: Floats, tolerance: float) -> list[SignCandidate]:
     """All sign vectors with first entry +1 that fit the magnitudes; the closest few in any case."""
     n = len(magnitude)
     weight, basis = isotropic(matrix.block(np.arange(n)))
@@ -138,7 +114,7 @@ def _choose(usable: Integers, size: int, accuracy: Floats | None,
 class _SubsetSearch:
     """Douglas-Rachford on chosen rows, which are weighted once for all starts."""
 
-    def __init__(self, matrix: Matrix, magnitude: Floats, chosen: Integers,
+    def __init__(self, matrix: Augmented, magnitude: Floats, chosen: Integers,
                  accuracy: Floats | None, tolerance: float) -> None:
         self.chosen = chosen
         self.solved = False                         # whether the last start solved the subset

@@ -9,14 +9,13 @@ rounding of A x - b changes no score by more than its noise. In both cases
 * entries set to zero when components were separated must be negligible for the scores.
 """
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import scipy.special
 
 from levinv import _tolerances
 from levinv._tolerances import TINY
-from levinv._typing import Booleans, Floats, Integers, RowIndex
+from levinv._typing import Floats, RowIndex
 from levinv.inverse.values import Point, Presolved, Refined
 from levinv.inverse.verdict.rounding import (
     hidden_errors,
@@ -40,7 +39,7 @@ def is_solution(presolved: Presolved, found: Refined | None) -> bool:
     residual[coloops] = 1.0 - problem.scores[coloops]
     degrees = (np.count_nonzero(presolved.reduced.active) + len(coloops)
                - found.linearisation.steps.shape[1])
-    return (explained_by_noise(residual / presolved.deviation(), degrees)
+    return (explained_by_noise(residual / presolved.problem.deviation(), degrees)
             and scores_are_accurate(presolved, point, score_rounding(presolved, point))
             and _separation_holds(presolved, point))
 
@@ -101,7 +100,7 @@ def scores_are_accurate(presolved: Presolved, point: Point, rounding: Floats) ->
     if presolved.problem.exact:
         limit = _tolerances.ROUNDING_FACTOR * np.sqrt(12.0) * presolved.problem.tol
         return bool(np.max(rounding, initial=0.0) <= limit)
-    accurate = rounding <= presolved.deviation()
+    accurate = rounding <= presolved.problem.deviation()
     accurate &= np.abs(point.slack) > slack_rounding(presolved, point)
     return bool(accurate[presolved.reduced.active].all())
 
@@ -111,7 +110,7 @@ def component_is_settled(presolved: Presolved, found: Refined | None, c: int) ->
     if found is None:
         return False
     member = presolved.reduced.members(c)
-    whitened = found.point.residual[member] / presolved.deviation()[member]
+    whitened = found.point.residual[member] / presolved.problem.deviation()[member]
     if presolved.problem.exact:
         return (np.sqrt(np.mean(whitened ** 2)) <= _tolerances.SETTLED_RESIDUAL
                 and within_tolerance(presolved, found.point, member))
@@ -167,49 +166,12 @@ def _separation_holds(presolved: Presolved, point: Point) -> bool:
     slack = np.abs(point.slack)
     slack[reduced.zero_slack] = 0.0
     lengths = (slack * reduced.unit)[slack * reduced.unit > 0]
-    allowed = problem.tol if problem.exact else presolved.deviation()
-    if (not len(lengths)
-            or reduced.largest_dropped * (lengths.max() / lengths.min()) <= np.min(allowed)):
+    allowed = problem.tol if problem.exact else presolved.problem.deviation()
+    if (not len(lengths) or reduced.component_decision.dropped
+            * (lengths.max() / lengths.min()) <= np.min(allowed)):
         return True
     scores = np.where(reduced.active, point.projection.scores, 0.0)
     scores[reduced.coloops] = scores[reduced.zero_slack] = 1.0
     without = np.isin(np.arange(len(slack)), reduced.loops)
     whole = presolved.whole_projection(slack, without)
     return whole is not None and bool(np.all((np.abs(whole.scores - scores) <= allowed)[~without]))
-
-
-@dataclass(frozen=True)
-class Fit:
-    """What the acceptance test compares: ``to_dict`` gives ``evidence["fit"]``."""
-
-    rows: int
-    largest_error: float
-    tolerance: float | None = None           # of exact scores
-    chi_squared: float | None = None         # of noisy ones
-    degrees_of_freedom: int = 0
-
-    def to_dict(self) -> dict[str, object]:
-        """As Python numbers."""
-        found: dict[str, object] = {"rows": self.rows, "largest_error": self.largest_error}
-        if self.chi_squared is None:
-            return found | {"test": "tolerance", "tolerance": self.tolerance}
-        return found | {
-            "test": "chi-squared", "chi_squared": self.chi_squared,
-            "degrees_of_freedom": self.degrees_of_freedom, "level": _tolerances.CHI_SQUARED_LEVEL,
-            "limit": chi_squared_limit(self.degrees_of_freedom),
-            "p_value": scipy.special.chdtrc(self.degrees_of_freedom, self.chi_squared)}
-
-
-def fit(presolved: Presolved, found: Refined, outliers: Integers) -> Fit:
-    """The comparison at the point found, without the outliers."""
-    problem, reduced = presolved.problem, presolved.reduced
-    rows: Booleans = reduced.active.copy()
-    rows[outliers] = False
-    error = np.abs(found.point.residual[rows])
-    if problem.exact:
-        return Fit(len(error), float(error.max(initial=0.0)), tolerance=problem.tol)
-    error = np.append(error, 1.0 - problem.scores[reduced.coloops])
-    deviation = np.append(presolved.deviation()[rows], presolved.deviation()[reduced.coloops])
-    return Fit(len(error), float(error.max(initial=0.0)),
-               chi_squared=float(np.sum((error / deviation) ** 2)),
-               degrees_of_freedom=max(len(error) - found.linearisation.steps.shape[1], 1))

@@ -1,16 +1,20 @@
-"""The loss of stage 4 and its gradient on a long matrix, in three passes over the rows.
+"""The loss of stage 4 and its gradient: the whitened residual W (sigma(x) - c) at a point x.
 
-With slack s = A x - b, U = diag(u/|s|) A T orthonormal, sigma_i = |u_i|², residual r = sigma - c
-and weights W the passes compute
+W = diag(1/deviation). With slack s = A x - b, residual r = sigma - c and L = Q - diag(sigma) of
+:mod:`levinv.forward.projection`, half the gradient of |W r|² is
+
+    Jᵀ W² r = 2 Aᵀ diag(1/s) L W² r.
+
+On a long matrix three passes over the rows compute it. With U = diag(u/|s|) A T orthonormal and
+sigma_i = |u_i|² these are
 
     1.  M = sum_i (u/s_i)² a_i a_iᵀ                       and from it T
     2.  |W r|², max |r|, K = sum_i W_i² r_i u_i u_iᵀ
-    3.  half the gradient of |W r|²,  Jᵀ W² r = 2 sum_i a_i (u_iᵀ K u_i - sigma_i W_i² r_i) / s_i.
+    3.  Jᵀ W² r = 2 sum_i a_i (u_iᵀ K u_i - sigma_i W_i² r_i) / s_i.
 
 Each pass computes slack and scores of a block of rows again from x. This costs half as much
 arithmetic again as storing them, but no vector of length n is written, read or, if the rows are not
-in memory, sent. If one pass cannot find the basis accurately, :mod:`levinv.inverse.stages.point` is
-used instead.
+in memory, sent. If one pass cannot find the basis accurately, a whole :class:`Point` is computed.
 """
 from __future__ import annotations
 
@@ -21,17 +25,63 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from levinv._tolerances import EPS
+from levinv._tolerances import EPS, TINY
 from levinv._typing import Booleans, Floats
 from levinv.forward.basis import one_pass_basis
-from levinv.forward.projection import project, rough_projection
-from levinv.inverse.stages.point import Projector, evaluate, gradient
-from levinv.inverse.values import Point, Reduced
+from levinv.forward.projection import (
+    DependentZeroSlackError,
+    Projection,
+    project,
+    rough_projection,
+)
+from levinv.inverse.values import Point, Reduced, masked_residual
 from levinv.storage.protocol import Rows
 
 Result = TypeVar("Result")
+Projector: TypeAlias = Callable[[Rows, Floats, Floats | None, Booleans | None], Projection]
 # K, and |W r|² and max |r|; None if some row is heavy
 Misfit: TypeAlias = tuple[Floats, Floats] | None
+
+
+def evaluate(reduced: Reduced, b: Floats, x: Floats, target: Floats, weight: Floats,
+             projector: Projector = project) -> Point | None:
+    """The point at x, or None if its scores or its whitened residual are not defined."""
+    if not np.isfinite(x).all():
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        slack = reduced.rows.matvec(x)
+        slack -= b
+    if not np.isfinite(slack).all():
+        return None
+    magnitude = np.abs(slack)
+    # slacks below TINY/ε times the largest (none above √TINY) count as zero: quotients lose digits
+    if magnitude.min() < math.sqrt(TINY):
+        largest = magnitude[reduced.active].max(initial=0.0)
+        magnitude[magnitude < TINY / EPS * largest] = 0.0
+    try:
+        with np.errstate(over="raise"):
+            projection = projector(reduced.rows, magnitude, reduced.columns, reduced.left_out)
+    except (DependentZeroSlackError, FloatingPointError):
+        return None
+    residual = masked_residual(projection, target, reduced.left_out)
+    max_residual = max(float(residual.max()), -float(residual.min()))
+    with np.errstate(over="ignore"):
+        residual *= weight
+        norm = float(np.linalg.norm(residual))
+    if not math.isfinite(norm):
+        return None
+    return Point(x, slack, projection, target, reduced.left_out, norm, max_residual)
+
+
+def gradient(point: Point, weight: Floats) -> Floats:
+    """Half the gradient of |W (sigma - c)|², (d,)."""
+    weighted = point.residual
+    weighted *= weight
+    weighted *= weight
+    image = point.projection.laplacian(weighted)
+    # the Laplacian vanishes like s² at a zero slack: the row contributes nothing
+    image /= point.slack if point.slack.all() else np.where(point.slack == 0, np.inf, point.slack)
+    return 2.0 * point.projection.rows.rmatvec(image)
 
 
 @dataclass(frozen=True, eq=False)
