@@ -20,6 +20,7 @@ from levinv._typing import Booleans, Floats, Integers, Labels
 from levinv.forward.basis import column_space
 from levinv.forward.projection import DependentZeroSlackError, Projection, project
 from levinv.storage.protocol import Rows
+from levinv.weighting.model import INVERSE_SQUARE_MODEL, Model
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,7 @@ class Problem:
     tol: float                     # largest |sigma - c| of exact scores that count as matched
     known_signs: Floats | None     # (n,) of the slack A x - b
     x0: Floats | None              # (d,)
+    model: Model = INVERSE_SQUARE_MODEL
 
     @property
     def exact(self) -> bool:
@@ -117,6 +119,7 @@ class Reduced:
     lifts: Floats                 # (d, zeros) each dx adds 1 to the slack of one zero-slack row
     rank_decision: RankDecision
     component_decision: ComponentDecision
+    model: Model = INVERSE_SQUARE_MODEL
 
     @property
     def columns(self) -> Floats | None:
@@ -180,11 +183,11 @@ class Presolved:
     def _column_space(self) -> Floats:
         return column_space(self.problem.rows).transform
 
-    def whole_projection(self, slack: Floats, without: Booleans) -> Projection | None:
+    def whole_projection(self, magnitude: Floats, without: Booleans) -> Projection | None:
         """The projection of all rows but ``without``, none eliminated; None if undefined."""
         try:
             with np.errstate(over="raise"):
-                return project(self.problem.rows, slack, self._column_space, without)
+                return project(self.problem.rows, magnitude, self._column_space, without)
         except (DependentZeroSlackError, FloatingPointError, np.linalg.LinAlgError):
             return None
 
@@ -194,12 +197,23 @@ class Point:
     """x with its slack, its projection and the residual of its scores."""
 
     x: Floats                      # (d,)
-    slack: Floats                  # (n,)
+    slack: Floats                  # (n,) A x - b
     projection: Projection
+    model: Model                   # the weights
     target: Floats                 # (n,) c
     left_out: Booleans | None      # (n,) rows that are not active
     norm: float                    # of the whitened residual
     max_residual: float            # largest |sigma - c|
+
+    @property
+    def magnitude(self) -> Floats:
+        """Reciprocal roots of the weights, (n,): for 1/s² those of the slack."""
+        return self.model.magnitude(self.slack)
+
+    @property
+    def factor(self) -> Floats:
+        """What U's rows are multiplied by in half the derivative of the log weights, (n,)."""
+        return self.model.factor(self.slack, self.magnitude)
 
     @property
     def residual(self) -> Floats:

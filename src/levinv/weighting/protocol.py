@@ -149,9 +149,11 @@ class Power(Weighting):
         return quotient if self.q == 2.0 else 0.5 * self.q * quotient
 
     def magnitude(self, eta: Floats, log_prior: Floats | None = None) -> tuple[Floats, float]:
-        if self.q != 2.0 or log_prior is not None:
+        if self.q != 2.0:
             return super().magnitude(eta, log_prior)
-        return np.abs(eta), self.log_constant
+        magnitude: Floats = np.abs(eta)
+        return (magnitude if log_prior is None else magnitude * np.exp(-0.5 * log_prior),
+                self.log_constant)
 
     def remainder(self, eta: Floats) -> Floats | None:
         return None

@@ -3,9 +3,9 @@
 W = diag(1/deviation). With slack s = A x - b, residual r = sigma - c and L = Q - diag(sigma) of
 :mod:`levinv.forward.projection`, half the gradient of |W r|² is
 
-    Jᵀ W² r = 2 Aᵀ diag(1/s) L W² r.
+    Jᵀ W² r = 2 Aᵀ diag(-τ'/2) L W² r,   -τ'/2 = 1/s for the weights 1/s².
 
-On a long matrix three passes over the rows compute it. With U = diag(u/|s|) A T orthonormal and
+For these, on a long matrix, three passes over the rows compute it. With U = diag(u/|s|) A T orthonormal and
 sigma_i = |u_i|² these are
 
     1.  M = sum_i (u/s_i)² a_i a_iᵀ                       and from it T
@@ -51,9 +51,9 @@ def evaluate(reduced: Reduced, b: Floats, x: Floats, target: Floats, weight: Flo
     with np.errstate(over="ignore", invalid="ignore"):
         slack = reduced.rows.matvec(x)
         slack -= b
-    if not np.isfinite(slack).all():
+    if not reduced.model.accepts(slack):
         return None
-    magnitude = np.abs(slack)
+    magnitude = reduced.model.magnitude(slack)
     # slacks below TINY/ε times the largest (none above √TINY) count as zero: quotients lose digits
     if magnitude.min() < math.sqrt(TINY):
         largest = magnitude[reduced.active].max(initial=0.0)
@@ -61,7 +61,7 @@ def evaluate(reduced: Reduced, b: Floats, x: Floats, target: Floats, weight: Flo
     try:
         with np.errstate(over="raise"):
             projection = projector(reduced.rows, magnitude, reduced.columns, reduced.left_out)
-    except (DependentZeroSlackError, FloatingPointError):
+    except (DependentZeroSlackError, FloatingPointError, np.linalg.LinAlgError):
         return None
     residual = masked_residual(projection, target, reduced.left_out)
     max_residual = max(float(residual.max()), -float(residual.min()))
@@ -70,7 +70,7 @@ def evaluate(reduced: Reduced, b: Floats, x: Floats, target: Floats, weight: Flo
         norm = float(np.linalg.norm(residual))
     if not math.isfinite(norm):
         return None
-    return Point(x, slack, projection, target, reduced.left_out, norm, max_residual)
+    return Point(x, slack, projection, reduced.model, target, reduced.left_out, norm, max_residual)
 
 
 def gradient(point: Point, weight: Floats) -> Floats:
@@ -80,7 +80,7 @@ def gradient(point: Point, weight: Floats) -> Floats:
     weighted *= weight
     image = point.projection.laplacian(weighted)
     # the Laplacian vanishes like s² at a zero slack: the row contributes nothing
-    image /= point.slack if point.slack.all() else np.where(point.slack == 0, np.inf, point.slack)
+    image = point.model.weighting.times_slope(image, point.slack)
     return 2.0 * point.projection.rows.rmatvec(image)
 
 
@@ -106,7 +106,7 @@ class StreamingLoss:
                          (b, target, weight, reduced.left_out)]
         # Used until a pass fails. For rows in memory three passes take a quarter longer than an
         # evaluation with its gradient.
-        self._stream = not self._rows.in_memory
+        self._stream = not self._rows.in_memory and reduced.model.is_inverse_square
         self._unit = 1.0         # a slack of ordinary size
 
     def start(self, x: Floats) -> Trial | None:

@@ -64,8 +64,7 @@ class _Loss:
         δ_i if one pass finds their basis.
         """
         uncertain = EPS * (self.reduced.rows.abs_matvec(np.abs(point.x)) + np.abs(self.b))
-        relative = np.divide(uncertain, np.abs(point.slack), out=np.ones_like(uncertain),
-                             where=point.slack != 0)
+        relative = point.model.relative(uncertain, point.slack)
         scores = np.where(self.reduced.active, point.projection.scores, 0.0)
         relative += float(scores @ relative) + EPS * _tolerances.ONE_PASS_CONDITION ** 2
         return 2.0 * float(np.linalg.norm(self.weight * scores * relative))

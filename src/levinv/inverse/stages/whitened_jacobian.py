@@ -59,7 +59,7 @@ def linearise_all(point: Point, weight: Floats, null_dimension: int) -> Linearis
     k = point.projection.rank
     if len(weight) <= max(4 * k, k * k // 4):
         signed = point.projection.basis()
-        signed[point.slack < 0] *= -1.0
+        signed *= point.factor[:, None]
         with np.errstate(over="ignore", invalid="ignore"):
             jacobian = point.projection.laplacian(signed)
             jacobian *= 2.0 * weight[:, None]
@@ -107,7 +107,7 @@ class _LongJacobian:
     def __init__(self, point: Point, weight: Floats) -> None:
         projection = point.projection
         transform, scale, heavy = projection.transform, projection.scale, projection.heavy
-        sign = np.where(point.slack < 0, -1.0, 1.0)
+        sign = point.factor
         signed_scale = sign * scale                                          # 0 in heavy rows
         moments = projection.rows.third_moments(scale, transform, signed_scale)
         forms = unpacked(np.ascontiguousarray(moments @ transform), projection.rank)
@@ -201,8 +201,9 @@ def leverages(point: Point, weight: Floats, model: Linearisation, left_out: Bool
     if model.rotation is not None:
         steps = model.rotation.T / model.values
     else:
-        slack = np.abs(point.slack)
-        steps = point.projection.rows.matvec(model.steps).T / np.where(slack == 0, np.inf, slack)
+        magnitude = point.magnitude
+        steps = (point.projection.rows.matvec(model.steps).T
+                 / np.where(magnitude == 0, np.inf, magnitude))
         steps = point.projection.coordinates(steps.T)
     if model.blocks is None or left_out.any():
         return np.concatenate(_LongJacobian(point, weight).fold(_as_lengths, operator.add, steps))
@@ -227,7 +228,7 @@ def _sampled_triangle(point: Point, weight: Floats) -> Floats:
                    scale=projection.scale[index], scores=scores[index],
                    heavy=np.searchsorted(index, projection.heavy))
     signed = part.basis()
-    signed[point.slack[index] < 0] *= -1.0
+    signed *= point.factor[index, None]
     jacobian = part.laplacian(signed / chance[:, None])
     jacobian -= part.laplacian(1.0 / chance)[:, None] * signed
     jacobian *= (2.0 * weight[index] / np.sqrt(chance))[:, None]

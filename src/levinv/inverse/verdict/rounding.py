@@ -27,8 +27,10 @@ def slack_rounding(presolved: Presolved, point: Point) -> Floats:
 
 def score_rounding(presolved: Presolved, point: Point) -> Floats:
     """Bound of the changes of the scores by rounding of x and of A x - b, (n,)."""
-    rounding, slack = slack_rounding(presolved, point), np.abs(point.slack)
-    relative = np.divide(rounding, slack, out=np.ones_like(slack), where=slack > rounding)
+    rounding = slack_rounding(presolved, point)
+    relative = point.model.relative(rounding, point.slack)
+    if point.model.has_pole:
+        relative[np.abs(point.slack) <= rounding] = 1.0
     relative[~presolved.reduced.active] = 0.0
     projection = point.projection
     return (2.0 * np.abs(projection.laplacian(relative))
