@@ -60,20 +60,6 @@ class Problem:
         return self.rows.matvec(x) - self.b
 
 
-@dataclass(frozen=True, eq=False)
-class Limits:
-    """How much work an inversion may do, and its random generator."""
-
-    maxiter: int | None            # of stage 1 and of stage 4; None: their defaults
-    restarts: int                  # starts of the sign search on each component
-    rng: np.random.Generator
-
-    @property
-    def refinements(self) -> int:
-        """Limit on the iterations of stage 4."""
-        return 50 if self.maxiter is None else self.maxiter
-
-
 @dataclass(frozen=True)
 class RankDecision:
     """How the rank of A was decided: relative pivots, or 1/κ without pivots; rows at unit norm."""

@@ -18,6 +18,7 @@ in memory, sent. If one pass cannot find the basis accurately, a whole :class:`P
 """
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -141,11 +142,12 @@ class StreamingLoss:
     def _passes(self, x: Floats, largest_norm: float) -> Trial | None:
         """The trial at x, or None if a pass fails."""
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            found = one_pass_basis(self._fold(_gram, np.add, x), self._start)
+            found = one_pass_basis(self._fold(_gram, np.add, x, self._start), self._start)
             if found is None:
                 return None
-            transform, use_A = found.transform, self._start is None
-            misfit: Misfit = self._fold(_misfit, _both, x, transform, use_A)
+            transform = found.transform
+            own = None if self._start is None else transform       # None: the columns of A
+            misfit: Misfit = self._fold(_misfit, _both, x, transform, own)
             if misfit is None:
                 return None
             form, (square, largest) = misfit
@@ -154,51 +156,51 @@ class StreamingLoss:
                 return None
             if norm > largest_norm:
                 return Trial(x, norm, float(largest), None)
-            if use_A:
+            if own is None:
                 form = transform @ (transform.T @ form @ transform) @ transform.T
-            slope = 2.0 * self._fold(_gradient, np.add, x, transform, use_A, form)
+            slope = 2.0 * self._fold(_gradient, np.add, x, transform, own, form)
             return Trial(x, norm, float(largest), slope) if np.isfinite(slope).all() else None
 
     def _fold(self, function: Callable[..., Result], combine: Callable[[Result, Result], Result],
               x: Floats, *shared: Any) -> Result:
-        return self._rows.fold(function, combine, self._vectors, x, self._unit, self._start,
-                               *shared)
+        return self._rows.fold(functools.partial(_of_block, function), combine, self._vectors, x,
+                               self._unit, *shared)
 
 
 def _trial(point: Point, slope: Floats | None) -> Trial:
     return Trial(point.x, point.norm, point.max_residual, slope, point)
 
 
-def _scaled(rows: Rows, b: Floats, left_out: Booleans | None, x: Floats,
-            unit: float) -> tuple[Floats, Floats]:
+def _of_block(function: Callable[..., Result], rows: Rows, b: Floats, target: Floats,
+              weight: Floats, left_out: Booleans | None, x: Floats, unit: float,
+              *shared: Any) -> Result:
+    """``function`` of a block of rows, with their slack and scale."""
     slack = rows.matvec(x)
     slack -= b
     scale = unit / np.abs(slack)
     if left_out is not None:
         scale[left_out] = 0.0
-    return slack, scale
+    return function(rows, target, weight, left_out, slack, scale, *shared)
 
 
-def _gram(rows: Rows, b: Floats, target: Floats, weight: Floats,
-          left_out: Booleans | None, x: Floats, unit: float, start: Floats | None) -> Floats:
-    return rows.gram(_scaled(rows, b, left_out, x, unit)[1], start)
+def _gram(rows: Rows, target: Floats, weight: Floats, left_out: Booleans | None, slack: Floats,
+          scale: Floats, start: Floats | None) -> Floats:
+    return rows.gram(scale, start)
 
 
-def _residual(rows: Rows, b: Floats, target: Floats, left_out: Booleans | None, x: Floats,
-              unit: float, transform: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Slack, scale, scores and residual."""
-    slack, scale = _scaled(rows, b, left_out, x, unit)
+def _residual(rows: Rows, target: Floats, left_out: Booleans | None, scale: Floats,
+              transform: Floats) -> tuple[Floats, Floats]:
+    """Scores and residual."""
     scores = rows.quad(scale, transform)
     residual = scores - target
     if left_out is not None:
         residual[left_out] = 0.0
-    return slack, scale, scores, residual
+    return scores, residual
 
 
-def _misfit(rows: Rows, b: Floats, target: Floats, weight: Floats,
-            left_out: Booleans | None, x: Floats, unit: float, start: Floats | None,
-            transform: Floats, use_A: bool) -> Misfit:
-    _, scale, scores, residual = _residual(rows, b, target, left_out, x, unit, transform)
+def _misfit(rows: Rows, target: Floats, weight: Floats, left_out: Booleans | None, slack: Floats,
+            scale: Floats, transform: Floats, own: Floats | None) -> Misfit:
+    scores, residual = _residual(rows, target, left_out, scale, transform)
     # the derivatives of other scores keep half of the digits
     if not scores.max() <= 1.0 - math.sqrt(EPS):
         return None
@@ -206,7 +208,7 @@ def _misfit(rows: Rows, b: Floats, target: Floats, weight: Floats,
     residual *= weight
     square = residual @ residual
     residual *= weight
-    return rows.gram(scale, None if use_A else transform, residual), np.array([square, largest])
+    return rows.gram(scale, own, residual), np.array([square, largest])
 
 
 def _both(one: Misfit, other: Misfit) -> Misfit:
@@ -216,13 +218,13 @@ def _both(one: Misfit, other: Misfit) -> Misfit:
     return gram + more, np.array([square + further, max(largest, larger)])
 
 
-def _gradient(rows: Rows, b: Floats, target: Floats, weight: Floats,
-              left_out: Booleans | None, x: Floats, unit: float, start: Floats | None,
-              transform: Floats, use_A: bool, form: Floats) -> Floats:
-    slack, scale, scores, residual = _residual(rows, b, target, left_out, x, unit, transform)
+def _gradient(rows: Rows, target: Floats, weight: Floats, left_out: Booleans | None,
+              slack: Floats, scale: Floats, transform: Floats, own: Floats | None,
+              form: Floats) -> Floats:
+    scores, residual = _residual(rows, target, left_out, scale, transform)
     residual *= weight
     residual *= weight
-    image = rows.quad(scale, None if use_A else transform, form)
+    image = rows.quad(scale, own, form)
     image -= scores * residual
     image /= slack
     if left_out is not None:

@@ -71,20 +71,18 @@ class _Loss:
         return 2.0 * float(np.linalg.norm(self.weight * scores * relative))
 
 
-def refine(presolved: Presolved, x: Floats, progress: Progress | None, maxiter: int, *,
+def refine(presolved: Presolved, x: Floats, progress: Progress, maxiter: int | None = None, *,
            left_out: Booleans | None = None, brief: bool = False) -> Refined | None:
     """Stage 4 from x, without the rows ``left_out``; None if the scores are not defined at x."""
     problem, weight = presolved.problem, presolved.weight()
     if left_out is not None:
         weight[left_out] = 0.0
 
-    def on_step(iteration: int, x: Floats, error: float) -> None:
-        if progress is not None:
-            progress("polish", error, x)
-
+    maxiter = progress.maxiter if maxiter is None else maxiter
     found = minimise(presolved.reduced, problem.b, x, problem.scores, weight,
-                     presolved.null_dimension, maxiter=maxiter, brief=brief, on_step=on_step)
-    if found is not None and progress is not None:
+                     presolved.null_dimension, maxiter=50 if maxiter is None else maxiter,
+                     brief=brief, on_step=lambda _, x, error: progress("polish", error, x))
+    if found is not None:
         progress.nfev += found.evaluations
     return found
 

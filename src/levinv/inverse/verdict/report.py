@@ -29,10 +29,10 @@ from levinv.inverse.verdict.acceptance import (
     chi_squared_limit,
     is_solution,
     outlier_threshold,
+    score_rounding,
     scores_are_accurate,
 )
 from levinv.inverse.verdict.messages import message
-from levinv.inverse.verdict.rounding import score_rounding
 from levinv.inverse.verdict.uncertainty import uncertainty
 
 
