@@ -19,6 +19,7 @@ from levinv.inverse.local.line_search import gradient_descent, newton
 from levinv.inverse.local.loss import Outcome, ScaledLoss
 from levinv.inverse.progress import Progress, Stopped
 from levinv.inverse.result import InversionResult
+from levinv.inverse.stages.loss import Loss
 from levinv.inverse.stages.presolve import presolve
 from levinv.inverse.stages.refine import minimise as fit
 from levinv.inverse.stages.refine import refine
@@ -95,8 +96,8 @@ def _second_start(presolved: Presolved, progress: Progress, scaled: ScaledLoss,
     problem, reduced = presolved.problem, presolved.reduced
     assert problem.x0 is not None
     weight = np.where(reduced.active, 1.0 / np.sqrt(np.maximum(problem.scores, EPS)), 0.0)
-    stabilised = fit(reduced, problem.b, problem.x0, problem.scores, weight,
-                     presolved.null_dimension)
+    stabilised = fit(Loss(reduced, problem.b, problem.scores, weight, presolved.null_dimension),
+                     problem.x0)
     if stabilised is None:
         return outcome
     progress.nfev += stabilised.evaluations

@@ -26,7 +26,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from levinv._tolerances import EPS, TINY
+from levinv._tolerances import EPS, ONE_PASS_CONDITION, TINY
 from levinv._typing import Booleans, Floats
 from levinv.forward.basis import one_pass_basis
 from levinv.forward.projection import (
@@ -44,34 +44,59 @@ Projector: TypeAlias = Callable[[Rows, Floats, Floats | None, Booleans | None], 
 Misfit: TypeAlias = tuple[Floats, Floats] | None
 
 
-def evaluate(reduced: Reduced, b: Floats, x: Floats, target: Floats, weight: Floats,
-             projector: Projector = project) -> Point | None:
-    """The point at x, or None if its scores or its whitened residual are not defined."""
-    if not np.isfinite(x).all():
-        return None
-    with np.errstate(over="ignore", invalid="ignore"):
-        slack = reduced.rows.matvec(x)
-        slack -= b
-    if not np.isfinite(slack).all():
-        return None
-    magnitude = np.abs(slack)
-    # slacks below TINY/ε times the largest (none above √TINY) count as zero: quotients lose digits
-    if magnitude.min() < math.sqrt(TINY):
-        largest = magnitude[reduced.active].max(initial=0.0)
-        magnitude[magnitude < TINY / EPS * largest] = 0.0
-    try:
-        with np.errstate(over="raise"):
-            projection = projector(reduced.rows, magnitude, reduced.columns, reduced.left_out)
-    except (DependentZeroSlackError, FloatingPointError):
-        return None
-    residual = masked_residual(projection, target, reduced.left_out)
-    max_residual = max(float(residual.max()), -float(residual.min()))
-    with np.errstate(over="ignore"):
-        residual *= weight
-        norm = float(np.linalg.norm(residual))
-    if not math.isfinite(norm):
-        return None
-    return Point(x, slack, projection, target, reduced.left_out, norm, max_residual)
+@dataclass(frozen=True, eq=False)
+class Loss:
+    """The whitened residual to be minimised, and the limits of the minimisation."""
+
+    reduced: Reduced
+    b: Floats
+    target: Floats               # (n,) the scores c
+    weight: Floats               # (n,) 1/deviation; 0 leaves a row out
+    null_dimension: int = 0      # of the null space within span(reduced.start)
+    maxiter: int = 50
+    on_step: Callable[[int, Floats, float], None] = lambda iteration, x, max_residual: None
+
+    def at(self, x: Floats, projector: Projector = project) -> Point | None:
+        """The point at x, or None if its scores or its whitened residual are not defined."""
+        if not np.isfinite(x).all():
+            return None
+        with np.errstate(over="ignore", invalid="ignore"):
+            slack = self.reduced.rows.matvec(x)
+            slack -= self.b
+        if not np.isfinite(slack).all():
+            return None
+        magnitude = np.abs(slack)
+        # slacks below TINY/ε times the largest (none above √TINY) count as zero: quotients lose digits
+        if magnitude.min() < math.sqrt(TINY):
+            largest = magnitude[self.reduced.active].max(initial=0.0)
+            magnitude[magnitude < TINY / EPS * largest] = 0.0
+        try:
+            with np.errstate(over="raise"):
+                projection = projector(self.reduced.rows, magnitude, self.reduced.columns, self.reduced.left_out)
+        except (DependentZeroSlackError, FloatingPointError):
+            return None
+        residual = masked_residual(projection, self.target, self.reduced.left_out)
+        max_residual = max(float(residual.max()), -float(residual.min()))
+        with np.errstate(over="ignore"):
+            residual *= self.weight
+            norm = float(np.linalg.norm(residual))
+        if not math.isfinite(norm):
+            return None
+        return Point(x, slack, projection, self.target, self.reduced.left_out, norm, max_residual)
+
+    def rounding(self, point: Point) -> float:
+        """Bound of the whitened residual that is due to rounding.
+
+        A x - b has an error of ε (|A| |x| + |b|), a relative change δ_i of the slack. It changes
+        σ_i by at most 2 σ_i (δ_i + sum σ_l δ_l). Arithmetic on the scaled rows adds about ε κ² to
+        δ_i if one pass finds their basis.
+        """
+        uncertain = EPS * (self.reduced.rows.abs_matvec(np.abs(point.x)) + np.abs(self.b))
+        relative = np.divide(uncertain, np.abs(point.slack), out=np.ones_like(uncertain),
+                             where=point.slack != 0)
+        scores = np.where(self.reduced.active, point.projection.scores, 0.0)
+        relative += float(scores @ relative) + EPS * ONE_PASS_CONDITION ** 2
+        return 2.0 * float(np.linalg.norm(self.weight * scores * relative))
 
 
 def gradient(point: Point, weight: Floats) -> Floats:
@@ -99,12 +124,10 @@ class Trial:
 class StreamingLoss:
     """The loss of one problem, at one trial x after another."""
 
-    def __init__(self, reduced: Reduced, b: Floats, target: Floats, weight: Floats) -> None:
-        self._rows, self._start = reduced.rows, reduced.columns
-        self._reduced, self._b, self._target = reduced, b, target
-        self._weight = weight
+    def __init__(self, loss: Loss) -> None:
+        self._loss, self._rows, self._start = loss, loss.reduced.rows, loss.reduced.columns
         self._vectors = [self._rows.keep(vector) for vector in
-                         (b, target, weight, reduced.left_out)]
+                         (loss.b, loss.target, loss.weight, loss.reduced.left_out)]
         # Used until a pass fails. For rows in memory three passes take a quarter longer than an
         # evaluation with its gradient.
         self._stream = not self._rows.in_memory
@@ -112,7 +135,7 @@ class StreamingLoss:
 
     def start(self, x: Floats) -> Trial | None:
         """The first trial, with its point; None if the scores are not defined at x."""
-        point = self._evaluate(x, rough_projection)
+        point = self._loss.at(x, rough_projection)
         if point is None:
             return None
         self._unit = point.projection.smallest_slack
@@ -122,22 +145,19 @@ class StreamingLoss:
         """The trial at x, or None. It has a gradient if its norm is at most ``largest_norm``."""
         trial = self._passes(x, largest_norm) if self._stream else None
         if trial is None:
-            point = self._evaluate(x, rough_projection)
+            point = self._loss.at(x, rough_projection)
             if point is None:
                 return None
             self._stream = False
             wanted = point.norm <= largest_norm
-            trial = _trial(point, gradient(point, self._weight) if wanted else None)
+            trial = _trial(point, gradient(point, self._loss.weight) if wanted else None)
         return trial
 
     def with_point(self, trial: Trial) -> Trial:
         """The trial with its point, which is None if the scores are not defined."""
         if trial.point is not None and trial.point.projection.complete:
             return trial
-        return replace(trial, point=self._evaluate(trial.x, project))
-
-    def _evaluate(self, x: Floats, projector: Projector) -> Point | None:
-        return evaluate(self._reduced, self._b, x, self._target, self._weight, projector)
+        return replace(trial, point=self._loss.at(trial.x, project))
 
     def _passes(self, x: Floats, largest_norm: float) -> Trial | None:
         """The trial at x, or None if a pass fails."""

@@ -47,7 +47,7 @@ from levinv._tolerances import (
 )
 from levinv._typing import Booleans, Floats
 from levinv.inverse.progress import Progress, Stopped
-from levinv.inverse.stages.loss import evaluate
+from levinv.inverse.stages.loss import Loss
 from levinv.inverse.stages.magnitudes import interior_target, run_magnitudes, shift_to_sum
 from levinv.inverse.stages.presolve import augmented, response_in_range
 from levinv.inverse.stages.recover import recover_signed
@@ -204,7 +204,7 @@ def _replace_scores(presolved: Presolved, x: Floats, signs: Floats, left_out: Bo
     False if the scores at x are not defined.
     """
     reduced = presolved.reduced
-    point = evaluate(reduced, presolved.problem.b, x, target, np.zeros(len(target)))
+    point = Loss(reduced, presolved.problem.b, target, np.zeros(len(target))).at(x)
     if point is None:
         return False
     for c in range(reduced.count):
