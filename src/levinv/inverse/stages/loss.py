@@ -65,24 +65,24 @@ class Loss:
             slack -= self.b
         if not np.isfinite(slack).all():
             return None
-        magnitude = np.abs(slack)
-        # slacks below TINY/ε times the largest (none above √TINY) count as zero: quotients lose digits
+        magnitude, left_out = np.abs(slack), self.reduced.left_out
+        # slacks below TINY/ε times the largest (none above √TINY) count as 0: quotients lose digits
         if magnitude.min() < math.sqrt(TINY):
             largest = magnitude[self.reduced.active].max(initial=0.0)
             magnitude[magnitude < TINY / EPS * largest] = 0.0
         try:
             with np.errstate(over="raise"):
-                projection = projector(self.reduced.rows, magnitude, self.reduced.columns, self.reduced.left_out)
+                projection = projector(self.reduced.rows, magnitude, self.reduced.columns, left_out)
         except (DependentZeroSlackError, FloatingPointError):
             return None
-        residual = masked_residual(projection, self.target, self.reduced.left_out)
+        residual = masked_residual(projection, self.target, left_out)
         max_residual = max(float(residual.max()), -float(residual.min()))
         with np.errstate(over="ignore"):
             residual *= self.weight
             norm = float(np.linalg.norm(residual))
         if not math.isfinite(norm):
             return None
-        return Point(x, slack, projection, self.target, self.reduced.left_out, norm, max_residual)
+        return Point(x, slack, projection, self.target, left_out, norm, max_residual)
 
     def rounding(self, point: Point) -> float:
         """Bound of the whitened residual that is due to rounding.

@@ -44,7 +44,7 @@ def refine(presolved: Presolved, x: Floats, progress: Progress, maxiter: int | N
 
     maxiter = progress.maxiter if maxiter is None else maxiter
     loss = Loss(presolved.reduced, problem.b, problem.scores, weight, presolved.null_dimension,
-                50 if maxiter is None else maxiter, lambda _, x, error: progress("polish", error, x))
+                50 if maxiter is None else maxiter, lambda _, x, far: progress("polish", far, x))
     found = minimise(loss, x, brief)
     if found is not None:
         progress.nfev += found.evaluations
