@@ -11,7 +11,7 @@ import oracles
 from levinv._kernels import many as baseline
 from levinv.inverse.batch import invert_many as many
 from levinv.inverse.stages.components import components
-from levinv.inverse.stages.loss import evaluate
+from levinv.inverse.stages.loss import Loss
 from levinv.inverse.stages.magnitudes import find_magnitudes
 from levinv.inverse.stages.presolve import Augmented, response_in_range
 from levinv.inverse.stages.recover import recover
@@ -58,13 +58,13 @@ class Twin:
 
     def jacobian(self, x, scores, weight):
         """The whitened Jacobian at x, in the basis of orthonormal rows."""
-        point = evaluate(self.reduced, self.b, x, scores, weight)
+        point = Loss(self.reduced, self.b, scores, weight).at(x)
         (jacobian,) = linearise_all(point, weight, 0).blocks
         return jacobian[:, :len(x)]              # the residual may be the next column
 
     def refined(self, x, scores, weight):
         """x and its standard errors."""
-        found = minimise(self.reduced, self.b, x, scores, weight, 0)
+        found = minimise(Loss(self.reduced, self.b, scores, weight), x)
         return found.point.x, np.linalg.norm(found.linearisation.steps, axis=1)
 
 

@@ -35,7 +35,7 @@ def state_at(A, b, x, g):
     n = len(b)
     problem = Problem(FullRankMap(A, b), b, g, np.sign(A @ x - b), np.ones(n, bool), np.zeros(n),
                       1e-10, 100)
-    return evaluate(problem, x, Progress(None))
+    return evaluate(problem, x, Progress(None, np.random.default_rng(0)))
 
 
 # recovery

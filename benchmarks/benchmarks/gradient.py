@@ -120,4 +120,4 @@ def state_at(A, b, x):
     n, d = A.shape
     problem = Problem(FullRankMap(A, b), b, np.zeros(d), np.sign(A @ x - b), np.ones(n, dtype=bool),
                       np.zeros(n), 1e-10, 100)
-    return evaluate(problem, x, Progress(None))
+    return evaluate(problem, x, Progress(None, np.random.default_rng(0)))

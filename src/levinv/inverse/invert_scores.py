@@ -15,7 +15,7 @@ from levinv.inverse.driver import solve
 from levinv.inverse.local import solve as local
 from levinv.inverse.progress import Callback, Progress
 from levinv.inverse.result import InversionResult
-from levinv.inverse.values import Limits, Problem
+from levinv.inverse.values import Problem
 
 Method: TypeAlias = Literal["global", "trust-region", "newton", "gradient-descent"]
 
@@ -164,17 +164,16 @@ def invert_scores(A: MatrixLike, b: VectorLike, scores: VectorLike, *,
     problem = Problem(
         rows, b, scores, noise, _validate.positive_number(tol, "tol"),
         None if signs is None else _validate.signs(signs, "signs", n), x0)
-    limits = Limits(
-        None if maxiter is None else _validate.positive_int(maxiter, "maxiter"),
-        _validate.positive_int(options.get("restarts", RESTARTS), "options['restarts']"),
-        _validate.generator(rng, "rng"))
-    progress = Progress(callback)
+    if maxiter is not None:
+        maxiter = _validate.positive_int(maxiter, "maxiter")
+    restarts = _validate.positive_int(options.get("restarts", RESTARTS), "options['restarts']")
+    progress = Progress(callback, _validate.generator(rng, "rng"), maxiter, restarts)
     # scores may overflow at a trial point: the point is then refused
     with (sharing(workers, EVALUATIONS * rows.flops) as rows.workers,
           np.errstate(over="ignore", invalid="ignore", divide="ignore")):
         if method == "global":
-            return solve(problem, limits, progress)
-        return local.solve(problem, limits, progress, method, A, ridge, _checked(options))
+            return solve(problem, progress)
+        return local.solve(problem, progress, method, A, ridge, _checked(options))
 
 
 def _checked(options: dict[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""The caller's callback, and the counts of iterations and evaluations in a result."""
+"""The caller's callback, the limits of an inversion, and the counts of its work in the result."""
 import inspect
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
+import numpy as np
 from scipy.optimize import OptimizeResult
 
 from levinv._typing import Floats
@@ -23,18 +24,20 @@ class Stopped(Exception):
 
 
 class Progress:
-    """Counts the work of one inversion and calls the callback in one of SciPy's two forms.
+    """Limits and counts the work of one inversion; calls the callback in one of SciPy's two forms.
 
-    Stages share this mutable object and the random generator, and no other: ``nit`` iterations,
-    ``nfev`` evaluations of the scores, and ``latest``, the last x that was reported.
+    Stages share this mutable object and no other: the random generator ``rng``, ``nit`` iterations,
+    ``nfev`` evaluations of the scores, and ``latest``, the last x that was reported. ``maxiter``
+    limits stage 1 and stage 4, ``restarts`` the starts of the sign search on each component.
     """
 
-    def __init__(self, callback: Callback | None) -> None:
+    def __init__(self, callback: Callback | None, rng: np.random.Generator,
+                 maxiter: int | None = None, restarts: int = 1) -> None:
         if callback is not None and not callable(callback):
             raise TypeError(f"callback must be callable, got {type(callback).__name__}")
         self.callback: Callable[..., object] | None = callback
-        self.nit = 0
-        self.nfev = 0
+        self.rng, self.maxiter, self.restarts = rng, maxiter, restarts
+        self.nit = self.nfev = 0
         self.latest: Floats | None = None
         try:
             self.wants_result = (callback is not None and "intermediate_result"

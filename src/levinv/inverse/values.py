@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from levinv._scalars import listed
-from levinv._tolerances import EPS, TINY, UNIT_ROUNDOFF
+from levinv._tolerances import EPS, UNIT_ROUNDOFF
 from levinv._typing import Booleans, Floats, Integers, Labels
 from levinv.forward.basis import column_space
 from levinv.forward.projection import DependentZeroSlackError, Projection, project
@@ -52,28 +52,9 @@ class Problem:
         # smaller scores than ε² count as ε², so that weights do not overflow
         return UNIT_ROUNDOFF * np.maximum(self.scores, EPS ** 2)
 
-    def largest_error(self) -> Floats:
-        """Largest error allowed in a score that is the same for every x, (n,)."""
-        largest = self.tol if self.noise is None else 6.0 * self.noise
-        return np.broadcast_to(largest, self.scores.shape)
-
     def slack(self, x: Floats) -> Floats:
         """A x - b, (n,)."""
         return self.rows.matvec(x) - self.b
-
-
-@dataclass(frozen=True, eq=False)
-class Limits:
-    """How much work an inversion may do, and its random generator."""
-
-    maxiter: int | None            # of stage 1 and of stage 4; None: their defaults
-    restarts: int                  # starts of the sign search on each component
-    rng: np.random.Generator
-
-    @property
-    def refinements(self) -> int:
-        """Limit on the iterations of stage 4."""
-        return 50 if self.maxiter is None else self.maxiter
 
 
 @dataclass(frozen=True)
@@ -366,15 +347,3 @@ class Uncertainty:
     information_limit: float | None        # of exact scores: norm of the errors by their rounding
     accuracy: float                        # of exact scores: largest error of sigma(x)
     condition: float
-
-    @property
-    def determined(self) -> bool:
-        """Whether no direction of x is free."""
-        return not (self.null_space.shape[1] or self.undetermined.shape[1] or self.flat.shape[1])
-
-    def relative_error(self, x: Floats) -> float:
-        """Relative standard error of the coefficients of x that are determined."""
-        known = np.isfinite(self.standard_errors)
-        with np.errstate(over="ignore"):
-            return float(np.hypot.reduce(self.standard_errors[known])
-                         / max(float(np.hypot.reduce(x)), TINY))

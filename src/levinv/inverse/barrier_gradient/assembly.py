@@ -11,7 +11,7 @@ from levinv.inverse.barrier_gradient.descend import Descent
 from levinv.inverse.barrier_gradient.feasibility import Interior
 from levinv.inverse.barrier_gradient.least_squares import loss_at
 from levinv.inverse.barrier_gradient.problem import Problem, State
-from levinv.inverse.barrier_gradient.subsampled import SampledHessian, spectral_error
+from levinv.inverse.barrier_gradient.subsampled import spectral_error
 from levinv.inverse.progress import Progress
 from levinv.inverse.result import InversionResult
 
@@ -47,7 +47,7 @@ def without_start(problem: Problem, progress: Progress, interior: Interior | Non
 
 
 def assemble(descent: Descent, progress: Progress, interior: Interior | None,
-             sampled: SampledHessian | None, sample_size: int) -> InversionResult:
+             sampled: tuple[Floats, int] | None, sample_size: int) -> InversionResult:
     """The result at the last point."""
     state, problem = descent.state, descent.state.problem
     n, d = problem.map.shape
@@ -63,8 +63,8 @@ def assemble(descent: Descent, progress: Progress, interior: Interior | None,
                    and floor <= max(problem.tol, QUADRATIC) and state.agrees(enough))
     status = 0 if success else {"stopped": 4, "no preimage": 1}.get(descent.reason, 3)
     sample = {} if sampled is None else {
-        "sample_size": sample_size, "rows": sampled.rows,
-        "spectral_error": spectral_error(sampled.matrix, hessian) if exact else None}
+        "sample_size": sample_size, "rows": sampled[1],
+        "spectral_error": spectral_error(sampled[0], hessian) if exact else None}
     standard_errors, condition = np.full(d, np.inf), np.inf
     if success:
         standard_errors, condition = _sensitivity(state, hessian)

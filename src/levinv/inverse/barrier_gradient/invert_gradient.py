@@ -154,7 +154,6 @@ def invert_gradient(A: MatrixLike, b: VectorLike, g: VectorLike, *,
     size = _validate.positive_int(size, "options['sample_size']")
     tol = _validate.positive_number(tol, "tol")
     maxiter = MAXITER[method] if maxiter is None else _validate.positive_int(maxiter, "maxiter")
-    rng = _validate.generator(rng, "rng")
     stored = storage.of(A)
     _validate.ordinary_size(_validate.ordinary_columns(stored.column_max(), "A"), "A")
     _validate.ordinary_size(b, "b")
@@ -166,9 +165,9 @@ def invert_gradient(A: MatrixLike, b: VectorLike, g: VectorLike, *,
     if cell_signs is None:
         raise ValueError("signs or x0 must be given: every bounded cell has a solution of its own")
     problem = Problem(FullRankMap(A, b), b, g, cell_signs, active, ridge, tol, maxiter)
-    progress = Progress(callback)
+    progress = Progress(callback, _validate.generator(rng, "rng"))
     with sharing(workers, EVALUATIONS * stored.flops):
-        return _solve(problem, x0, method, size, rng, progress)
+        return _solve(problem, x0, method, size, progress)
 
 
 def _cell_of(stored: Rows, b: Floats, x0: Floats, signs: Floats | None,
@@ -188,7 +187,7 @@ def _cell_of(stored: Rows, b: Floats, x0: Floats, signs: Floats | None,
 
 
 def _solve(problem: Problem, x0: Floats | None, method: Method, size: int,
-           rng: np.random.Generator, progress: Progress) -> InversionResult:
+           progress: Progress) -> InversionResult:
     """Find a start in the cell, run the method and assemble the result."""
     x, interior = x0, None
     if x is None:
@@ -215,7 +214,7 @@ def _solve(problem: Problem, x0: Floats | None, method: Method, size: int,
         if method == "least-squares":
             descent = _least_squares(problem, start, x0 is not None, progress)
             return assemble(descent, progress, interior, None, size)
-        exact = method == "newton"
+        exact, rng = method == "newton", progress.rng
         solver = newton.newton_direction if exact else subsampled.sampling_direction(size, rng)
         descent = descend(problem, start, newton.proposing(solver, progress), progress, method)
         sampled = None if exact else subsampled.subsampled_hessian(descent.state, size, rng)

@@ -15,7 +15,6 @@ it has at most one root.
 """
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import scipy.optimize
@@ -63,14 +62,12 @@ def newton_direction(state: State) -> tuple[Floats, dict[str, int]]:
     return found.x, {"cg_iterations": found.products}
 
 
-@dataclass(frozen=True)
 class _SlopeModel:
     """φ' as a function of t in the model: each score depends on its own slack alone."""
 
-    scores: Floats
-    complement: Floats            # 1 - sigma
-    p: Floats
-    rise: float                   # gᵀdx
+    def __init__(self, state: State, p: Floats, rise: float) -> None:
+        self.scores, self.complement = state.projection.scores, state.projection.complement()
+        self.p, self.rise = p, rise                  # rise: gᵀdx
 
     def __call__(self, t: float) -> float:
         grown = 1.0 + t * self.p
@@ -105,7 +102,7 @@ def line_search(state: State, z: Floats, p: Floats, decrement: float,
         following = evaluate(state.problem, state.x + dx, progress)
         if following is not None:
             return following, 1.0
-    model = _slope_model(state, p, float(state.target @ z))
+    model = _SlopeModel(state, p, float(state.target @ z))
     slope = -float(model.scores @ p) - model.rise
     if slope >= 0:
         return None
@@ -127,11 +124,7 @@ def line_search(state: State, z: Floats, p: Floats, decrement: float,
             low, best = length, trial
         else:
             high = length
-        guess = length + _slope_model(trial, at, model.rise).root(low - length, high - length)
+        guess = length + _SlopeModel(trial, at, model.rise).root(low - length, high - length)
         margin = (1.0 - INSIDE) * (high - low) if high < np.inf else 0.0
         length = min(max(guess, low + margin), high - margin)
     return None if best is None else (best, low)
-
-
-def _slope_model(state: State, p: Floats, rise: float) -> _SlopeModel:
-    return _SlopeModel(state.projection.scores, state.projection.complement(), p, rise)

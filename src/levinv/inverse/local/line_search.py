@@ -21,7 +21,7 @@ import numpy as np
 
 from levinv._typing import Floats
 from levinv.inverse.descent import along, armijo, modified_newton_step
-from levinv.inverse.local.loss import Outcome, Reason, Report, ScaledLoss
+from levinv.inverse.local.loss import Outcome, Report, ScaledLoss
 
 Step: TypeAlias = float | Literal["backtracking", "strongly convex"]
 
@@ -35,13 +35,13 @@ def newton(loss: ScaledLoss, y: Floats, tol: float, maxiter: int, report: Report
         slope = 0.0 if step is None else float(grad @ step)
         rounding = loss.rounding(value)
         if step is None or -0.5 * slope <= rounding:
-            return loss.outcome(y, tol, Reason.STATIONARY, iteration)
+            return loss.outcome(y, tol, "stationary", iteration)
         found = armijo(along(loss.fun, y, step), value, slope, 1.0, rounding)
         if found is None:
-            return loss.outcome(y, tol, Reason.STUCK, iteration)
+            return loss.outcome(y, tol, "stuck", iteration)
         _, value, y = found
         report(iteration + 1, y, loss.misfit(y))
-    return loss.outcome(y, tol, Reason.ITERATIONS, maxiter)
+    return loss.outcome(y, tol, "iterations", maxiter)
 
 
 def gradient_descent(loss: ScaledLoss, y: Floats, tol: float, maxiter: int, report: Report,
@@ -63,17 +63,17 @@ def gradient_descent(loss: ScaledLoss, y: Floats, tol: float, maxiter: int, repo
             length = step
         trial = y - length * loss.grad(y) * loss.units ** 2
         if not np.isfinite(loss.fun(trial)):
-            return Outcome(y, Reason.STUCK, iteration - 1)
+            return Outcome(y, "stuck", iteration - 1)
         y, misfit = trial, loss.misfit(trial)
         average += 2.0 * iteration * y
         report(iteration, y, misfit)
         if misfit <= tol:
-            return Outcome(y, Reason.MATCHED, iteration)
+            return Outcome(y, "matched", iteration)
     if step == "strongly convex":
         y = average / (maxiter * (maxiter + 1))
         if not np.isfinite(loss.fun(y)):
-            return Outcome(y, Reason.ITERATIONS, maxiter)
-    return loss.outcome(y, tol, Reason.ITERATIONS, maxiter)
+            return Outcome(y, "iterations", maxiter)
+    return loss.outcome(y, tol, "iterations", maxiter)
 
 
 def _backtracking(loss: ScaledLoss, y: Floats, tol: float, maxiter: int,
@@ -83,14 +83,14 @@ def _backtracking(loss: ScaledLoss, y: Floats, tol: float, maxiter: int,
     for iteration in range(maxiter):
         slope, rounding = float(grad @ grad), loss.rounding(value)
         if misfit <= tol or length * slope <= rounding:
-            return loss.outcome(y, tol, Reason.STATIONARY, iteration)
+            return loss.outcome(y, tol, "stationary", iteration)
         found = armijo(along(loss.fun, y, -grad), value, -slope, length, rounding)
         if found is None:
-            return loss.outcome(y, tol, Reason.STUCK, iteration)
+            return loss.outcome(y, tol, "stuck", iteration)
         length, value, moved = found
         change, before = moved - y, grad
         y, grad, misfit = moved, loss.grad(moved), loss.misfit(moved)
         report(iteration + 1, y, misfit)
         bend = float(change @ (grad - before))
         length = float(change @ change) / bend if bend > 0 else 2.0 * length
-    return loss.outcome(y, tol, Reason.ITERATIONS, maxiter)
+    return loss.outcome(y, tol, "iterations", maxiter)

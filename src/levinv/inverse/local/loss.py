@@ -7,8 +7,7 @@ does not lower L.
 """
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -18,15 +17,7 @@ from levinv.forward.score_loss import ScoreLoss
 
 # Receives the iteration, y and the misfit after every step.
 Report: TypeAlias = Callable[[int, Floats, float], None]
-
-
-class Reason(StrEnum):
-    """Why a local method ended."""
-
-    MATCHED = "matched"
-    STATIONARY = "stationary"
-    ITERATIONS = "iterations"
-    STUCK = "stuck"
+Reason: TypeAlias = Literal["matched", "stationary", "iterations", "stuck"]
 
 
 @dataclass(frozen=True)
@@ -77,4 +68,4 @@ class ScaledLoss:
 
     def outcome(self, y: Floats, tol: float, otherwise: Reason, iterations: int) -> Outcome:
         """The outcome at y: matched if the misfit is at most ``tol``, else the given reason."""
-        return Outcome(y, Reason.MATCHED if self.misfit(y) <= tol else otherwise, iterations)
+        return Outcome(y, "matched" if self.misfit(y) <= tol else otherwise, iterations)

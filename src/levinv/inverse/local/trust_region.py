@@ -15,7 +15,7 @@ import scipy.optimize
 
 from levinv._tolerances import ARMIJO, EPS, INITIAL_RADIUS, POOR_MODEL, TINY
 from levinv._typing import Floats
-from levinv.inverse.local.loss import Outcome, Reason, Report, ScaledLoss
+from levinv.inverse.local.loss import Outcome, Report, ScaledLoss
 
 
 def minimise(loss: ScaledLoss, y: Floats, tol: float, maxiter: int, report: Report,
@@ -36,7 +36,7 @@ def minimise(loss: ScaledLoss, y: Floats, tol: float, maxiter: int, report: Repo
             step = constrained_minimiser(eigenvalues, gradient, radius)
             predicted = -float(gradient @ step + 0.5 * eigenvalues @ step ** 2)
         if not predicted > loss.rounding(value):
-            return loss.outcome(y, tol, Reason.STATIONARY, iteration)
+            return loss.outcome(y, tol, "stationary", iteration)
         trial = y + vectors @ step
         trial_value = loss.fun(trial)
         ratio, length = (value - trial_value) / predicted, float(np.linalg.norm(step))
@@ -49,8 +49,8 @@ def minimise(loss: ScaledLoss, y: Floats, tol: float, maxiter: int, report: Repo
             iteration += 1
             report(iteration, y, loss.misfit(y))
         elif radius < EPS * _length(y):
-            return loss.outcome(y, tol, Reason.STUCK, iteration)
-    return loss.outcome(y, tol, Reason.ITERATIONS, iteration)
+            return loss.outcome(y, tol, "stuck", iteration)
+    return loss.outcome(y, tol, "iterations", iteration)
 
 
 def _length(y: Floats) -> float:

@@ -47,7 +47,7 @@ from levinv.inverse.stages.laplacian import (
     component_mean,
     log_weight_deviation,
 )
-from levinv.inverse.values import Limits, Magnitudes, MagnitudeWork, Presolved
+from levinv.inverse.values import Magnitudes, MagnitudeWork, Presolved
 from levinv.storage.protocol import Rows
 
 
@@ -232,7 +232,7 @@ def magnitude_deviation(presolved: Presolved, magnitudes: Magnitudes,
     return deviation
 
 
-def run_magnitudes(presolved: Presolved, target: Floats, limits: Limits, progress: Progress, *,
+def run_magnitudes(presolved: Presolved, target: Floats, progress: Progress, *,
                    enough: Callable[[Floats], bool] | None = None,
                    log_weight: Floats | None = None, accuracy: float = 0.0,
                    before: MagnitudeWork | None = None) -> tuple[Magnitudes, MagnitudeWork]:
@@ -244,7 +244,7 @@ def run_magnitudes(presolved: Presolved, target: Floats, limits: Limits, progres
     found = find_magnitudes(
         presolved.problem.rows, reduced.start, target, reduced.active, reduced.label,
         own_columns=reduced.use_A, log_weight=log_weight, accuracy=accuracy, enough=enough,
-        maxiter=(limits.maxiter or 100) - before.iterations,
+        maxiter=(progress.maxiter or 100) - before.iterations,
         on_step=lambda iteration, error: progress("scaling", error))
     progress.nfev += found.evaluations
     return found, MagnitudeWork(before.iterations + found.iterations,

@@ -48,7 +48,9 @@ def presolve(problem: Problem, scores_of_one_are_zero_slacks: bool = True) -> Pr
     """Reduce the problem and check the scores that are the same for every x."""
     one = (problem.scores >= 1.0 - EPS if problem.exact and scores_of_one_are_zero_slacks
            else None)
-    allowed = problem.largest_error()
+    # the largest error allowed in a score that is the same for every x
+    allowed = np.broadcast_to(problem.tol if problem.noise is None else 6.0 * problem.noise,
+                              problem.scores.shape)
     slack, contradictions, doubtful = _coloop_slack(problem), [], False
     try:
         reduced, doubtful = _consistent_reduction(problem, one, slack, allowed)

@@ -17,7 +17,7 @@ from levinv._scalars import listed
 from levinv._tolerances import ALLOWED_ROUNDINGS, EPS, SQUARABLE, ZERO_ENTRY
 from levinv._typing import Booleans, Floats, Labels, RowIndex
 from levinv.errors import NoSolutionError
-from levinv.forward.basis import Basis, orthonormal_basis, reciprocal_norms
+from levinv.forward.basis import orthonormal_basis, reciprocal_norms
 from levinv.forward.projection import DependentZeroSlackError, quotient
 from levinv.inverse.stages.components import Block, Components, components
 from levinv.inverse.values import ComponentDecision, RankDecision, Reduced
@@ -71,7 +71,9 @@ def reduce(rows: Rows, one: Booleans | None = None, b: Floats | None = None,
             spanned = active & (rows.quad(unit, null) <= EPS * rows.quad(unit, start))
             active &= ~spanned
             transform = orthonormal_basis(rows, active * unit, null).transform
-            right = _without(rows, active * unit, transform, right)
+            # minus its projection on ``transform`` in the metric of the active rows
+            right = right - transform @ (transform.T @ rows.fold(
+                _normal_product, np.add, [active * unit], right))
             if b is not None:
                 values = b[settled]
                 if coloop_slack is not None:
@@ -86,16 +88,13 @@ def reduce(rows: Rows, one: Booleans | None = None, b: Floats | None = None,
             label = np.where(active, found.label, -1)
             _, label[active] = np.unique(label[active], return_inverse=True)
     bases = _component_bases(rows, unit, start, label)
+    # 1/κ if the Gram matrix is too far from singular to need pivots
+    kept, dropped = basis.pivots or (1.0 / basis.condition, np.nan)
     return Reduced(rows, rank, unit, start, use_A, active, np.flatnonzero(loops),
                    np.flatnonzero(spanned), np.flatnonzero(coloop), np.flatnonzero(zero), label,
-                   bases, offset, orthonormal_columns(free), lifts, _rank_decision(basis, n, d),
+                   bases, offset, orthonormal_columns(free), lifts,
+                   RankDecision(basis.method, kept, dropped, max(n, d) * EPS),
                    component_decision([found], zero_entry))
-
-
-def _rank_decision(basis: Basis, n: int, d: int) -> RankDecision:
-    """The pivots, or 1/κ if the Gram matrix is too far from singular to need pivots."""
-    kept, dropped = basis.pivots or (1.0 / basis.condition, np.nan)
-    return RankDecision(basis.method, kept, dropped, max(n, d) * EPS)
 
 
 def component_decision(found: Iterable[Components],
@@ -115,12 +114,6 @@ def _block(rows: Rows, transform: Floats, active: Booleans | None = None) -> Blo
             out[~active[index]] = 0.0
         return out
     return block
-
-
-def _without(rows: Rows, weight: Floats, transform: Floats, directions: Floats) -> Floats:
-    """``directions`` minus their projection on ``transform`` in the metric of the weighted rows."""
-    image: Floats = rows.fold(_normal_product, np.add, [weight], directions)
-    return directions - transform @ (transform.T @ image)
 
 
 def _normal_product(rows: Rows, weight: Floats, directions: Floats) -> Floats:

@@ -47,18 +47,18 @@ from levinv._tolerances import (
 )
 from levinv._typing import Booleans, Floats
 from levinv.inverse.progress import Progress, Stopped
-from levinv.inverse.stages.loss import evaluate
+from levinv.inverse.stages.loss import Loss
 from levinv.inverse.stages.magnitudes import interior_target, run_magnitudes, shift_to_sum
 from levinv.inverse.stages.presolve import augmented, response_in_range
 from levinv.inverse.stages.recover import recover_signed
 from levinv.inverse.stages.refine import refine
 from levinv.inverse.stages.robust_signs import trimmed_signs
 from levinv.inverse.stages.whitened_jacobian import leverages
-from levinv.inverse.values import Found, Limits, Magnitudes, Outliers, Presolved, Refined
+from levinv.inverse.values import Found, Magnitudes, Outliers, Presolved, Refined
 from levinv.inverse.verdict import acceptance
 
 
-def leave_out_outliers(presolved: Presolved, best: Refined, found: Found, limits: Limits,
+def leave_out_outliers(presolved: Presolved, best: Refined, found: Found,
                        progress: Progress) -> Outliers | None:
     """Find the rows whose scores disagree with the x that fits all others, and fit x without them.
 
@@ -67,14 +67,14 @@ def leave_out_outliers(presolved: Presolved, best: Refined, found: Found, limits
     """
     problem, active = presolved.problem, presolved.reduced.active
     success = acceptance.is_solution(presolved, best)
-    if not success and best.iterations == limits.maxiter:
+    if not success and best.iterations == progress.maxiter:
         return None
     if problem.exact and success:
         return Outliers(np.zeros(0, dtype=int), np.zeros(0), best)
     degrees = int(np.count_nonzero(active)) - best.linearisation.steps.shape[1]
 
     def refit(x: Floats, left_out: Booleans) -> Refined | None:
-        return refine(presolved, x, progress, limits.maxiter or MAX_OUTLIERS, left_out=left_out)
+        return refine(presolved, x, progress, progress.maxiter or MAX_OUTLIERS, left_out=left_out)
 
     outcome = None
     try:
@@ -82,8 +82,7 @@ def leave_out_outliers(presolved: Presolved, best: Refined, found: Found, limits
         if (outcome is None and not success and found.magnitudes is not None
             and (np.abs(best.point.residual).max()
                  > SPOILING_RESIDUAL * problem.scores[active].mean())):
-            for x, left_out in _trimmed_starts(presolved, best, found.magnitudes, found, limits,
-                                               progress):
+            for x, left_out in _trimmed_starts(presolved, best, found.magnitudes, found, progress):
                 fit = refit(x, left_out)
                 outcome = (None if fit is None else
                            _find_outliers(presolved, fit, left_out, degrees, refit))
@@ -162,7 +161,7 @@ def _most_outliers(degrees: int) -> int:
 
 
 def _trimmed_starts(presolved: Presolved, best: Refined, magnitudes: Magnitudes, found: Found,
-                    limits: Limits, progress: Progress) -> Iterator[tuple[Floats, Booleans]]:
+                    progress: Progress) -> Iterator[tuple[Floats, Booleans]]:
     """Yield x from stages 2 and 3 with some rows left out, and these rows."""
     problem, reduced, work = presolved.problem, presolved.reduced, found.magnitude_work
     target = interior_target(presolved)[0]
@@ -180,7 +179,7 @@ def _trimmed_starts(presolved: Presolved, best: Refined, magnitudes: Magnitudes,
             augmented(reduced, in_range, c), magnitudes.magnitude[reduced.members(c)],
             None if problem.known_signs is None else problem.known_signs[reduced.members(c)],
             guesses[c],
-            _most_outliers(len(reduced.members(c)) - reduced.bases[c].shape[1] - 1), limits.rng)
+            _most_outliers(len(reduced.members(c)) - reduced.bases[c].shape[1] - 1), progress.rng)
             for c in range(reduced.count)]
         likeliest = None
         for candidates in itertools.islice(zip(*trimmed, strict=False), CLOSEST):
@@ -194,7 +193,7 @@ def _trimmed_starts(presolved: Presolved, best: Refined, magnitudes: Magnitudes,
             yield x, left_out
         if likeliest is None or not _replace_scores(presolved, *likeliest, target, guesses):
             return
-        magnitudes, work = run_magnitudes(presolved, target, limits, progress, before=work)
+        magnitudes, work = run_magnitudes(presolved, target, progress, before=work)
 
 
 def _replace_scores(presolved: Presolved, x: Floats, signs: Floats, left_out: Booleans,
@@ -205,7 +204,7 @@ def _replace_scores(presolved: Presolved, x: Floats, signs: Floats, left_out: Bo
     False if the scores at x are not defined.
     """
     reduced = presolved.reduced
-    point = evaluate(reduced, presolved.problem.b, x, target, np.zeros(len(target)))
+    point = Loss(reduced, presolved.problem.b, target, np.zeros(len(target))).at(x)
     if point is None:
         return False
     for c in range(reduced.count):

@@ -29,10 +29,10 @@ from levinv.inverse.verdict.acceptance import (
     chi_squared_limit,
     is_solution,
     outlier_threshold,
+    score_rounding,
     scores_are_accurate,
 )
 from levinv.inverse.verdict.messages import message
-from levinv.inverse.verdict.rounding import score_rounding
 from levinv.inverse.verdict.uncertainty import uncertainty
 
 
@@ -64,13 +64,17 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
     with np.errstate(over="ignore"):                   # standard errors may be inf
         known = uncertainty(presolved, best, rounding)
     status = 4 if found.stopped else 0 if success else _failure(presolved, found, outliers)
-    scores, slack = _scores_and_slack(presolved, best.point.projection.scores, best.point.slack)
+    reduced, slack = presolved.reduced, best.point.slack.copy()      # of all rows
+    scores = np.where(reduced.active, best.point.projection.scores, 0.0)
+    scores[reduced.coloops] = scores[reduced.zero_slack] = 1.0
+    slack[reduced.zero_slack] = 0.0
     return InversionResult(
         x=best.point.x, fun=0.5 * float(np.sum((scores - problem.scores) ** 2)), scores=scores,
         slack=slack, signs=np.sign(slack), success=success, status=status,
         message=message(presolved, found, status, outliers, known), nit=progress.nit,
         nfev=progress.nfev,
-        unique=bool(success and not converged and known.determined
+        unique=bool(success and not converged and not known.null_space.size
+                    and not known.undetermined.size and not known.flat.size
                     and (determined or problem.known_signs is not None)
                     and (not problem.exact or presolved.rms(best.point) <= SETTLED_RESIDUAL)),
         null_space=known.null_space, standard_errors=known.standard_errors,
@@ -106,17 +110,6 @@ def _failure(presolved: Presolved, found: Found, outliers: Outliers | None) -> i
             and max(search.misfit for search in found.signs) > SIGN_TOLERANCE):
         return 2
     return 3
-
-
-def _scores_and_slack(presolved: Presolved, scores: Floats,
-                      slack: Floats) -> tuple[Floats, Floats]:
-    """Scores and slack of all rows, including those that were eliminated."""
-    reduced = presolved.reduced
-    scores, slack = scores.copy(), slack.copy()
-    scores[~reduced.active] = 0.0
-    scores[reduced.coloops] = scores[reduced.zero_slack] = 1.0
-    slack[reduced.zero_slack] = 0.0
-    return scores, slack
 
 
 def _without_scores(presolved: Presolved, found: Found, progress: Progress,

@@ -26,7 +26,7 @@ from levinv._typing import Booleans, Floats
 from levinv.inverse.stages.reduction import orthonormal_columns
 from levinv.inverse.stages.whitened_jacobian import propagated, reweighted
 from levinv.inverse.values import Point, Presolved, Reduced, Refined, Uncertainty
-from levinv.inverse.verdict.rounding import hidden_errors, hidden_score_changes, hidden_slacks
+from levinv.inverse.verdict.acceptance import hidden_errors, hidden_score_changes, hidden_slacks
 
 
 def uncertainty(presolved: Presolved, best: Refined, rounding: Floats) -> Uncertainty:
