@@ -415,3 +415,10 @@ LEVEL_REFLECTIONS = 300
 
 LEVEL_STEPS = 40
 # Levenberg-Marquardt steps in (x, level). tests/acceptance.py models.
+
+LEVEL_DISTANCE = 0.3
+# Relative distance from the range, at the closest level of the grid, beyond which signs are not
+# tried in an enumeration.
+
+ENUMERATED_STARTS = 200
+# Starts tried in an enumeration of all signs of a few rows: a tenth of a second.

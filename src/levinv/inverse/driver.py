@@ -38,6 +38,7 @@ def solve(problem: Problem, progress: Progress) -> InversionResult:
         presolved, found = _zero_slacks_freed(presolved, found, progress)
     best = found.best
     if (not found.stopped and best is not None and problem.known_signs is None
+        and problem.model.is_power
         and is_solution(presolved, best)):
         best, other_signs, stopped = try_sign_flips(presolved, best, progress)
         found = replace(found, best=best, stopped=stopped)

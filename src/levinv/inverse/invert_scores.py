@@ -16,6 +16,8 @@ from levinv.inverse.local import solve as local
 from levinv.inverse.progress import Callback, Progress
 from levinv.inverse.result import InversionResult
 from levinv.inverse.values import Problem
+from levinv.weighting.arguments import model_and_response
+from levinv.weighting.names import WeightingLike
 
 Method: TypeAlias = Literal["global", "trust-region", "newton", "gradient-descent"]
 
@@ -23,7 +25,9 @@ METHODS = ("global", *local.METHODS)
 OPTIONS = {"global": ("restarts",)} | local.OPTIONS
 
 
-def invert_scores(A: MatrixLike, b: VectorLike, scores: VectorLike, *,
+def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
+                  weighting: WeightingLike = None, offset: VectorLike | None = None,
+                  prior_weights: VectorLike | None = None,
                   signs: SignsLike | None = None, x0: VectorLike | None = None,
                   method: Method = "global", ridge: float | VectorLike = 0.0,
                   noise: float | VectorLike | None = None, decimals: int | None = None,
@@ -142,7 +146,8 @@ def invert_scores(A: MatrixLike, b: VectorLike, scores: VectorLike, *,
     rows = storage.of(A)
     _validate.ordinary_size(_validate.ordinary_columns(rows.column_max(), "A"), "A")
     n, d = A.shape
-    b = _validate.ordinary_size(_validate.vector(b, "b", n, "row of A"), "b")
+    model, b = model_and_response(weighting, b, offset, prior_weights, n)
+    b = _validate.ordinary_size(b, "b")
     _validate.choice(method, "method", METHODS)
     options = _validate.options(options, OPTIONS[method])
     ridge = _validate.nonnegative(ridge, "ridge", n, "row of A")
@@ -163,7 +168,7 @@ def invert_scores(A: MatrixLike, b: VectorLike, scores: VectorLike, *,
         x0 = _validate.vector(x0, "x0", d, "column of A").copy()
     problem = Problem(
         rows, b, scores, noise, _validate.positive_number(tol, "tol"),
-        None if signs is None else _validate.signs(signs, "signs", n), x0)
+        None if signs is None else _validate.signs(signs, "signs", n), x0, model)
     if maxiter is not None:
         maxiter = _validate.positive_int(maxiter, "maxiter")
     restarts = _validate.positive_int(options.get("restarts", RESTARTS), "options['restarts']")

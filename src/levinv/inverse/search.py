@@ -16,6 +16,7 @@ from levinv._tolerances import EARLY_ACCURACIES, FEW_ROUNDINGS, MAX_EVALUATIONS,
 from levinv._typing import Floats
 from levinv.inverse.progress import Progress, Stopped
 from levinv.inverse.stages.infeasible import find_infeasible_set
+from levinv.inverse.stages.levels import level_candidates, level_equations
 from levinv.inverse.stages.magnitudes import interior_target, magnitude_deviation, run_magnitudes
 from levinv.inverse.stages.presolve import augmented
 from levinv.inverse.stages.recover import recover_signed
@@ -102,7 +103,8 @@ def _interruptions(presolved: Presolved, found: Found, progress: Progress) -> It
         return
     long = problem.exact and is_long(len(problem.b), reduced.start.shape[1])
     known = problem.known_signs
-    for accuracy in (*EARLY_ACCURACIES[known is not None], 0.0) if long else (0.0,):
+    early = long and problem.model.is_power
+    for accuracy in (*EARLY_ACCURACIES[known is not None], 0.0) if early else (0.0,):
         before, (target, enough) = found.log_weight, interior_target(presolved)
         magnitudes, work = run_magnitudes(presolved, target, progress, enough=enough,
                                           log_weight=before, accuracy=accuracy,
@@ -110,7 +112,9 @@ def _interruptions(presolved: Presolved, found: Found, progress: Progress) -> It
         deviation = magnitude_deviation(presolved, magnitudes, target)
         last = accuracy == 0 or magnitudes.error > accuracy
         found = _recorded(presolved, found, magnitudes, work, progress, last)
-        if known is not None:
+        if not problem.model.is_power:
+            found = _try_levels(presolved, found, magnitudes, deviation, progress)
+        elif known is not None:
             recovered = recover_signed(presolved, magnitudes, known, deviation)
             del magnitudes, target, enough, before         # free vectors of length n
             best = attempt(presolved, recovered.x, found.best, progress, brief=long and not last)
@@ -136,7 +140,8 @@ def _recorded(presolved: Presolved, found: Found, magnitudes: Magnitudes, work: 
     if last and work.iterations == progress.maxiter:
         remarks = (*remarks, f"stage 1 stopped at maxiter = {progress.maxiter} iterations")
     n, k = len(presolved.problem.b), presolved.reduced.start.shape[1]
-    return replace(found, magnitudes=magnitudes if may_be_spoiled(n, k + 1) else None,
+    robust = presolved.problem.model.is_power and may_be_spoiled(n, k + 1)
+    return replace(found, magnitudes=magnitudes if robust else None,
                    log_weight=magnitudes.log_weight, magnitude_work=work, proofs=proofs,
                    remarks=remarks)
 
@@ -208,6 +213,44 @@ def _try_candidates(presolved: Presolved, found: Found, magnitudes: Magnitudes,
                     for search, tried in zip(searches, starts, strict=True))
     return replace(found, best=best, recovered=recovered, signs=records, remarks=remarks,
                    stopped=stopped)
+
+
+def _try_levels(presolved: Presolved, found: Found, magnitudes: Magnitudes,
+                deviation: Floats | None, progress: Progress) -> Found:
+    """Stages 2 and 3 for weightings that are not powers: one solution of the level equations at a
+    time for each component, until the scores match there.
+    """
+    reduced = presolved.reduced
+    candidates = [level_candidates(
+        level_equations(presolved, magnitudes.log_weight, deviation, c, progress.rng), progress.rng,
+        1 if presolved.contradictions or found.proofs else progress.restarts,
+        lambda start, misfit: progress("signs", misfit)) for c in range(reduced.count)]
+    parts = [np.zeros(basis.shape[1]) for basis in reduced.bases]
+    unsettled, best, stopped = list(range(reduced.count)), found.best, False
+    searches = [SignSearch() for _ in candidates]
+    remarks, most = found.remarks, progress.nfev + MAX_EVALUATIONS
+    try:
+        while unsettled:
+            exhausted = True
+            for c in unsettled:
+                candidate = next(candidates[c], None)
+                if candidate is not None:
+                    exhausted, parts[c] = False, candidate.y
+                    searches[c] = SignSearch(min(candidate.misfit, searches[c].misfit),
+                                             candidate.starts)
+            if exhausted:
+                break
+            if progress.nfev > most:
+                remarks = (*remarks, "not all levels that fit were tried")
+                break
+            x = reduced.offset + sum(basis @ y for basis, y in zip(reduced.bases, parts,
+                                                                   strict=True))
+            best = attempt(presolved, x, best, progress)
+            unsettled = [c for c in unsettled
+                         if not acceptance.component_is_settled(presolved, best, c)]
+    except Stopped:
+        stopped = True
+    return replace(found, best=best, remarks=remarks, stopped=stopped, levels=tuple(searches))
 
 
 def _counted(search: SignSearch, candidate: SignCandidate, enumerated: bool) -> SignSearch:

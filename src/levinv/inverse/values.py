@@ -124,9 +124,9 @@ class Reduced:
 
 @dataclass(frozen=True, eq=False)
 class Range:
-    """Whether b lies in range(A), component by component."""
+    """Whether the level of each component is free: for powers, whether b lies in range(A) there."""
 
-    inside: Booleans              # (components,)
+    inside: Booleans              # (components,) the level is free
     ratio: Floats                 # (components,) residual over its rounding error bound, or less
     residual: Floats | None       # (n,) b - A offset minus its projection on range(A), if needed
     norm: Floats                  # (components,) of the residual, rows at unit norm
@@ -145,6 +145,7 @@ class Presolved:
     misgiven: Integers                     # rows not given the score that every x has
     signs_determined_on: tuple[bool, ...]  # for each component
     sign_decision: ComponentDecision
+    mirrored: tuple[bool, ...] = ()        # for each component: even weights, and b in range(A)
 
     def weight(self) -> Floats:
         """1/deviation, (n,), 0 in rows that are not active."""
@@ -153,7 +154,7 @@ class Presolved:
 
     @property
     def null_dimension(self) -> int:
-        """Dimension of the null space in the span of ``reduced.start``: number of free scales."""
+        """Dimension of the null space in the span of ``reduced.start``: number of free levels."""
         return int(np.count_nonzero(self.range.inside))
 
     def rms(self, point: Point) -> float:
@@ -164,9 +165,10 @@ class Presolved:
     def _column_space(self) -> Floats:
         return column_space(self.problem.rows).transform
 
-    def whole_projection(self, magnitude: Floats, without: Booleans) -> Projection | None:
+    def whole_projection(self, slack: Floats, without: Booleans) -> Projection | None:
         """The projection of all rows but ``without``, none eliminated; None if undefined."""
         try:
+            magnitude = self.problem.model.magnitude(slack)
             with np.errstate(over="raise"):
                 return project(self.problem.rows, magnitude, self._column_space, without)
         except (DependentZeroSlackError, FloatingPointError, np.linalg.LinAlgError):
@@ -263,12 +265,12 @@ class Magnitudes:
     evaluations: int             # of the scores
     products: int                # products with the Laplacian
     infeasible: InfeasibleSet | None    # a proof that there is no solution
+    model: Model = INVERSE_SQUARE_MODEL
 
     @property
     def magnitude(self) -> Floats:
-        """exp(-t/2), (n,): the slack's magnitude up to one factor on each component."""
-        magnitude: Floats = np.exp(-0.5 * self.log_weight)
-        return magnitude
+        """Of a power weighting, the slack's magnitude up to one factor on each component, (n,)."""
+        return self.model.slack_magnitude(self.log_weight)
 
 
 @dataclass(frozen=True)
@@ -322,6 +324,7 @@ class Found:
     magnitude_work: MagnitudeWork | None = None
     recovered: Recovered | None = None       # last of stage 3
     signs: tuple[SignSearch, ...] | None = None
+    levels: tuple[SignSearch, ...] | None = None     # of stages 2 and 3, for other weightings
     proofs: tuple[str, ...] = ()             # that no row weights have the scores
     remarks: tuple[str, ...] = ()            # further reasons for the message
     stopped: bool = False                    # by the callback

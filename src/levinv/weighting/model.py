@@ -59,6 +59,11 @@ class Model:
             return np.full(n, middle)
         return np.full(n, self.mode) if sides is None else self.mode + sides
 
+    @property
+    def exponent(self) -> float:
+        """|t| of a relative change of what stage 2 looks for: of |s| for a power, else of w."""
+        return abs(self.weighting.q) if isinstance(self.weighting, Power) else 1.0
+
     def slack_magnitude(self, log_weight: Floats) -> Floats:
         """|s| up to a factor on each component from the log weights t of a power, (n,)."""
         assert isinstance(self.weighting, Power)

@@ -27,15 +27,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from levinv import _tolerances
 from levinv._kernels.reflections import reflect
 from levinv._tolerances import EPS, LEAST_DAMPING, SIGN_TOLERANCE, SIGNIFICANT
-from levinv._typing import Floats, Integers
+from levinv._typing import Floats
 from levinv.inverse.stages.signs import isotropic, range_basis, spectral_start
+from levinv.inverse.values import Presolved
 from levinv.weighting.composed import grid
 from levinv.weighting.monotone import Monotone
 from levinv.weighting.peaked import Peaked
@@ -52,13 +53,6 @@ class Component:
     deviation: Floats | None       # (n,) standard deviations of t; None: exact; inf: not used
     weighting: Weighting
     sides: Floats | None           # (n,) signs of η - mode, if they are known
-
-    def rows(self, index: Integers) -> Component:
-        """Some of the equations."""
-        return replace(self, matrix=self.matrix[index], offset=self.offset[index],
-                       log_weight=self.log_weight[index],
-                       deviation=None if self.deviation is None else self.deviation[index],
-                       sides=None if self.sides is None else self.sides[index])
 
     @property
     def weight(self) -> Floats:
@@ -81,13 +75,36 @@ class LevelCandidate:
     starts: int                    # made so far
 
 
-def level_candidates(component: Component, rng: np.random.Generator, restarts: int,
+def level_equations(presolved: Presolved, log_weight: Floats, deviation: Floats | None, c: int,
+                    rng: np.random.Generator) -> Component:
+    """The equations of component c, or of a subset of its rows that determines the solution.
+
+    The row of largest weight is among them: it bounds the level. With noise, rows whose t is known
+    best are chosen.
+    """
+    problem, reduced = presolved.problem, presolved.reduced
+    model, member = problem.model, reduced.members(c)
+    if model.log_prior is not None:
+        log_weight = log_weight - model.log_prior
+    if deviation is not None:
+        member = member[np.isfinite(deviation[member])]
+    size = 2 * _tolerances.SUBSET_PER_UNKNOWN * (reduced.bases[c].shape[1] + 1)
+    if len(member) > size:
+        pool = member
+        if deviation is not None:
+            pool = member[np.argsort(deviation[member], kind="stable")][:2 * size]
+        heaviest = member[np.argmax(log_weight[member])]
+        member = np.union1d(rng.choice(pool, size, replace=False), [heaviest])
+    return Component(
+        problem.rows.block(member) @ reduced.bases[c], presolved.response[member],
+        log_weight[member], None if deviation is None else deviation[member], model.weighting,
+        None if problem.known_signs is None else problem.known_signs[member])
+
+
+def level_candidates(part: Component, rng: np.random.Generator, restarts: int,
                      on_start: Callable[[int, float], None]) -> Iterator[LevelCandidate]:
     """Yield solutions as they are found and, at the end, the closest of the others."""
-    weighting = component.weighting
-    usable = (np.arange(len(component.offset)) if component.deviation is None
-              else np.flatnonzero(np.isfinite(component.deviation)))
-    part = component.rows(_subset(component, usable, rng))
+    weighting = part.weighting
     if isinstance(weighting, Exponential):
         yield _linear(part, weighting)
         return
@@ -97,8 +114,6 @@ def level_candidates(component: Component, rng: np.random.Generator, restarts: i
     seen: list[LevelCandidate] = []
     for number, (y, level) in enumerate(starts, 1):
         found = refined(part, y, level, number)
-        if closest:
-            found = replace(found, starts=number)
         on_start(number, min([found.misfit, *(c.misfit for c in closest)]))
         if found.fits:
             if not any(_same(found, other) for other in seen):
@@ -112,18 +127,6 @@ def level_candidates(component: Component, rng: np.random.Generator, restarts: i
 
 def _same(one: LevelCandidate, other: LevelCandidate) -> bool:
     return bool(np.allclose(one.y, other.y, rtol=math.sqrt(EPS), atol=0.0))
-
-
-def _subset(component: Component, usable: Integers, rng: np.random.Generator) -> Integers:
-    """Rows for the search, among them the one of largest weight, which bounds the level."""
-    size = 2 * _tolerances.SUBSET_PER_UNKNOWN * (component.matrix.shape[1] + 1)
-    if len(usable) <= size:
-        return usable
-    heaviest = usable[np.argmax(component.log_weight[usable])]
-    if component.deviation is not None:                # the most accurate half, and others
-        usable = usable[np.argsort(component.deviation[usable], kind="stable")][:2 * size]
-    chosen = rng.choice(usable, size, replace=False)
-    return np.union1d(chosen, [heaviest])
 
 
 def _linear(part: Component, weighting: Exponential) -> LevelCandidate:
@@ -290,3 +293,53 @@ class _Reflections:
         reflect(self.basis, self.target, point, signs, np.inf, math.sqrt(SIGN_TOLERANCE),
                 _tolerances.LEVEL_REFLECTIONS, _tolerances.PATIENCE // 2)
         return signs
+
+
+def enumerated(part: Component) -> Iterator[LevelCandidate]:
+    """All solutions of the equations of few rows, as far as a search of every sign vector over the
+    grid of levels finds them, and all of a monotone weighting.
+    """
+    weighting = part.weighting
+    if isinstance(weighting, Exponential):
+        return
+    if isinstance(weighting, Monotone) or part.sides is not None:
+        starts = list(_monotone_starts(part))
+    else:
+        assert isinstance(weighting, Peaked)
+        starts = _enumerated_starts(part, weighting)
+    for y, level in starts:
+        found = refined(part, y, level)
+        if found.fits:
+            yield found
+
+
+def _enumerated_starts(part: Component, weighting: Peaked) -> list[tuple[Floats, float]]:
+    """Starts of least distance over all sign vectors and levels."""
+    n = len(part.offset)
+    highest = part.log_weight.max()
+    gaps = np.geomspace(_tolerances.LEAST_GAP, _tolerances.GREATEST_GAP, 2 * _tolerances.LEVELS)
+    basis = range_basis(part.matrix)
+    complement = np.eye(n) - basis @ basis.T
+    bits = (np.arange(2 ** n)[:, None] >> np.arange(n)) & 1
+    signs = 1.0 - 2.0 * bits
+    distances = np.empty((len(signs), len(gaps)))
+    halves = []
+    for j, gap in enumerate(gaps):
+        lower, upper = weighting.branches(highest - part.log_weight + gap)
+        half, middle = 0.5 * (upper - lower), 0.5 * (upper + lower) + part.offset
+        rest = signs @ (half[:, None] * complement) + complement @ middle
+        distances[:, j] = np.einsum("ij,ij->i", rest, rest)
+        distances[:, j] /= np.einsum("ij,ij->i", signs * half + middle, signs * half + middle)
+        halves.append((half, middle))
+    padded = np.pad(distances, ((0, 0), (1, 1)), constant_values=np.inf)
+    minima = (distances <= padded[:, :-2]) & (distances <= padded[:, 2:])
+    which, where = np.nonzero(minima & (distances < _tolerances.LEVEL_DISTANCE ** 2))
+    order = np.argsort(distances[which, where], kind="stable")[:_tolerances.ENUMERATED_STARTS]
+    starts = []
+    for i, j in zip(which[order], where[order], strict=True):
+        half, middle = halves[j]
+        wanted = signs[i] * half + middle
+        solution = np.linalg.lstsq(part.matrix, wanted, rcond=None)[0]
+        starts.append((np.asarray(solution, dtype=np.float64),
+                       float(weighting.peak - highest - gaps[j])))
+    return starts

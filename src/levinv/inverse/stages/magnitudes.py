@@ -22,7 +22,7 @@ its growth, and f falls if the slope at the end is still negative.
 """
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -208,27 +208,29 @@ def interior_target(presolved: Presolved) -> tuple[Floats, Callable[[Floats], bo
 
 def magnitude_deviation(presolved: Presolved, magnitudes: Magnitudes,
                         target: Floats) -> Floats | None:
-    """Relative standard deviation of each magnitude, (n,); None for exact scores.
+    """Relative standard deviation of each magnitude, (n,); None for exact scores. For weightings
+    that are not powers, the standard deviation of t.
 
     It is inf in rows that stages 2 and 3 do not use: the magnitude is unknown where the score is
     below a few noise levels. They are used if too few rows would be left. With the other rows
-    fixed, m² is proportional to (1 - c)/c, so an error δ of the score changes m by a factor
-    1 ± δ / (2 c (1 - c)). In short problems all errors are propagated to every magnitude.
+    fixed, m^q is proportional to (1 - c)/c, so an error δ of the score changes m by a factor
+    1 ± δ / (q c (1 - c)), q = 2 for 1/s². In short problems all errors are propagated to every magnitude.
     """
     reduced, problem = presolved.reduced, presolved.problem
     scores, noise = problem.scores, problem.noise
     if noise is None:
         return None
+    power = problem.model.exponent
     c = np.clip(scores, EPS, 1.0 - EPS)
     deviation = np.where(scores < SIGNIFICANT * noise, np.inf,
-                         np.minimum(0.5 * noise / (c * (1.0 - c)), 1.0))
+                         np.minimum(noise / (power * c * (1.0 - c)), 1.0))
     if np.count_nonzero(reduced.active) ** 2 <= PASS_ENTRIES:
-        spread = 0.5 * log_weight_deviation(magnitudes.projection, reduced.active, reduced.label,
-                                            noise)
+        spread = log_weight_deviation(magnitudes.projection, reduced.active, reduced.label,
+                                      noise) / power
         deviation = np.where(np.isfinite(deviation),
                              np.minimum(np.maximum(deviation, spread), 1.0), np.inf)
     if np.isfinite(deviation[reduced.active]).sum() <= 2 * reduced.start.shape[1] + 2:
-        deviation = np.where(reduced.active, np.minimum(0.5 * noise / target, 1.0), np.inf)
+        deviation = np.where(reduced.active, np.minimum(noise / (power * target), 1.0), np.inf)
     return deviation
 
 
@@ -247,6 +249,7 @@ def run_magnitudes(presolved: Presolved, target: Floats, progress: Progress, *,
         maxiter=(progress.maxiter or 100) - before.iterations,
         on_step=lambda iteration, error: progress("scaling", error))
     progress.nfev += found.evaluations
+    found = replace(found, model=presolved.problem.model)
     return found, MagnitudeWork(before.iterations + found.iterations,
                                 before.products + found.products, found.error)
 

@@ -15,12 +15,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from levinv._tolerances import ALLOWED_ROUNDINGS, EPS, FEW_ROUNDINGS
+from levinv._tolerances import ALLOWED_ROUNDINGS, EPS, FEW_ROUNDINGS, SAMPLE_SEED
 from levinv._typing import Booleans, Floats, Integers, RowIndex
 from levinv.errors import NoSolutionError
 from levinv.inverse.stages.components import components
 from levinv.inverse.stages.reduction import component_decision, reduce
 from levinv.inverse.values import ComponentDecision, Presolved, Problem, Range, Reduced
+from levinv.weighting.peaked import Peaked
+from levinv.weighting.protocol import Exponential
 
 
 class Augmented:
@@ -47,7 +49,7 @@ class Augmented:
 def presolve(problem: Problem, scores_of_one_are_zero_slacks: bool = True) -> Presolved:
     """Reduce the problem and check the scores that are the same for every x."""
     one = (problem.scores >= 1.0 - EPS if problem.exact and scores_of_one_are_zero_slacks
-           else None)
+           and problem.model.eliminates_zero_slacks else None)
     # the largest error allowed in a score that is the same for every x
     allowed = np.broadcast_to(problem.tol if problem.noise is None else 6.0 * problem.noise,
                               problem.scores.shape)
@@ -57,10 +59,15 @@ def presolve(problem: Problem, scores_of_one_are_zero_slacks: bool = True) -> Pr
     except NoSolutionError as reason:
         contradictions.append(str(reason))
         reduced = reduce(problem.rows, None, problem.b, slack)
+    reduced = replace(reduced, model=problem.model)
     response = (problem.b - problem.rows.matvec(reduced.offset) if reduced.offset.any()
                 else problem.b)
     in_range = response_in_range(reduced, problem.b, response)
     determined, decision = _signs_determined(reduced, in_range)
+    mirrored = tuple(bool(inside) and problem.model.weighting.even for inside in in_range.inside)
+    if not problem.model.is_power:
+        determined = determined_levels(problem, reduced, determined, mirrored)
+        in_range = free_levels(problem, reduced)
     if problem.known_signs is not None:        # only the sign search uses the residual
         in_range = replace(in_range, residual=None)
     faults, misgiven = _faults(problem, reduced, allowed)
@@ -70,7 +77,7 @@ def presolve(problem: Problem, scores_of_one_are_zero_slacks: bool = True) -> Pr
         if len(zero):
             contradictions.append(f"no finite slack gives row {zero[0]} the score 0")
     return Presolved(problem, reduced, response, in_range, tuple(contradictions), doubtful,
-                     misgiven, determined, decision)
+                     misgiven, determined, decision, mirrored)
 
 
 def response_in_range(reduced: Reduced, b: Floats, response: Floats) -> Range:
@@ -117,12 +124,47 @@ def response_in_range(reduced: Reduced, b: Floats, response: Floats) -> Range:
     return Range(ratio <= ALLOWED_ROUNDINGS, ratio, residual, norm)
 
 
+def free_levels(problem: Problem, reduced: Reduced) -> Range:
+    """Whether the level of a component is free, for weightings that are not powers.
+
+    It is if, for almost every x, some v has D A v = 1 on the component, D = diag(τ'): then x can
+    move along v. For an exponential weighting D is constant; for others random numbers stand for
+    it. Too few different rows are the reason there.
+    """
+    rows, n = reduced.rows, len(problem.b)
+    slope = (np.ones(n) if isinstance(problem.model.weighting, Exponential)
+             else np.random.default_rng(SAMPLE_SEED).uniform(1.0, 2.0, n))
+    if not isinstance(problem.model.weighting, Exponential):    # equal rows have equal predictors
+        probe = rows.matvec(np.random.default_rng(SAMPLE_SEED).standard_normal(rows.shape[1]))
+        _, place = np.unique(np.column_stack([probe, problem.b]), axis=0, return_inverse=True)
+        slope = slope[place.ravel()]
+    found = response_in_range(reduced, 1.0 / slope, 1.0 / slope)
+    return replace(found, residual=None)
+
+
+def determined_levels(problem: Problem, reduced: Reduced, connected: tuple[bool, ...],
+                      mirrored: tuple[bool, ...]) -> tuple[bool, ...]:
+    """Whether the sides of the mode are determined on each component, for almost every x.
+
+    They are for weightings without a mode. For others n different rows give n equations for the
+    unknowns x and level; a further one excludes other sides of the mode. Even weightings with b in
+    range(A) have a second solution, the mirror image of the first.
+    """
+    if not isinstance(problem.model.weighting, Peaked):
+        return tuple(True for _ in connected)
+    probe = reduced.rows.matvec(np.random.default_rng(SAMPLE_SEED).standard_normal(
+        reduced.rows.shape[1]))
+    different = [len(np.unique(np.column_stack([probe, problem.b])[reduced.members(c)], axis=0))
+                 for c in range(reduced.count)]
+    return tuple(joined and not mirror and rows >= basis.shape[1] + 2
+                 for joined, mirror, rows, basis in zip(connected, mirrored, different,
+                                                        reduced.bases, strict=True))
+
+
 def _coloop_slack(problem: Problem) -> Floats:
     """Slack to give to coloops, (n,): their scores do not depend on it."""
-    if problem.known_signs is not None:
-        return problem.known_signs
-    if problem.x0 is None:
-        return np.ones(len(problem.b))
+    if problem.known_signs is not None or problem.x0 is None or not problem.model.is_power:
+        return problem.model.ordinary(problem.known_signs, len(problem.b))
     # a slack of 1/√ε times b would cost the other rows half of their digits
     largest = (np.abs(problem.b).max() or 1.0) / math.sqrt(EPS)
     with np.errstate(over="ignore", invalid="ignore"):

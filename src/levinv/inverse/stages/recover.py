@@ -30,6 +30,8 @@ def recover(reduced: Reduced, response: Floats, magnitudes: Magnitudes, signs: F
     """
     used, divisor, projection = reduced.active, magnitudes.magnitude, magnitudes.projection
     weight = np.ones(len(response))
+    if not reduced.model.is_inverse_square and accuracy is None:
+        accuracy = np.ones(len(response))
     if accuracy is not None:
         finite = np.isfinite(accuracy) & used
         weight = np.where(finite, accuracy[finite].min() / np.where(finite, accuracy, 1.0), 0.0)

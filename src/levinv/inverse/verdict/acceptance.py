@@ -60,9 +60,10 @@ def is_solution_to_rounding(presolved: Presolved, found: Refined | None) -> bool
 
 def signs_agree(presolved: Presolved, found: Refined) -> bool:
     """Whether the slack has the known signs where it differs significantly from zero."""
-    problem, reduced, slack = presolved.problem, presolved.reduced, found.point.slack
+    problem, reduced = presolved.problem, presolved.reduced
     if problem.known_signs is None:
         return True
+    slack = found.point.slack - problem.model.mode
     counted = reduced.active.copy()
     counted[reduced.spanned] = counted[reduced.coloops] = True
     if np.all((np.sign(slack) == problem.known_signs)[counted]):
@@ -103,7 +104,8 @@ def scores_are_accurate(presolved: Presolved, point: Point, rounding: Floats) ->
         limit = _tolerances.ROUNDING_FACTOR * np.sqrt(12.0) * presolved.problem.tol
         return bool(np.max(rounding, initial=0.0) <= limit)
     accurate = rounding <= presolved.problem.deviation()
-    accurate &= np.abs(point.slack) > slack_rounding(presolved, point)
+    if presolved.problem.model.has_pole:
+        accurate &= np.abs(point.slack) > slack_rounding(presolved, point)
     return bool(accurate[presolved.reduced.active].all())
 
 
@@ -164,9 +166,10 @@ def _zero_slacks_hold(presolved: Presolved, point: Point) -> bool:
 def _separation_holds(presolved: Presolved, point: Point) -> bool:
     """Whether entries set to zero between components are negligible for the scores."""
     reduced, problem = presolved.reduced, presolved.problem
-    slack = np.abs(point.slack)
+    slack = point.slack.copy()
     slack[reduced.zero_slack] = 0.0
-    lengths = (slack * reduced.unit)[slack * reduced.unit > 0]
+    lengths = problem.model.magnitude(slack) * reduced.unit
+    lengths = lengths[(lengths > 0) & (lengths < np.inf)]
     allowed = problem.tol if problem.exact else presolved.problem.deviation()
     if (not len(lengths) or reduced.component_decision.dropped
             * (lengths.max() / lengths.min()) <= np.min(allowed)):
@@ -186,8 +189,10 @@ def slack_rounding(presolved: Presolved, point: Point) -> Floats:
 
 def score_rounding(presolved: Presolved, point: Point) -> Floats:
     """Bound of the changes of the scores by rounding of x and of A x - b, (n,)."""
-    rounding, slack = slack_rounding(presolved, point), np.abs(point.slack)
-    relative = np.divide(rounding, slack, out=np.ones_like(slack), where=slack > rounding)
+    rounding = slack_rounding(presolved, point)
+    relative = point.model.relative(rounding, point.slack)
+    if point.model.has_pole:
+        relative[np.abs(point.slack) <= rounding] = 1.0
     relative[~presolved.reduced.active] = 0.0
     projection = point.projection
     return (2.0 * np.abs(projection.laplacian(relative))

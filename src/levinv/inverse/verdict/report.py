@@ -32,6 +32,7 @@ from levinv.inverse.verdict.acceptance import (
     score_rounding,
     scores_are_accurate,
 )
+from levinv.inverse.verdict.alternatives import alternatives
 from levinv.inverse.verdict.messages import message
 from levinv.inverse.verdict.uncertainty import uncertainty
 
@@ -58,7 +59,11 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
                         f"{'100 tol' if problem.exact else 'the noise'}"))
     success = (matched or converged) and not found.stopped
     determined_on = list(presolved.signs_determined_on)
-    if matched and problem.known_signs is None:
+    others = np.zeros((0, len(best.point.x)))
+    if not problem.model.is_power and matched:
+        others = alternatives(presolved, best, progress)
+        other_signs = other_signs or bool(len(others))
+    elif matched and problem.known_signs is None:
         determined_on = _enumerated(presolved, np.abs(best.point.slack))
     determined = all(determined_on) and not other_signs
     with np.errstate(over="ignore"):                   # standard errors may be inf
@@ -70,12 +75,12 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
     slack[reduced.zero_slack] = 0.0
     return InversionResult(
         x=best.point.x, fun=0.5 * float(np.sum((scores - problem.scores) ** 2)), scores=scores,
-        slack=slack, signs=np.sign(slack), success=success, status=status,
+        slack=slack, signs=problem.model.side(slack), success=success, status=status,
         message=message(presolved, found, status, outliers, known), nit=progress.nit,
-        nfev=progress.nfev,
+        nfev=progress.nfev, alternatives=others,
         unique=bool(success and not converged and not known.null_space.size
                     and not known.undetermined.size and not known.flat.size
-                    and (determined or problem.known_signs is not None)
+                    and (determined or (problem.known_signs is not None and not len(others)))
                     and (not problem.exact or presolved.rms(best.point) <= SETTLED_RESIDUAL)),
         null_space=known.null_space, standard_errors=known.standard_errors,
         condition=known.condition,
@@ -119,9 +124,9 @@ def _without_scores(presolved: Presolved, found: Found, progress: Progress,
     x = presolved.reduced.offset if problem.x0 is None else problem.x0
     d, slack, status = len(x), problem.slack(x), 4 if found.stopped else 3
     return InversionResult(
-        x=x, fun=np.inf, scores=np.zeros(len(slack)), slack=slack, signs=np.sign(slack),
+        x=x, fun=np.inf, scores=np.zeros(len(slack)), slack=slack, signs=problem.model.side(slack),
         success=False, status=status, message=message(presolved, found, status), nit=progress.nit,
-        nfev=progress.nfev, unique=False, null_space=np.zeros((d, 0)),
+        nfev=progress.nfev, unique=False, null_space=np.zeros((d, 0)), alternatives=np.zeros((0, d)),
         standard_errors=np.full(d, np.inf), condition=np.inf,
         evidence=_of_stages(presolved, found, presolved.signs_determined_on,
                             all(presolved.signs_determined_on)) | (further_evidence or {}))
@@ -142,6 +147,9 @@ def _of_stages(presolved: Presolved, found: Found, determined_on: Sequence[bool]
         "sign_decision": vars(presolved.sign_decision)}
     if found.magnitude_work is not None:
         records["scaling"] = vars(found.magnitude_work)
+    if found.levels is not None:
+        records["levels"] = [{"misfit": search.misfit, "starts": search.restarts}
+                             for search in found.levels]
     if found.recovered is not None:
         records["identification"] = {"scale": found.recovered.scale,
                                      "misfit": found.recovered.misfit}

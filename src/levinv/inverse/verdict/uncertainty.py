@@ -9,7 +9,7 @@ The presolve gives candidates. They depend on what counts as zero: entries that 
 pivots. But an entry of 1e-10 changes the scores noticeably if the slacks differ by many orders of
 magnitude. So every candidate v is checked against the Jacobian J at the point found,
 
-    |J v|  <=  √ε max|A v / s|  +  100 ε max |a_i| |v| / |s_i|,
+    |J v|  <=  √ε max|F v|  +  100 ε max |f_i| |a_i| |v|,   F = diag(f) A,  f = -τ'/2 (1/s for 1/s²),
 
 where the last term bounds the effect of rounding v. If a candidate fails and no scale is free, the
 candidates are computed again as the last right singular vectors of the rows that are no coloops:
@@ -56,9 +56,15 @@ def uncertainty(presolved: Presolved, best: Refined, rounding: Floats) -> Uncert
 
 
 def _scale_directions(presolved: Presolved, slack: Floats) -> list[Floats]:
-    """For each component whose scale is free, the direction whose image is its slack."""
+    """For each component whose level is free, the direction whose image changes t by a constant:
+    for powers its image is the slack.
+    """
     reduced, rows = presolved.reduced, presolved.problem.rows
     start = reduced.start
+    if not presolved.problem.model.is_power:
+        with np.errstate(divide="ignore"):
+            slope = 1.0 / presolved.problem.model.weighting.derivative(slack)
+        slack = np.where(np.isfinite(slope), slope, 0.0)
     weighted = reduced.unit ** 2 * slack
     weighted /= np.abs(weighted).max(initial=TINY)           # columns may have any units
     return [start @ (start.T @ rows.rmatvec(np.where(reduced.label == c, weighted, 0.0)))
@@ -111,13 +117,14 @@ def _moves_scores(presolved: Presolved, point: Point,
                   directions: Floats) -> tuple[Booleans, Floats]:
     """Which directions change a score, (k,), and the changes of the scores, (n, k)."""
     reduced, rows = presolved.reduced, presolved.problem.rows
-    counted = point.slack != 0
+    n = len(point.slack)
+    counted = point.slack != 0 if presolved.problem.model.has_pole else np.ones(n, dtype=bool)
     counted[reduced.zero_slack] = counted[reduced.loops] = False
-    slack = np.where(counted, point.slack, np.inf)
     with np.errstate(all="ignore"):
-        moved = rows.matvec(directions) / slack[:, None]
+        slope = point.model.weighting.times_slope(counted.astype(float), point.slack)
+        moved = rows.matvec(directions) * slope[:, None]
         largest = np.abs(moved).max(axis=0)
-        rounding = EPS * np.max(rows.row_norms() / np.abs(slack))
+        rounding = EPS * np.max(rows.row_norms() * np.abs(slope))
         allowed = math.sqrt(EPS) * largest + ROUNDING_FACTOR * rounding
         moved[~reduced.active] = 0.0
         if np.all(4.0 * np.abs(moved).max(axis=0) <= allowed):    # |J v| is at most this

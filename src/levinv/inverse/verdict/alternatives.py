@@ -1,0 +1,72 @@
+"""Other x that have the same scores, for weightings that are not powers.
+
+An even weighting with b in range(A) on a component has a mirror image there: with A x₀ = b on the
+component, 2 x₀ - x has the predictor -η. (Without an offset it is -x.) Other solutions lie at other
+levels or have other sides of the mode. On a component of few rows all sides are enumerated.
+"""
+import numpy as np
+
+from levinv._tolerances import ENUMERATED, EPS
+from levinv._typing import Floats
+from levinv.inverse.progress import Progress
+from levinv.inverse.stages.levels import Component, enumerated
+from levinv.inverse.stages.refine import refine
+from levinv.inverse.values import Presolved, Refined
+from levinv.inverse.verdict.acceptance import is_solution_to_rounding
+from levinv.weighting.monotone import Monotone
+
+
+def alternatives(presolved: Presolved, best: Refined, progress: Progress) -> Floats:
+    """Other solutions, (m, d), each with one component changed."""
+    reduced, problem = presolved.reduced, presolved.problem
+    x, slack = best.point.x, best.point.slack
+    found: list[Floats] = []
+    for c in range(reduced.count):
+        member, basis = reduced.members(c), reduced.bases[c]
+        mirror = presolved.mirrored[c] and problem.known_signs is None
+        if mirror:
+            found.append(_mirrored(presolved, x, slack, c))
+        if (not problem.exact or presolved.range.inside[c]
+                or len(member) > ENUMERATED and not isinstance(problem.model.weighting, Monotone)
+                and problem.known_signs is None):
+            continue
+        rows = member[:_rows_enumerated(presolved, c)]
+        part = Component(problem.rows.block(rows) @ basis, presolved.response[rows],
+                         problem.model.weighting.log_weight(slack[rows]), None,
+                         problem.model.weighting,
+                         None if problem.known_signs is None else problem.known_signs[rows])
+        here = _coordinates(presolved, slack + presolved.response, c)
+        for candidate in enumerated(part):
+            start = x + basis @ (candidate.y - here)
+            if any(_close(start, other) for other in (x, *found)):
+                continue
+            other = refine(presolved, start, progress, progress.refinements)
+            if (other is not None and is_solution_to_rounding(presolved, other)
+                    and not any(_close(other.point.x, known) for known in (x, *found))):
+                found.append(other.point.x)
+    return np.array(found).reshape(-1, len(x))
+
+
+def _rows_enumerated(presolved: Presolved, c: int) -> int:
+    """All rows if sides are enumerated; enough for the level otherwise."""
+    return max(ENUMERATED, 4 * (presolved.reduced.bases[c].shape[1] + 1))
+
+
+def _coordinates(presolved: Presolved, image: Floats, c: int) -> Floats:
+    """y with A T_C y closest to ``image`` on the component, in two passes."""
+    reduced, rows = presolved.reduced, presolved.problem.rows
+    basis = reduced.bases[c]
+    y = np.zeros(basis.shape[1])
+    for _ in range(2):
+        rest = np.where(reduced.label == c, image - rows.matvec(basis @ y), 0.0)
+        y = y + basis.T @ rows.rmatvec(reduced.unit ** 2 * rest)
+    return y
+
+
+def _mirrored(presolved: Presolved, x: Floats, slack: Floats, c: int) -> Floats:
+    """x with the predictors of component c of the other sign."""
+    return x - 2.0 * (presolved.reduced.bases[c] @ _coordinates(presolved, slack, c))
+
+
+def _close(one: Floats, other: Floats) -> bool:
+    return bool(np.linalg.norm(one - other) <= EPS ** 0.25 * np.linalg.norm(other))

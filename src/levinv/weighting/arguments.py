@@ -1,0 +1,46 @@
+"""The arguments that describe the weights of a problem: checked once, at the door."""
+from __future__ import annotations
+
+import numpy as np
+
+from levinv import _validate
+from levinv._typing import Floats, VectorLike
+from levinv.weighting.model import INVERSE_SQUARE_MODEL, Model
+from levinv.weighting.names import WeightingLike, as_weighting
+from levinv.weighting.protocol import INVERSE_SQUARE
+
+
+def model_and_response(weighting: WeightingLike, b: VectorLike | None, offset: VectorLike | None,
+                       prior_weights: VectorLike | None, n: int) -> tuple[Model, Floats]:
+    """The model of an inversion and b = -offset, (n,).
+
+    Raises ValueError if both b and an offset are given, if neither is with the papers' weighting,
+    if prior weights are not positive, if the scores do not depend on x, or if no way back from the
+    scores is known.
+    """
+    chosen = as_weighting(weighting)
+    if b is not None and offset is not None:
+        raise ValueError("b and offset must not both be given: b is -offset")
+    if offset is not None:
+        response = -_validate.vector(offset, "offset", n, "row of A")
+    elif b is not None:
+        response = _validate.vector(b, "b", n, "row of A")
+    elif chosen is INVERSE_SQUARE:
+        raise ValueError("b must be given with the weights 1/s²")
+    else:
+        response = np.zeros(n)
+    if chosen.kind == "constant":
+        raise ValueError(f"weighting must depend on x, but the hat values of {chosen.name} are the "
+                         "same for every x")
+    if chosen.kind == "other":
+        raise ValueError(f"weighting must be a power, exponential, monotone or have one peak, which "
+                         f"{chosen.name} has not: no way back from its scores is known")
+    if prior_weights is None:
+        return (INVERSE_SQUARE_MODEL if chosen is INVERSE_SQUARE else Model(chosen)), response
+    prior = _validate.nonnegative(prior_weights, "prior_weights", n, "row of A")
+    if not prior.all():
+        raise ValueError("prior_weights must be above 0, got 0 at index "
+                         f"{int(np.argmin(prior > 0))}: leave such rows out")
+    if np.ptp(prior) == 0.0:
+        return (INVERSE_SQUARE_MODEL if chosen is INVERSE_SQUARE else Model(chosen)), response
+    return Model(chosen, np.log(prior)), response
