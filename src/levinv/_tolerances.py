@@ -422,3 +422,7 @@ LEVEL_DISTANCE = 0.3
 
 ENUMERATED_STARTS = 200
 # Starts tried in an enumeration of all signs of a few rows: a tenth of a second.
+
+FAR_BRANCH = 8.0
+# Ratio of the branches' distances from the mode beyond which the search for signs first puts a row
+# on the nearer one.

@@ -27,8 +27,10 @@ from levinv.weighting.model import INVERSE_SQUARE_MODEL, Model
 class Problem:
     """The checked input of one inversion.
 
-    Exact scores have the relative error of one rounding to double. Noisy scores have independent
-    normal errors with known standard deviations.
+    Exact scores of the weights 1/s² have the relative error of one rounding to double. Those of
+    other models, hat values as other packages compute them, are squared lengths of rows of an
+    orthonormal matrix that has this error: theirs is √score times one rounding. Noisy scores have
+    independent normal errors with known standard deviations.
     """
 
     rows: Rows                     # of A, shape (n, d)
@@ -50,7 +52,10 @@ class Problem:
         if self.noise is not None:
             return self.noise
         # smaller scores than ε² count as ε², so that weights do not overflow
-        return UNIT_ROUNDOFF * np.maximum(self.scores, EPS ** 2)
+        deviation = UNIT_ROUNDOFF * np.maximum(self.scores, EPS ** 2)
+        if not self.model.is_inverse_square:
+            deviation = np.sqrt(UNIT_ROUNDOFF * deviation)
+        return deviation
 
     def slack(self, x: Floats) -> Floats:
         """A x - b, (n,)."""

@@ -33,13 +33,6 @@ class Model:
         return isinstance(self.weighting, Power) and self.weighting.q > 0
 
     @property
-    def eliminates_zero_slacks(self) -> bool:
-        """Whether rows of score 1 are taken for rows of zero slack. With 1/s² a score of 1 to
-        rounding leaves 1e-8 of the slack open; with other powers a row is as it is.
-        """
-        return isinstance(self.weighting, Power) and self.weighting.q == 2.0
-
-    @property
     def mode(self) -> float:
         """The η that divides the two sides of the weight: the pole or the peak."""
         return self.weighting.mode if isinstance(self.weighting, Peaked) else 0.0

@@ -27,13 +27,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from levinv import _tolerances
 from levinv._kernels.reflections import reflect
-from levinv._tolerances import EPS, LEAST_DAMPING, SIGN_TOLERANCE, SIGNIFICANT
+from levinv._tolerances import (
+    EPS,
+    LEAST_DAMPING,
+    SIGN_TOLERANCE,
+    SIGNIFICANT,
+    UNIT_ROUNDOFF,
+)
 from levinv._typing import Floats
 from levinv.inverse.stages.signs import isotropic, range_basis, spectral_start
 from levinv.inverse.values import Presolved
@@ -88,6 +94,10 @@ def level_equations(presolved: Presolved, log_weight: Floats, deviation: Floats 
         log_weight = log_weight - model.log_prior
     if deviation is not None:
         member = member[np.isfinite(deviation[member])]
+    else:                                      # rounding of smaller scores hides t
+        accurate = problem.scores[member] > (UNIT_ROUNDOFF / SIGN_TOLERANCE) ** 2
+        if np.count_nonzero(accurate) > reduced.bases[c].shape[1] + 1:
+            member = member[accurate]
     size = 2 * _tolerances.SUBSET_PER_UNKNOWN * (reduced.bases[c].shape[1] + 1)
     if len(member) > size:
         pool = member
@@ -178,7 +188,7 @@ def refined(part: Component, y: Floats, level: float, number: int = 1) -> LevelC
         else:
             break
         damping = damping if damping > math.sqrt(EPS) * LEAST_DAMPING else 0.0
-        if norm > 0.99 * before or (norm <= 0.1 * limit and norm > 0.5 * before):
+        if norm <= 0.1 * limit and norm > 0.5 * before:
             break
     misfit = norm / math.sqrt(len(found)) if math.isfinite(norm) else math.inf
     return LevelCandidate(y, level, misfit, bool(norm <= limit), number)
@@ -245,17 +255,21 @@ def _peaked_starts(part: Component, rng: np.random.Generator,
     gaps = np.geomspace(_tolerances.LEAST_GAP, _tolerances.GREATEST_GAP, _tolerances.LEVELS)
     likeliest = float(np.median(fall)) / n ** 2 + _tolerances.LEAST_GAP
     order = np.argsort(np.abs(np.log(gaps / likeliest)), kind="stable")
-    prepared: list[_Reflections | None] = [None] * len(gaps)
+    # all rows on one side of the mode, as of rare events
+    for sides in ((1.0,) if weighting.even else (-1.0, 1.0)):
+        yield from _monotone_starts(replace(part, sides=np.full(n, sides)))
+    searches: dict[tuple[int, bool], _Reflections] = {}
     for restart in range(max(restarts // 10, 1)):
         for i in order:
-            search = prepared[i]
-            if search is None:
-                search = prepared[i] = _Reflections(part, weighting, fall + gaps[i])
-            signs = search.run(restart, rng)
-            near = gaps[i] * np.geomspace(0.05, 20.0, 2 * _tolerances.LEVELS)
-            lower, upper = weighting.branches(fall + near[:, None])
+            near = not weighting.even and restart % 2 == 0
+            if (i, near) not in searches:
+                searches[i, near] = _Reflections(part, weighting, fall + gaps[i], near)
+            search = searches[i, near]
+            signs = search.run(restart // 2 if not weighting.even else restart, rng)
+            around = gaps[i] * np.geomspace(0.05, 20.0, 2 * _tolerances.LEVELS)
+            lower, upper = weighting.branches(fall + around[:, None])
             chosen = np.where(signs > 0, upper, lower)
-            levels = weighting.peak - highest - near
+            levels = weighting.peak - highest - around
             if search.mirrored:
                 chosen = np.concatenate([chosen, np.where(signs > 0, lower, upper)])
                 levels = np.concatenate([levels, levels])
@@ -265,10 +279,19 @@ def _peaked_starts(part: Component, rng: np.random.Generator,
 
 
 class _Reflections:
-    """Douglas-Rachford in the range of [M, o + h] at one level."""
+    """Douglas-Rachford in the range of [M, o + h] at one level.
 
-    def __init__(self, part: Component, weighting: Peaked, gap: Floats) -> None:
+    If ``near``, rows with one branch much farther from the mode than the other are put on the
+    other. (The log weight of cloglog falls like η on one side and like exp(η) on the other.)
+    """
+
+    def __init__(self, part: Component, weighting: Peaked, gap: Floats, near: bool) -> None:
         lower, upper = weighting.branches(gap)
+        if near:
+            below, above = weighting.mode - lower, upper - weighting.mode
+            lower, upper = (np.where(below > _tolerances.FAR_BRANCH * above, upper, lower),
+                            np.where(above > _tolerances.FAR_BRANCH * below, lower, upper))
+        self.known = np.where(upper == lower, np.where(upper > weighting.mode, 1.0, -1.0), 0.0)
         middle = part.offset + 0.5 * (upper + lower)
         matrix = part.matrix
         # without an offset beside range(M), the signs are determined up to a common one
@@ -292,7 +315,7 @@ class _Reflections:
         signs = np.ones(n)
         reflect(self.basis, self.target, point, signs, np.inf, math.sqrt(SIGN_TOLERANCE),
                 _tolerances.LEVEL_REFLECTIONS, _tolerances.PATIENCE // 2)
-        return signs
+        return np.where(self.known == 0, signs, self.known)
 
 
 def enumerated(part: Component) -> Iterator[LevelCandidate]:

@@ -49,7 +49,7 @@ class Augmented:
 def presolve(problem: Problem, scores_of_one_are_zero_slacks: bool = True) -> Presolved:
     """Reduce the problem and check the scores that are the same for every x."""
     one = (problem.scores >= 1.0 - EPS if problem.exact and scores_of_one_are_zero_slacks
-           and problem.model.eliminates_zero_slacks else None)
+           and problem.model.has_pole else None)
     # the largest error allowed in a score that is the same for every x
     allowed = np.broadcast_to(problem.tol if problem.noise is None else 6.0 * problem.noise,
                               problem.scores.shape)
@@ -74,7 +74,7 @@ def presolve(problem: Problem, scores_of_one_are_zero_slacks: bool = True) -> Pr
     contradictions += faults
     if problem.exact:
         zero = np.flatnonzero(reduced.active & (problem.scores == 0))
-        if len(zero):
+        if len(zero) and problem.model.is_power:          # other weights may underflow
             contradictions.append(f"no finite slack gives row {zero[0]} the score 0")
     return Presolved(problem, reduced, response, in_range, tuple(contradictions), doubtful,
                      misgiven, determined, decision, mirrored)

@@ -204,7 +204,7 @@ def hidden_slacks(presolved: Presolved, point: Point) -> Floats:
 
     Smaller slacks change 1 - sigma by less than rounding.
     """
-    reduced = presolved.reduced
+    reduced, exponent = presolved.reduced, presolved.problem.model.exponent
     slack = np.abs(point.slack)
     without = np.isin(np.arange(len(slack)), np.append(reduced.loops, reduced.coloops))
     others = ~without
@@ -222,8 +222,11 @@ def hidden_slacks(presolved: Presolved, point: Point) -> Floats:
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         # no coloop is among these rows: a leakage of 0 is due to underflow
         leakage = np.nan_to_num(np.sqrt(complement) / slack[reduced.zero_slack], nan=0.0)
-        hidden: Floats = np.maximum(np.sqrt(UNIT_ROUNDOFF) / leakage,
-                                    np.abs(point.slack[reduced.zero_slack]))
+        hidden: Floats = np.sqrt(UNIT_ROUNDOFF) / leakage
+        if exponent != 2.0:                    # in general 1 - sigma = (leakage_i s_i)^q
+            zero = slack[reduced.zero_slack]
+            hidden = zero * (hidden / zero) ** (2.0 / exponent)
+        hidden = np.maximum(hidden, np.abs(point.slack[reduced.zero_slack]))
         return hidden
 
 

@@ -40,7 +40,7 @@ def alternatives(presolved: Presolved, best: Refined, progress: Progress) -> Flo
             start = x + basis @ (candidate.y - here)
             if any(_close(start, other) for other in (x, *found)):
                 continue
-            other = refine(presolved, start, progress, progress.refinements)
+            other = refine(presolved, start, progress, progress.maxiter)
             if (other is not None and is_solution_to_rounding(presolved, other)
                     and not any(_close(other.point.x, known) for known in (x, *found))):
                 found.append(other.point.x)
