@@ -398,3 +398,11 @@ KIND_NODES = 4001
 
 KIND_REACH = 1e3
 # The largest linear predictor looked at for that.
+
+WEIGHT_RANGE = 1400.0
+# Largest logarithm of the ratio of two weights whose roots' quotient is a normal double: just below
+# -2 log(TINY). Noticed by tests/test_models_forward.py.
+
+TAIL_START, TAIL_TERMS = 3.0, 30
+# From there on the normal tail is a continued fraction, whose first 20 terms reach rounding.
+# Noticed by tests/test_weighting.py.
