@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from levinv.errors import NoSolutionError
     from levinv.forward.barrier import VolumetricBarrier
     from levinv.forward.gradient_loss import GradientLoss
+    from levinv.forward.jeffreys_penalty import JeffreysPenalty
     from levinv.forward.leverage import leverage_scores
     from levinv.forward.leverage_map import LeverageMap
     from levinv.forward.score_loss import ScoreLoss
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from levinv.inverse.result import InversionResult
 
 __all__ = [
-    "AuditReport", "GradientLoss", "InversionResult", "LeverageMap", "ManyResult",
-    "NoSolutionError", "ScoreLoss", "VolumetricBarrier", "audit", "forster_weights",
+    "AuditReport", "GradientLoss", "InversionResult", "JeffreysPenalty", "LeverageMap",
+    "ManyResult", "NoSolutionError", "ScoreLoss", "VolumetricBarrier", "audit", "forster_weights",
     "invert_gradient", "invert_many", "invert_scores", "leverage_scores", "papers", "plot",
     "theory",
 ]
@@ -36,6 +37,7 @@ _HOMES = {
     "AuditReport": "auditing.report",
     "GradientLoss": "forward.gradient_loss",
     "InversionResult": "inverse.result",
+    "JeffreysPenalty": "forward.jeffreys_penalty",
     "LeverageMap": "forward.leverage_map",
     "ManyResult": "inverse.batch.invert_many",
     "NoSolutionError": "errors",

@@ -426,3 +426,10 @@ ENUMERATED_STARTS = 200
 FAR_BRANCH = 8.0
 # Ratio of the branches' distances from the mode beyond which the search for signs first puts a row
 # on the nearer one.
+WEIGHT_RANGE = 1400.0
+# Largest logarithm of the ratio of two weights whose roots' quotient is a normal double: just below
+# -2 log(TINY). Noticed by tests/test_models_forward.py.
+
+TAIL_START, TAIL_TERMS = 3.0, 30
+# From there on the normal tail is a continued fraction, whose first 20 terms reach rounding.
+# Noticed by tests/test_weighting.py.

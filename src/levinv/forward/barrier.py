@@ -1,13 +1,13 @@
 """The volumetric barrier V(x) = ½ log det(Aᵀ diag(w) A) on a sign cell of x.
 
-w = 1/s² and s = A x - b. V is half of f(t) = log det(Aᵀ diag(exp t) A) at the log weights t = τ(s)
-(levinv.weighting.protocol). With ∇f = σ, ∇²f = L = diag(σ) - Q, F = diag(-τ'/2) A and
-c = τ''/(τ'/2)², the chain rule gives
+w = 1/s² and s = A x - b; levinv.forward.jeffreys_penalty has the other weightings. V is half of
+f(t) = log det(Aᵀ diag(exp t) A) at the log weights t = τ(s) (levinv.weighting.protocol). With
+∇f = σ, ∇²f = L = diag(σ) - Q, F = diag(-τ'/2) A and τ'' = c (τ'/2)² + e, the chain rule gives
 
     ∇V  = -Fᵀσ
-    ∇²V = Fᵀ (2 L + diag(c∘σ)/2) F.
+    ∇²V = Fᵀ (2 L + (c/2) diag(σ)) F + ½ Aᵀ diag(e∘σ) A.
 
-For w = 1/s², F = B = diag(1/s) A and c = 2: ∇V = -Bᵀσ and ∇²V = Bᵀ (3 diag(σ) - 2 Q) B (Vaidya;
+For w = 1/s², F = B = diag(1/s) A, c = 2 and e = 0: ∇V = -Bᵀσ and ∇²V = Bᵀ (3 diag(σ) - 2 Q) B (Vaidya;
 2408.11267 inverts the gradient). Since Q is symmetric, entrywise nonnegative and has row sums σ,
 0 ⪯ Q ⪯ diag(σ) and
 
@@ -17,10 +17,11 @@ V is strictly convex on each cell if A has full column rank. The projection appl
 Laplacian, without cancellation near a zero slack.
 
 V needs no determinant of BᵀB: if U = m·B T is orthonormal for some number m, V = -log|det T| -
-d log(m).
+d log(m). The projection has weights relative to exp(unit), which adds d unit/2.
 """
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,11 +29,11 @@ import numpy as np
 from levinv import _validate
 from levinv._typing import Floats, MatrixLike, VectorLike
 from levinv.forward.basis import accurate_squares, orthonormal_basis
-from levinv.forward.leverage_map import ScoreMap
+from levinv.forward.log_weights import LogWeights
 from levinv.forward.projection import Projection, row_scale
+from levinv.forward.score_map import ScoreMap
 from levinv.storage.protocol import Rows
-from levinv.weighting.protocol import INVERSE_SQUARE
-from levinv.weighting.protocol import Weighting
+from levinv.weighting.names import WeightingLike
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,21 @@ class BarrierPoint:
     """V and its derivatives at one point with no zero slack. Immutable."""
 
     rows: Rows
-    slack: Floats                # (n,)
+    weights: LogWeights
     projection: Projection
-    weighting: Weighting = INVERSE_SQUARE
+
+    @property
+    def slack(self) -> Floats:
+        """A x - b, (n,)."""
+        return self.weights.eta
 
     def value(self) -> float:
         """V."""
         projection = self.projection
         transform, smallest = projection.transform, projection.smallest_slack
         if len(projection.heavy):      # only a QR gives an accurate determinant here
-            scale, smallest = row_scale(self.weighting.magnitude(self.slack),
-                                        ~self.rows.nonzero())
+            left_out = ~self.rows.nonzero() if self.weights.idle is None else self.weights.idle
+            scale, smallest = row_scale(self.weights.magnitude(), left_out)
             with np.errstate(over="ignore"):
                 transform = orthonormal_basis(self.rows, scale, method="qr", rcond=0.0).transform
         units = np.abs(transform).max(axis=0)            # reciprocals may overflow
@@ -60,28 +65,41 @@ class BarrierPoint:
         if sign == 0:
             return np.inf
         return (-float(log_size + np.log(units).sum())
-                - projection.rank * float(np.log(smallest)))
+                - projection.rank * (float(np.log(smallest)) - 0.5 * self.weights.unit))
 
     def gradient(self) -> Floats:
         """∇V, (d,)."""
         return -self.pull(self.projection.scores)
 
     def middle(self, y: Floats) -> Floats:
-        """(2 L + diag(c∘σ)/2) y for y of shape (n,) or (n, m)."""
-        diagonal = 0.5 * self.weighting.curvature(self.slack) * self.projection.scores
+        """(2 L + (c/2) diag(σ)) y for y of shape (n,) or (n, m)."""
+        diagonal = 0.5 * self.weights.ratio * self.projection.scores
         return (diagonal * y.T).T - 2.0 * self.projection.laplacian(y)
+
+    @functools.cached_property
+    def extra(self) -> Floats | None:
+        """e∘σ/2, (n,); None if it is 0."""
+        remainder = self.weights.remainder
+        return None if remainder is None else 0.5 * remainder * self.projection.scores
 
     def product(self, v: Floats) -> Floats:
         """∇²V v, (d,)."""
-        return self.pull(self.middle(self.push(v)))
+        out = self.pull(self.middle(self.push(v)))
+        return (out if self.extra is None
+                else out + self.rows.rmatvec(self.extra * self.rows.matvec(v)))
 
     def hessian(self) -> Floats:
         """∇²V, (d, d)."""
+        out = self._first_part()
+        return out if self.extra is None else out + self.rows.gram(None, None, self.extra)
+
+    def _first_part(self) -> Floats:
+        """Fᵀ (2 L + (c/2) diag(σ)) F."""
         projection = self.projection
         if projection.is_long(self.rows.shape[1]) and not len(projection.heavy):
             smallest = projection.smallest_slack
-            slope = self.weighting.times_slope(smallest, self.slack)       # squares are in range
-            diagonal = (2.0 + 0.5 * self.weighting.curvature(self.slack)) * projection.scores
+            slope = self.times_slope(np.full(self.rows.shape[0], smallest))   # squares are in range
+            diagonal = (2.0 + 0.5 * self.weights.ratio) * projection.scores
             out = self.rows.gram(slope, None, diagonal) - 2.0 * projection.squared_form(slope)
             if accurate_squares(np.diag(out)):
                 return 0.5 * (out + out.T) / smallest / smallest
@@ -103,46 +121,93 @@ class BarrierPoint:
 
     def times_slope(self, y: Floats) -> Floats:
         """-τ'/2 times y, (n,); 0 in zero rows of A with zero slack."""
-        return self.weighting.times_slope(y, self.slack)
+        return self.weights.times_slope(y)
 
 
 class FullRankMap:
     """The composed map for A of full column rank. Its points are BarrierPoints."""
 
-    def __init__(self, A: MatrixLike, b: VectorLike):
-        self.scores = ScoreMap(A, b)
+    def __init__(self, A: MatrixLike, b: VectorLike | None, weighting: WeightingLike = None,
+                 prior_weights: VectorLike | None = None, offset: VectorLike | None = None,
+                 name: str = "barrier"):
+        self.name = name
+        self.scores = ScoreMap(A, b, weighting, prior_weights, offset)
         self.rows, self.shape = self.scores.rows, self.scores.shape
         self.threads = self.scores.threads
         rank = self.scores.rank
         if rank < self.shape[1]:
             raise ValueError(f"A must have full column rank, got rank {rank} for shape "
-                             f"{self.shape}: the barrier is -inf everywhere")
+                             f"{self.shape}: the {name} is -inf everywhere")
 
     def touching(self, x: VectorLike) -> int | None:
-        """The first nonzero row of A whose slack is zero at x, or None."""
-        zero = self.scores.weighting.magnitude(self.scores.slack(x)) == 0
-        if zero.any():
-            zero &= self.rows.nonzero()
+        """The first row of infinite weight at x, or None. A zero row of A does not count."""
+        weighting = self.scores.weighting
+        if weighting.kind != "power" or weighting.ratio < 0:
+            return None
+        zero = self.scores.slack(x) == 0
+        if zero.any() and self.scores.left_out is not None:
+            zero &= ~self.scores.left_out
         return int(np.argmax(zero)) if zero.any() else None
 
-    def at(self, x: VectorLike) -> BarrierPoint:
-        """The BarrierPoint at x. Raises ValueError at a zero slack, where V is inf."""
+    def at(self, x: VectorLike, order: int = 0) -> BarrierPoint:
+        """The BarrierPoint at x, for derivatives up to an order.
+
+        Raises ValueError at a zero slack, where V is inf or has no such derivatives.
+        """
         row = self.touching(x)
         if row is not None:
-            raise ValueError(f"x must have no zero slack, got one in row {row}: the barrier is inf "
-                             "there and has no derivatives")
-        return BarrierPoint(self.rows, *self.scores.at(x), self.scores.weighting)
+            raise ValueError(f"x must have no zero slack, got one in row {row}: the {self.name} is "
+                             "inf there and has no derivatives")
+        point = self.scores.at(x)
+        self.scores.require(order, point)
+        return BarrierPoint(self.rows, *point)
+
+    def finite(self, derivative: Floats) -> Floats:
+        """``derivative``, or a ValueError if a slack is so small that it overflows."""
+        if not np.all(np.isfinite(derivative)):
+            raise ValueError("x must not be so close to a zero slack that a derivative of the "
+                             f"{self.name} overflows")
+        return derivative
 
 
-def finite(derivative: Floats) -> Floats:
-    """``derivative``, or a ValueError if a slack is so small that it overflows."""
-    if not np.all(np.isfinite(derivative)):
-        raise ValueError("x must not be so close to a zero slack that a derivative of the barrier "
-                         "overflows")
-    return derivative
+class LogDeterminant:
+    """V and its derivatives as functions of x."""
+
+    _map: FullRankMap
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, d) of A."""
+        return self._map.shape
+
+    def fun(self, x: VectorLike) -> float:
+        """V(x); inf where a weight is infinite, at a zero slack."""
+        if self._map.touching(x) is not None:
+            return np.inf
+        with self._map.threads():
+            return self._map.at(x).value()
+
+    def grad(self, x: VectorLike) -> Floats:
+        """∇V(x), (d,)."""
+        point = self._map.at(x, 1)
+        with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
+            return self._map.finite(point.gradient())
+
+    def hess(self, x: VectorLike) -> Floats:
+        """∇²V(x), (d, d); positive definite for the barrier."""
+        point = self._map.at(x, 2)
+        with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
+            return self._map.finite(point.hessian())
+
+    def hessp(self, x: VectorLike, p: VectorLike) -> Floats:
+        """∇²V(x) p, (d,), matrix-free: one Gram matrix and one quadratic form, O(n d²)."""
+        point = self._map.at(x, 2)
+        p = _validate.vector(p, "p", self.shape[1], "column of A")
+        with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
+            return self._map.finite(point.product(p))
 
 
-class VolumetricBarrier:
+class VolumetricBarrier(LogDeterminant):
     """½ log det(Aᵀ diag(A x - b)⁻² A), its gradient and its Hessian.
 
     Convex on each sign cell, the set of x on which no slack A x - b changes sign, and inf on the
@@ -205,34 +270,3 @@ class VolumetricBarrier:
 
     def __init__(self, A: MatrixLike, b: VectorLike):
         self._map = FullRankMap(A, b)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(n, d) of A."""
-        return self._map.shape
-
-    def fun(self, x: VectorLike) -> float:
-        """V(x); inf at a zero slack."""
-        if self._map.touching(x) is not None:
-            return np.inf
-        with self._map.threads():
-            return self._map.at(x).value()
-
-    def grad(self, x: VectorLike) -> Floats:
-        """∇V(x), (d,)."""
-        point = self._map.at(x)
-        with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
-            return finite(point.gradient())
-
-    def hess(self, x: VectorLike) -> Floats:
-        """∇²V(x), (d, d), positive definite."""
-        point = self._map.at(x)
-        with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
-            return finite(point.hessian())
-
-    def hessp(self, x: VectorLike, p: VectorLike) -> Floats:
-        """∇²V(x) p, (d,), matrix-free: one Gram matrix and one quadratic form, O(n d²)."""
-        point = self._map.at(x)
-        p = _validate.vector(p, "p", self.shape[1], "column of A")
-        with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
-            return finite(point.product(p))

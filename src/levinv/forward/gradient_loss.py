@@ -8,18 +8,24 @@ derivative of V contracted with r, a d x d matrix,
     ∇𝓛  = H r + Aᵀ diag(rho²) A x,
     ∇²𝓛 = H² + C + Aᵀ diag(rho²) A.
 
-C is the derivative of H = Fᵀ (2 L + (c/2) diag(σ)) F along r. Here c = τ''/(τ'/2)² is a constant,
-as for the weights |s|^(-4/c), and for exp(s) with c = 0. With q = F r and D = diag(q), moving x
-along r moves
+C is the derivative of H = Fᵀ (2 L + (c/2) diag(σ)) F + ½ Aᵀ diag(e∘σ) A along r, where F =
+diag(-τ'/2) A and τ'' = c (τ'/2)² + e (levinv.weighting.protocol). At first let e = 0, as for the
+weights |s|^(-4/c), and for exp(s) with c = 0. With q = F r and D = diag(q), moving x along r moves
 
     F               by -(c/2) D F,
     the log weights by -2 q,
     σ               by -2 L q = 2 z, z = (Q - diag(σ)) q,
-    L               by -2 T(q), T(q) = 2 P∘(P D P) - (D Q + Q D) - diag(z)
+    L               by -2 T(q), T(q) = 2 P∘(P D P) - (D Q + Q D) - diag(z).
 
-(levinv.weighting.protocol). Collected, with DQ + QD = 2 diag(σ∘q) - (D L + L D),
+Collected, with DQ + QD = 2 diag(σ∘q) - (D L + L D),
 
     C = Fᵀ [(4 + c) (diag(z + (2 - c/2) σ∘q) - (D L + L D)) - 8 P∘(P D P)] F.
+
+With e, and a = A r, F moves by another -½ diag(e∘a) A and e by (τ''' - c² (τ'/2)³) a, which adds
+
+    -(Aᵀ diag(e∘a) L F + Fᵀ L diag(e∘a) A) + Aᵀ diag(e∘z + ½ σ∘a∘(τ''' - c² (τ'/2)³)) A.
+
+(Either c or e is 0, so that no product of the two appears.)
 
 For w = 1/s², c = 2. (One row, one column: V = -log s, σ, Q and P are 1, L and z are 0, and
 C = -2 q/s² = -2 r/s³, the third derivative.)
@@ -30,12 +36,15 @@ itself, with K_j = K_y for column y = F e_j, [Fᵀ (P∘(P D P)) F]_jm = tr(K_j 
 """
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from levinv import _validate
 from levinv._typing import Floats, MatrixLike, VectorLike
-from levinv.forward.barrier import BarrierPoint, FullRankMap, finite
+from levinv.forward.barrier import BarrierPoint, FullRankMap
 from levinv.forward.score_loss import half_square_sum
+from levinv.weighting.names import WeightingLike
 
 
 class GradientLossPoint:
@@ -46,34 +55,51 @@ class GradientLossPoint:
         self.residual = point.gradient() - target
         self.image = point.push(self.residual)
         self._third: tuple[Floats, Floats] | None = None
-        self._curvature = point.weighting.curvature(point.slack)
+        self._ratio = point.weights.ratio
 
     def gradient(self) -> Floats:
         """H r."""
-        return self.barrier.pull(self.barrier.middle(self.image))
+        barrier = self.barrier
+        out = barrier.pull(barrier.middle(self.image))
+        return (out if barrier.extra is None
+                else out + barrier.rows.rmatvec(barrier.extra * self._moved))
 
     def product(self, v: Floats) -> Floats:
         """(H² + C) v."""
-        p = self.barrier.push(v)
+        rows = self.barrier.rows
+        fitted = rows.matvec(v)
+        p = self.barrier.times_slope(fitted)
         diagonal, form = self._third_parts()
         image, projection = self.image, self.projection
         joined = projection.weighted_gram(p) @ form
         curved = self._quad(joined + joined.T)
-        out = (4.0 + self._curvature) * (diagonal * p + image * projection.laplacian(p)
-                                         + projection.laplacian(image * p)) - 4.0 * curved
-        out += self.barrier.middle(self.barrier.push(self.barrier.pull(self.barrier.middle(p))))
-        return self.barrier.pull(out)
+        flow = projection.laplacian(p)
+        out = (4.0 + self._ratio) * (diagonal * p + image * flow
+                                     + projection.laplacian(image * p)) - 4.0 * curved
+        if self._extra is None:
+            out += self.barrier.middle(self.barrier.push(self.barrier.pull(self.barrier.middle(p))))
+            return self.barrier.pull(out)
+        cross, square = self._extra
+        out += projection.laplacian(cross * fitted)
+        return (self.barrier.pull(out) + rows.rmatvec(cross * flow + square * fitted)
+                + self.barrier.product(self.barrier.product(v)))
 
     def hessian(self) -> Floats:
         """H² + C, (d, d)."""
-        projection, image, curvature = self.projection, self.image, self._curvature
+        projection, image, ratio = self.projection, self.image, self._ratio
+        rows, extra = self.barrier.rows, self._extra
         scaled = self.barrier.scaled_rows()
         diagonal, form = self._third_parts()
         moved = projection.laplacian(scaled)
-        hessian = scaled.T @ (0.5 * curvature * projection.scores[:, None] * scaled - 2.0 * moved)
+        hessian = scaled.T @ (0.5 * ratio * projection.scores[:, None] * scaled - 2.0 * moved)
+        if self.barrier.extra is not None:
+            hessian += rows.gram(None, None, self.barrier.extra)
         cross = (image[:, None] * scaled).T @ moved
-        out = hessian @ hessian + (4.0 + curvature) * (scaled.T @ (diagonal[:, None] * scaled)
-                                                       + cross + cross.T)
+        out = hessian @ hessian + (4.0 + ratio) * (scaled.T @ (diagonal[:, None] * scaled)
+                                                   + cross + cross.T)
+        if extra is not None:
+            mixed = rows.rmatvec(extra[0][:, None] * moved)
+            out += mixed + mixed.T + rows.gram(None, None, extra[1])
         moments = projection.rows.moments(projection.scale, projection.transform, scaled)
         basis = projection.heavy_basis
         moments += np.einsum("ia,im,ib->abm", basis, scaled[projection.heavy], basis, optimize=True)
@@ -82,10 +108,25 @@ class GradientLossPoint:
         out -= 8.0 * (moments.transpose(1, 0, 2).reshape(k * k, d).T @ joined)
         return 0.5 * (out + out.T)
 
+    @functools.cached_property
+    def _moved(self) -> Floats:
+        """a = A r, (n,)."""
+        return self.barrier.rows.matvec(self.residual)
+
+    @functools.cached_property
+    def _extra(self) -> tuple[Floats, Floats] | None:
+        """e∘a, and the diagonal of the last form of C; None without e."""
+        weights, moved = self.barrier.weights, self._moved
+        remainder, third = weights.remainder, weights.third
+        if remainder is None or third is None:
+            return None
+        flow = self.projection.laplacian(self.image)
+        return remainder * moved, remainder * flow + 0.5 * self.projection.scores * moved * third
+
     def _third_parts(self) -> tuple[Floats, Floats]:
         """z + (2 - c/2) σ∘q, and K_q."""
         if self._third is None:
-            share = (2.0 - 0.5 * self._curvature) * self.projection.scores
+            share = (2.0 - 0.5 * self._ratio) * self.projection.scores
             self._third = (self.projection.laplacian(self.image) + share * self.image,
                            self.projection.weighted_gram(self.image))
         return self._third
@@ -102,30 +143,32 @@ class GradientLoss:
     """½|∇V(x) - g|² + ½|diag(rho) A x|², its gradient and its Hessian.
 
     V is the volumetric barrier, so that ∇V = -Bᵀsigma, B = diag(A x - b)⁻¹ A with leverage scores
-    sigma.
+    sigma; with another weighting it is Jeffreys' penalty.
 
     Parameters
     ----------
     A : (n, d) array_like, sparse matrix, stored or dask array
         Real, of full column rank. A zero row has no effect.
-    b : (n,) array_like
-        Right-hand side: the slack is A x - b.
+    b : (n,) array_like or None
+        Right-hand side: the slack is A x - b. With a weighting, None stands for 0 or -offset.
     g : (d,) array_like
         The target: any finite numbers.
     ridge : float or (n,) array_like
         rho, the paper's w: at least 0.
+    weighting, offset, prior_weights : optional
+        The weights of the rows, as in :class:`LeverageMap`.
 
     Raises
     ------
     ValueError
         Wrong shapes or lengths, empty input, NaN or inf, A not of full column rank, a negative
-        ridge.
+        ridge, an unknown weighting.
     TypeError
         Complex, object or string input; sparse input other than A.
 
     See Also
     --------
-    VolumetricBarrier : V and its derivatives
+    VolumetricBarrier, JeffreysPenalty : V and its derivatives
     invert_gradient : the minimiser in a cell
 
     Notes
@@ -136,7 +179,9 @@ class GradientLoss:
     definite. ``fun`` is inf at a zero slack and finite again in the neighbouring cell.
 
     ``fun``, ``grad`` and ``hessp`` cost O(n d²), ``hess`` O(n d³). The last point is remembered.
-    Methods raise ValueError in the same cases as those of :class:`VolumetricBarrier`.
+    Methods raise ValueError in the same cases as those of :class:`VolumetricBarrier` and
+    :class:`JeffreysPenalty`. ``hess`` and ``hessp`` need a third derivative of the log weight: they
+    raise it for links of a family that have none here.
 
     References
     ----------
@@ -156,8 +201,11 @@ class GradientLoss:
     array([ 0.5 , -0.25])
     """
 
-    def __init__(self, A: MatrixLike, b: VectorLike, g: VectorLike, *, ridge: VectorLike = 0.0):
-        self._map = FullRankMap(A, b)
+    def __init__(self, A: MatrixLike, b: VectorLike | None, g: VectorLike, *,
+                 ridge: VectorLike = 0.0, weighting: WeightingLike = None,
+                 offset: VectorLike | None = None, prior_weights: VectorLike | None = None):
+        self._map = FullRankMap(A, b, weighting, prior_weights, offset,
+                                "barrier" if weighting is None else "penalty")
         n, d = self._map.shape
         self._target = _validate.vector(g, "g", d, "column of A")
         self._ridge = _validate.nonnegative(ridge, "ridge", n, "row of A")
@@ -177,7 +225,7 @@ class GradientLoss:
         if self._map.touching(x) is not None:
             return np.inf
         with np.errstate(over="ignore", invalid="ignore"):
-            residual = finite(self._at(x).residual)
+            residual = self._map.finite(self._at(x, 1).residual)
             out = 0.5 * float(residual @ residual)
             if self._ridge_hessian is not None:
                 shrunk = self._ridge * self._map.rows.matvec(np.asarray(x, dtype=float))
@@ -186,13 +234,13 @@ class GradientLoss:
 
     def grad(self, x: VectorLike) -> Floats:
         """∇L(x), (d,)."""
-        point = self._at(x)
+        point = self._at(x, 2)
         with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
             out = point.gradient()
             if self._ridge_hessian is not None:
                 out = out + self._map.rows.rmatvec(
                     self._ridge ** 2 * self._map.rows.matvec(np.asarray(x, dtype=float)))
-            return finite(out)
+            return self._map.finite(out)
 
     def fun_and_grad(self, x: VectorLike) -> tuple[float, Floats]:
         """(L(x), ∇L(x)), for ``minimize(..., jac=True)``."""
@@ -200,21 +248,21 @@ class GradientLoss:
 
     def hess(self, x: VectorLike) -> Floats:
         """∇²L(x), (d, d)."""
-        point = self._at(x)
+        point = self._at(x, 3)
         with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
             out = point.hessian()
-        return finite(out if self._ridge_hessian is None else out + self._ridge_hessian)
+        return self._map.finite(out if self._ridge_hessian is None else out + self._ridge_hessian)
 
     def hessp(self, x: VectorLike, p: VectorLike) -> Floats:
         """∇²L(x) p, (d,), matrix-free: O(n d²)."""
-        point = self._at(x)
+        point = self._at(x, 3)
         p = _validate.vector(p, "p", self.shape[1], "column of A")
         with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
             out = point.product(p)
-        return finite(out if self._ridge_hessian is None else out + self._ridge_hessian @ p)
+        return self._map.finite(out if self._ridge_hessian is None else out + self._ridge_hessian @ p)
 
-    def _at(self, x: VectorLike) -> GradientLossPoint:
-        point = self._map.at(x)
+    def _at(self, x: VectorLike, order: int) -> GradientLossPoint:
+        point = self._map.at(x, order)
         last = self._last
         if last is None or last.projection is not point.projection:
             with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):

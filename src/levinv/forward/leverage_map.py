@@ -15,106 +15,10 @@ accurate.
 """
 from __future__ import annotations
 
-import contextlib
-import math
-from typing import NamedTuple
-
-import numpy as np
-
-from levinv import _validate, storage
-from levinv._parallel import sharing
-from levinv._tolerances import SQUARABLE, TINY
+from levinv import _validate
 from levinv._typing import Floats, MatrixLike, VectorLike
-from levinv.forward.basis import column_space, uncombined
-from levinv.forward.projection import DependentZeroSlackError, Projection, project
-from levinv.weighting.protocol import INVERSE_SQUARE
-from levinv.weighting.protocol import Weighting
-
-
-class Point(NamedTuple):
-    """The slack and the projection at some x."""
-
-    slack: Floats                # (n,), read-only
-    projection: Projection
-
-
-class ScoreMap:
-    """The composed map, which LeverageMap and the losses share. It checks its arguments."""
-
-    def __init__(self, A: MatrixLike, b: VectorLike, weighting: Weighting = INVERSE_SQUARE):
-        A = _validate.matrix(A, "A", sparse=True)
-        self._b = _validate.vector(b, "b", A.shape[0], "row of A")
-        self.weighting = weighting
-        self.rows = storage.of(A)
-        with self.threads() as self.rows.workers:
-            sizes = _validate.ordinary_columns(self.rows.column_max(), "A")
-            transform = column_space(self.rows).transform
-        self.rank = transform.shape[1]
-        # Forms in A's own columns have products of four entries, which must not over- or underflow.
-        own_columns = (self.rank == A.shape[1] and sizes.min() > math.sqrt(SQUARABLE)
-                       and sizes.max() < 1.0 / math.sqrt(SQUARABLE))
-        self._columns = None if own_columns else uncombined(self.rows, transform)
-        zero_rows = ~self.rows.nonzero()
-        self._zero_rows = zero_rows if zero_rows.any() else None
-        self._last: tuple[bytes, Point] | None = None
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(n, d) of A."""
-        return self.rows.shape
-
-    def threads(self) -> contextlib.AbstractContextManager[int]:
-        """A context in which BLAS stays on the caller's thread (see levinv._parallel)."""
-        return sharing(None, self.rows.flops)
-
-    def slack(self, x: VectorLike) -> Floats:
-        """A x - b, (n,). Raises ValueError if x is not a finite (d,) or if the slack overflows."""
-        return self._slack(_validate.vector(x, "x", self.shape[1], "column of A"))
-
-    def _slack(self, x: Floats) -> Floats:
-        with np.errstate(over="ignore", invalid="ignore"):
-            slack = self.rows.matvec(x) - self._b
-        if not np.isfinite(slack).all():
-            raise ValueError("x must not be so large that A x - b overflows")
-        slack[np.abs(slack) < TINY] = 0.0      # their reciprocals would overflow
-        return slack
-
-    def project(self, slack: Floats) -> Projection:
-        """The projection for a slack vector."""
-        try:
-            with self.threads(), np.errstate(over="raise"):
-                return project(self.rows, self.weighting.magnitude(slack), self._columns,
-                               self._zero_rows)
-        except FloatingPointError:
-            raise ValueError("x must not make slacks so large beside the entries of A that their "
-                             "quotients overflow") from None
-        except DependentZeroSlackError:
-            raise ValueError("x must not make the slack of linearly dependent rows zero: "
-                             "the scores have no limit there") from None
-
-    def at(self, x: VectorLike) -> Point:
-        """The point at x. The last one is remembered."""
-        x = _validate.vector(x, "x", self.rows.shape[1], "column of A")
-        key, last = x.tobytes(), self._last
-        if last is None or last[0] != key:
-            slack = self._slack(x)
-            point = Point(slack, self.project(slack))
-            slack.flags.writeable = point.projection.scores.flags.writeable = False
-            last = self._last = key, point
-        return last[1]
-
-    def jacobian(self, point: Point) -> Floats:
-        """J = -2 L F, (n, d)."""
-        with self.threads(), np.errstate(over="ignore", invalid="ignore"):
-            scaled = self.rows.scaled(self.weighting.times_slope(np.ones(self.shape[0]),
-                                                                 point.slack))
-            return _finite(2.0 * point.projection.laplacian(scaled), "A")
-
-    def pull(self, point: Point, y: Floats) -> Floats:
-        """Jᵀ y = -2 Fᵀ L y, (d,)."""
-        with self.threads(), np.errstate(over="ignore", invalid="ignore"):
-            scaled = self.weighting.times_slope(point.projection.laplacian(y), point.slack)
-            return _finite(2.0 * self.rows.rmatvec(scaled), "y")
+from levinv.forward.score_map import ScoreMap
+from levinv.weighting.names import WeightingLike
 
 
 class LeverageMap:
@@ -124,14 +28,23 @@ class LeverageMap:
     ----------
     A : (n, d) array_like, sparse matrix, stored or dask array
         Real. If A is rank-deficient, the scores are those of its column space.
-    b : (n,) array_like
-        Right-hand side: the slack is A x - b.
+    b : (n,) array_like, optional
+        Right-hand side: the slack is A x - b. Default: 0 if a weighting is given.
+    weighting : str, tuple of str, Weighting or statsmodels family, optional
+        The weight of a row as a function of its slack, the linear predictor of a regression: a
+        family ("binomial"), a family and a link ("binomial", "probit"), or what
+        :func:`levinv.weighting.glm` and :func:`levinv.weighting.power` return. Default: 1/slack².
+    offset : (n,) array_like, optional
+        The offset of a regression, -b, in place of b.
+    prior_weights : float or (n,) array_like, optional
+        Known factors of the weights, at least 0. A row of prior weight 0 has score 0 and no
+        influence.
 
     Raises
     ------
     ValueError
         Wrong shapes or lengths; empty input; NaN or inf; entries of A beyond 1e307; nonzero rows or
-        columns of A of size below 1e-306.
+        columns of A of size below 1e-306; both b and offset; an unknown weighting.
     TypeError
         Complex, object or string input; sparse input other than A.
 
@@ -148,8 +61,9 @@ class LeverageMap:
     arrays are not copied.
 
     Methods raise ValueError if x is not a finite vector of length d or if A x - b overflows; all
-    but ``slack`` also if linearly dependent rows have zero slack at x, or if a derivative
-    overflows.
+    but ``slack`` also if linearly dependent rows have zero slack at x, if a linear predictor is
+    outside the domain of its link, if the scores depend on ratios of weights beyond the range of
+    doubles, or if a derivative overflows.
 
     References
     ----------
@@ -167,10 +81,18 @@ class LeverageMap:
     array([0.9091, 0.9091, 0.1818])
     >>> scores_at.jvp([0.0, 0.0], [1.0, 0.0]).round(4)
     array([-0.1157,  0.0661,  0.0496])
+
+    The hat values of a logistic regression with the coefficients x:
+
+    >>> A = np.column_stack([np.ones(4), [0.0, 1.0, 2.0, 3.0]])
+    >>> LeverageMap(A, weighting="binomial").scores([-1.0, 0.5]).round(4)
+    array([0.6113, 0.3413, 0.3413, 0.7062])
     """
 
-    def __init__(self, A: MatrixLike, b: VectorLike):
-        self._map = ScoreMap(A, b)
+    def __init__(self, A: MatrixLike, b: VectorLike | None = None, *,
+                 weighting: WeightingLike = None, offset: VectorLike | None = None,
+                 prior_weights: VectorLike | None = None):
+        self._map = ScoreMap(A, b, weighting, prior_weights, offset)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -187,12 +109,8 @@ class LeverageMap:
 
     def jvp(self, x: VectorLike, v: VectorLike) -> Floats:
         """Directional derivative of the scores at x along v, (n,)."""
-        inner = self._map
-        point = inner.at(x)
-        v = _validate.vector(v, "v", inner.rows.shape[1], "column of A")
-        with inner.threads(), np.errstate(over="ignore", invalid="ignore"):
-            p = inner.weighting.times_slope(inner.rows.matvec(v), point.slack)
-            return _finite(2.0 * point.projection.laplacian(p), "v")
+        point = self._map.at(x)
+        return self._map.push(point, _validate.vector(v, "v", self.shape[1], "column of A"))
 
     def vjp(self, x: VectorLike, y: VectorLike) -> Floats:
         """Transposed Jacobian at x times y, (d,): the gradient of yᵀσ(x)."""
@@ -202,9 +120,3 @@ class LeverageMap:
     def jacobian(self, x: VectorLike) -> Floats:
         """All derivatives of the scores at x, (n, d)."""
         return self._map.jacobian(self._map.at(x))
-
-
-def _finite(derivative: Floats, name: str) -> Floats:
-    if not np.isfinite(derivative).all():
-        raise ValueError(f"{name} must not be so large that the derivative overflows")
-    return derivative

@@ -1,33 +1,33 @@
 """Second derivatives of the loss ½|σ(x) - a|²: x determines log weights, and these the scores σ.
 
-With F = diag(-τ'(s)/2) A, c = τ''/(τ'/2)² (levinv.weighting.protocol), r = σ - a, P the projection,
-Q = P∘P, D_y = diag(y), z = (Q - D_σ) r, and
+With F = diag(-τ'/2) A, τ'' = c (τ'/2)² + e (levinv.weighting.protocol), r = σ - a, P the
+projection, Q = P∘P, D_y = diag(y), z = (Q - D_σ) r, and
 
     T(r) = 2 P∘(P D_r P) - (D_r Q + Q D_r) - D_z,
 
 which is the derivative of diag(σ) - Q along r in the log weights, the Hessian is
 
-    H = Fᵀ (4 (Q - D_σ)² + G) F,   G = 4 T(r) - D_{c∘z}.
+    H = Fᵀ (4 (Q - D_σ)² + G) F - Aᵀ D_{e∘z} A,   G = 4 T(r) - c D_z.
 
-For w = 1/s², F = B = diag(1/s) A and c = 2 (source: 2404.13785, Lemma C.3, corrected: the paper
-prints σ for r in the second-order terms). Row by row this H is D_{i,1} + ... + D_{i,6}, the paper's
-decomposition (``terms``).
+For w = 1/s², F = B = diag(1/s) A, c = 2 and e = 0 (source: 2404.13785, Lemma C.3, corrected: the
+paper prints σ for r in the second-order terms). Row by row this H is D_{i,1} + ... + D_{i,6}, the
+paper's decomposition (``terms``).
 
-H is computed in one of two exact forms. With U an orthonormal basis and K_y = Uᵀ D_y U, the entry
+Its first part has two exact forms. With U an orthonormal basis and K_y = Uᵀ D_y U, the entry
 of P D_r P at (i, l) is u_iᵀ K_r u_l, so that off the diagonal G_il = P_il (8 u_iᵀ K_r u_l -
 4 (r_i + r_l) P_il). The *short* form takes blocks of rows of P, about 4 n² (k + d) flops. With the
 third moments S_j = sum_l F_lj u_l u_lᵀ, (QF)_ij = u_iᵀ S_j u_i and [Fᵀ (P∘P D_r P) F]_jm =
 tr(S_j S_m K_r). The *tall* form computes these: 2 n k² d flops.
 
 On the diagonal the terms cancel near a zero slack. The projection computes z without
-cancellation. With (Qr)_i = z_i + r_i σ_i the diagonal simplifies to G_ii = (8 σ_i - 4 - c_i) z_i.
+cancellation. With (Qr)_i = z_i + r_i σ_i the diagonal simplifies to G_ii = (8 σ_i - 4 - c) z_i.
 For the heavy rows (see levinv.forward.projection), at most k, the rows of P and G are explicit.
 
-A product with a vector takes three Gram matrices and two quadratic forms: with p = F v, Qp its
-first form and y = 4 (Qp - σ∘p),
+A product of the first part with a vector takes three Gram matrices and two quadratic forms: with
+p = F v, Qp its first form and y = 4 (Qp - σ∘p),
 
-    H v = Fᵀ ((Q - D_σ) y + G p),
-    (G p)_i = u_iᵀ (4 (K_p K_r + K_r K_p) - 4 K_{r∘p}) u_i - 4 r_i (Qp)_i - (4 + c_i) z_i p_i,
+    H v = Fᵀ ((Q - D_σ) y + G p) - Aᵀ (e∘z∘(A v)),
+    (G p)_i = u_iᵀ (4 (K_p K_r + K_r K_p) - 4 K_{r∘p}) u_i - 4 r_i (Qp)_i - (4 + c) z_i p_i,
 
 and the forms of K_y and of G are computed together. (Heavy rows take one more of each.)
 """
@@ -38,27 +38,27 @@ import numpy as np
 from levinv._kernels import hessian
 from levinv._tolerances import PASS_ENTRIES
 from levinv._typing import Floats
+from levinv.forward.log_weights import LogWeights
 from levinv.forward.projection import Projection
 from levinv.storage.protocol import Rows
-from levinv.weighting.protocol import INVERSE_SQUARE
-from levinv.weighting.protocol import Weighting
 
 
 class ScoreHessian:
     """The Hessian at one point. It keeps n-vectors and k x k matrices, nothing larger."""
 
-    def __init__(self, rows: Rows, projection: Projection, slack: Floats, residual: Floats,
-                 weighting: Weighting = INVERSE_SQUARE):
+    def __init__(self, rows: Rows, weights: LogWeights, projection: Projection, residual: Floats):
         self.rows, self.projection, self.residual = rows, projection, residual
-        self.slope = weighting.times_slope(1.0, slack)         # -τ'/2
+        self.slope = weights.times_slope(np.ones(rows.shape[0]))            # -τ'/2
         self.light_slope = self.slope.copy()
         self.light_slope[projection.heavy] = 0.0
         self.form = projection.weighted_gram(residual)         # K_r
         flow = projection.laplacian(residual)                  # z
-        curvature = 4.0 + weighting.curvature(slack)
+        curvature = 4.0 + weights.ratio
         self.diagonal = (8.0 * projection.scores - curvature) * flow
         # The part of the diagonal that is not among the products of the tall form.
         self.outside = -curvature * flow
+        remainder = weights.remainder
+        self.extra = None if remainder is None else -remainder * flow       # -e∘z
 
     def hessian(self) -> Floats:
         """H, (d, d)."""
@@ -69,6 +69,8 @@ class ScoreHessian:
             out = self._short()
         else:
             out = self._tall()
+        if self.extra is not None:
+            out += self.rows.gram(None, None, self.extra)
         return 0.5 * (out + out.T)
 
     def _short(self) -> Floats:
@@ -114,6 +116,7 @@ class ScoreHessian:
         projection, rows, residual = self.projection, self.rows, self.residual
         heavy = projection.heavy
         p = rows.matvec(v)
+        extra = None if self.extra is None else rows.rmatvec(self.extra * p)
         p *= self.slope
         form = projection.weighted_gram(p)
         image = projection.quad(form)                      # Qp
@@ -133,7 +136,7 @@ class ScoreHessian:
             out += projection.quad(joined + projection.weighted_gram(image))
             out -= projection.scores * image
         out *= self.slope
-        return rows.rmatvec(out)
+        return rows.rmatvec(out) if extra is None else rows.rmatvec(out) + extra
 
     def terms(self, row: int | None = None, zero: Iterable[int] = ()) -> Floats:
         """The six terms D_{i,1} ... D_{i,6} for w = 1/s², (6, d, d), of one row or summed over all.

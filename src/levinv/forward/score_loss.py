@@ -15,9 +15,11 @@ import numpy as np
 from levinv import _validate
 from levinv._tolerances import DOT_ENTRIES, SAFE_SIZE
 from levinv._typing import Floats, MatrixLike, VectorLike
-from levinv.forward.leverage_map import Point, ScoreMap
 from levinv.forward.projection import Projection
 from levinv.forward.score_hessian import ScoreHessian
+from levinv.forward.score_map import Point, ScoreMap
+from levinv.weighting.names import WeightingLike
+from levinv.weighting.protocol import INVERSE_SQUARE
 
 
 class ScoreLoss:
@@ -26,17 +28,19 @@ class ScoreLoss:
     Parameters
     ----------
     A : (n, d) array_like, sparse matrix, stored or dask array
-    b : (n,) array_like
-        Right-hand side: the slack is A x - b.
+    b : (n,) array_like or None
+        Right-hand side: the slack is A x - b. With a weighting, None stands for 0 or -offset.
     scores : (n,) array_like
         The target c: any finite numbers.
     ridge : float or (n,) array_like
         rho, the paper's w: at least 0.
+    weighting, offset, prior_weights : optional
+        The weights of the rows, as in :class:`LeverageMap`.
 
     Raises
     ------
     ValueError
-        Wrong shapes or lengths, empty input, NaN or inf, a negative ridge.
+        Wrong shapes or lengths, empty input, NaN or inf, a negative ridge, an unknown weighting.
     TypeError
         Complex, object or string input; sparse input other than A.
 
@@ -50,9 +54,10 @@ class ScoreLoss:
     Works with every SciPy minimiser:
     ``minimize(loss.fun, x0, jac=loss.grad, hess=loss.hess)`` or ``hessp=loss.hessp``, and
     ``least_squares(loss.residuals, x0, jac=loss.residuals_jac)``. The last point is remembered:
-    calls at the same x share their work. Methods raise ValueError if x is not a finite vector of
-    length d, if A x - b overflows, if linearly dependent rows have zero slack at x, or if a
-    derivative overflows.
+    calls at the same x share their work. Methods raise ValueError in the same cases as those of
+    :class:`LeverageMap`: if x is not a finite vector of length d, if A x - b overflows, if linearly
+    dependent rows have zero slack at x, or if a derivative overflows. Second derivatives also
+    raise it if the weighting has none.
 
     The paper (Lemmas 5.2 and C.3) drops c from the second-order terms. Its Hessian is right only if
     c = 0, or if all entries of c are equal. See :mod:`levinv.papers` for the terms as printed.
@@ -75,9 +80,10 @@ class ScoreLoss:
     array([ 1. , -2. ,  0.5])
     """
 
-    def __init__(self, A: MatrixLike, b: VectorLike, scores: VectorLike, *,
-                 ridge: VectorLike = 0.0):
-        self._map = ScoreMap(A, b)
+    def __init__(self, A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
+                 ridge: VectorLike = 0.0, weighting: WeightingLike = None,
+                 offset: VectorLike | None = None, prior_weights: VectorLike | None = None):
+        self._map = ScoreMap(A, b, weighting, prior_weights, offset)
         n = self._map.shape[0]
         self._target = _validate.vector(scores, "scores", n, "row of A")
         self._ridge = _validate.nonnegative(ridge, "ridge", n, "row of A")
@@ -160,6 +166,10 @@ class ScoreLoss:
         As a slack s_i goes to zero, the terms of row i have no limit, but their sum has one: this
         limit is r_i ∇²sigma_i = -2 r_i (1 - sigma_i) B_iᵀB_i; it takes the place of D4.
         """
+        weighting = self._map.weighting
+        if weighting.kind != "power" or weighting.ratio != INVERSE_SQUARE.ratio:
+            raise ValueError("hess_terms is for the weights 1/slack² of the paper, not for "
+                             f"{weighting.name}: use hess")
         if row is not None:
             row = _validate.index(row, "row", self.shape[0])
         zero = self._map.at(x).slack == 0
@@ -188,25 +198,24 @@ class ScoreLoss:
         return self._map.rows.matvec(np.asarray(x, dtype=float))
 
     def _score_hessian(self, x: VectorLike) -> ScoreHessian:
-        slack, projection = self._map.at(x)
+        point = self._map.at(x)
         last = self._last
-        if last is None or last[0] is not projection:
-            last = self._last = projection, self._new_hessian(slack, projection)
+        if last is None or last[0] is not point.projection:
+            last = self._last = point.projection, self._new_hessian(point)
         return last[1]
 
-    def _new_hessian(self, slack: Floats, projection: Projection) -> ScoreHessian:
-        zero = self._map.weighting.magnitude(slack) == 0
-        if zero.any():
+    def _new_hessian(self, point: Point) -> ScoreHessian:
+        self._map.require(2, point)
+        if point.weights.infinite is not None:
             # 1 - sigma_i = O(s_i²) has a second derivative at s_i = 0. It is computed at a slack so
             # small that 1 - sigma_i is far below rounding.
+            zero, slack = point.weights.infinite, point.slack
             norms = self._map.rows.row_norms()
             light = ~zero & (norms > 0)
             least = np.min(np.abs(slack[light]) / norms[light]) if light.any() else 1.0
             norms[norms == 0] = 1.0
-            slack = np.where(zero, least * norms / SAFE_SIZE, slack)
-            projection = self._map.project(slack)
-        return ScoreHessian(self._map.rows, projection, slack,
-                            projection.residual(self._target), self._map.weighting)
+            point = self._map.point(np.where(zero, least * norms / SAFE_SIZE, slack))
+        return ScoreHessian(self._map.rows, *point, point.projection.residual(self._target))
 
 
 def _finite(derivative: Floats) -> Floats:

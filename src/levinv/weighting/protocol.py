@@ -48,6 +48,8 @@ class Weighting:
     even: bool = False                     # τ(-η) = τ(η)
     domain: tuple[float, float] = (-math.inf, math.inf)    # of η, an open interval
     ratio: float = 0.0                     # c
+    smooth: int = 3                        # order of the derivatives that exist at η = 0
+    length: int | None = None              # number of rows, if it depends on the row
 
     def __repr__(self) -> str:
         return f"<levinv weighting: {self.name}>"
@@ -62,6 +64,10 @@ class Weighting:
 
     def second_derivative(self, eta: Floats) -> Floats:
         """τ''."""
+        raise NotImplementedError
+
+    def third_derivative(self, eta: Floats) -> Floats:
+        """The third derivative of τ; optional. Only the Hessian of GradientLoss needs it."""
         raise NotImplementedError
 
     def magnitude(self, eta: Floats, log_prior: Floats | None = None) -> tuple[Floats, float]:
@@ -129,6 +135,8 @@ class Power(Weighting):
     def __init__(self, q: float, name: str | None = None, log_constant: float = 0.0) -> None:
         self.q, self.log_constant = float(q), log_constant
         self.ratio = 4.0 / self.q
+        # 1 - σ is of the order |η|^q there, or σ of the order |η|^-q
+        self.smooth = math.ceil(abs(self.q)) - 1 if self.q < 2.0 else self.smooth
         self.name = name or f"weights |A x - b|^-{q:g}"
 
     def log_weight(self, eta: Floats) -> Floats:

@@ -1,0 +1,249 @@
+"""The composed map x -> η = A x - b -> t = τ(η) + log v -> σ(t), which the public classes share.
+
+See levinv.forward.leverage_map for its derivatives.
+
+Rows have weights exp(t) over any range. Magnitudes exp(-t/2), relative to the largest weight, are
+in the range of doubles down to weights of exp(-WEIGHT_RANGE). Rows below that are left out if the
+others span the same column space and if they have, by the others' projection, a score below the
+range of doubles. Otherwise the scores depend on ratios that doubles do not hold: an error says so.
+"""
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from levinv import _validate, storage
+from levinv._parallel import sharing
+from levinv._tolerances import SQUARABLE, TINY, WEIGHT_RANGE
+from levinv._typing import Booleans, Floats, MatrixLike, VectorLike
+from levinv.forward.basis import column_space, uncombined
+from levinv.forward.log_weights import LogWeights
+from levinv.forward.projection import DependentZeroSlackError, Projection, project
+from levinv.weighting.names import WeightingLike, as_weighting
+from levinv.weighting.protocol import INVERSE_SQUARE, Weighting
+
+
+class Point(NamedTuple):
+    """The log weights and the projection at some x."""
+
+    weights: LogWeights
+    projection: Projection
+
+    @property
+    def slack(self) -> Floats:
+        """A x - b, (n,), read-only."""
+        return self.weights.eta
+
+
+class ScoreMap:
+    """The composed map. It checks its arguments."""
+
+    def __init__(self, A: MatrixLike, b: VectorLike | None = None,
+                 weighting: WeightingLike = None, prior_weights: VectorLike | None = None,
+                 offset: VectorLike | None = None):
+        A = _validate.matrix(A, "A", sparse=True)
+        n = A.shape[0]
+        self._b = _right_hand_side(b, offset, weighting, n)
+        self.weighting = _for_rows(as_weighting(weighting), n)
+        prior = None if prior_weights is None else _prior(prior_weights, n)
+        self.rows = storage.of(A)
+        used = None if prior is None or prior.all() else prior > 0
+        with self.threads() as self.rows.workers:
+            sizes = _validate.ordinary_columns(self.rows.column_max(), "A")
+            transform = column_space(self.rows, used).transform
+        self.rank = transform.shape[1]
+        # Forms in A's own columns have products of four entries, which must not over- or underflow.
+        own_columns = (self.rank == A.shape[1] and sizes.min() > math.sqrt(SQUARABLE)
+                       and sizes.max() < 1.0 / math.sqrt(SQUARABLE))
+        self._columns = None if own_columns else uncombined(self.rows, transform)
+        left_out = ~self.rows.nonzero()
+        if used is not None:
+            left_out |= ~used
+        self.left_out = left_out if left_out.any() else None
+        # The weighting of the papers takes its own way, without logarithms.
+        self._direct = self.weighting is INVERSE_SQUARE and prior is None
+        self._log_prior = None if self._direct else _log_prior(prior, self.left_out)
+        self._last: tuple[bytes, Point] | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, d) of A."""
+        return self.rows.shape
+
+    def threads(self) -> contextlib.AbstractContextManager[int]:
+        """A context in which BLAS stays on the caller's thread (see levinv._parallel)."""
+        return sharing(None, self.rows.flops)
+
+    def slack(self, x: VectorLike) -> Floats:
+        """A x - b, (n,). Raises ValueError if x is not a finite (d,) or if the slack overflows."""
+        return self._slack(_validate.vector(x, "x", self.shape[1], "column of A"))
+
+    def _slack(self, x: Floats) -> Floats:
+        with np.errstate(over="ignore", invalid="ignore"):
+            slack = self.rows.matvec(x)
+            if self._b is not None:
+                slack -= self._b
+        if not np.isfinite(slack).all():
+            raise ValueError("x must not be so large that A x - b overflows")
+        slack[np.abs(slack) < TINY] = 0.0      # their reciprocals would overflow
+        return slack
+
+    def point(self, slack: Floats) -> Point:
+        """The point of a slack vector, which becomes read-only."""
+        slack.flags.writeable = False
+        if self._direct:
+            weights = LogWeights(self.weighting, slack, 0.0)
+            return Point(weights, self._project(np.abs(slack), self.left_out))
+        self._check_domain(slack)
+        magnitude, unit = self.weighting.magnitude(slack, self._log_prior)
+        idle = ~(magnitude <= math.exp(0.5 * WEIGHT_RANGE))
+        if not idle.any():
+            return Point(LogWeights(self.weighting, slack, unit, self._log_prior),
+                         self._project(magnitude, None))
+        weights = LogWeights(self.weighting, slack, unit, self._log_prior, idle)
+        faint = idle if self.left_out is None else idle & ~self.left_out
+        if not faint.any():
+            return Point(weights, self._project(magnitude, idle))
+        log_weight = self.weighting.log_weight(slack)
+        if self._log_prior is not None:
+            log_weight = log_weight + self._log_prior
+        log_weight -= unit
+        kept = column_space(self.rows, ~idle).transform if not idle.all() else np.zeros((0, 0))
+        if kept.shape[1] < self.rank:
+            raise _spread(int(np.argmax(faint)), log_weight)
+        projection = self._project(magnitude, idle)
+        self._check_faint(projection, faint, log_weight)
+        return Point(weights, projection)
+
+    def _check_faint(self, projection: Projection, faint: Booleans, log_weight: Floats) -> None:
+        """Raise ValueError if a row that was left out has a score that doubles hold."""
+        size = float(np.abs(projection.steps).max(initial=0.0)) or 1.0
+        with np.errstate(divide="ignore"):
+            log_score = np.log(self.rows.quad(None, projection.steps / size)) + log_weight
+        log_score += 2.0 * (math.log(size) + math.log(projection.smallest_slack))
+        seen = faint & (log_score > math.log(TINY))
+        if seen.any():
+            raise _spread(int(np.argmax(seen)), log_weight)
+
+    def _check_domain(self, eta: Floats) -> None:
+        low, high = self.weighting.domain
+        if math.isinf(low) and math.isinf(high):
+            return
+        outside = ~((eta > low) & (eta < high))
+        if self.left_out is not None:
+            outside &= ~self.left_out
+        if outside.any():
+            row = int(np.argmax(outside))
+            raise ValueError(f"x must keep the linear predictor in ({low:g}, {high:g}) for "
+                             f"{self.weighting.name}, got {eta[row]:g} in row {row}")
+
+    def _project(self, magnitude: Floats, left_out: Booleans | None) -> Projection:
+        try:
+            with self.threads(), np.errstate(over="raise"):
+                projection = project(self.rows, magnitude, self._columns, left_out)
+        except FloatingPointError:
+            if not self._direct:
+                raise ValueError("x must not make the weights of rows so different that their "
+                                 "quotients overflow") from None
+            raise ValueError("x must not make slacks so large beside the entries of A that their "
+                             "quotients overflow") from None
+        except DependentZeroSlackError:
+            raise ValueError("x must not make the slack of linearly dependent rows zero: "
+                             "the scores have no limit there") from None
+        projection.scores.flags.writeable = False
+        return projection
+
+    def at(self, x: VectorLike) -> Point:
+        """The point at x. The last one is remembered."""
+        x = _validate.vector(x, "x", self.rows.shape[1], "column of A")
+        key, last = x.tobytes(), self._last
+        if last is None or last[0] != key:
+            last = self._last = key, self.point(self._slack(x))
+        return last[1]
+
+    def require(self, order: int, point: Point) -> None:
+        """Raise ValueError if the scores have no derivatives of an order at a zero slack."""
+        if order <= self.weighting.smooth:
+            return
+        zero = point.slack == 0
+        if self.left_out is not None:
+            zero &= ~self.left_out
+        if zero.any():
+            raise ValueError(f"x must not make A x - b zero, as in row {int(np.argmax(zero))}: "
+                             f"the weights of {self.weighting.name} have no derivatives of order "
+                             f"{order} there")
+
+    def jacobian(self, point: Point) -> Floats:
+        """J = -2 L F, (n, d)."""
+        self.require(1, point)
+        with self.threads(), np.errstate(over="ignore", invalid="ignore"):
+            scaled = self.rows.scaled(point.weights.times_slope(np.ones(self.shape[0])))
+            return finite_derivative(2.0 * point.projection.laplacian(scaled), "A")
+
+    def push(self, point: Point, v: Floats) -> Floats:
+        """J v = -2 L F v, (n,)."""
+        self.require(1, point)
+        with self.threads(), np.errstate(over="ignore", invalid="ignore"):
+            p = point.weights.times_slope(self.rows.matvec(v))
+            return finite_derivative(2.0 * point.projection.laplacian(p), "v")
+
+    def pull(self, point: Point, y: Floats) -> Floats:
+        """Jᵀ y = -2 Fᵀ L y, (d,)."""
+        self.require(1, point)
+        with self.threads(), np.errstate(over="ignore", invalid="ignore"):
+            scaled = point.weights.times_slope(point.projection.laplacian(y))
+            return finite_derivative(2.0 * self.rows.rmatvec(scaled), "y")
+
+
+def finite_derivative(derivative: Floats, name: str) -> Floats:
+    """``derivative``, or a ValueError if it overflows because of an argument ``name``."""
+    if not np.isfinite(derivative).all():
+        raise ValueError(f"{name} must not be so large that the derivative overflows")
+    return derivative
+
+
+def _right_hand_side(b: VectorLike | None, offset: VectorLike | None, weighting: WeightingLike,
+                     n: int) -> Floats | None:
+    """b = -offset, (n,), or None for 0."""
+    if b is not None and offset is not None:
+        raise ValueError("b and offset must not both be given: b is -offset")
+    if b is not None:
+        return _validate.vector(b, "b", n, "row of A")
+    if offset is not None:
+        return -_validate.vector(offset, "offset", n, "row of A")
+    if weighting is None:
+        raise ValueError("b must be given: without a weighting the rows are divided by A x - b")
+    return None
+
+
+def _for_rows(weighting: Weighting, n: int) -> Weighting:
+    """The weighting, or a ValueError if it belongs to other rows."""
+    if weighting.length not in (None, n):
+        raise ValueError(f"weighting must have one response per row of A, got {weighting.length} "
+                         f"responses for {n} rows")
+    return weighting
+
+
+def _prior(values: VectorLike, n: int) -> Floats | None:
+    """Prior weights, (n,); None if all are 1."""
+    prior = _validate.nonnegative(values, "prior_weights", n, "row of A")
+    if not prior.any():
+        raise ValueError("prior_weights must not all be 0")
+    return None if np.all(prior == 1.0) else prior
+
+
+def _log_prior(prior: Floats | None, left_out: Booleans | None) -> Floats | None:
+    """Logarithms of the prior weights, (n,), -inf in rows left out; None if all are 0."""
+    if left_out is None:
+        return None if prior is None else np.log(prior)
+    with np.errstate(divide="ignore"):
+        return np.where(left_out, -np.inf, 0.0 if prior is None else np.log(prior))
+
+
+def _spread(row: int, log_weight: Floats) -> ValueError:
+    return ValueError(f"x must not spread the weights beyond the range of doubles: that of row "
+                      f"{row} is exp({log_weight[row]:.0f}) times the largest, and the scores "
+                      "depend on it")
