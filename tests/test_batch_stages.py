@@ -36,7 +36,7 @@ class Twin:
             self.range = response_in_range(self.reduced, b, b)
             self.outside = self.range.residual is not None and not self.range.inside[0]
             if self.outside:
-                self.augmented = Augmented(self.reduced, 0, self.range.residual / self.range.norm)
+                self.augmented = Augmented(self.reduced, self.range, 0)
 
     def signs_determined(self):
         """Whether [A b] is connected, and how close that was."""

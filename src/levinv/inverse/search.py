@@ -14,10 +14,10 @@ import numpy as np
 
 from levinv._tolerances import EARLY_ACCURACIES, FEW_ROUNDINGS, MAX_EVALUATIONS, SIGN_TOLERANCE
 from levinv._typing import Floats
-from levinv.inverse.progress import Progress, Stopped
+from levinv.inverse.result import Progress, Stopped
 from levinv.inverse.stages.infeasible import find_infeasible_set
 from levinv.inverse.stages.magnitudes import interior_target, magnitude_deviation, run_magnitudes
-from levinv.inverse.stages.presolve import augmented
+from levinv.inverse.stages.presolve import Augmented
 from levinv.inverse.stages.recover import recover_signed
 from levinv.inverse.stages.refine import is_long, refine
 from levinv.inverse.stages.robust_signs import may_be_spoiled
@@ -174,7 +174,7 @@ def _try_candidates(presolved: Presolved, found: Found, magnitudes: Magnitudes,
     hopeless = presolved.contradictions or found.proofs
     starts: list[list[SignCandidate]] = [[] for _ in range(reduced.count)]
     candidates = [sign_candidates(
-        augmented(reduced, presolved.range, c), magnitudes.magnitude[reduced.members(c)],
+        Augmented(reduced, presolved.range, c), magnitudes.magnitude[reduced.members(c)],
         progress.rng, accuracy=None if deviation is None else deviation[reduced.members(c)],
         tolerance=SIGN_TOLERANCE, outcomes=starts[c],
         restarts=1 if hopeless else progress.restarts,

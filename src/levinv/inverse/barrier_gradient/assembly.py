@@ -12,8 +12,7 @@ from levinv.inverse.barrier_gradient.feasibility import Interior
 from levinv.inverse.barrier_gradient.least_squares import loss_at
 from levinv.inverse.barrier_gradient.problem import Problem, State
 from levinv.inverse.barrier_gradient.subsampled import spectral_error
-from levinv.inverse.progress import Progress
-from levinv.inverse.result import InversionResult
+from levinv.inverse.result import InversionResult, Progress
 
 MESSAGES = {
     0: "The gradient is matched",

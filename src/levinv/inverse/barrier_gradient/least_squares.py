@@ -25,7 +25,7 @@ from levinv.forward.gradient_loss import GradientLossPoint
 from levinv.inverse.barrier_gradient.descend import Proposal
 from levinv.inverse.barrier_gradient.problem import Problem, State, boundary, evaluate
 from levinv.inverse.descent import armijo, modified_newton_step
-from levinv.inverse.progress import Progress
+from levinv.inverse.result import Progress
 
 
 def proposing(problem: Problem, progress: Progress) -> Callable[[State], Proposal]:

@@ -17,8 +17,7 @@ from levinv.forward.score_loss import ScoreLoss
 from levinv.inverse.local import trust_region
 from levinv.inverse.local.line_search import gradient_descent, newton
 from levinv.inverse.local.loss import Outcome, ScaledLoss
-from levinv.inverse.progress import Progress, Stopped
-from levinv.inverse.result import InversionResult
+from levinv.inverse.result import InversionResult, Progress, Stopped
 from levinv.inverse.stages.loss import Loss
 from levinv.inverse.stages.presolve import presolve
 from levinv.inverse.stages.refine import minimise as fit

@@ -19,9 +19,8 @@ from levinv._tolerances import (
     SIGN_TOLERANCE,
 )
 from levinv._typing import Floats
-from levinv.inverse.progress import Progress
-from levinv.inverse.result import InversionResult
-from levinv.inverse.stages.presolve import augmented
+from levinv.inverse.result import InversionResult, Progress
+from levinv.inverse.stages.presolve import Augmented
 from levinv.inverse.stages.signs import enumerate_signs
 from levinv.inverse.stages.whitened_jacobian import negligible
 from levinv.inverse.values import Found, Outliers, Presolved, Refined, SignSearch, Uncertainty
@@ -79,8 +78,8 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
                     and (not problem.exact or presolved.rms(best.point) <= SETTLED_RESIDUAL)),
         null_space=known.null_space, standard_errors=known.standard_errors,
         condition=known.condition,
-        evidence=(_of_stages(presolved, found, determined_on, determined)
-                  | _of_x(presolved, best, outliers, known) | (further_evidence or {})))
+        evidence=plain(_of_stages(presolved, found, determined_on, determined)
+                       | _of_x(presolved, best, outliers, known) | (further_evidence or {})))
 
 
 def _enumerated(presolved: Presolved, magnitude: Floats) -> list[bool]:
@@ -95,7 +94,7 @@ def _enumerated(presolved: Presolved, magnitude: Floats) -> list[bool]:
         member = reduced.members(c)
         if (presolved.problem.exact and not presolved.range.inside[c]
                 and len(member) <= ENUMERATED):
-            candidates = enumerate_signs(augmented(reduced, presolved.range, c), magnitude[member],
+            candidates = enumerate_signs(Augmented(reduced, presolved.range, c), magnitude[member],
                                          SIGN_TOLERANCE)
             if sum(candidate.misfit <= SIGN_TOLERANCE for candidate in candidates) > 1:
                 determined_on[c] = False
@@ -123,8 +122,8 @@ def _without_scores(presolved: Presolved, found: Found, progress: Progress,
         success=False, status=status, message=message(presolved, found, status), nit=progress.nit,
         nfev=progress.nfev, unique=False, null_space=np.zeros((d, 0)),
         standard_errors=np.full(d, np.inf), condition=np.inf,
-        evidence=_of_stages(presolved, found, presolved.signs_determined_on,
-                            all(presolved.signs_determined_on)) | (further_evidence or {}))
+        evidence=plain(_of_stages(presolved, found, presolved.signs_determined_on,
+                                  all(presolved.signs_determined_on)) | (further_evidence or {})))
 
 
 def _of_stages(presolved: Presolved, found: Found, determined_on: Sequence[bool],
@@ -151,8 +150,7 @@ def _of_stages(presolved: Presolved, found: Found, determined_on: Sequence[bool]
         slack = None if found.best is None else found.best.point.slack
         records["signs"] = [_of_search(search, None if slack is None else slack[reduced.members(c)])
                             for c, search in enumerate(found.signs)]
-    result: dict[str, Any] = plain(records)
-    return result
+    return records
 
 
 def _of_search(search: SignSearch, slack: Floats | None) -> dict[str, Any]:
@@ -194,8 +192,7 @@ def _of_x(presolved: Presolved, best: Refined, outliers: Outliers | None,
         records["information_limit"] = known.information_limit
     else:
         records["outlier_threshold"] = outlier_threshold(presolved)
-    result: dict[str, Any] = plain(records)
-    return result
+    return records
 
 
 def _outlying(presolved: Presolved, outliers: Outliers | None) -> tuple[Any, Any]:
