@@ -4,7 +4,7 @@
 <- x - H⁻¹ ∇L is taken with length 1, and the iteration converges quadratically (Lemmas 8.5 and 8.6:
 r_{t+1} <= 0.4 r_t from a good start). Elsewhere the exact H, whose second-order terms contain the
 residual, may be indefinite, or the step may be too long. Then the step is the modified Newton step,
-shortened by Armijo's rule (levinv.inverse.descent).
+shortened by Armijo's rule.
 
 *Gradient descent*, Algorithm 1:
 
@@ -14,16 +14,32 @@ shortened by Armijo's rule (levinv.inverse.descent).
 Armijo's rule, so that L decreases in every step. *fixed*: γ is the paper's constant η. *strongly
 convex*: γ_k = 2 / (α (k + 1)) of Lemma 7.4 for an α-strongly convex L; the result is the weighted
 average sum_k 2k / (T (T + 1)) x_k (the paper prints the factor 1 / (T (T + 1)) twice).
+
+Gradient inversion (:mod:`levinv.inverse.barrier_gradient`) shares the following.
+
+*Modified Newton step.* With the Hessian H = V diag(λ) Vᵀ, possibly indefinite,
+
+    step = -V diag(1 / max(|λ|, δ)) Vᵀ gradient,      δ = √ε max|λ|.
+
+It is a descent direction, and equals Newton's step if H is positive definite. It leaves saddle
+points along negative curvature. Curvature below δ is mostly rounding error.
+
+*Armijo's rule.* The step length is halved until the function falls by at least ARMIJO times the
+decrease that its slope predicts.
+
+Reference: Nocedal and Wright, Numerical Optimization (2006), sections 3.1 and 3.4.
 """
-from typing import Literal, TypeAlias
+from collections.abc import Callable
+from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
 
+from levinv._tolerances import ARMIJO, EPS
 from levinv._typing import Floats
-from levinv.inverse.descent import along, armijo, modified_newton_step
 from levinv.inverse.local.loss import Outcome, Report, ScaledLoss
 
 Step: TypeAlias = float | Literal["backtracking", "strongly convex"]
+Point = TypeVar("Point")
 
 
 def newton(loss: ScaledLoss, y: Floats, tol: float, maxiter: int, report: Report) -> Outcome:
@@ -94,3 +110,40 @@ def _backtracking(loss: ScaledLoss, y: Floats, tol: float, maxiter: int,
         bend = float(change @ (grad - before))
         length = float(change @ change) / bend if bend > 0 else 2.0 * length
     return loss.outcome(y, tol, "iterations", maxiter)
+
+
+def modified_newton_step(hessian: Floats, gradient: Floats) -> Floats | None:
+    """The step, (d,); None if the Hessian is zero."""
+    eigenvalues, vectors = np.linalg.eigh(hessian)
+    curvature = np.abs(eigenvalues)
+    least = np.sqrt(EPS) * curvature.max()
+    if least == 0:
+        return None
+    step: Floats = -vectors @ ((vectors.T @ gradient) / np.maximum(curvature, least))
+    return step
+
+
+def along(fun: Callable[[Floats], float], y: Floats,
+          direction: Floats) -> Callable[[float], tuple[float, Floats]]:
+    """The ``trial`` for :func:`armijo` on the line y + length * direction."""
+    def trial(length: float) -> tuple[float, Floats]:
+        point = y + length * direction
+        return fun(point), point
+
+    return trial
+
+
+def armijo(trial: Callable[[float], tuple[float, Point]], value: float, slope: float,
+           length: float, rounding: float) -> tuple[float, float, Point] | None:
+    """The length, the value and the point of a step that lowers the function enough; or None.
+
+    ``trial(length)`` returns the function's value (inf if not defined) and the point at this
+    length. ``slope`` is the derivative at length 0. The search ends when the predicted decrease is
+    at most ``rounding``, the rounding error of the value.
+    """
+    while rounding < -length * slope < np.inf:
+        lower, point = trial(length)
+        if lower <= value + ARMIJO * length * slope:
+            return length, lower, point
+        length *= 0.5
+    return None

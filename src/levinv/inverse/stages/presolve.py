@@ -18,8 +18,7 @@ import numpy as np
 from levinv._tolerances import ALLOWED_ROUNDINGS, EPS, FEW_ROUNDINGS
 from levinv._typing import Booleans, Floats, Integers, RowIndex
 from levinv.errors import NoSolutionError
-from levinv.inverse.stages.components import components
-from levinv.inverse.stages.reduction import component_decision, reduce
+from levinv.inverse.stages.reduction import components, reduce
 from levinv.inverse.values import ComponentDecision, Presolved, Problem, Range, Reduced
 
 
@@ -192,7 +191,7 @@ def sum_faults(reduced: Reduced, scores: Floats, tol: float) -> list[str]:
 def _signs_determined(reduced: Reduced,
                       in_range: Range) -> tuple[tuple[bool, ...], ComponentDecision]:
     """Whether each [A_C b_C] is connected, and the decision on their components."""
-    determined, decided = [], []
+    determined, decided = [], [ComponentDecision()]
     for c in range(reduced.count):
         connected = True
         if not in_range.inside[c]:
@@ -200,9 +199,11 @@ def _signs_determined(reduced: Reduced,
             no_loops = np.zeros(matrix.shape[0], dtype=bool)
             try:
                 found = components(matrix.block, *matrix.shape, no_loops)
-                decided.append(found)
+                decided.append(found.decision)
                 connected = found.count == 1
             except np.linalg.LinAlgError:           # b is close to range(A): undecided
                 connected = False
         determined.append(connected)
-    return tuple(determined), component_decision(decided)
+    return tuple(determined), ComponentDecision(
+        min(d.kept for d in decided), max(d.dropped for d in decided),
+        basis_pivot=min(d.basis_pivot for d in decided))

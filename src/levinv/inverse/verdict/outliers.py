@@ -52,7 +52,7 @@ from levinv.inverse.stages.magnitudes import interior_target, run_magnitudes, sh
 from levinv.inverse.stages.presolve import Augmented, response_in_range
 from levinv.inverse.stages.recover import recover_signed
 from levinv.inverse.stages.refine import refine
-from levinv.inverse.stages.robust_signs import trimmed_signs
+from levinv.inverse.stages.signs import trimmed_signs
 from levinv.inverse.stages.whitened_jacobian import leverages
 from levinv.inverse.values import Found, Magnitudes, Outliers, Presolved, Refined
 from levinv.inverse.verdict import acceptance
