@@ -191,3 +191,14 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
     standard_errors: Floats
     condition: float
     evidence: dict[str, Any]
+
+
+def without_scores(x: Floats, slack: Floats, status: int, message: str, progress: Progress,
+                   evidence: dict[str, Any]) -> InversionResult:
+    """The result if no x was found at which the scores are defined."""
+    d = len(x)
+    return InversionResult(
+        x=x, fun=np.inf, scores=np.zeros(len(slack)), slack=slack, signs=np.sign(slack),
+        success=False, status=status, message=message, nit=progress.nit, nfev=progress.nfev,
+        unique=False, null_space=np.zeros((d, 0)), standard_errors=np.full(d, np.inf),
+        condition=np.inf, evidence=evidence)

@@ -249,7 +249,14 @@ def trimmed_signs(matrix: Augmented, magnitude: Floats, known: Floats | None, gu
 
     def concentrated(signs: Floats, kept: Integers) -> tuple[Floats, Integers, Floats]:
         """One step: new signs, rows kept and trimmed sums for each start."""
-        image = _least_squares(rows, products, signs, kept)
+        weight = np.zeros(signs.shape)
+        np.put_along_axis(weight, kept, 1.0, axis=1)
+        gram = (weight @ products).reshape(-1, p, p)
+        # a ridge of rounding size: the rows kept may be dependent, or all zero
+        ridge = p * EPS * np.trace(gram, axis1=1, axis2=2) + TINY
+        gram += ridge[:, None, None] * np.eye(p)
+        z = np.linalg.solve(gram, ((weight * signs) @ rows)[:, :, None])[:, :, 0]
+        image = z @ rows.T
         if known is None:
             signs = np.where(image < 0, -1.0, 1.0)
         error = np.abs(np.log(np.maximum(image * signs, TINY)))
@@ -277,17 +284,3 @@ def trimmed_signs(matrix: Augmented, magnitude: Floats, known: Floats | None, gu
         found.setdefault((signs[i] * signs[i, 0]).tobytes(),
                          SignCandidate(signs[i], misfit, left_out=left_out))
     return list(found.values())
-
-
-def _least_squares(rows: Floats, products: Floats, signs: Floats, kept: Integers) -> Floats:
-    """R z, (starts, n); each start's z is fitted to the ``signs`` of the rows ``kept``."""
-    p = rows.shape[1]
-    weight = np.zeros(signs.shape)
-    np.put_along_axis(weight, kept, 1.0, axis=1)
-    gram = (weight @ products).reshape(-1, p, p)
-    # a ridge of rounding size: the rows kept may be dependent, or all zero
-    ridge = p * EPS * np.trace(gram, axis1=1, axis2=2) + TINY
-    gram += ridge[:, None, None] * np.eye(p)
-    z = np.linalg.solve(gram, ((weight * signs) @ rows)[:, :, None])[:, :, 0]
-    image: Floats = z @ rows.T
-    return image

@@ -19,7 +19,7 @@ from levinv._tolerances import (
     SIGN_TOLERANCE,
 )
 from levinv._typing import Floats
-from levinv.inverse.result import InversionResult, Progress
+from levinv.inverse.result import InversionResult, Progress, without_scores
 from levinv.inverse.stages.presolve import Augmented
 from levinv.inverse.stages.signs import enumerate_signs
 from levinv.inverse.stages.whitened_jacobian import negligible
@@ -45,8 +45,13 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
     whether a method with a loss of its own converged, which is success.
     """
     problem, best = presolved.problem, found.best
+    determined_on = list(presolved.signs_determined_on)
     if best is None:
-        return _without_scores(presolved, found, progress, further_evidence)
+        x = presolved.reduced.offset if problem.x0 is None else problem.x0
+        records = _of_stages(presolved, found, determined_on, all(determined_on))
+        status = 4 if found.stopped else 3
+        return without_scores(x, problem.slack(x), status, message(presolved, found, status),
+                              progress, plain(records | (further_evidence or {})))
     rounding = score_rounding(presolved, best.point)
     accurate = scores_are_accurate(presolved, best.point, rounding)
     matched = (is_solution(presolved, best) and accurate
@@ -56,7 +61,6 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
                         "at the x found A x - b cancels, and its scores are not known to "
                         f"{'100 tol' if problem.exact else 'the noise'}"))
     success = (matched or converged) and not found.stopped
-    determined_on = list(presolved.signs_determined_on)
     if matched and problem.known_signs is None:
         determined_on = _enumerated(presolved, np.abs(best.point.slack))
     determined = all(determined_on) and not other_signs
@@ -109,21 +113,6 @@ def _failure(presolved: Presolved, found: Found, outliers: Outliers | None) -> i
             and max(search.misfit for search in found.signs) > SIGN_TOLERANCE):
         return 2
     return 3
-
-
-def _without_scores(presolved: Presolved, found: Found, progress: Progress,
-                    further_evidence: dict[str, Any] | None) -> InversionResult:
-    """The result if no x was found at which the scores are defined."""
-    problem = presolved.problem
-    x = presolved.reduced.offset if problem.x0 is None else problem.x0
-    d, slack, status = len(x), problem.slack(x), 4 if found.stopped else 3
-    return InversionResult(
-        x=x, fun=np.inf, scores=np.zeros(len(slack)), slack=slack, signs=np.sign(slack),
-        success=False, status=status, message=message(presolved, found, status), nit=progress.nit,
-        nfev=progress.nfev, unique=False, null_space=np.zeros((d, 0)),
-        standard_errors=np.full(d, np.inf), condition=np.inf,
-        evidence=plain(_of_stages(presolved, found, presolved.signs_determined_on,
-                                  all(presolved.signs_determined_on)) | (further_evidence or {})))
 
 
 def _of_stages(presolved: Presolved, found: Found, determined_on: Sequence[bool],
