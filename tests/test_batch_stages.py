@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import oracles
 from levinv._kernels import many as baseline
-from levinv.inverse.batch import invert_many as many
+from levinv.inverse import invert_many as many
 from levinv.inverse.stages.loss import Loss
 from levinv.inverse.stages.magnitudes import find_magnitudes
 from levinv.inverse.stages.presolve import Augmented, response_in_range
