@@ -9,13 +9,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import oracles
 from levinv._kernels import many as baseline
-from levinv.inverse.batch import invert_many as many
-from levinv.inverse.stages.components import components
+from levinv.inverse import invert_many as many
 from levinv.inverse.stages.loss import Loss
 from levinv.inverse.stages.magnitudes import find_magnitudes
 from levinv.inverse.stages.presolve import Augmented, response_in_range
 from levinv.inverse.stages.recover import recover
-from levinv.inverse.stages.reduction import reduce
+from levinv.inverse.stages.reduction import components, reduce
 from levinv.inverse.stages.refine import minimise
 from levinv.inverse.stages.signs import sign_candidates
 from levinv.inverse.stages.whitened_jacobian import linearise_all
@@ -36,7 +35,7 @@ class Twin:
             self.range = response_in_range(self.reduced, b, b)
             self.outside = self.range.residual is not None and not self.range.inside[0]
             if self.outside:
-                self.augmented = Augmented(self.reduced, 0, self.range.residual / self.range.norm)
+                self.augmented = Augmented(self.reduced, self.range, 0)
 
     def signs_determined(self):
         """Whether [A b] is connected, and how close that was."""

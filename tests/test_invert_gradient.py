@@ -10,7 +10,7 @@ from levinv.forward.barrier import FullRankMap
 from levinv.inverse.barrier_gradient import assembly, newton, subsampled
 from levinv.inverse.barrier_gradient import feasibility as cell
 from levinv.inverse.barrier_gradient.problem import Problem, evaluate
-from levinv.inverse.progress import Progress
+from levinv.inverse.result import Progress
 from levinv.storage import DenseRows
 
 METHODS = ("newton", "approximate-newton", "least-squares")

@@ -17,7 +17,7 @@ from levinv import GradientLoss, VolumetricBarrier, invert_gradient
 from levinv.forward.barrier import FullRankMap
 from levinv.inverse.barrier_gradient import newton, subsampled
 from levinv.inverse.barrier_gradient.problem import Problem, evaluate
-from levinv.inverse.progress import Progress
+from levinv.inverse.result import Progress
 
 from . import problems
 

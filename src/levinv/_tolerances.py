@@ -200,7 +200,7 @@ LEVEL_SETS = 32
 # Level sets tried in one search for an infeasible set: those at the widest gaps. Each needs a rank.
 # tests/test_stages.py compares with all sets of rows.
 
-# --- signs (inverse/stages/signs, robust_signs) -------------------------------------------------
+# --- signs (inverse/stages/signs) ---------------------------------------------------------------
 
 ENUMERATED = 14
 # Rows up to which all 2^(n-1) sign vectors are tried. 8192 of them take some milliseconds, and each
@@ -323,7 +323,7 @@ UNBLOCKED_COLUMNS = 64
 # Columns up to which a Gram matrix is factored by loops of our own, without BLAS and its threads.
 # Noticed by benchmarks/benchmarks/scores.py and throughput.py.
 
-# --- minimisers: local methods and barrier gradients (inverse/descent, local, barrier_gradient) ---
+# --- minimisers: local methods and barrier gradients (inverse/local, barrier_gradient) ------------
 
 ARMIJO = 1e-4
 # Part of the decrease promised by the slope or by the model that a step has to achieve. Value of
@@ -426,6 +426,7 @@ ENUMERATED_STARTS = 200
 FAR_BRANCH = 8.0
 # Ratio of the branches' distances from the mode beyond which the search for signs first puts a row
 # on the nearer one.
+
 WEIGHT_RANGE = 1400.0
 # Largest logarithm of the ratio of two weights whose roots' quotient is a normal double: just below
 # -2 log(TINY). Noticed by tests/test_models_forward.py.

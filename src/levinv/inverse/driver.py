@@ -15,8 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from levinv._tolerances import ROUNDING_FACTOR, SIGNIFICANT
-from levinv.inverse.progress import Progress, Stopped
-from levinv.inverse.result import InversionResult
+from levinv.inverse.result import InversionResult, Progress, Stopped
 from levinv.inverse.search import attempt, search, start_from, try_sign_flips
 from levinv.inverse.stages.presolve import presolve
 from levinv.inverse.stages.refine import refine

@@ -13,8 +13,7 @@ from levinv._tolerances import EPS, EVALUATIONS, FEW_ROUNDINGS, RESTARTS
 from levinv._typing import Floats, MatrixLike, Seed, SignsLike, VectorLike
 from levinv.inverse.driver import solve
 from levinv.inverse.local import solve as local
-from levinv.inverse.progress import Callback, Progress
-from levinv.inverse.result import InversionResult
+from levinv.inverse.result import Callback, InversionResult, Progress
 from levinv.inverse.values import Problem
 from levinv.weighting.arguments import model_and_response
 from levinv.weighting.names import WeightingLike

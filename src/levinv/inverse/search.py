@@ -14,15 +14,14 @@ import numpy as np
 
 from levinv._tolerances import EARLY_ACCURACIES, FEW_ROUNDINGS, MAX_EVALUATIONS, SIGN_TOLERANCE
 from levinv._typing import Floats
-from levinv.inverse.progress import Progress, Stopped
+from levinv.inverse.result import Progress, Stopped
 from levinv.inverse.stages.infeasible import find_infeasible_set
 from levinv.inverse.stages.levels import level_candidates, level_equations
 from levinv.inverse.stages.magnitudes import interior_target, magnitude_deviation, run_magnitudes
-from levinv.inverse.stages.presolve import augmented
+from levinv.inverse.stages.presolve import Augmented
 from levinv.inverse.stages.recover import recover_signed
 from levinv.inverse.stages.refine import is_long, refine
-from levinv.inverse.stages.robust_signs import may_be_spoiled
-from levinv.inverse.stages.signs import sign_candidates
+from levinv.inverse.stages.signs import may_be_spoiled, sign_candidates
 from levinv.inverse.values import (
     Found,
     Magnitudes,
@@ -35,23 +34,21 @@ from levinv.inverse.values import (
 from levinv.inverse.verdict import acceptance
 
 
-def better(presolved: Presolved, found: Refined | None, best: Refined | None) -> Refined | None:
-    """Prefer the fit that agrees with the known signs, then the one of smaller residual."""
-    if found is None or best is None:
-        return best if found is None else found
-    agreed = [acceptance.signs_agree(presolved, p) for p in (found, best)]
-    if agreed[0] != agreed[1]:
-        return found if agreed[0] else best
-    return found if found.point.norm < best.point.norm else best
-
-
 def attempt(presolved: Presolved, x: Floats, best: Refined | None, progress: Progress,
             brief: bool = False) -> Refined | None:
-    """Refine x, and return the better of the result and ``best``."""
+    """Refine x, and return the better of the result and ``best``: the fit that agrees with the
+    known signs, then the one of smaller residual.
+    """
+    def rank(fit: Refined) -> tuple[bool, float]:
+        return not acceptance.signs_agree(presolved, fit), fit.point.norm
+
     found = refine(presolved, x, progress, brief=brief)
-    best = better(presolved, found, best)
-    if brief and found is not None and found.stuck and acceptance.is_solution(presolved, best):
-        assert best is not None                # it matches to tol; further steps may reach rounding
+    if found is None:
+        return best
+    if best is None or rank(found) < rank(best):
+        best = found
+    if brief and found.stuck and acceptance.is_solution(presolved, best):
+        # it matches to tol; further steps may reach rounding
         return attempt(presolved, best.point.x, best, progress)
     return best
 
@@ -179,7 +176,7 @@ def _try_candidates(presolved: Presolved, found: Found, magnitudes: Magnitudes,
     hopeless = presolved.contradictions or found.proofs
     starts: list[list[SignCandidate]] = [[] for _ in range(reduced.count)]
     candidates = [sign_candidates(
-        augmented(reduced, presolved.range, c), magnitudes.magnitude[reduced.members(c)],
+        Augmented(reduced, presolved.range, c), magnitudes.magnitude[reduced.members(c)],
         progress.rng, accuracy=None if deviation is None else deviation[reduced.members(c)],
         tolerance=SIGN_TOLERANCE, outcomes=starts[c],
         restarts=1 if hopeless else progress.restarts,

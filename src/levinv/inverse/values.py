@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from levinv._scalars import listed
-from levinv._tolerances import EPS, UNIT_ROUNDOFF
+from levinv._tolerances import ALLOWED_ROUNDINGS, EPS, UNIT_ROUNDOFF, ZERO_ENTRY
 from levinv._typing import Booleans, Floats, Integers, Labels
 from levinv.forward.basis import column_space
 from levinv.forward.projection import DependentZeroSlackError, Projection, project
@@ -76,11 +76,11 @@ class RankDecision:
 class ComponentDecision:
     """How components were separated: by relative entries of A A_basis⁻¹."""
 
-    kept: float                   # the smallest entry that connects rows
-    dropped: float                # the largest entry set to zero
-    threshold: float
-    basis_pivot: float            # the smallest, relative to the largest
-    basis_threshold: float
+    kept: float = 1.0             # the smallest entry that connects rows
+    dropped: float = 0.0          # the largest entry set to zero
+    threshold: float = ZERO_ENTRY
+    basis_pivot: float = 1.0      # the smallest, relative to the largest
+    basis_threshold: float = ALLOWED_ROUNDINGS * EPS
 
 
 @dataclass(frozen=True, eq=False)

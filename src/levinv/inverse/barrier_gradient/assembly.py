@@ -12,8 +12,7 @@ from levinv.inverse.barrier_gradient.feasibility import Interior
 from levinv.inverse.barrier_gradient.least_squares import loss_at
 from levinv.inverse.barrier_gradient.problem import Problem, State
 from levinv.inverse.barrier_gradient.subsampled import spectral_error
-from levinv.inverse.progress import Progress
-from levinv.inverse.result import InversionResult
+from levinv.inverse.result import InversionResult, Progress, without_scores
 
 MESSAGES = {
     0: "The gradient is matched",
@@ -36,14 +35,8 @@ def _evidence(interior: Interior | None, certificate: Floats | None = None,
 def without_start(problem: Problem, progress: Progress, interior: Interior | None, status: int,
                   reason: str) -> InversionResult:
     """The result if no starting point was found in the cell."""
-    n, d = problem.map.shape
-    slack = -problem.b
-    return InversionResult(
-        x=np.zeros(d), fun=np.inf, scores=np.zeros(n), slack=slack, signs=np.sign(slack),
-        success=False, status=status, message=f"{MESSAGES[status]}: {reason}.", nit=0,
-        nfev=progress.nfev, unique=False, null_space=np.zeros((d, 0)),
-        standard_errors=np.full(d, np.inf), condition=np.inf,
-        evidence=_evidence(interior))
+    return without_scores(np.zeros(problem.map.shape[1]), -problem.b, status,
+                          f"{MESSAGES[status]}: {reason}.", progress, _evidence(interior))
 
 
 def assemble(descent: Descent, progress: Progress, interior: Interior | None,
@@ -74,7 +67,8 @@ def assemble(descent: Descent, progress: Progress, interior: Interior | None,
         signs=np.sign(slack), success=success, status=status,
         message=_message(descent, status, decrement, floor), nit=progress.nit,
         nfev=progress.nfev, unique=success and not problem.regularised,
-        null_space=np.zeros((d, 0)), standard_errors=standard_errors, condition=condition,
+        null_space=np.zeros((d, 0)), alternatives=np.zeros((0, d)),
+        standard_errors=standard_errors, condition=condition,
         evidence=_evidence(interior, descent.certificate, steps=descent.steps, decrement=decrement,
                            floor=floor, **sample))
 

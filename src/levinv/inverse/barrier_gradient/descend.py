@@ -12,7 +12,7 @@ from levinv._tolerances import PATIENCE, QUADRATIC
 from levinv._typing import Floats
 from levinv.inverse.barrier_gradient.feasibility import certificate
 from levinv.inverse.barrier_gradient.problem import Problem, State
-from levinv.inverse.progress import Progress, Stopped
+from levinv.inverse.result import Progress, Stopped
 
 Reason: TypeAlias = Literal["converged", "no preimage", "stalled", "maxiter", "stopped", "overflow"]
 

@@ -81,8 +81,7 @@ def _units(sizes: Floats) -> list[float]:
     if not len(sizes):
         return [1.0]
     far_below = np.append(True, sizes[1:] < np.sqrt(LP_ROUNDING) * sizes[:-1])
-    units: list[float] = sizes[far_below].tolist()
-    return units
+    return list(map(float, sizes[far_below]))
 
 
 def _largest_ball(stored: Rows, b: Floats, signs: Floats, scaled: ScaledRows,

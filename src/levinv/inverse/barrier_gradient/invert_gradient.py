@@ -16,8 +16,7 @@ from levinv.inverse.barrier_gradient.assembly import assemble, without_start
 from levinv.inverse.barrier_gradient.descend import Descent, descend
 from levinv.inverse.barrier_gradient.feasibility import interior_point
 from levinv.inverse.barrier_gradient.problem import Problem, State, evaluate
-from levinv.inverse.progress import Callback, Progress
-from levinv.inverse.result import InversionResult
+from levinv.inverse.result import Callback, InversionResult, Progress
 from levinv.storage.protocol import Rows
 
 Method: TypeAlias = Literal["newton", "approximate-newton", "least-squares"]
@@ -67,9 +66,7 @@ def invert_gradient(A: MatrixLike, b: VectorLike, g: VectorLike, *,
     maxiter : int, optional
         Largest number of steps. Default 100, 200 and 300 for the three methods.
     callback : callable, optional
-        As in SciPy: ``callback(intermediate_result)`` receives an OptimizeResult with ``x, nit,
-        stage, error``, where ``error`` is the decrement; a callback with any other signature
-        receives x. StopIteration ends the inversion.
+        As for :func:`levinv.invert_scores`, called in each step; ``error`` is the decrement.
     rng : None, int or numpy.random.Generator
         Source of the sampled rows of "approximate-newton".
     workers : int, optional

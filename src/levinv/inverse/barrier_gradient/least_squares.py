@@ -8,9 +8,9 @@ Gauss-Newton metric is RᵀR, and in y = R dx
     gradient  Wᵀ [r; K x],      Hessian  I + R⁻ᵀ C R⁻¹,
 
 where C is the third derivative of V contracted with r; C = 0 if r = 0. The step is the modified
-Newton step with the exact Hessian (levinv.inverse.descent). It is shortened to stay in the cell (L
-is inf on its boundary), and by Armijo's rule. Without a ridge every stationary point solves r = 0,
-since H is positive definite; with a ridge, L may have several stationary points.
+Newton step with the exact Hessian (levinv.inverse.local.methods). It is shortened to stay in
+the cell (L is inf on its boundary), and by Armijo's rule. Without a ridge every stationary point
+solves r = 0, since H is positive definite; with a ridge, L may have several stationary points.
 
 Reference: Nocedal and Wright, Numerical Optimization (2006), chapter 10 (Gauss-Newton).
 """
@@ -24,8 +24,8 @@ from levinv._typing import Floats
 from levinv.forward.gradient_loss import GradientLossPoint
 from levinv.inverse.barrier_gradient.descend import Proposal
 from levinv.inverse.barrier_gradient.problem import Problem, State, boundary, evaluate
-from levinv.inverse.descent import armijo, modified_newton_step
-from levinv.inverse.progress import Progress
+from levinv.inverse.local.methods import armijo, modified_newton_step
+from levinv.inverse.result import Progress
 
 
 def proposing(problem: Problem, progress: Progress) -> Callable[[State], Proposal]:

@@ -24,7 +24,7 @@ from levinv._tolerances import DIRECT_DIMENSION, EPS, INSIDE, PATIENCE, POOR_MOD
 from levinv._typing import Floats
 from levinv.inverse.barrier_gradient.descend import Proposal, Solver
 from levinv.inverse.barrier_gradient.problem import State, boundary, evaluate
-from levinv.inverse.progress import Progress
+from levinv.inverse.result import Progress
 
 
 def proposing(solver: Solver, progress: Progress) -> Callable[[State], Proposal]:

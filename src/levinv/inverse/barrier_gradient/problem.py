@@ -27,7 +27,7 @@ from levinv._tolerances import ALLOWED_ROUNDINGS, EPS
 from levinv._typing import Booleans, Floats
 from levinv.forward.barrier import BarrierPoint, FullRankMap
 from levinv.forward.projection import Projection, row_scale
-from levinv.inverse.progress import Progress
+from levinv.inverse.result import Progress
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,14 @@ import numpy as np
 from levinv._tolerances import EPS, MAXITER
 from levinv._typing import Floats, MatrixLike
 from levinv.forward.score_loss import ScoreLoss
-from levinv.inverse.local import trust_region
-from levinv.inverse.local.line_search import gradient_descent, newton
-from levinv.inverse.local.loss import Outcome, ScaledLoss
-from levinv.inverse.progress import Progress, Stopped
-from levinv.inverse.result import InversionResult
+from levinv.inverse.local.methods import (
+    Outcome,
+    ScaledLoss,
+    gradient_descent,
+    newton,
+    trust_region,
+)
+from levinv.inverse.result import InversionResult, Progress, Stopped
 from levinv.inverse.stages.loss import Loss
 from levinv.inverse.stages.presolve import presolve
 from levinv.inverse.stages.refine import minimise as fit
@@ -29,8 +32,7 @@ from levinv.inverse.verdict.report import report
 Method: TypeAlias = Literal["trust-region", "newton", "gradient-descent"]
 
 METHODS: dict[Method, Callable[..., Outcome]] = {
-    "trust-region": trust_region.minimise, "newton": newton,
-    "gradient-descent": gradient_descent,
+    "trust-region": trust_region, "newton": newton, "gradient-descent": gradient_descent,
 }
 OPTIONS: dict[Method, tuple[str, ...]] = {
     "trust-region": ("initial_radius",), "newton": (),

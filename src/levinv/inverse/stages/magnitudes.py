@@ -39,7 +39,7 @@ from levinv._tolerances import (
 )
 from levinv._typing import Booleans, Floats, Labels
 from levinv.forward.projection import Projection, project, rough_projection
-from levinv.inverse.progress import Progress
+from levinv.inverse.result import Progress
 from levinv.inverse.stages.infeasible import find_infeasible_set
 from levinv.inverse.stages.laplacian import (
     DirectSolver,
@@ -104,7 +104,8 @@ def find_magnitudes(rows: Rows, transform: Floats, target: Floats, active: Boole
     while (iteration < maxiter and best.error > accuracy
            and not (enough is not None and enough(best.residual))):
         if sweeping and best.error > 1.0:
-            swept = evaluate(_swept(best, target, active))
+            ratio = target / np.maximum(best.projection.scores, TINY)
+            swept = evaluate(best.t + np.log(np.where(active, ratio, 1.0)))
             sweeping = swept.error <= 0.5 * best.error
             trial: _Iterate | None = swept
         else:
@@ -132,13 +133,6 @@ def find_magnitudes(rows: Rows, transform: Floats, target: Floats, active: Boole
                 break
     return Magnitudes(best.t, best.projection, best.error, iteration, evaluations, products,
                       infeasible)
-
-
-def _swept(iterate: _Iterate, target: Floats, active: Booleans) -> Floats:
-    """t + log(c/sigma)."""
-    scores = np.maximum(iterate.projection.scores, TINY)
-    swept: Floats = iterate.t + np.log(np.where(active, target / scores, 1.0))
-    return swept
 
 
 def _solver(iterate: _Iterate, active: Booleans, label: Labels) -> DirectSolver | IterativeSolver:

@@ -18,21 +18,25 @@ import numpy as np
 from levinv._tolerances import ALLOWED_ROUNDINGS, EPS, FEW_ROUNDINGS, SAMPLE_SEED
 from levinv._typing import Booleans, Floats, Integers, RowIndex
 from levinv.errors import NoSolutionError
-from levinv.inverse.stages.components import components
-from levinv.inverse.stages.reduction import component_decision, reduce
+from levinv.inverse.stages.reduction import components, reduce
 from levinv.inverse.values import ComponentDecision, Presolved, Problem, Range, Reduced
 from levinv.weighting.peaked import Peaked
 from levinv.weighting.protocol import Exponential
 
 
 class Augmented:
-    """[A T_C, q] on the rows of component c, never formed; q is a further column, or None."""
+    """[A T_C, b_C] on component c, never formed. The residual of b_C on range(A_C) replaces it, or
+    nothing if it lies in this range: same range, same matroid.
+    """
 
-    def __init__(self, reduced: Reduced, c: int, column: Floats | None) -> None:
+    def __init__(self, reduced: Reduced, in_range: Range, c: int) -> None:
         self._rows, self._basis = reduced.rows, reduced.bases[c]
         self._member = reduced.members(c)
-        self._column = None if column is None else column[self._member]
-        self.shape = (len(self._member), self._basis.shape[1] + (column is not None))
+        self._column = None
+        if not in_range.inside[c]:
+            assert in_range.residual is not None            # kept if signs are unknown
+            self._column = in_range.residual[self._member] / in_range.norm[c]
+        self.shape = len(self._member), self._basis.shape[1] + (not in_range.inside[c])
 
     def block(self, index: RowIndex) -> Floats:
         """Some of the rows (slice or indices within the component), as an array."""
@@ -226,28 +230,22 @@ def sum_faults(reduced: Reduced, scores: Floats, tol: float) -> list[str]:
     return faults
 
 
-def augmented(reduced: Reduced, in_range: Range, c: int) -> Augmented:
-    """[A_C b_C] with b_C replaced by its residual on range(A_C): same range, same matroid."""
-    if in_range.inside[c]:
-        return Augmented(reduced, c, None)
-    assert in_range.residual is not None            # kept if signs are unknown
-    return Augmented(reduced, c, in_range.residual / in_range.norm[c])
-
-
 def _signs_determined(reduced: Reduced,
                       in_range: Range) -> tuple[tuple[bool, ...], ComponentDecision]:
     """Whether each [A_C b_C] is connected, and the decision on their components."""
-    determined, decided = [], []
+    determined, decided = [], [ComponentDecision()]
     for c in range(reduced.count):
         connected = True
         if not in_range.inside[c]:
-            matrix = augmented(reduced, in_range, c)
+            matrix = Augmented(reduced, in_range, c)
             no_loops = np.zeros(matrix.shape[0], dtype=bool)
             try:
                 found = components(matrix.block, *matrix.shape, no_loops)
-                decided.append(found)
+                decided.append(found.decision)
                 connected = found.count == 1
             except np.linalg.LinAlgError:           # b is close to range(A): undecided
                 connected = False
         determined.append(connected)
-    return tuple(determined), component_decision(decided)
+    return tuple(determined), ComponentDecision(
+        min(d.kept for d in decided), max(d.dropped for d in decided),
+        basis_pivot=min(d.basis_pivot for d in decided))

@@ -24,7 +24,7 @@ import numpy as np
 from levinv import _tolerances
 from levinv._tolerances import EPS, MAX_USELESS_STEPS
 from levinv._typing import Booleans, Floats
-from levinv.inverse.progress import Progress
+from levinv.inverse.result import Progress
 from levinv.inverse.stages.loss import Loss, StreamingLoss, Trial
 from levinv.inverse.stages.whitened_jacobian import linearise, linearise_all
 from levinv.inverse.values import Linearisation, Point, Presolved, Refined

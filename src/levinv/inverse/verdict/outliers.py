@@ -46,13 +46,13 @@ from levinv._tolerances import (
     SPOILING_RESIDUAL,
 )
 from levinv._typing import Booleans, Floats
-from levinv.inverse.progress import Progress, Stopped
+from levinv.inverse.result import Progress, Stopped
 from levinv.inverse.stages.loss import Loss
 from levinv.inverse.stages.magnitudes import interior_target, run_magnitudes, shift_to_sum
-from levinv.inverse.stages.presolve import augmented, response_in_range
+from levinv.inverse.stages.presolve import Augmented, response_in_range
 from levinv.inverse.stages.recover import recover_signed
 from levinv.inverse.stages.refine import refine
-from levinv.inverse.stages.robust_signs import trimmed_signs
+from levinv.inverse.stages.signs import trimmed_signs
 from levinv.inverse.stages.whitened_jacobian import leverages
 from levinv.inverse.values import Found, Magnitudes, Outliers, Presolved, Refined
 from levinv.inverse.verdict import acceptance
@@ -176,7 +176,7 @@ def _trimmed_starts(presolved: Presolved, best: Refined, magnitudes: Magnitudes,
         guesses[c].append(np.where(best.point.slack[reduced.members(c)] < 0, -1.0, 1.0))
     for _ in range(FEW_ROUNDS):
         trimmed = [trimmed_signs(
-            augmented(reduced, in_range, c), magnitudes.magnitude[reduced.members(c)],
+            Augmented(reduced, in_range, c), magnitudes.magnitude[reduced.members(c)],
             None if problem.known_signs is None else problem.known_signs[reduced.members(c)],
             guesses[c],
             _most_outliers(len(reduced.members(c)) - reduced.bases[c].shape[1] - 1), progress.rng)

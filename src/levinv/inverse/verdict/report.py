@@ -19,9 +19,8 @@ from levinv._tolerances import (
     SIGN_TOLERANCE,
 )
 from levinv._typing import Floats
-from levinv.inverse.progress import Progress
-from levinv.inverse.result import InversionResult
-from levinv.inverse.stages.presolve import augmented
+from levinv.inverse.result import InversionResult, Progress, without_scores
+from levinv.inverse.stages.presolve import Augmented
 from levinv.inverse.stages.signs import enumerate_signs
 from levinv.inverse.stages.whitened_jacobian import negligible
 from levinv.inverse.values import Found, Outliers, Presolved, Refined, SignSearch, Uncertainty
@@ -47,8 +46,13 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
     whether a method with a loss of its own converged, which is success.
     """
     problem, best = presolved.problem, found.best
+    determined_on = list(presolved.signs_determined_on)
     if best is None:
-        return _without_scores(presolved, found, progress, further_evidence)
+        x = presolved.reduced.offset if problem.x0 is None else problem.x0
+        records = _of_stages(presolved, found, determined_on, all(determined_on))
+        status = 4 if found.stopped else 3
+        return without_scores(x, problem.slack(x), status, message(presolved, found, status),
+                              progress, plain(records | (further_evidence or {})))
     rounding = score_rounding(presolved, best.point)
     accurate = scores_are_accurate(presolved, best.point, rounding)
     matched = (is_solution(presolved, best) and accurate
@@ -58,7 +62,6 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
                         "at the x found A x - b cancels, and its scores are not known to "
                         f"{'100 tol' if problem.exact else 'the noise'}"))
     success = (matched or converged) and not found.stopped
-    determined_on = list(presolved.signs_determined_on)
     others = np.zeros((0, len(best.point.x)))
     if not problem.model.is_power and matched:
         others = alternatives(presolved, best, progress)
@@ -84,8 +87,8 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
                     and (not problem.exact or presolved.rms(best.point) <= SETTLED_RESIDUAL)),
         null_space=known.null_space, standard_errors=known.standard_errors,
         condition=known.condition,
-        evidence=(_of_stages(presolved, found, determined_on, determined)
-                  | _of_x(presolved, best, outliers, known) | (further_evidence or {})))
+        evidence=plain(_of_stages(presolved, found, determined_on, determined)
+                       | _of_x(presolved, best, outliers, known) | (further_evidence or {})))
 
 
 def _enumerated(presolved: Presolved, magnitude: Floats) -> list[bool]:
@@ -100,7 +103,7 @@ def _enumerated(presolved: Presolved, magnitude: Floats) -> list[bool]:
         member = reduced.members(c)
         if (presolved.problem.exact and not presolved.range.inside[c]
                 and len(member) <= ENUMERATED):
-            candidates = enumerate_signs(augmented(reduced, presolved.range, c), magnitude[member],
+            candidates = enumerate_signs(Augmented(reduced, presolved.range, c), magnitude[member],
                                          SIGN_TOLERANCE)
             if sum(candidate.misfit <= SIGN_TOLERANCE for candidate in candidates) > 1:
                 determined_on[c] = False
@@ -115,21 +118,6 @@ def _failure(presolved: Presolved, found: Found, outliers: Outliers | None) -> i
             and max(search.misfit for search in found.signs) > SIGN_TOLERANCE):
         return 2
     return 3
-
-
-def _without_scores(presolved: Presolved, found: Found, progress: Progress,
-                    further_evidence: dict[str, Any] | None) -> InversionResult:
-    """The result if no x was found at which the scores are defined."""
-    problem = presolved.problem
-    x = presolved.reduced.offset if problem.x0 is None else problem.x0
-    d, slack, status = len(x), problem.slack(x), 4 if found.stopped else 3
-    return InversionResult(
-        x=x, fun=np.inf, scores=np.zeros(len(slack)), slack=slack, signs=problem.model.side(slack),
-        success=False, status=status, message=message(presolved, found, status), nit=progress.nit,
-        nfev=progress.nfev, unique=False, null_space=np.zeros((d, 0)), alternatives=np.zeros((0, d)),
-        standard_errors=np.full(d, np.inf), condition=np.inf,
-        evidence=_of_stages(presolved, found, presolved.signs_determined_on,
-                            all(presolved.signs_determined_on)) | (further_evidence or {}))
 
 
 def _of_stages(presolved: Presolved, found: Found, determined_on: Sequence[bool],
@@ -159,8 +147,7 @@ def _of_stages(presolved: Presolved, found: Found, determined_on: Sequence[bool]
         slack = None if found.best is None else found.best.point.slack
         records["signs"] = [_of_search(search, None if slack is None else slack[reduced.members(c)])
                             for c, search in enumerate(found.signs)]
-    result: dict[str, Any] = plain(records)
-    return result
+    return records
 
 
 def _of_search(search: SignSearch, slack: Floats | None) -> dict[str, Any]:
@@ -202,8 +189,7 @@ def _of_x(presolved: Presolved, best: Refined, outliers: Outliers | None,
         records["information_limit"] = known.information_limit
     else:
         records["outlier_threshold"] = outlier_threshold(presolved)
-    result: dict[str, Any] = plain(records)
-    return result
+    return records
 
 
 def _outlying(presolved: Presolved, outliers: Outliers | None) -> tuple[Any, Any]:

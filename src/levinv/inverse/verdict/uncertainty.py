@@ -25,7 +25,7 @@ from levinv._tolerances import EPS, ROUNDING_FACTOR, TINY, UNIT_ROUNDOFF
 from levinv._typing import Booleans, Floats
 from levinv.inverse.stages.reduction import orthonormal_columns
 from levinv.inverse.stages.whitened_jacobian import propagated, reweighted
-from levinv.inverse.values import Point, Presolved, Reduced, Refined, Uncertainty
+from levinv.inverse.values import Point, Presolved, Refined, Uncertainty
 from levinv.inverse.verdict.acceptance import hidden_errors, hidden_score_changes, hidden_slacks
 
 
@@ -100,7 +100,10 @@ def _null_space(presolved: Presolved, point: Point,
         return directions, directions
     moved, change = _moves_scores(presolved, point, directions)
     if moved.any() and not presolved.range.inside.any():
-        again = _last_singular_vectors(presolved.reduced, directions.shape[1])
+        reduced, scale = presolved.reduced, presolved.reduced.unit.copy()
+        scale[reduced.loops] = scale[reduced.coloops] = 0.0
+        vectors = np.linalg.svd(reduced.rows.triangle(scale, None))[2]
+        again = np.ascontiguousarray(vectors[len(vectors) - directions.shape[1]:].T)
         moved_again, change_again = _moves_scores(presolved, point, again)
         if moved_again.sum() < moved.sum():
             directions, moved, change = again, moved_again, change_again
@@ -132,11 +135,3 @@ def _moves_scores(presolved: Presolved, point: Point,
         change = 2.0 * point.projection.laplacian(moved)
         change[~reduced.active] = 0.0
         return ~(np.abs(change).max(axis=0) <= allowed), change
-
-
-def _last_singular_vectors(reduced: Reduced, count: int) -> Floats:
-    """The last right singular vectors of the rows at unit norm, without coloops: (d, count)."""
-    scale = reduced.unit.copy()
-    scale[reduced.loops] = scale[reduced.coloops] = 0.0
-    vt = np.linalg.svd(reduced.rows.triangle(scale, None))[2]
-    return np.ascontiguousarray(vt[len(vt) - count:].T)

@@ -98,19 +98,14 @@ def invert_many(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, *,
     ----------
     A : (k, n, d) or (n, d) array_like
         Real, n >= d; one matrix for each problem, or one for all.
-    b : (k, n) array_like
-        Right-hand side: the slack is A x - b.
-    scores : (k, n) array_like
-        In [0, 1], each row summing to the rank of A.
+    b, scores : (k, n) array_like
+        As for :func:`levinv.invert_scores`, one row for each problem.
     signs : None, +1, -1, (n,) or (k, n) array_like of +1 and -1
-        Signs of the slack A x - b where they are known. None: unknown.
+        Signs of the slack A x - b where they are known, for all problems or for each.
     noise : float, (n,) or (k, n) array_like, optional
-        Standard deviation of the scores' error; for rounding to K decimals 10**-K / sqrt(12). None:
-        exact to rounding.
-    tol : float
-        Largest max|sigma(x) - scores| that counts as solved, without noise.
-    rng : None, int or numpy.random.Generator
-        For the starts of the sign search; results are deterministic given an int.
+        Standard deviation of the scores' error; for rounding to K decimals 10**-K / sqrt(12).
+    tol, rng
+        As for :func:`levinv.invert_scores`.
     workers : int, optional
         Number of threads that problems are shared among; default as in
         :func:`levinv.leverage_scores`. Results do not depend on it.
@@ -123,12 +118,9 @@ def invert_many(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, *,
     Raises
     ------
     ValueError
-        * wrong shapes or lengths, n < d, empty input, NaN or inf
-        * A or b of extreme size (1e±100)
-        * scores outside [0, 1] by more than max(1e-8, 6 noise), signs other than +1 and -1
-        * numbers outside their range: noise, tol, workers, rng
+        Wrong shapes or lengths, and all that :func:`levinv.invert_scores` refuses in one problem.
     TypeError
-        * complex, object, string or sparse input; a number or rng of another type
+        Complex, object, string or sparse input; a number or rng of another type.
 
     See Also
     --------
