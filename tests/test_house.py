@@ -19,6 +19,11 @@ LINES_OF_A_FUNCTION = 60
 
 # Numbers that only shape what is shown, describe a format, or count what the machine has.
 PRESENTATION = {
+    # the models of statistics
+    "levinv.weighting.composed": {"BINOMIAL"},
+    "levinv.weighting.names": {"LINK_POWERS", "VARIANCES"},
+    "levinv.weighting.protocol": {"INVERSE_SQUARE"},
+
     "levinv._parallel": {"CORES"},
     "levinv.auditing.figures": {"DECIMALS", "MOST_DECIMALS"},
     "levinv.auditing.render.html": {"SHOWN_COEFFICIENTS", "SIZE", "SMALLEST_HEIGHT",

@@ -405,8 +405,7 @@ LEVELS = 24
 # Levels at which signs are looked for. Signs found at a level are mostly right over a factor of ten
 # of the gap: two levels a decade. tests/acceptance.py models.
 
-LEAST_GAP = 1e-11
-GREATEST_GAP = 30.0
+LEAST_GAP, GREATEST_GAP = 1e-11, 30.0
 # Range of the gap between the peak of the log weight and that of the row closest to it. The square
 # of its distance from the mode is a few gaps: 1e-5 and, for the logit, 30.
 

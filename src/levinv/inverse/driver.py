@@ -21,6 +21,7 @@ from levinv.inverse.stages.presolve import presolve
 from levinv.inverse.stages.refine import refine
 from levinv.inverse.values import Found, Presolved, Problem
 from levinv.inverse.verdict.acceptance import hidden_slacks, is_solution, is_solution_to_rounding
+from levinv.inverse.verdict.alternatives import alternatives
 from levinv.inverse.verdict.outliers import leave_out_outliers
 from levinv.inverse.verdict.report import report
 
@@ -28,7 +29,7 @@ from levinv.inverse.verdict.report import report
 def solve(problem: Problem, progress: Progress) -> InversionResult:
     """Find x, look for other solutions and for outliers, and report."""
     presolved = presolve(problem)
-    found, outliers, other_signs = Found(), None, False
+    found, outliers, other_signs, others = Found(), None, False, None
     if problem.x0 is not None:
         found = start_from(presolved, problem.x0, progress)
     if not found.stopped and not is_solution_to_rounding(presolved, found.best):
@@ -48,7 +49,12 @@ def solve(problem: Problem, progress: Progress) -> InversionResult:
         outliers = leave_out_outliers(presolved, found.best, found, progress)
         if outliers is not None:
             found = replace(found, best=outliers.fit)
-    return report(presolved, found, progress, outliers=outliers, other_signs=other_signs)
+    if (not found.stopped and found.best is not None and not problem.model.is_power
+            and is_solution(presolved, found.best)):
+        others, stopped = alternatives(presolved, found.best, progress)
+        found = replace(found, stopped=stopped)
+    return report(presolved, found, progress, outliers=outliers, other_signs=other_signs,
+                  others=others)
 
 
 def _zero_slacks_freed(presolved: Presolved, found: Found,

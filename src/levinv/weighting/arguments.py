@@ -33,7 +33,7 @@ def model_and_response(weighting: WeightingLike, b: VectorLike | None, offset: V
         raise ValueError(f"weighting must depend on x, but the hat values of {chosen.name} are the "
                          "same for every x")
     if chosen.kind == "other":
-        raise ValueError(f"weighting must be a power, exponential, monotone or have one peak, which "
+        raise ValueError("weighting must be a power, exponential, monotone or have one peak, which "
                          f"{chosen.name} has not: no way back from its scores is known")
     if prior_weights is None:
         return (INVERSE_SQUARE_MODEL if chosen is INVERSE_SQUARE else Model(chosen)), response

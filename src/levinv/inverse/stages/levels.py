@@ -1,7 +1,7 @@
 """Stages 2 and 3 for weightings that are not powers: find x and the level of one component.
 
-Stage 1 gives the log weights t of a component up to one constant, its *level* k. With M = A T_C, the
-offset o and the prior weights taken from t, x = T_C y and k satisfy
+Stage 1 gives the log weights t of a component up to one constant, its *level* k. With M = A T_C,
+the offset o and the prior weights taken from t, x = T_C y and k satisfy
 
     τ(M y - o) = t + k.
 
@@ -41,7 +41,7 @@ from levinv._tolerances import (
     UNIT_ROUNDOFF,
 )
 from levinv._typing import Floats
-from levinv.inverse.stages.signs import isotropic, range_basis, spectral_start
+from levinv.inverse.stages.isotropic import isotropic, range_basis, spectral_start
 from levinv.inverse.values import Presolved
 from levinv.weighting.composed import grid
 from levinv.weighting.monotone import Monotone
@@ -196,16 +196,15 @@ def refined(part: Component, y: Floats, level: float, number: int = 1) -> LevelC
 
 def _fitting_norm(part: Component) -> float:
     """Largest norm of the residual of a solution."""
-    n, r = part.matrix.shape
     if part.deviation is None:
-        return SIGN_TOLERANCE * math.sqrt(n)
+        return SIGN_TOLERANCE * math.sqrt(len(part.offset))
     explained = np.linalg.norm(np.minimum(part.deviation, 1.0) * part.weight)
     return float(SIGNIFICANT * explained)
 
 
 def _levels_with(part: Component, eta: Floats, levels: Floats) -> Iterator[tuple[Floats, float]]:
-    """Starts (y, k) at the local minima, over the levels, of the distance of η(k) + o from range(M);
-    the least first. ``eta`` (levels, n) has rows that are not finite where there is no such η.
+    """Starts (y, k) at the local minima, over the levels, of the distance of η(k) + o from
+    range(M); the least first. Rows of ``eta`` (levels, n) where there is no η are not finite.
     """
     basis, weight = range_basis(part.matrix), part.weight
     with np.errstate(invalid="ignore"):

@@ -5,8 +5,8 @@ W = diag(1/deviation). With slack s = A x - b, residual r = sigma - c and L = Q 
 
     Jᵀ W² r = 2 Aᵀ diag(-τ'/2) L W² r,   -τ'/2 = 1/s for the weights 1/s².
 
-For these, on a long matrix, three passes over the rows compute it. With U = diag(u/|s|) A T orthonormal and
-sigma_i = |u_i|² these are
+For these, three passes over the rows of a long matrix compute it. With U = diag(u/|s|) A T
+orthonormal and sigma_i = |u_i|² these are
 
     1.  M = sum_i (u/s_i)² a_i a_iᵀ                       and from it T
     2.  |W r|², max |r|, K = sum_i W_i² r_i u_i u_iᵀ

@@ -208,7 +208,8 @@ def magnitude_deviation(presolved: Presolved, magnitudes: Magnitudes,
     It is inf in rows that stages 2 and 3 do not use: the magnitude is unknown where the score is
     below a few noise levels. They are used if too few rows would be left. With the other rows
     fixed, m^q is proportional to (1 - c)/c, so an error δ of the score changes m by a factor
-    1 ± δ / (q c (1 - c)), q = 2 for 1/s². In short problems all errors are propagated to every magnitude.
+    1 ± δ / (q c (1 - c)), q = 2 for 1/s². In short problems all errors are propagated to every
+    magnitude.
     """
     reduced, problem = presolved.reduced, presolved.problem
     scores, noise = problem.scores, problem.noise

@@ -50,6 +50,7 @@ from levinv import _tolerances
 from levinv._kernels.reflections import reflect
 from levinv._tolerances import EPS, TINY
 from levinv._typing import Floats, Integers
+from levinv.inverse.stages.isotropic import isotropic, range_basis, spectral_start
 from levinv.inverse.stages.presolve import Augmented
 from levinv.inverse.values import SignCandidate
 
@@ -199,34 +200,6 @@ def _flip(matrix: Floats, g: Floats) -> tuple[Floats, float]:
     degrees_of_freedom = max(len(g) - u.shape[1], 1)
     return (np.where(g < 0, -1.0, 1.0),
             float(np.linalg.norm(residual) / np.sqrt(degrees_of_freedom)))
-
-
-def isotropic(matrix: Floats) -> tuple[Floats, Floats]:
-    """Row weights with scores close to equal, and an orthonormal basis of the weighted rows."""
-    weight = np.ones(len(matrix))
-    basis = range_basis(matrix)
-    for _ in range(_tolerances.FEW_ROUNDS):
-        scores = np.einsum("ij,ij->i", basis, basis)
-        weight = weight / np.sqrt(np.maximum(scores, EPS))
-        basis = range_basis(matrix * weight[:, None])
-    return weight, basis
-
-
-def range_basis(matrix: Floats) -> Floats:
-    """An orthonormal basis of the range."""
-    u, values, _ = np.linalg.svd(matrix, full_matrices=False)
-    return np.ascontiguousarray(u[:, values > max(matrix.shape) * EPS * values[0]])
-
-
-def spectral_start(basis: Floats, target: Floats) -> Floats:
-    """The top eigenvector of sum (m_i/|v_i|²)² v_i v_iᵀ, where m_i are the magnitudes."""
-    lengths = np.maximum(np.linalg.norm(basis, axis=1), TINY)
-    rows = basis / lengths[:, None]
-    with np.errstate(divide="ignore"):                 # squares of the quotients may overflow
-        ratio = np.log(target) - np.log(lengths)
-    weight = np.exp(2.0 * (ratio - ratio.max()))
-    _, vectors = np.linalg.eigh((rows * weight[:, None]).T @ rows)
-    return target * np.where(basis @ vectors[:, -1] >= 0, 1.0, -1.0)
 
 
 def may_be_spoiled(n: int, p: int) -> bool:

@@ -226,8 +226,8 @@ def hidden_slacks(presolved: Presolved, point: Point) -> Floats:
         if exponent != 2.0:                    # in general 1 - sigma = (leakage_i s_i)^q
             zero = slack[reduced.zero_slack]
             hidden = zero * (hidden / zero) ** (2.0 / exponent)
-        hidden = np.maximum(hidden, np.abs(point.slack[reduced.zero_slack]))
-        return hidden
+        largest: Floats = np.maximum(hidden, np.abs(point.slack[reduced.zero_slack]))
+        return largest
 
 
 def hidden_errors(presolved: Presolved, hidden: Floats) -> Floats:

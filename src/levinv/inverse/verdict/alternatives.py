@@ -4,11 +4,13 @@ An even weighting with b in range(A) on a component has a mirror image there: wi
 component, 2 x₀ - x has the predictor -η. (Without an offset it is -x.) Other solutions lie at other
 levels or have other sides of the mode. On a component of few rows all sides are enumerated.
 """
+from collections.abc import Iterator
+
 import numpy as np
 
 from levinv._tolerances import ENUMERATED, EPS
 from levinv._typing import Floats
-from levinv.inverse.progress import Progress
+from levinv.inverse.result import Progress, Stopped
 from levinv.inverse.stages.levels import Component, enumerated
 from levinv.inverse.stages.refine import refine
 from levinv.inverse.values import Presolved, Refined
@@ -16,8 +18,20 @@ from levinv.inverse.verdict.acceptance import is_solution_to_rounding
 from levinv.weighting.monotone import Monotone
 
 
-def alternatives(presolved: Presolved, best: Refined, progress: Progress) -> Floats:
-    """Other solutions, (m, d), each with one component changed."""
+def alternatives(presolved: Presolved, best: Refined,
+                 progress: Progress) -> tuple[Floats, bool]:
+    """Other solutions, (m, d), each with one component changed; whether the callback stopped."""
+    found: list[Floats] = []
+    stopped = False
+    try:
+        found.extend(_others(presolved, best, progress))
+    except Stopped:
+        stopped = True
+    return np.array(found).reshape(-1, len(best.point.x)), stopped
+
+
+def _others(presolved: Presolved, best: Refined, progress: Progress) -> Iterator[Floats]:
+    """Yield solutions other than the best x."""
     reduced, problem = presolved.reduced, presolved.problem
     x, slack = best.point.x, best.point.slack
     found: list[Floats] = []
@@ -26,9 +40,10 @@ def alternatives(presolved: Presolved, best: Refined, progress: Progress) -> Flo
         mirror = presolved.mirrored[c] and problem.known_signs is None
         if mirror:
             found.append(_mirrored(presolved, x, slack, c))
+            yield found[-1]
         if (not problem.exact or presolved.range.inside[c]
-                or len(member) > ENUMERATED and not isinstance(problem.model.weighting, Monotone)
-                and problem.known_signs is None):
+                or (len(member) > ENUMERATED and not isinstance(problem.model.weighting, Monotone)
+                and problem.known_signs is None)):
             continue
         rows = member[:_rows_enumerated(presolved, c)]
         part = Component(problem.rows.block(rows) @ basis, presolved.response[rows],
@@ -44,7 +59,7 @@ def alternatives(presolved: Presolved, best: Refined, progress: Progress) -> Flo
             if (other is not None and is_solution_to_rounding(presolved, other)
                     and not any(_close(other.point.x, known) for known in (x, *found))):
                 found.append(other.point.x)
-    return np.array(found).reshape(-1, len(x))
+                yield found[-1]
 
 
 def _rows_enumerated(presolved: Presolved, c: int) -> int:

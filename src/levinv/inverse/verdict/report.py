@@ -31,19 +31,20 @@ from levinv.inverse.verdict.acceptance import (
     score_rounding,
     scores_are_accurate,
 )
-from levinv.inverse.verdict.alternatives import alternatives
 from levinv.inverse.verdict.messages import message
 from levinv.inverse.verdict.uncertainty import uncertainty
 
 
 def report(presolved: Presolved, found: Found, progress: Progress, *,
-           outliers: Outliers | None = None, other_signs: bool = False, converged: bool = False,
+           outliers: Outliers | None = None, other_signs: bool = False,
+           others: Floats | None = None, converged: bool = False,
            further_evidence: dict[str, Any] | None = None) -> InversionResult:
     """Decide success and uniqueness at the best x found, and assemble the result.
 
     ``outliers`` are None if they were not looked for or if no small set of rows explains the
-    misfit. ``other_signs`` says whether another x with these scores was found, ``converged``
-    whether a method with a loss of its own converged, which is success.
+    misfit. ``other_signs`` says whether another x with these scores was found, ``others`` holds
+    such x, (m, d). ``converged`` says whether a method with a loss of its own converged, which is
+    success.
     """
     problem, best = presolved.problem, found.best
     determined_on = list(presolved.signs_determined_on)
@@ -62,13 +63,10 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
                         "at the x found A x - b cancels, and its scores are not known to "
                         f"{'100 tol' if problem.exact else 'the noise'}"))
     success = (matched or converged) and not found.stopped
-    others = np.zeros((0, len(best.point.x)))
-    if not problem.model.is_power and matched:
-        others = alternatives(presolved, best, progress)
-        other_signs = other_signs or bool(len(others))
-    elif matched and problem.known_signs is None:
+    others = np.zeros((0, len(best.point.x))) if others is None else others
+    if matched and problem.known_signs is None and problem.model.is_power:
         determined_on = _enumerated(presolved, np.abs(best.point.slack))
-    determined = all(determined_on) and not other_signs
+    determined = all(determined_on) and not other_signs and not len(others)
     with np.errstate(over="ignore"):                   # standard errors may be inf
         known = uncertainty(presolved, best, rounding)
     status = 4 if found.stopped else 0 if success else _failure(presolved, found, outliers)

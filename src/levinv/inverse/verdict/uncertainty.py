@@ -9,7 +9,7 @@ The presolve gives candidates. They depend on what counts as zero: entries that 
 pivots. But an entry of 1e-10 changes the scores noticeably if the slacks differ by many orders of
 magnitude. So every candidate v is checked against the Jacobian J at the point found,
 
-    |J v|  <=  √ε max|F v|  +  100 ε max |f_i| |a_i| |v|,   F = diag(f) A,  f = -τ'/2 (1/s for 1/s²),
+    |J v|  <=  √ε max|F v|  +  100 ε max |f_i| |a_i| |v|,   F = diag(f) A,  f = -τ'/2,
 
 where the last term bounds the effect of rounding v. If a candidate fails and no scale is free, the
 candidates are computed again as the last right singular vectors of the rows that are no coloops:
