@@ -397,7 +397,7 @@ def curvature_bound(beta: float) -> float:
 
 def convexifying_ridge(beta: float, strong_convexity: float,
                        smallest_singular_value: float) -> float:
-    """Least w, w² >= -44β + l/σ_min(A)²: Definition 4.5, Lemma D.5. True: 44β⁻² for -44β, and less."""
+    """Least w: w² >= -44β + l/σ_min(A)²: Definition 4.5, Lemma D.5. True: 44β⁻², and less."""
     return math.sqrt(max(0.0, -44 * beta + strong_convexity / smallest_singular_value ** 2))
 
 

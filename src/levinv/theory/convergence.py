@@ -23,10 +23,6 @@ def is_good_start(distance: float, strong_convexity: float, lipschitz: float) ->
         M >= 0, the Hessian's Lipschitz constant (:func:`hessian_lipschitz`) on the ball of radius
         r₀ about x*.
 
-    Returns
-    -------
-    bool
-
     Raises
     ------
     ValueError, TypeError
@@ -155,10 +151,8 @@ def descent_iterations(distance: float, accuracy: float, strong_convexity: float
 
     Parameters
     ----------
-    distance : float
-        r₀ >= 0, or a bound on it.
-    accuracy : float
-        ε > 0.
+    distance, accuracy : float
+        r₀ and ε as for :func:`newton_iterations`.
     strong_convexity, smoothness : float
         0 < l <= Λ with l·I ⪯ ∇²L ⪯ Λ·I on the ball of radius r₀ about x*
         (:func:`convexifying_ridge`, :func:`smoothness`).
@@ -209,7 +203,7 @@ def descent_iterations(distance: float, accuracy: float, strong_convexity: float
 def averaged_descent_iterations(accuracy: float, strong_convexity: float,
                                 loss_lipschitz: float) -> int:
     """How many steps γ_k = 2/(α(k+1)) bring the loss at the weighted average to within ε of its
-    minimum.
+    minimum. Raises as :func:`is_good_start`.
 
     Parameters
     ----------
@@ -224,11 +218,6 @@ def averaged_descent_iterations(accuracy: float, strong_convexity: float,
     -------
     int
         The least T >= 1 with 2l²/(α(T+1)) <= ε.
-
-    Raises
-    ------
-    ValueError, TypeError
-        A number out of range.
 
     Notes
     -----
