@@ -7,6 +7,7 @@ starting point.
 """
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 import numpy as np
@@ -15,13 +16,13 @@ from levinv import _validate
 from levinv._tolerances import EPS, SAMPLE_SEED, UNIT_ROUNDOFF
 from levinv._typing import Floats, MatrixLike, SignsLike, VectorLike
 from levinv.auditing import labels
-from levinv.auditing.attack import AuditedProblem
-from levinv.auditing.publication import Publication
+from levinv.auditing.figures import Publication
 from levinv.auditing.report import AuditReport
 from levinv.auditing.sensitivity import departure, sensitivity
 from levinv.forward.basis import orthonormal_basis
 from levinv.forward.leverage_map import LeverageMap
 from levinv.inverse.invert_scores import invert_scores
+from levinv.inverse.result import InversionResult
 from levinv.storage.protocol import Rows
 
 
@@ -120,7 +121,12 @@ def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorL
     scores_at = LeverageMap(A, b)
     scores, slack = scores_at.scores(x), scores_at.slack(x)
     if signs is not None:
-        signs = _checked_signs(_validate.signs(signs, "signs", n), slack)
+        signs = _validate.signs(signs, "signs", n)
+        wrong = signs * slack < 0
+        if wrong.any():
+            index = _validate.first_index(wrong)
+            raise ValueError(f"signs must be those of A x - b, got {signs[index]:+.0f} at index "
+                             f"{index}, where A x - b is {slack[index]:.3g}")
     # A score is the squared norm of a row of a basis, whose entries are known to ε.
     deviation = np.hypot(published.noise, UNIT_ROUNDOFF * np.maximum(scores, EPS ** 2))
 
@@ -136,10 +142,13 @@ def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorL
     errors = np.hypot(model.standard_errors(null_space), UNIT_ROUNDOFF * np.abs(x))
 
     share = scores_at._map.rows.column_norms() / np.sqrt(n)
-    problem = AuditedProblem(A, b, x, scores, signs, scores_at, at_unit_noise.steps)
-    attack = problem.attack(published)
+    # A coefficient of 0 has the size that moves A x like the slacks, in a column of zeros 1.
+    usual = np.linalg.norm(slack) / np.sqrt(n) / np.where(share > 0, share, 1.0)
+    sizes = np.where(x != 0, np.abs(x), np.where(usual > 0, usual, 1.0))
+    attack_on = functools.partial(_attack, A, b, signs, scores)
+    attack = attack_on(published)
     return AuditReport(
-        x=x, sizes=_sizes(x, share, slack), scores=scores, published=published,
+        x=x, sizes=sizes, scores=scores, published=published,
         signs_known=signs is not None,
         names=labels.chosen(names, columns, d), row_labels=row_labels,
         decided=bool(identified.success),
@@ -148,7 +157,17 @@ def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorL
         singular_values=model.values, row_influence=model.influence,
         departure=departure(scores_at, x, model.steps, deviation),
         attack=attack, recovered_x=attack.x,
-        least_squares_x=_least_squares(scores_at._map.rows, b), share=share, problem=problem)
+        least_squares_x=_least_squares(scores_at._map.rows, b), share=share,
+        attack_on=attack_on, departure_with=functools.partial(
+            departure, scores_at, x, at_unit_noise.steps, np.ones(1)))
+
+
+def _attack(A: MatrixLike, b: Floats, signs: Floats | None, scores: Floats,
+            publication: Publication) -> InversionResult:
+    """The inversion of scores as published, without a starting point."""
+    published = publication.apply(scores, np.random.default_rng(SAMPLE_SEED))
+    return invert_scores(A, b, np.clip(published, 0.0, 1.0), signs=signs, rng=SAMPLE_SEED,
+                         noise=None if publication.exact else publication.noise)
 
 
 def _publication(n: int, noise: VectorLike | None, decimals: int | None) -> Publication:
@@ -161,21 +180,6 @@ def _publication(n: int, noise: VectorLike | None, decimals: int | None) -> Publ
         return Publication(0.0, None)
     deviations = _validate.noise(noise, "noise", n)
     return Publication(float(deviations[0]) if np.ndim(noise) == 0 else deviations.copy(), None)
-
-
-def _checked_signs(signs: Floats, slack: Floats) -> Floats:
-    wrong = signs * slack < 0
-    if wrong.any():
-        index = int(np.argmax(wrong))
-        raise ValueError(f"signs must be those of A x - b, got {signs[index]:+.0f} at index "
-                         f"{index}, where A x - b is {slack[index]:.3g}")
-    return signs
-
-
-def _sizes(x: Floats, share: Floats, slack: Floats) -> Floats:
-    """The denominators of the relative errors (see AuditReport.sizes); 1 for a zero column."""
-    usual = np.linalg.norm(slack) / np.sqrt(len(slack)) / np.where(share > 0, share, 1.0)
-    return np.where(x != 0, np.abs(x), np.where(usual > 0, usual, 1.0))
 
 
 def _least_squares(rows: Rows, b: Floats) -> Floats:

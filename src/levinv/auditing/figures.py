@@ -5,8 +5,9 @@ import enum
 import functools
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, TypedDict
+from typing import TypedDict
 
 import numpy as np
 
@@ -14,7 +15,6 @@ from levinv import _validate
 from levinv._noise import rounding_noise
 from levinv._tolerances import EPS, GIVEN_AWAY, LARGEST_DEPARTURE, SIGNIFICANT
 from levinv._typing import Booleans, Floats
-from levinv.auditing.publication import Publication
 from levinv.inverse.result import InversionResult
 
 DECIMALS = range(13)            # numbers of decimals that the page and the plots compare
@@ -30,12 +30,28 @@ class Level(enum.StrEnum):
     NOT_GIVEN_AWAY = "not given away"
 
 
-class Attacks(Protocol):
-    """What the figures need of the attacker: :class:`levinv.auditing.attack.AuditedProblem`."""
+@dataclass(frozen=True, eq=False)
+class Publication:
+    """The rounding or noise that is applied to the scores before they are published."""
 
-    def attack(self, publication: Publication) -> InversionResult: ...
+    noise: float | Floats          # standard deviation; 0 if the scores are exact
+    decimals: int | None           # None if the scores are not rounded
 
-    def departure(self, noise: float) -> float: ...
+    @classmethod
+    def rounded(cls, decimals: int) -> Publication:
+        """The publication of scores rounded to ``decimals`` decimals."""
+        return cls(rounding_noise(decimals), int(decimals))
+
+    @property
+    def exact(self) -> bool:
+        """Whether the scores are published as doubles, without rounding or noise."""
+        return self.decimals is None and not np.any(self.noise)
+
+    def apply(self, scores: Floats, rng: np.random.Generator) -> Floats:
+        """The published scores."""
+        if self.decimals is not None:
+            return np.round(scores, self.decimals)
+        return scores if self.exact else scores + self.noise * rng.standard_normal(len(scores))
 
 
 class AttackedDecimals(TypedDict):
@@ -71,7 +87,8 @@ class AuditFigures:
     recovered_x: Floats
     least_squares_x: Floats
     share: Floats = field(repr=False)         # root mean squares of A's columns
-    problem: Attacks = field(repr=False)
+    attack_on: Callable[[Publication], InversionResult] = field(repr=False)
+    departure_with: Callable[[float], float] = field(repr=False)    # this noise in every score
 
     @property
     def prediction_holds(self) -> bool:
@@ -188,7 +205,7 @@ class AuditFigures:
         """The ``departure`` at another standard deviation of the noise, a float above 0; inf if
         errors of that size lead to an x at which the scores are not defined.
         """
-        return self.problem.departure(_validate.positive_number(noise, "noise"))
+        return self.departure_with(_validate.positive_number(noise, "noise"))
 
     @functools.cached_property
     def decimals_attacked(self) -> list[AttackedDecimals]:
@@ -196,17 +213,17 @@ class AuditFigures:
         ``predicted_error``, ``recovered_error``, ``success``, ``prediction_holds``. The thirteen
         inversions run on first access.
         """
-        return [self._attacked(decimals) for decimals in DECIMALS]
-
-    def _attacked(self, decimals: int) -> AttackedDecimals:
-        attack = self.problem.attack(Publication.rounded(decimals))
-        noise = rounding_noise(decimals)
+        attacked: list[AttackedDecimals] = []
         known = np.isfinite(self.errors_per_noise)
-        predicted = self.relative_size(noise * self.errors_per_noise, known)
-        recovered = self.relative_size(attack.x - self.x, known)
-        holds = self._holds(self.problem.departure(noise), attack, recovered, predicted)
-        return {"decimals": decimals, "predicted_error": predicted, "recovered_error": recovered,
-                "success": bool(attack.success), "prediction_holds": holds}
+        for decimals in DECIMALS:
+            attack, noise = self.attack_on(Publication.rounded(decimals)), rounding_noise(decimals)
+            predicted = self.relative_size(noise * self.errors_per_noise, known)
+            recovered = self.relative_size(attack.x - self.x, known)
+            holds = self._holds(self.departure_with(noise), attack, recovered, predicted)
+            attacked.append({"decimals": decimals, "predicted_error": predicted,
+                             "recovered_error": recovered, "success": bool(attack.success),
+                             "prediction_holds": holds})
+        return attacked
 
     def row_label(self, row: int) -> str:
         """The label of a row, or its number if rows have no labels."""
