@@ -8,14 +8,15 @@ starting point.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
+from typing import TypeAlias
 
 import numpy as np
 
 from levinv import _validate
+from levinv._noise import rounding_noise
 from levinv._tolerances import EPS, SAMPLE_SEED, UNIT_ROUNDOFF
 from levinv._typing import Floats, MatrixLike, SignsLike, VectorLike
-from levinv.auditing import labels
 from levinv.auditing.figures import Publication
 from levinv.auditing.report import AuditReport
 from levinv.auditing.sensitivity import departure, sensitivity
@@ -24,6 +25,8 @@ from levinv.forward.leverage_map import LeverageMap
 from levinv.inverse.invert_scores import invert_scores
 from levinv.inverse.result import InversionResult
 from levinv.storage.protocol import Rows
+
+Labels: TypeAlias = list[Hashable] | None
 
 
 def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorLike | None = None,
@@ -112,7 +115,7 @@ def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorL
     >>> bool(abs(report.scores - scores).max() < 1e-12)
     True
     """
-    A, b, x, columns, row_labels = labels.split(A, b, x)
+    A, b, x, columns, row_labels = _split(A, b, x)
     A = _validate.matrix(A, "A", min_aspect=True, sparse=True)
     n, d = A.shape
     b = _validate.vector(b, "b", n, "row of A")
@@ -150,7 +153,7 @@ def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorL
     return AuditReport(
         x=x, sizes=sizes, scores=scores, published=published,
         signs_known=signs is not None,
-        names=labels.chosen(names, columns, d), row_labels=row_labels,
+        names=_names(names, columns, d), row_labels=row_labels,
         decided=bool(identified.success),
         unique=bool(identified.unique and not model.flat.shape[1]), null_space=null_space,
         standard_errors=errors, errors_per_noise=at_unit_noise.standard_errors(null_space),
@@ -165,7 +168,11 @@ def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorL
 def _attack(A: MatrixLike, b: Floats, signs: Floats | None, scores: Floats,
             publication: Publication) -> InversionResult:
     """The inversion of scores as published, without a starting point."""
-    published = publication.apply(scores, np.random.default_rng(SAMPLE_SEED))
+    if publication.decimals is None:
+        errors = np.random.default_rng(SAMPLE_SEED).standard_normal(len(scores))
+        published = scores + publication.noise * errors
+    else:
+        published = np.round(scores, publication.decimals)
     return invert_scores(A, b, np.clip(published, 0.0, 1.0), signs=signs, rng=SAMPLE_SEED,
                          noise=None if publication.exact else publication.noise)
 
@@ -175,7 +182,7 @@ def _publication(n: int, noise: VectorLike | None, decimals: int | None) -> Publ
         raise ValueError("noise and decimals must not both be given: rounding to decimals is noise "
                          "of 10**-decimals / sqrt(12)")
     if decimals is not None:
-        return Publication.rounded(decimals)
+        return Publication(rounding_noise(decimals), int(decimals))
     if noise is None:
         return Publication(0.0, None)
     deviations = _validate.noise(noise, "noise", n)
@@ -189,3 +196,67 @@ def _least_squares(rows: Rows, b: Floats) -> Floats:
     for _ in range(2):                       # the second pass removes the rounding of the first
         fit += transform @ (transform.T @ rows.rmatvec(b - rows.matvec(fit)))
     return fit
+
+
+def _split(
+    A: MatrixLike, b: VectorLike, x: VectorLike,
+) -> tuple[MatrixLike, VectorLike, VectorLike, list[str] | None, list[str] | None]:
+    """Separate the numbers of A, b and x from the labels of A's columns and rows (those of x and b
+    if A has none): a frame becomes an array, everything else stays as it is. Frames and series are
+    recognised by their attributes, not by their type, so pandas is never imported.
+    """
+    columns: Labels = None
+    rows: Labels = None
+    if _is_frame(A):
+        for name, dtype in zip(A.columns, A.dtypes, strict=True):
+            if getattr(dtype, "kind", "O") not in "fiub":
+                raise TypeError(f"A must hold real numbers, got dtype {dtype} in column {name!r}")
+        columns, rows = list(A.columns), _index(A)
+        A = np.asarray(A, dtype=float)
+    _check(b, rows, "b", "row")
+    _check(x, columns, "x", "column")
+    columns, rows = columns or _named(x), rows or _named(b)
+    return (A, b, x, None if columns is None else _text(columns),
+            None if rows is None else _text(rows))
+
+
+def _names(names: Iterable[str] | None, columns: list[str] | None, d: int) -> list[str]:
+    """The names of d coefficients: the given names, the names of A's columns, or numbers."""
+    if names is None:
+        return columns or [f"x[{j}]" for j in range(d)]
+    given = _text(names)
+    if len(given) != d:
+        raise ValueError(f"names must have length {d}, one entry per column of A, got "
+                         f"{len(given)}")
+    return given
+
+
+def _is_frame(value: object) -> bool:
+    return hasattr(value, "columns") and hasattr(value, "dtypes") and not _validate.is_dask(value)
+
+
+def _index(value: object) -> Labels:
+    """Labels of the rows of a frame or a series; None if it has none."""
+    index = getattr(value, "index", None)
+    # Lists and tuples have a method of this name.
+    return None if index is None or callable(index) else list(index)
+
+
+def _named(series: object) -> Labels:
+    """The labels of a series; None if they are just 0, 1, 2, ..."""
+    labels = _index(series)
+    return None if labels is None or labels == list(range(len(labels))) else labels
+
+
+def _check(series: object, labels: Labels, name: str, of: str) -> None:
+    """Refuse A's labels in another order: they would be multiplied with the wrong columns."""
+    own = _index(series)
+    if labels is None or own is None or own == labels or len(own) != len(labels):
+        return
+    if set(own) == set(labels):
+        raise ValueError(f"{name} must have its labels in the order of A's {of}s, got "
+                         f"{own[:4]} where A has {labels[:4]}")
+
+
+def _text(labels: Iterable[Hashable]) -> list[str]:
+    return [" ".join(str(label).split()) for label in labels]

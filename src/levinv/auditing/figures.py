@@ -37,21 +37,10 @@ class Publication:
     noise: float | Floats          # standard deviation; 0 if the scores are exact
     decimals: int | None           # None if the scores are not rounded
 
-    @classmethod
-    def rounded(cls, decimals: int) -> Publication:
-        """The publication of scores rounded to ``decimals`` decimals."""
-        return cls(rounding_noise(decimals), int(decimals))
-
     @property
     def exact(self) -> bool:
         """Whether the scores are published as doubles, without rounding or noise."""
         return self.decimals is None and not np.any(self.noise)
-
-    def apply(self, scores: Floats, rng: np.random.Generator) -> Floats:
-        """The published scores."""
-        if self.decimals is not None:
-            return np.round(scores, self.decimals)
-        return scores if self.exact else scores + self.noise * rng.standard_normal(len(scores))
 
 
 class AttackedDecimals(TypedDict):
@@ -92,7 +81,6 @@ class AuditFigures:
 
     @property
     def prediction_holds(self) -> bool:
-        """Whether the standard errors can be relied on."""
         return self._holds(self.departure, self.attack, self.recovered_error, self.predicted_error)
 
     def _holds(self, departure: float, attack: InversionResult, missed: float,
@@ -103,17 +91,14 @@ class AuditFigures:
 
     @property
     def recovered_error(self) -> float:
-        """Relative error of the x that the attack found."""
         return self.relative_size(self.recovered_x - self.x, np.isfinite(self.standard_errors))
 
     @property
     def predicted_error(self) -> float:
-        """Relative error predicted for x as a whole."""
         return self.relative_size(self.standard_errors, np.isfinite(self.standard_errors))
 
     @property
     def least_squares_error(self) -> float:
-        """Relative error of the least-squares solution of A x = b."""
         return self.relative_size(self.least_squares_x - self.x)
 
     def relative_size(self, change: Floats, counted: Booleans | None = None) -> float:
@@ -128,19 +113,16 @@ class AuditFigures:
 
     @property
     def relative_errors(self) -> Floats:
-        """Standard errors relative to the sizes of the coefficients, (d,)."""
         return self.standard_errors / self.sizes
 
     @property
     def given_away(self) -> Booleans:
-        """Which coefficients are known to within 10 %, (d,) boolean."""
         errors = (self.relative_errors if self.prediction_holds
                   else np.abs(self.recovered_x - self.x) / self.sizes)
         return errors <= GIVEN_AWAY
 
     @property
     def level(self) -> Level:
-        """The conclusion of the audit, for programs; ``verdict`` says it in words."""
         known = self.given_away
         # Standard errors are a lower bound even at noise where the prediction fails.
         safe = self.relative_errors.min() > GIVEN_AWAY and not known.any()
@@ -176,22 +158,12 @@ class AuditFigures:
 
     def safe_decimals(self, target: float) -> float | None:
         """Largest number of decimals in the scores at which every coefficient's relative standard
-        error is above ``target``.
-
-        Parameters
-        ----------
-        target : float
+        error is above ``target``; by the linear prediction, and raises, as :meth:`safe_noise`.
 
         Returns
         -------
         int, inf or None
-            inf if exact scores are safe; None if even 0 decimals are not safe. It is computed by
-            the linear prediction, as in :meth:`safe_noise`.
-
-        Raises
-        ------
-        ValueError
-            If the target is not above 0.
+            inf if exact scores are safe; None if even 0 decimals are not safe.
         """
         noise = self.safe_noise(target)
         if noise == 0:
@@ -209,14 +181,11 @@ class AuditFigures:
 
     @functools.cached_property
     def decimals_attacked(self) -> list[AttackedDecimals]:
-        """Predictions and attacks at 0 to 12 decimals, a list of dicts: ``decimals``,
-        ``predicted_error``, ``recovered_error``, ``success``, ``prediction_holds``. The thirteen
-        inversions run on first access.
-        """
         attacked: list[AttackedDecimals] = []
         known = np.isfinite(self.errors_per_noise)
         for decimals in DECIMALS:
-            attack, noise = self.attack_on(Publication.rounded(decimals)), rounding_noise(decimals)
+            noise = rounding_noise(decimals)
+            attack = self.attack_on(Publication(noise, decimals))
             predicted = self.relative_size(noise * self.errors_per_noise, known)
             recovered = self.relative_size(attack.x - self.x, known)
             holds = self._holds(self.departure_with(noise), attack, recovered, predicted)

@@ -69,9 +69,8 @@ def sensitivity(jacobian: Floats, deviation: Floats, projection: Projection,
         triangle = triangle_of(np.vstack([triangle, rows]))
     _, values, directions = np.linalg.svd(triangle)
     wanted = max(k - free, 0)
-    values = np.append(values, np.zeros(k - len(values)))[:wanted]
     directions = coordinates @ directions[:wanted].T
-    kept = int(np.count_nonzero(values > k * EPS * values[:1]))
+    kept = int(np.count_nonzero(values[:wanted] > k * EPS * values[:1]))
     steps = directions[:, :kept] / values[:kept]
     influence = np.concatenate([
         np.sum((jacobian[block] @ steps / deviation[block, None]) ** 2, axis=1)
