@@ -69,7 +69,8 @@ def leverage_matrix(A: ArrayLike, b: VectorLike, x: VectorLike) -> Floats:
     array([[0.8, 0.4],
            [0.4, 0.2]])
     """
-    return _projection(scaled_rows(A, b, x))
+    B = scaled_rows(A, b, x)
+    return B @ np.linalg.solve(B.T @ B, B.T)
 
 
 def leverage_derivative(A: ArrayLike, b: VectorLike, x: VectorLike, j: int) -> Floats:
@@ -85,8 +86,7 @@ def leverage_derivative(A: ArrayLike, b: VectorLike, x: VectorLike, j: int) -> F
     array([[-0.16,  0.12],
            [ 0.12,  0.16]])
     """
-    B = scaled_rows(A, b, x)
-    P, D = _projection(B), np.diag(B[:, j])
+    P, D = leverage_matrix(A, b, x), np.diag(scaled_rows(A, b, x)[:, j])
     return 2 * P @ D @ P - D @ P - P @ D
 
 
@@ -108,8 +108,7 @@ def leverage_entry_second_derivative(A: ArrayLike, b: VectorLike, x: VectorLike,
     ...                                               0, 0, 0, 0), 4)
     0.144
     """
-    B = scaled_rows(A, b, x)
-    P = _projection(B)
+    B, P = scaled_rows(A, b, x), leverage_matrix(A, b, x)
     q, u, v = P[:, i] * P[:, m], B[:, j], B[:, k]
     C1 = 4 * (v * P[:, m]) @ P @ (u * P[:, i]) + 4 * (u * P[:, m]) @ P @ (v * P[:, i])
     C2 = -6 * q @ (v * u)
@@ -129,9 +128,8 @@ def leverage_column_second_derivative(A: ArrayLike, b: VectorLike, x: VectorLike
 
     Raises as :func:`leverage_matrix`.
     """
-    B = scaled_rows(A, b, x)
-    P, u, v = _projection(B), B[:, j], B[:, k]
-    p = P[:, i]
+    B, P = scaled_rows(A, b, x), leverage_matrix(A, b, x)
+    p, u, v = P[:, i], B[:, j], B[:, k]
     C1 = 4 * P @ (v * (P @ (u * p))) + 4 * P @ (u * (P @ (v * p)))
     C2 = -6 * P @ (v * (P @ (u * p))) - 2 * u * (P @ (v * p))
     C3 = -2 * v * (P @ (u * p)) - 2 * u * (P @ (v * p))
@@ -152,8 +150,8 @@ def leverage_second_derivative(A: ArrayLike, b: VectorLike, x: VectorLike, k: in
 
     Raises as :func:`leverage_matrix`.
     """
-    B = scaled_rows(A, b, x)
-    P, U, V = _projection(B), np.diag(B[:, j]), np.diag(B[:, k])
+    B, P = scaled_rows(A, b, x), leverage_matrix(A, b, x)
+    U, V = np.diag(B[:, j]), np.diag(B[:, k])
     C1 = 4 * P @ V @ P @ U @ P + 4 * P @ U @ P @ V @ P
     C2 = -6 * P @ V @ P @ U @ P
     C3 = -2 * V @ P @ U @ P - 2 * U @ P @ V @ P
@@ -177,7 +175,7 @@ def gradient(A: ArrayLike, b: VectorLike, c: VectorLike, x: VectorLike) -> Float
     """
     B = scaled_rows(A, b, x)
     c = _validate.vector(c, "c", len(B), "row of A")
-    P = _projection(B)
+    P = leverage_matrix(A, b, x)
     derivative: Floats = np.array([2 * B.T @ P[:, i] ** 2 - 2 * P[i, i] * B[i]
                                    for i in range(len(B))])
     return (np.diag(P) - c) @ derivative
@@ -215,8 +213,7 @@ def hessian_terms(A: ArrayLike, b: VectorLike, x: VectorLike, *, row: int | None
     >>> papers.hessian_terms([[1.0], [1.0]], [-1.0, -2.0], [0.0], row=0).ravel().round(4)
     array([ 2.0736, -4.608 , -4.608 ,  6.4   ,  4.1472, -3.264 ])
     """
-    B = scaled_rows(A, b, x)
-    P = _projection(B)
+    B, P = scaled_rows(A, b, x), leverage_matrix(A, b, x)
     if part not in (1, 2):
         raise ValueError(f"part must be 1 or 2, got {part!r}")
     if row is not None and not 0 <= row < len(B):
@@ -432,11 +429,6 @@ def averaged_descent_gap(strong_convexity: float, lipschitz: float, iterations: 
     levinv.theory.averaged_descent_iterations has the number of steps that it asks for.
     """
     return 2 * lipschitz ** 2 / (strong_convexity * (iterations + 1))
-
-
-def _projection(B: Floats) -> Floats:
-    """The projection onto range(B), (n, n)."""
-    return B @ np.linalg.solve(B.T @ B, B.T)
 
 
 def _iterate(x0: VectorLike, iterations: int, update: Callable[[Floats], Floats]) -> Floats:

@@ -115,7 +115,7 @@ def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorL
     >>> bool(abs(report.scores - scores).max() < 1e-12)
     True
     """
-    A, b, x, columns, row_labels = _split(A, b, x)
+    A, b, x, columns, row_labels = _numbers_and_labels(A, b, x)
     A = _validate.matrix(A, "A", min_aspect=True, sparse=True)
     n, d = A.shape
     b = _validate.vector(b, "b", n, "row of A")
@@ -151,9 +151,8 @@ def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorL
     attack_on = functools.partial(_attack, A, b, signs, scores)
     attack = attack_on(published)
     return AuditReport(
-        x=x, sizes=sizes, scores=scores, published=published,
-        signs_known=signs is not None,
-        names=_names(names, columns, d), row_labels=row_labels,
+        x=x, sizes=sizes, scores=scores, published=published, signs_known=signs is not None,
+        names=_coefficient_names(names, columns, d), row_labels=row_labels,
         decided=bool(identified.success),
         unique=bool(identified.unique and not model.flat.shape[1]), null_space=null_space,
         standard_errors=errors, errors_per_noise=at_unit_noise.standard_errors(null_space),
@@ -198,7 +197,7 @@ def _least_squares(rows: Rows, b: Floats) -> Floats:
     return fit
 
 
-def _split(
+def _numbers_and_labels(
     A: MatrixLike, b: VectorLike, x: VectorLike,
 ) -> tuple[MatrixLike, VectorLike, VectorLike, list[str] | None, list[str] | None]:
     """Separate the numbers of A, b and x from the labels of A's columns and rows (those of x and b
@@ -207,32 +206,27 @@ def _split(
     """
     columns: Labels = None
     rows: Labels = None
-    if _is_frame(A):
+    if hasattr(A, "columns") and hasattr(A, "dtypes") and not _validate.is_dask(A):
         for name, dtype in zip(A.columns, A.dtypes, strict=True):
             if getattr(dtype, "kind", "O") not in "fiub":
                 raise TypeError(f"A must hold real numbers, got dtype {dtype} in column {name!r}")
         columns, rows = list(A.columns), _index(A)
         A = np.asarray(A, dtype=float)
-    _check(b, rows, "b", "row")
-    _check(x, columns, "x", "column")
-    columns, rows = columns or _named(x), rows or _named(b)
+    _check_order(b, rows, "b", "row")
+    _check_order(x, columns, "x", "column")
+    columns, rows = columns or _labels(x), rows or _labels(b)
     return (A, b, x, None if columns is None else _text(columns),
             None if rows is None else _text(rows))
 
 
-def _names(names: Iterable[str] | None, columns: list[str] | None, d: int) -> list[str]:
+def _coefficient_names(names: Iterable[str] | None, columns: list[str] | None, d: int) -> list[str]:
     """The names of d coefficients: the given names, the names of A's columns, or numbers."""
     if names is None:
         return columns or [f"x[{j}]" for j in range(d)]
     given = _text(names)
     if len(given) != d:
-        raise ValueError(f"names must have length {d}, one entry per column of A, got "
-                         f"{len(given)}")
+        raise ValueError(f"names must have length {d}, one entry per column of A, got {len(given)}")
     return given
-
-
-def _is_frame(value: object) -> bool:
-    return hasattr(value, "columns") and hasattr(value, "dtypes") and not _validate.is_dask(value)
 
 
 def _index(value: object) -> Labels:
@@ -242,18 +236,16 @@ def _index(value: object) -> Labels:
     return None if index is None or callable(index) else list(index)
 
 
-def _named(series: object) -> Labels:
+def _labels(series: object) -> Labels:
     """The labels of a series; None if they are just 0, 1, 2, ..."""
     labels = _index(series)
     return None if labels is None or labels == list(range(len(labels))) else labels
 
 
-def _check(series: object, labels: Labels, name: str, of: str) -> None:
+def _check_order(series: object, labels: Labels, name: str, of: str) -> None:
     """Refuse A's labels in another order: they would be multiplied with the wrong columns."""
     own = _index(series)
-    if labels is None or own is None or own == labels or len(own) != len(labels):
-        return
-    if set(own) == set(labels):
+    if labels and own and own != labels and len(own) == len(labels) and set(own) == set(labels):
         raise ValueError(f"{name} must have its labels in the order of A's {of}s, got "
                          f"{own[:4]} where A has {labels[:4]}")
 

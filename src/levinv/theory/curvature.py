@@ -45,8 +45,6 @@ With a = |DP'|_F² = |P'DP'|_F² + w, so that |DP|_F² = 1 - a = |PDP|_F² + w, 
 
 A bound on the spread 2h that needs no x: scores lie in [0, 1], so 2h <= 1 + max c - min c, which is
 2 for c in [0, 1]ⁿ. Near a solution x* it is smaller: at most 2 π |x - x*|, by |dr_i| <= π.
-
-:mod:`levinv.papers` has the printed statements; docs/errata.md compares the two.
 """
 from __future__ import annotations
 
