@@ -14,7 +14,7 @@ import numpy as np
 from levinv import _validate
 from levinv._noise import rounding_noise
 from levinv._tolerances import EPS, GIVEN_AWAY, LARGEST_DEPARTURE, SIGNIFICANT
-from levinv._typing import Booleans, Floats
+from levinv._typing import Booleans, Floats, RowIndex
 from levinv.inverse.result import InversionResult
 
 DECIMALS = range(13)            # numbers of decimals that the page and the plots compare
@@ -101,11 +101,10 @@ class AuditFigures:
     def least_squares_error(self) -> float:
         return self.relative_size(self.least_squares_x - self.x)
 
-    def relative_size(self, change: Floats, counted: Booleans | None = None) -> float:
+    def relative_size(self, change: Floats, counted: RowIndex = slice(None)) -> float:
         """``|D change| / |D x|`` over the coefficients in ``counted``, where D holds the root mean
         squares of A's columns; inf if no coefficient counts. If x is 0, ``sizes`` replaces it.
         """
-        counted = np.ones(len(self.x), dtype=bool) if counted is None else counted
         share = self.share[counted]
         size = (np.linalg.norm(share * self.x[counted])
                 or np.linalg.norm(share * self.sizes[counted]))
@@ -158,7 +157,7 @@ class AuditFigures:
 
     def safe_decimals(self, target: float) -> float | None:
         """Largest number of decimals in the scores at which every coefficient's relative standard
-        error is above ``target``; by the linear prediction, and raises, as :meth:`safe_noise`.
+        error is above ``target``, by the prediction and with the errors of :meth:`safe_noise`.
 
         Returns
         -------

@@ -15,7 +15,7 @@ class AuditReport(AuditFigures):
     verdict : str
         The conclusion in words, the first line of the report.
     level : str
-        The conclusion for programs, a :class:`~enum.StrEnum`: "given away", "partly given away",
+        The conclusion for programs, an ``enum.StrEnum``: "given away", "partly given away",
         "in doubt" or "not given away".
     unique : bool
         Whether x is the only one with these scores (before rounding and noise): ``null_space`` is
@@ -69,8 +69,7 @@ class AuditReport(AuditFigures):
         The whole result of the attack.
     decimals_attacked : list of dict
         What 0 to 12 decimals would give away: ``decimals``, ``predicted_error``,
-        ``recovered_error``, ``success``, ``prediction_holds``. Thirteen inversions, run on first
-        access.
+        ``recovered_error``, ``success``, ``prediction_holds``. First access runs the inversions.
     errors_per_noise : (d,) ndarray
         Standard errors if every score has noise of standard deviation 1.
     signs_known : bool

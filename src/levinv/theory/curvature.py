@@ -207,11 +207,10 @@ def convexifying_ridge(A: ArrayLike, slack: float, strong_convexity: float = 0.0
     below = curvature_bound(slack, spread=spread)[0]
     if strong_convexity == 0:
         return math.sqrt(below)
-    values = np.linalg.svd(A, compute_uv=False)
-    if A.shape[0] < A.shape[1] or values[-1] <= values[0] * max(A.shape) * np.finfo(float).eps:
+    if np.linalg.matrix_rank(A) < A.shape[1]:
         raise ValueError("A must have full column rank for strong convexity, got one that is "
                          "rank-deficient: no ridge makes the loss curved along its null space")
-    least = float(values[-1])
+    least = float(np.linalg.norm(A, -2))
     return math.sqrt(below + strong_convexity / least / least)
 
 
