@@ -232,17 +232,6 @@ def column_max(const double[::1] values, const index[::1] indices, double[::1] o
             out[indices[p]] = max(out[indices[p]], fabs(values[p]))
 
 
-def column_squares(const double[::1] values, const index[::1] indices, const double[::1] unit,
-                   double[::1] out):
-    """out_j += sum of the squares of column j times unit_j."""
-    cdef Py_ssize_t p
-    cdef double value
-    with nogil:
-        for p in range(values.shape[0]):
-            value = values[p] * unit[indices[p]]
-            out[indices[p]] = out[indices[p]] + value * value
-
-
 def fill(const index[::1] indices, const index[::1] indptr, int64_t limit, int64_t[::1] parent,
          int64_t[::1] mark, int64_t[::1] counts):
     """counts_j <- number of entries below the diagonal in column j of the Cholesky factor of a

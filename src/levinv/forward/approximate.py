@@ -54,7 +54,7 @@ from scipy.sparse.linalg import spilu, splu
 
 from levinv import _tolerances
 from levinv._kernels import csr
-from levinv._parallel import OrderedSum, share, sharing
+from levinv._parallel import sharing, summed
 from levinv._tolerances import (
     COPY_ENTRIES,
     EPS,
@@ -92,17 +92,16 @@ def sketched_scores(A: scipy.sparse.csr_array, scale: Floats | None, rtol: float
         width = min(max(COPY_ENTRIES // (4 * max(B.shape)), 1), SIGN_COLUMNS)
         width -= width % 8 if width > 8 else 0       # whole cache lines
         seeds = rng.integers(2 ** 64, size=-(-k // width), dtype=np.uint64)
-        squares = OrderedSum(np.zeros((2, n)))
 
-        def work(block: int) -> None:
+        def squares(block: int) -> Floats:
             count = min(width, k - block * width)
             coins = np.random.default_rng(seeds[block]).integers(2, size=(n, count))
             r = coins.astype(float) * 2.0 - 1.0
             z = solver.project(r, PROBE_ERROR * rtol)
-            squares.add(block, np.stack([_dots(z.T, z.T), _dots(r.T, r.T)]))
+            return np.stack([_dots(z.T, z.T), _dots(r.T, r.T)])
 
-        share(work, range(len(seeds)), workers)
-    inside, outside = squares.total / k
+        total = summed(squares, range(len(seeds)), workers, np.zeros((2, n)))
+    inside, outside = total / k
     weight = inside ** 2 / (inside ** 2 + outside ** 2)      # z_i + r_i = ±1, not 0 / 0
     scores: Floats = np.clip(inside + weight * (1.0 - inside - outside), 0.0, 1.0)
     return scores
@@ -156,11 +155,10 @@ def _unit_columns(A: scipy.sparse.csr_array, scale: Floats | None) -> tuple[_Row
 
 def _normalised(data: Floats, indices: npt.NDArray[Any], d: int) -> tuple[Floats, Floats]:
     """Entries divided by the norms of their columns, and these norms."""
-    largest, squares = np.zeros(d), np.zeros(d)
+    largest = np.zeros(d)
     csr.column_max(data, indices, largest)
     data = data / np.where(largest > 0, largest, 1.0)[indices]
-    csr.column_squares(data, indices, np.ones(d), squares)
-    norms = np.sqrt(squares)
+    norms = np.sqrt(np.bincount(indices, data ** 2, d))
     return data / np.where(norms > 0, norms, 1.0)[indices], largest * norms
 
 

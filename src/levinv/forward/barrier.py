@@ -30,7 +30,7 @@ from levinv._typing import Floats, MatrixLike, VectorLike
 from levinv.forward.basis import accurate_squares, orthonormal_basis
 from levinv.forward.leverage_map import ScoreMap
 from levinv.forward.projection import Projection, row_scale
-from levinv.storage.protocol import Rows
+from levinv.storage.blocked import Rows
 from levinv.weighting.inverse_square import INVERSE_SQUARE
 from levinv.weighting.protocol import Weighting
 

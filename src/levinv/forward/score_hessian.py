@@ -39,7 +39,7 @@ from levinv._kernels import hessian
 from levinv._tolerances import PASS_ENTRIES
 from levinv._typing import Floats
 from levinv.forward.projection import Projection
-from levinv.storage.protocol import Rows
+from levinv.storage.blocked import Rows
 from levinv.weighting.inverse_square import INVERSE_SQUARE
 from levinv.weighting.protocol import Weighting
 

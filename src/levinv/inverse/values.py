@@ -17,7 +17,7 @@ from levinv._tolerances import EPS, TINY, UNIT_ROUNDOFF
 from levinv._typing import Booleans, Floats, Integers, Labels
 from levinv.forward.basis import column_space
 from levinv.forward.projection import DependentZeroSlackError, Projection, project
-from levinv.storage.protocol import Rows
+from levinv.storage.blocked import Rows
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,10 @@ from levinv._kernels import dense
 from levinv._source import Source
 from levinv._tolerances import CHUNK_WORK, COPY_ENTRIES, LONG, PASS_ENTRIES, SQUARABLE, TINY
 from levinv._typing import Booleans, Floats, RowIndex
-from levinv.storage.blocked import Passes, Pieces, part_of
-from levinv.storage.protocol import Rows
+from levinv.storage.blocked import Pieces, Rows, part_of
 
 
-class DenseRows(Passes):
+class DenseRows(Rows):
     """The rows of a float64 array, of which no more than a block is ever copied."""
 
     def __init__(self, A: Floats | Source, workers: int = 1):
@@ -143,6 +142,14 @@ class DenseRows(Passes):
         chunks = self._chunks(self.shape[1] * self._width(transform))
         self._each([slice(n - chunk.stop, n - chunk.start) for chunk in chunks], work)
         return out
+
+
+class StreamedRows(DenseRows):
+    """The rows of a :class:`levinv._source.Source`: every pass reads them, block by block."""
+
+    def as_sparse(self) -> scipy.sparse.csr_array:
+        return scipy.sparse.vstack([scipy.sparse.csr_array(self.A[chunk])
+                                    for chunk in self._passes()], format="csr")
 
 
 def _is_mapped(A: object) -> bool:

@@ -32,16 +32,15 @@ from levinv._tolerances import (
     SQUARABLE,
 )
 from levinv._typing import Booleans, Floats, RowIndex
-from levinv.storage.blocked import Passes, Pieces, part_of
+from levinv.storage.blocked import Pieces, Rows, part_of
 from levinv.storage.dense import DenseRows
-from levinv.storage.protocol import Rows
 
 # Beyond so many columns BLAS computes the Gram matrix of a block. Every block adds to the sum,
 # which has here eight times the size of the cache.
 WIDE = math.isqrt(8 * CACHE_ENTRIES)
 
 
-class SparseRows(Passes):
+class SparseRows(Rows):
     """The rows of a CSR array with sorted indices, no duplicates and no explicit zeros.
 
     No more than a block of them is ever made dense. Raises ValueError if d x d matrices would not
@@ -166,10 +165,10 @@ class SparseRows(Passes):
         return out
 
     def column_norms(self) -> Floats:
-        largest, out = self.column_max(), np.zeros(self.shape[1])
+        largest = self.column_max()
         unit = 1.0 / np.where(largest > 0, largest, 1.0)
-        csr.column_squares(self.A.data, self.A.indices, unit, out)
-        return np.sqrt(out) / unit
+        squares = (self.A.data * unit[self.A.indices]) ** 2
+        return np.sqrt(np.bincount(self.A.indices, squares, self.shape[1])) / unit
 
     def nonzero(self) -> Booleans:
         entries: Booleans = np.diff(self.A.indptr) > 0

@@ -18,7 +18,7 @@ from levinv.inverse.barrier_gradient.feasibility import interior_point
 from levinv.inverse.barrier_gradient.problem import Problem, State, Trace, evaluate
 from levinv.inverse.progress import Callback, Progress
 from levinv.inverse.result import InversionResult
-from levinv.storage.protocol import Rows
+from levinv.storage.blocked import Rows
 
 Method: TypeAlias = Literal["newton", "approximate-newton", "least-squares"]
 

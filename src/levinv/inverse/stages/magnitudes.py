@@ -33,7 +33,7 @@ from levinv.forward.projection import Projection, project, rough_projection
 from levinv.inverse.stages.infeasible import find_infeasible_set
 from levinv.inverse.stages.laplacian import DirectSolver, IterativeSolver, component_mean
 from levinv.inverse.values import Magnitudes
-from levinv.storage.protocol import Rows
+from levinv.storage.blocked import Rows
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from levinv._tolerances import EPS, TINY
 from levinv._typing import Booleans, Floats
 from levinv.forward.projection import DependentZeroSlackError, Projection, project
 from levinv.inverse.values import Point, Reduced, masked_residual
-from levinv.storage.protocol import Rows
+from levinv.storage.blocked import Rows
 
 Projector: TypeAlias = Callable[[Rows, Floats, Floats | None, Booleans | None], Projection]
 

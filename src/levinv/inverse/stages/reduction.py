@@ -21,7 +21,7 @@ from levinv.forward.basis import Basis, orthonormal_basis, reciprocal_norms
 from levinv.forward.projection import DependentZeroSlackError, quotient
 from levinv.inverse.stages.components import Block, Components, components
 from levinv.inverse.values import ComponentDecision, RankDecision, Reduced
-from levinv.storage.protocol import Rows
+from levinv.storage.blocked import Rows
 
 
 def reduce(rows: Rows, one: Booleans | None = None, b: Floats | None = None,

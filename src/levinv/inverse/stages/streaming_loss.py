@@ -27,7 +27,7 @@ from levinv.forward.basis import one_pass_basis
 from levinv.forward.projection import project, rough_projection
 from levinv.inverse.stages.point import Projector, evaluate, gradient
 from levinv.inverse.values import Point, Reduced
-from levinv.storage.protocol import Rows
+from levinv.storage.blocked import Rows
 
 Result = TypeVar("Result")
 # K, and |W r|² and max |r|; None if some row is heavy
