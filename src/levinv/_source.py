@@ -1,7 +1,6 @@
 """A matrix that is read block by block: anything with a shape, a dtype and slices of rows, such as
 a dataset of h5py or zarr, or a mapped file of numbers other than doubles.
 """
-from collections.abc import Iterator
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -31,13 +30,15 @@ class Stored(Protocol):
 
 
 class Source:
-    """A matrix whose rows are read, and converted to float64, at each access."""
+    """A matrix whose rows are read, converted to float64, and multiplied by ``factors`` (d,), at
+    each access.
+    """
 
     ndim = 2
 
-    def __init__(self, stored: Stored):
+    def __init__(self, stored: Stored, factors: Floats | None = None):
         rows, columns = stored.shape
-        self.stored = stored
+        self.stored, self.factors = stored, factors
         self.shape = int(rows), int(columns)
         self.size = self.shape[0] * self.shape[1]
 
@@ -52,10 +53,11 @@ class Source:
 
     def __mul__(self, factors: Floats) -> "Source":
         """The same matrix with its columns multiplied by numbers."""
-        return Source(ScaledColumns(self, factors))
+        return Source(self, factors)
 
     def _read(self, first: int, last: int) -> Floats:
-        return aligned(np.asarray(self.stored[first:last], dtype=np.float64))
+        rows = aligned(np.asarray(self.stored[first:last], dtype=np.float64))
+        return rows if self.factors is None else rows * self.factors
 
     @property
     def _step(self) -> int:
@@ -72,24 +74,11 @@ class Source:
             out[place] = self._read(first, int(wanted.max()) + 1)[wanted - first]
         return out
 
-    def _blocks(self) -> Iterator[tuple[int, Floats]]:
-        for first in range(0, self.shape[0], self._step):
-            yield first, self._read(first, min(first + self._step, self.shape[0]))
-
     def first_not_finite(self) -> tuple[int, int] | None:
         """Indices of the first entry that is NaN or inf, or None."""
-        for first, block in self._blocks():
+        for first in range(0, self.shape[0], self._step):
+            block = self[first:first + self._step]
             if not all_finite(np.ascontiguousarray(block).ravel()):
                 place = int(np.argmax(~np.isfinite(block)))
                 return first + place // self.shape[1], place % self.shape[1]
         return None
-
-
-class ScaledColumns:
-    """A source with its columns multiplied by numbers."""
-
-    def __init__(self, source: Source, factors: Floats):
-        self.source, self.factors, self.shape = source, factors, source.shape
-
-    def __getitem__(self, index: slice) -> Floats:
-        return self.source[index] * self.factors

@@ -23,14 +23,7 @@ import scipy.sparse
 
 from levinv import _tolerances
 from levinv._kernels import csr, dense
-from levinv._tolerances import (
-    CACHE_ENTRIES,
-    CHUNK_WORK,
-    DENSE_GAIN,
-    PASS_ENTRIES,
-    ROUNDING_FACTOR,
-    SQUARABLE,
-)
+from levinv._tolerances import CACHE_ENTRIES, CHUNK_WORK, DENSE_GAIN, PASS_ENTRIES, SQUARABLE
 from levinv._typing import Booleans, Floats, RowIndex
 from levinv.storage.blocked import Pieces, Rows, part_of
 from levinv.storage.dense import DenseRows
@@ -267,7 +260,7 @@ class SparseRows(Rows):
 
         def work(chunk: slice) -> None:
             csr.lengths(*self._slice(chunk), part_of(scale, chunk), form, sizes, transform,
-                        ROUNDING_FACTOR, np.empty(k), out[chunk])
+                        _tolerances.ROUNDING_FACTOR, np.empty(k), out[chunk])
 
         self._each(self._pair_chunks(), work)
 
