@@ -1,14 +1,14 @@
 """A matrix that is read block by block: anything with a shape, a dtype and slices of rows, such as
 a dataset of h5py or zarr, or a mapped file of numbers other than doubles.
 """
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from levinv._kernels.dense import all_finite
 from levinv._tolerances import PASS_ENTRIES
-from levinv._typing import Floats, Integers, RowIndex
+from levinv._typing import Floats, Integers, MatrixLike, RowIndex
 
 Array = TypeVar("Array", bound=npt.NDArray[Any])
 
@@ -18,17 +18,6 @@ def aligned(array: Array) -> Array:
     return array if array.flags.aligned else array.copy()
 
 
-class Stored(Protocol):
-    """What a matrix needs so that it can be read."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Rows and columns."""
-
-    def __getitem__(self, index: slice, /) -> npt.ArrayLike:
-        """A block of rows."""
-
-
 class Source:
     """A matrix whose rows are read, converted to float64, and multiplied by ``factors`` (d,), at
     each access.
@@ -36,7 +25,7 @@ class Source:
 
     ndim = 2
 
-    def __init__(self, stored: Stored, factors: Floats | None = None):
+    def __init__(self, stored: MatrixLike, factors: Floats | None = None):
         rows, columns = stored.shape
         self.stored, self.factors = stored, factors
         self.shape = int(rows), int(columns)

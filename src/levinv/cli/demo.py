@@ -93,7 +93,7 @@ def table(names: Sequence[str], true: Floats, recoveries: Sequence[dict[str, Any
     heads = ["exact" if r["decimals"] is None else f"{r['decimals']} decimals" for r in recoveries]
     lines = [_line("", "", ["x from scores:"]),
              _line("coefficient", "true", heads),
-             *(_line(name, _figure(true[j]), [_figure(r["x"][j]) for r in recoveries])
+             *(_line(name, f"{true[j]:.7g}", [f"{r['x'][j]:.7g}" for r in recoveries])
                for j, name in enumerate(names)),
              "",
              _line("error", "", [f"{r['relative_error']:.1e}" for r in recoveries]),
@@ -107,7 +107,3 @@ def table(names: Sequence[str], true: Floats, recoveries: Sequence[dict[str, Any
 
 def _line(name: str, true: str, recovered: Sequence[str]) -> str:
     return "".join([f"{name:12}{true:>14}", *(f"{entry:>16}" for entry in recovered)])
-
-
-def _figure(value: float) -> str:
-    return f"{value:.7g}"

@@ -197,9 +197,7 @@ def _call(block: Floats, primitive: str, vectors: Vectors,
     given = {name: None if value is None else aligned(value)
              for name, value in (vectors | shared).items()}
     with sharing(1):                             # tasks run in parallel
-        result: npt.NDArray[Any] = getattr(DenseRows(aligned(np.asarray(block))),
-                                           primitive)(**given)
-        return result
+        return np.asarray(getattr(DenseRows(aligned(np.asarray(block))), primitive)(**given))
 
 
 def _folded(block: Floats, function: Callable[..., Result],

@@ -86,14 +86,12 @@ class DenseRows(Rows):
         return unit * np.sqrt(self.quad(1.0 / unit))
 
     def column_max(self) -> Floats:
-        largest: Floats = np.max([np.maximum(self.A[chunk].max(axis=0), -self.A[chunk].min(axis=0))
-                                  for chunk in self._passes()], axis=0)
-        return largest
+        return np.asarray(np.max([np.maximum(self.A[chunk].max(axis=0), -self.A[chunk].min(axis=0))
+                                  for chunk in self._passes()], axis=0))
 
     def column_norms(self) -> Floats:
-        parts = [np.linalg.norm(self.A[chunk], axis=0) for chunk in self._passes()]
-        norms: Floats = np.linalg.norm(parts, axis=0)
-        return norms
+        return np.asarray(np.linalg.norm(
+            [np.linalg.norm(self.A[chunk], axis=0) for chunk in self._passes()], axis=0))
 
     def nonzero(self) -> Booleans:
         return np.concatenate([self.A[chunk].any(axis=1) for chunk in self._passes()])

@@ -23,7 +23,7 @@ import scipy.sparse
 
 from levinv import _tolerances
 from levinv._kernels import csr, dense
-from levinv._tolerances import CACHE_ENTRIES, CHUNK_WORK, DENSE_GAIN, PASS_ENTRIES, SQUARABLE
+from levinv._tolerances import CACHE_ENTRIES, CHUNK_WORK, DENSE_GAIN, PASS_ENTRIES, SQUARABLE, TINY
 from levinv._typing import Booleans, Floats, RowIndex
 from levinv.storage.blocked import Pieces, Rows, part_of
 from levinv.storage.dense import DenseRows
@@ -148,9 +148,14 @@ class SparseRows(Rows):
         return out.reshape(self.shape[1:] + y.shape[1:])
 
     def row_norms(self) -> Floats:
-        out = np.empty(self.shape[0])
-        csr.row_norms(self.A.data, self.A.indptr, out)
-        return out
+        norms = np.sqrt(self.quad())
+        odd = ~((SQUARABLE < norms) & (norms < 1 / SQUARABLE)) & self.nonzero()
+        if odd.any():
+            part = self.part(odd)
+            # Reciprocals of denormal numbers may overflow.
+            unit = np.maximum(np.ravel(abs(part.A).max(axis=1).toarray()), TINY)
+            norms[odd] = unit * np.sqrt(part.quad(1.0 / unit))
+        return norms
 
     def column_max(self) -> Floats:
         out = np.zeros(self.shape[1])
@@ -164,12 +169,10 @@ class SparseRows(Rows):
         return np.sqrt(np.bincount(self.A.indices, squares, self.shape[1])) / unit
 
     def nonzero(self) -> Booleans:
-        entries: Booleans = np.diff(self.A.indptr) > 0
-        return entries
+        return np.asarray(np.diff(self.A.indptr) > 0)
 
     def block(self, index: RowIndex) -> Floats:
-        rows: Floats = self.A[index].toarray()
-        return rows
+        return np.asarray(self.A[index].toarray())
 
     def part(self, index: RowIndex) -> "SparseRows":
         return SparseRows(self.A[index])
