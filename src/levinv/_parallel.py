@@ -238,25 +238,23 @@ def share(work: Callable[[T], object], items: Sequence[T], workers: int) -> None
 
 
 class _Job:
-    """A call that a helper runs, unless :meth:`finish` comes first."""
+    """A call that another thread runs, unless :meth:`finish` comes first; its value and error."""
 
-    def __init__(self, call: Callable[[], None]):
+    def __init__(self, call: Callable[[], object]):
         self.call = call
         self.taken = threading.Lock()
-        self.outcome: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        self.outcome: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
 
     def __call__(self) -> None:
         if self.taken.acquire(blocking=False):
             try:
-                self.call()
+                self.outcome.put((self.call(), None))
             except BaseException as error:           # the caller raises it
-                self.outcome.put(error)
-            else:
-                self.outcome.put(None)
+                self.outcome.put((None, error))
 
     def finish(self) -> BaseException | None:
         """Wait for the call if it was begun; its error, or None."""
-        return None if self.taken.acquire(blocking=False) else self.outcome.get()
+        return None if self.taken.acquire(blocking=False) else self.outcome.get()[1]
 
 
 def aside(call: Callable[[], T], flops: float = math.inf) -> T:
@@ -265,20 +263,13 @@ def aside(call: Callable[[], T], flops: float = math.inf) -> T:
     """
     if flops < LONG:
         return call()
-    outcome: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
-
-    def work() -> None:
-        try:
-            outcome.put((call(), None))
-        except BaseException as error:               # the caller raises it
-            outcome.put((None, error))
-
-    threading.Thread(target=contextvars.copy_context().run, args=(work,), name="levinv-aside",
+    job = _Job(call)
+    threading.Thread(target=contextvars.copy_context().run, args=(job,), name="levinv-aside",
                      daemon=True).start()
     value: T
     while True:
         try:
-            value, error = outcome.get(timeout=HEARD)    # the other thread may get the signal
+            value, error = job.outcome.get(timeout=HEARD)    # the other thread may get the signal
             break
         except queue.Empty:
             continue
