@@ -35,12 +35,17 @@ class Rows(Protocol):
 
     def matvec(self, v: Floats) -> Floats:
         """A v for a vector (d,) or columns (d, m)."""
+        return self._times(v, False)
 
     def rmatvec(self, y: Floats) -> Floats:
         """Aᵀ y for a vector (n,) or columns (n, m)."""
 
     def abs_matvec(self, v: Floats) -> Floats:
         """|A| v with entrywise absolute values: bounds the rounding errors of A v."""
+        return self._times(v, True)
+
+    def _times(self, v: Floats, absolute: bool) -> Floats:
+        """A v or |A| v."""
 
     def row_norms(self) -> Floats:
         """Euclidean norms of the rows, (n,), without overflow."""

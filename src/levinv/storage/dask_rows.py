@@ -100,11 +100,8 @@ class DaskRows(Rows):
         return vector if isinstance(vector, tuple) else [part_of(vector, chunk)
                                                          for chunk, _ in self._blocks]
 
-    def matvec(self, v: Floats) -> Floats:
-        return self._gathered("matvec", v=v)
-
-    def abs_matvec(self, v: Floats) -> Floats:
-        return self._gathered("abs_matvec", v=v)
+    def _times(self, v: Floats, absolute: bool) -> Floats:
+        return self._gathered("abs_matvec" if absolute else "matvec", v=v)
 
     def rmatvec(self, y: Floats) -> Floats:
         return self._combined(_add, "rmatvec", {"y": y})

@@ -51,11 +51,12 @@ class DenseRows(Rows):
         """Chunks for a pass over A whose time is that of reading A, not of arithmetic."""
         return self._chunks(CHUNK_WORK * self.shape[1] // PASS_ENTRIES)
 
-    def matvec(self, v: Floats) -> Floats:
+    def _times(self, v: Floats, absolute: bool) -> Floats:
         out = np.empty(self.shape[:1] + v.shape[1:])
 
         def work(chunk: slice) -> None:
-            np.matmul(self.A[chunk], v, out=out[chunk])
+            rows = self.A[chunk]
+            np.matmul(np.abs(rows) if absolute else rows, v, out=out[chunk])
 
         self._each(self._passes(), work)
         return out
@@ -65,15 +66,6 @@ class DenseRows(Rows):
             np.matmul(self.A[chunk].T, y[chunk], out=out)
 
         return self._sum(self._passes(), self.shape[1:] + y.shape[1:], add)
-
-    def abs_matvec(self, v: Floats) -> Floats:
-        out = np.empty(self.shape[:1] + v.shape[1:])
-
-        def work(chunk: slice) -> None:
-            out[chunk] = np.abs(self.A[chunk]) @ v
-
-        self._each(self._passes(), work)
-        return out
 
     def row_norms(self) -> Floats:
         norms = np.sqrt(self.quad())

@@ -14,7 +14,7 @@ and takes less time (see :mod:`levinv._kernels.csr`).
 """
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -55,10 +55,8 @@ class SparseRows(Rows):
         self.shape: tuple[int, int] = A.shape
         self.workers = workers
         counts = np.diff(A.indptr).astype(np.int64)
-        self._entries = np.zeros(n + 1, dtype=np.int64)          # entries in the rows before
-        np.cumsum(counts, out=self._entries[1:])
-        self._pairs = np.zeros(n + 1, dtype=np.int64)            # products of two entries
-        np.cumsum(counts * (counts + 1) // 2, out=self._pairs[1:])
+        self._entries = A.indptr.astype(np.int64)                # entries in the rows before
+        self._pairs = np.concatenate([[0], np.cumsum(counts * (counts + 1) // 2)])    # products
         self._crowded = DENSE_GAIN * int(self._pairs[-1]) > n * d * (d + 1) // 2
 
     @property
@@ -84,8 +82,7 @@ class SparseRows(Rows):
 
     def _passes(self, columns: int = 1) -> list[slice]:
         """Chunks for products with a few columns."""
-        return self._chunks(self._entries + np.arange(self.shape[0] + 1),
-                            PASS_ENTRIES // columns)
+        return self._chunks(self._entries + np.arange(len(self._entries)), PASS_ENTRIES // columns)
 
     def _dense_chunks(self, work_per_row: int, k: int, width: int = 0) -> list[slice]:
         # At least 64 rows. With a width, work_per_row entries are summed over chunks.
@@ -99,12 +96,10 @@ class SparseRows(Rows):
         A = self.A
         return A.data, A.indices, A.indptr[chunk.start:chunk.stop + 1]
 
-    def _blocks(self, chunk: slice, scale: Floats | None,
-                transform: Floats | None) -> Iterator[tuple[slice, Floats]]:
-        """Blocks of a chunk: their indices, and the u_i as dense rows."""
+    def _pieces(self, chunk: slice, scale: Floats | None, transform: Floats | None) -> Pieces:
         k = self._width(transform)
         step = max(CACHE_ENTRIES // max(k, 1), 64 if k <= WIDE else WIDE)
-        u = np.empty((min(step, chunk.stop - chunk.start), self._width(transform)))
+        u = np.empty((min(step, chunk.stop - chunk.start), k))
         for first in range(chunk.start, chunk.stop, step):
             block = slice(first, min(first + step, chunk.stop))
             part = u[:block.stop - first]
@@ -112,11 +107,7 @@ class SparseRows(Rows):
                 csr.dense_rows(*self._slice(block), part_of(scale, block), part)
             else:
                 csr.product(*self._slice(block), part_of(scale, block), False, transform, part)
-            yield block, part
-
-    def _pieces(self, chunk: slice, scale: Floats | None, transform: Floats | None) -> Pieces:
-        for block, u in self._blocks(chunk, scale, transform):
-            yield block, u, None, None
+            yield block, part, None, None
 
     def _times(self, v: Floats, absolute: bool) -> Floats:
         columns = _columns(v)
@@ -128,12 +119,6 @@ class SparseRows(Rows):
         if out.size:
             self._each(self._passes(columns.shape[1]), work)
         return out.reshape(self.shape[:1] + v.shape[1:])
-
-    def matvec(self, v: Floats) -> Floats:
-        return self._times(v, False)
-
-    def abs_matvec(self, v: Floats) -> Floats:
-        return self._times(v, True)
 
     def rmatvec(self, y: Floats) -> Floats:
         columns = _columns(y)
@@ -207,7 +192,7 @@ class SparseRows(Rows):
             csr.gram(*self._slice(chunk), part_of(scale, chunk), part_of(weights, chunk), out)
 
         def add_dense(chunk: slice, out: Floats) -> None:
-            for block, u in self._blocks(chunk, scale, transform):
+            for block, u, _, _ in self._pieces(chunk, scale, transform):
                 if k <= WIDE:
                     dense.gram(u, None, None, part_of(weights, block), out)
                 else:
@@ -241,7 +226,7 @@ class SparseRows(Rows):
             out[:] = 0.0
         else:
             def work(chunk: slice) -> None:
-                for block, u in self._blocks(chunk, scale, transform):
+                for block, u, _, _ in self._pieces(chunk, scale, transform):
                     dense.quad(u, None, None, form, out[block])
 
             self._each(self._dense_chunks(k * k if form is not None else k, k), work)
