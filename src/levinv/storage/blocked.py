@@ -6,7 +6,7 @@ optional: 1 and I. A row of scale 0 contributes nothing, so that rows are left o
 of A. Below, k is the length of u_i.
 """
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol, TypeAlias, TypeVar, overload
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import scipy.sparse
@@ -210,14 +210,6 @@ class Rows(Protocol):
 def triangle_of(matrix: Floats) -> Floats:
     """R of a QR factorisation."""
     return np.asarray(np.linalg.qr(matrix, mode="r"))     # by NumPy's annotations, Q and R
-
-
-@overload
-def part_of(vector: None, chunk: slice) -> None: ...
-
-
-@overload
-def part_of(vector: Floats, chunk: slice) -> Floats: ...
 
 
 def part_of(vector: Floats | None, chunk: slice) -> Floats | None:
