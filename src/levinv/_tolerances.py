@@ -137,6 +137,10 @@ FACTOR_WORK = 1 << 38
 # Largest number of multiply-adds in such a factorisation. A choice: minutes. Noticed by
 # tests/test_sketch.py.
 
+FACTOR_ENTRIES = 8 * COPY_ENTRIES
+# Largest number of products in a Gram matrix, and of entries of its factor: 12 bytes each, 1.6 GB.
+# A choice. Noticed by tests/test_sketch.py.
+
 LEAST_SINGULAR_VALUE = 1e-9
 # For columns at unit norm; smaller nonzero singular values are refused. N⁻¹ must remove all but
 # FEW_ROUNDINGS of squares of 1e-18: a factor 1e4 above its own rounding. Noticed by

@@ -58,8 +58,8 @@ from levinv._parallel import sharing, summed
 from levinv._tolerances import EPS, FACTOR_WORK, FEW_ITERATIONS, MANY_ITERATIONS, SIGN_COLUMNS
 from levinv._typing import Booleans, Floats, Integers
 
-# Limits of the products in a Gram matrix and the entries of its factor: 12 bytes each, 1.6 GB.
-PAIRS = FILL = 8 * _tolerances.COPY_ENTRIES
+# Limits of the products in a Gram matrix and the entries of its factor.
+PAIRS = FILL = _tolerances.FACTOR_ENTRIES
 # Number of known answers. Their components in a direction are normal numbers. The probability that
 # all are below PROBE_ERROR is less than √ε.
 PROBES = math.ceil(math.log(math.sqrt(EPS), _tolerances.PROBE_ERROR))
