@@ -5,7 +5,7 @@ import allocations
 import pytest
 
 from levinv._kernels import dense, factor, hessian, reflections, scores
-from levinv.inverse.batch import invert_many as many
+from levinv.inverse import invert_many as many
 
 KERNELS = [dense, factor, hessian, reflections, scores, many.kernel]
 COMPILED = ["cython_function_or_method", "fused_cython_function"]

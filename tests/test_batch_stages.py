@@ -9,14 +9,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import oracles
 from levinv._kernels import many as baseline
-from levinv.inverse.batch import invert_many as many
-from levinv.inverse.stages.components import components
+from levinv.inverse import invert_many as many
+from levinv.inverse.stages.loss import Loss
 from levinv.inverse.stages.magnitudes import find_magnitudes
-from levinv.inverse.stages.point import evaluate
-from levinv.inverse.stages.presolve import Augmented
-from levinv.inverse.stages.range import response_in_range
+from levinv.inverse.stages.presolve import Augmented, response_in_range
 from levinv.inverse.stages.recover import recover
-from levinv.inverse.stages.reduction import reduce
+from levinv.inverse.stages.reduction import components, reduce
 from levinv.inverse.stages.refine import minimise
 from levinv.inverse.stages.signs import sign_candidates
 from levinv.inverse.stages.whitened_jacobian import linearise_all
@@ -37,7 +35,7 @@ class Twin:
             self.range = response_in_range(self.reduced, b, b)
             self.outside = self.range.residual is not None and not self.range.inside[0]
             if self.outside:
-                self.augmented = Augmented(self.reduced, 0, self.range.residual / self.range.norm)
+                self.augmented = Augmented(self.reduced, self.range, 0)
 
     def signs_determined(self):
         """Whether [A b] is connected, and how close that was."""
@@ -59,13 +57,13 @@ class Twin:
 
     def jacobian(self, x, scores, weight):
         """The whitened Jacobian at x, in the basis of orthonormal rows."""
-        point = evaluate(self.reduced, self.b, x, scores, weight)
-        (jacobian,) = linearise_all(point, weight, 0).at.blocks
+        point = Loss(self.reduced, self.b, scores, weight).at(x)
+        (jacobian,) = linearise_all(point, weight, 0).blocks
         return jacobian[:, :len(x)]              # the residual may be the next column
 
     def refined(self, x, scores, weight):
         """x and its standard errors."""
-        found = minimise(self.reduced, self.b, x, scores, weight, 0)
+        found = minimise(Loss(self.reduced, self.b, scores, weight), x)
         return found.point.x, np.linalg.norm(found.linearisation.steps, axis=1)
 
 

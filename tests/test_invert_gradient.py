@@ -9,7 +9,8 @@ from levinv._conjugate_gradients import conjugate_gradients
 from levinv.forward.barrier import FullRankMap
 from levinv.inverse.barrier_gradient import assembly, newton, subsampled
 from levinv.inverse.barrier_gradient import feasibility as cell
-from levinv.inverse.barrier_gradient.problem import Problem, Trace, evaluate
+from levinv.inverse.barrier_gradient.problem import Problem, evaluate
+from levinv.inverse.result import Progress
 from levinv.storage import DenseRows
 
 METHODS = ("newton", "approximate-newton", "least-squares")
@@ -34,7 +35,7 @@ def state_at(A, b, x, g):
     n = len(b)
     problem = Problem(FullRankMap(A, b), b, g, np.sign(A @ x - b), np.ones(n, bool), np.zeros(n),
                       1e-10, 100)
-    return evaluate(problem, x, Trace())
+    return evaluate(problem, x, Progress(None, np.random.default_rng(0)))
 
 
 # recovery

@@ -14,7 +14,7 @@ import levinv
 import oracles
 from levinv import invert_many, invert_scores
 from levinv._kernels import many as baseline
-from levinv.inverse.batch import invert_many as many
+from levinv.inverse import invert_many as many
 
 
 def problems(k=20, n=30, d=4, seed=0, cauchy=False):
@@ -402,7 +402,7 @@ def test_an_interrupt_waits_for_one_problem_of_the_general_route_not_for_a_chunk
         time.sleep(0.02)
         return invert_scores(*args, **options)
 
-    monkeypatch.setattr("levinv.inverse.batch.invert_many.invert_scores", slow)
+    monkeypatch.setattr("levinv.inverse.invert_many.invert_scores", slow)
     with pytest.raises(KeyboardInterrupt):
         invert_many(rng.normal(size=(600, 2, 2)), np.ones((600, 2)), np.ones((600, 2)), workers=2)
     assert len(called) < 20

@@ -4,7 +4,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from levinv import ScoreLoss, invert_scores, leverage_scores
-from levinv.inverse.local.trust_region import constrained_minimiser
+from levinv.inverse.local.methods import constrained_minimiser
 
 METHODS = ["newton", "trust-region", "gradient-descent"]
 

@@ -13,10 +13,9 @@ import levinv.storage.dense
 import oracles
 from levinv import LeverageMap, invert_scores, leverage_scores
 from levinv.forward.projection import project, rough_projection
-from levinv.inverse.stages.point import evaluate, gradient
-from levinv.inverse.stages.range import response_in_range
+from levinv.inverse.stages.loss import Loss, StreamingLoss, gradient
+from levinv.inverse.stages.presolve import response_in_range
 from levinv.inverse.stages.reduction import reduce
-from levinv.inverse.stages.streaming_loss import StreamingLoss
 from levinv.inverse.stages.whitened_jacobian import linearise_all
 from levinv.inverse.values import Linearisation
 from levinv.storage import DenseRows
@@ -30,7 +29,7 @@ def point_of(A, slack, error=1e-3):
     rng = np.random.default_rng(0)
     weight = np.where(reduced.active, rng.uniform(1, 2, len(A)), 0.0)
     off = np.where(reduced.active, target * (1 + error * rng.standard_normal(len(A))), 0.0)
-    return reduced, evaluate(reduced, A @ x - slack, x, off, weight), weight
+    return reduced, Loss(reduced, A @ x - slack, off, weight).at(x), weight
 
 
 def literal(A, point, weight):
@@ -105,7 +104,7 @@ def test_a_trial_is_the_point_and_its_gradient(rng, plain, known, monkeypatch):
     reduced.rows.in_memory = False
     weight[20] *= known
     b, target = A @ np.ones(3) - slack, rng.uniform(size=300)
-    trials = StreamingLoss(reduced, b, target, weight)
+    trials = StreamingLoss(Loss(reduced, b, target, weight))
     assert trials.start(np.zeros(3)).point is not None
     trial = trials.at(np.ones(3), np.inf)
     assert trial.point is None                                         # three passes were enough

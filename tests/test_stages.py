@@ -11,10 +11,9 @@ import designs
 import levinv.inverse.stages.magnitudes as magnitudes_stage
 import oracles
 from levinv import NoSolutionError, forster_weights, leverage_scores
-from levinv.inverse.stages.components import components
 from levinv.inverse.stages.infeasible import find_infeasible_set
 from levinv.inverse.stages.magnitudes import find_magnitudes
-from levinv.inverse.stages.reduction import reduce
+from levinv.inverse.stages.reduction import components, reduce
 from levinv.inverse.stages.signs import _flip, sign_candidates
 from levinv.storage import DenseRows
 

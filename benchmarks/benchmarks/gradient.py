@@ -16,7 +16,8 @@ import numpy as np
 from levinv import GradientLoss, VolumetricBarrier, invert_gradient
 from levinv.forward.barrier import FullRankMap
 from levinv.inverse.barrier_gradient import newton, subsampled
-from levinv.inverse.barrier_gradient.problem import Problem, Trace, evaluate
+from levinv.inverse.barrier_gradient.problem import Problem, evaluate
+from levinv.inverse.result import Progress
 
 from . import problems
 
@@ -119,4 +120,4 @@ def state_at(A, b, x):
     n, d = A.shape
     problem = Problem(FullRankMap(A, b), b, np.zeros(d), np.sign(A @ x - b), np.ones(n, dtype=bool),
                       np.zeros(n), 1e-10, 100)
-    return evaluate(problem, x, Trace())
+    return evaluate(problem, x, Progress(None, np.random.default_rng(0)))

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from levinv.forward.leverage_map import LeverageMap
     from levinv.forward.score_loss import ScoreLoss
     from levinv.inverse.barrier_gradient.invert_gradient import invert_gradient
-    from levinv.inverse.batch.invert_many import ManyResult, invert_many
     from levinv.inverse.forster_weights import forster_weights
+    from levinv.inverse.invert_many import ManyResult, invert_many
     from levinv.inverse.invert_scores import invert_scores
     from levinv.inverse.result import InversionResult
 
@@ -37,14 +37,14 @@ _HOMES = {
     "GradientLoss": "forward.gradient_loss",
     "InversionResult": "inverse.result",
     "LeverageMap": "forward.leverage_map",
-    "ManyResult": "inverse.batch.invert_many",
+    "ManyResult": "inverse.invert_many",
     "NoSolutionError": "errors",
     "ScoreLoss": "forward.score_loss",
     "VolumetricBarrier": "forward.barrier",
     "audit": "auditing.audit",
     "forster_weights": "inverse.forster_weights",
     "invert_gradient": "inverse.barrier_gradient.invert_gradient",
-    "invert_many": "inverse.batch.invert_many",
+    "invert_many": "inverse.invert_many",
     "invert_scores": "inverse.invert_scores",
     "leverage_scores": "forward.leverage",
 }

@@ -202,7 +202,7 @@ LEVEL_SETS = 32
 # Level sets tried in one search for an infeasible set: those at the widest gaps. Each needs a rank.
 # tests/test_stages.py compares with all sets of rows.
 
-# --- signs (inverse/stages/signs, robust_signs) -------------------------------------------------
+# --- signs (inverse/stages/signs) ---------------------------------------------------------------
 
 ENUMERATED = 14
 # Rows up to which all 2^(n-1) sign vectors are tried. 8192 of them take some milliseconds, and each
@@ -324,7 +324,7 @@ UNBLOCKED_COLUMNS = 64
 # Columns up to which a Gram matrix is factored by loops of our own, without BLAS and its threads.
 # Noticed by benchmarks/benchmarks/scores.py and throughput.py.
 
-# --- minimisers: local methods and barrier gradients (inverse/descent, local, barrier_gradient) ---
+# --- minimisers: local methods and barrier gradients (inverse/local, barrier_gradient) ------------
 
 ARMIJO = 1e-4
 # Part of the decrease promised by the slope or by the model that a step has to achieve. Value of

@@ -15,45 +15,42 @@ from dataclasses import replace
 import numpy as np
 
 from levinv._tolerances import ROUNDING_FACTOR, SIGNIFICANT
-from levinv.inverse.found import Found
-from levinv.inverse.progress import Progress, Stopped
-from levinv.inverse.result import InversionResult
-from levinv.inverse.search import attempt, search, start_from
+from levinv.inverse.result import InversionResult, Progress, Stopped
+from levinv.inverse.search import attempt, search, start_from, try_sign_flips
 from levinv.inverse.stages.presolve import presolve
 from levinv.inverse.stages.refine import refine
-from levinv.inverse.values import Limits, Presolved, Problem
-from levinv.inverse.verdict.acceptance import is_solution, is_solution_to_rounding
-from levinv.inverse.verdict.outlier_refit import leave_out_outliers
+from levinv.inverse.values import Found, Presolved, Problem
+from levinv.inverse.verdict.acceptance import hidden_slacks, is_solution, is_solution_to_rounding
+from levinv.inverse.verdict.outliers import leave_out_outliers
 from levinv.inverse.verdict.report import report
-from levinv.inverse.verdict.rounding import hidden_slacks
-from levinv.inverse.verdict.sign_flips import try_sign_flips
 
 
-def solve(problem: Problem, limits: Limits, progress: Progress) -> InversionResult:
+def solve(problem: Problem, progress: Progress) -> InversionResult:
     """Find x, look for other solutions and for outliers, and report."""
     presolved = presolve(problem)
     found, outliers, other_signs = Found(), None, False
     if problem.x0 is not None:
-        found = start_from(presolved, problem.x0, limits, progress)
+        found = start_from(presolved, problem.x0, progress)
     if not found.stopped and not is_solution_to_rounding(presolved, found.best):
-        found = search(presolved, found, limits, progress)
+        found = search(presolved, found, progress)
     if not found.stopped:
-        presolved, found = _zero_slacks_freed(presolved, found, limits, progress)
+        presolved, found = _zero_slacks_freed(presolved, found, progress)
     best = found.best
     if (not found.stopped and best is not None and problem.known_signs is None
         and is_solution(presolved, best)):
-        best, other_signs, stopped = try_sign_flips(presolved, best, limits, progress)
+        best, other_signs, stopped = try_sign_flips(presolved, best, progress)
         found = replace(found, best=best, stopped=stopped)
     if found.stopped and found.best is None and progress.latest is not None:
-        found = replace(found, best=refine(presolved, progress.latest, None, maxiter=0))
+        found = replace(found, best=refine(presolved, progress.latest,
+                                           Progress(None, progress.rng), maxiter=0))
     if not found.stopped and found.best is not None:
-        outliers = leave_out_outliers(presolved, found.best, found, limits, progress)
+        outliers = leave_out_outliers(presolved, found.best, found, progress)
         if outliers is not None:
             found = replace(found, best=outliers.fit)
     return report(presolved, found, progress, outliers=outliers, other_signs=other_signs)
 
 
-def _zero_slacks_freed(presolved: Presolved, found: Found, limits: Limits,
+def _zero_slacks_freed(presolved: Presolved, found: Found,
                        progress: Progress) -> tuple[Presolved, Found]:
     """Solve again with zero slacks free if they contradict other scores: the better fit."""
     problem, reduced, best = presolved.problem, presolved.reduced, found.best
@@ -62,14 +59,14 @@ def _zero_slacks_freed(presolved: Presolved, found: Found, limits: Limits,
         return presolved, found
     freed = presolve(problem, scores_of_one_are_zero_slacks=False)
     with np.errstate(over="ignore", invalid="ignore"):
-        start = best.x + reduced.lifts @ hidden_slacks(presolved, best.point)
+        start = best.point.x + reduced.lifts @ hidden_slacks(presolved, best.point)
     try:
         if not np.isfinite(start).all():
             return presolved, found
         others = np.zeros(len(problem.b), dtype=bool)      # refine first without the freed rows
         others[reduced.zero_slack] = others[reduced.spanned] = True
-        first = refine(freed, start, progress, limits.refinements, left_out=others)
-        again = None if first is None else attempt(freed, first.x, None, limits, progress)
+        first = refine(freed, start, progress, left_out=others)
+        again = None if first is None else attempt(freed, first.point.x, None, progress)
     except Stopped:
         return presolved, replace(found, stopped=True)
     if (again is not None and freed.rms(again.point) < presolved.rms(best.point) / ROUNDING_FACTOR

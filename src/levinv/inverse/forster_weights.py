@@ -11,10 +11,9 @@ from levinv.errors import NoSolutionError
 from levinv.forward.basis import independent_columns, orthonormal_basis
 from levinv.inverse.stages.infeasible import find_infeasible_set
 from levinv.inverse.stages.laplacian import component_mean
-from levinv.inverse.stages.magnitudes import find_magnitudes
+from levinv.inverse.stages.magnitudes import find_magnitudes, shift_to_sum
 from levinv.inverse.stages.presolve import fixed_score_faults, sum_faults
 from levinv.inverse.stages.reduction import reduce
-from levinv.inverse.stages.target import shift_to_sum
 from levinv.inverse.values import Reduced
 from levinv.storage.blocked import Rows
 
@@ -93,7 +92,7 @@ def forster_weights(A: MatrixLike, scores: VectorLike | None = None, *, tol: flo
         try:
             return _weights(rows, reduced, scores, tol, maxiter)
         except NoSolutionError:
-            if reduced.largest_dropped <= FEW_ROUNDINGS:
+            if reduced.component_decision.dropped <= FEW_ROUNDINGS:
                 raise
         # entries that were rounded to zero may connect rows
         return _weights(rows, reduce(rows, zero_entry=FEW_ROUNDINGS), scores, tol, maxiter)
@@ -145,8 +144,12 @@ def _log_weights(rows: Rows, reduced: Reduced, scores: Floats, tol: float,
     active, label = reduced.active, reduced.label
     target = np.where(active, scores, 0.5)
     for c in range(reduced.count):
-        member = reduced.members(c)
-        target[member] = _with_sum(target[member], reduced.bases[c].shape[1], tol)
+        member, rank = reduced.members(c), reduced.bases[c].shape[1]
+        given, shifted = target[member], shift_to_sum(target[member], rank)
+        even = given + (rank - given.sum()) / len(member)
+        # where possible no score moves by more than ``tol``
+        better = np.abs(shifted - given).max() > tol and even.min() > 0.0 and even.max() < 1.0
+        target[member] = even if better else shifted
     target = np.clip(target, TINY, 1.0 - EPS)
     log_squared_norm = None
     if reduced.count > 1:         # unit rows keep almost disconnected parts separate
@@ -166,15 +169,6 @@ def _log_weights(rows: Rows, reduced: Reduced, scores: Floats, tol: float,
     log_weight = np.where(active, found.log_weight, 0.0)
     log_weight[active] -= log_weight[active].mean()
     return log_weight
-
-
-def _with_sum(scores: Floats, rank: int, tol: float) -> Floats:
-    """Scores inside (0, 1) that sum to the rank; where possible none moves by more than ``tol``."""
-    shifted = shift_to_sum(scores, rank)
-    if np.abs(shifted - scores).max() <= tol:
-        return shifted
-    even: Floats = scores + (rank - scores.sum()) / len(scores)
-    return even if even.min() > 0.0 and even.max() < 1.0 else shifted
 
 
 def _faults(reduced: Reduced, scores: Floats, tol: float) -> list[str]:

@@ -1,6 +1,7 @@
 """The front of score inversion: check the arguments once, then run the chosen method."""
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -8,14 +9,12 @@ import numpy as np
 from levinv import _validate, storage
 from levinv._noise import rounding_noise
 from levinv._parallel import sharing
-from levinv._tolerances import EVALUATIONS, RESTARTS
-from levinv._typing import MatrixLike, Seed, SignsLike, VectorLike
+from levinv._tolerances import EPS, EVALUATIONS, FEW_ROUNDINGS, RESTARTS
+from levinv._typing import Floats, MatrixLike, Seed, SignsLike, VectorLike
 from levinv.inverse.driver import solve
 from levinv.inverse.local import solve as local
-from levinv.inverse.progress import Callback, Progress
-from levinv.inverse.result import InversionResult
-from levinv.inverse.scores_given import clipped_scores, usable_noise
-from levinv.inverse.values import Limits, Problem
+from levinv.inverse.result import Callback, InversionResult, Progress
+from levinv.inverse.values import Problem
 
 Method: TypeAlias = Literal["global", "trust-region", "newton", "gradient-descent"]
 
@@ -164,17 +163,16 @@ def invert_scores(A: MatrixLike, b: VectorLike, scores: VectorLike, *,
     problem = Problem(
         rows, b, scores, noise, _validate.positive_number(tol, "tol"),
         None if signs is None else _validate.signs(signs, "signs", n), x0)
-    limits = Limits(
-        None if maxiter is None else _validate.positive_int(maxiter, "maxiter"),
-        _validate.positive_int(options.get("restarts", RESTARTS), "options['restarts']"),
-        _validate.generator(rng, "rng"))
-    progress = Progress(callback)
+    if maxiter is not None:
+        maxiter = _validate.positive_int(maxiter, "maxiter")
+    restarts = _validate.positive_int(options.get("restarts", RESTARTS), "options['restarts']")
+    progress = Progress(callback, _validate.generator(rng, "rng"), maxiter, restarts)
     # scores may overflow at a trial point: the point is then refused
     with (sharing(workers, EVALUATIONS * rows.flops) as rows.workers,
           np.errstate(over="ignore", invalid="ignore", divide="ignore")):
         if method == "global":
-            return solve(problem, limits, progress)
-        return local.solve(problem, limits, progress, method, A, ridge, _checked(options))
+            return solve(problem, progress)
+        return local.solve(problem, progress, method, A, ridge, _checked(options))
 
 
 def _checked(options: dict[str, Any]) -> dict[str, Any]:
@@ -191,3 +189,30 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("options['strong_convexity'] must be given with step 'strongly convex', "
                          "and only with it")
     return options
+
+
+def usable_noise(noise: Floats) -> Floats:
+    """Clip standard deviations, of any shape, to the range in which they matter.
+
+    Scores are computed to a few units of rounding, and no score can be wrong by more than 1.
+    """
+    return np.clip(noise, FEW_ROUNDINGS, 1.0)
+
+
+def clipped_scores(scores: Floats, noise: Floats | None) -> Floats:
+    """Clip scores, of any shape, to [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If a score is outside [0, 1] by more than rounding or noise explains.
+    """
+    # six standard deviations: chance exceeds them once in 1e9 scores
+    room = math.sqrt(EPS) if noise is None else np.maximum(math.sqrt(EPS), 6.0 * noise)
+    outside = (scores < -room) | (scores > 1.0 + room)
+    if outside.any():
+        index = _validate.first_index(outside)
+        raise ValueError(f"scores must lie in [0, 1], got {scores[index]} at index {index}")
+    if scores.min() >= 0.0 and scores.max() <= 1.0:
+        return scores
+    return np.clip(scores, 0.0, 1.0)

@@ -14,48 +14,48 @@ import numpy as np
 
 from levinv._tolerances import EARLY_ACCURACIES, FEW_ROUNDINGS, MAX_EVALUATIONS, SIGN_TOLERANCE
 from levinv._typing import Floats
-from levinv.inverse.found import Found, SignSearch
-from levinv.inverse.progress import Progress, Stopped
+from levinv.inverse.result import Progress, Stopped
 from levinv.inverse.stages.infeasible import find_infeasible_set
-from levinv.inverse.stages.magnitude_stage import (
-    interior_target,
-    magnitude_deviation,
-    run_magnitudes,
-)
-from levinv.inverse.stages.presolve import augmented
+from levinv.inverse.stages.magnitudes import interior_target, magnitude_deviation, run_magnitudes
+from levinv.inverse.stages.presolve import Augmented
 from levinv.inverse.stages.recover import recover_signed
 from levinv.inverse.stages.refine import is_long, refine
-from levinv.inverse.stages.robust_signs import may_be_spoiled
-from levinv.inverse.stages.signs import SignCandidate, sign_candidates
-from levinv.inverse.values import Limits, Magnitudes, MagnitudeWork, Presolved, Refined
+from levinv.inverse.stages.signs import may_be_spoiled, sign_candidates
+from levinv.inverse.values import (
+    Found,
+    Magnitudes,
+    MagnitudeWork,
+    Presolved,
+    Refined,
+    SignCandidate,
+    SignSearch,
+)
 from levinv.inverse.verdict import acceptance
 
 
-def better(presolved: Presolved, found: Refined | None, best: Refined | None) -> Refined | None:
-    """Prefer the fit that agrees with the known signs, then the one of smaller residual."""
-    if found is None or best is None:
-        return best if found is None else found
-    agreed = [acceptance.signs_agree(presolved, p) for p in (found, best)]
-    if agreed[0] != agreed[1]:
-        return found if agreed[0] else best
-    return found if found.point.norm < best.point.norm else best
+def attempt(presolved: Presolved, x: Floats, best: Refined | None, progress: Progress,
+            brief: bool = False) -> Refined | None:
+    """Refine x, and return the better of the result and ``best``: the fit that agrees with the
+    known signs, then the one of smaller residual.
+    """
+    def rank(fit: Refined) -> tuple[bool, float]:
+        return not acceptance.signs_agree(presolved, fit), fit.point.norm
 
-
-def attempt(presolved: Presolved, x: Floats, best: Refined | None, limits: Limits,
-            progress: Progress, brief: bool = False) -> Refined | None:
-    """Refine x, and return the better of the result and ``best``."""
-    found = refine(presolved, x, progress, limits.refinements, brief=brief)
-    best = better(presolved, found, best)
-    if brief and found is not None and found.stuck and acceptance.is_solution(presolved, best):
-        assert best is not None                # it matches to tol; further steps may reach rounding
-        return attempt(presolved, best.x, best, limits, progress)
+    found = refine(presolved, x, progress, brief=brief)
+    if found is None:
+        return best
+    if best is None or rank(found) < rank(best):
+        best = found
+    if brief and found.stuck and acceptance.is_solution(presolved, best):
+        # it matches to tol; further steps may reach rounding
+        return attempt(presolved, best.point.x, best, progress)
     return best
 
 
-def start_from(presolved: Presolved, x0: Floats, limits: Limits, progress: Progress) -> Found:
+def start_from(presolved: Presolved, x0: Floats, progress: Progress) -> Found:
     """Stage 4 from a guess of x."""
     try:
-        return Found(attempt(presolved, on_equations(presolved, x0), None, limits, progress))
+        return Found(attempt(presolved, on_equations(presolved, x0), None, progress))
     except Stopped:
         return Found(stopped=True)
 
@@ -79,10 +79,10 @@ def on_equations(presolved: Presolved, x: Floats) -> Floats:
             x = moved
 
 
-def search(presolved: Presolved, found: Found, limits: Limits, progress: Progress) -> Found:
+def search(presolved: Presolved, found: Found, progress: Progress) -> Found:
     """Stages 1 to 4; ``found`` is the outcome of stage 4 from the guess ``x0``, if any."""
     try:
-        for latest in _interruptions(presolved, found, limits, progress):
+        for latest in _interruptions(presolved, found, progress):
             found = latest
             if found.stopped or acceptance.is_solution(presolved, found.best):
                 break
@@ -91,49 +91,47 @@ def search(presolved: Presolved, found: Found, limits: Limits, progress: Progres
     return found if found.stopped else _with_proof(presolved, found)
 
 
-def _interruptions(presolved: Presolved, found: Found, limits: Limits,
-                   progress: Progress) -> Iterator[Found]:
+def _interruptions(presolved: Presolved, found: Found, progress: Progress) -> Iterator[Found]:
     """Yield what is found at each interruption of stage 1 and at its end."""
     problem, reduced = presolved.problem, presolved.reduced
     if not reduced.count:
-        yield replace(found, best=attempt(presolved, reduced.offset, found.best, limits, progress))
+        yield replace(found, best=attempt(presolved, reduced.offset, found.best, progress))
         return
     long = problem.exact and is_long(len(problem.b), reduced.start.shape[1])
     known = problem.known_signs
     for accuracy in (*EARLY_ACCURACIES[known is not None], 0.0) if long else (0.0,):
         before, (target, enough) = found.log_weight, interior_target(presolved)
-        magnitudes, work = run_magnitudes(presolved, target, limits, progress, enough=enough,
+        magnitudes, work = run_magnitudes(presolved, target, progress, enough=enough,
                                           log_weight=before, accuracy=accuracy,
                                           before=found.magnitude_work)
         deviation = magnitude_deviation(presolved, magnitudes, target)
         last = accuracy == 0 or magnitudes.error > accuracy
-        found = _recorded(presolved, found, magnitudes, work, limits, last)
+        found = _recorded(presolved, found, magnitudes, work, progress, last)
         if known is not None:
             recovered = recover_signed(presolved, magnitudes, known, deviation)
             del magnitudes, target, enough, before         # free vectors of length n
-            best = attempt(presolved, recovered.x, found.best, limits, progress,
-                           brief=long and not last)
+            best = attempt(presolved, recovered.x, found.best, progress, brief=long and not last)
             found = replace(found, recovered=recovered, best=best)
         elif (before is None
               or 0.5 * np.abs(magnitudes.log_weight - before).max() > SIGN_TOLERANCE):
-            found = _search_signs(presolved, found, magnitudes, deviation, limits, progress)
+            found = _search_signs(presolved, found, magnitudes, deviation, progress)
         best = found.best
         if (long and last and known is None and best is not None and not found.stopped
             and not acceptance.is_solution(presolved, best)):
-            found = replace(found, best=attempt(presolved, best.x, best, limits, progress))
+            found = replace(found, best=attempt(presolved, best.point.x, best, progress))
         yield found
         if last:
             return
 
 
 def _recorded(presolved: Presolved, found: Found, magnitudes: Magnitudes, work: MagnitudeWork,
-              limits: Limits, last: bool) -> Found:
+              progress: Progress, last: bool) -> Found:
     """Add the outcome of stage 1 to ``found``."""
     proofs, remarks = found.proofs, found.remarks
     if magnitudes.infeasible is not None and presolved.problem.exact:
         proofs = (*proofs, str(magnitudes.infeasible))
-    if last and work.iterations == limits.maxiter:
-        remarks = (*remarks, f"stage 1 stopped at maxiter = {limits.maxiter} iterations")
+    if last and work.iterations == progress.maxiter:
+        remarks = (*remarks, f"stage 1 stopped at maxiter = {progress.maxiter} iterations")
     n, k = len(presolved.problem.b), presolved.reduced.start.shape[1]
     return replace(found, magnitudes=magnitudes if may_be_spoiled(n, k + 1) else None,
                    log_weight=magnitudes.log_weight, magnitude_work=work, proofs=proofs,
@@ -153,36 +151,36 @@ def _with_proof(presolved: Presolved, found: Found) -> Found:
 
 
 def _search_signs(presolved: Presolved, found: Found, magnitudes: Magnitudes,
-                  deviation: Floats | None, limits: Limits, progress: Progress) -> Found:
+                  deviation: Floats | None, progress: Progress) -> Found:
     """Stages 2 to 4 with unknown signs; the signs at the guess ``x0`` are tried first."""
     problem = presolved.problem
     if problem.x0 is not None:
         signs = np.where(problem.slack(problem.x0) < 0, -1.0, 1.0)
         recovered = recover_signed(presolved, magnitudes, signs, deviation)
-        best = attempt(presolved, recovered.x, found.best, limits, progress)
+        best = attempt(presolved, recovered.x, found.best, progress)
         found = replace(found, recovered=recovered, best=best)
         if acceptance.is_solution_to_rounding(presolved, best):
             return found
-    return _try_candidates(presolved, found, magnitudes, deviation, limits, progress)
+    return _try_candidates(presolved, found, magnitudes, deviation, progress)
 
 
 def _try_candidates(presolved: Presolved, found: Found, magnitudes: Magnitudes,
-                    deviation: Floats | None, limits: Limits, progress: Progress) -> Found:
+                    deviation: Floats | None, progress: Progress) -> Found:
     """Try one sign candidate at a time for each component, until the scores match there."""
     reduced = presolved.reduced
     hopeless = presolved.contradictions or found.proofs
     starts: list[list[SignCandidate]] = [[] for _ in range(reduced.count)]
     candidates = [sign_candidates(
-        augmented(reduced, presolved.range, c), magnitudes.magnitude[reduced.members(c)],
-        limits.rng, accuracy=None if deviation is None else deviation[reduced.members(c)],
+        Augmented(reduced, presolved.range, c), magnitudes.magnitude[reduced.members(c)],
+        progress.rng, accuracy=None if deviation is None else deviation[reduced.members(c)],
         tolerance=SIGN_TOLERANCE, outcomes=starts[c],
-        restarts=1 if hopeless else limits.restarts,
+        restarts=1 if hopeless else progress.restarts,
         on_restart=lambda start, misfit: progress("signs", misfit)) for c in range(reduced.count)]
     signs = np.ones(len(presolved.problem.b))
     searches = [SignSearch() for _ in candidates]
     unsettled = list(range(reduced.count))
     best, recovered, remarks, stopped = found.best, found.recovered, found.remarks, False
-    most = progress.nfev + max(MAX_EVALUATIONS, 100 * limits.restarts)
+    most = progress.nfev + max(MAX_EVALUATIONS, 100 * progress.restarts)
     try:
         while unsettled:
             exhausted = True
@@ -198,7 +196,7 @@ def _try_candidates(presolved: Presolved, found: Found, magnitudes: Magnitudes,
                 remarks = (*remarks, "not all signs that fit were tried")
                 break
             recovered = recover_signed(presolved, magnitudes, signs, deviation)
-            best = attempt(presolved, recovered.x, best, limits, progress)
+            best = attempt(presolved, recovered.x, best, progress)
             unsettled = [c for c in unsettled
                          if not acceptance.component_is_settled(presolved, best, c)]
     except Stopped:
@@ -215,3 +213,37 @@ def _counted(search: SignSearch, candidate: SignCandidate, enumerated: bool) -> 
         fitting = (fitting or 0) + candidate.fits
     return SignSearch(min(candidate.misfit, search.misfit),
                       max(candidate.restarts, search.restarts), fitting)
+
+
+def try_sign_flips(presolved: Presolved, best: Refined,
+                   progress: Progress) -> tuple[Refined, bool, bool]:
+    """Look for a solution with the other sign in a row of score nearly 1: the better solution,
+    whether there is another one, and whether the callback stopped.
+
+    Row i's slack changes its sign, with the least relative change of the other slacks, along
+    dx = -2 T u_i / σ_i, in coordinates in which the scaled rows U are orthonormal. The other slacks
+    change by -2 P_il / σ_i, together by 2 sqrt((1 - σ_i) / σ_i). This is little if σ_i is nearly 1.
+    Stage 4 may then find an x nearby whose scores match as well.
+    """
+    point = best.point
+    projection = point.projection
+    ambiguous = False
+    try:
+        for row, basis, defect in zip(projection.heavy, projection.heavy_basis,
+                                      np.diag(projection.heavy_defect), strict=True):
+            if (defect > SIGN_TOLERANCE or not presolved.reduced.active[row]
+                    or point.slack[row] == 0):
+                continue
+            z = -2.0 * basis / projection.scores[row]
+            with np.errstate(over="ignore", invalid="ignore"):
+                dx = projection.smallest_slack * (projection.steps @ z) * np.sign(point.slack[row])
+            other = refine(presolved, point.x + dx, progress)
+            if (other is None or other.point.slack[row] * point.slack[row] >= 0
+                    or not acceptance.is_solution(presolved, other)):
+                continue
+            ambiguous = True
+            if other.point.norm < best.point.norm:
+                best = other
+    except Stopped:
+        return best, ambiguous, True
+    return best, ambiguous, False

@@ -2,7 +2,9 @@
 
 ``Problem`` is the input, ``Presolved`` what the presolve makes of it. A ``Point`` is an x with its
 slack and scores, a ``Linearisation`` the whitened Jacobian at a point, and ``Refined`` the result
-of stage 4. No function changes a value once it is made.
+of stage 4. ``Found`` is what an inversion has found so far, with the records of its stages;
+:mod:`levinv.inverse.verdict.report` turns these into the evidence of the result. No function
+changes a value once it is made.
 """
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from levinv._scalars import listed
-from levinv._tolerances import EPS, TINY, UNIT_ROUNDOFF
+from levinv._tolerances import ALLOWED_ROUNDINGS, EPS, UNIT_ROUNDOFF, ZERO_ENTRY
 from levinv._typing import Booleans, Floats, Integers, Labels
 from levinv.forward.basis import column_space
 from levinv.forward.projection import DependentZeroSlackError, Projection, project
@@ -48,33 +50,9 @@ class Problem:
         # smaller scores than ε² count as ε², so that weights do not overflow
         return UNIT_ROUNDOFF * np.maximum(self.scores, EPS ** 2)
 
-    def largest_error(self) -> Floats:
-        """Largest error allowed in a score that is the same for every x, (n,)."""
-        largest = self.tol if self.noise is None else 6.0 * self.noise
-        return np.broadcast_to(largest, self.scores.shape)
-
     def slack(self, x: Floats) -> Floats:
         """A x - b, (n,)."""
         return self.rows.matvec(x) - self.b
-
-
-@dataclass(frozen=True, eq=False)
-class Limits:
-    """How much work an inversion may do, and its random generator."""
-
-    maxiter: int | None            # of stage 1 and of stage 4; None: their defaults
-    restarts: int                  # starts of the sign search on each component
-    rng: np.random.Generator
-
-    @property
-    def magnitude_iterations(self) -> int:
-        """Limit on the iterations of stage 1."""
-        return 100 if self.maxiter is None else self.maxiter
-
-    @property
-    def refinements(self) -> int:
-        """Limit on the iterations of stage 4."""
-        return 50 if self.maxiter is None else self.maxiter
 
 
 @dataclass(frozen=True)
@@ -91,11 +69,11 @@ class RankDecision:
 class ComponentDecision:
     """How components were separated: by relative entries of A A_basis⁻¹."""
 
-    kept: float                   # the smallest entry that connects rows
-    dropped: float                # the largest entry set to zero
-    threshold: float
-    basis_pivot: float            # the smallest, relative to the largest
-    basis_threshold: float
+    kept: float = 1.0             # the smallest entry that connects rows
+    dropped: float = 0.0          # the largest entry set to zero
+    threshold: float = ZERO_ENTRY
+    basis_pivot: float = 1.0      # the smallest, relative to the largest
+    basis_threshold: float = ALLOWED_ROUNDINGS * EPS
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,11 +103,6 @@ class Reduced:
     def columns(self) -> Floats | None:
         """``start`` for the projections, or None if they can use A itself."""
         return None if self.use_A else self.start
-
-    @property
-    def largest_dropped(self) -> float:
-        """The largest relative entry set to zero when components were separated."""
-        return self.component_decision.dropped
 
     @functools.cached_property
     def left_out(self) -> Booleans | None:
@@ -170,15 +143,10 @@ class Presolved:
     signs_determined_on: tuple[bool, ...]  # for each component
     sign_decision: ComponentDecision
 
-    def deviation(self) -> Floats:
-        """Standard deviation of each score, (n,)."""
-        return self.problem.deviation()
-
     def weight(self) -> Floats:
         """1/deviation, (n,), 0 in rows that are not active."""
-        weight: Floats = 1.0 / self.deviation()
-        weight[~self.reduced.active] = 0.0
-        return weight
+        deviation = self.problem.deviation()
+        return np.divide(1.0, deviation, out=np.zeros(len(deviation)), where=self.reduced.active)
 
     @property
     def null_dimension(self) -> int:
@@ -230,19 +198,10 @@ def masked_residual(projection: Projection, target: Floats,
 
 
 @dataclass(frozen=True, eq=False)
-class JacobianAt:
-    """The whitened Jacobian at a point, kept with its singular value decomposition."""
-
-    point: Point
-    rotation: Floats               # (r, k) right singular vectors in z
-    blocks: list[Floats] | None    # W J_z in the first k columns, by rows; None if it is large
-
-
-@dataclass(frozen=True, eq=False)
 class Linearisation:
     """Singular value decomposition of the whitened Jacobian.
 
-    ``at`` is None if it was made from a sample of the rows, corrected, or made at another point.
+    ``rotation`` and ``blocks`` are None if it is from a sample of the rows or from another point.
     """
 
     left: Floats                   # (r,) coefficients of the whitened residual
@@ -251,7 +210,8 @@ class Linearisation:
     flat: Floats                   # (d, f) dx of the other singular values, zero to rounding
     dropped: float = np.nan        # the largest singular value not among ``values``, if any
     sampled: bool = False
-    at: JacobianAt | None = None
+    rotation: Floats | None = None        # (r, k) right singular vectors in z
+    blocks: list[Floats] | None = None    # W J_z in the first k columns; also None if it is large
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,11 +223,6 @@ class Refined:
     iterations: int
     evaluations: int
     stuck: bool = False          # steps stopped helping while the residual was above rounding
-
-    @property
-    def x(self) -> Floats:
-        """(d,)."""
-        return self.point.x
 
 
 @dataclass(frozen=True, eq=False)
@@ -321,6 +276,43 @@ class Recovered:
     negative: tuple[int, ...] = ()    # components whose κ is negative with the signs given
 
 
+@dataclass(frozen=True)
+class SignCandidate:
+    """A sign vector of one component, determined up to a common factor -1."""
+
+    signs: Floats
+    misfit: float              # relative distance of m∘signs from range([A b]) or, with trimmed
+                               # rows, the root mean square of log |R z| over the others
+    restarts: int = 0          # starts made so far, or sign vectors enumerated
+    fits: bool = False         # whether the misfit is within the tolerance
+    left_out: Booleans | None = None      # rows whose magnitudes seem to be wrong
+
+
+@dataclass(frozen=True, eq=False)
+class SignSearch:
+    """Stage 2 on one component."""
+
+    misfit: float = np.inf                   # the smallest of all candidates
+    restarts: int = 0
+    fitting: int | None = None               # sign vectors that fit, if all were enumerated
+    starts: tuple[SignCandidate, ...] = ()   # the result of each start
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What the search found, and the records of its stages."""
+
+    best: Refined | None = None
+    log_weight: Floats | None = None         # (n,) of the last magnitudes
+    magnitudes: Magnitudes | None = None        # last of stage 1, if robust signs can use it
+    magnitude_work: MagnitudeWork | None = None
+    recovered: Recovered | None = None       # last of stage 3
+    signs: tuple[SignSearch, ...] | None = None
+    proofs: tuple[str, ...] = ()             # that no row weights have the scores
+    remarks: tuple[str, ...] = ()            # further reasons for the message
+    stopped: bool = False                    # by the callback
+
+
 @dataclass(frozen=True, eq=False)
 class Outliers:
     """The rows left out and the fit to the others."""
@@ -341,15 +333,3 @@ class Uncertainty:
     information_limit: float | None        # of exact scores: norm of the errors by their rounding
     accuracy: float                        # of exact scores: largest error of sigma(x)
     condition: float
-
-    @property
-    def determined(self) -> bool:
-        """Whether no direction of x is free."""
-        return not (self.null_space.shape[1] or self.undetermined.shape[1] or self.flat.shape[1])
-
-    def relative_error(self, x: Floats) -> float:
-        """Relative standard error of the coefficients of x that are determined."""
-        known = np.isfinite(self.standard_errors)
-        with np.errstate(over="ignore"):
-            return float(np.hypot.reduce(self.standard_errors[known])
-                         / max(float(np.hypot.reduce(x)), TINY))

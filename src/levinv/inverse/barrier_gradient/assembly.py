@@ -1,5 +1,4 @@
 """The result of gradient inversion: success, standard errors, message and evidence."""
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -8,12 +7,12 @@ from levinv._json import plain
 from levinv._tolerances import EPS, EXACT_FLOPS, QUADRATIC
 from levinv._typing import Floats
 from levinv.forward.gradient_loss import GradientLossPoint
-from levinv.inverse.barrier_gradient.descend import Descent, Step
+from levinv.inverse.barrier_gradient.descend import Descent
 from levinv.inverse.barrier_gradient.feasibility import Interior
 from levinv.inverse.barrier_gradient.least_squares import loss_at
-from levinv.inverse.barrier_gradient.problem import Problem, State, Trace
-from levinv.inverse.barrier_gradient.subsampled import SampledHessian, spectral_error
-from levinv.inverse.result import InversionResult
+from levinv.inverse.barrier_gradient.problem import Problem, State
+from levinv.inverse.barrier_gradient.subsampled import spectral_error
+from levinv.inverse.result import InversionResult, Progress, without_scores
 
 MESSAGES = {
     0: "The gradient is matched",
@@ -24,47 +23,24 @@ MESSAGES = {
 }
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """The entries of ``result.evidence``, except those that are None (see invert_gradient)."""
-
-    start: float | None = None
-    steps: tuple[Step, ...] | None = None
-    decrement: float | None = None
-    floor: float | None = None
-    sample_size: int | None = None
-    rows: int | None = None
-    spectral_error: float | None = None
-    certificate: Floats | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain numbers and lists; the certificate stays an array."""
-        known = _known(self)
-        certificate = {key: known.pop(key) for key in ("certificate",) if key in known}
-        if self.steps is not None:
-            known["steps"] = [_known(step) for step in self.steps]
-        return {**plain(known), **certificate}
+def _evidence(interior: Interior | None, certificate: Floats | None = None,
+              **records: Any) -> dict[str, Any]:
+    """The records that are not None, as plain numbers and lists; the certificate is an array."""
+    records = {"start": interior and interior.least_slack, **records}
+    known: dict[str, Any] = plain({key: value for key, value in records.items()
+                                   if value is not None})
+    return known if certificate is None else {**known, "certificate": certificate}
 
 
-def _known(record: Evidence | Step) -> dict[str, Any]:
-    return {key: value for key, value in vars(record).items() if value is not None}
-
-
-def without_start(problem: Problem, trace: Trace, interior: Interior | None, status: int,
+def without_start(problem: Problem, progress: Progress, interior: Interior | None, status: int,
                   reason: str) -> InversionResult:
     """The result if no starting point was found in the cell."""
-    n, d = problem.map.shape
-    slack = -problem.b
-    return InversionResult(
-        x=np.zeros(d), fun=np.inf, scores=np.zeros(n), slack=slack, signs=np.sign(slack),
-        success=False, status=status, message=f"{MESSAGES[status]}: {reason}.", nit=0,
-        nfev=trace.evaluations, unique=False, null_space=np.zeros((d, 0)),
-        standard_errors=np.full(d, np.inf), condition=np.inf,
-        evidence=Evidence(start=interior and interior.least_slack).as_dict())
+    return without_scores(np.zeros(problem.map.shape[1]), -problem.b, status,
+                          f"{MESSAGES[status]}: {reason}.", progress, _evidence(interior))
 
 
-def assemble(descent: Descent, trace: Trace, interior: Interior | None,
-             sampled: SampledHessian | None, sample_size: int) -> InversionResult:
+def assemble(descent: Descent, progress: Progress, interior: Interior | None,
+             sampled: tuple[Floats, int] | None, sample_size: int) -> InversionResult:
     """The result at the last point."""
     state, problem = descent.state, descent.state.problem
     n, d = problem.map.shape
@@ -79,12 +55,9 @@ def assemble(descent: Descent, trace: Trace, interior: Interior | None,
         success = (descent.reason != "stopped" and decrement <= enough
                    and floor <= max(problem.tol, QUADRATIC) and state.agrees(enough))
     status = 0 if success else {"stopped": 4, "no preimage": 1}.get(descent.reason, 3)
-    evidence = Evidence(interior and interior.least_slack, descent.steps, decrement, floor,
-                        certificate=descent.certificate)
-    if sampled is not None:
-        error = spectral_error(sampled.matrix, hessian) if exact else None
-        evidence = replace(evidence, sample_size=sample_size, rows=sampled.rows,
-                           spectral_error=error)
+    sample = {} if sampled is None else {
+        "sample_size": sample_size, "rows": sampled[1],
+        "spectral_error": spectral_error(sampled[0], hessian) if exact else None}
     standard_errors, condition = np.full(d, np.inf), np.inf
     if success:
         standard_errors, condition = _sensitivity(state, hessian)
@@ -92,10 +65,11 @@ def assemble(descent: Descent, trace: Trace, interior: Interior | None,
     return InversionResult(
         x=state.x, fun=loss_at(state), scores=state.projection.scores.copy(), slack=slack,
         signs=np.sign(slack), success=success, status=status,
-        message=_message(descent, status, decrement, floor), nit=trace.progress.nit,
-        nfev=trace.evaluations, unique=success and not problem.regularised,
+        message=_message(descent, status, decrement, floor), nit=progress.nit,
+        nfev=progress.nfev, unique=success and not problem.regularised,
         null_space=np.zeros((d, 0)), standard_errors=standard_errors, condition=condition,
-        evidence=evidence.as_dict())
+        evidence=_evidence(interior, descent.certificate, steps=descent.steps, decrement=decrement,
+                           floor=floor, **sample))
 
 
 def _sensitivity(state: State, hessian: Floats) -> tuple[Floats, float]:

@@ -5,37 +5,20 @@ line search. After PATIENCE steps, or earlier if the method suspects it, the loo
 program whether g has a preimage in the cell at all (levinv.inverse.barrier_gradient.feasibility).
 """
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 
 from levinv._tolerances import PATIENCE, QUADRATIC
 from levinv._typing import Floats
 from levinv.inverse.barrier_gradient.feasibility import certificate
-from levinv.inverse.barrier_gradient.problem import Problem, State, Trace
-from levinv.inverse.progress import Stopped
+from levinv.inverse.barrier_gradient.problem import Problem, State
+from levinv.inverse.result import Progress, Stopped
 
 Reason: TypeAlias = Literal["converged", "no preimage", "stalled", "maxiter", "stopped", "overflow"]
 
 
-class Direction(NamedTuple):
-    """The step z, about -H⁻¹r, and the work that it took."""
-
-    z: Floats
-    cg_iterations: int | None = None
-    rows: int | None = None
-
-
-Solver: TypeAlias = Callable[[State], Direction]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One entry of ``evidence["steps"]``, which leaves out the fields that are None."""
-
-    decrement: float
-    length: float
-    cg_iterations: int | None = None
-    rows: int | None = None
+# Returns the step z, about -H⁻¹r, and the work that it took: ``cg_iterations`` or ``rows``.
+Solver: TypeAlias = Callable[[State], tuple[Floats, dict[str, int]]]
 
 
 @dataclass(frozen=True)
@@ -47,8 +30,7 @@ class Proposal:
     search: Callable[[], tuple[State, float] | None] = lambda: None    # the next state, step length
     suspicious: bool = False                       # whether g may have no preimage
     closer: State | None = None                    # a better point of the same decrement
-    cg_iterations: int | None = None
-    rows: int | None = None
+    work: dict[str, int] = field(default_factory=dict)    # that of its solver
 
 
 @dataclass(frozen=True)
@@ -58,14 +40,14 @@ class Descent:
     state: State
     decrement: float
     reason: Reason
-    steps: tuple[Step, ...]
+    steps: tuple[dict[str, Any], ...]              # decrement, length and work: for the evidence
     certificate: Floats | None = None              # of "no preimage"
 
 
-def descend(problem: Problem, start: State, propose: Callable[[State], Proposal], trace: Trace,
-            name: str, bounded_below: bool = False) -> Descent:
+def descend(problem: Problem, start: State, propose: Callable[[State], Proposal],
+            progress: Progress, name: str, bounded_below: bool = False) -> Descent:
     """Descend from ``start``. ``bounded_below``: a minimiser exists. ``name``: for the report."""
-    state, steps = start, list[Step]()
+    state, steps = start, list[dict[str, Any]]()
     asked = bounded_below
     while True:
         proposal = propose(state)
@@ -77,7 +59,7 @@ def descend(problem: Problem, start: State, propose: Callable[[State], Proposal]
         if proposal.ended is not None:
             state = proposal.closer or state
             return ended(proposal.ended)
-        if _stalled(steps, decrement):
+        if _stalled([step["decrement"] for step in steps], decrement):
             return ended("stalled")
         if len(steps) == problem.maxiter:
             return ended("maxiter")
@@ -91,17 +73,16 @@ def descend(problem: Problem, start: State, propose: Callable[[State], Proposal]
         if following is None:
             return ended("stalled")
         state, length = following
-        steps.append(Step(decrement, length, proposal.cg_iterations, proposal.rows))
+        steps.append({"decrement": decrement, "length": length, **proposal.work})
         try:
-            trace.progress(name, decrement, state.x)
+            progress(name, decrement, state.x)
         except Stopped:
             return ended("stopped")
 
 
-def _stalled(steps: list[Step], decrement: float) -> bool:
+def _stalled(before: list[float], decrement: float) -> bool:
     """Whether full steps no longer halve the decrement, so that only rounding is left."""
-    if len(steps) <= PATIENCE:
+    if len(before) <= PATIENCE:
         return False
-    before = min(step.decrement for step in steps[:-PATIENCE])
-    latest = min(decrement, *(step.decrement for step in steps[-PATIENCE:]))
-    return before < QUADRATIC and latest > 0.5 * before
+    least = min(before[:-PATIENCE])
+    return least < QUADRATIC and min(decrement, *before[-PATIENCE:]) > 0.5 * least

@@ -81,8 +81,7 @@ def _units(sizes: Floats) -> list[float]:
     if not len(sizes):
         return [1.0]
     far_below = np.append(True, sizes[1:] < np.sqrt(LP_ROUNDING) * sizes[:-1])
-    units: list[float] = sizes[far_below].tolist()
-    return units
+    return list(map(float, sizes[far_below]))
 
 
 def _largest_ball(stored: Rows, b: Floats, signs: Floats, scaled: ScaledRows,
@@ -96,7 +95,11 @@ def _largest_ball(stored: Rows, b: Floats, signs: Floats, scaled: ScaledRows,
             slack = signs * (stored.matvec(x) - b) / scaled.norms
             near = slack / furthest < resolution
             relative = np.maximum(slack[near] / resolution, -furthest)
-        found = _least_slack_program(scaled.rows if near.all() else scaled.rows[near], relative)
+        rows = scaled.rows if near.all() else scaled.rows[near]
+        found = _linear_program(        # max t subject to rows dx + relative >= t, t <= 1
+            np.append(np.zeros(len(x)), -1.0), b_ub=relative,
+            A_ub=scipy.sparse.hstack([-rows, np.ones((len(relative), 1))]),
+            bounds=[(None, None)] * len(x) + [(None, 1.0)])
         if found.x is None:
             break
         multipliers = np.zeros(len(b))
@@ -108,15 +111,6 @@ def _largest_ball(stored: Rows, b: Floats, signs: Floats, scaled: ScaledRows,
             break
         resolution *= LP_ROUNDING
     return x, least, multipliers
-
-
-def _least_slack_program(rows: scipy.sparse.csr_array,
-                         slack: Floats) -> scipy.optimize.OptimizeResult:
-    """max t subject to rows dx + slack >= t, t <= 1."""
-    n, d = rows.shape
-    return _linear_program(
-        np.append(np.zeros(d), -1.0), A_ub=scipy.sparse.hstack([-rows, np.ones((n, 1))]),
-        b_ub=slack, bounds=[(None, None)] * d + [(None, 1.0)])
 
 
 def _corrected(rows: scipy.sparse.csr_array, multipliers: Floats) -> Floats:

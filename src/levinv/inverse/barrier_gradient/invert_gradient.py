@@ -15,9 +15,8 @@ from levinv.inverse.barrier_gradient import least_squares, newton, subsampled
 from levinv.inverse.barrier_gradient.assembly import assemble, without_start
 from levinv.inverse.barrier_gradient.descend import Descent, descend
 from levinv.inverse.barrier_gradient.feasibility import interior_point
-from levinv.inverse.barrier_gradient.problem import Problem, State, Trace, evaluate
-from levinv.inverse.progress import Callback, Progress
-from levinv.inverse.result import InversionResult
+from levinv.inverse.barrier_gradient.problem import Problem, State, evaluate
+from levinv.inverse.result import Callback, InversionResult, Progress
 from levinv.storage.blocked import Rows
 
 Method: TypeAlias = Literal["newton", "approximate-newton", "least-squares"]
@@ -67,9 +66,7 @@ def invert_gradient(A: MatrixLike, b: VectorLike, g: VectorLike, *,
     maxiter : int, optional
         Largest number of steps. Default 100, 200 and 300 for the three methods.
     callback : callable, optional
-        As in SciPy: ``callback(intermediate_result)`` receives an OptimizeResult with ``x, nit,
-        stage, error``, where ``error`` is the decrement; a callback with any other signature
-        receives x. StopIteration ends the inversion.
+        As for :func:`levinv.invert_scores`, called in each step; ``error`` is the decrement.
     rng : None, int or numpy.random.Generator
         Source of the sampled rows of "approximate-newton".
     workers : int, optional
@@ -154,7 +151,6 @@ def invert_gradient(A: MatrixLike, b: VectorLike, g: VectorLike, *,
     size = _validate.positive_int(size, "options['sample_size']")
     tol = _validate.positive_number(tol, "tol")
     maxiter = MAXITER[method] if maxiter is None else _validate.positive_int(maxiter, "maxiter")
-    rng = _validate.generator(rng, "rng")
     stored = storage.of(A)
     _validate.ordinary_size(_validate.ordinary_columns(stored.column_max(), "A"), "A")
     _validate.ordinary_size(b, "b")
@@ -166,9 +162,9 @@ def invert_gradient(A: MatrixLike, b: VectorLike, g: VectorLike, *,
     if cell_signs is None:
         raise ValueError("signs or x0 must be given: every bounded cell has a solution of its own")
     problem = Problem(FullRankMap(A, b), b, g, cell_signs, active, ridge, tol, maxiter)
-    trace = Trace(Progress(callback))
+    progress = Progress(callback, _validate.generator(rng, "rng"))
     with sharing(workers, EVALUATIONS * stored.flops):
-        return _solve(problem, x0, method, size, rng, trace)
+        return _solve(problem, x0, method, size, progress)
 
 
 def _cell_of(stored: Rows, b: Floats, x0: Floats, signs: Floats | None,
@@ -188,7 +184,7 @@ def _cell_of(stored: Rows, b: Floats, x0: Floats, signs: Floats | None,
 
 
 def _solve(problem: Problem, x0: Floats | None, method: Method, size: int,
-           rng: np.random.Generator, trace: Trace) -> InversionResult:
+           progress: Progress) -> InversionResult:
     """Find a start in the cell, run the method and assemble the result."""
     x, interior = x0, None
     if x is None:
@@ -196,8 +192,8 @@ def _solve(problem: Problem, x0: Floats | None, method: Method, size: int,
         wrong = ~active & (problem.signs * problem.b > 0)   # a zero row has slack -b at every x
         if wrong.any():
             row = int(np.argmax(wrong))
-            return without_start(problem, trace, None, 2, f"row {row} of A is zero and its slack "
-                                 f"{-problem.b[row]:.6g} has the other sign")
+            return without_start(problem, progress, None, 2, f"row {row} of A is zero and its "
+                                 f"slack {-problem.b[row]:.6g} has the other sign")
         interior = interior_point(problem.map.rows.part(active), problem.b[active],
                                   problem.signs[active])
         x, least = interior.x, f"{interior.least_slack:.3g}"
@@ -205,36 +201,36 @@ def _solve(problem: Problem, x0: Floats | None, method: Method, size: int,
             failure = ((2, "the least slack can be made no larger than ") if interior.empty else
                        (3, "no point inside the cell was found, nor a proof that it is empty; "
                            "largest least slack "))
-            return without_start(problem, trace, interior, failure[0],
+            return without_start(problem, progress, interior, failure[0],
                                  f"{failure[1]}{least} (rows of unit norm)")
-    start = evaluate(problem, x, trace)
+    start = evaluate(problem, x, progress)
     if start is None:
-        return without_start(problem, trace, interior, 3,
+        return without_start(problem, progress, interior, 3,
                              "the barrier cannot be evaluated at the start")
     with np.errstate(over="ignore", invalid="ignore"):       # by targets near the largest float
         if method == "least-squares":
-            descent = _least_squares(problem, start, x0 is not None, trace)
-            return assemble(descent, trace, interior, None, size)
-        exact = method == "newton"
+            descent = _least_squares(problem, start, x0 is not None, progress)
+            return assemble(descent, progress, interior, None, size)
+        exact, rng = method == "newton", progress.rng
         solver = newton.newton_direction if exact else subsampled.sampling_direction(size, rng)
-        descent = descend(problem, start, newton.proposing(solver, trace), trace, method)
+        descent = descend(problem, start, newton.proposing(solver, progress), progress, method)
         sampled = None if exact else subsampled.subsampled_hessian(descent.state, size, rng)
-        return assemble(descent, trace, interior, sampled, size)
+        return assemble(descent, progress, interior, sampled, size)
 
 
-def _least_squares(problem: Problem, start: State, given: bool, trace: Trace) -> Descent:
+def _least_squares(problem: Problem, start: State, given: bool, progress: Progress) -> Descent:
     """Minimise from a given start directly, otherwise from the minimiser of the convex problem.
 
     Far from a solution |∇V - g|² falls slowly, because no fixed norm suits it everywhere; the
     convex problem does not have this difficulty.
     """
     def minimised(start: State) -> Descent:
-        return descend(problem, start, least_squares.proposing(problem, trace), trace,
+        return descend(problem, start, least_squares.proposing(problem, progress), progress,
                        "least-squares", bounded_below=problem.regularised)
 
     if given:
         return minimised(start)
-    convex = descend(problem, start, newton.proposing(newton.newton_direction, trace), trace,
+    convex = descend(problem, start, newton.proposing(newton.newton_direction, progress), progress,
                      "least-squares")
     if convex.reason == "stopped" or (convex.reason == "no preimage" and not problem.regularised):
         return convex

@@ -8,9 +8,9 @@ Gauss-Newton metric is RᵀR, and in y = R dx
     gradient  Wᵀ [r; K x],      Hessian  I + R⁻ᵀ C R⁻¹,
 
 where C is the third derivative of V contracted with r; C = 0 if r = 0. The step is the modified
-Newton step with the exact Hessian (levinv.inverse.descent). It is shortened to stay in the cell (L
-is inf on its boundary), and by Armijo's rule. Without a ridge every stationary point solves r = 0,
-since H is positive definite; with a ridge, L may have several stationary points.
+Newton step with the exact Hessian (levinv.inverse.local.methods). It is shortened to stay in
+the cell (L is inf on its boundary), and by Armijo's rule. Without a ridge every stationary point
+solves r = 0, since H is positive definite; with a ridge, L may have several stationary points.
 
 Reference: Nocedal and Wright, Numerical Optimization (2006), chapter 10 (Gauss-Newton).
 """
@@ -23,11 +23,12 @@ from levinv._tolerances import EPS, INSIDE
 from levinv._typing import Floats
 from levinv.forward.gradient_loss import GradientLossPoint
 from levinv.inverse.barrier_gradient.descend import Proposal
-from levinv.inverse.barrier_gradient.problem import Problem, State, Trace, boundary, evaluate
-from levinv.inverse.descent import armijo, modified_newton_step
+from levinv.inverse.barrier_gradient.problem import Problem, State, boundary, evaluate
+from levinv.inverse.local.methods import armijo, modified_newton_step
+from levinv.inverse.result import Progress
 
 
-def proposing(problem: Problem, trace: Trace) -> Callable[[State], Proposal]:
+def proposing(problem: Problem, progress: Progress) -> Callable[[State], Proposal]:
     """The method for levinv.inverse.barrier_gradient.descend.
 
     Its decrement is the Newton decrement. With a ridge it is the length of the gradient in the
@@ -57,7 +58,7 @@ def proposing(problem: Problem, trace: Trace) -> Callable[[State], Proposal]:
         if step is None:
             return Proposal(decrement, "stalled")
         return Proposal(decrement, None, lambda: _search(
-            state, 0.5 * float(residual @ residual), step, float(gradient @ (r @ step)), trace))
+            state, 0.5 * float(residual @ residual), step, float(gradient @ (r @ step)), progress))
 
     return propose
 
@@ -77,10 +78,10 @@ def _step(r: Floats, hessian: Floats, gradient: Floats) -> Floats | None:
 
 
 def _search(state: State, loss: float, step: Floats, slope: float,
-            trace: Trace) -> tuple[State, float] | None:
+            progress: Progress) -> tuple[State, float] | None:
     """The state and the length of the first step, by halving, that lowers the loss enough."""
     def trial(length: float) -> tuple[float, State | None]:
-        following = evaluate(state.problem, state.x + length * step, trace)
+        following = evaluate(state.problem, state.x + length * step, progress)
         return (np.inf if following is None else loss_at(following)), following
 
     length = min(1.0, INSIDE * boundary(state.point.push(step)))

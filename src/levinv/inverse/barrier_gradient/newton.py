@@ -15,7 +15,6 @@ it has at most one root.
 """
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import scipy.optimize
@@ -23,14 +22,15 @@ import scipy.optimize
 from levinv._conjugate_gradients import conjugate_gradients
 from levinv._tolerances import DIRECT_DIMENSION, EPS, INSIDE, PATIENCE, POOR_MODEL, QUADRATIC
 from levinv._typing import Floats
-from levinv.inverse.barrier_gradient.descend import Direction, Proposal, Solver
-from levinv.inverse.barrier_gradient.problem import State, Trace, boundary, evaluate
+from levinv.inverse.barrier_gradient.descend import Proposal, Solver
+from levinv.inverse.barrier_gradient.problem import State, boundary, evaluate
+from levinv.inverse.result import Progress
 
 
-def proposing(solver: Solver, trace: Trace) -> Callable[[State], Proposal]:
+def proposing(solver: Solver, progress: Progress) -> Callable[[State], Proposal]:
     """The method with directions from ``solver``, for levinv.inverse.barrier_gradient.descend."""
     def propose(state: State) -> Proposal:
-        z, cg_iterations, rows = solver(state)
+        z, work = solver(state)
         squared = -float(state.gradient @ z)
         # The line search squares it again: a larger one would overflow there.
         if not squared < np.sqrt(np.finfo(float).max):
@@ -39,38 +39,35 @@ def proposing(solver: Solver, trace: Trace) -> Callable[[State], Proposal]:
         if decrement <= max(state.problem.tol, min(floor, QUADRATIC)):
             closer = None
             if decrement > floor:                # the step is known already and can only help
-                closer = evaluate(state.problem, state.x + state.step(z), trace)
+                closer = evaluate(state.problem, state.x + state.step(z), progress)
             better = closer is not None and closer.bound() < state.bound()
             return Proposal(decrement, "converged", closer=closer if better else None)
         p = state.relative(z)
-        rise = float(state.target @ z)
-        return Proposal(decrement, None, lambda: line_search(state, z, p, decrement, trace),
-                        suspicious=rise >= 0 and boundary(p) == np.inf,
-                        cg_iterations=cg_iterations, rows=rows)
+        return Proposal(decrement, None, lambda: line_search(state, z, p, decrement, progress),
+                        suspicious=float(state.target @ z) >= 0 and boundary(p) == np.inf,
+                        work=work)
 
     return propose
 
 
-def newton_direction(state: State) -> Direction:
+def newton_direction(state: State) -> tuple[Floats, dict[str, int]]:
     """-H⁻¹ r, accurate enough for quadratic convergence."""
     if state.projection.rank <= DIRECT_DIMENSION:
-        return Direction(state.solve(state.hessian(), -state.gradient))
+        return state.solve(state.hessian(), -state.gradient), {}
     tolerance = float(np.clip(state.bound(), math.sqrt(EPS), 0.5 * POOR_MODEL))
     # After so many iterations the residual has fallen enough in exact arithmetic.
     limit = math.ceil(math.log(2.0 * math.sqrt(3.0) / tolerance) / math.log(2.0 + math.sqrt(3.0)))
     found = conjugate_gradients(state.product, -state.gradient, tolerance=tolerance, maxiter=limit,
                                 precondition=state.precondition)
-    return Direction(found.x, cg_iterations=found.products)
+    return found.x, {"cg_iterations": found.products}
 
 
-@dataclass(frozen=True)
 class _SlopeModel:
     """φ' as a function of t in the model: each score depends on its own slack alone."""
 
-    scores: Floats
-    complement: Floats            # 1 - sigma
-    p: Floats
-    rise: float                   # gᵀdx
+    def __init__(self, state: State, p: Floats, rise: float) -> None:
+        self.scores, self.complement = state.projection.scores, state.projection.complement()
+        self.p, self.rise = p, rise                  # rise: gᵀdx
 
     def __call__(self, t: float) -> float:
         grown = 1.0 + t * self.p
@@ -98,14 +95,14 @@ class _SlopeModel:
 
 
 def line_search(state: State, z: Floats, p: Floats, decrement: float,
-                trace: Trace) -> tuple[State, float] | None:
+                progress: Progress) -> tuple[State, float] | None:
     """The next state and the step length, or None."""
     dx = state.step(z)
     if decrement < QUADRATIC:
-        following = evaluate(state.problem, state.x + dx, trace)
+        following = evaluate(state.problem, state.x + dx, progress)
         if following is not None:
             return following, 1.0
-    model = _slope_model(state, p, float(state.target @ z))
+    model = _SlopeModel(state, p, float(state.target @ z))
     slope = -float(model.scores @ p) - model.rise
     if slope >= 0:
         return None
@@ -113,7 +110,7 @@ def line_search(state: State, z: Floats, p: Floats, decrement: float,
     length = 1.0 if high > 1.0 / INSIDE else model.root(low, high)
     best = None
     for _ in range(PATIENCE):
-        trial = evaluate(state.problem, state.x + length * dx, trace)
+        trial = evaluate(state.problem, state.x + length * dx, progress)
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             at = p / (1.0 + length * p)
             new_slope = -float(trial.projection.scores @ at) - model.rise if trial else np.nan
@@ -127,11 +124,7 @@ def line_search(state: State, z: Floats, p: Floats, decrement: float,
             low, best = length, trial
         else:
             high = length
-        guess = length + _slope_model(trial, at, model.rise).root(low - length, high - length)
+        guess = length + _SlopeModel(trial, at, model.rise).root(low - length, high - length)
         margin = (1.0 - INSIDE) * (high - low) if high < np.inf else 0.0
         length = min(max(guess, low + margin), high - margin)
     return None if best is None else (best, low)
-
-
-def _slope_model(state: State, p: Floats, rise: float) -> _SlopeModel:
-    return _SlopeModel(state.projection.scores, state.projection.complement(), p, rise)

@@ -18,7 +18,7 @@ order). Rounding of g and of the slack A x - b keeps it above a floor.
 Reference: Nesterov and Nemirovskii, Interior-Point Polynomial Algorithms in Convex Programming
 (1994), section 2.2.
 """
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
@@ -27,7 +27,7 @@ from levinv._tolerances import ALLOWED_ROUNDINGS, EPS
 from levinv._typing import Booleans, Floats
 from levinv.forward.barrier import BarrierPoint, FullRankMap
 from levinv.forward.projection import Projection, row_scale
-from levinv.inverse.progress import Progress
+from levinv.inverse.result import Progress
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,6 @@ class Problem:
     def regularised(self) -> bool:
         """Whether the objective has a ridge."""
         return bool(self.ridge.any())
-
-
-@dataclass
-class Trace:
-    """The progress report of an inversion, and its number of evaluations so far."""
-
-    progress: Progress = field(default_factory=lambda: Progress(None))
-    evaluations: int = 0
 
 
 @dataclass(frozen=True)
@@ -153,14 +145,14 @@ def _root_of_form(r: Floats, solved: Floats) -> float:
     return float(np.sqrt(max(float(r @ solved), 0.0)))
 
 
-def evaluate(problem: Problem, x: Floats, trace: Trace) -> State | None:
+def evaluate(problem: Problem, x: Floats, progress: Progress) -> State | None:
     """The State at x, or None if x is outside the cell or arithmetic fails."""
     with np.errstate(over="ignore", invalid="ignore"):
         slack = problem.map.rows.matvec(x) - problem.b
         inside = np.all(slack * problem.signs > 0, where=problem.active)
         if not (inside and np.isfinite(slack).all()):
             return None
-        trace.evaluations += 1
+        progress.nfev += 1
         try:
             point = problem.map.at(x)
         except ValueError:                               # a slack below the smallest normal number

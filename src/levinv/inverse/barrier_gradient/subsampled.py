@@ -32,23 +32,14 @@ by tau alone sigma_i/tau_i would have no bound.
 
 With k >= n every row is kept and this is Newton's method.
 """
-from typing import NamedTuple
-
 import numpy as np
 import scipy.linalg
 
 from levinv._tolerances import SAMPLES
 from levinv._typing import Floats, Integers
 from levinv.forward.projection import Projection
-from levinv.inverse.barrier_gradient.descend import Direction, Solver
+from levinv.inverse.barrier_gradient.descend import Solver
 from levinv.inverse.barrier_gradient.problem import State
-
-
-class SampledHessian(NamedTuple):
-    """H~, (k, k), and the number of rows kept."""
-
-    matrix: Floats
-    rows: int
 
 
 def default_size(d: int) -> int:
@@ -58,9 +49,9 @@ def default_size(d: int) -> int:
 
 def sampling_direction(size: int, rng: np.random.Generator) -> Solver:
     """Directions from about ``size`` sampled rows, a new sample each time."""
-    def direction(state: State) -> Direction:
-        sampled = subsampled_hessian(state, size, rng)
-        return Direction(state.solve(sampled.matrix, -state.gradient), rows=sampled.rows)
+    def direction(state: State) -> tuple[Floats, dict[str, int]]:
+        hessian, rows = subsampled_hessian(state, size, rng)
+        return state.solve(hessian, -state.gradient), {"rows": rows}
 
     return direction
 
@@ -86,8 +77,8 @@ def probabilities(state: State, size: int) -> Floats:
     return chance
 
 
-def subsampled_hessian(state: State, size: int, rng: np.random.Generator) -> SampledHessian:
-    """H~ from about ``size`` rows."""
+def subsampled_hessian(state: State, size: int, rng: np.random.Generator) -> tuple[Floats, int]:
+    """H~, (k, k), from about ``size`` rows, and the number of rows kept."""
     projection = state.projection
     chance = probabilities(state, size)
     kept = np.flatnonzero(rng.random(len(chance)) < chance)
@@ -102,7 +93,7 @@ def subsampled_hessian(state: State, size: int, rng: np.random.Generator) -> Sam
     out = signed.T @ (total[:, None] * signed - 2.0 * (squares @ signed))
     if len(kept) < projection.rank or np.linalg.matrix_rank(signed) < projection.rank:
         out += state.factor @ state.factor.T       # too few rows for full rank: add G
-    return SampledHessian(0.5 * (out + out.T), len(kept))
+    return 0.5 * (out + out.T), len(kept)
 
 
 def _sampled_basis(projection: Projection, kept: Integers) -> Floats:

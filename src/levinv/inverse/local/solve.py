@@ -14,35 +14,38 @@ import numpy as np
 from levinv._tolerances import EPS, MAXITER
 from levinv._typing import Floats, MatrixLike
 from levinv.forward.score_loss import ScoreLoss
-from levinv.inverse.found import Found
-from levinv.inverse.local import gradient_descent, newton, trust_region
-from levinv.inverse.local.loss import Outcome, Reason, ScaledLoss
-from levinv.inverse.progress import Progress, Stopped
-from levinv.inverse.result import InversionResult
+from levinv.inverse.local.methods import (
+    Outcome,
+    ScaledLoss,
+    gradient_descent,
+    newton,
+    trust_region,
+)
+from levinv.inverse.result import InversionResult, Progress, Stopped
+from levinv.inverse.stages.loss import Loss
 from levinv.inverse.stages.presolve import presolve
 from levinv.inverse.stages.refine import minimise as fit
 from levinv.inverse.stages.refine import refine
-from levinv.inverse.values import Limits, Presolved, Problem
+from levinv.inverse.values import Found, Presolved, Problem
 from levinv.inverse.verdict.report import report
 
 Method: TypeAlias = Literal["trust-region", "newton", "gradient-descent"]
 
 METHODS: dict[Method, Callable[..., Outcome]] = {
-    "trust-region": trust_region.minimise, "newton": newton.minimise,
-    "gradient-descent": gradient_descent.minimise,
+    "trust-region": trust_region, "newton": newton, "gradient-descent": gradient_descent,
 }
 OPTIONS: dict[Method, tuple[str, ...]] = {
     "trust-region": ("initial_radius",), "newton": (),
     "gradient-descent": ("step", "strong_convexity"),
 }
 REMARKS = {
-    Reason.STATIONARY: "a stationary point of the loss where the scores are not matched",
-    Reason.ITERATIONS: "maxiter = {limit} iterations reached",
-    Reason.STUCK: "no step decreases the loss further",
+    "stationary": "a stationary point of the loss where the scores are not matched",
+    "iterations": "maxiter = {limit} iterations reached",
+    "stuck": "no step decreases the loss further",
 }
 
 
-def solve(problem: Problem, limits: Limits, progress: Progress, method: Method, A: MatrixLike,
+def solve(problem: Problem, progress: Progress, method: Method, A: MatrixLike,
           ridge: float | Floats, options: dict[str, Any]) -> InversionResult:
     """Minimise the loss from ``problem.x0`` and report the outcome.
 
@@ -52,7 +55,7 @@ def solve(problem: Problem, limits: Limits, progress: Progress, method: Method, 
     presolved = presolve(problem)
     loss = ScoreLoss(A, problem.b, problem.scores, ridge=ridge)
     scaled = ScaledLoss(loss)
-    limit = MAXITER[method] if limits.maxiter is None else limits.maxiter
+    limit = MAXITER[method] if progress.maxiter is None else progress.maxiter
     regularised = bool(np.any(ridge))
     assert problem.x0 is not None            # invert_scores has checked it
     latest, iterations = problem.x0, 0
@@ -69,14 +72,14 @@ def solve(problem: Problem, limits: Limits, progress: Progress, method: Method, 
     ended = None                             # None: stopped by the callback
     try:
         outcome = minimise(problem.x0)
-        if method == "trust-region" and outcome.reason == Reason.STATIONARY and not regularised:
+        if method == "trust-region" and outcome.reason == "stationary" and not regularised:
             outcome = _second_start(presolved, progress, scaled, minimise, outcome)
         latest, iterations = outcome.y / scaled.units, outcome.iterations
         ended = outcome.reason
     except Stopped:
         pass
     progress.nfev += scaled.nfev
-    at_rest = ended in (Reason.MATCHED, Reason.STATIONARY, Reason.STUCK)
+    at_rest = ended in ("matched", "stationary", "stuck")
     remarks = ((REMARKS[ended].format(limit=limit),)
                if ended in REMARKS and not (regularised and at_rest) else ())
     found = Found(refine(presolved, latest, progress, maxiter=0), remarks=remarks,
@@ -84,7 +87,7 @@ def solve(problem: Problem, limits: Limits, progress: Progress, method: Method, 
     result = report(presolved, found, progress, converged=regularised and at_rest,
                     further_evidence={method: {
                         "iterations": iterations, "evaluations": scaled.nfev,
-                        "ended": "stopped" if ended is None else ended.value}})
+                        "ended": "stopped" if ended is None else ended}})
     result.fun = loss.fun(latest)
     return result
 
@@ -95,8 +98,8 @@ def _second_start(presolved: Presolved, progress: Progress, scaled: ScaledLoss,
     problem, reduced = presolved.problem, presolved.reduced
     assert problem.x0 is not None
     weight = np.where(reduced.active, 1.0 / np.sqrt(np.maximum(problem.scores, EPS)), 0.0)
-    stabilised = fit(reduced, problem.b, problem.x0, problem.scores, weight,
-                     presolved.null_dimension)
+    stabilised = fit(Loss(reduced, problem.b, problem.scores, weight, presolved.null_dimension),
+                     problem.x0)
     if stabilised is None:
         return outcome
     progress.nfev += stabilised.evaluations

@@ -41,7 +41,11 @@ def find_infeasible_set(rows: Rows, transform: Floats, target: Floats, active: B
         rank = _rank(rows, transform, chosen, lengths)
         if not violated(total, rank, union):
             continue
-        rank = max(rank, _quotient_rank(rows, chosen, np.flatnonzero(~active)))
+        # The rank in the quotient by the other rows, from A itself: columns of A that are far
+        # smaller than others may have been lost in ``A transform``.
+        others = np.flatnonzero(~active)
+        rank = max(rank, _equilibrated_rank(rows, np.append(chosen, others))
+                   - (_equilibrated_rank(rows, others) if len(others) else 0))
         if violated(total, rank, union) and total - rank > excess:
             worst, excess = InfeasibleSet(np.sort(chosen), total, rank), total - rank
     return worst
@@ -54,16 +58,6 @@ def _rank(rows: Rows, transform: Floats, chosen: Integers, lengths: Floats) -> i
     if len(chosen) <= 4 * transform.shape[1]:
         return int(np.linalg.matrix_rank((rows.block(chosen) @ transform) * scale[chosen, None]))
     return int(np.linalg.matrix_rank(rows.gram(scale, transform), hermitian=True))
-
-
-def _quotient_rank(rows: Rows, chosen: Integers, others: Integers) -> int:
-    """Rank of the chosen rows of A in the quotient by the ``others``.
-
-    It is computed from A itself: columns of A that are far smaller than others may have been
-    lost in ``A transform``.
-    """
-    return (_equilibrated_rank(rows, np.append(chosen, others))
-            - (_equilibrated_rank(rows, others) if len(others) else 0))
 
 
 def _equilibrated_rank(rows: Rows, index: Integers) -> int:

@@ -27,12 +27,27 @@ from dataclasses import dataclass
 import numpy as np
 
 from levinv import _tolerances
-from levinv._tolerances import DIRECT_PER_RANK, DIRECT_ROWS, EPS, QUADRATIC, TINY
+from levinv._tolerances import (
+    DIRECT_PER_RANK,
+    DIRECT_ROWS,
+    EPS,
+    FEW_ROUNDINGS,
+    PASS_ENTRIES,
+    QUADRATIC,
+    SIGNIFICANT,
+    TINY,
+)
 from levinv._typing import Booleans, Floats, Labels
 from levinv.forward.projection import Projection, project, rough_projection
+from levinv.inverse.result import Progress
 from levinv.inverse.stages.infeasible import find_infeasible_set
-from levinv.inverse.stages.laplacian import DirectSolver, IterativeSolver, component_mean
-from levinv.inverse.values import Magnitudes
+from levinv.inverse.stages.laplacian import (
+    DirectSolver,
+    IterativeSolver,
+    component_mean,
+    log_weight_deviation,
+)
+from levinv.inverse.values import Magnitudes, MagnitudeWork, Presolved
 from levinv.storage.blocked import Rows
 
 
@@ -89,7 +104,8 @@ def find_magnitudes(rows: Rows, transform: Floats, target: Floats, active: Boole
     while (iteration < maxiter and best.error > accuracy
            and not (enough is not None and enough(best.residual))):
         if sweeping and best.error > 1.0:
-            swept = evaluate(_swept(best, target, active))
+            ratio = target / np.maximum(best.projection.scores, TINY)
+            swept = evaluate(best.t + np.log(np.where(active, ratio, 1.0)))
             sweeping = swept.error <= 0.5 * best.error
             trial: _Iterate | None = swept
         else:
@@ -117,13 +133,6 @@ def find_magnitudes(rows: Rows, transform: Floats, target: Floats, active: Boole
                 break
     return Magnitudes(best.t, best.projection, best.error, iteration, evaluations, products,
                       infeasible)
-
-
-def _swept(iterate: _Iterate, target: Floats, active: Booleans) -> Floats:
-    """t + log(c/sigma)."""
-    scores = np.maximum(iterate.projection.scores, TINY)
-    swept: Floats = iterate.t + np.log(np.where(active, target / scores, 1.0))
-    return swept
 
 
 def _solver(iterate: _Iterate, active: Booleans, label: Labels) -> DirectSolver | IterativeSolver:
@@ -168,3 +177,90 @@ def _line_search(evaluate: Callable[[Floats], _Iterate], iterate: _Iterate, step
             return trial
         length *= min(0.5, max(0.1, slope / (slope - trial_slope)))
     return None
+
+
+def interior_target(presolved: Presolved) -> tuple[Floats, Callable[[Floats], bool] | None]:
+    """Scores inside (0, 1) that sum to the rank on each component; and, for noisy scores, a test
+    whether noise explains a residual.
+    """
+    reduced, problem = presolved.reduced, presolved.problem
+    scores, noise = problem.scores, problem.noise
+    if noise is None:
+        target = np.where(scores > 0, np.minimum(scores, 1.0 - EPS), EPS)
+    else:
+        margin = np.minimum(0.5 * noise, 0.25)
+        target = np.clip(scores, margin, 1.0 - margin)
+    for c in range(reduced.count):
+        member = reduced.members(c)
+        target[member] = shift_to_sum(target[member], reduced.bases[c].shape[1])
+    if noise is None:
+        return target, None
+    weight = np.where(reduced.active, 1.0 / noise, 0.0)
+    return target, lambda residual: bool(np.linalg.norm(residual * weight)
+                                         <= np.sqrt(reduced.active.sum()))
+
+
+def magnitude_deviation(presolved: Presolved, magnitudes: Magnitudes,
+                        target: Floats) -> Floats | None:
+    """Relative standard deviation of each magnitude, (n,); None for exact scores.
+
+    It is inf in rows that stages 2 and 3 do not use: the magnitude is unknown where the score is
+    below a few noise levels. They are used if too few rows would be left. With the other rows
+    fixed, m² is proportional to (1 - c)/c, so an error δ of the score changes m by a factor
+    1 ± δ / (2 c (1 - c)). In short problems all errors are propagated to every magnitude.
+    """
+    reduced, problem = presolved.reduced, presolved.problem
+    scores, noise = problem.scores, problem.noise
+    if noise is None:
+        return None
+    c = np.clip(scores, EPS, 1.0 - EPS)
+    deviation = np.where(scores < SIGNIFICANT * noise, np.inf,
+                         np.minimum(0.5 * noise / (c * (1.0 - c)), 1.0))
+    if np.count_nonzero(reduced.active) ** 2 <= PASS_ENTRIES:
+        spread = 0.5 * log_weight_deviation(magnitudes.projection, reduced.active, reduced.label,
+                                            noise)
+        deviation = np.where(np.isfinite(deviation),
+                             np.minimum(np.maximum(deviation, spread), 1.0), np.inf)
+    if np.isfinite(deviation[reduced.active]).sum() <= 2 * reduced.start.shape[1] + 2:
+        deviation = np.where(reduced.active, np.minimum(0.5 * noise / target, 1.0), np.inf)
+    return deviation
+
+
+def run_magnitudes(presolved: Presolved, target: Floats, progress: Progress, *,
+                   enough: Callable[[Floats], bool] | None = None,
+                   log_weight: Floats | None = None, accuracy: float = 0.0,
+                   before: MagnitudeWork | None = None) -> tuple[Magnitudes, MagnitudeWork]:
+    """The magnitudes with the scores ``target``, and the work, including that done ``before``.
+
+    ``log_weight``, ``accuracy`` and ``enough`` are those of :func:`find_magnitudes`.
+    """
+    reduced, before = presolved.reduced, before or MagnitudeWork()
+    found = find_magnitudes(
+        presolved.problem.rows, reduced.start, target, reduced.active, reduced.label,
+        own_columns=reduced.use_A, log_weight=log_weight, accuracy=accuracy, enough=enough,
+        maxiter=(progress.maxiter or 100) - before.iterations,
+        on_step=lambda iteration, error: progress("scaling", error))
+    progress.nfev += found.evaluations
+    return found, MagnitudeWork(before.iterations + found.iterations,
+                                before.products + found.products, found.error)
+
+
+def shift_to_sum(scores: Floats, total: float) -> Floats:
+    """Add one number to the logits of all scores so that they sum to ``total``.
+
+    The results lie inside (0, 1). The scores are returned unchanged if their sum is right to
+    rounding, or if their number is not above ``total``.
+    """
+    if abs(scores.sum() - total) <= FEW_ROUNDINGS * total or total >= len(scores):
+        return scores
+    odds, shift = scores / (1.0 - scores), 0.0
+    for _ in range(60):                 # steps of 1 go from any score to any other: log(1/ε) is 36
+        shifted = odds * np.exp(shift)
+        moved = shifted / (1.0 + shifted)
+        excess = moved.sum() - total
+        slope = (moved * (1.0 - moved)).sum()
+        if abs(excess) <= 8.0 * EPS * total or slope == 0:      # stricter than the test above
+            break
+        shift -= float(np.clip(excess / slope, -1.0, 1.0))
+    inside: Floats = np.clip(moved, TINY, 1.0 - EPS)
+    return inside

@@ -15,23 +15,26 @@ from dataclasses import replace
 
 import numpy as np
 
-from levinv._tolerances import EPS, FEW_ROUNDINGS
+from levinv._tolerances import ALLOWED_ROUNDINGS, EPS, FEW_ROUNDINGS
 from levinv._typing import Booleans, Floats, Integers, RowIndex
 from levinv.errors import NoSolutionError
-from levinv.inverse.stages.components import components
-from levinv.inverse.stages.range import response_in_range
-from levinv.inverse.stages.reduction import component_decision, reduce
+from levinv.inverse.stages.reduction import components, reduce
 from levinv.inverse.values import ComponentDecision, Presolved, Problem, Range, Reduced
 
 
 class Augmented:
-    """[A T_C, q] on the rows of component c, never formed; q is a further column, or None."""
+    """[A T_C, b_C] on component c, never formed. The residual of b_C on range(A_C) replaces it, or
+    nothing if it lies in this range: same range, same matroid.
+    """
 
-    def __init__(self, reduced: Reduced, c: int, column: Floats | None) -> None:
+    def __init__(self, reduced: Reduced, in_range: Range, c: int) -> None:
         self._rows, self._basis = reduced.rows, reduced.bases[c]
         self._member = reduced.members(c)
-        self._column = None if column is None else column[self._member]
-        self.shape = (len(self._member), self._basis.shape[1] + (column is not None))
+        self._column = None
+        if not in_range.inside[c]:
+            assert in_range.residual is not None            # kept if signs are unknown
+            self._column = in_range.residual[self._member] / in_range.norm[c]
+        self.shape = len(self._member), self._basis.shape[1] + (not in_range.inside[c])
 
     def block(self, index: RowIndex) -> Floats:
         """Some of the rows (slice or indices within the component), as an array."""
@@ -49,7 +52,9 @@ def presolve(problem: Problem, scores_of_one_are_zero_slacks: bool = True) -> Pr
     """Reduce the problem and check the scores that are the same for every x."""
     one = (problem.scores >= 1.0 - EPS if problem.exact and scores_of_one_are_zero_slacks
            else None)
-    allowed = problem.largest_error()
+    # the largest error allowed in a score that is the same for every x
+    allowed = np.broadcast_to(problem.tol if problem.noise is None else 6.0 * problem.noise,
+                              problem.scores.shape)
     slack, contradictions, doubtful = _coloop_slack(problem), [], False
     try:
         reduced, doubtful = _consistent_reduction(problem, one, slack, allowed)
@@ -70,6 +75,50 @@ def presolve(problem: Problem, scores_of_one_are_zero_slacks: bool = True) -> Pr
             contradictions.append(f"no finite slack gives row {zero[0]} the score 0")
     return Presolved(problem, reduced, response, in_range, tuple(contradictions), doubtful,
                      misgiven, determined, decision)
+
+
+def response_in_range(reduced: Reduced, b: Floats, response: Floats) -> Range:
+    """Decide for each component whether ``response``, b - A offset, lies in range(A).
+
+    b counts as in the range if a change of A and b by rounding puts it there: A and b alone decide.
+    Components are decided one by one, so that the rounding on one does not count as a residual on
+    another.
+    """
+    rows = reduced.rows
+    # ε times this bounds the rounding errors of b and of the response
+    uncertain = np.abs(b)
+    if reduced.offset.any():
+        uncertain += rows.abs_matvec(np.abs(reduced.offset))
+    residual = np.zeros(len(b))
+    ratio, norm = np.zeros(reduced.count), np.zeros(reduced.count)
+    for c in range(reduced.count):
+        member = reduced.members(c)
+        part = rows.part(member) if reduced.count > 1 or len(member) < len(b) else rows
+        basis = reduced.bases[c]
+        unit = reduced.unit[member]
+        left = response[member]
+        coefficients = basis.T @ part.rmatvec(unit ** 2 * left)
+        solution = basis @ coefficients
+        fitted = np.linalg.norm(coefficients)
+        left = left - part.matvec(solution)
+        norm[c] = np.linalg.norm(unit * left)
+        # at unit norm of the rows: |A| |solution| <= |solution| in each, and |basis| = √k
+        bound = EPS * (np.linalg.norm(unit * uncertain[member]) + fitted * np.sqrt(basis.shape[1])
+                       + np.sqrt(len(member)) * np.hypot.reduce(solution))
+        # a residual far above the bound, and without cancellation, is accurate after one pass
+        if norm[c] > max(ALLOWED_ROUNDINGS ** 2 * bound, fitted / ALLOWED_ROUNDINGS):
+            ratio[c] = norm[c] / bound
+        else:
+            # a second pass removes the rounding errors of the first
+            solution = solution + basis @ (basis.T @ part.rmatvec(unit ** 2 * left))
+            left = response[member] - part.matvec(solution)
+            rounding = EPS * (uncertain[member] + part.abs_matvec(np.abs(solution))
+                              + fitted * np.sqrt(part.quad(None, basis)))
+            bound = np.linalg.norm(unit * rounding)
+            norm[c] = np.linalg.norm(unit * left)
+            ratio[c] = norm[c] / bound if bound > 0 else 0.0
+        residual[member] = left
+    return Range(ratio <= ALLOWED_ROUNDINGS, ratio, residual, norm)
 
 
 def _coloop_slack(problem: Problem) -> Floats:
@@ -95,11 +144,11 @@ def _consistent_reduction(problem: Problem, one: Booleans | None, coloop_slack: 
         return reduced, bool(problem.exact and _faults(problem, reduced, allowed)[0])
 
     reduced, contradicted = at()
-    if contradicted and reduced.largest_dropped > FEW_ROUNDINGS:
+    if contradicted and reduced.component_decision.dropped > FEW_ROUNDINGS:
         finer, still = at(FEW_ROUNDINGS)
         if not still:
             reduced, contradicted = finer, False
-    doubtful = contradicted and reduced.largest_dropped > 0.0 and not at(0.0)[1]
+    doubtful = contradicted and reduced.component_decision.dropped > 0.0 and not at(0.0)[1]
     return reduced, doubtful
 
 
@@ -139,28 +188,22 @@ def sum_faults(reduced: Reduced, scores: Floats, tol: float) -> list[str]:
     return faults
 
 
-def augmented(reduced: Reduced, in_range: Range, c: int) -> Augmented:
-    """[A_C b_C] with b_C replaced by its residual on range(A_C): same range, same matroid."""
-    if in_range.inside[c]:
-        return Augmented(reduced, c, None)
-    assert in_range.residual is not None            # kept if signs are unknown
-    return Augmented(reduced, c, in_range.residual / in_range.norm[c])
-
-
 def _signs_determined(reduced: Reduced,
                       in_range: Range) -> tuple[tuple[bool, ...], ComponentDecision]:
     """Whether each [A_C b_C] is connected, and the decision on their components."""
-    determined, decided = [], []
+    determined, decided = [], [ComponentDecision()]
     for c in range(reduced.count):
         connected = True
         if not in_range.inside[c]:
-            matrix = augmented(reduced, in_range, c)
+            matrix = Augmented(reduced, in_range, c)
             no_loops = np.zeros(matrix.shape[0], dtype=bool)
             try:
                 found = components(matrix.block, *matrix.shape, no_loops)
-                decided.append(found)
+                decided.append(found.decision)
                 connected = found.count == 1
             except np.linalg.LinAlgError:           # b is close to range(A): undecided
                 connected = False
         determined.append(connected)
-    return tuple(determined), component_decision(decided)
+    return tuple(determined), ComponentDecision(
+        min(d.kept for d in decided), max(d.dropped for d in decided),
+        basis_pivot=min(d.basis_pivot for d in decided))

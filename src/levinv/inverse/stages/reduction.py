@@ -8,20 +8,54 @@
 
 The remaining rows are *active*. They are the direct sum of their components: A T_C is zero outside
 component C, and T_C has rank(C) columns. So x = offset + sum_C T_C y_C + any element of ``free``.
+
+*Components* are those of the matroid of the rows. Two rows are connected if some circuit, a minimal
+dependent set, holds both. With a basis of rows A_basis, the components are those of the bipartite
+graph of the nonzero entries of A A_basis⁻¹ between rows and basis rows, for every choice of the
+basis (Cunningham, 1973; Oxley, Matroid Theory, section 4.3). The matrix is the direct sum of its
+components. A component of one row is a coloop. A zero row is a loop and belongs to no component.
+Blocks of rows are read until all basis rows are connected. Then there is one component, which
+contains all rows except the loops.
+
+The components answer three questions: on which rows the slack has one common factor (stage 1, rows
+of A), whether the signs are determined (stage 2, rows of [A b]), and which changes of x leave all
+scores unchanged (stage 3).
 """
-from collections.abc import Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+import scipy.linalg
+import scipy.sparse.csgraph
 
 from levinv._scalars import listed
-from levinv._tolerances import ALLOWED_ROUNDINGS, EPS, SQUARABLE, ZERO_ENTRY
+from levinv._tolerances import (
+    ALLOWED_ROUNDINGS,
+    EPS,
+    SAMPLE_FACTOR,
+    SAMPLE_ROWS,
+    SAMPLE_SEED,
+    SQUARABLE,
+    ZERO_ENTRY,
+)
 from levinv._typing import Booleans, Floats, Labels, RowIndex
 from levinv.errors import NoSolutionError
-from levinv.forward.basis import Basis, orthonormal_basis, reciprocal_norms
+from levinv.forward.basis import orthonormal_basis, reciprocal_norms
 from levinv.forward.projection import DependentZeroSlackError, quotient
-from levinv.inverse.stages.components import Block, Components, components
 from levinv.inverse.values import ComponentDecision, RankDecision, Reduced
 from levinv.storage.blocked import Rows
+
+Block: TypeAlias = Callable[[RowIndex], Floats]      # returns some rows of a matrix
+
+
+@dataclass(frozen=True, eq=False)
+class Components:
+    """The component of each row, and how clear the decision was."""
+
+    label: Labels             # (n,) 0..count-1, -1 for loops
+    count: int
+    decision: ComponentDecision
 
 
 def reduce(rows: Rows, one: Booleans | None = None, b: Floats | None = None,
@@ -54,9 +88,7 @@ def reduce(rows: Rows, one: Booleans | None = None, b: Floats | None = None,
     zero = np.zeros(n, dtype=bool) if one is None else one & ~coloop & ~loops
     active = ~(loops | coloop | zero)
     spanned = np.zeros(n, dtype=bool)
-    offset = np.zeros(d)
-    lifts = np.zeros((d, 0))
-    label = found.label
+    offset, lifts, label = np.zeros(d), np.zeros((d, 0)), found.label
     if not active.all() and rank:
         settled = np.flatnonzero(coloop | zero)
         if len(settled):
@@ -71,7 +103,9 @@ def reduce(rows: Rows, one: Booleans | None = None, b: Floats | None = None,
             spanned = active & (rows.quad(unit, null) <= EPS * rows.quad(unit, start))
             active &= ~spanned
             transform = orthonormal_basis(rows, active * unit, null).transform
-            right = _without(rows, active * unit, transform, right)
+            # minus its projection on ``transform`` in the metric of the active rows
+            right = right - transform @ (transform.T @ rows.fold(
+                _normal_product, np.add, [active * unit], right))
             if b is not None:
                 values = b[settled]
                 if coloop_slack is not None:
@@ -86,26 +120,13 @@ def reduce(rows: Rows, one: Booleans | None = None, b: Floats | None = None,
             label = np.where(active, found.label, -1)
             _, label[active] = np.unique(label[active], return_inverse=True)
     bases = _component_bases(rows, unit, start, label)
+    # 1/κ if the Gram matrix is too far from singular to need pivots
+    kept, dropped = basis.pivots or (1.0 / basis.condition, np.nan)
     return Reduced(rows, rank, unit, start, use_A, active, np.flatnonzero(loops),
                    np.flatnonzero(spanned), np.flatnonzero(coloop), np.flatnonzero(zero), label,
-                   bases, offset, orthonormal_columns(free), lifts, _rank_decision(basis, n, d),
-                   component_decision([found], zero_entry))
-
-
-def _rank_decision(basis: Basis, n: int, d: int) -> RankDecision:
-    """The pivots, or 1/κ if the Gram matrix is too far from singular to need pivots."""
-    kept, dropped = basis.pivots or (1.0 / basis.condition, np.nan)
-    return RankDecision(basis.method, kept, dropped, max(n, d) * EPS)
-
-
-def component_decision(found: Iterable[Components],
-                       threshold: float = ZERO_ENTRY) -> ComponentDecision:
-    """The decision on the components of one or several matrices."""
-    return ComponentDecision(
-        kept=min((f.least for f in found), default=1.0),
-        dropped=max((f.gap for f in found), default=0.0), threshold=threshold,
-        basis_pivot=min((f.pivot for f in found), default=1.0),
-        basis_threshold=ALLOWED_ROUNDINGS * EPS)
+                   bases, offset, orthonormal_columns(free), lifts,
+                   RankDecision(basis.method, kept, dropped, max(n, d) * EPS),
+                   found.decision)
 
 
 def _block(rows: Rows, transform: Floats, active: Booleans | None = None) -> Block:
@@ -115,12 +136,6 @@ def _block(rows: Rows, transform: Floats, active: Booleans | None = None) -> Blo
             out[~active[index]] = 0.0
         return out
     return block
-
-
-def _without(rows: Rows, weight: Floats, transform: Floats, directions: Floats) -> Floats:
-    """``directions`` minus their projection on ``transform`` in the metric of the weighted rows."""
-    image: Floats = rows.fold(_normal_product, np.add, [weight], directions)
-    return directions - transform @ (transform.T @ image)
 
 
 def _normal_product(rows: Rows, weight: Floats, directions: Floats) -> Floats:
@@ -158,3 +173,65 @@ def orthonormal_columns(matrix: Floats) -> Floats:
         return matrix
     u, values, _ = np.linalg.svd(matrix / norms, full_matrices=False)
     return u[:, values > ALLOWED_ROUNDINGS * EPS * values[0]]
+
+
+def components(block: Block, n: int, width: int, loops: Booleans | None = None,
+               zero: float = ZERO_ENTRY) -> Components:
+    """Find the components of an n x width matrix with independent columns.
+
+    ``block(index)`` returns rows (slice or index array) as an (m, width) array. If the zero rows,
+    ``loops`` (n,), are known, rows are read only until all are connected. An entry of A A_basis⁻¹
+    counts as zero if it is below ``zero`` times the largest entry of its row. Raises LinAlgError if
+    fewer than ``width`` independent rows are found.
+    """
+    label = np.full(n, -1, dtype=np.int32)
+    if width == 0:
+        return Components(label, 0, ComponentDecision(threshold=zero))
+    inverse, pivot = _basis_inverse(block, n, width)
+    joined = np.zeros((width, width), dtype=bool)
+    gap, least = 0.0, 1.0
+    owner = np.zeros(n, dtype=int)                  # a basis row that the row is connected to
+    first, count, basis_label = 0, width, np.arange(width)
+    while first < n and (count > 1 or loops is None):
+        rows = slice(first, first + min(max(first, SAMPLE_ROWS // 2), 4 * SAMPLE_ROWS))
+        coefficients = np.abs(block(rows) @ inverse)
+        largest = coefficients.max(axis=1, keepdims=True)
+        relative = coefficients / np.where(largest > 0, largest, 1.0)
+        nonzero = relative > zero
+        gap = max(gap, np.where(nonzero, 0.0, relative).max())
+        least = min(least, np.where(nonzero, relative, 1.0).min())
+        pattern = nonzero.astype(float)
+        joined |= (pattern.T @ pattern) > 0
+        owner[rows] = np.where(largest[:, 0] > 0, relative.argmax(axis=1), -1)
+        first = rows.stop
+        if joined[0].all():                          # the usual case, much faster than a search
+            count, basis_label = 1, np.zeros(width, dtype=int)
+        else:
+            count, basis_label = scipy.sparse.csgraph.connected_components(joined, directed=False)
+    if loops is not None:
+        owner[loops] = -1
+    connected = owner >= 0
+    label[connected] = basis_label[owner[connected]]
+    return Components(label, count, ComponentDecision(float(least), float(gap), zero, pivot))
+
+
+def _basis_inverse(block: Block, n: int, width: int) -> tuple[Floats, float]:
+    """Inverse of ``width`` independent, well-conditioned rows of unit norm; and the last pivot
+    relative to the first. Pivoted QR chooses the rows from a sample.
+    """
+    index = np.arange(n)
+    if n > 2 * SAMPLE_ROWS:
+        sample = min(max(SAMPLE_ROWS, SAMPLE_FACTOR * width), n)
+        index = np.sort(np.random.default_rng(SAMPLE_SEED).choice(n, size=sample, replace=False))
+    while True:
+        candidates = block(index)
+        norms = np.linalg.norm(candidates, axis=1, keepdims=True)
+        candidates = np.divide(candidates, norms, out=np.zeros_like(candidates), where=norms > 0)
+        r, pivots = scipy.linalg.qr(candidates.T, mode="r", pivoting=True, check_finite=False)
+        diagonal = np.abs(np.diag(r))
+        if len(diagonal) == width and diagonal[-1] > ALLOWED_ROUNDINGS * EPS * diagonal[0]:
+            return (np.linalg.inv(candidates[pivots[:width]]),
+                    float(diagonal[-1] / diagonal[0]))
+        if len(index) == n:
+            raise np.linalg.LinAlgError("fewer independent rows than columns")
+        index = np.arange(n)

@@ -17,23 +17,17 @@ ten- to twentyfold. If steps stop helping while the residual is above its roundi
 Levenberg-Marquardt takes over.
 """
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from dataclasses import replace
 
 import numpy as np
 
 from levinv import _tolerances
 from levinv._tolerances import EPS, MAX_USELESS_STEPS
 from levinv._typing import Booleans, Floats
-from levinv.inverse.progress import Progress
-from levinv.inverse.stages.point import evaluate
-from levinv.inverse.stages.streaming_loss import StreamingLoss, Trial
+from levinv.inverse.result import Progress
+from levinv.inverse.stages.loss import Loss, StreamingLoss, Trial
 from levinv.inverse.stages.whitened_jacobian import linearise, linearise_all
-from levinv.inverse.values import Linearisation, Point, Presolved, Reduced, Refined
-
-# called with the iteration, x and max |sigma - c|
-OnStep: TypeAlias = Callable[[int, Floats, float], None]
+from levinv.inverse.values import Linearisation, Point, Presolved, Refined
 
 
 def is_long(n: int, rank: int) -> bool:
@@ -41,66 +35,28 @@ def is_long(n: int, rank: int) -> bool:
     return rank > 0 and n > max(_tolerances.DIRECT_ROWS, _tolerances.DIRECT_PER_RANK * rank)
 
 
-@dataclass(frozen=True, eq=False)
-class _Loss:
-    """The whitened residual to be minimised, and the limits of the minimisation."""
-
-    reduced: Reduced
-    b: Floats
-    target: Floats
-    weight: Floats
-    null_dimension: int
-    maxiter: int
-    on_step: OnStep
-
-    def at(self, x: Floats) -> Point | None:
-        """The point at x, or None where the scores are not defined."""
-        return evaluate(self.reduced, self.b, x, self.target, self.weight)
-
-    def rounding(self, point: Point) -> float:
-        """Bound of the whitened residual that is due to rounding.
-
-        A x - b has an error of ε (|A| |x| + |b|), a relative change δ_i of the slack. It changes
-        σ_i by at most 2 σ_i (δ_i + sum σ_l δ_l). Arithmetic on the scaled rows adds about ε κ² to
-        δ_i if one pass finds their basis.
-        """
-        uncertain = EPS * (self.reduced.rows.abs_matvec(np.abs(point.x)) + np.abs(self.b))
-        relative = np.divide(uncertain, np.abs(point.slack), out=np.ones_like(uncertain),
-                             where=point.slack != 0)
-        scores = np.where(self.reduced.active, point.projection.scores, 0.0)
-        relative += float(scores @ relative) + EPS * _tolerances.ONE_PASS_CONDITION ** 2
-        return 2.0 * float(np.linalg.norm(self.weight * scores * relative))
-
-
-def refine(presolved: Presolved, x: Floats, progress: Progress | None, maxiter: int, *,
+def refine(presolved: Presolved, x: Floats, progress: Progress, maxiter: int | None = None, *,
            left_out: Booleans | None = None, brief: bool = False) -> Refined | None:
     """Stage 4 from x, without the rows ``left_out``; None if the scores are not defined at x."""
     problem, weight = presolved.problem, presolved.weight()
     if left_out is not None:
         weight[left_out] = 0.0
 
-    def on_step(iteration: int, x: Floats, error: float) -> None:
-        if progress is not None:
-            progress("polish", error, x)
-
-    found = minimise(presolved.reduced, problem.b, x, problem.scores, weight,
-                     presolved.null_dimension, maxiter=maxiter, brief=brief, on_step=on_step)
-    if found is not None and progress is not None:
+    maxiter = progress.maxiter if maxiter is None else maxiter
+    loss = Loss(presolved.reduced, problem.b, problem.scores, weight, presolved.null_dimension,
+                50 if maxiter is None else maxiter, lambda _, x, far: progress("polish", far, x))
+    found = minimise(loss, x, brief)
+    if found is not None:
         progress.nfev += found.evaluations
     return found
 
 
-def minimise(reduced: Reduced, b: Floats, x: Floats, target: Floats, weight: Floats,
-             null_dimension: int, *, maxiter: int = 50, brief: bool = False,
-             on_step: OnStep = lambda iteration, x, error: None) -> Refined | None:
+def minimise(loss: Loss, x: Floats, brief: bool = False) -> Refined | None:
     """Minimise the whitened residual from x; None if the scores are not defined there.
 
-    ``target`` (n,) holds the scores, ``weight`` (n,) 1/deviation; weight 0 leaves a row out.
-    ``null_dimension`` is that of the null space within span(reduced.start). For many rows a
-    ``brief`` run ends when steps stop helping, without Levenberg-Marquardt.
+    For many rows a ``brief`` run ends when steps stop helping, without Levenberg-Marquardt.
     """
-    loss = _Loss(reduced, b, target, weight, null_dimension, maxiter, on_step)
-    if is_long(len(b), reduced.start.shape[1]):
+    if is_long(len(loss.b), loss.reduced.start.shape[1]):
         found = _quasi_newton(loss, x, MAX_USELESS_STEPS[brief])
         if found is None or not found.stuck or brief:
             return found
@@ -114,7 +70,7 @@ def minimise(reduced: Reduced, b: Floats, x: Floats, target: Floats, weight: Flo
         return _levenberg_marquardt(loss, *start)
 
 
-def _levenberg_marquardt(loss: _Loss, point: Point, iteration: int, evaluations: int) -> Refined:
+def _levenberg_marquardt(loss: Loss, point: Point, iteration: int, evaluations: int) -> Refined:
     """Steps that each use an exact Jacobian."""
     model, damping = linearise_all(point, loss.weight, loss.null_dimension), 0.0
     least = _tolerances.PREDICTED_DECREASE
@@ -143,14 +99,14 @@ def _predicted(model: Linearisation) -> float:
     return float(model.left @ model.left)
 
 
-def _quasi_newton(loss: _Loss, x: Floats, patience: int) -> Refined | None:
+def _quasi_newton(loss: Loss, x: Floats, patience: int) -> Refined | None:
     """Steps with a corrected Gauss-Newton matrix; None if the scores are not defined.
 
     A step is useless if it does not lower the residual, or leaves more than a part ``POOR_MODEL``
     of the predicted decrease. While the residual is above its rounding error, ``patience`` useless
     steps are allowed; at its rounding error, one.
     """
-    trials = StreamingLoss(loss.reduced, loss.b, loss.target, loss.weight)
+    trials = StreamingLoss(loss)
     best = trials.start(x)
     if best is None or best.point is None:
         return None
@@ -176,7 +132,7 @@ def _quasi_newton(loss: _Loss, x: Floats, patience: int) -> Refined | None:
         useful = better and float(left @ left) <= _tolerances.POOR_MODEL * _predicted(model)
         if better:
             assert trial is not None
-            best, model, length = trial, replace(model, left=left, at=None), 1.0
+            best, model, length = trial, _moved(model, left), 1.0
             iteration += 1
             loss.on_step(iteration, best.x, best.max_residual)
         if useful:
@@ -205,7 +161,7 @@ def _quasi_newton(loss: _Loss, x: Floats, patience: int) -> Refined | None:
             else Refined(point, model, iteration, evaluations, useless_steps > patience))
 
 
-def _above_rounding(loss: _Loss, trials: StreamingLoss, best: Trial,
+def _above_rounding(loss: Loss, trials: StreamingLoss, best: Trial,
                     model: Linearisation) -> tuple[Trial, bool, bool] | None:
     """The trial, whether its residual is above its rounding error, and whether rounding explains
     the part of the residual in the range of the Jacobian; None if the scores are not defined.
@@ -223,6 +179,11 @@ def _above_rounding(loss: _Loss, trials: StreamingLoss, best: Trial,
     return best, above, part < 10.0 * len(model.left) / len(loss.weight)
 
 
+def _moved(model: Linearisation, left: Floats) -> Linearisation:
+    """The linearisation with ``left`` at another point, where its Jacobian does not hold."""
+    return replace(model, left=left, rotation=None, blocks=None)
+
+
 def _corrected(model: Linearisation, step: Floats, change: Floats) -> Linearisation:
     """The linearisation in coordinates in which the corrected Gauss-Newton matrix is I."""
     curvature = float(step @ change)
@@ -232,4 +193,4 @@ def _corrected(model: Linearisation, step: Floats, change: Floats) -> Linearisat
     matrix += np.outer(change, change / curvature)
     values, vectors = np.linalg.eigh(matrix)
     vectors /= np.sqrt(values)
-    return replace(model, left=vectors.T @ model.left, steps=model.steps @ vectors, at=None)
+    return replace(_moved(model, vectors.T @ model.left), steps=model.steps @ vectors)

@@ -26,47 +26,35 @@ made, the best first.
 M (z + z') = 0, and its complement, where M (z - z') = 0. Such z lie in ker M_S + ker M_{S^c}. This
 has dimension 2p - r(S) - r(S^c) < p, unless r(S) + r(S^c) = p, that is, unless S separates the
 matroid of M. So for almost every x the signs are determined iff [A_C b_C] is connected on every
-component C (:mod:`levinv.inverse.stages.components`).
+component C (:mod:`levinv.inverse.stages.reduction`).
+
+*Outliers among the scores.* A wrong score spoils the magnitude of its own row, and changes those of
+other rows by some per cent. Let R = diag(1/m) [A b]. The other rows satisfy |R z| = 1 to this
+accuracy. *Least trimmed squares*: only the smallest errors log |R z| are summed. There are many
+starts. Each is the solution of a few random rows, with signs from a start of stage 2; most of these
+are right. Concentration steps
+
+    signs <- sign(R z),  H <- the rows of least |log |R z||,  z <- argmin sum over H (R z - signs)²
+
+lower the trimmed sum of squared errors. The starts that end lowest are returned.
+
+Reference: Rousseeuw and Van Driessen, "Computing LTS regression for large data sets" (2006).
 """
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from levinv import _tolerances
 from levinv._kernels.reflections import reflect
 from levinv._tolerances import EPS, TINY
-from levinv._typing import Booleans, Floats, Integers, RowIndex
+from levinv._typing import Floats, Integers
+from levinv.inverse.stages.presolve import Augmented
+from levinv.inverse.values import SignCandidate
 
 
-class Matrix(Protocol):
-    """What the search for signs needs of [A b] on one component."""
-
-    shape: tuple[int, int]
-
-    def block(self, index: RowIndex) -> Floats:
-        """Some of the rows."""
-
-    def matvec(self, v: Floats) -> Floats:
-        """The matrix times v."""
-
-
-@dataclass(frozen=True)
-class SignCandidate:
-    """A sign vector of one component, determined up to a common factor -1."""
-
-    signs: Floats
-    misfit: float              # relative distance of m∘signs from range([A b]) or, with trimmed
-                               # rows, the root mean square of log |R z| over the others
-    restarts: int = 0          # starts made so far, or sign vectors enumerated
-    fits: bool = False         # whether the misfit is within the tolerance
-    left_out: Booleans | None = None      # rows whose magnitudes seem to be wrong
-
-
-def sign_candidates(matrix: Matrix, magnitude: Floats, rng: np.random.Generator, *,
+def sign_candidates(matrix: Augmented, magnitude: Floats, rng: np.random.Generator, *,
                     accuracy: Floats | None = None, tolerance: float = 1e-6, restarts: int = 60,
                     on_restart: Callable[[int, float], None] | None = None,
                     outcomes: list[SignCandidate] | None = None) -> Iterator[SignCandidate]:
@@ -108,7 +96,7 @@ def sign_candidates(matrix: Matrix, magnitude: Floats, rng: np.random.Generator,
         yield dataclasses.replace(candidate, restarts=restarts)
 
 
-def enumerate_signs(matrix: Matrix, magnitude: Floats, tolerance: float) -> list[SignCandidate]:
+def enumerate_signs(matrix: Augmented, magnitude: Floats, tolerance: float) -> list[SignCandidate]:
     """All sign vectors with first entry +1 that fit the magnitudes; the closest few in any case."""
     n = len(magnitude)
     weight, basis = _isotropic(matrix.block(np.arange(n)))
@@ -138,7 +126,7 @@ def _choose(usable: Integers, size: int, accuracy: Floats | None,
 class _SubsetSearch:
     """Douglas-Rachford on chosen rows, which are weighted once for all starts."""
 
-    def __init__(self, matrix: Matrix, magnitude: Floats, chosen: Integers,
+    def __init__(self, matrix: Augmented, magnitude: Floats, chosen: Integers,
                  accuracy: Floats | None, tolerance: float) -> None:
         self.chosen = chosen
         self.solved = False                         # whether the last start solved the subset
@@ -239,3 +227,60 @@ def _spectral_start(basis: Floats, target: Floats) -> Floats:
     weight = np.exp(2.0 * (ratio - ratio.max()))
     _, vectors = np.linalg.eigh((rows * weight[:, None]).T @ rows)
     return target * np.where(basis @ vectors[:, -1] >= 0, 1.0, -1.0)
+
+
+def may_be_spoiled(n: int, p: int) -> bool:
+    """Whether one wrong score may spoil the magnitudes of an (n, p) component."""
+    return n * p * p <= _tolerances.PASS_ENTRIES
+
+
+def trimmed_signs(matrix: Augmented, magnitude: Floats, known: Floats | None, guesses: list[Floats],
+                  most: int, rng: np.random.Generator) -> list[SignCandidate]:
+    """Different sign vectors, the likeliest first, each with the ``most`` rows that it leaves out.
+
+    ``matrix`` (n, p) is [A b] on the component. ``known`` (n,) holds the signs if they are known.
+    ``guesses`` are sign vectors (n,), of which most entries may be right.
+    """
+    n, p = matrix.shape
+    if not may_be_spoiled(n, p) or n - most <= p:
+        return []
+    rows = np.linalg.qr(matrix.block(np.arange(n)) / magnitude[:, None])[0]
+    products = (rows[:, :, None] * rows[:, None, :]).reshape(n, p * p)
+
+    def concentrated(signs: Floats, kept: Integers) -> tuple[Floats, Integers, Floats]:
+        """One step: new signs, rows kept and trimmed sums for each start."""
+        weight = np.zeros(signs.shape)
+        np.put_along_axis(weight, kept, 1.0, axis=1)
+        gram = (weight @ products).reshape(-1, p, p)
+        # a ridge of rounding size: the rows kept may be dependent, or all zero
+        ridge = p * EPS * np.trace(gram, axis1=1, axis2=2) + TINY
+        gram += ridge[:, None, None] * np.eye(p)
+        z = np.linalg.solve(gram, ((weight * signs) @ rows)[:, :, None])[:, :, 0]
+        image = z @ rows.T
+        if known is None:
+            signs = np.where(image < 0, -1.0, 1.0)
+        error = np.abs(np.log(np.maximum(image * signs, TINY)))
+        kept = np.argsort(error, axis=1)[:, :n - most]
+        return signs, kept, np.sum(np.take_along_axis(error, kept, axis=1) ** 2, axis=1)
+
+    signs = np.array([known] if known is not None else guesses)
+    signs = signs[rng.integers(len(signs), size=_tolerances.TRIMMED_STARTS)]
+    kept = np.argsort(rng.random((_tolerances.TRIMMED_STARTS, n)), axis=1)[:, :p + 1]
+    for _ in range(_tolerances.FEW_ROUNDS):
+        signs, kept, trimmed = concentrated(signs, kept)
+    best = np.argsort(trimmed)[:_tolerances.CLOSEST]
+    signs, kept, trimmed = signs[best], kept[best], trimmed[best]
+    while True:
+        moved = concentrated(signs, kept)
+        lower = moved[2] < trimmed
+        if not lower.any():
+            break
+        signs[lower], kept[lower], trimmed[lower] = (part[lower] for part in moved)
+    found: dict[bytes, SignCandidate] = {}
+    for i in np.argsort(trimmed):
+        left_out = np.ones(n, dtype=bool)
+        left_out[kept[i]] = False
+        misfit = float(np.sqrt(trimmed[i] / (n - most)))
+        found.setdefault((signs[i] * signs[i, 0]).tobytes(),
+                         SignCandidate(signs[i], misfit, left_out=left_out))
+    return list(found.values())

@@ -28,8 +28,8 @@ import numpy as np
 
 from levinv._tolerances import EPS, PASS_ENTRIES, SAMPLE_FACTOR, SAMPLE_ROWS, SAMPLE_SEED
 from levinv._typing import Booleans, Floats, Integers
-from levinv.inverse.stages.point import gradient
-from levinv.inverse.values import JacobianAt, Linearisation, Point
+from levinv.inverse.stages.loss import gradient
+from levinv.inverse.values import Linearisation, Point
 from levinv.storage.blocked import Rows, triangle_of, unpacked
 
 Result = TypeVar("Result")
@@ -45,7 +45,7 @@ def linearise(point: Point, weight: Floats, null_dimension: int) -> Linearisatio
         model = _decompose(point, triangle, np.zeros(len(triangle)), null_dimension)
         if not model.flat.shape[1]:
             return replace(model, left=model.steps.T @ gradient(point, weight), sampled=True,
-                           at=None)
+                           rotation=None, blocks=None)
     return linearise_all(point, weight, null_dimension)
 
 
@@ -75,9 +75,9 @@ def linearise_all(point: Point, weight: Floats, null_dimension: int) -> Linearis
 def reweighted(point: Point, weight: Floats, model: Linearisation, factor: Floats,
                null_dimension: int) -> Linearisation:
     """The linearisation, but for ``left``, with weights ``weight * factor``, from another."""
-    if model.at is None or model.at.blocks is None:
+    if model.blocks is None:
         return linearise(point, weight * factor, null_dimension)
-    blocks, k = model.at.blocks, point.projection.rank
+    blocks, k = model.blocks, point.projection.rank
     first = np.cumsum([len(block) for block in blocks[:-1]], dtype=int)
     parts = zip(blocks, np.split(factor, first), strict=True)
     triangle = _triangle((block[:, :k] * part[:, None] for block, part in parts), k)
@@ -88,14 +88,13 @@ def propagated(model: Linearisation, deviations: Floats) -> Floats:
     """Standard errors of x, (d,), if the whitened residuals have independent errors with standard
     deviations ``deviations``, (n,): if no Jacobian is kept, with their root mean square.
     """
-    if model.at is None or model.at.blocks is None:
+    if model.rotation is None or model.blocks is None:
         counted = max(int(np.count_nonzero(deviations)), 1)
         mean: Floats = np.hypot.reduce(model.steps, axis=1)
         mean *= np.linalg.norm(deviations) / np.sqrt(counted)
         return mean
-    rotation = model.at.rotation
-    effect = np.concatenate([block[:, :len(rotation.T)] @ (rotation.T / model.values)
-                             for block in model.at.blocks])
+    effect = np.concatenate([block[:, :model.rotation.shape[1]] @ (model.rotation.T / model.values)
+                             for block in model.blocks])
     triangle = triangle_of(effect * deviations[:, None])
     errors: Floats = np.hypot.reduce(model.steps @ triangle.T, axis=1)
     return errors
@@ -181,7 +180,7 @@ def _decompose(point: Point, jacobian: Floats, whitened: Floats, null_dimension:
     return Linearisation(u[:, :kept].T @ whitened, values[:kept],
                          np.ascontiguousarray(steps[:, :kept]), directions[:, kept:],
                          float(values[kept]) if kept < len(values) else np.nan,
-                         at=JacobianAt(point, vt[:kept], blocks))
+                         rotation=vt[:kept], blocks=blocks)
 
 
 def negligible(rank: int) -> float:
@@ -198,15 +197,15 @@ def leverages(point: Point, weight: Floats, model: Linearisation, left_out: Bool
     """
     if model.sampled:
         return np.zeros(len(weight))
-    if model.at is not None:
-        steps = model.at.rotation.T / model.values
+    if model.rotation is not None:
+        steps = model.rotation.T / model.values
     else:
         slack = np.abs(point.slack)
         steps = point.projection.rows.matvec(model.steps).T / np.where(slack == 0, np.inf, slack)
         steps = point.projection.coordinates(steps.T)
-    if model.at is None or model.at.blocks is None or left_out.any():
+    if model.blocks is None or left_out.any():
         return np.concatenate(_LongJacobian(point, weight).fold(_as_lengths, operator.add, steps))
-    return np.concatenate([_as_lengths(block, steps)[0] for block in model.at.blocks])
+    return np.concatenate([_as_lengths(block, steps)[0] for block in model.blocks])
 
 
 def _sampled_triangle(point: Point, weight: Floats) -> Floats:

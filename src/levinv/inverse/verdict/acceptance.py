@@ -7,23 +7,24 @@ rounding of A x - b changes no score by more than its noise. In both cases
 * zero slacks must be zero to rounding, or their scores 1 to tol;
 * the slack must have the known signs where it is significantly different from zero;
 * entries set to zero when components were separated must be negligible for the scores.
+
+*Rounding.* A x - b is computed with an error of at most ε (|A| |x| + |b|) in each row, a relative
+change δ_i of the slack. To first order the scores change by 2 L δ, L = Q - diag(sigma), hence by at
+most 2 L |δ| + 4 sigma (1 - sigma) |δ|, because only the diagonal of L is negative.
+
+The slack of a row with score 1 to rounding is set to zero. Its true slack may be as large as the
+*hidden slack*: for small s_i, 1 - sigma_i = (leakage_i s_i)², which rounding hides up to
+s_i = √u / leakage_i, u the unit roundoff.
 """
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import scipy.special
 
 from levinv import _tolerances
-from levinv._tolerances import TINY
-from levinv._typing import Booleans, Floats, Integers, RowIndex
+from levinv._tolerances import EPS, TINY, UNIT_ROUNDOFF
+from levinv._typing import Floats, RowIndex
 from levinv.inverse.values import Point, Presolved, Refined
-from levinv.inverse.verdict.rounding import (
-    hidden_errors,
-    hidden_slacks,
-    score_rounding,
-    slack_rounding,
-)
 
 
 def is_solution(presolved: Presolved, found: Refined | None) -> bool:
@@ -40,7 +41,7 @@ def is_solution(presolved: Presolved, found: Refined | None) -> bool:
     residual[coloops] = 1.0 - problem.scores[coloops]
     degrees = (np.count_nonzero(presolved.reduced.active) + len(coloops)
                - found.linearisation.steps.shape[1])
-    return (explained_by_noise(residual / presolved.deviation(), degrees)
+    return (explained_by_noise(residual / presolved.problem.deviation(), degrees)
             and scores_are_accurate(presolved, point, score_rounding(presolved, point))
             and _separation_holds(presolved, point))
 
@@ -101,7 +102,7 @@ def scores_are_accurate(presolved: Presolved, point: Point, rounding: Floats) ->
     if presolved.problem.exact:
         limit = _tolerances.ROUNDING_FACTOR * np.sqrt(12.0) * presolved.problem.tol
         return bool(np.max(rounding, initial=0.0) <= limit)
-    accurate = rounding <= presolved.deviation()
+    accurate = rounding <= presolved.problem.deviation()
     accurate &= np.abs(point.slack) > slack_rounding(presolved, point)
     return bool(accurate[presolved.reduced.active].all())
 
@@ -111,7 +112,7 @@ def component_is_settled(presolved: Presolved, found: Refined | None, c: int) ->
     if found is None:
         return False
     member = presolved.reduced.members(c)
-    whitened = found.point.residual[member] / presolved.deviation()[member]
+    whitened = found.point.residual[member] / presolved.problem.deviation()[member]
     if presolved.problem.exact:
         return (np.sqrt(np.mean(whitened ** 2)) <= _tolerances.SETTLED_RESIDUAL
                 and within_tolerance(presolved, found.point, member))
@@ -131,15 +132,14 @@ def chi_squared_limit(degrees: int) -> float:
                      _tolerances.NOISE_UNCERTAINTY ** 2 * degrees))
 
 
-def bonferroni(level: float, count: int) -> float:
-    """The normal quantile that the largest of ``count`` exceeds with probability ``level``."""
-    return -float(scipy.special.ndtri(0.5 * level / max(count, 1)))
-
-
 def outlier_threshold(presolved: Presolved) -> float:
-    """Studentised residual beyond which a row with noise is an outlier."""
-    rows = int(np.count_nonzero(presolved.reduced.active))
-    return _tolerances.NOISE_UNCERTAINTY * bonferroni(_tolerances.CHI_SQUARED_LEVEL, rows)
+    """Studentised residual beyond which a row with noise is an outlier.
+
+    The largest of all rows exceeds this normal quantile with probability CHI_SQUARED_LEVEL.
+    """
+    rows = max(int(np.count_nonzero(presolved.reduced.active)), 1)
+    chance = 0.5 * _tolerances.CHI_SQUARED_LEVEL / rows
+    return -_tolerances.NOISE_UNCERTAINTY * float(scipy.special.ndtri(chance))
 
 
 def _zero_slacks_hold(presolved: Presolved, point: Point) -> bool:
@@ -167,9 +167,9 @@ def _separation_holds(presolved: Presolved, point: Point) -> bool:
     slack = np.abs(point.slack)
     slack[reduced.zero_slack] = 0.0
     lengths = (slack * reduced.unit)[slack * reduced.unit > 0]
-    allowed = problem.tol if problem.exact else presolved.deviation()
-    if (not len(lengths)
-            or reduced.largest_dropped * (lengths.max() / lengths.min()) <= np.min(allowed)):
+    allowed = problem.tol if problem.exact else presolved.problem.deviation()
+    if (not len(lengths) or reduced.component_decision.dropped
+            * (lengths.max() / lengths.min()) <= np.min(allowed)):
         return True
     scores = np.where(reduced.active, point.projection.scores, 0.0)
     scores[reduced.coloops] = scores[reduced.zero_slack] = 1.0
@@ -178,38 +178,67 @@ def _separation_holds(presolved: Presolved, point: Point) -> bool:
     return whole is not None and bool(np.all((np.abs(whole.scores - scores) <= allowed)[~without]))
 
 
-@dataclass(frozen=True)
-class Fit:
-    """What the acceptance test compares: ``to_dict`` gives ``evidence["fit"]``."""
-
-    rows: int
-    largest_error: float
-    tolerance: float | None = None           # of exact scores
-    chi_squared: float | None = None         # of noisy ones
-    degrees_of_freedom: int = 0
-
-    def to_dict(self) -> dict[str, object]:
-        """As Python numbers."""
-        found: dict[str, object] = {"rows": self.rows, "largest_error": self.largest_error}
-        if self.chi_squared is None:
-            return found | {"test": "tolerance", "tolerance": self.tolerance}
-        return found | {
-            "test": "chi-squared", "chi_squared": self.chi_squared,
-            "degrees_of_freedom": self.degrees_of_freedom, "level": _tolerances.CHI_SQUARED_LEVEL,
-            "limit": chi_squared_limit(self.degrees_of_freedom),
-            "p_value": scipy.special.chdtrc(self.degrees_of_freedom, self.chi_squared)}
+def slack_rounding(presolved: Presolved, point: Point) -> Floats:
+    """Bound of the rounding error of A x - b, (n,)."""
+    problem = presolved.problem
+    return EPS * (problem.rows.abs_matvec(np.abs(point.x)) + np.abs(problem.b))
 
 
-def fit(presolved: Presolved, found: Refined, outliers: Integers) -> Fit:
-    """The comparison at the point found, without the outliers."""
-    problem, reduced = presolved.problem, presolved.reduced
-    rows: Booleans = reduced.active.copy()
-    rows[outliers] = False
-    error = np.abs(found.point.residual[rows])
-    if problem.exact:
-        return Fit(len(error), float(error.max(initial=0.0)), tolerance=problem.tol)
-    error = np.append(error, 1.0 - problem.scores[reduced.coloops])
-    deviation = np.append(presolved.deviation()[rows], presolved.deviation()[reduced.coloops])
-    return Fit(len(error), float(error.max(initial=0.0)),
-               chi_squared=float(np.sum((error / deviation) ** 2)),
-               degrees_of_freedom=max(len(error) - found.linearisation.steps.shape[1], 1))
+def score_rounding(presolved: Presolved, point: Point) -> Floats:
+    """Bound of the changes of the scores by rounding of x and of A x - b, (n,)."""
+    rounding, slack = slack_rounding(presolved, point), np.abs(point.slack)
+    relative = np.divide(rounding, slack, out=np.ones_like(slack), where=slack > rounding)
+    relative[~presolved.reduced.active] = 0.0
+    projection = point.projection
+    return (2.0 * np.abs(projection.laplacian(relative))
+            + 4.0 * projection.scores * projection.complement() * relative)
+
+
+def hidden_slacks(presolved: Presolved, point: Point) -> Floats:
+    """Upper bounds of the slacks that were set to zero; inf if there is no bound.
+
+    Smaller slacks change 1 - sigma by less than rounding.
+    """
+    reduced = presolved.reduced
+    slack = np.abs(point.slack)
+    without = np.isin(np.arange(len(slack)), np.append(reduced.loops, reduced.coloops))
+    others = ~without
+    others[reduced.zero_slack] = False
+    others &= slack > 0
+    least = (slack * reduced.unit)[others].min(initial=np.inf)           # rows at unit norm
+    slack[reduced.zero_slack] = math.cbrt(TINY) * least / reduced.unit[reduced.zero_slack]
+    unbounded = np.full(len(reduced.zero_slack), np.inf)
+    if not np.isfinite(slack).all():                   # no other row has a slack
+        return unbounded
+    near = presolved.whole_projection(slack, without)
+    if near is None or not near.complete:              # 1 - sigma is only rounding error
+        return unbounded
+    complement = np.maximum(near.complement()[reduced.zero_slack], 0.0)
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        # no coloop is among these rows: a leakage of 0 is due to underflow
+        leakage = np.nan_to_num(np.sqrt(complement) / slack[reduced.zero_slack], nan=0.0)
+        hidden: Floats = np.maximum(np.sqrt(UNIT_ROUNDOFF) / leakage,
+                                    np.abs(point.slack[reduced.zero_slack]))
+        return hidden
+
+
+def hidden_errors(presolved: Presolved, hidden: Floats) -> Floats:
+    """Standard errors of x if the slacks that were set to zero are as large as ``hidden``: (d,)."""
+    lifts = presolved.reduced.lifts
+    with np.errstate(over="ignore"):
+        moved = np.multiply(lifts, hidden, out=np.zeros_like(lifts), where=lifts != 0)
+        errors: Floats = np.hypot.reduce(moved, axis=1)
+        return errors
+
+
+def hidden_score_changes(presolved: Presolved, point: Point, hidden: Floats) -> Floats:
+    """How much each score would change if the slacks set to zero were as large as ``hidden``: (n,).
+    """
+    reduced = presolved.reduced
+    slack = np.abs(point.slack)
+    slack[reduced.zero_slack] = np.minimum(hidden, slack.max())
+    whole = presolved.whole_projection(slack, ~reduced.active & ~np.isin(np.arange(len(slack)),
+                                                                         reduced.zero_slack))
+    if whole is None:
+        return np.ones_like(slack)
+    return np.where(reduced.active, np.abs(whole.scores - point.projection.scores), 0.0)

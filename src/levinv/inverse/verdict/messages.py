@@ -3,11 +3,10 @@ import math
 
 import numpy as np
 
-from levinv._tolerances import CHI_SQUARED_LEVEL, EPS, SETTLED_RESIDUAL
+from levinv._tolerances import CHI_SQUARED_LEVEL, EPS, SETTLED_RESIDUAL, TINY
 from levinv._typing import Floats
-from levinv.inverse.found import Found
 from levinv.inverse.result import MESSAGES
-from levinv.inverse.values import Outliers, Presolved, Refined, Uncertainty
+from levinv.inverse.values import Found, Outliers, Presolved, Refined, Uncertainty
 from levinv.inverse.verdict.acceptance import outlier_threshold
 
 NAMED = 10          # largest number of outliers that a message lists
@@ -45,10 +44,14 @@ def _reservations(presolved: Presolved, best: Refined, known: Uncertainty) -> li
     if undetermined:
         reasons.append(f"x is not determined in {undetermined} direction"
                        f"{'s' if undetermined > 1 else ''} along which the scores hardly move")
-    relative_error = known.relative_error(best.x) if problem.exact else 0.0
+    if not problem.exact:
+        return reasons
+    errors = known.standard_errors[np.isfinite(known.standard_errors)]
+    with np.errstate(over="ignore"):
+        relative_error = np.hypot.reduce(errors) / max(float(np.hypot.reduce(best.point.x)), TINY)
     if relative_error > math.sqrt(EPS):
         reasons.append(f"x is determined to a relative error of about {relative_error:.0e} only")
-    if problem.exact and presolved.rms(best.point) > SETTLED_RESIDUAL:
+    if presolved.rms(best.point) > SETTLED_RESIDUAL:
         reasons.append("but not to rounding, and another x may match better"
                        + _advice(problem.scores))
     return reasons

@@ -1,21 +1,37 @@
-"""The verdict on the x found, and the result."""
+"""The verdict on the x found, and the result.
+
+The evidence holds the records of all stages as Python numbers, under the keys that
+:class:`levinv.InversionResult` describes.
+"""
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import scipy.special
 
-from levinv._tolerances import ENUMERATED, SETTLED_RESIDUAL, SIGN_TOLERANCE
+from levinv._json import plain
+from levinv._tolerances import (
+    ALLOWED_ROUNDINGS,
+    CHI_SQUARED_LEVEL,
+    ENUMERATED,
+    SETTLED_RESIDUAL,
+    SIGN_TOLERANCE,
+)
 from levinv._typing import Floats
-from levinv.inverse.found import Found
-from levinv.inverse.progress import Progress
-from levinv.inverse.result import InversionResult
-from levinv.inverse.stages.presolve import augmented
+from levinv.inverse.result import InversionResult, Progress, without_scores
+from levinv.inverse.stages.presolve import Augmented
 from levinv.inverse.stages.signs import enumerate_signs
-from levinv.inverse.values import Outliers, Presolved
-from levinv.inverse.verdict import evidence
-from levinv.inverse.verdict.acceptance import fit, is_solution, scores_are_accurate
+from levinv.inverse.stages.whitened_jacobian import negligible
+from levinv.inverse.values import Found, Outliers, Presolved, Refined, SignSearch, Uncertainty
+from levinv.inverse.verdict.acceptance import (
+    chi_squared_limit,
+    is_solution,
+    outlier_threshold,
+    score_rounding,
+    scores_are_accurate,
+)
 from levinv.inverse.verdict.messages import message
-from levinv.inverse.verdict.rounding import score_rounding
 from levinv.inverse.verdict.uncertainty import uncertainty
 
 
@@ -29,38 +45,45 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
     whether a method with a loss of its own converged, which is success.
     """
     problem, best = presolved.problem, found.best
+    determined_on = list(presolved.signs_determined_on)
     if best is None:
-        return _without_scores(presolved, found, progress, further_evidence)
+        x = presolved.reduced.offset if problem.x0 is None else problem.x0
+        records = _of_stages(presolved, found, determined_on, all(determined_on))
+        status = 4 if found.stopped else 3
+        return without_scores(x, problem.slack(x), status, message(presolved, found, status),
+                              progress, plain(records | (further_evidence or {})))
     rounding = score_rounding(presolved, best.point)
     accurate = scores_are_accurate(presolved, best.point, rounding)
-    rows = np.zeros(0, dtype=int) if outliers is None else outliers.rows
-    matched = is_solution(presolved, best) and not len(rows) and accurate
+    matched = (is_solution(presolved, best) and accurate
+               and (outliers is None or not len(outliers.rows)))
     if not accurate:
         found = replace(found, remarks=(*found.remarks,
                         "at the x found A x - b cancels, and its scores are not known to "
                         f"{'100 tol' if problem.exact else 'the noise'}"))
     success = (matched or converged) and not found.stopped
-    determined_on = list(presolved.signs_determined_on)
     if matched and problem.known_signs is None:
         determined_on = _enumerated(presolved, np.abs(best.point.slack))
     determined = all(determined_on) and not other_signs
     with np.errstate(over="ignore"):                   # standard errors may be inf
         known = uncertainty(presolved, best, rounding)
     status = 4 if found.stopped else 0 if success else _failure(presolved, found, outliers)
-    scores, slack = _scores_and_slack(presolved, best.point.projection.scores, best.point.slack)
+    reduced, slack = presolved.reduced, best.point.slack.copy()      # of all rows
+    scores = np.where(reduced.active, best.point.projection.scores, 0.0)
+    scores[reduced.coloops] = scores[reduced.zero_slack] = 1.0
+    slack[reduced.zero_slack] = 0.0
     return InversionResult(
-        x=best.x, fun=0.5 * float(np.sum((scores - problem.scores) ** 2)), scores=scores,
+        x=best.point.x, fun=0.5 * float(np.sum((scores - problem.scores) ** 2)), scores=scores,
         slack=slack, signs=np.sign(slack), success=success, status=status,
         message=message(presolved, found, status, outliers, known), nit=progress.nit,
         nfev=progress.nfev,
-        unique=bool(success and not converged and known.determined
+        unique=bool(success and not converged and not known.null_space.size
+                    and not known.undetermined.size and not known.flat.size
                     and (determined or problem.known_signs is not None)
                     and (not problem.exact or presolved.rms(best.point) <= SETTLED_RESIDUAL)),
         null_space=known.null_space, standard_errors=known.standard_errors,
         condition=known.condition,
-        evidence=(evidence.of_stages(presolved, found, determined_on, determined)
-                  | evidence.of_x(presolved, best, fit(presolved, best, rows), outliers, known)
-                  | (further_evidence or {})))
+        evidence=plain(_of_stages(presolved, found, determined_on, determined)
+                       | _of_x(presolved, best, outliers, known) | (further_evidence or {})))
 
 
 def _enumerated(presolved: Presolved, magnitude: Floats) -> list[bool]:
@@ -75,7 +98,7 @@ def _enumerated(presolved: Presolved, magnitude: Floats) -> list[bool]:
         member = reduced.members(c)
         if (presolved.problem.exact and not presolved.range.inside[c]
                 and len(member) <= ENUMERATED):
-            candidates = enumerate_signs(augmented(reduced, presolved.range, c), magnitude[member],
+            candidates = enumerate_signs(Augmented(reduced, presolved.range, c), magnitude[member],
                                          SIGN_TOLERANCE)
             if sum(candidate.misfit <= SIGN_TOLERANCE for candidate in candidates) > 1:
                 determined_on[c] = False
@@ -92,28 +115,106 @@ def _failure(presolved: Presolved, found: Found, outliers: Outliers | None) -> i
     return 3
 
 
-def _scores_and_slack(presolved: Presolved, scores: Floats,
-                      slack: Floats) -> tuple[Floats, Floats]:
-    """Scores and slack of all rows, including those that were eliminated."""
-    reduced = presolved.reduced
-    scores, slack = scores.copy(), slack.copy()
-    scores[~reduced.active] = 0.0
-    scores[reduced.coloops] = scores[reduced.zero_slack] = 1.0
-    slack[reduced.zero_slack] = 0.0
-    return scores, slack
+def _of_stages(presolved: Presolved, found: Found, determined_on: Sequence[bool],
+               determined: bool) -> dict[str, Any]:
+    """The records of the presolve and of stages 1 to 3."""
+    reduced, in_range = presolved.reduced, presolved.range
+    records: dict[str, Any] = {
+        "rank": reduced.rank, "rank_decision": vars(reduced.rank_decision),
+        "components": reduced.count, "component_gap": reduced.component_decision.dropped,
+        "component_decision": vars(reduced.component_decision),
+        "loops": reduced.loops, "coloops": reduced.coloops, "zero_slack": reduced.zero_slack,
+        "response_in_range": in_range.inside, "response_ratio": in_range.ratio,
+        "response_threshold": ALLOWED_ROUNDINGS, "signs_determined": determined,
+        "signs_determined_on": list(determined_on),
+        "sign_decision": vars(presolved.sign_decision)}
+    if found.magnitude_work is not None:
+        records["scaling"] = vars(found.magnitude_work)
+    if found.recovered is not None:
+        records["identification"] = {"scale": found.recovered.scale,
+                                     "misfit": found.recovered.misfit}
+        if found.recovered.negative:
+            records["negative_scale"] = found.recovered.negative
+    if found.signs is not None:
+        slack = None if found.best is None else found.best.point.slack
+        records["signs"] = [_of_search(search, None if slack is None else slack[reduced.members(c)])
+                            for c, search in enumerate(found.signs)]
+    return records
 
 
-def _without_scores(presolved: Presolved, found: Found, progress: Progress,
-                    further_evidence: dict[str, Any] | None) -> InversionResult:
-    """The result if no x was found at which the scores are defined."""
-    problem = presolved.problem
-    x = presolved.reduced.offset if problem.x0 is None else problem.x0
-    d, slack, status = len(x), problem.slack(x), 4 if found.stopped else 3
-    return InversionResult(
-        x=x, fun=np.inf, scores=np.zeros(len(slack)), slack=slack, signs=np.sign(slack),
-        success=False, status=status, message=message(presolved, found, status), nit=progress.nit,
-        nfev=progress.nfev, unique=False, null_space=np.zeros((d, 0)),
-        standard_errors=np.full(d, np.inf), condition=np.inf,
-        evidence=evidence.of_stages(presolved, found, presolved.signs_determined_on,
-                                    all(presolved.signs_determined_on))
-        | (further_evidence or {}))
+def _of_search(search: SignSearch, slack: Floats | None) -> dict[str, Any]:
+    """The record of a sign search, and how its starts compare with the signs of the x found."""
+    record: dict[str, Any] = {"misfit": search.misfit, "restarts": search.restarts}
+    if search.fitting is not None:
+        record["fitting"] = search.fitting
+    if search.starts and slack is not None:
+        signs = slack < 0
+        differing = [int(np.count_nonzero((start.signs < 0) != signs)) for start in search.starts]
+        differing = [min(count, len(signs) - count) for count in differing]
+        record.update(fitting=sum(start.fits for start in search.starts),
+                      same_signs=differing.count(0), rows_differing=differing,
+                      misfits=[start.misfit for start in search.starts])
+    return record
+
+
+def _of_x(presolved: Presolved, best: Refined, outliers: Outliers | None,
+          known: Uncertainty) -> dict[str, Any]:
+    """The records at the x found."""
+    reduced, model = presolved.reduced, best.linearisation
+    values = model.values.tolist() or [np.nan]
+    rows, deviations = _outlying(presolved, outliers)
+    records: dict[str, Any] = {
+        "fit": _fit(presolved, best, outliers),
+        "outliers": rows, "studentised_residuals": deviations,
+        "polish": {"iterations": best.iterations, "evaluations": best.evaluations,
+                   "whitened_rms": presolved.rms(best.point)},
+        "undetermined_directions": known.undetermined.shape[1],
+        "jacobian_decision": {
+            "rank": len(model.values), "kept": values[-1] / values[0],
+            "dropped": model.dropped / values[0],
+            "threshold": negligible(best.point.projection.rank)},
+        "null_space": {
+            "dimension": known.null_space.shape[1],
+            "of_A": presolved.problem.rows.shape[1] - reduced.rank,
+            "coloops": len(reduced.coloops), "free_scales": presolved.null_dimension}}
+    if presolved.problem.exact:
+        records["information_limit"] = known.information_limit
+    else:
+        records["outlier_threshold"] = outlier_threshold(presolved)
+    return records
+
+
+def _outlying(presolved: Presolved, outliers: Outliers | None) -> tuple[Any, Any]:
+    """Rows whose scores disagree with those at x, and their studentised residuals."""
+    misgiven = presolved.misgiven
+    if not len(misgiven) and (outliers is None or not len(outliers.rows)):
+        return [], []
+    residual = (np.isin(misgiven, presolved.reduced.coloops)
+                - presolved.problem.scores[misgiven])
+    rows, deviations = misgiven, residual / presolved.problem.deviation()[misgiven]
+    if outliers is not None:
+        rows = np.append(rows, outliers.rows)
+        deviations = np.append(deviations, outliers.deviations)
+    order = np.argsort(rows)
+    return rows[order], deviations[order]
+
+
+def _fit(presolved: Presolved, best: Refined, outliers: Outliers | None) -> dict[str, Any]:
+    """What the acceptance test compares, without the outliers."""
+    problem, reduced = presolved.problem, presolved.reduced
+    rows = reduced.active.copy()
+    if outliers is not None:
+        rows[outliers.rows] = False
+    error = np.abs(best.point.residual[rows])
+    if not problem.exact:
+        error = np.append(error, 1.0 - problem.scores[reduced.coloops])
+    record = {"rows": len(error), "largest_error": error.max(initial=0.0)}
+    if problem.exact:
+        return record | {"test": "tolerance", "tolerance": problem.tol}
+    deviation = np.append(problem.deviation()[rows], problem.deviation()[reduced.coloops])
+    chi_squared = np.sum((error / deviation) ** 2)
+    degrees = max(len(error) - best.linearisation.steps.shape[1], 1)
+    return record | {
+        "test": "chi-squared", "chi_squared": chi_squared, "degrees_of_freedom": degrees,
+        "level": CHI_SQUARED_LEVEL, "limit": chi_squared_limit(degrees),
+        "p_value": scipy.special.chdtrc(degrees, chi_squared)}

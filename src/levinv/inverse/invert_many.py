@@ -12,18 +12,37 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from levinv import _validate
 from levinv._kernels.many import has_avx2
 from levinv._parallel import share, sharing
 from levinv._tolerances import BATCH_CHUNK, BATCH_COLUMNS, BATCH_ROWS, EVALUATIONS, PASS_ENTRIES
 from levinv._typing import Booleans, Floats, Integers, Seed, SignsLike
-from levinv.inverse.batch.problems import Problems, check
-from levinv.inverse.invert_scores import invert_scores
+from levinv.inverse.invert_scores import clipped_scores, invert_scores, usable_noise
 from levinv.inverse.verdict.acceptance import chi_squared_limit
 
 if has_avx2():
     from levinv._kernels import many_avx2 as kernel
 else:
     from levinv._kernels import many as kernel  # type: ignore[no-redef]  # the same, for any CPU
+
+
+@dataclass(frozen=True, eq=False)
+class _Problems:
+    """The checked input. A leading dimension of 1 is shared by all problems."""
+
+    A: Floats                      # (k or 1, n, d)
+    b: Floats                      # (k, n)
+    scores: Floats                 # (k, n), clipped to [0, 1]
+    signs: Floats | None           # (k or 1, n)
+    noise: Floats | None           # (k or 1, n)
+    tol: float
+    seeds: npt.NDArray[np.uint64]  # (k,)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(k, n, d)."""
+        return len(self.b), self.A.shape[1], self.A.shape[2]
+
 
 @dataclass(frozen=True, eq=False)
 class ManyResult:
@@ -79,19 +98,14 @@ def invert_many(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, *,
     ----------
     A : (k, n, d) or (n, d) array_like
         Real, n >= d; one matrix for each problem, or one for all.
-    b : (k, n) array_like
-        Right-hand side: the slack is A x - b.
-    scores : (k, n) array_like
-        In [0, 1], each row summing to the rank of A.
+    b, scores : (k, n) array_like
+        As for :func:`levinv.invert_scores`, one row for each problem.
     signs : None, +1, -1, (n,) or (k, n) array_like of +1 and -1
-        Signs of the slack A x - b where they are known. None: unknown.
+        Signs of the slack A x - b where they are known, for all problems or for each.
     noise : float, (n,) or (k, n) array_like, optional
-        Standard deviation of the scores' error; for rounding to K decimals 10**-K / sqrt(12). None:
-        exact to rounding.
-    tol : float
-        Largest max|sigma(x) - scores| that counts as solved, without noise.
-    rng : None, int or numpy.random.Generator
-        For the starts of the sign search; results are deterministic given an int.
+        Standard deviation of the scores' error; for rounding to K decimals 10**-K / sqrt(12).
+    tol, rng
+        As for :func:`levinv.invert_scores`.
     workers : int, optional
         Number of threads that problems are shared among; default as in
         :func:`levinv.leverage_scores`. Results do not depend on it.
@@ -104,12 +118,9 @@ def invert_many(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, *,
     Raises
     ------
     ValueError
-        * wrong shapes or lengths, n < d, empty input, NaN or inf
-        * A or b of extreme size (1e±100)
-        * scores outside [0, 1] by more than max(1e-8, 6 noise), signs other than +1 and -1
-        * numbers outside their range: noise, tol, workers, rng
+        Wrong shapes or lengths, and all that :func:`levinv.invert_scores` refuses in one problem.
     TypeError
-        * complex, object, string or sparse input; a number or rng of another type
+        Complex, object, string or sparse input; a number or rng of another type.
 
     See Also
     --------
@@ -139,7 +150,7 @@ def invert_many(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, *,
     >>> bool(result.success.all()), bool(np.allclose(result.x, x))
     (True, True)
     """
-    problems = check(A, b, scores, signs, noise, tol, rng)
+    problems = _checked(A, b, scores, signs, noise, tol, rng)
     k, n, d = problems.shape
     out = ManyResult(np.zeros((k, d)), np.zeros(k, dtype=bool), np.zeros(k, dtype=bool),
                      np.zeros(k), np.zeros(k, dtype=np.intp))
@@ -153,7 +164,7 @@ def invert_many(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, *,
     return out
 
 
-def _invert(problems: Problems, chunk: slice, out: ManyResult) -> None:
+def _invert(problems: _Problems, chunk: slice, out: ManyResult) -> None:
     """Solve the problems of a chunk that the kernel can solve."""
     _, n, d = problems.shape
     solved = np.zeros(chunk.stop - chunk.start, dtype=np.uint8)
@@ -167,7 +178,7 @@ def _invert(problems: Problems, chunk: slice, out: ManyResult) -> None:
     out.success[chunk] = out.unique[chunk] = solved
 
 
-def _invert_generally(problems: Problems, i: int, out: ManyResult) -> None:
+def _invert_generally(problems: _Problems, i: int, out: ManyResult) -> None:
     """Solve one problem by :func:`levinv.invert_scores`."""
     A, signs, noise = (None if array is None else array[i if len(array) > 1 else 0]
                        for array in (problems.A, problems.signs, problems.noise))
@@ -180,3 +191,61 @@ def _invert_generally(problems: Problems, i: int, out: ManyResult) -> None:
 def _part(array: Floats, chunk: slice) -> Floats:
     """A chunk of an array, or the array if all problems share it, in C order."""
     return np.ascontiguousarray(array if len(array) == 1 else array[chunk])
+
+
+def _checked(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, signs: SignsLike | None,
+             noise: npt.ArrayLike | None, tol: float, rng: Seed) -> _Problems:
+    """Check the arguments of :func:`levinv.invert_many`; raise as documented there."""
+    shared = _dimension(A) != 3
+    A = _validate.real_array(A, "A", 2 if shared else 3)
+    if A.shape[-2] < A.shape[-1]:
+        raise ValueError(f"A must have at least as many rows as columns, got shape {A.shape[-2:]}")
+    A = _ordinary_sizes(A[None] if shared else A, "A")
+    b = _validate.real_array(b, "b", 2)
+    k, n = len(b) if shared else len(A), A.shape[1]
+    b = _ordinary_sizes(_of_shape(b, "b", k, n), "b")
+    if noise is not None:
+        noise = _per_row(noise, "noise", k, n)
+        _validate.refuse(noise <= 0, noise, "noise", "above 0")
+        noise = usable_noise(noise)
+    scores = _of_shape(_validate.real_array(scores, "scores", 2), "scores", k, n)
+    if signs is not None:
+        signs = _per_row(signs, "signs", k, n)
+        _validate.refuse(np.abs(signs) != 1.0, signs, "signs", "+1 or -1")
+    scores = clipped_scores(scores, noise)
+    tol = _validate.positive_number(tol, "tol")
+    seeds = _validate.generator(rng, "rng").integers(2 ** 64, size=k, dtype=np.uint64)
+    return _Problems(A, b, scores, signs, noise, tol, seeds)
+
+
+def _dimension(value: npt.ArrayLike) -> int:
+    """Number of dimensions; 1 for lists of unequal length, which ``_validate`` refuses."""
+    try:
+        return np.ndim(value)
+    except ValueError:
+        return 1
+
+
+def _of_shape(array: Floats, name: str, k: int, n: int) -> Floats:
+    if array.shape != (k, n):
+        raise ValueError(f"{name} must have shape {(k, n)}, one row per problem and one column per "
+                         f"row of A, got {array.shape}")
+    return array
+
+
+def _per_row(value: npt.ArrayLike, name: str, k: int, n: int) -> Floats:
+    """A (1, n) or (k, n) array from a scalar, a vector or a matrix."""
+    dimension = _dimension(value)
+    if dimension == 2:
+        return _of_shape(_validate.real_array(value, name, 2), name, k, n)
+    value = np.full(n, value) if dimension == 0 else value
+    return _validate.vector(value, name, n, "row of A")[None]
+
+
+def _ordinary_sizes(array: Floats, name: str) -> Floats:
+    """Return the array, or raise if the largest entry of a problem is of extreme size."""
+    axes = tuple(range(1, array.ndim))
+    largest = np.maximum(array.max(axis=axes), -array.min(axis=axes))
+    for value in largest[[largest.argmax(), largest.argmin()]]:
+        _validate.ordinary_size(np.array([value]), name)
+    return array
