@@ -23,6 +23,7 @@ from levinv.auditing.sensitivity import departure, sensitivity
 from levinv.forward.basis import orthonormal_basis
 from levinv.forward.leverage_map import LeverageMap
 from levinv.inverse.invert_scores import invert_scores
+from levinv.inverse.result import InversionResult
 from levinv.storage.blocked import Rows
 
 Labels: TypeAlias = list[Hashable] | None
