@@ -2,7 +2,7 @@
 
 With the mean μ(η), the inverse of the link, and the variance function V(μ), Fisher scoring has
 
-    w = μ'² / V,   τ = 2 log|μ'| - log V,   τ' = 2 m₂ - v₁,   τ'' = 2 (m₃ - m₂²) - (v₂ + v₁ m₂ - v₁²)
+    w = μ'²/V,  τ = 2 log|μ'| - log V,  τ' = 2 m₂ - v₁,  τ'' = 2 (m₃ - m₂²) - (v₂ + v₁ m₂ - v₁²)
 
 with m₂ = μ''/μ', m₃ = μ'''/μ', v₁ = V'(μ) μ'/V, v₂ = V''(μ) μ'²/V. Common pairs have formulas of
 their own (levinv.weighting.names); these here lose digits where V cancels.
@@ -91,7 +91,8 @@ BINOMIAL = Family("binomial", lambda m: (m * (1.0 - m), 1.0 - 2.0 * m, np.full_l
 def negative_binomial(alpha: float) -> Family:
     """V = μ + α μ²."""
     return Family("negative binomial",
-                  lambda m: (m + alpha * m * m, 1.0 + 2.0 * alpha * m, np.full_like(m, 2.0 * alpha)),
+                  lambda m: (m + alpha * m * m, 1.0 + 2.0 * alpha * m,
+                             np.full_like(m, 2.0 * alpha)),
                   (0.0, math.inf))
 
 
@@ -157,6 +158,13 @@ class _Delegating(Weighting):
 
     def second_derivative(self, eta: Floats) -> Floats:
         return self.inner.second_derivative(eta)
+
+    def third_derivative(self, eta: Floats) -> Floats:
+        third = getattr(self.inner, "third_derivative", None)
+        if third is None:
+            raise NotImplementedError
+        found: Floats = third(eta)
+        return found
 
 
 class _DelegatingPeaked(_Delegating, Peaked):

@@ -10,7 +10,8 @@ Source: McCullagh and Nelder, Generalized Linear Models (1989), sections 2.2 to 
 from __future__ import annotations
 
 import math
-from typing import Any, TypeAlias, Union
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from levinv._scalars import choice, finite_number, positive_number
 from levinv.weighting.composed import (
@@ -21,7 +22,6 @@ from levinv.weighting.composed import (
     composed,
     negative_binomial,
     negative_binomial_link,
-    power_family,
     power_link,
 )
 from levinv.weighting.monotone import NegativeBinomial
@@ -34,12 +34,13 @@ from levinv.weighting.protocol import (
     Weighting,
 )
 
-WeightingLike: TypeAlias = Union[str, tuple[str, str], Weighting, Any, None]
+WeightingLike: TypeAlias = str | tuple[str, str] | Weighting | Any | None
 
 VARIANCES = {"gaussian": 0.0, "poisson": 1.0, "gamma": 2.0, "inverse-gaussian": 3.0}
 LINK_POWERS = {"identity": 1.0, "sqrt": 0.5, "inverse": -1.0, "inverse-squared": -2.0}
-BINOMIAL_LINKS = {"logit": Logit, "probit": Probit, "cauchit": Cauchit, "cloglog": Cloglog,
-                  "loglog": lambda: Cloglog(mirrored=True)}
+BINOMIAL_LINKS: dict[str, Callable[[], Weighting]] = {
+    "logit": Logit, "probit": Probit, "cauchit": Cauchit, "cloglog": Cloglog,
+    "loglog": lambda: Cloglog(mirrored=True)}
 CANONICAL = {"binomial": "logit", "poisson": "log", "gamma": "inverse", "gaussian": "identity",
              "inverse-gaussian": "inverse-squared", "negative-binomial": "log", "tweedie": "log"}
 FAMILIES = tuple(CANONICAL)
@@ -47,7 +48,7 @@ LINKS = (*BINOMIAL_LINKS, "log", *LINK_POWERS, "canonical", "power")
 SYNONYMS = {"normal": "gaussian", "inversegaussian": "inverse-gaussian", "bernoulli": "binomial",
             "negativebinomial": "negative-binomial", "nbinom": "canonical", "cauchy": "cauchit",
             "inverse-power": "inverse", "inversepower": "inverse", "reciprocal": "inverse",
-            "inversesquared": "inverse-squared", "1/mu^2": "inverse-squared", "probability": "probit",
+            "inversesquared": "inverse-squared", "1/mu^2": "inverse-squared",
             "1/mu": "inverse", "complementary-log-log": "cloglog"}
 
 
@@ -86,7 +87,7 @@ def glm(family: str, link: str | None = None, *, alpha: float | None = None,
 
     Notes
     -----
-    Weights are those of expected information, as in R. With the offset of a regression, b = -offset.
+    Weights are those of expected information, as in R. The offset of a regression is -b.
 
     References
     ----------
@@ -222,8 +223,8 @@ def as_weighting(value: WeightingLike) -> Weighting:
            for name in ("log_weight", "derivative", "second_derivative")):
         domain = getattr(value, "domain", (-math.inf, math.inf))
         return classified(value, getattr(value, "name", type(value).__name__), domain)
-    raise TypeError("weighting must be a family's name, a pair (family, link), a statsmodels family "
-                    "or an object with log_weight, derivative and second_derivative, got "
+    raise TypeError("weighting must be a family's name, a pair (family, link), a statsmodels "
+                    "family or an object with log_weight, derivative and second_derivative, got "
                     f"{type(value).__name__}")
 
 
@@ -244,6 +245,6 @@ def from_statsmodels(family: Any) -> Weighting:
     if name == "CDFLink":
         name = "Probit"
     if name not in names:
-        raise ValueError(f"weighting: the link {name} is not known; give an object with log_weight, "
-                         "derivative and second_derivative")
+        raise ValueError(f"weighting: the link {name} is not known; give an object with "
+                         "log_weight, derivative and second_derivative")
     return glm(kind, names[name], **parameters)
