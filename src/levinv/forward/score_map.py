@@ -116,6 +116,9 @@ class ScoreMap:
         log_weight = self.weighting.log_weight(slack)
         if self._log_prior is not None:
             log_weight = log_weight + self._log_prior
+        undefined = faint & np.isnan(log_weight)
+        if undefined.any():
+            raise ValueError(self.weighting.undefined(slack, int(np.argmax(undefined))))
         log_weight -= unit
         kept = column_space(self.rows, ~idle).transform if not idle.all() else np.zeros((0, 0))
         if kept.shape[1] < self.rank:

@@ -22,7 +22,6 @@ from typing import TypeAlias
 import numpy as np
 import scipy.special
 
-from levinv._scalars import choice
 from levinv._tolerances import TAIL_START
 from levinv._typing import Floats, VectorLike
 from levinv._validate import real_array, refuse
@@ -36,7 +35,7 @@ from levinv.weighting.composed import (
     power_family,
     power_link,
 )
-from levinv.weighting.names import BINOMIAL_LINKS, CANONICAL, VARIANCES, glm, model
+from levinv.weighting.names import CANONICAL, VARIANCES, glm, model
 from levinv.weighting.peaked import cloglog_parts, normal_tail
 from levinv.weighting.protocol import Kind, Weighting
 
@@ -72,8 +71,8 @@ class Observed(Weighting):
         return derivative
 
     def second_derivative(self, eta: Floats) -> Floats:
-        raise ValueError(f"the weighting of {self.name} has no second derivatives: use the expected "
-                         "information, the same weighting without y")
+        raise ValueError(f"the weighting of {self.name} has no second derivatives: use the "
+                         "expected information, the same weighting without y")
 
     def undefined(self, eta: Floats, row: int) -> str:
         weight = self._weight(eta)[0][row]
@@ -168,7 +167,7 @@ def _general(family: Family, link: Link) -> Callable[[Floats, Floats], WithDeriv
 
 def _binomial(link: str, rho: float | None) -> Callable[[Floats, Floats], WithDerivative]:
     tables: dict[str, Parts] = {"probit": _mirrored(_probit), "cauchit": _mirrored(_cauchit),
-                                "cloglog": _cloglog, "loglog": _loglog}
+                                "cloglog": _cloglog, "loglog": _loglog, "logc": _logc}
     parts = tables.get(link) or _from_mean(LOG if rho is None else power_link(rho))
 
     def weights(eta: Floats, y: Floats) -> WithDerivative:
@@ -226,6 +225,11 @@ def _from_mean(link: Link) -> Parts:
                 _log_curvature(rest, *(-value for value in derivatives)))
 
     return parts
+
+
+def _logc(eta: Floats) -> tuple[WithDerivative, WithDerivative]:
+    above, below = _from_mean(LOG)(eta)
+    return below, above
 
 
 def _log_curvature(mean: Floats, m1: Floats, m2: Floats, m3: Floats) -> WithDerivative:

@@ -119,26 +119,13 @@ class Probit(Peaked):
         with np.errstate(over="ignore"):
             # h' = h (h - |η|) = 1 - r₁ (r₂ - r₁); the other tail has h₋ = φ/Φ(|η|),
             # h₋' = -h₋ (h₋ + |η|)
-            first, next_one, _ = self._fractions(size)
+            first, next_one, _ = normal_tail(size)
             far = size >= TAIL_START
             excess = np.where(far, -first * (next_one - first), hazard * (hazard - size) - 1.0)
             other = hazard * scipy.special.ndtr(-size) / scipy.special.ndtr(size)
             tail = np.where(other > 0, other * (other + size), 0.0)
         second: Floats = -1.0 + excess + tail
         return second
-
-    def _fractions(self, size: Floats) -> tuple[Floats, Floats, Floats]:
-        """r₁, r₂ and r₃ of the continued fraction h - |η| = r₁, r_k = k/(|η| + r_(k+1)), where |η|
-        is at least TAIL_START.
-        """
-        size = np.maximum(size, TAIL_START)
-        # the first one solves r = k/(|η| + r)
-        r = 0.5 * (np.hypot(size, 2.0 * math.sqrt(TAIL_TERMS)) - size)
-        found = []
-        for k in range(TAIL_TERMS, 0, -1):
-            r = k / (size + r)
-            found.append(r)
-        return found[-1], found[-2], found[-3]
 
     def third_derivative(self, eta: Floats) -> Floats:
         size, hazard = self._hazard(eta)
@@ -150,12 +137,24 @@ class Probit(Peaked):
             near = (0.5 * excess * (3.0 * total ** 2 + excess ** 2)
                     - 1.5 * size * (total ** 2 + excess ** 2) + (size ** 2 - 1.0) * excess)
             # h'' = h r₁² r₂ (r₃ - r₂), and -h₋'' = -h₋ ((h₋ + |η|)(2 h₋ + |η|) - 1)
-            r1, r2, r3 = self._fractions(size)
+            r1, r2, r3 = normal_tail(size)
             other = hazard * small / large
             tail = np.where(other > 0, other * ((other + size) * (2.0 * other + size) - 1.0), 0.0)
             far = hazard * r1 ** 2 * r2 * (r3 - r2) - tail
         third: Floats = np.copysign(1.0, eta) * np.where(size >= TAIL_START, far, near)
         return third
+
+
+def normal_tail(eta: Floats) -> tuple[Floats, Floats, Floats]:
+    """r₁, r₂ and r₃ of φ/Φ(-η) = η + r₁, r_k = k/(η + r_(k+1)), where η is at least TAIL_START."""
+    eta = np.maximum(eta, TAIL_START)
+    # the first one solves r = k/(η + r)
+    r = 0.5 * (np.hypot(eta, 2.0 * math.sqrt(TAIL_TERMS)) - eta)
+    found = []
+    for k in range(TAIL_TERMS, 0, -1):
+        r = k / (eta + r)
+        found.append(r)
+    return found[-1], found[-2], found[-3]
 
 
 class Cauchit(Peaked):
@@ -230,32 +229,33 @@ class Cloglog(Peaked):
             log_weight: Floats = np.where(np.isinf(u), -np.inf, 2.0 * eta - u - log_mean)
         return log_weight
 
-    def _parts(self, eta: Floats) -> tuple[Floats, Floats, Floats]:
-        """u, e = u/(e^u - 1) and 1 - u - e."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            u = np.exp(self.sign * eta)
-            small = u < SMALL_ARGUMENT
-            square = np.where(small, u, 0.0) ** 2
-            e = np.where(u > 0, u / np.expm1(np.where(u > 0, u, 1.0)), 1.0)
-            e = np.where(np.isinf(u), 0.0, e)
-            rest = np.where(small, -0.5 * u - square / 12.0 + square ** 2 / 720.0, 1.0 - u - e)
-        return u, e, rest
-
     def derivative(self, eta: Floats) -> Floats:
-        _, _, rest = self._parts(eta)
+        _, _, rest = cloglog_parts(self.sign * eta)
         derivative: Floats = self.sign * (1.0 + rest)
         return derivative
 
     def second_derivative(self, eta: Floats) -> Floats:
-        u, e, rest = self._parts(eta)
+        u, e, rest = cloglog_parts(self.sign * eta)
         with np.errstate(invalid="ignore"):
             second: Floats = -u - np.where(e > 0, e * rest, 0.0)
         return second
 
     def third_derivative(self, eta: Floats) -> Floats:
         # with R = 1 - u - e: u' = u, e' = e R, R' = -u - e R, 1 - e = R + u
-        u, e, rest = self._parts(eta)
+        u, e, rest = cloglog_parts(self.sign * eta)
         with np.errstate(over="ignore", invalid="ignore"):
             curved = np.where(e > 0, e * rest * (e - rest), 0.0)
             third: Floats = self.sign * (curved - u * np.where(e > 0, rest + u, 1.0))
         return third
+
+
+def cloglog_parts(eta: Floats) -> tuple[Floats, Floats, Floats]:
+    """u = e^η, e = u/(e^u - 1) and 1 - u - e."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        u = np.exp(eta)
+        small = u < SMALL_ARGUMENT
+        square = np.where(small, u, 0.0) ** 2
+        e = np.where(u > 0, u / np.expm1(np.where(u > 0, u, 1.0)), 1.0)
+        e = np.where(np.isinf(u), 0.0, e)
+        rest = np.where(small, -0.5 * u - square / 12.0 + square ** 2 / 720.0, 1.0 - u - e)
+    return u, e, rest
