@@ -24,7 +24,7 @@ from levinv._tolerances import KIND_NODES, KIND_REACH, SQUARABLE
 from levinv._typing import Floats
 from levinv.weighting.monotone import Monotone
 from levinv.weighting.peaked import Peaked
-from levinv.weighting.protocol import Exponential, Kind, Weighting
+from levinv.weighting.protocol import Constant, Exponential, Kind, Weighting
 
 Derivatives = Callable[[Floats], tuple[Floats, Floats, Floats, Floats]]
 
@@ -205,16 +205,19 @@ def classified(inner: LogWeight, name: str,
                domain: tuple[float, float] = (-math.inf, math.inf)) -> Weighting:
     """The weighting of a τ, of the kind that its derivatives show on a grid of the domain.
 
-    Raises ValueError if τ has neither one peak nor none: the way back is not known then.
+    If τ turns in another way than at one peak, the way back is not known. Raises ValueError if the
+    derivative is nowhere finite.
     """
     eta = grid(domain)
     with np.errstate(all="ignore"):
         slope = np.asarray(inner.derivative(eta), dtype=float)
     counted = np.isfinite(slope)
+    if not counted.any():
+        raise ValueError(f"weighting: the derivative of {name} is nowhere finite")
     eta, slope = eta[counted], slope[counted]
     largest = float(np.abs(slope).max(initial=0.0))
     if largest <= math.sqrt(SQUARABLE):
-        raise ValueError(f"weighting: the weights of {name} do not depend on the linear predictor")
+        return Constant(name, float(inner.log_weight(eta[len(eta) // 2:][:1])[0]))
     signs = np.sign(slope[slope != 0])
     if np.all(signs == signs[0]):
         if np.ptp(slope) == 0.0:
