@@ -7,9 +7,9 @@ f(t) = log det(Aᵀ diag(exp t) A) at the log weights t = τ(s) (levinv.weightin
     ∇V  = -Fᵀσ
     ∇²V = Fᵀ (2 L + (c/2) diag(σ)) F + ½ Aᵀ diag(e∘σ) A.
 
-For w = 1/s², F = B = diag(1/s) A, c = 2 and e = 0: ∇V = -Bᵀσ and ∇²V = Bᵀ (3 diag(σ) - 2 Q) B (Vaidya;
-2408.11267 inverts the gradient). Since Q is symmetric, entrywise nonnegative and has row sums σ,
-0 ⪯ Q ⪯ diag(σ) and
+For w = 1/s², F = B = diag(1/s) A, c = 2 and e = 0: ∇V = -Bᵀσ and ∇²V = Bᵀ (3 diag(σ) - 2 Q) B
+(Vaidya; 2408.11267 inverts the gradient). Since Q is symmetric, entrywise nonnegative and has row
+sums σ, 0 ⪯ Q ⪯ diag(σ) and
 
     Bᵀ diag(σ) B ⪯ ∇²V ⪯ 3 Bᵀ diag(σ) B:
 

@@ -85,6 +85,11 @@ class Weighting:
             magnitude: Floats = np.exp(0.5 * (unit - log_weight))
         return magnitude, unit
 
+    def undefined(self, eta: Floats, row: int) -> str:
+        """The message of the error that a log weight is NaN, in a row of the whole vector η."""
+        return (f"x must keep the log weights of {self.name} defined, got NaN at the linear "
+                f"predictor {eta[row]:g} in row {row}")
+
     def times_slope(self, values: Floats | float, eta: Floats) -> Floats:
         """-τ'/2 times values; 0 where the weight is infinite or below every double."""
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
