@@ -66,7 +66,8 @@ class Component:
         if self.deviation is None:
             return np.ones(len(self.offset))
         weight: Floats = 1.0 / np.maximum(self.deviation, EPS)
-        return weight / weight.max()
+        weight /= weight.max()
+        return weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +147,7 @@ def _linear(part: Component, weighting: Exponential) -> LevelCandidate:
     columns = np.column_stack([part.matrix, np.full(len(eta), -1.0 / weighting.rate)])
     solution = np.linalg.lstsq(columns * weight[:, None], weight * (eta + part.offset),
                                rcond=None)[0]
-    return refined(part, solution[:-1], float(solution[-1]), 1)
+    return refined(part, np.asarray(solution[:-1], dtype=np.float64), float(solution[-1]))
 
 
 def residual(part: Component, y: Floats, level: float) -> Floats:

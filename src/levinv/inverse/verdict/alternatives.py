@@ -64,7 +64,7 @@ def _others(presolved: Presolved, best: Refined, progress: Progress) -> Iterator
 
 def _rows_enumerated(presolved: Presolved, c: int) -> int:
     """All rows if sides are enumerated; enough for the level otherwise."""
-    return max(ENUMERATED, 4 * (presolved.reduced.bases[c].shape[1] + 1))
+    return max(ENUMERATED, 4 * (int(presolved.reduced.bases[c].shape[1]) + 1))
 
 
 def _coordinates(presolved: Presolved, image: Floats, c: int) -> Floats:
