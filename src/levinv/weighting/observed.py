@@ -67,7 +67,7 @@ class Observed(Weighting):
     def derivative(self, eta: Floats) -> Floats:
         weight, slope = self._weight(eta)
         with np.errstate(divide="ignore", invalid="ignore"):
-            derivative: Floats = slope / weight
+            derivative: Floats = np.where(weight == 0, 0.0, slope / weight)
         return derivative
 
     def second_derivative(self, eta: Floats) -> Floats:
