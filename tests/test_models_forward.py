@@ -18,8 +18,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 from statsmodels.genmod.generalized_linear_model import GLMResults
 
 import oracles
-from levinv import GradientLoss, JeffreysPenalty, LeverageMap, ScoreLoss, VolumetricBarrier
-from levinv import leverage_scores
+from levinv import (
+    GradientLoss,
+    JeffreysPenalty,
+    LeverageMap,
+    ScoreLoss,
+    VolumetricBarrier,
+    leverage_scores,
+)
 from levinv.weighting import glm, observed, power
 from levinv.weighting.names import as_weighting
 from test_weighting import EXACT, Bell, pairs
@@ -87,7 +93,8 @@ def test_hat_values_of_statsmodels(data, family, link, fitted, given):
     x = coefficients(A, mean, fitted.link)
     expected = results(A, y, fitted, x).get_hat_matrix_diag(observed=False)
     found = LeverageMap(A, weighting=glm(family, link, **given)).scores(x)
-    assert_allclose(found, expected, rtol=1e-12)
+    rounding = np.finfo(float).eps * np.linalg.cond(A) ** 2       # of one pass over the rows
+    assert_allclose(found, expected, rtol=max(1e-12, rounding))
     assert_array_equal(LeverageMap(A, weighting=fitted).scores(x), found)
 
 
@@ -108,21 +115,23 @@ def test_observed_information_of_statsmodels(family, link, fitted, given):
     mean, y = means(family, link, len(A))
     x = coefficients(A, mean, fitted.link)
     leverage = LeverageMap(A, weighting=observed(family, link, y, **given))
-    try:
-        found = leverage.scores(x)
-    except ValueError as error:
-        factor = results(A, y, fitted, x).model.hessian_factor(x, scale=1.0, observed=True)
-        row = int(str(error).split(" in row ")[1].split(":")[0])
-        assert factor[row] < 1e-12
-        assert "positive" in str(error)
-        return
+    factor = results(A, y, fitted, x).model.hessian_factor(x, scale=1.0, observed=True)
     if (family, link) in (("binomial", "log"), ("binomial", "logc")):
-        return                     # weights of zero: statsmodels takes roots of rounding errors
+        # weights of zero: statsmodels takes roots of rounding errors
+        none = y == (link == "log")
+        assert_array_equal(leverage.scores(x)[none], 0.0)
+        return
+    if factor.min() < 1e-12:
+        with pytest.raises(ValueError, match="observed information positive") as error:
+            leverage.scores(x)
+        assert factor[int(str(error.value).split(" in row ")[1].split(":")[0])] < 1e-12
+        return
+    found = leverage.scores(x)
     expected = results(A, y, fitted, x).get_hat_matrix_diag(observed=True)
     assert_allclose(found, expected, rtol=1e-11)
     v, probe = np.linspace(-1.0, 1.0, len(x)), np.linspace(1.0, 2.0, len(A))
     jacobian = leverage.jacobian(x)
-    difference = oracles.central_difference(leverage.scores, x, v, 1e-3)
+    difference = oracles.central_difference(leverage.scores, x, v, 1e-4)
     assert_allclose(jacobian @ v, difference, rtol=1e-6, atol=1e-8 * np.abs(found).max())
     assert_allclose(leverage.jvp(x, v), jacobian @ v, rtol=1e-9, atol=1e-13)
     assert_allclose(leverage.vjp(x, probe), jacobian.T @ probe, rtol=1e-9, atol=1e-13)
@@ -174,7 +183,7 @@ def test_zero_slacks_of_other_powers(rng):
     flat = LeverageMap(A, b, weighting=("poisson", "identity"))         # |s|: not differentiable
     assert flat.scores(x)[0] == 1.0
     for call in (flat.jacobian, functools.partial(flat.jvp, v=x)):
-        with pytest.raises(ValueError, match=r"A x - b zero, as in row 0: the weights of a Poisson"):
+        with pytest.raises(ValueError, match="A x - b zero, as in row 0: the weights of a Pois"):
             call(x)
     kink = ScoreLoss(A, b, c, weighting="inverse-gaussian")              # |s|^1.5
     assert np.isfinite(kink.grad(x)).all()
@@ -199,7 +208,7 @@ MODELS |= {"power 4": power(4.0), "Poisson identity": glm("poisson", "identity")
 
 
 class Literal:
-    """The formulas of levinv.weighting.protocol with n x n matrices, in floats or mpmath numbers."""
+    """The formulas of levinv.weighting.protocol with n x n matrices, of floats or mpmath numbers."""
 
     def __init__(self, A, log_weight, first, second):
         exp = np.vectorize(mpmath.exp, otypes=[object]) if A.dtype == object else np.exp
@@ -226,7 +235,8 @@ class Literal:
         return self.A.T @ (self.D @ self.scores) / 2
 
     def hessian(self):
-        return self.A.T @ (self.D @ self.L @ self.D + np.diag(self.scores * self.second)) @ self.A / 2
+        middle = self.D @ self.L @ self.D + np.diag(self.scores * self.second)
+        return self.A.T @ middle @ self.A / 2
 
 
 def close(found, expected, rtol=1e-10):
@@ -236,7 +246,7 @@ def close(found, expected, rtol=1e-10):
 
 
 def problem(rng, name, n, d, near_peak):
-    """A, b, x, prior weights and a target; the linear predictor is in every domain or at the mode."""
+    """A, b, x, prior weights and a target; the linear predictor is in the domain or at the mode."""
     weighting, A, x = MODELS[name], rng.normal(size=(n, d)), rng.normal(size=d)
     eta = rng.uniform(0.3, 2.0, n) * (-1.0 if weighting.domain[1] == 0.0 else 1.0)
     if near_peak:
@@ -302,7 +312,8 @@ def test_sixty_digits(rng, name, near_peak):
         exact = at(exact_x)
         residual = exact.gradient() - g
         h = mpmath.mpf(10) ** -10
-        third = (at(exact_x + h * residual).hessian() - at(exact_x - h * residual).hessian()) / (2 * h)
+        third = at(exact_x + h * residual).hessian() - at(exact_x - h * residual).hessian()
+        third /= 2 * h
         curvature = exact.hessian() @ exact.hessian() + third
         value = mpmath.log(mpmath.det(mpmath.matrix((exact.B.T @ exact.B).tolist()))) / 2
         loss_hessian = exact.loss_hessian(oracles.exact(target))
@@ -370,10 +381,10 @@ def test_firth_regression_of_separated_data(rng):
     found = scipy.optimize.minimize(
         lambda x: np.logaddexp(0.0, A @ x).sum() - y @ A @ x - penalty.fun(x), np.zeros(3),
         jac=lambda x: A.T @ (probability(x) - y) - penalty.grad(x), hess=hessian,
-        method="trust-exact", options={"gtol": 1e-11})
+        method="trust-exact", options={"gtol": 1e-9})
     p = probability(found.x)
     hats = LeverageMap(A, weighting="binomial").scores(found.x)
-    assert_allclose(A.T @ (y - p + hats * (0.5 - p)), 0.0, atol=1e-9)
+    assert_allclose(A.T @ (y - p + hats * (0.5 - p)), 0.0, atol=1e-8)
     assert np.abs(found.x).max() < 10.0
 
 
@@ -477,7 +488,7 @@ def test_weights_beyond_doubles_are_refused(rng):
     assert_allclose(scores(moderate),
                     exact_scores(A, moderate, EXACT["logit"][1]).astype(float), rtol=1e-4)
     with pytest.raises(ValueError, match=r"rounding decides the scores: they differ by a factor of "
-                                         r"exp\(800\)"):
+                                         r"exp\(799\)"):
         scores(np.where(group, 0.5, -800.0))
     with pytest.raises(ValueError, match=r"range of doubles: that of row 6 is exp\(-1599\) times"):
         scores(np.where(group, 0.5, -1600.0))
@@ -557,8 +568,8 @@ def test_storage(rng, tmp_path, kind, name):
     (lambda A: LeverageMap(A, weighting=observed("binomial", "probit", np.ones(7))), ValueError,
      "got 7 responses for 8 rows"),
     (lambda A: LeverageMap(A, weighting=("binomial", "log")).scores([0.3, 0.0]), ValueError,
-     r"x must keep the linear predictor in \(-inf, 0\) for a binomial regression with the log link, "
-     r"got 0.3 in row 0"),
+     r"x must keep the linear predictor in \(-inf, 0\) for a binomial regression with the log "
+     r"link, got 0.3 in row 0"),
     (lambda A: ScoreLoss(A, None, np.zeros(8), weighting="binomial").hess_terms([0.1, 0.2]),
      ValueError, "hess_terms is for the weights 1/slack² of the paper, not for a logistic"),
     (lambda A: JeffreysPenalty(np.c_[A, A], weighting="binomial"), ValueError,
@@ -567,7 +578,7 @@ def test_storage(rng, tmp_path, kind, name):
      "x must have no zero slack, got one in row 0: the penalty is inf"),
     (lambda A: LeverageMap(A, weighting=observed("binomial", "cauchit", np.r_[np.zeros(7), 1.0]),
                            offset=np.full(8, -3.0)).scores(np.zeros(2)), ValueError,
-     "x must keep the weights of observed information positive, got -0.0702 in row 7"),
+     "x must keep the weights of observed information positive, got -0.0899 in row 7"),
 ])
 def test_messages(call, error, message):
     A = np.column_stack([np.ones(8), np.arange(8.0)])

@@ -137,7 +137,7 @@ class Power(Weighting):
     kind: Kind = "power"
     even = True
 
-    def __init__(self, q: float, name: str | None = None, log_constant: float = 0.0) -> None:
+    def __init__(self, q: float = 2.0, name: str | None = None, log_constant: float = 0.0) -> None:
         self.q, self.log_constant = float(q), log_constant
         self.ratio = 4.0 / self.q
         # 1 - σ is of the order |η|^q there, or σ of the order |η|^-q
@@ -192,4 +192,4 @@ class Exponential(Weighting):
         return None
 
 
-INVERSE_SQUARE = Power(2.0)
+INVERSE_SQUARE = Power()
