@@ -16,6 +16,7 @@ import sklearn.datasets
 import statsmodels.api as sm
 from numpy.testing import assert_allclose, assert_array_equal
 from statsmodels.genmod.generalized_linear_model import GLMResults
+from test_weighting import EXACT, Bell, pairs
 
 import oracles
 from levinv import (
@@ -28,7 +29,6 @@ from levinv import (
 )
 from levinv.weighting import glm, observed, power
 from levinv.weighting.names import as_weighting
-from test_weighting import EXACT, Bell, pairs
 
 NAMES = ["spector", "fair", "star98", "randhie", "cpunish", "scotland", "breast cancer", "diabetes",
          "wine", "tall", "square", "graded"]
@@ -208,7 +208,7 @@ MODELS |= {"power 4": power(4.0), "Poisson identity": glm("poisson", "identity")
 
 
 class Literal:
-    """The formulas of levinv.weighting.protocol with n x n matrices, of floats or mpmath numbers."""
+    """The formulas of levinv.weighting.protocol with n x n matrices of floats or mpmath numbers."""
 
     def __init__(self, A, log_weight, first, second):
         exp = np.vectorize(mpmath.exp, otypes=[object]) if A.dtype == object else np.exp
@@ -551,7 +551,7 @@ def test_storage(rng, tmp_path, kind, name):
 # messages
 
 @pytest.mark.parametrize("call, error, message", [
-    (lambda A: LeverageMap(A), ValueError, "b must be given"),
+    (lambda A: LeverageMap(A), TypeError, "b must hold real numbers.* only if a weighting is"),
     (lambda A: LeverageMap(A, np.zeros(8), offset=np.zeros(8)), ValueError, "b is -offset"),
     (lambda A: LeverageMap(A, weighting="binomail"), ValueError, "family must be one of"),
     (lambda A: LeverageMap(A, weighting=3), TypeError, "weighting must be"),

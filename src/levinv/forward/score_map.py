@@ -242,7 +242,8 @@ def _right_hand_side(b: VectorLike | None, offset: VectorLike | None, weighting:
     if offset is not None:
         return -_validate.vector(offset, "offset", n, "row of A")
     if weighting is None:
-        raise ValueError("b must be given: without a weighting the rows are divided by A x - b")
+        raise TypeError("b must hold real numbers, got dtype object: None stands for 0 only if a "
+                        "weighting is given")
     return None
 
 
