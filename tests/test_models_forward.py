@@ -584,3 +584,18 @@ def test_messages(call, error, message):
     A = np.column_stack([np.ones(8), np.arange(8.0)])
     with pytest.raises(error, match=message):
         call(A)
+
+
+def test_no_warnings_where_weights_are_infinite_or_zero(rng):
+    """pytest makes errors of them."""
+    A, prior = rng.normal(size=(8, 2)), np.r_[0.0, np.ones(7)]
+    for weighting in (power(3.0), "gamma", "inverse-gaussian", ("gaussian", "sqrt")):
+        found = LeverageMap(A, np.r_[0.0, np.ones(7)], weighting=weighting, prior_weights=prior)
+        assert found.scores(np.zeros(2))[0] == 0.0
+        assert np.isfinite(found.jacobian(np.zeros(2))).all()
+    for link, far in (("cloglog", 800.0), ("loglog", -800.0), ("probit", 1e200)):
+        found = LeverageMap(A, np.r_[-far, np.ones(7)], weighting=("binomial", link))
+        assert found.scores(np.zeros(2))[0] == 0.0
+        assert np.isfinite(found.jacobian(np.zeros(2))).all()
+        penalty = JeffreysPenalty(A, np.r_[-far, np.ones(7)], weighting=("binomial", link))
+        assert np.isfinite(penalty.hess(np.zeros(2))).all()

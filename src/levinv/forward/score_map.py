@@ -113,9 +113,10 @@ class ScoreMap:
         faint = idle if self.left_out is None else idle & ~self.left_out
         if not faint.any():
             return Point(weights, self._checked_projection(magnitude, idle))
-        log_weight = self.weighting.log_weight(slack)
-        if self._log_prior is not None:
-            log_weight = log_weight + self._log_prior
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            log_weight = self.weighting.log_weight(slack)
+            if self._log_prior is not None:
+                log_weight = log_weight + self._log_prior
         undefined = faint & np.isnan(log_weight)
         if undefined.any():
             raise ValueError(self.weighting.undefined(slack, int(np.argmax(undefined))))

@@ -76,7 +76,7 @@ class Weighting:
         0 where the weight is infinite. A weight that is too small beside the largest for the range
         of doubles has the magnitude inf.
         """
-        with np.errstate(over="ignore", divide="ignore"):
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             log_weight = self.log_weight(eta)
             if log_prior is not None:
                 log_weight = log_weight + log_prior
