@@ -208,7 +208,7 @@ class ScoreMap:
         """J = -2 L F, (n, d)."""
         self.require(1, point)
         with self.threads(), np.errstate(over="ignore", invalid="ignore"):
-            scaled = self.rows.scaled(point.weights.times_slope(np.ones(self.shape[0])))
+            scaled = self.rows.scaled(point.weights.times_slope(1.0))
             return finite_derivative(2.0 * point.projection.laplacian(scaled), "A")
 
     def push(self, point: Point, v: Floats) -> Floats:
