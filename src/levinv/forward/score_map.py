@@ -113,9 +113,10 @@ class ScoreMap:
         faint = idle if self.left_out is None else idle & ~self.left_out
         if not faint.any():
             return Point(weights, self._checked_projection(magnitude, idle))
-        log_weight = self.weighting.log_weight(slack)
-        if self._log_prior is not None:
-            log_weight = log_weight + self._log_prior
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            log_weight = self.weighting.log_weight(slack)
+            if self._log_prior is not None:
+                log_weight = log_weight + self._log_prior
         undefined = faint & np.isnan(log_weight)
         if undefined.any():
             raise ValueError(self.weighting.undefined(slack, int(np.argmax(undefined))))
@@ -207,7 +208,7 @@ class ScoreMap:
         """J = -2 L F, (n, d)."""
         self.require(1, point)
         with self.threads(), np.errstate(over="ignore", invalid="ignore"):
-            scaled = self.rows.scaled(point.weights.times_slope(np.ones(self.shape[0])))
+            scaled = self.rows.scaled(point.weights.times_slope(1.0))
             return finite_derivative(2.0 * point.projection.laplacian(scaled), "A")
 
     def push(self, point: Point, v: Floats) -> Floats:
@@ -242,7 +243,8 @@ def _right_hand_side(b: VectorLike | None, offset: VectorLike | None, weighting:
     if offset is not None:
         return -_validate.vector(offset, "offset", n, "row of A")
     if weighting is None:
-        raise ValueError("b must be given: without a weighting the rows are divided by A x - b")
+        raise TypeError("b must hold real numbers, got dtype object: None stands for 0 only if a "
+                        "weighting is given")
     return None
 
 
