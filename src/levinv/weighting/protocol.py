@@ -165,8 +165,11 @@ class Power(Weighting):
         if self.q != 2.0:
             return super().magnitude(eta, log_prior)
         magnitude: Floats = np.abs(eta)
-        return (magnitude if log_prior is None else magnitude * np.exp(-0.5 * log_prior),
-                self.log_constant)
+        if log_prior is not None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                magnitude *= np.exp(-0.5 * log_prior)
+            magnitude[log_prior == -np.inf] = np.inf       # a weight of zero at any η
+        return magnitude, self.log_constant
 
     def remainder(self, eta: Floats) -> Floats | None:
         return None
