@@ -107,6 +107,37 @@ def test_mirror_image(name, rng):
     assert found.null_space.shape == (3, 0)
 
 
+def test_signs_of_coefficients_choose_the_mirror_image(rng):
+    A = scipy.sparse.block_diag([rng.standard_normal((40, 3)), rng.standard_normal((30, 2))])
+    A, x = A.toarray(), np.array([-0.5, 0.7, 0.2, 1.0, -0.3])
+    scores = levinv.LeverageMap(A, weighting="binomial").scores(x)
+    given = {"weighting": "binomial", "rng": 0}
+    both = invert_scores(A, None, scores, **given)
+    assert not both.unique
+    assert len(both.alternatives) == 2
+    found = invert_scores(A, None, scores, coefficient_signs=[-1, 0, 0, 1, 0], **given)
+    assert found.success
+    assert found.unique
+    assert_allclose(found.x, x, rtol=1e-9)
+    half = invert_scores(A, None, scores, coefficient_signs=[-1, 0, 0, 0, 0], **given)
+    assert not half.unique
+    assert_allclose(half.x[:3], x[:3], rtol=1e-9)
+    assert len(half.alternatives) == 1
+    none = invert_scores(A, None, scores, coefficient_signs=[1, 1, 0, 0, 0], **given)
+    assert not none.success
+    assert not none.unique
+    assert "signs of coefficients" in none.message
+
+
+@pytest.mark.parametrize("signs, message", [
+    ([2, 0], "coefficient_signs must be"), ([1], "coefficient_signs must have length 2")])
+def test_bad_signs_of_coefficients(signs, message, rng):
+    A = rng.standard_normal((10, 2))
+    with pytest.raises(ValueError, match=message):
+        invert_scores(A, None, levinv.leverage_scores(A), weighting="binomial",
+                      coefficient_signs=signs)
+
+
 def test_mirror_image_about_an_offset_in_the_range(rng):
     A, x, centre = rng.standard_normal((40, 3)), rng.standard_normal(3), rng.standard_normal(3)
     given = {"weighting": "binomial", "offset": A @ centre}

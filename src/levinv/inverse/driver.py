@@ -21,7 +21,7 @@ from levinv.inverse.stages.presolve import presolve
 from levinv.inverse.stages.refine import refine
 from levinv.inverse.values import Found, Presolved, Problem
 from levinv.inverse.verdict.acceptance import hidden_slacks, is_solution, is_solution_to_rounding
-from levinv.inverse.verdict.alternatives import alternatives
+from levinv.inverse.verdict.alternatives import agreeing, alternatives
 from levinv.inverse.verdict.outliers import leave_out_outliers
 from levinv.inverse.verdict.report import report
 
@@ -53,6 +53,9 @@ def solve(problem: Problem, progress: Progress) -> InversionResult:
             and is_solution(presolved, found.best)):
         others, stopped = alternatives(presolved, found.best, progress)
         found = replace(found, stopped=stopped)
+        if problem.coefficient_signs is not None and not stopped:
+            best, others = agreeing(presolved, found.best, others, progress)
+            found = replace(found, best=best)
     return report(presolved, found, progress, outliers=outliers, other_signs=other_signs,
                   others=others)
 
