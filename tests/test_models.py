@@ -293,13 +293,18 @@ def test_constant_weights_are_refused(weighting, rng):
     ({"weighting": "binomial", "prior_weights": -np.ones(10)}, "prior_weights must"),
     ({"weighting": "binomial", "prior_weights": np.r_[0.0, np.ones(9)]},
      "prior_weights must be above 0, got 0 at index 0"),
-    ({}, "b must be given"),
 ])
 def test_bad_arguments(given, message, rng):
     A = rng.standard_normal((10, 2))
     scores = levinv.leverage_scores(A)
     with pytest.raises(ValueError, match=message):
         invert_scores(A, None, scores, **given)
+
+
+def test_neither_b_nor_weighting(rng):
+    A = rng.standard_normal((10, 2))
+    with pytest.raises(TypeError, match="None stands for 0 only if a weighting is given"):
+        invert_scores(A, None, levinv.leverage_scores(A))
 
 
 def test_both_b_and_offset(rng):

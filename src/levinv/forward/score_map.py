@@ -27,6 +27,7 @@ from levinv._typing import Booleans, Floats, MatrixLike, VectorLike
 from levinv.forward.basis import column_space, uncombined
 from levinv.forward.log_weights import LogWeights
 from levinv.forward.projection import DependentZeroSlackError, Projection, project
+from levinv.weighting.arguments import right_hand_side
 from levinv.weighting.names import WeightingLike, as_weighting
 from levinv.weighting.protocol import INVERSE_SQUARE, Weighting
 
@@ -51,7 +52,7 @@ class ScoreMap:
                  offset: VectorLike | None = None):
         A = _validate.matrix(A, "A", sparse=True)
         n = A.shape[0]
-        self._b = _right_hand_side(b, offset, weighting, n)
+        self._b = right_hand_side(b, offset, weighting, n)
         self.weighting = _for_rows(as_weighting(weighting), n)
         prior = None if prior_weights is None else _prior(prior_weights, n)
         self.rows = storage.of(A)
@@ -231,21 +232,6 @@ def finite_derivative(derivative: Floats, name: str) -> Floats:
     if not np.isfinite(derivative).all():
         raise ValueError(f"{name} must not be so large that the derivative overflows")
     return derivative
-
-
-def _right_hand_side(b: VectorLike | None, offset: VectorLike | None, weighting: WeightingLike,
-                     n: int) -> Floats | None:
-    """b = -offset, (n,), or None for 0."""
-    if b is not None and offset is not None:
-        raise ValueError("b and offset must not both be given: b is -offset")
-    if b is not None:
-        return _validate.vector(b, "b", n, "row of A")
-    if offset is not None:
-        return -_validate.vector(offset, "offset", n, "row of A")
-    if weighting is None:
-        raise TypeError("b must hold real numbers, got dtype object: None stands for 0 only if a "
-                        "weighting is given")
-    return None
 
 
 def _for_rows(weighting: Weighting, n: int) -> Weighting:

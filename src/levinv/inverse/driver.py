@@ -49,13 +49,13 @@ def solve(problem: Problem, progress: Progress) -> InversionResult:
         outliers = leave_out_outliers(presolved, found.best, found, progress)
         if outliers is not None:
             found = replace(found, best=outliers.fit)
-    if (not found.stopped and found.best is not None and not problem.model.is_power
-            and is_solution(presolved, found.best)):
-        others, stopped = alternatives(presolved, found.best, progress)
-        found = replace(found, stopped=stopped)
+    best = found.best
+    if (not found.stopped and best is not None and not problem.model.is_power
+            and is_solution(presolved, best)):
+        others, stopped = alternatives(presolved, best, progress)
         if problem.coefficient_signs is not None and not stopped:
-            best, others = agreeing(presolved, found.best, others, progress)
-            found = replace(found, best=best)
+            best, others = agreeing(presolved, best, others, progress)
+        found = replace(found, best=best, stopped=stopped)
     return report(presolved, found, progress, outliers=outliers, other_signs=other_signs,
                   others=others)
 
