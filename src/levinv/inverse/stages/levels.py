@@ -80,6 +80,7 @@ class LevelCandidate:
                                    # if they are known
     fits: bool
     starts: int                    # made so far
+    residual: Floats               # (n,) weighted
 
 
 def level_equations(presolved: Presolved, log_weight: Floats, deviation: Floats | None, c: int,
@@ -127,7 +128,7 @@ def level_candidates(part: Component, rng: np.random.Generator, restarts: int,
     found: list[LevelCandidate] = []
     for number, (y, level) in enumerate(starts, 1):
         candidate = refined(part, y, level, number)
-        new = not any(_same(candidate, other) for other in found)
+        new = not any(_same(part, candidate, other) for other in found)
         if new:
             found.append(candidate)
         on_start(number, min(other.misfit for other in found))
@@ -142,8 +143,14 @@ def level_candidates(part: Component, rng: np.random.Generator, restarts: int,
     yield from found[:_tolerances.CLOSEST]
 
 
-def _same(one: LevelCandidate, other: LevelCandidate) -> bool:
-    return bool(np.allclose(one.y, other.y, rtol=math.sqrt(EPS), atol=0.0))
+def _same(part: Component, one: LevelCandidate, other: LevelCandidate) -> bool:
+    """Whether two solutions agree: in y or, with noise, which leaves directions of y open, in the
+    log weights.
+    """
+    if part.deviation is None:
+        return bool(np.allclose(one.y, other.y, rtol=math.sqrt(EPS), atol=0.0))
+    apart = np.linalg.norm(one.residual - other.residual)
+    return bool(apart <= math.sqrt(SIGN_TOLERANCE) * _fitting_norm(part))
 
 
 def _linear(part: Component, weighting: Exponential) -> LevelCandidate:
@@ -198,7 +205,7 @@ def refined(part: Component, y: Floats, level: float, number: int = 1) -> LevelC
         if norm <= 0.1 * limit and norm > 0.5 * before:
             break
     misfit = norm / math.sqrt(len(found)) if math.isfinite(norm) else math.inf
-    return LevelCandidate(y, level, misfit, bool(norm <= limit), number)
+    return LevelCandidate(y, level, misfit, bool(norm <= limit), number, found)
 
 
 def _fitting_norm(part: Component) -> float:
