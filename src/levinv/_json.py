@@ -11,18 +11,14 @@ COLLECTIONS = list, tuple, set, frozenset
 
 def plain(value: Any) -> Any:
     """``value`` with arrays as lists, and with None for numbers that are not finite."""
-    kind = type(value)
-    if kind is float:
-        return value if math.isfinite(value) else None
-    if kind in UNCHANGED:
+    if type(value) in UNCHANGED:
         return value
-    if isinstance(value, dict):
-        return {key if type(key) is str else str(key):
-                entry if type(entry) in UNCHANGED else plain(entry) for key, entry in value.items()}
     if isinstance(value, ARRAYS):
         return plain(value.tolist())
-    if isinstance(value, COLLECTIONS):
-        return [entry if type(entry) in UNCHANGED else plain(entry) for entry in value]
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, COLLECTIONS):
+        return [plain(entry) for entry in value]
     return value if isinstance(value, bool | int | str) else str(value)

@@ -1,7 +1,6 @@
 """What published leverage scores give away about x.
 
 ``audit`` is the front: it checks the arguments, predicts standard errors (``sensitivity``) and runs
-an attack (``attack``). ``labels`` keeps the names of data frames, ``publication`` says how the
-scores are published. ``figures`` holds the results and quantities derived from them, ``render``
-writes them as text and HTML, and ``report`` joins ``figures`` and ``render`` in AuditReport.
+an attack. ``figures`` holds the results and quantities derived from them, ``render`` writes them as
+text and HTML, and ``report`` joins ``figures`` and ``render`` in AuditReport.
 """

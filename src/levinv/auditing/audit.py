@@ -7,22 +7,26 @@ starting point.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Hashable, Iterable
+from typing import TypeAlias
 
 import numpy as np
 
 from levinv import _validate
+from levinv._noise import rounding_noise
 from levinv._tolerances import EPS, SAMPLE_SEED, UNIT_ROUNDOFF
 from levinv._typing import Floats, MatrixLike, SignsLike, VectorLike
-from levinv.auditing import labels
-from levinv.auditing.attack import AuditedProblem
-from levinv.auditing.publication import Publication
+from levinv.auditing.figures import Publication
 from levinv.auditing.report import AuditReport
 from levinv.auditing.sensitivity import departure, sensitivity
 from levinv.forward.basis import orthonormal_basis
 from levinv.forward.leverage_map import LeverageMap
 from levinv.inverse.invert_scores import invert_scores
+from levinv.inverse.result import InversionResult
 from levinv.storage.protocol import Rows
+
+Labels: TypeAlias = list[Hashable] | None
 
 
 def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorLike | None = None,
@@ -111,7 +115,7 @@ def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorL
     >>> bool(abs(report.scores - scores).max() < 1e-12)
     True
     """
-    A, b, x, columns, row_labels = labels.split(A, b, x)
+    A, b, x, columns, row_labels = _numbers_and_labels(A, b, x)
     A = _validate.matrix(A, "A", min_aspect=True, sparse=True)
     n, d = A.shape
     b = _validate.vector(b, "b", n, "row of A")
@@ -120,7 +124,12 @@ def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorL
     scores_at = LeverageMap(A, b)
     scores, slack = scores_at.scores(x), scores_at.slack(x)
     if signs is not None:
-        signs = _checked_signs(_validate.signs(signs, "signs", n), slack)
+        signs = _validate.signs(signs, "signs", n)
+        wrong = signs * slack < 0
+        if wrong.any():
+            index = _validate.first_index(wrong)
+            raise ValueError(f"signs must be those of A x - b, got {signs[index]:+.0f} at index "
+                             f"{index}, where A x - b is {slack[index]:.3g}")
     # A score is the squared norm of a row of a basis, whose entries are known to ε.
     deviation = np.hypot(published.noise, UNIT_ROUNDOFF * np.maximum(scores, EPS ** 2))
 
@@ -136,19 +145,35 @@ def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorL
     errors = np.hypot(model.standard_errors(null_space), UNIT_ROUNDOFF * np.abs(x))
 
     share = scores_at._map.rows.column_norms() / np.sqrt(n)
-    problem = AuditedProblem(A, b, x, scores, signs, scores_at, at_unit_noise.steps)
-    attack = problem.attack(published)
+    # A coefficient of 0 has the size that moves A x like the slacks, in a column of zeros 1.
+    usual = np.linalg.norm(slack) / np.sqrt(n) / np.where(share > 0, share, 1.0)
+    sizes = np.where(x != 0, np.abs(x), np.where(usual > 0, usual, 1.0))
+    attack_on = functools.partial(_attack, A, b, signs, scores)
+    attack = attack_on(published)
     return AuditReport(
-        x=x, sizes=_sizes(x, share, slack), scores=scores, published=published,
-        signs_known=signs is not None,
-        names=labels.chosen(names, columns, d), row_labels=row_labels,
+        x=x, sizes=sizes, scores=scores, published=published, signs_known=signs is not None,
+        names=_coefficient_names(names, columns, d), row_labels=row_labels,
         decided=bool(identified.success),
         unique=bool(identified.unique and not model.flat.shape[1]), null_space=null_space,
         standard_errors=errors, errors_per_noise=at_unit_noise.standard_errors(null_space),
         singular_values=model.values, row_influence=model.influence,
         departure=departure(scores_at, x, model.steps, deviation),
         attack=attack, recovered_x=attack.x,
-        least_squares_x=_least_squares(scores_at._map.rows, b), share=share, problem=problem)
+        least_squares_x=_least_squares(scores_at._map.rows, b), share=share,
+        attack_on=attack_on, departure_with=functools.partial(
+            departure, scores_at, x, at_unit_noise.steps, np.ones(1)))
+
+
+def _attack(A: MatrixLike, b: Floats, signs: Floats | None, scores: Floats,
+            publication: Publication) -> InversionResult:
+    """The inversion of scores as published, without a starting point."""
+    if publication.decimals is None:
+        errors = np.random.default_rng(SAMPLE_SEED).standard_normal(len(scores))
+        published = scores + publication.noise * errors
+    else:
+        published = np.round(scores, publication.decimals)
+    return invert_scores(A, b, np.clip(published, 0.0, 1.0), signs=signs, rng=SAMPLE_SEED,
+                         noise=None if publication.exact else publication.noise)
 
 
 def _publication(n: int, noise: VectorLike | None, decimals: int | None) -> Publication:
@@ -156,26 +181,11 @@ def _publication(n: int, noise: VectorLike | None, decimals: int | None) -> Publ
         raise ValueError("noise and decimals must not both be given: rounding to decimals is noise "
                          "of 10**-decimals / sqrt(12)")
     if decimals is not None:
-        return Publication.rounded(decimals)
+        return Publication(rounding_noise(decimals), int(decimals))
     if noise is None:
         return Publication(0.0, None)
     deviations = _validate.noise(noise, "noise", n)
     return Publication(float(deviations[0]) if np.ndim(noise) == 0 else deviations.copy(), None)
-
-
-def _checked_signs(signs: Floats, slack: Floats) -> Floats:
-    wrong = signs * slack < 0
-    if wrong.any():
-        index = int(np.argmax(wrong))
-        raise ValueError(f"signs must be those of A x - b, got {signs[index]:+.0f} at index "
-                         f"{index}, where A x - b is {slack[index]:.3g}")
-    return signs
-
-
-def _sizes(x: Floats, share: Floats, slack: Floats) -> Floats:
-    """The denominators of the relative errors (see AuditReport.sizes); 1 for a zero column."""
-    usual = np.linalg.norm(slack) / np.sqrt(len(slack)) / np.where(share > 0, share, 1.0)
-    return np.where(x != 0, np.abs(x), np.where(usual > 0, usual, 1.0))
 
 
 def _least_squares(rows: Rows, b: Floats) -> Floats:
@@ -185,3 +195,60 @@ def _least_squares(rows: Rows, b: Floats) -> Floats:
     for _ in range(2):                       # the second pass removes the rounding of the first
         fit += transform @ (transform.T @ rows.rmatvec(b - rows.matvec(fit)))
     return fit
+
+
+def _numbers_and_labels(
+    A: MatrixLike, b: VectorLike, x: VectorLike,
+) -> tuple[MatrixLike, VectorLike, VectorLike, list[str] | None, list[str] | None]:
+    """Separate the numbers of A, b and x from the labels of A's columns and rows (those of x and b
+    if A has none): a frame becomes an array, everything else stays as it is. Frames and series are
+    recognised by their attributes, not by their type, so pandas is never imported.
+    """
+    columns: Labels = None
+    rows: Labels = None
+    if hasattr(A, "columns") and hasattr(A, "dtypes") and not _validate.is_dask(A):
+        for name, dtype in zip(A.columns, A.dtypes, strict=True):
+            if getattr(dtype, "kind", "O") not in "fiub":
+                raise TypeError(f"A must hold real numbers, got dtype {dtype} in column {name!r}")
+        columns, rows = list(A.columns), _index(A)
+        A = np.asarray(A, dtype=float)
+    _check_order(b, rows, "b", "row")
+    _check_order(x, columns, "x", "column")
+    columns, rows = columns or _labels(x), rows or _labels(b)
+    return (A, b, x, None if columns is None else _text(columns),
+            None if rows is None else _text(rows))
+
+
+def _coefficient_names(names: Iterable[str] | None, columns: list[str] | None, d: int) -> list[str]:
+    """The names of d coefficients: the given names, the names of A's columns, or numbers."""
+    if names is None:
+        return columns or [f"x[{j}]" for j in range(d)]
+    given = _text(names)
+    if len(given) != d:
+        raise ValueError(f"names must have length {d}, one entry per column of A, got {len(given)}")
+    return given
+
+
+def _index(value: object) -> Labels:
+    """Labels of the rows of a frame or a series; None if it has none."""
+    index = getattr(value, "index", None)
+    # Lists and tuples have a method of this name.
+    return None if index is None or callable(index) else list(index)
+
+
+def _labels(series: object) -> Labels:
+    """The labels of a series; None if they are just 0, 1, 2, ..."""
+    labels = _index(series)
+    return None if labels is None or labels == list(range(len(labels))) else labels
+
+
+def _check_order(series: object, labels: Labels, name: str, of: str) -> None:
+    """Refuse A's labels in another order: they would be multiplied with the wrong columns."""
+    own = _index(series)
+    if labels and own and own != labels and len(own) == len(labels) and set(own) == set(labels):
+        raise ValueError(f"{name} must have its labels in the order of A's {of}s, got "
+                         f"{own[:4]} where A has {labels[:4]}")
+
+
+def _text(labels: Iterable[Hashable]) -> list[str]:
+    return [" ".join(str(label).split()) for label in labels]

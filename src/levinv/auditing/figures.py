@@ -5,16 +5,16 @@ import enum
 import functools
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, TypedDict
+from typing import TypedDict
 
 import numpy as np
 
 from levinv import _validate
 from levinv._noise import rounding_noise
 from levinv._tolerances import EPS, GIVEN_AWAY, LARGEST_DEPARTURE, SIGNIFICANT
-from levinv._typing import Booleans, Floats
-from levinv.auditing.publication import Publication
+from levinv._typing import Booleans, Floats, RowIndex
 from levinv.inverse.result import InversionResult
 
 DECIMALS = range(13)            # numbers of decimals that the page and the plots compare
@@ -30,12 +30,17 @@ class Level(enum.StrEnum):
     NOT_GIVEN_AWAY = "not given away"
 
 
-class Attacks(Protocol):
-    """What the figures need of the attacker: :class:`levinv.auditing.attack.AuditedProblem`."""
+@dataclass(frozen=True, eq=False)
+class Publication:
+    """The rounding or noise that is applied to the scores before they are published."""
 
-    def attack(self, publication: Publication) -> InversionResult: ...
+    noise: float | Floats          # standard deviation; 0 if the scores are exact
+    decimals: int | None           # None if the scores are not rounded
 
-    def departure(self, noise: float) -> float: ...
+    @property
+    def exact(self) -> bool:
+        """Whether the scores are published as doubles, without rounding or noise."""
+        return self.decimals is None and not np.any(self.noise)
 
 
 class AttackedDecimals(TypedDict):
@@ -71,11 +76,11 @@ class AuditFigures:
     recovered_x: Floats
     least_squares_x: Floats
     share: Floats = field(repr=False)         # root mean squares of A's columns
-    problem: Attacks = field(repr=False)
+    attack_on: Callable[[Publication], InversionResult] = field(repr=False)
+    departure_with: Callable[[float], float] = field(repr=False)    # this noise in every score
 
     @property
     def prediction_holds(self) -> bool:
-        """Whether the standard errors can be relied on."""
         return self._holds(self.departure, self.attack, self.recovered_error, self.predicted_error)
 
     def _holds(self, departure: float, attack: InversionResult, missed: float,
@@ -86,24 +91,20 @@ class AuditFigures:
 
     @property
     def recovered_error(self) -> float:
-        """Relative error of the x that the attack found."""
         return self.relative_size(self.recovered_x - self.x, np.isfinite(self.standard_errors))
 
     @property
     def predicted_error(self) -> float:
-        """Relative error predicted for x as a whole."""
         return self.relative_size(self.standard_errors, np.isfinite(self.standard_errors))
 
     @property
     def least_squares_error(self) -> float:
-        """Relative error of the least-squares solution of A x = b."""
         return self.relative_size(self.least_squares_x - self.x)
 
-    def relative_size(self, change: Floats, counted: Booleans | None = None) -> float:
+    def relative_size(self, change: Floats, counted: RowIndex = slice(None)) -> float:
         """``|D change| / |D x|`` over the coefficients in ``counted``, where D holds the root mean
         squares of A's columns; inf if no coefficient counts. If x is 0, ``sizes`` replaces it.
         """
-        counted = np.ones(len(self.x), dtype=bool) if counted is None else counted
         share = self.share[counted]
         size = (np.linalg.norm(share * self.x[counted])
                 or np.linalg.norm(share * self.sizes[counted]))
@@ -111,19 +112,16 @@ class AuditFigures:
 
     @property
     def relative_errors(self) -> Floats:
-        """Standard errors relative to the sizes of the coefficients, (d,)."""
         return self.standard_errors / self.sizes
 
     @property
     def given_away(self) -> Booleans:
-        """Which coefficients are known to within 10 %, (d,) boolean."""
         errors = (self.relative_errors if self.prediction_holds
                   else np.abs(self.recovered_x - self.x) / self.sizes)
         return errors <= GIVEN_AWAY
 
     @property
     def level(self) -> Level:
-        """The conclusion of the audit, for programs; ``verdict`` says it in words."""
         known = self.given_away
         # Standard errors are a lower bound even at noise where the prediction fails.
         safe = self.relative_errors.min() > GIVEN_AWAY and not known.any()
@@ -159,22 +157,12 @@ class AuditFigures:
 
     def safe_decimals(self, target: float) -> float | None:
         """Largest number of decimals in the scores at which every coefficient's relative standard
-        error is above ``target``.
-
-        Parameters
-        ----------
-        target : float
+        error is above ``target``, by the prediction and with the errors of :meth:`safe_noise`.
 
         Returns
         -------
         int, inf or None
-            inf if exact scores are safe; None if even 0 decimals are not safe. It is computed by
-            the linear prediction, as in :meth:`safe_noise`.
-
-        Raises
-        ------
-        ValueError
-            If the target is not above 0.
+            inf if exact scores are safe; None if even 0 decimals are not safe.
         """
         noise = self.safe_noise(target)
         if noise == 0:
@@ -188,25 +176,22 @@ class AuditFigures:
         """The ``departure`` at another standard deviation of the noise, a float above 0; inf if
         errors of that size lead to an x at which the scores are not defined.
         """
-        return self.problem.departure(_validate.positive_number(noise, "noise"))
+        return self.departure_with(_validate.positive_number(noise, "noise"))
 
     @functools.cached_property
     def decimals_attacked(self) -> list[AttackedDecimals]:
-        """Predictions and attacks at 0 to 12 decimals, a list of dicts: ``decimals``,
-        ``predicted_error``, ``recovered_error``, ``success``, ``prediction_holds``. The thirteen
-        inversions run on first access.
-        """
-        return [self._attacked(decimals) for decimals in DECIMALS]
-
-    def _attacked(self, decimals: int) -> AttackedDecimals:
-        attack = self.problem.attack(Publication.rounded(decimals))
-        noise = rounding_noise(decimals)
+        attacked: list[AttackedDecimals] = []
         known = np.isfinite(self.errors_per_noise)
-        predicted = self.relative_size(noise * self.errors_per_noise, known)
-        recovered = self.relative_size(attack.x - self.x, known)
-        holds = self._holds(self.problem.departure(noise), attack, recovered, predicted)
-        return {"decimals": decimals, "predicted_error": predicted, "recovered_error": recovered,
-                "success": bool(attack.success), "prediction_holds": holds}
+        for decimals in DECIMALS:
+            noise = rounding_noise(decimals)
+            attack = self.attack_on(Publication(noise, decimals))
+            predicted = self.relative_size(noise * self.errors_per_noise, known)
+            recovered = self.relative_size(attack.x - self.x, known)
+            holds = self._holds(self.departure_with(noise), attack, recovered, predicted)
+            attacked.append({"decimals": decimals, "predicted_error": predicted,
+                             "recovered_error": recovered, "success": bool(attack.success),
+                             "prediction_holds": holds})
+        return attacked
 
     def row_label(self, row: int) -> str:
         """The label of a row, or its number if rows have no labels."""

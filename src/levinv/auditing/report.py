@@ -15,8 +15,8 @@ class AuditReport(AuditFigures):
     verdict : str
         The conclusion in words, the first line of the report.
     level : str
-        The conclusion as a :class:`~enum.StrEnum`: "given away", "partly given away", "in doubt" or
-        "not given away".
+        The conclusion for programs, an ``enum.StrEnum``: "given away", "partly given away",
+        "in doubt" or "not given away".
     unique : bool
         Whether x is the only one with these scores (before rounding and noise): ``null_space`` is
         empty, and the signs of A x - b are known or determined.
@@ -69,7 +69,7 @@ class AuditReport(AuditFigures):
         The whole result of the attack.
     decimals_attacked : list of dict
         What 0 to 12 decimals would give away: ``decimals``, ``predicted_error``,
-        ``recovered_error``, ``success``, ``prediction_holds``. Computed on first access.
+        ``recovered_error``, ``success``, ``prediction_holds``. First access runs the inversions.
     errors_per_noise : (d,) ndarray
         Standard errors if every score has noise of standard deviation 1.
     signs_known : bool
@@ -97,7 +97,6 @@ class AuditReport(AuditFigures):
 
     @property
     def verdict(self) -> str:
-        """The conclusion of the audit, in words."""
         return text.verdict(self)
 
     def to_text(self) -> str:

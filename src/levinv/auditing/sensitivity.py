@@ -69,9 +69,8 @@ def sensitivity(jacobian: Floats, deviation: Floats, projection: Projection,
         triangle = triangle_of(np.vstack([triangle, rows]))
     _, values, directions = np.linalg.svd(triangle)
     wanted = max(k - free, 0)
-    values = np.append(values, np.zeros(k - len(values)))[:wanted]
     directions = coordinates @ directions[:wanted].T
-    kept = int(np.count_nonzero(values > k * EPS * values[:1]))
+    kept = int(np.count_nonzero(values[:wanted] > k * EPS * values[:1]))
     steps = directions[:, :kept] / values[:kept]
     influence = np.concatenate([
         np.sum((jacobian[block] @ steps / deviation[block, None]) ** 2, axis=1)
@@ -79,14 +78,17 @@ def sensitivity(jacobian: Floats, deviation: Floats, projection: Projection,
     return Sensitivity(values[:kept], steps, directions[:, kept:], influence)
 
 
-def departure(scores_at: LeverageMap, x: Floats, steps: Floats, deviation: Floats) -> float:
-    """Median departure from the linear prediction over random errors of the predicted size.
+def departure(scores_at: LeverageMap, x: Floats, steps: Floats, deviation: Floats,
+              noise: float = 1.0) -> float:
+    """Median departure from the linear prediction over random errors of the predicted size, with
+    ``noise`` times the ``deviation`` for which the ``steps`` are.
 
     If these errors change the scores so little that rounding would dominate, larger errors are
     drawn and the result is scaled back, since the departure grows in proportion to the errors.
     """
     if not steps.shape[1]:
         return 0.0
+    steps, deviation = noise * steps, noise * deviation
     # then the second-order part, the square of the change, is 100 roundings of a score
     larger = max(1.0, math.sqrt(ROUNDING_FACTOR * EPS) / deviation.max())
     shape = DEPARTURE_DRAWS, steps.shape[1]

@@ -45,8 +45,6 @@ With a = |DP'|_F² = |P'DP'|_F² + w, so that |DP|_F² = 1 - a = |PDP|_F² + w, 
 
 A bound on the spread 2h that needs no x: scores lie in [0, 1], so 2h <= 1 + max c - min c, which is
 2 for c in [0, 1]ⁿ. Near a solution x* it is smaller: at most 2 π |x - x*|, by |dr_i| <= π.
-
-:mod:`levinv.papers` has the printed statements; docs/errata.md compares the two.
 """
 from __future__ import annotations
 
@@ -56,7 +54,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from levinv import _validate
-from levinv._typing import Floats, VectorLike
+from levinv._typing import VectorLike
 
 
 def slack_bound(A: ArrayLike, b: VectorLike, x: VectorLike, radius: float = 0.0) -> float:
@@ -66,9 +64,8 @@ def slack_bound(A: ArrayLike, b: VectorLike, x: VectorLike, radius: float = 0.0)
     ----------
     A : (n, d) array_like
         Rows of zeros have score 0 everywhere and are left out.
-    b : (n,) array_like
-    x : (d,) array_like
-        Centre of the ball.
+    b, x : (n,) and (d,) array_like
+        x is the centre of the ball.
     radius : float
 
     Returns
@@ -103,7 +100,7 @@ def slack_bound(A: ArrayLike, b: VectorLike, x: VectorLike, radius: float = 0.0)
     b = _validate.vector(b, "b", A.shape[0], "row of A")
     x = _validate.vector(x, "x", A.shape[1], "column of A")
     radius = _validate.positive_number(radius, "radius", zero=True)
-    rows = _row_norms(A)
+    rows = np.linalg.norm(A, axis=1)
     if not rows.any():
         raise ValueError("A must have a nonzero row, got only zeros")
     return max(0.0, float((np.abs(A @ x - b) - radius * rows)[rows > 0].min()))
@@ -152,8 +149,10 @@ def curvature_bound(slack: float, *, spread: float = 2.0) -> tuple[float, float]
     >>> theory.curvature_bound(0.5, spread=0.0)     # at a solution: Gauss-Newton, which is convex
     (0.0, 4.0)
     """
-    slack, spread = _slack_and_spread(slack, spread)
-    below, above = _middle_bounds(spread)
+    slack = _validate.positive_number(slack, "slack")
+    spread = _validate.positive_number(spread, "spread", zero=True)
+    below = 0.5 * math.sqrt(5.0) * spread                     # (3) bounds N by these two
+    above = 0.5 * (1.0 + math.sqrt(1.0 + 5.0 * spread * spread))
     return below / slack / slack, above / slack / slack
 
 
@@ -166,12 +165,10 @@ def convexifying_ridge(A: ArrayLike, slack: float, strong_convexity: float = 0.0
     ----------
     A : (n, d) array_like
         Of full column rank, unless `strong_convexity` is 0.
-    slack : float
-        β > 0 with ``|s_i(x)| >= β`` for all i.
+    slack, spread : float
+        As for :func:`curvature_bound`.
     strong_convexity : float
         l >= 0.
-    spread : float
-        As for :func:`curvature_bound`.
 
     Returns
     -------
@@ -210,11 +207,10 @@ def convexifying_ridge(A: ArrayLike, slack: float, strong_convexity: float = 0.0
     below = curvature_bound(slack, spread=spread)[0]
     if strong_convexity == 0:
         return math.sqrt(below)
-    values = np.linalg.svd(A, compute_uv=False)
-    if A.shape[0] < A.shape[1] or values[-1] <= values[0] * max(A.shape) * np.finfo(float).eps:
+    if np.linalg.matrix_rank(A) < A.shape[1]:
         raise ValueError("A must have full column rank for strong convexity, got one that is "
                          "rank-deficient: no ridge makes the loss curved along its null space")
-    least = float(values[-1])
+    least = float(np.linalg.norm(A, -2))
     return math.sqrt(below + strong_convexity / least / least)
 
 
@@ -224,12 +220,10 @@ def smoothness(A: ArrayLike, slack: float, *, ridge: float = 0.0, spread: float 
     Parameters
     ----------
     A : (n, d) array_like
-    slack : float
-        β > 0 with ``|s_i(x)| >= β`` for all i.
+    slack, spread : float
+        As for :func:`curvature_bound`.
     ridge : float
         ρ of L = ½‖σ(x) - c‖² + ½‖ρAx‖²; of a vector, the largest magnitude.
-    spread : float
-        As for :func:`curvature_bound`.
 
     Returns
     -------
@@ -255,7 +249,7 @@ def smoothness(A: ArrayLike, slack: float, *, ridge: float = 0.0, spread: float 
     A = _validate.matrix(A, "A")
     ridge = _validate.positive_number(ridge, "ridge", zero=True)
     above = curvature_bound(slack, spread=spread)[1]
-    size = _norm(A)
+    size = float(np.linalg.norm(A, 2))
     return size * size * (above + ridge * ridge)
 
 
@@ -263,27 +257,20 @@ def loss_lipschitz(A: ArrayLike, slack: float, *, ridge: float = 0.0, norm: floa
                    spread: float = 2.0) -> float:
     """A bound on ‖∇L‖ where the slacks are at least β: the Lipschitz constant of L itself.
 
+    Raises as :func:`smoothness`.
+
     Parameters
     ----------
     A : (n, d) array_like
-    slack : float
-        β > 0 with ``|s_i(x)| >= β`` for all i.
-    ridge : float
-        ρ of L = ½‖σ(x) - c‖² + ½‖ρAx‖²; of a vector, the largest magnitude.
+    slack, ridge, spread : float
+        As for :func:`smoothness`.
     norm : float
         Bound on ‖x‖; counts only with a ridge.
-    spread : float
-        As for :func:`curvature_bound`.
 
     Returns
     -------
     float
         (4/√27) spread √d ‖A‖/β + ρ²‖A‖² norm.
-
-    Raises
-    ------
-    ValueError, TypeError
-        Invalid A or numbers.
 
     Notes
     -----
@@ -301,10 +288,11 @@ def loss_lipschitz(A: ArrayLike, slack: float, *, ridge: float = 0.0, norm: floa
     7.698
     """
     A = _validate.matrix(A, "A")
-    slack, spread = _slack_and_spread(slack, spread)
+    slack = _validate.positive_number(slack, "slack")
+    spread = _validate.positive_number(spread, "spread", zero=True)
     ridge = _validate.positive_number(ridge, "ridge", zero=True)
     norm = _validate.positive_number(norm, "norm", zero=True)
-    size = _norm(A)
+    size = float(np.linalg.norm(A, 2))
     return (4.0 / math.sqrt(27.0) * spread * math.sqrt(A.shape[1]) * size / slack
             + ridge * size * ridge * size * norm)
 
@@ -313,7 +301,7 @@ def leverage_lipschitz(A: ArrayLike, slack: float) -> float:
     """A K with ‖P(x) - P(y)‖ <= K‖x - y‖ if all slacks are at least β, in magnitude, from x to y.
 
     P is the leverage score matrix, the paper's σ(x); so ``|σᵢ(x) - σᵢ(y)| <= K‖x - y‖`` for every
-    score too.
+    score too. Raises as :func:`smoothness`.
 
     Parameters
     ----------
@@ -325,11 +313,6 @@ def leverage_lipschitz(A: ArrayLike, slack: float) -> float:
     -------
     float
         max‖aᵢ‖/β.
-
-    Raises
-    ------
-    ValueError, TypeError
-        Invalid A or numbers.
 
     Notes
     -----
@@ -348,31 +331,24 @@ def leverage_lipschitz(A: ArrayLike, slack: float) -> float:
     """
     A = _validate.matrix(A, "A")
     slack = _validate.positive_number(slack, "slack")
-    return float(_row_norms(A).max()) / slack
+    return float(np.linalg.norm(A, axis=1).max()) / slack
 
 
 def hessian_lipschitz(A: ArrayLike, slack: float, *, spread: float = 2.0) -> float:
     """An M with ‖∇²L(x) - ∇²L(y)‖ <= M‖x - y‖ if all slacks are at least β, in magnitude, from x to
-    y.
+    y. Raises as :func:`smoothness`.
 
     Parameters
     ----------
     A : (n, d) array_like
-    slack : float
-        β > 0 with ``|s_i| >= β`` for all i on the segment.
-    spread : float
-        As for :func:`curvature_bound`.
+    slack, spread : float
+        As for :func:`leverage_lipschitz` and :func:`curvature_bound`.
 
     Returns
     -------
     float
         (5 + √5 + √(1 + 20h²) + (4√2 + 2√6) h) max‖aᵢ‖ ‖A‖² / β³ with h = spread/2: for c in [0, 1]ⁿ
         at most 23 ‖A‖³/β³. A ridge does not change it.
-
-    Raises
-    ------
-    ValueError, TypeError
-        Invalid A or numbers.
 
     Notes
     -----
@@ -394,27 +370,9 @@ def hessian_lipschitz(A: ArrayLike, slack: float, *, spread: float = 2.0) -> flo
     2237.45
     """
     A = _validate.matrix(A, "A")
-    slack, spread = _slack_and_spread(slack, spread)
+    slack = _validate.positive_number(slack, "slack")
+    spread = _validate.positive_number(spread, "spread", zero=True)
     change = 4.0 + math.sqrt(5.0) + (4.0 * math.sqrt(2.0) + 2.0 * math.sqrt(6.0)) * 0.5 * spread
-    constant = 2.0 * _middle_bounds(spread)[1] + change
-    size = _norm(A) / slack
-    return constant * float(_row_norms(A).max()) / slack * size * size
-
-
-def _slack_and_spread(slack: float, spread: float) -> tuple[float, float]:
-    return (_validate.positive_number(slack, "slack"),
-            _validate.positive_number(spread, "spread", zero=True))
-
-
-def _middle_bounds(spread: float) -> tuple[float, float]:
-    """(3): how far N goes below and above zero."""
-    return 0.5 * math.sqrt(5.0) * spread, 0.5 * (1.0 + math.sqrt(1.0 + 5.0 * spread * spread))
-
-
-def _row_norms(A: Floats) -> Floats:
-    norms: Floats = np.linalg.norm(A, axis=1)
-    return norms
-
-
-def _norm(A: Floats) -> float:
-    return float(np.linalg.norm(A, 2))
+    constant = 2.0 * curvature_bound(1.0, spread=spread)[1] + change
+    size = float(np.linalg.norm(A, 2)) / slack
+    return constant * float(np.linalg.norm(A, axis=1).max()) / slack * size * size

@@ -35,8 +35,13 @@ def html(figures: AuditFigures) -> str:
     heading, verdict = text.verdict_parts(figures)
     return string.Template(template.read_text(encoding="utf-8")).substitute(
         kind=_escaped(heading), level=CSS_CLASSES[figures.level],
-        verdict=_escaped(verdict), facts=_facts(figures), meaning=_escaped(text.MEANING),
-        decimals=_table(("decimals", "predicted", "attack", "prediction"), _decimals(figures)),
+        verdict=_escaped(verdict), meaning=_escaped(text.MEANING),
+        facts="\n".join(f"<dt>{_escaped(label)}</dt><dd>{_escaped(fact)}</dd>"
+                        for label, fact in text.facts(figures)),
+        decimals=_table(("decimals", "predicted", "attack", "prediction"), [
+            (str(at["decimals"]), text.percent(at["predicted_error"]),
+             text.percent(at["recovered_error"]), "holds" if at["prediction_holds"] else "fails")
+            for at in figures.decimals_attacked]),
         levels=_table(("every standard error above", "decimals at most", "or noise at least",
                        "prediction"), text.levels(figures)),
         beyond=_escaped(text.BEYOND), coefficients=_coefficients(figures),
@@ -45,29 +50,15 @@ def html(figures: AuditFigures) -> str:
         values=_values(figures), **_pictures(figures))
 
 
-def _facts(figures: AuditFigures) -> str:
-    return "\n".join(f"<dt>{_escaped(label)}</dt><dd>{_escaped(fact)}</dd>"
-                     for label, fact in text.facts(figures))
-
-
-def _decimals(figures: AuditFigures) -> list[tuple[str, ...]]:
-    return [(str(at["decimals"]), text.percent(at["predicted_error"]),
-             text.percent(at["recovered_error"]),
-             "holds" if at["prediction_holds"] else "fails")
-            for at in figures.decimals_attacked]
-
-
 def _coefficients(figures: AuditFigures) -> str:
     rows = []
-    for j, (name, x, error, part, found, off) in enumerate(
-            text.coefficients(figures)[:SHOWN_COEFFICIENTS]):
+    for j, cells in enumerate(text.coefficients(figures)[:SHOWN_COEFFICIENTS]):
         half = 2.0 * figures.standard_errors[j]
         interval = ("any value" if not np.isfinite(half) else
                     f"{figures.recovered_x[j] - half:.6g} to {figures.recovered_x[j] + half:.6g}")
-        rows.append((name, x, error, part, found, off, interval))
+        rows.append((*cells, interval))
     more = len(figures.x) - len(rows)
-    return (_table(("coefficient", "x", "standard error", "relative", "attack found", "off by",
-                    "attacker's interval"), rows)
+    return (_table((*text.HEADS, "attacker's interval"), rows)
             + (f"<p>… and {more} more.</p>" if more else ""))
 
 

@@ -1,7 +1,7 @@
 """The audit in words, for the person who decides whether the scores are published."""
 import math
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from levinv.auditing.figures import AuditFigures, Level, as_predicted
 WIDTH, LABEL_WIDTH = 92, 24                     # widths of lines and of facts' labels
 SHOWN_COEFFICIENTS, SHOWN_ROWS = 30, 10
 TARGETS = (0.01, 0.1, 0.5)
+HEADS = "coefficient", "x", "standard error", "relative", "attack found", "off by"
 AS_THEY_ARE = (                                 # attributes that as_dict copies
     "names", "unique", "null_space", "x", "standard_errors", "relative_errors", "given_away",
     "predicted_error", "departure", "prediction_holds", "recovered_x", "recovered_error",
@@ -67,27 +68,18 @@ def verdict_parts(figures: AuditFigures) -> tuple[str, str]:
                 f"error of {percent(errors[best])}.")
     else:
         said = "The scores do not determine any coefficient."
-    subject = "It" if level is Level.IN_DOUBT else "An attack was run: it"
-    return heading, " ".join([said, *_attack(figures, subject), *_data_alone(figures)])
-
-
-def _attack(figures: AuditFigures, subject: str) -> Iterator[str]:
     missed, predicted = figures.recovered_error, figures.predicted_error
-    if not np.isfinite(missed):
-        return
-    if figures.prediction_holds and not as_predicted(missed, predicted):
-        yield f"{subject} found another x, {percent(missed)} away."
-        return
-    unmatched = "" if figures.attack.success else " did not match the scores, and"
-    yield (f"{subject}{unmatched} missed x by {percent(missed)}, where {percent(predicted)} is "
-           "predicted.")
-
-
-def _data_alone(figures: AuditFigures) -> Iterator[str]:
-    """A note if x can be found without any scores."""
-    if figures.least_squares_error <= min(max(figures.predicted_error, math.sqrt(EPS)), GIVEN_AWAY):
-        yield ("Note: A and b alone reveal as much. Ordinary least squares is already within "
-               f"{percent(figures.least_squares_error)} of x.")
+    if np.isfinite(missed):
+        said += " It" if level is Level.IN_DOUBT else " An attack was run: it"
+        if figures.prediction_holds and not as_predicted(missed, predicted):
+            said += f" found another x, {percent(missed)} away."
+        else:
+            said += "" if figures.attack.success else " did not match the scores, and"
+            said += f" missed x by {percent(missed)}, where {percent(predicted)} is predicted."
+    if figures.least_squares_error <= min(max(predicted, math.sqrt(EPS)), GIVEN_AWAY):
+        said += (" Note: A and b alone reveal as much. Ordinary least squares is already within "
+                 f"{percent(figures.least_squares_error)} of x.")
+    return heading, said
 
 
 def publication(figures: AuditFigures) -> str:
@@ -138,7 +130,7 @@ def _determined(figures: AuditFigures) -> str:
 
 
 def coefficients(figures: AuditFigures) -> list[tuple[str, ...]]:
-    """Rows of a table: name, x, standard and relative error, what the attack found, its error."""
+    """Rows of the table with these HEADS."""
     columns = (figures.names, figures.x, figures.standard_errors, figures.relative_errors,
                figures.recovered_x, np.abs(figures.recovered_x - figures.x) / figures.sizes)
     return [(name, f"{x:.6g}",
@@ -185,8 +177,7 @@ def text(figures: AuditFigures) -> str:
     lines = [_filled(verdict(figures)), ""]
     lines += [_filled(f"{label + ':':<{LABEL_WIDTH}}{fact}", LABEL_WIDTH * " ")
               for label, fact in facts(figures)]
-    lines += ["", *_table(("coefficient", "x", "standard error", "relative", "attack found",
-                           "off by"), table[:SHOWN_COEFFICIENTS])]
+    lines += ["", *_table(HEADS, table[:SHOWN_COEFFICIENTS])]
     if len(table) > SHOWN_COEFFICIENTS:
         lines.append(f"... and {len(table) - SHOWN_COEFFICIENTS} more")
     lines += ["", "To keep every coefficient's standard error above",
@@ -230,9 +221,8 @@ def percent(fraction: float) -> str:
         return "any amount"
     if fraction == 0:
         return "0 %"
-    if fraction < 1e-5:
-        return f"{100 * fraction:.0e} %"
-    return f"{float(f'{100 * fraction:.2g}'):g} %" if fraction < 10 else f"{100 * fraction:.0e} %"
+    readable = 1e-5 <= fraction < 10
+    return f"{float(f'{100 * fraction:.2g}'):g} %" if readable else f"{100 * fraction:.0e} %"
 
 
 def as_dict(figures: AuditFigures) -> dict[str, Any]:
