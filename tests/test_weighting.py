@@ -3,6 +3,7 @@ curvature, and w = 1/s² is one of these.
 """
 import numpy as np
 import pytest
+from levinv.weighting.inverse_square import INVERSE_SQUARE
 from numpy.testing import assert_allclose, assert_array_equal
 
 from levinv import LeverageMap, leverage_scores
@@ -10,7 +11,6 @@ from levinv.forward.barrier import BarrierPoint
 from levinv.forward.gradient_loss import GradientLossPoint
 from levinv.forward.leverage_map import ScoreMap
 from levinv.forward.score_hessian import ScoreHessian
-from levinv.weighting.inverse_square import INVERSE_SQUARE
 
 
 class Power:

@@ -28,7 +28,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import threadpoolctl
 
@@ -36,6 +36,7 @@ from levinv._scalars import positive_int
 from levinv._tolerances import BLAS_LIMIT, HEARD, LONG, WORTH_SHARING
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -237,25 +238,23 @@ def share(work: Callable[[T], object], items: Sequence[T], workers: int) -> None
 
 
 class _Job:
-    """A call that a helper runs, unless :meth:`finish` comes first."""
+    """A call that another thread runs, unless :meth:`finish` comes first; its value and error."""
 
-    def __init__(self, call: Callable[[], None]):
+    def __init__(self, call: Callable[[], object]):
         self.call = call
         self.taken = threading.Lock()
-        self.outcome: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        self.outcome: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
 
     def __call__(self) -> None:
         if self.taken.acquire(blocking=False):
             try:
-                self.call()
+                self.outcome.put((self.call(), None))
             except BaseException as error:           # the caller raises it
-                self.outcome.put(error)
-            else:
-                self.outcome.put(None)
+                self.outcome.put((None, error))
 
     def finish(self) -> BaseException | None:
         """Wait for the call if it was begun; its error, or None."""
-        return None if self.taken.acquire(blocking=False) else self.outcome.get()
+        return None if self.taken.acquire(blocking=False) else self.outcome.get()[1]
 
 
 def aside(call: Callable[[], T], flops: float = math.inf) -> T:
@@ -264,20 +263,13 @@ def aside(call: Callable[[], T], flops: float = math.inf) -> T:
     """
     if flops < LONG:
         return call()
-    outcome: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
-
-    def work() -> None:
-        try:
-            outcome.put((call(), None))
-        except BaseException as error:               # the caller raises it
-            outcome.put((None, error))
-
-    threading.Thread(target=contextvars.copy_context().run, args=(work,), name="levinv-aside",
+    job = _Job(call)
+    threading.Thread(target=contextvars.copy_context().run, args=(job,), name="levinv-aside",
                      daemon=True).start()
     value: T
     while True:
         try:
-            value, error = outcome.get(timeout=HEARD)    # the other thread may get the signal
+            value, error = job.outcome.get(timeout=HEARD)    # the other thread may get the signal
             break
         except queue.Empty:
             continue
@@ -286,26 +278,23 @@ def aside(call: Callable[[], T], flops: float = math.inf) -> T:
     return value
 
 
-class OrderedSum(Generic[T]):
-    """The sum (or another ``combine``), by positions, of values that may come in any order."""
+def summed(value: Callable[[T], V], items: Sequence[T], workers: int, *start: V,
+           combine: Callable[[V, V], V] = operator.iadd) -> V:
+    """The sum (or another ``combine``) of the items' values, which :func:`share` computes, in the
+    order of the items.
+    """
+    waiting: dict[int, V] = {}
+    parts, position, lock = list(start), 0, threading.Lock()
 
-    def __init__(self, *start: T, combine: Callable[[T, T], T] = operator.iadd):
-        self.parts = list(start)
-        self.combine = combine
-        self.waiting: dict[int, T] = {}
-        self.position = 0
-        self.lock = threading.Lock()
+    def work(numbered: tuple[int, T]) -> None:
+        nonlocal parts, position
+        number, item = numbered
+        found = value(item)
+        with lock:
+            waiting[number] = found
+            while position in waiting:
+                parts = [functools.reduce(combine, [*parts, waiting.pop(position)])]
+                position += 1
 
-    def add(self, position: int, array: T) -> None:
-        """Add a value; every position 0, 1, ... comes once."""
-        with self.lock:
-            self.waiting[position] = array
-            while self.position in self.waiting:
-                self.parts.append(self.waiting.pop(self.position))
-                self.parts = [functools.reduce(self.combine, self.parts)]
-                self.position += 1
-
-    @property
-    def total(self) -> T:
-        """The sum of all values."""
-        return self.parts[0]
+    share(work, list(enumerate(items)), workers)
+    return parts[0]

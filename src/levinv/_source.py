@@ -1,15 +1,14 @@
 """A matrix that is read block by block: anything with a shape, a dtype and slices of rows, such as
 a dataset of h5py or zarr, or a mapped file of numbers other than doubles.
 """
-from collections.abc import Iterator
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from levinv._kernels.dense import all_finite
 from levinv._tolerances import PASS_ENTRIES
-from levinv._typing import Floats, Integers, RowIndex
+from levinv._typing import Floats, Integers, MatrixLike, RowIndex
 
 Array = TypeVar("Array", bound=npt.NDArray[Any])
 
@@ -19,25 +18,16 @@ def aligned(array: Array) -> Array:
     return array if array.flags.aligned else array.copy()
 
 
-class Stored(Protocol):
-    """What a matrix needs so that it can be read."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Rows and columns."""
-
-    def __getitem__(self, index: slice, /) -> npt.ArrayLike:
-        """A block of rows."""
-
-
 class Source:
-    """A matrix whose rows are read, and converted to float64, at each access."""
+    """A matrix whose rows are read, converted to float64, and multiplied by ``factors`` (d,), at
+    each access.
+    """
 
     ndim = 2
 
-    def __init__(self, stored: Stored):
+    def __init__(self, stored: MatrixLike, factors: Floats | None = None):
         rows, columns = stored.shape
-        self.stored = stored
+        self.stored, self.factors = stored, factors
         self.shape = int(rows), int(columns)
         self.size = self.shape[0] * self.shape[1]
 
@@ -52,10 +42,11 @@ class Source:
 
     def __mul__(self, factors: Floats) -> "Source":
         """The same matrix with its columns multiplied by numbers."""
-        return Source(ScaledColumns(self, factors))
+        return Source(self, factors)
 
     def _read(self, first: int, last: int) -> Floats:
-        return aligned(np.asarray(self.stored[first:last], dtype=np.float64))
+        rows = aligned(np.asarray(self.stored[first:last], dtype=np.float64))
+        return rows if self.factors is None else rows * self.factors
 
     @property
     def _step(self) -> int:
@@ -72,24 +63,11 @@ class Source:
             out[place] = self._read(first, int(wanted.max()) + 1)[wanted - first]
         return out
 
-    def _blocks(self) -> Iterator[tuple[int, Floats]]:
-        for first in range(0, self.shape[0], self._step):
-            yield first, self._read(first, min(first + self._step, self.shape[0]))
-
     def first_not_finite(self) -> tuple[int, int] | None:
         """Indices of the first entry that is NaN or inf, or None."""
-        for first, block in self._blocks():
+        for first in range(0, self.shape[0], self._step):
+            block = self[first:first + self._step]
             if not all_finite(np.ascontiguousarray(block).ravel()):
                 place = int(np.argmax(~np.isfinite(block)))
                 return first + place // self.shape[1], place % self.shape[1]
         return None
-
-
-class ScaledColumns:
-    """A source with its columns multiplied by numbers."""
-
-    def __init__(self, source: Source, factors: Floats):
-        self.source, self.factors, self.shape = source, factors, source.shape
-
-    def __getitem__(self, index: slice) -> Floats:
-        return self.source[index] * self.factors

@@ -60,8 +60,7 @@ EVALUATIONS = 30
 
 PASS_ENTRIES = 1 << 19
 # Entries of A (4 MB) that are read, checked, factorised or multiplied by a vector at a time: much
-# longer than handing them to a thread takes.
-# Noticed by asv run --bench products.Time.
+# longer than handing them to a thread takes. Noticed by asv run --bench products.Time.
 
 COPY_ENTRIES = 1 << 24
 # Entries (128 MB) of the largest dense copy of rows, and of the largest sum of which each chunk of
@@ -132,12 +131,15 @@ FEW_ITERATIONS = 200
 # some hundred products with a sparse matrix. Noticed by python tests/acceptance.py sketch.
 
 MANY_ITERATIONS = 10000
-# Iterations of the probes, without a factor, after which the matrix is refused. A choice:
-# minutes.
+# Iterations of the probes, without a factor, after which the matrix is refused. A choice: minutes.
 
 FACTOR_WORK = 1 << 38
 # Largest number of multiply-adds in such a factorisation. A choice: minutes. Noticed by
 # tests/test_sketch.py.
+
+FACTOR_ENTRIES = 8 * COPY_ENTRIES
+# Largest number of products in a Gram matrix, and of entries of its factor: 12 bytes each, 1.6 GB.
+# A choice. Noticed by tests/test_sketch.py.
 
 LEAST_SINGULAR_VALUE = 1e-9
 # For columns at unit norm; smaller nonzero singular values are refused. N⁻¹ must remove all but
@@ -298,8 +300,7 @@ BATCH_ITERATIONS = 40
 # Levenberg-Marquardt. One that reaches it does not converge.
 
 BATCH_STARTS = 12
-# Starts of the sign search before the general route takes over. A choice: the
-# general route has 60.
+# Starts of the sign search before the general route takes over. A choice: the general route has 60.
 
 BATCH_ROUGHLY = 0.1
 # Relative error of the scores at which Newton steps replace sweeps, which halve it; and largest

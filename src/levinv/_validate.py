@@ -25,10 +25,10 @@ from levinv._source import Source
 from levinv._tolerances import PASS_ENTRIES, SAFE_SIZE, TINY
 from levinv._typing import Booleans, Floats, MatrixLike
 
-__all__ = ["choice", "dask_matrix", "finite", "finite_matrix", "first_index", "generator", "index",
-           "is_dask", "is_streamed", "listed", "matrix", "noise", "nonnegative", "options",
-           "ordinary_columns", "ordinary_size", "positive_int", "positive_number", "real_array",
-           "refuse", "scalar", "signs", "sparse_matrix", "streamed_matrix", "vector"]
+__all__ = ["choice", "finite", "first_index", "generator", "index", "is_dask", "is_streamed",
+           "listed", "matrix", "noise", "nonnegative", "options", "ordinary_columns",
+           "ordinary_size", "positive_int", "positive_number", "real_array", "refuse", "scalar",
+           "signs", "vector"]
 
 FLOAT = np.dtype(np.float64)
 
@@ -57,16 +57,27 @@ def real_array(value: Any, name: str, ndim: int | None, *, check_finite: bool = 
     return array
 
 
-def finite(array: Floats, name: str) -> None:
-    """Raise ValueError where an array holds NaN or inf."""
-    if array.flags.forc and _all_finite(array.ravel(order="K")):
-        return
-    if not np.isfinite(array).all():
-        _not_finite(name, first_index(~np.isfinite(array)))
-
-
-def _not_finite(name: str, place: object) -> None:
-    raise ValueError(f"{name} must be finite, got NaN or inf at index {place}")
+def finite(array: MatrixLike, name: str) -> None:
+    """Refuse an array, a dask array, a Source or a sparse array in CSR that holds NaN or inf."""
+    place: object = None
+    if isinstance(array, np.ndarray):
+        if array.flags.forc and _all_finite(array.ravel(order="K")):
+            return
+        if not np.isfinite(array).all():
+            place = first_index(~np.isfinite(array))
+    elif isinstance(array, Source):
+        place = array.first_not_finite()
+    elif is_dask(array):
+        rows = np.isfinite(array).all(axis=1).compute()
+        if not rows.all():
+            row = int(np.argmin(rows))
+            place = row, first_index(~np.isfinite(array[row].compute()))
+    elif not _all_finite(array.data):
+        entry = first_index(~np.isfinite(array.data))
+        row = int(np.searchsorted(array.indptr, entry, side="right")) - 1
+        place = row, int(array.indices[entry])
+    if place is not None:
+        raise ValueError(f"{name} must be finite, got NaN or inf at index {place}")
 
 
 def _all_finite(entries: Floats) -> bool:
@@ -84,11 +95,9 @@ def refuse(wrong: Booleans, array: Floats, name: str, expected: str) -> None:
         raise ValueError(f"{name} must be {expected}, got {array[place]} at index {place}")
 
 
-def sparse_matrix(value: Any, name: str, *, check_finite: bool = True) -> scipy.sparse.csr_array:
+def _sparse_matrix(value: Any, name: str) -> scipy.sparse.csr_array:
     """A float64 matrix in CSR with sorted indices, duplicates summed and no explicit zeros, copied
     only if necessary.
-
-    Raises as :func:`real_array`.
     """
     _real_matrix(value, name)
     try:
@@ -101,8 +110,6 @@ def sparse_matrix(value: Any, name: str, *, check_finite: bool = True) -> scipy.
     if not array.data.all():
         array = array.copy()
         array.eliminate_zeros()
-    if check_finite:
-        finite_matrix(array, name)
     return array
 
 
@@ -127,26 +134,13 @@ def is_streamed(value: object) -> bool:
             and (hasattr(value, "chunks") or not hasattr(value, "__array__")))
 
 
-def streamed_matrix(value: Any, name: str, *, check_finite: bool = True) -> Source:
-    """A Source of float64 rows. Raises as :func:`real_array`."""
-    if isinstance(value, Source):
-        return value                       # it was checked when it was made
-    _real_matrix(value, name)
-    source = Source(value)
-    if check_finite:
-        finite_matrix(source, name)
-    return source
-
-
 def is_dask(value: object) -> bool:
     """Whether a value is one of dask's collections; does not import dask."""
     return type(value).__module__.startswith("dask.")
 
 
-def dask_matrix(value: Any, name: str, *, check_finite: bool = True) -> Any:
+def _dask_matrix(value: Any, name: str) -> Any:
     """A float64 dask array with its columns in one chunk; the row chunks stay, but for empty ones.
-
-    Raises as :func:`real_array`, and ValueError for chunks of unknown sizes.
     """
     held = getattr(value, "_meta", None)
     if not isinstance(held, np.ndarray) or isinstance(held, np.ma.MaskedArray):
@@ -157,10 +151,7 @@ def dask_matrix(value: Any, name: str, *, check_finite: bool = True) -> Any:
         raise ValueError(f"{name} must have chunks of known sizes (see its method "
                          f"compute_chunk_sizes), got shape {value.shape}")
     rows = tuple(size for size in value.chunks[0] if size)
-    array = value.astype(FLOAT, copy=False).rechunk((rows, -1))
-    if check_finite:
-        finite_matrix(array, name)
-    return array
+    return value.astype(FLOAT, copy=False).rechunk((rows, -1))
 
 
 def _consistent(value: Any) -> Any:
@@ -176,25 +167,6 @@ def _consistent(value: Any) -> Any:
     elif value.format == "coo":
         value = kind((value.data, (value.row, value.col)), shape=value.shape)
     return value
-
-
-def finite_matrix(array: MatrixLike, name: str) -> None:
-    """:func:`finite` for an array, a dask array, a Source or a sparse array in CSR."""
-    if isinstance(array, np.ndarray):
-        finite(array, name)
-    elif isinstance(array, Source):
-        place = array.first_not_finite()
-        if place is not None:
-            _not_finite(name, place)
-    elif is_dask(array):
-        rows = np.isfinite(array).all(axis=1).compute()
-        if not rows.all():
-            row = int(np.argmin(rows))
-            _not_finite(name, (row, first_index(~np.isfinite(array[row].compute()))))
-    elif not _all_finite(array.data):
-        entry = first_index(~np.isfinite(array.data))
-        row = int(np.searchsorted(array.indptr, entry, side="right")) - 1
-        _not_finite(name, (row, int(array.indices[entry])))
 
 
 def _base_array(value: Any, name: str, ndim: int | None) -> npt.NDArray[Any]:
@@ -240,16 +212,23 @@ def matrix(value: Any, name: str, *, min_aspect: bool = False, check_finite: boo
 def matrix(value: Any, name: str, *, min_aspect: bool = False, check_finite: bool = True,
            sparse: bool = False) -> MatrixLike:
     """A float64 matrix; with ``sparse`` also a sparse array in CSR, a Source or a dask array; with
-    ``min_aspect`` at least as many rows as columns.
+    ``min_aspect`` at least as many rows as columns. Raises as :func:`real_array`, and ValueError
+    for dask chunks of unknown sizes.
     """
-    if sparse and scipy.sparse.issparse(value):
-        array = sparse_matrix(value, name, check_finite=check_finite)
+    array: MatrixLike
+    if sparse and isinstance(value, Source):
+        array, check_finite = value, False             # it was checked when it was made
+    elif sparse and scipy.sparse.issparse(value):
+        array = _sparse_matrix(value, name)
     elif sparse and is_streamed(value):
-        array = streamed_matrix(value, name, check_finite=check_finite)
+        _real_matrix(value, name)
+        array = Source(value)
     elif sparse and is_dask(value):
-        array = dask_matrix(value, name, check_finite=check_finite)
+        array = _dask_matrix(value, name)
     else:
-        array = real_array(value, name, 2, check_finite=check_finite)
+        array = real_array(value, name, 2, check_finite=False)
+    if check_finite:
+        finite(array, name)
     if min_aspect and array.shape[0] < array.shape[1]:
         raise ValueError(f"{name} must have at least as many rows as columns, got shape "
                          f"{array.shape}")

@@ -5,7 +5,6 @@ Each function takes an :class:`levinv.AuditReport` and an ``Axes``, draws, and r
 """
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,7 +65,7 @@ def error_against_decimals(report: AuditFigures, ax: Axes) -> Axes:
                         label="attack" if success else "attack, scores not matched")
     if report.published.decimals is not None:
         ax.axvline(report.published.decimals, color=AIM, linestyle=":", label="as audited")
-    _ten_per_cent(ax.axhline)
+    ax.axhline(GIVEN_AWAY, color=AIM, linestyle="--", label="10 %")
     ax.set(xlabel="decimals in the scores", ylabel="relative error of x")
     return _finished(ax, legend=bool(attacked))
 
@@ -111,7 +110,7 @@ def coefficients(report: AuditFigures, ax: Axes) -> Axes:
         ax.set_xscale("log")
     ax.set_yticks(places, [_without_formula(report.names[j]) for j in order])
     ax.set_ylim(max(len(order), 1) - 0.5, -0.5)
-    _ten_per_cent(ax.axvline)
+    ax.axvline(GIVEN_AWAY, color=AIM, linestyle="--", label="10 %")
     ax.set(xlabel="relative error of the coefficient")
     return _finished(ax, legend=bool(len(order)))
 
@@ -184,10 +183,6 @@ def singular_values(report: AuditFigures, ax: Axes) -> Axes:
     ax.set(xlabel="direction of x", ylabel="noise levels per unit")
     ax.locator_params(axis="x", integer=True)
     return _finished(ax, legend=True)
-
-
-def _ten_per_cent(line: Callable[..., object]) -> None:
-    line(GIVEN_AWAY, color=AIM, linestyle="--", label="10 %")
 
 
 def _finished(ax: Axes, legend: bool = False) -> Axes:

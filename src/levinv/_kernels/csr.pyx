@@ -203,44 +203,12 @@ def row_squares(const double[::1] values, const index[::1] indptr, const double[
             out[i] = total
 
 
-def row_norms(const double[::1] values, const index[::1] indptr, double[::1] out):
-    """out_i <- |a_i| without over- or underflow."""
-    cdef Py_ssize_t i, p
-    cdef double total, value, largest
-    with nogil:
-        for i in range(indptr.shape[0] - 1):
-            largest = total = 0.0
-            for p in range(indptr[i], indptr[i + 1]):
-                value = fabs(values[p])
-                largest = max(largest, value)
-                total = total + value * value
-            if largest > 0.0 and not (SQUARABLE < largest < 1.0 / SQUARABLE):
-                total = 0.0
-                for p in range(indptr[i], indptr[i + 1]):
-                    value = values[p] / largest
-                    total = total + value * value
-                out[i] = largest * sqrt(total)
-            else:
-                out[i] = sqrt(total)
-
-
 def column_max(const double[::1] values, const index[::1] indices, double[::1] out):
     """out_j <- the maximum of out_j and the moduli in column j."""
     cdef Py_ssize_t p
     with nogil:
         for p in range(values.shape[0]):
             out[indices[p]] = max(out[indices[p]], fabs(values[p]))
-
-
-def column_squares(const double[::1] values, const index[::1] indices, const double[::1] unit,
-                   double[::1] out):
-    """out_j += sum of the squares of column j times unit_j."""
-    cdef Py_ssize_t p
-    cdef double value
-    with nogil:
-        for p in range(values.shape[0]):
-            value = values[p] * unit[indices[p]]
-            out[indices[p]] = out[indices[p]] + value * value
 
 
 def fill(const index[::1] indices, const index[::1] indptr, int64_t limit, int64_t[::1] parent,

@@ -1,34 +1,17 @@
+from typing import TypeAlias
+
 from levinv._typing import Floats
 
-def gram(
-    A: Floats,
-    scale: Floats | None,
-    transform: Floats | None,
-    weights: Floats | None,
-    out: Floats,
-) -> None: ...
-def quad(
-    A: Floats,
-    scale: Floats | None,
-    transform: Floats | None,
-    form: Floats | None,
-    out: Floats,
-) -> None: ...
-def moments(
-    A: Floats,
-    scale: Floats | None,
-    transform: Floats | None,
-    Y: Floats,
-    y_scale: Floats | None,
-    out: Floats,
-) -> None: ...
-def contract(
-    A: Floats,
-    scale: Floats | None,
-    transform: Floats | None,
-    forms: Floats,
-    out: Floats,
-) -> None: ...
+_Optional: TypeAlias = Floats | None
+
+def gram(A: Floats, scale: _Optional, transform: _Optional, weights: _Optional,
+         out: Floats) -> None: ...
+def quad(A: Floats, scale: _Optional, transform: _Optional, form: _Optional,
+         out: Floats) -> None: ...
+def moments(A: Floats, scale: _Optional, transform: _Optional, Y: Floats, y_scale: _Optional,
+            out: Floats) -> None: ...
+def contract(A: Floats, scale: _Optional, transform: _Optional, forms: Floats,
+             out: Floats) -> None: ...
 def squares(U: Floats, Y: Floats, out: Floats) -> None: ...
 def all_finite(values: Floats) -> bool: ...
 def limit_tiles(version: int) -> None: ...

@@ -139,8 +139,7 @@ cdef const double* next_block(const Rows* rows, Py_ssize_t first, Py_ssize_t cou
 cdef void add_gram(const Rows* rows, const double* weights, Py_ssize_t step, double* workspace,
                    double* c) noexcept nogil:
     """c (padded, symmetric) += sum_i weights_i u_i u_iᵀ; workspace: step rows of d, k, k."""
-    cdef Py_ssize_t k = rows.k, width = padded(rows.k), stride, first, count, index, i
-    cdef Py_ssize_t blocks = (rows.n + step - 1) // step
+    cdef Py_ssize_t k = rows.k, width = padded(rows.k), stride, first, count, i, j
     cdef double* product = workspace + step * padded(rows.d)
     cdef double* weighted = product + step * width
     cdef const double* u
@@ -148,8 +147,7 @@ cdef void add_gram(const Rows* rows, const double* weights, Py_ssize_t step, dou
     # Tiles read a padded width. In the last rows they would read beyond the end of A.
     cdef Py_ssize_t readable = rows.n - (width - rows.d + rows.row_stride - 1) // rows.row_stride \
         if in_place(rows) else 0
-    for index in range(blocks):
-        first = index * step
+    for first from 0 <= first < rows.n by step:
         count = min(step, rows.n - first)
         if first + count <= readable:
             u, stride = rows.data + first * rows.row_stride, rows.row_stride
@@ -162,8 +160,8 @@ cdef void add_gram(const Rows* rows, const double* weights, Py_ssize_t step, dou
             tiles().scaled(u, stride, count, k, weights + first, width, weighted)
             tiles().gram(u, stride, weighted, width, count, k, width, c, ahead, rows.row_stride)
     for i in range(k):
-        for index in range(i):
-            c[index * width + i] = c[i * width + index]
+        for j in range(i):
+            c[j * width + i] = c[i * width + j]
 
 
 cdef void triangular_quad(const Rows* rows, const double* t, bint square, Py_ssize_t step,
@@ -171,15 +169,13 @@ cdef void triangular_quad(const Rows* rows, const double* t, bint square, Py_ssi
     """out_i <- u_i t u_iᵀ, or |u_i t|², t upper triangular (padded); workspace: step rows of d, k,
     1.
     """
-    cdef Py_ssize_t k = rows.k, width = padded(rows.k), first, count, index, i
-    cdef Py_ssize_t blocks = (rows.n + step - 1) // step
+    cdef Py_ssize_t k = rows.k, width = padded(rows.k), first, count, i
     cdef double* product = workspace + step * padded(rows.d)
     cdef double* values = product + step * width
     cdef const double* u
     cdef const double* ahead
     cdef bint direct = square and in_place(rows)
-    for index in range(blocks):
-        first = index * step
+    for first from 0 <= first < rows.n by step:
         count = min(step, rows.n - first)
         if direct and count == step:
             ahead = next_block(rows, first + 2 * TILE, count)
@@ -253,12 +249,10 @@ cdef bint upper_triangular(const double[:, ::1] transform) noexcept nogil:
 cdef void row_squares(const Rows* rows, Py_ssize_t step, double* workspace,
                       double* out) noexcept nogil:
     """out_i <- |u_i|²."""
-    cdef Py_ssize_t k = rows.k, width = padded(rows.k), first, count, index, i, j
-    cdef Py_ssize_t blocks = (rows.n + step - 1) // step
+    cdef Py_ssize_t k = rows.k, width = padded(rows.k), first, count, i, j
     cdef const double* u
     cdef double total
-    for index in range(blocks):
-        first = index * step
+    for first from 0 <= first < rows.n by step:
         count = min(step, rows.n - first)
         u = rows_of(rows, first, count, workspace, workspace + step * padded(rows.d))
         for i in range(count):
@@ -275,7 +269,7 @@ def moments(const double[:, :] A, const double[::1] scale, const double[:, ::1] 
     cdef Py_ssize_t k = rows.d if transform is None else transform.shape[1]
     cdef Py_ssize_t pairs = padded(out.shape[0]), columns = padded(Y.shape[1])
     cdef Py_ssize_t wide = padded(rows.d) + padded(k) + pairs + columns
-    cdef Py_ssize_t step = block_rows(rows.n, wide, 32), blocks, index, first, count
+    cdef Py_ssize_t step = block_rows(rows.n, wide, 32), first, count
     cdef double* workspace = allocate(step * wide + TILE + pairs * columns
                                       + workspace_of(transform))
     cdef double* product = workspace + step * padded(rows.d)
@@ -286,9 +280,7 @@ def moments(const double[:, :] A, const double[::1] scale, const double[:, ::1] 
     with nogil:
         transform_by(&rows, transform, c + pairs * columns)
         memset(c, 0, pairs * columns * sizeof(double))
-        blocks = (rows.n + step - 1) // step
-        for index in range(blocks):
-            first = index * step
+        for first from 0 <= first < rows.n by step:
             count = min(step, rows.n - first)
             u = rows_of(&rows, first, count, workspace, product)
             tiles().pairs(u, padded(k), count, k, pairs, products)
@@ -315,7 +307,7 @@ def contract(const double[:, :] A, const double[::1] scale, const double[:, ::1]
     cdef Py_ssize_t k = rows.d if transform is None else transform.shape[1]
     cdef Py_ssize_t pairs = padded(forms.shape[0]), columns = padded(forms.shape[1])
     cdef Py_ssize_t wide = padded(rows.d) + padded(k) + pairs + columns
-    cdef Py_ssize_t step = block_rows(rows.n, wide, 32), blocks, index, first, count, i, j
+    cdef Py_ssize_t step = block_rows(rows.n, wide, 32), first, count, i, j
     cdef double* workspace = allocate(step * wide + TILE + pairs * columns
                                       + workspace_of(transform))
     cdef double* product = workspace + step * padded(rows.d)
@@ -326,9 +318,7 @@ def contract(const double[:, :] A, const double[::1] scale, const double[:, ::1]
     with nogil:
         transform_by(&rows, transform, packed + pairs * columns)
         pack(forms, packed, columns)
-        blocks = (rows.n + step - 1) // step
-        for index in range(blocks):
-            first = index * step
+        for first from 0 <= first < rows.n by step:
             count = min(step, rows.n - first)
             u = rows_of(&rows, first, count, workspace, product)
             tiles().pairs(u, padded(k), whole_tiles(count), k, pairs, products)
@@ -344,7 +334,7 @@ def squares(const double[:, ::1] U, const double[:, ::1] Y, double[:, ::1] out):
     """out <- (P∘P) Y with P = U Uᵀ, a block of rows of P at a time."""
     cdef Py_ssize_t n = U.shape[0], k = U.shape[1], whole = whole_tiles(n)
     cdef Py_ssize_t width = padded(k), across = padded(n), columns = padded(Y.shape[1])
-    cdef Py_ssize_t step = block_rows(n, across + columns, 16), blocks, index, first, count, i, j
+    cdef Py_ssize_t step = block_rows(n, across + columns, 16), first, count, i, j
     cdef double* u = allocate(whole * width + k * across + n * columns + step * (across + columns))
     cdef double* transposed = u + whole * width
     cdef double* packed = transposed + k * across
@@ -355,9 +345,7 @@ def squares(const double[:, ::1] U, const double[:, ::1] Y, double[:, ::1] out):
         memset(u + n * width, 0, (whole - n) * width * sizeof(double))
         pack_transposed(U, transposed, across)
         pack(Y, packed, columns)
-        blocks = (n + step - 1) // step
-        for index in range(blocks):
-            first = index * step
+        for first from 0 <= first < n by step:
             count = min(step, n - first)
             tiles().nn(u + first * width, width, whole_tiles(count), k, transposed, across,
                        projection)

@@ -107,14 +107,14 @@ def gram_inverse_factor(double[:, ::1] gram, double tolerance):
     condition : float, the Frobenius norm of R⁻¹: between the 2-norm condition number of the scaled
         matrix divided by sqrt(k) and sqrt(k) times it. inf when rank < k.
     """
-    cdef Py_ssize_t k = gram.shape[0], i, j, rank = 0
+    cdef Py_ssize_t k = gram.shape[0], i, j
+    cdef blas_int rank = 0, info
     out = np.zeros((k, k))
     cdef double[:, ::1] transform = out
     cdef double[::1] work = np.zeros(3 * k)
     cdef double* column_scale = &work[2 * k]
     cdef blas_int[::1] pivots = np.zeros(k, dtype=np.intc if sizeof(blas_int) == 4 else np.int64)
     cdef double total = 0.0
-    cdef int info
     with nogil:
         for i in range(k):
             column_scale[i] = 1.0 / sqrt(gram[i, i]) if gram[i, i] > 0.0 else 0.0
@@ -150,7 +150,7 @@ def pivoted_qr(double[::1, :] matrix):
     order = np.zeros(k, dtype=np.intc if sizeof(blas_int) == 4 else np.int64)
     cdef blas_int[::1] pivots = order
     cdef double[::1] tau = np.empty(q)
-    cdef int info
+    cdef blas_int info
     geqp3(m, k, &matrix[0, 0], m, &pivots[0], &tau[0], &query, -1)
     orgqr(m, q, q, &matrix[0, 0], m, &tau[0], &query_q, -1)
     lwork = <Py_ssize_t> max(query, query_q)

@@ -69,7 +69,7 @@ def short(const double[:, ::1] U, const double[:, ::1] B, const double[:, ::1] U
     cdef Py_ssize_t n = U.shape[0], k = U.shape[1], d = B.shape[1]
     cdef Py_ssize_t whole = whole_tiles(n), across = padded(n)
     cdef Py_ssize_t width = padded(k), columns = padded(d)
-    cdef Py_ssize_t step = block_rows(n, 2 * across + columns, 16), blocks, index, first, count
+    cdef Py_ssize_t step = block_rows(n, 2 * across + columns, 16), first, count
     cdef Py_ssize_t i, l
     cdef double* u = allocate(2 * whole * width + k * across + n * columns + 2 * columns * columns
                               + step * (2 * across + columns))
@@ -90,9 +90,7 @@ def short(const double[:, ::1] U, const double[:, ::1] B, const double[:, ::1] U
         pack_transposed(U, transposed, across)
         pack(B, packed, columns)
         memset(square, 0, 2 * columns * columns * sizeof(double))
-        blocks = (n + step - 1) // step
-        for index in range(blocks):
-            first = index * step
+        for first from 0 <= first < n by step:
             count = min(step, n - first)
             tiles().nn(u + first * width, width, whole_tiles(count), k, transposed, across,
                        projection)
@@ -131,7 +129,7 @@ def tall(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
     cdef Py_ssize_t k = rows.d if transform is None else transform.shape[1]
     cdef Py_ssize_t pairs = padded(forms.shape[0]), width = padded(rows.d), i, j
     cdef Py_ssize_t wide = 4 * width + padded(k) + pairs
-    cdef Py_ssize_t step = block_rows(rows.n, wide, 32), blocks, index, first, count, whole
+    cdef Py_ssize_t step = block_rows(rows.n, wide, 32), first, count, whole
     cdef double* workspace = allocate(step * wide + TILE + pairs * width + 2 * width * width
                                       + workspace_of(transform))
     cdef double* product = workspace + step * width
@@ -147,9 +145,7 @@ def tall(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
         transform_by(&rows, transform, mixed + width * width)
         pack(forms, packed, width)
         memset(square, 0, 2 * width * width * sizeof(double))
-        blocks = (rows.n + step - 1) // step
-        for index in range(blocks):
-            first = index * step
+        for first from 0 <= first < rows.n by step:
             count = min(step, rows.n - first)
             whole = whole_tiles(count)
             u = rows_of(&rows, first, count, workspace, product)

@@ -1,15 +1,70 @@
-from kernel_blas_int cimport blas_int
+"""The only module that calls BLAS and LAPACK, through SciPy's Cython interfaces.
 
-cdef void gemm(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, double alpha, const double* a,
-               Py_ssize_t lda, const double* b, Py_ssize_t ldb, double beta, double* c,
-               Py_ssize_t ldc) noexcept nogil
-cdef void gemv(bint transpose, Py_ssize_t m, Py_ssize_t n, const double* a, Py_ssize_t lda,
-               const double* x, double* y) noexcept nogil
-cdef int pstrf(Py_ssize_t n, double* a, Py_ssize_t lda, blas_int* pivots, Py_ssize_t* rank,
-               double tolerance, double* work) noexcept nogil
-cdef int potrf(Py_ssize_t n, double* a, Py_ssize_t lda) noexcept nogil
-cdef int trtri(bint lower, Py_ssize_t n, double* a, Py_ssize_t lda) noexcept nogil
-cdef int geqp3(Py_ssize_t m, Py_ssize_t n, double* a, Py_ssize_t lda, blas_int* pivots,
-               double* tau, double* work, Py_ssize_t lwork) noexcept nogil
-cdef int orgqr(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, double* a, Py_ssize_t lda,
-               const double* tau, double* work, Py_ssize_t lwork) noexcept nogil
+``gemm`` and ``gemv`` take row-major arrays, the LAPACK routines take column-major arrays. LAPACK's
+``info`` is returned; no function raises an exception.
+"""
+from kernel_blas_int cimport blas_int
+from scipy.linalg.cython_blas cimport dgemm, dgemv
+from scipy.linalg.cython_lapack cimport dgeqp3, dorgqr, dpotrf, dpstrf, dtrtri
+
+
+cdef inline void gemm(blas_int m, blas_int n, blas_int k, double alpha, const double* a,
+                      blas_int lda, const double* b, blas_int ldb, double beta, double* c,
+                      blas_int ldc) noexcept nogil:
+    """C (m x n) <- alpha Aᵀ B + beta C, all row-major.
+
+    A row-major matrix is the transpose of a column-major one, so this is Cᵀ <- Bᵀ A.
+    """
+    cdef char trans_a = b'T', trans_b = b'N'
+    dgemm(&trans_b, &trans_a, &n, &m, &k, &alpha, <double*> b, &ldb, <double*> a, &lda, &beta, c,
+          &ldc)
+
+
+cdef inline void gemv(bint transpose, blas_int m, blas_int n, const double* a, blas_int lda,
+                      const double* x, double* y) noexcept nogil:
+    """y <- op(A) x for a row-major A (m x n)."""
+    cdef char trans = b'N' if transpose else b'T'
+    cdef blas_int one = 1
+    cdef double alpha = 1.0, beta = 0.0
+    dgemv(&trans, &n, &m, &alpha, <double*> a, &lda, <double*> x, &one, &beta, y, &one)
+
+
+cdef inline blas_int pstrf(blas_int n, double* a, blas_int lda, blas_int* pivots, blas_int* rank,
+                           double tolerance, double* work) noexcept nogil:
+    """Pᵀ A P = RᵀR with diagonal pivoting, R in the upper triangle (column-major); work: 2n."""
+    cdef char uplo = b'U'
+    cdef blas_int info = 0
+    dpstrf(&uplo, &n, a, &lda, pivots, rank, &tolerance, work, &info)
+    return info
+
+
+cdef inline blas_int potrf(blas_int n, double* a, blas_int lda) noexcept nogil:
+    """A = LLᵀ in the lower triangle (column-major)."""
+    cdef char uplo = b'L'
+    cdef blas_int info = 0
+    dpotrf(&uplo, &n, a, &lda, &info)
+    return info
+
+
+cdef inline blas_int trtri(bint lower, blas_int n, double* a, blas_int lda) noexcept nogil:
+    """A <- A⁻¹ for a triangular A (column-major)."""
+    cdef char uplo = b'L' if lower else b'U', diag = b'N'
+    cdef blas_int info = 0
+    dtrtri(&uplo, &diag, &n, a, &lda, &info)
+    return info
+
+
+cdef inline blas_int geqp3(blas_int m, blas_int n, double* a, blas_int lda, blas_int* pivots,
+                           double* tau, double* work, blas_int lwork) noexcept nogil:
+    """A P = Q R with column pivoting (column-major); lwork = -1 writes the best size to work[0]."""
+    cdef blas_int info = 0
+    dgeqp3(&m, &n, a, &lda, pivots, tau, work, &lwork, &info)
+    return info
+
+
+cdef inline blas_int orgqr(blas_int m, blas_int n, blas_int k, double* a, blas_int lda,
+                           const double* tau, double* work, blas_int lwork) noexcept nogil:
+    """A <- the first n columns of Q from k reflectors (column-major); lwork as in geqp3."""
+    cdef blas_int info = 0
+    dorgqr(&m, &n, &k, a, &lda, <double*> tau, work, &lwork, &info)
+    return info

@@ -4,26 +4,8 @@ import numpy.typing as npt
 from levinv._typing import Floats, Integers
 
 def has_avx2() -> bool: ...
-def invert(
-    A: Floats,
-    b: Floats,
-    scores: Floats,
-    signs: Floats | None,
-    noise: Floats | None,
-    seeds: npt.NDArray[np.uint64],
-    tol: float,
-    most: float,
-    x: Floats,
-    fun: Floats,
-    nit: Integers,
-    solved: npt.NDArray[np.uint8],
-) -> None: ...
-def stages(
-    A: Floats,
-    b: Floats,
-    scores: Floats,
-    signs: Floats | None,
-    noise: Floats | None,
-    seed: int,
-    tol: float,
-) -> dict[str, Floats]: ...
+def invert(A: Floats, b: Floats, scores: Floats, signs: Floats | None, noise: Floats | None,
+           seeds: npt.NDArray[np.uint64], tol: float, most: float, x: Floats, fun: Floats,
+           nit: Integers, solved: npt.NDArray[np.uint8]) -> None: ...
+def stages(A: Floats, b: Floats, scores: Floats, signs: Floats | None, noise: Floats | None,
+           seed: int, tol: float) -> dict[str, Floats]: ...

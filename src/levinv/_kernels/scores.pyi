@@ -1,10 +1,4 @@
 from levinv._typing import Floats
 
-def one_pass(
-    A: Floats,
-    values: Floats | None,
-    weights: bool,
-    greatest_condition: float,
-    out: Floats,
-    condition: Floats,
-) -> None: ...
+def one_pass(A: Floats, values: Floats | None, weights: bool, greatest_condition: float,
+             out: Floats, condition: Floats) -> None: ...

@@ -24,7 +24,7 @@ from levinv.forward.basis import orthonormal_basis
 from levinv.forward.leverage_map import LeverageMap
 from levinv.inverse.invert_scores import invert_scores
 from levinv.inverse.result import InversionResult
-from levinv.storage.protocol import Rows
+from levinv.storage.blocked import Rows
 
 Labels: TypeAlias = list[Hashable] | None
 

@@ -89,15 +89,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_demo(commands: Commands) -> None:
-    parser = _add_parser(
+    add = _add_parser(
         commands.add_parser, "demo",
         help="recover a regression from its leverage scores, on real data",
         description="Recover the coefficients of a real regression from the design, the response\n"
-                    "and the leverage scores only: exact, and rounded to a few decimals.")
-    parser.add_argument("--seed", type=count, default=0,
-                        help="seed of everything random (default 0)")
-    parser.add_argument("--json", action="store_true",
-                        help="one JSON object on stdout instead of the table")
+                    "and the leverage scores only: exact, and rounded to a few decimals."
+    ).add_argument
+    add("--seed", type=count, default=0, help="seed of everything random (default 0)")
+    add("--json", action="store_true", help="one JSON object on stdout instead of the table")
 
 
 def _add_scores(commands: Commands) -> None:
@@ -105,21 +104,19 @@ def _add_scores(commands: Commands) -> None:
         commands.add_parser, "scores", help="leverage scores of a matrix",
         description="Leverage scores of A, of diag(1/slack) A, of diag(sqrt(weights)) A, or of\n"
                     "diag(1/(A x - b)) A.")
-    parser.add_argument("A", help="n x d matrix")
-    scale = parser.add_mutually_exclusive_group()
-    scale.add_argument("--slack", metavar="FILE", help="divide each row by its slack")
-    scale.add_argument("--weights", metavar="FILE",
-                       help="multiply each row by the square root of its weight")
-    scale.add_argument("--b", metavar="FILE", help="with --x: the slack is A x - b")
-    parser.add_argument("--x", metavar="FILE", help="with --b")
-    parser.add_argument("--method", choices=("auto", "cholesky", "qr", "sketch"), default="auto",
-                        help="cholesky is fastest, qr most accurate, sketch gives random "
-                             "estimates for a sparse A of very many columns (default auto: "
-                             "cholesky, or qr if accuracy needs it)")
-    parser.add_argument("--rtol", type=float, metavar="R",
-                        help="with sketch: relative standard error (default 0.1)")
-    parser.add_argument("--seed", type=count,
-                        help="with sketch: seed of the estimates (default: from the system)")
+    add, scale = parser.add_argument, parser.add_mutually_exclusive_group().add_argument
+    add("A", help="n x d matrix")
+    scale("--slack", metavar="FILE", help="divide each row by its slack")
+    scale("--weights", metavar="FILE", help="multiply each row by the square root of its weight")
+    scale("--b", metavar="FILE", help="with --x: the slack is A x - b")
+    add("--x", metavar="FILE", help="with --b")
+    add("--method", choices=("auto", "cholesky", "qr", "sketch"), default="auto",
+        help="cholesky is fastest, qr most accurate, sketch gives random estimates for a sparse A "
+             "of very many columns (default auto: cholesky, or qr if accuracy needs it)")
+    add("--rtol", type=float, metavar="R",
+        help="with sketch: relative standard error (default 0.1)")
+    add("--seed", type=count,
+        help="with sketch: seed of the estimates (default: from the system)")
     _add_output(parser, "the scores")
 
 
@@ -130,26 +127,22 @@ def _add_invert(commands: Commands) -> None:
                     "whether it\nis the only one. If there is no solution, no file is written.",
         more="--json:\n  numbers that are not finite, such as the standard error of a coefficient "
              "that the\n  scores do not determine, are null.\n")
-    parser.add_argument("A", help="n x d matrix")
-    parser.add_argument("b", help="vector of length n")
-    parser.add_argument("scores", help="vector of length n")
-    parser.add_argument("--signs", metavar="positive|negative|FILE",
-                        help="signs of the slacks A x - b, if known: all equal, or a vector")
-    parser.add_argument("--x0", metavar="FILE", help="a first guess at x")
-    accuracy = parser.add_mutually_exclusive_group()
-    accuracy.add_argument("--noise", type=float, metavar="SD",
-                          help="standard deviation of the scores' error")
-    accuracy.add_argument("--decimals", type=count, metavar="K",
-                          help="the scores are rounded to K decimals: --noise 10**-K/sqrt(12)")
-    parser.add_argument("--method", default="global",
-                        help="as in levinv.invert_scores (default global)")
-    parser.add_argument("--tol", type=float, default=1e-8,
-                        help="largest score error of a solution, without noise (default 1e-8)")
-    parser.add_argument("--maxiter", type=count, help="largest number of iterations of a stage")
-    parser.add_argument("--seed", type=count,
-                        help="seed of the random starts (default: from the system)")
-    parser.add_argument("--json", action="store_true",
-                        help="one JSON object on stdout instead of the summary")
+    add, accuracy = parser.add_argument, parser.add_mutually_exclusive_group().add_argument
+    add("A", help="n x d matrix")
+    add("b", help="vector of length n")
+    add("scores", help="vector of length n")
+    add("--signs", metavar="positive|negative|FILE",
+        help="signs of the slacks A x - b, if known: all equal, or a vector")
+    add("--x0", metavar="FILE", help="a first guess at x")
+    accuracy("--noise", type=float, metavar="SD", help="standard deviation of the scores' error")
+    accuracy("--decimals", type=count, metavar="K",
+             help="the scores are rounded to K decimals: --noise 10**-K/sqrt(12)")
+    add("--method", default="global", help="as in levinv.invert_scores (default global)")
+    add("--tol", type=float, default=1e-8,
+        help="largest score error of a solution, without noise (default 1e-8)")
+    add("--maxiter", type=count, help="largest number of iterations of a stage")
+    add("--seed", type=count, help="seed of the random starts (default: from the system)")
+    add("--json", action="store_true", help="one JSON object on stdout instead of the summary")
     _add_output(parser, "x")
 
 
@@ -162,22 +155,20 @@ def _add_audit(commands: Commands) -> None:
                     "on what the audit finds.",
         more="--json:\n  \"given_away\" says for each coefficient whether it is known to within "
              "10 %; numbers\n  that are not finite are null.\n")
-    parser.add_argument("A", help="n x d matrix; names in the first line of a .csv are kept")
-    parser.add_argument("b", help="vector of length n")
-    parser.add_argument("x", help="vector of length d that may have to stay secret")
-    accuracy = parser.add_mutually_exclusive_group()
-    accuracy.add_argument("--decimals", type=count, metavar="K",
-                          help="the scores are to be rounded to K decimals")
-    accuracy.add_argument("--noise", type=float, metavar="SD",
-                          help="standard deviation of the noise that is to be added to the scores")
-    parser.add_argument("--signs", metavar="positive|negative|FILE",
-                        help="signs of the slacks A x - b, if an attacker knows them")
-    parser.add_argument("--html", metavar="FILE",
-                        help="write the report as one HTML page, with pictures if matplotlib is "
-                             "installed")
-    parser.add_argument("--force", action="store_true", help="overwrite an existing page")
-    parser.add_argument("--json", action="store_true",
-                        help="one JSON object on stdout instead of the text")
+    add, accuracy = parser.add_argument, parser.add_mutually_exclusive_group().add_argument
+    add("A", help="n x d matrix; names in the first line of a .csv are kept")
+    add("b", help="vector of length n")
+    add("x", help="vector of length d that may have to stay secret")
+    accuracy("--decimals", type=count, metavar="K",
+             help="the scores are to be rounded to K decimals")
+    accuracy("--noise", type=float, metavar="SD",
+             help="standard deviation of the noise that is to be added to the scores")
+    add("--signs", metavar="positive|negative|FILE",
+        help="signs of the slacks A x - b, if an attacker knows them")
+    add("--html", metavar="FILE",
+        help="write the report as one HTML page, with pictures if matplotlib is installed")
+    add("--force", action="store_true", help="overwrite an existing page")
+    add("--json", action="store_true", help="one JSON object on stdout instead of the text")
 
 
 def _add_parser(add: Callable[..., argparse.ArgumentParser], *args: str, more: str = "",

@@ -10,7 +10,7 @@ from levinv.cli.status import ExitStatus, input_errors
 def run(arguments: argparse.Namespace) -> ExitStatus:
     """Run the sub-command."""
     if arguments.html is not None:
-        files.check_page(arguments.html, force=arguments.force)
+        files.check_target(arguments.html, force=arguments.force, page=True)
     A = files.read_matrix(arguments.A)
     b = files.read_vector(arguments.b)
     x = files.read_vector(arguments.x)

@@ -10,7 +10,7 @@ import json
 import textwrap
 import time
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import Any
 
 import numpy as np
 
@@ -24,19 +24,6 @@ from levinv.inverse.invert_scores import invert_scores
 
 WIDTH = 100
 DECIMALS = (None, 6, 4, 3)      # None: exact, in double precision
-
-
-class Recovery(TypedDict):
-    """What the inversion found from the scores at one number of decimals."""
-
-    decimals: int | None
-    x: Floats
-    relative_error: float
-    expected_error: float
-    seconds: float
-    success: bool
-    unique: bool
-    message: str
 
 
 def run(arguments: argparse.Namespace) -> ExitStatus:
@@ -73,23 +60,17 @@ def relative_size(A: Floats, change: Floats, x: Floats) -> float:
 
 
 def recover(A: Floats, b: Floats, scores: Floats, true: Floats, decimals: int | None,
-            seed: int) -> Recovery:
+            seed: int) -> dict[str, Any]:
     """Round the scores, invert them and compare with the true x."""
     noise = None if decimals is None else rounding_noise(decimals)
     published = scores if decimals is None else scores.round(decimals)
     start = time.perf_counter()
     result = invert_scores(A, b, published, noise=noise, rng=seed)
     seconds = time.perf_counter() - start
-    return {
-        "decimals": decimals,
-        "x": result.x,
-        "relative_error": relative_size(A, result.x - true, true),
-        "expected_error": relative_size(A, result.standard_errors, true),
-        "seconds": seconds,
-        "success": result.success,
-        "unique": result.unique,
-        "message": result.message,
-    }
+    return {"decimals": decimals, "x": result.x,
+            "relative_error": relative_size(A, result.x - true, true),
+            "expected_error": relative_size(A, result.standard_errors, true), "seconds": seconds,
+            "success": result.success, "unique": result.unique, "message": result.message}
 
 
 INTRODUCTION = """\
@@ -107,12 +88,12 @@ expected  the smallest error that an unbiased method can reach from the rounded 
 seconds   time for the inversion"""
 
 
-def table(names: Sequence[str], true: Floats, recoveries: Sequence[Recovery]) -> str:
+def table(names: Sequence[str], true: Floats, recoveries: Sequence[dict[str, Any]]) -> str:
     """Coefficients, true and recovered, and the errors below them."""
     heads = ["exact" if r["decimals"] is None else f"{r['decimals']} decimals" for r in recoveries]
     lines = [_line("", "", ["x from scores:"]),
              _line("coefficient", "true", heads),
-             *(_line(name, _figure(true[j]), [_figure(r["x"][j]) for r in recoveries])
+             *(_line(name, f"{true[j]:.7g}", [f"{r['x'][j]:.7g}" for r in recoveries])
                for j, name in enumerate(names)),
              "",
              _line("error", "", [f"{r['relative_error']:.1e}" for r in recoveries]),
@@ -126,7 +107,3 @@ def table(names: Sequence[str], true: Floats, recoveries: Sequence[Recovery]) ->
 
 def _line(name: str, true: str, recovered: Sequence[str]) -> str:
     return "".join([f"{name:12}{true:>14}", *(f"{entry:>16}" for entry in recovered)])
-
-
-def _figure(value: float) -> str:
-    return f"{value:.7g}"

@@ -20,7 +20,7 @@ import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,6 @@ from levinv._tolerances import HARMLESS_BYTES, MAX_EXPANSION
 from levinv._typing import MatrixLike, SignsLike
 from levinv.cli.status import InputError
 
-Handler = TypeVar("Handler")
 INDICES = tuple(f"{name}.npy" for name in ("shape", "indices", "indptr", "row", "col", "coords",
                                            "offsets"))
 NAMED_SIGNS: dict[str, SignsLike] = {"positive": 1, "negative": -1}
@@ -78,28 +77,17 @@ def column_names(path: str | Path) -> list[str] | None:
     return next(csv.reader([first])) if _is_header(first) else None
 
 
-def check_page(path: str | Path, *, force: bool = False) -> None:
-    """Raise InputError if :func:`write_page` could not write to ``path``."""
-    _check_target(Path(path), _PAGE_WRITERS, force)
-
-
-def write_page(path: str | Path, page: str, *, force: bool = False) -> None:
-    """Write a whole page of HTML or nothing; raises the errors of :func:`write_vector`."""
-    _write(Path(path), _PAGE_WRITERS, page, force)
-
-
-def check_target(path: str | Path, *, force: bool = False) -> None:
-    """Raise InputError if :func:`write_vector` could not write to ``path``, before long work."""
-    _check_target(Path(path), _WRITERS, force)
-
-
-def _check_target(path: Path, writers: dict[str, Any], force: bool) -> None:
-    _format(path, writers, "write")
+def check_target(path: str | Path, *, force: bool = False, page: bool = False) -> None:
+    """Raise InputError if :func:`write_vector`, or with ``page`` :func:`write_page`, could not
+    write to ``path``, before long work.
+    """
+    path = Path(path)
+    _format(path, _PAGE_WRITERS if page else _WRITERS, "write")
     if path.is_dir():
         raise InputError(f"{path}: is a directory")
     if path.exists() and not force:
         raise InputError(f"{path}: exists; --force overwrites it")
-    directory = _resolved(path).parent
+    directory = Path(os.path.realpath(path)).parent
     if not directory.is_dir():
         raise InputError(f"{path}: the directory {directory} does not exist")
     if not os.access(directory, os.W_OK | os.X_OK):
@@ -111,15 +99,21 @@ def write_vector(path: str | Path, vector: npt.NDArray[Any], *, force: bool = Fa
     full precision. Raises InputError on another suffix, an existing file without ``force``, or a
     file that cannot be written.
     """
-    _write(Path(path), _WRITERS, vector, force)
+    check_target(path, force=force)
+    _write(Path(path), _WRITERS, vector)
 
 
-def _write(path: Path, writers: dict[str, Any], content: Any, force: bool) -> None:
-    _check_target(path, writers, force)
-    write = _format(path, writers, "write")
+def write_page(path: str | Path, page: str, *, force: bool = False) -> None:
+    """Write a whole page of HTML or nothing; raises the errors of :func:`write_vector`."""
+    check_target(path, force=force, page=True)
+    _write(Path(path), _PAGE_WRITERS, page)
+
+
+def _write(path: Path, writers: dict[str, Any], content: Any) -> None:
     try:
-        with _replacing(_resolved(path)) as file:
-            write(file, content)
+        # Writing replaces the file behind a symbolic link and keeps the link.
+        with _replacing(Path(os.path.realpath(path))) as file:
+            _format(path, writers, "write")(file, content)
     except OSError as error:
         raise InputError(f"{path}: {_reason(error)}") from error
 
@@ -144,11 +138,14 @@ def _read(path: Path) -> MatrixLike:
     read = _format(path, _READERS, "read")
     try:
         with open(path, "rb") as file:
-            return read(file, path)
+            array = read(file, path)
     except OSError as error:
         raise InputError(f"{path}: {_reason(error)}") from error
     except MemoryError as error:
         raise InputError(f"{path}: does not fit in memory") from error
+    if not isinstance(array, np.ndarray):      # sparse: even empty rows and columns take memory
+        _check_size(8 * sum(array.shape), path, f" (shape {array.shape})")
+    return array
 
 
 def _read_npy(file: io.BufferedReader, path: Path) -> npt.NDArray[Any]:
@@ -196,8 +193,7 @@ def _read_npz(file: io.BufferedReader, path: Path) -> MatrixLike:
             # load_npz does not check indices. Indices out of range make toarray write outside
             # of its array.
             matrix.check_format(full_check=True)
-    _check_expansion(matrix, path)
-    return matrix
+        return matrix
 
 
 def _check_archive(file: io.BufferedReader, path: Path) -> None:
@@ -216,11 +212,6 @@ def _check_archive(file: io.BufferedReader, path: Path) -> None:
                 raise ValueError(f"{info.filename} holds {dtype}, expected integers")
         if len(members) < len(archive.infolist()):
             raise ValueError("two parts have the same name")
-
-
-def _check_expansion(matrix: MatrixLike, path: Path) -> None:
-    """Refuse a sparse matrix with too many rows or columns: even empty ones take memory."""
-    _check_size(8 * sum(matrix.shape), path, f" (shape {matrix.shape})")
 
 
 def _check_size(size: int, path: Path, more: str) -> None:
@@ -281,10 +272,7 @@ def _read_mtx(file: io.BufferedReader, path: Path) -> MatrixLike:
     from levinv.cli import matrix_market
 
     with _refused(path, "not a Matrix Market file"):
-        matrix = matrix_market.read(path)
-    if not isinstance(matrix, np.ndarray):
-        _check_expansion(matrix, path)
-    return matrix
+        return matrix_market.read(path)
 
 
 _READERS = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv, ".mtx": _read_mtx}
@@ -293,17 +281,12 @@ _WRITERS = {".npy": functools.partial(np.save, allow_pickle=False),
 _PAGE_WRITERS = dict.fromkeys((".html", ".htm"), lambda file, page: file.write(page.encode()))
 
 
-def _format(path: Path, known: dict[str, Handler], verb: str) -> Handler:
+def _format(path: Path, known: dict[str, Any], verb: str) -> Any:
     try:
         return known[path.suffix.lower()]
     except KeyError:
         raise InputError(f"{path}: cannot {verb} a file with suffix {path.suffix!r}, only "
                          f"{', '.join(known)}") from None
-
-
-def _resolved(path: Path) -> Path:
-    """The file behind a symbolic link, so that writing keeps the link."""
-    return Path(os.path.realpath(path))
 
 
 def _reason(error: BaseException) -> str:

@@ -10,7 +10,6 @@ import numpy as np
 
 from levinv._json import plain
 from levinv._noise import rounding_noise
-from levinv._typing import Floats
 from levinv.cli.files import check_target, read_matrix, read_signs, read_vector, write_vector
 from levinv.cli.progress import Progress
 from levinv.cli.status import ExitStatus, input_errors
@@ -40,28 +39,23 @@ def run(arguments: argparse.Namespace) -> ExitStatus:
     if result.success:
         write_vector(arguments.output, result.x, force=arguments.force)
     written = arguments.output if result.success else None
+    error = float(np.abs(result.scores - scores).max())
     if arguments.json:
-        print(json.dumps(report(result, scores, noise, seconds, written), allow_nan=False))
+        # without vectors of length n: residuals and signs follow from x
+        print(json.dumps(plain({
+            "command": "invert", **{name: result[name] for name in REPORTED}, "noise": noise,
+            "score_error": error, "seconds": seconds, "output": written}), allow_nan=False))
     elif not arguments.quiet:
-        print(summary(result, scores, noise, seconds, written))
+        print(summary(result, error, noise, seconds, written))
     return ExitStatus.SUCCESS if result.success else ExitStatus.NO_SOLUTION
 
 
-def report(result: InversionResult, scores: Floats, noise: float | None, seconds: float,
-           written: str | None) -> dict[str, Any]:
-    """The result for programs, without vectors of length n: residuals and signs follow from x."""
-    figures: dict[str, Any] = plain({
-        "command": "invert", **{name: result[name] for name in REPORTED}, "noise": noise,
-        "score_error": _score_error(result, scores), "seconds": seconds, "output": written})
-    return figures
-
-
-def summary(result: InversionResult, scores: Floats, noise: float | None, seconds: float,
+def summary(result: InversionResult, error: float, noise: float | None, seconds: float,
             written: str | None) -> str:
     """The result for people."""
     x, errors = result.x, result.standard_errors
     lines = [f"{'solved' if result.success else 'no solution'}: {result.message}",
-             f"largest score error {_score_error(result, scores):.1e}, {result.nit} iterations, "
+             f"largest score error {error:.1e}, {result.nit} iterations, "
              f"{seconds:.2g} s"]
     if result.success:
         lines.append("unique: " + ("yes" if result.unique else f"no, {_ambiguity(result)}"))
@@ -118,7 +112,3 @@ def _gap(decision: dict[str, Any]) -> str:
     kept, dropped = decision["kept"], decision["dropped"]
     return (f"pivots {'-' if kept is None else format(kept, '.1e')} kept, "
             f"{'none' if dropped is None else format(dropped, '.1e')} dropped")
-
-
-def _score_error(result: InversionResult, scores: Floats) -> float:
-    return float(np.abs(result.scores - scores).max())

@@ -11,7 +11,8 @@ SciPy's reader is not used, because it crashes on files with more entries than t
 """
 import itertools
 import os
-from typing import Self, TextIO
+from collections.abc import Iterator
+from typing import TextIO
 
 import numpy as np
 import scipy.sparse
@@ -27,12 +28,12 @@ SHORTEST = {"coordinate": 4, "array": 2}               # bytes of an entry: "1 1
 def read(path: str | os.PathLike[str]) -> Floats | scipy.sparse.coo_array:
     """An ndarray for the layout "array", else a COO array. Raises ValueError on bad files."""
     with open(path, encoding="latin-1") as text:
+        layout, pattern, mirrored = _banner(text.readline())
         lines = _Lines(text)
-        layout, pattern, mirrored = _banner(lines)
-        rows, columns, *announced = _sizes(next(lines, ""), layout, lines.number)
+        rows, columns, *announced = _sizes(next(iter(lines), ""), layout, lines.number)
         if mirrored and rows != columns:
             raise ValueError(f"{rows} x {columns} is not square")
-        count = announced[0] if announced else _listed(rows, columns, mirrored)
+        count, = announced or [rows * (rows + mirrored) // 2 if mirrored else rows * columns]
         size = os.fstat(text.fileno()).st_size
         if count * SHORTEST[layout] > size + 1:              # the last line may lack its end
             raise ValueError(f"{count} entries are announced, in {size} bytes")
@@ -42,34 +43,29 @@ def read(path: str | os.PathLike[str]) -> Floats | scipy.sparse.coo_array:
 
 
 class _Lines:
-    """The lines of a text that are neither blank nor comments, and the number of the last one."""
+    """The lines after the banner that are neither blank nor comments; the number of the last one.
+    """
 
     def __init__(self, text: TextIO) -> None:
-        self.text, self.number = text, 0
+        self.text, self.number = text, 1
 
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> str:
+    def __iter__(self) -> Iterator[str]:
         for line in self.text:
             self.number += 1
             if not line.startswith("%") and not line.isspace():
-                return line
-        raise StopIteration
+                yield line
 
     def number_of(self, entry: int) -> int:
         """Read the text again for an entry's line (counted from 0, after the line of sizes)."""
         self.text.seek(0)
         self.number = 0
-        for _ in range(entry + 2):
-            next(self)
+        for _ in itertools.islice(self, entry + 2):
+            pass
         return self.number
 
 
-def _banner(lines: _Lines) -> tuple[str, bool, int]:
+def _banner(banner: str) -> tuple[str, bool, int]:
     """The layout, whether the entries have no values, and the sign of the upper triangle."""
-    banner = lines.text.readline()
-    lines.number = 1
     words = banner.lower().split()
     if len(words) != 5 or words[:2] != ["%%matrixmarket", "matrix"]:
         raise ValueError("Line 1: expected '%%MatrixMarket matrix', a layout, a field and a "
@@ -91,20 +87,12 @@ def _sizes(line: str, layout: str, number: int) -> list[int]:
     return [int(word) for word in words]
 
 
-def _listed(rows: int, columns: int, mirrored: int) -> int:
-    """The number of entries that the file of a dense matrix lists."""
-    return {0: rows * columns, 1: rows * (rows + 1) // 2, -1: rows * (rows - 1) // 2}[mirrored]
-
-
 def _table(lines: _Lines, count: int, width: int) -> Floats:
     """The numbers of all further lines, (count, width)."""
-    first = next(lines, None)
-    if first is None:
-        table = np.zeros((0, width))
-    else:
-        number = lines.number
+    table = np.zeros((0, width))
+    for first in lines:
         if len(first.partition("%")[0].split()) != width:
-            raise ValueError(f"Line {number}: expected {width} numbers")
+            raise ValueError(f"Line {lines.number}: expected {width} numbers")
         try:
             table = np.loadtxt(itertools.chain([first], lines), comments=None, ndmin=2)
         except ValueError as error:

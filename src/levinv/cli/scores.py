@@ -5,7 +5,6 @@ import time
 import numpy as np
 
 from levinv import _validate, storage
-from levinv._typing import Floats, MatrixLike
 from levinv.cli.files import check_target, read_matrix, read_vector, write_vector
 from levinv.cli.status import ExitStatus, InputError, input_errors
 from levinv.forward.leverage import leverage_scores
@@ -18,19 +17,6 @@ def run(arguments: argparse.Namespace) -> ExitStatus:
     check_target(arguments.output, force=arguments.force)
     A = read_matrix(arguments.A)
     start = time.perf_counter()
-    scores = leverage_scores_of(A, arguments)
-    seconds = time.perf_counter() - start
-    write_vector(arguments.output, scores, force=arguments.force)
-    if not arguments.quiet:
-        largest = int(np.argmax(scores))
-        print(f"{len(scores)} leverage scores, sum {scores.sum():.6g}, largest "
-              f"{scores[largest]:.6g} in row {largest} (counted from 0), {seconds:.2g} s\nwritten "
-              f"to {arguments.output}")
-    return ExitStatus.SUCCESS
-
-
-def leverage_scores_of(A: MatrixLike, arguments: argparse.Namespace) -> Floats:
-    """The leverage scores that the arguments ask for."""
     slack, weights, b, x = (None if path is None else read_vector(path) for path in
                             (arguments.slack, arguments.weights, arguments.b, arguments.x))
     with input_errors():
@@ -39,5 +25,13 @@ def leverage_scores_of(A: MatrixLike, arguments: argparse.Namespace) -> Floats:
             x = _validate.vector(x, "x", A.shape[1], "column of A")
             b = _validate.vector(b, "b", A.shape[0], "row of A")
             slack = storage.of(A).matvec(x) - b
-        return leverage_scores(A, slack=slack, weights=weights, method=arguments.method,
-                               rtol=arguments.rtol, rng=arguments.seed)
+        scores = leverage_scores(A, slack=slack, weights=weights, method=arguments.method,
+                                 rtol=arguments.rtol, rng=arguments.seed)
+    seconds = time.perf_counter() - start
+    write_vector(arguments.output, scores, force=arguments.force)
+    if not arguments.quiet:
+        largest = int(np.argmax(scores))
+        print(f"{len(scores)} leverage scores, sum {scores.sum():.6g}, largest "
+              f"{scores[largest]:.6g} in row {largest} (counted from 0), {seconds:.2g} s\nwritten "
+              f"to {arguments.output}")
+    return ExitStatus.SUCCESS

@@ -54,23 +54,15 @@ from scipy.sparse.linalg import spilu, splu
 
 from levinv import _tolerances
 from levinv._kernels import csr
-from levinv._parallel import OrderedSum, share, sharing
-from levinv._tolerances import (
-    COPY_ENTRIES,
-    EPS,
-    FACTOR_WORK,
-    FEW_ITERATIONS,
-    MANY_ITERATIONS,
-    PROBE_ERROR,
-    SIGN_COLUMNS,
-)
+from levinv._parallel import sharing, summed
+from levinv._tolerances import EPS, FACTOR_WORK, FEW_ITERATIONS, MANY_ITERATIONS, SIGN_COLUMNS
 from levinv._typing import Booleans, Floats, Integers
 
-# Limits of the products in a Gram matrix and the entries of its factor: 12 bytes each, 1.6 GB.
-PAIRS = FILL = 8 * COPY_ENTRIES
+# Limits of the products in a Gram matrix and the entries of its factor.
+PAIRS = FILL = _tolerances.FACTOR_ENTRIES
 # Number of known answers. Their components in a direction are normal numbers. The probability that
 # all are below PROBE_ERROR is less than √ε.
-PROBES = math.ceil(math.log(math.sqrt(EPS), PROBE_ERROR))
+PROBES = math.ceil(math.log(math.sqrt(EPS), _tolerances.PROBE_ERROR))
 
 # The rows before they were scaled, with columns at unit norm, and a factor for each of the columns.
 Unscaled: TypeAlias = tuple[scipy.sparse.csr_array, Floats]
@@ -89,38 +81,29 @@ def sketched_scores(A: scipy.sparse.csr_array, scale: Floats | None, rtol: float
             return np.zeros(n)
         solver = _solver(B, unscaled, rng)
         # four arrays of a block are alive in a thread
-        width = min(max(COPY_ENTRIES // (4 * max(B.shape)), 1), SIGN_COLUMNS)
+        width = min(max(_tolerances.COPY_ENTRIES // (4 * max(B.matrix.shape)), 1), SIGN_COLUMNS)
         width -= width % 8 if width > 8 else 0       # whole cache lines
         seeds = rng.integers(2 ** 64, size=-(-k // width), dtype=np.uint64)
-        squares = OrderedSum(np.zeros((2, n)))
 
-        def work(block: int) -> None:
+        def squares(block: int) -> Floats:
             count = min(width, k - block * width)
             coins = np.random.default_rng(seeds[block]).integers(2, size=(n, count))
             r = coins.astype(float) * 2.0 - 1.0
-            z = solver.project(r, PROBE_ERROR * rtol)
-            squares.add(block, np.stack([_dots(z.T, z.T), _dots(r.T, r.T)]))
+            z = solver.project(r, _tolerances.PROBE_ERROR * rtol)
+            return np.stack([_dots(z.T, z.T), _dots(r.T, r.T)])
 
-        share(work, range(len(seeds)), workers)
-    inside, outside = squares.total / k
+        total = summed(squares, range(len(seeds)), workers, np.zeros((2, n)))
+    inside, outside = total / k
     weight = inside ** 2 / (inside ** 2 + outside ** 2)      # z_i + r_i = ±1, not 0 / 0
     scores: Floats = np.clip(inside + weight * (1.0 - inside - outside), 0.0, 1.0)
     return scores
 
 
 class _Rows:
-    """A CSR matrix and its transpose, times blocks of columns."""
+    """A CSR matrix and its transpose."""
 
     def __init__(self, matrix: scipy.sparse.csr_array):
-        self.matrix = matrix
-        self.shape = matrix.shape
-        self.transpose = scipy.sparse.csr_array(matrix.T)
-
-    def times(self, y: Floats) -> Floats:
-        return _product(self.matrix, y)
-
-    def transpose_times(self, r: Floats) -> Floats:
-        return _product(self.transpose, r)
+        self.matrix, self.transpose = matrix, scipy.sparse.csr_array(matrix.T)
 
 
 def _product(matrix: scipy.sparse.csr_array, columns: Floats) -> Floats:
@@ -156,11 +139,10 @@ def _unit_columns(A: scipy.sparse.csr_array, scale: Floats | None) -> tuple[_Row
 
 def _normalised(data: Floats, indices: npt.NDArray[Any], d: int) -> tuple[Floats, Floats]:
     """Entries divided by the norms of their columns, and these norms."""
-    largest, squares = np.zeros(d), np.zeros(d)
+    largest = np.zeros(d)
     csr.column_max(data, indices, largest)
     data = data / np.where(largest > 0, largest, 1.0)[indices]
-    csr.column_squares(data, indices, np.ones(d), squares)
-    norms = np.sqrt(squares)
+    norms = np.sqrt(np.bincount(indices, data ** 2, d))
     return data / np.where(norms > 0, norms, 1.0)[indices], largest * norms
 
 
@@ -187,7 +169,7 @@ class _Solver:
         are finished, γ = rᵀB N⁻¹ Bᵀr. ``steps`` receives pairs of step lengths and ratios. Returns
         whether all columns were finished within ``limit`` iterations.
         """
-        g = self.B.transpose_times(r)
+        g = _product(self.B.transpose, r)
         p = g if self.solve is None else self.solve(g)
         gamma = _dots(g, p)
         for _ in range(limit + 1):
@@ -196,7 +178,7 @@ class _Solver:
                 return True
             if not (gamma >= 0).all():     # NaN, or a factor that is not positive definite
                 return False
-            q = self.B.times(p)
+            q = _product(self.B.matrix, p)
             length = _dots(q, q)
             alpha = np.divide(gamma, length, out=np.zeros_like(gamma),
                               where=~finished & (length > 0))
@@ -205,7 +187,7 @@ class _Solver:
             else:
                 moved -= alpha * p
             r -= np.multiply(q, alpha, out=q)
-            g = self.B.transpose_times(r)
+            g = _product(self.B.transpose, r)
             h = g if self.solve is None else self.solve(g)
             following = _dots(g, h)
             beta = np.divide(following, gamma, out=np.zeros_like(gamma), where=gamma > 0)
@@ -219,7 +201,7 @@ class _Solver:
         """Solve for known answers (d, m). Returns their remaining errors, or None on failure."""
         left = known.copy()
         steps: list[tuple[Floats, Floats]] = []
-        r = self.B.times(left)
+        r = _product(self.B.matrix, left)
         floor = (_tolerances.FEW_ROUNDINGS * _tolerances.LEAST_SINGULAR_VALUE) ** 2 * self.norm
 
         def done(gamma: Floats) -> Booleans:
@@ -263,8 +245,8 @@ _REFUSED = "A has no reliable scores by method='sketch': "
 
 def _solver(B: _Rows, unscaled: Unscaled, rng: np.random.Generator) -> _Solver:
     """A solver that has found known answers."""
-    known = rng.standard_normal((B.shape[1], PROBES))
-    known[~_product(abs(B.transpose), np.ones((B.shape[0], 1))).any(axis=1)] = 0.0
+    known = rng.standard_normal((B.matrix.shape[1], PROBES))
+    known[~_product(abs(B.transpose), np.ones((B.matrix.shape[0], 1))).any(axis=1)] = 0.0
     solver = _Solver(B)
     left, why = solver.probe(known, FEW_ITERATIONS), ""
     if left is None:

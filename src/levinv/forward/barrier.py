@@ -32,7 +32,7 @@ from levinv.forward.basis import accurate_squares, orthonormal_basis
 from levinv.forward.log_weights import LogWeights
 from levinv.forward.projection import Projection, row_scale
 from levinv.forward.score_map import ScoreMap
-from levinv.storage.protocol import Rows
+from levinv.storage.blocked import Rows
 from levinv.weighting.names import WeightingLike
 
 

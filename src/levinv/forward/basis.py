@@ -37,7 +37,7 @@ from levinv._tolerances import (
     TINY,
 )
 from levinv._typing import Booleans, Floats, Integers
-from levinv.storage.protocol import Rows
+from levinv.storage.blocked import Rows
 
 # Largest condition number at which two Cholesky factorisations (CholeskyQR2) decide. The first
 # leaves columns that are orthonormal to ε κ², which must be well below 1.

@@ -18,11 +18,7 @@ from levinv import _tolerances, _validate, storage
 from levinv._kernels.factor import triangular_inverse_factor
 from levinv._kernels.scores import one_pass
 from levinv._parallel import count, share, sharing
-from levinv._tolerances import (
-    CHUNK_WORK,
-    SAFE_SIZE,
-    SQUARABLE,
-)
+from levinv._tolerances import CHUNK_WORK, SAFE_SIZE, SQUARABLE
 from levinv._typing import Booleans, Floats, MatrixLike, Seed, VectorLike
 from levinv.forward import basis, projection
 from levinv.forward.approximate import sketched_scores
@@ -168,20 +164,17 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
         rcond = _validate.positive_number(rcond, "rcond", zero=True)
     if slack is not None and weights is not None:
         raise ValueError("slack and weights cannot both be given")
-    values: Floats | None
-    if slack is not None:
-        kind, values = "slack", _row_values(slack, "slack", A)
-    elif weights is not None:
-        kind, values = "weights", _row_values(weights, "weights", A)
-    else:
-        kind, values = "", None
+    kind, given = ("weights", weights) if slack is None else ("slack", slack)
+    values = None if given is None else _row_values(given, kind, A)
     in_one_pass = method != "qr" and rcond is None
     work = A.size * A.shape[-1] if dense else CHUNK_WORK
     if in_one_pass and A.ndim == 2 and work < CHUNK_WORK:      # a single chunk, for one thread
         count(workers, 4 * work)
-        scores = _one_pass_small(A, kind, values)
-        if scores is not None:
-            return scores
+        one, condition = np.empty((1, len(A))), np.empty(1)
+        one_pass(A[None], None if values is None else values[None], kind == "weights",
+                 _tolerances.ONE_PASS_CONDITION, one, condition)
+        if condition[0] <= _tolerances.ONE_PASS_CONDITION:
+            return one.ravel()
     rows = storage.of(A) if A.ndim == 2 else None
     workers = count(workers, 4 * work if rows is None else rows.flops)
     if rows is not None:
@@ -204,7 +197,7 @@ def _sketch(A: MatrixLike, slack: VectorLike | None, weights: VectorLike | None,
                          f"{type(A).__name__}")
     if rcond is not None:
         raise ValueError(f"rcond must be None with method='sketch', got {rcond!r}")
-    A = _validate.sparse_matrix(A, "A")
+    A = _validate.matrix(A, "A", sparse=True)
     rtol = _tolerances.SKETCH_RTOL if rtol is None else _validate.positive_number(rtol, "rtol")
     if rtol > 1.0:
         raise ValueError(f"rtol must be at most 1, got {rtol}")
@@ -221,8 +214,7 @@ def _sketch(A: MatrixLike, slack: VectorLike | None, weights: VectorLike | None,
                              f"{int(np.argmin(magnitude))}")
         scale = projection.row_scale(magnitude)[0]
     elif weights is not None:
-        weights = _validate.vector(weights, "weights", A.shape[0], "row of A")
-        scale = _weight_scale(weights)
+        scale = _weight_scale(_validate.vector(weights, "weights", A.shape[0], "row of A"))
     return sketched_scores(A, scale, rtol, rng, workers)
 
 
@@ -239,14 +231,6 @@ def _row_values(value: VectorLike, name: str, A: MatrixLike) -> Floats:
         raise ValueError(f"{name} must have shape {A.shape[:-1]}, one entry per row of A, or "
                          f"({n},), got {values.shape}")
     return values
-
-
-def _one_pass_small(A: Floats, kind: str, values: Floats | None) -> Floats | None:
-    """Scores of a small and well-conditioned matrix, or None."""
-    out, condition = np.empty((1, A.shape[0])), np.empty(1)
-    one_pass(A[None], None if values is None else values[None], kind == "weights",
-             _tolerances.ONE_PASS_CONDITION, out, condition)
-    return out[0] if condition[0] <= _tolerances.ONE_PASS_CONDITION else None
 
 
 def _stack_scores(A: Floats, kind: str, values: Floats | None, method: str,
@@ -302,7 +286,7 @@ def _matrix_scores(A: MatrixLike, rows: Rows, kind: str, values: Floats | None, 
                 scores = rows.quad(scale, transform)
                 return np.minimum(scores, 1.0, out=scores), ""
     if check_finite and (gram is None or not np.isfinite(np.trace(gram))):
-        _validate.finite_matrix(A, "A")
+        _validate.finite(A, "A")
     if gram is None or not basis.accurate_squares(np.diag(gram)):
         if (rows.in_memory and scale is not None and values is not None
                 and 0 < np.count_nonzero(scale) < len(scale)):
@@ -319,7 +303,13 @@ def _matrix_scores(A: MatrixLike, rows: Rows, kind: str, values: Floats | None, 
             return _slack_limit(rows, with_zeros, method, rcond)
         if scale is None:
             return _scores(rows, None, None, method, rcond, gram)
-        return _scaled_scores(rows, scale, method, rcond, gram)
+        if method != "qr":
+            found = basis.basis_by_gram(rows, scale, None, method=method, rcond=0.0, gram=gram)
+            if found is not None:
+                return _read(rows, scale, found)
+        # The rank is that of the unscaled rows: a column that scaling makes small is not dependent.
+        columns = basis.independent_columns(rows, scale > 0, rcond=rcond)
+        return _scores(rows, scale, columns, method, 0.0)
 
 
 def _weight_scale(weights: Floats) -> Floats:
@@ -357,18 +347,6 @@ def _slack_limit(rows: Rows, slack: Floats, method: str,
     scores, doubt = _scores(rows, scale, columns, method, 0.0)
     scores[zero] = 1.0
     return scores, doubt
-
-
-def _scaled_scores(rows: Rows, scale: Floats, method: str, rcond: float | None,
-                   gram: Floats | None) -> tuple[Floats, str]:
-    """Scores (n,) and the doubt for a row scale."""
-    if method != "qr":
-        found = basis.basis_by_gram(rows, scale, None, method=method, rcond=0.0, gram=gram)
-        if found is not None:
-            return _read(rows, scale, found)
-    # The rank is that of the unscaled rows: a column that scaling makes small is not dependent.
-    columns = basis.independent_columns(rows, scale > 0, rcond=rcond)
-    return _scores(rows, scale, columns, method, 0.0)
 
 
 def _scores(rows: Rows, scale: Floats | None, columns: Floats | None, method: str,

@@ -45,7 +45,7 @@ from levinv._tolerances import (
 )
 from levinv._typing import Booleans, Floats, Integers
 from levinv.forward.basis import orthonormal_basis
-from levinv.storage.protocol import Rows
+from levinv.storage.blocked import Rows
 
 # Each refinement multiplies an entry by ε: after so many it has gone from 1 to below TINY.
 MAX_REFINEMENTS = math.ceil(math.log(TINY, EPS))

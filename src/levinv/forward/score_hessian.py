@@ -40,7 +40,7 @@ from levinv._tolerances import PASS_ENTRIES
 from levinv._typing import Floats
 from levinv.forward.log_weights import LogWeights
 from levinv.forward.projection import Projection
-from levinv.storage.protocol import Rows
+from levinv.storage.blocked import Rows
 
 
 class ScoreHessian:

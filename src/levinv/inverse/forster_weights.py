@@ -15,7 +15,7 @@ from levinv.inverse.stages.magnitudes import find_magnitudes, shift_to_sum
 from levinv.inverse.stages.presolve import fixed_score_faults, sum_faults
 from levinv.inverse.stages.reduction import reduce
 from levinv.inverse.values import Reduced
-from levinv.storage.protocol import Rows
+from levinv.storage.blocked import Rows
 
 
 def forster_weights(A: MatrixLike, scores: VectorLike | None = None, *, tol: float = 1e-10,

@@ -1,18 +1,16 @@
 """How the rows of A are stored: in memory, sparse, in a file, in a dask array.
 
 ``of(A, workers)`` chooses by the type of A; only entry points call it. All other modules need
-:class:`levinv.storage.protocol.Rows`, the primitives that every kind of storage offers. ``blocked``
-is the code that they share.
+:class:`levinv.storage.blocked.Rows`, the primitives that every kind of storage offers.
 """
 import scipy.sparse
 
 from levinv import _validate
 from levinv._source import Source
 from levinv._typing import MatrixLike
-from levinv.storage.dense import DenseRows
-from levinv.storage.protocol import Rows
+from levinv.storage.blocked import Rows
+from levinv.storage.dense import DenseRows, StreamedRows
 from levinv.storage.sparse import SparseRows
-from levinv.storage.streamed import StreamedRows
 
 __all__ = ["DenseRows", "Rows", "SparseRows", "StreamedRows", "of"]
 

@@ -1,75 +1,140 @@
-"""Code that the kinds of rows share: passes in chunks, and results combined from chunks."""
+"""What every kind of storage offers: the primitives that all solvers are written in. Those that
+have code here work in passes over chunks of rows, and combine what the chunks give.
+
+Rows are u_i = scale_i a_i T, with a_i row i of A; ``scale`` (n,) and the ``transform`` T (d, k) are
+optional: 1 and I. A row of scale 0 contributes nothing, so that rows are left out without a copy
+of A. Below, k is the length of u_i.
+"""
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeAlias, TypeVar, overload
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
+import scipy.sparse
 
-from levinv import _parallel
 from levinv._kernels import dense, hessian
+from levinv._parallel import share, summed
 from levinv._tolerances import PASS_ENTRIES
-from levinv._typing import Booleans, Floats
-from levinv.storage.protocol import Rows
+from levinv._typing import Booleans, Floats, RowIndex
 
 Result = TypeVar("Result")
 Pieces: TypeAlias = Iterator[tuple[slice, Floats, Floats | None, Floats | None]]
+NO_CHUNKS = NotImplementedError("these rows have all primitives of their own")
 
 
-class Passes(Rows):
-    """Rows in chunks that ``workers`` threads share; sums over chunks are taken in their order."""
+class Rows(Protocol):
+    """The rows of A. The docstrings here hold for all implementations."""
 
-    def _sum(self, chunks: Sequence[slice], shape: tuple[int, ...],
-             add: Callable[[slice, Floats], None]) -> Floats:
-        """The sum over chunks of what ``add(chunk, out)`` adds to an array of zeros."""
-        if len(chunks) == 1:
-            out = np.zeros(shape)
-            add(chunks[0], out)
-            return out
-        total = _parallel.OrderedSum(np.zeros(shape))
+    shape: tuple[int, int]
+    workers: int                      # threads that share a pass over the rows
+    in_memory: bool                   # False if a pass over the rows also costs I/O
+    copy_limit: float                 # entries of the largest array that may be made of the rows
 
-        def work(item: tuple[int, slice]) -> None:
-            position, chunk = item
-            part = np.zeros(shape)
-            add(chunk, part)
-            total.add(position, part)
+    @property
+    def flops(self) -> int:
+        """Flops of one Gram matrix and one quadratic form: they decide whether threads pay."""
 
-        _parallel.share(work, list(enumerate(chunks)), self.workers)
-        return total.total
+    def matvec(self, v: Floats) -> Floats:
+        """A v for a vector (d,) or columns (d, m)."""
+        return self._times(v, False)
 
-    def _each(self, chunks: Sequence[slice], work: Callable[[slice], None]) -> None:
-        _parallel.share(work, chunks, self.workers)
+    def rmatvec(self, y: Floats) -> Floats:
+        """Aᵀ y for a vector (n,) or columns (n, m)."""
 
-    def _width(self, transform: Floats | None) -> int:
-        return self.shape[1] if transform is None else transform.shape[1]
+    def abs_matvec(self, v: Floats) -> Floats:
+        """|A| v with entrywise absolute values: bounds the rounding errors of A v."""
+        return self._times(v, True)
 
-    def _folded(self) -> Iterable[tuple[slice, Rows]]:
-        """Blocks of the rows: their indices and the rows themselves."""
-        raise NotImplementedError
+    def _times(self, v: Floats, absolute: bool) -> Floats:
+        """A v or |A| v."""
 
-    def _dense_chunks(self, work_per_row: int, k: int, width: int = 0) -> list[slice]:
-        """Chunks for dense arithmetic on rows of k entries, at least 8 ``width`` rows each."""
-        raise NotImplementedError
+    def row_norms(self) -> Floats:
+        """Euclidean norms of the rows, (n,), without overflow."""
 
-    def _pieces(self, chunk: slice, scale: Floats | None, transform: Floats | None) -> Pieces:
-        """Dense blocks of a chunk: indices, rows, and the scale and transform yet to be applied."""
-        raise NotImplementedError
+    def column_norms(self) -> Floats:
+        """Euclidean norms of the columns, (d,)."""
 
-    def keep(self, vector: Floats | Booleans | None) -> Any:
-        return vector
+    def column_max(self) -> Floats:
+        """Largest absolute entry of each column, (d,)."""
 
-    def fold(self, function: Callable[..., Result],
-             combine: Callable[[Result, Result], Result], vectors: Sequence[Any],
-             *shared: Any) -> Result:
-        total = _parallel.OrderedSum(combine=combine)
+    def nonzero(self) -> Booleans:
+        """Whether a row has an entry other than zero, (n,)."""
 
-        def work(item: tuple[int, tuple[slice, Rows]]) -> None:
-            position, (chunk, rows) = item
-            parts = [part_of(vector, chunk) for vector in vectors]
-            total.add(position, function(rows, *parts, *shared))
+    def block(self, index: RowIndex) -> Floats:
+        """Rows ``index`` as a new (len(index), d) array; for a few rows."""
 
-        _parallel.share(work, list(enumerate(self._folded())), self.workers)
-        return total.total
+    def part(self, index: RowIndex) -> "Rows":
+        """Rows ``index`` as a Rows object."""
+
+    def with_columns_times(self, factors: Floats) -> "Rows":
+        """A diag(factors) as a Rows object."""
+
+    def scaled(self, factors: Floats) -> Floats:
+        """diag(factors) A as a new (n, d) array: for results of this shape and short problems."""
+
+    def as_sparse(self) -> scipy.sparse.csr_array:
+        """A in CSR, for linear programs."""
+
+    def gram(self, scale: Floats | None = None, transform: Floats | None = None,
+             weights: Floats | None = None) -> Floats:
+        """sum_i weights_i u_i u_iᵀ, (k, k)."""
+
+    def quad(self, scale: Floats | None = None, transform: Floats | None = None,
+             form: Floats | None = None) -> Floats:
+        """u_iᵀ form u_i, or |u_i|² without a form: (n,)."""
+
+    def moments(self, scale: Floats | None, transform: Floats | None, Y: Floats) -> Floats:
+        """sum_i Y_im u_i u_iᵀ for each column of Y (n, m), in one pass: symmetric (k, k, m)."""
+        k, m = self._width(transform), Y.shape[1]
+
+        def add(chunk: slice, out: Floats) -> None:
+            for block, rows, factors, T in self._pieces(chunk, scale, transform):
+                dense.moments(rows, factors, T, Y[block], None, out)
+
+        pairs = k * (k + 1) // 2
+        packed = self._sum(self._dense_chunks(pairs * m, k, m), (pairs, m), add)
+        return unpacked(packed, k)
+
+    def contract(self, scale: Floats | None, transform: Floats | None, forms: Floats) -> Floats:
+        """u_iᵀ forms[:, :, m] u_i for symmetric forms (k, k, m), in one pass: (n, m)."""
+        packed = packed_forms(forms)
+        out = np.empty((self.shape[0], forms.shape[2]))
+
+        def work(chunk: slice) -> None:
+            for block, rows, factors, T in self._pieces(chunk, scale, transform):
+                dense.contract(rows, factors, T, packed, out[block])
+
+        self._each(self._dense_chunks(packed.size, forms.shape[0]), work)
+        return out
+
+    def third_moments(self, scale: Floats, transform: Floats | None,
+                      inverse_slack: Floats) -> Floats:
+        """sum_l u_la u_lb B_lj for a <= b, (k(k+1)/2, d), with B = diag(inverse_slack) A."""
+
+        def add(chunk: slice, out: Floats) -> None:
+            for block, rows, _, _ in self._pieces(chunk, None, None):
+                dense.moments(rows, scale[block], transform, rows, inverse_slack[block], out)
+
+        k, d = self._width(transform), self.shape[1]
+        pairs = k * (k + 1) // 2
+        return self._sum(self._dense_chunks(pairs * d, d, d), (pairs, d), add)
+
+    def tall_hessian(self, scale: Floats, transform: Floats | None, inverse_slack: Floats,
+                     forms: Floats, scores: Floats, residual: Floats,
+                     diagonal: Floats) -> Floats:
+        """The pass over the rows of :meth:`levinv.forward.score_hessian.ScoreHessian.hessian`: two
+        (d, d) arrays, out and cross of :func:`levinv._kernels.hessian.tall`.
+        """
+
+        def add(chunk: slice, out: Floats) -> None:
+            for block, rows, _, _ in self._pieces(chunk, None, None):
+                hessian.tall(rows, scale[block], transform, inverse_slack[block], forms,
+                             scores[block], residual[block], diagonal[block], out[0], out[1])
+
+        d = self.shape[1]
+        return self._sum(self._dense_chunks(len(forms) * d, d, d), (2, d, d), add)
 
     def triangle(self, scale: Floats | None = None, transform: Floats | None = None) -> Floats:
+        """Upper triangular R, (min(n, k), k), with RᵀR = gram(scale, transform), by QR."""
         # Householder QR of one block of rows after the other, long rows first; errors like ε κ.
         # A block has at least 8 k rows, since the k rows of R are put on top of each.
         n, k = self.shape[0], self._width(transform)
@@ -88,65 +153,63 @@ class Passes(Rows):
         return triangle
 
     def squares(self, basis: Floats, Y: Floats) -> Floats:
+        """(P∘P) Y for P = basis basisᵀ, from a basis (n, k) in memory: (n, m)."""
         out = np.empty(Y.shape)
         dense.squares(basis, np.ascontiguousarray(Y), out)
         return out
 
-    def moments(self, scale: Floats | None, transform: Floats | None, Y: Floats) -> Floats:
-        k, m = self._width(transform), Y.shape[1]
+    def keep(self, vector: Floats | Booleans | None) -> Any:
+        """A vector (n,), or None, for repeated use in :meth:`fold`, stored where the rows are."""
+        return vector
 
-        def add(chunk: slice, out: Floats) -> None:
-            for block, rows, factors, T in self._pieces(chunk, scale, transform):
-                dense.moments(rows, factors, T, Y[block], None, out)
+    def fold(self, function: Callable[..., Result],
+             combine: Callable[[Result, Result], Result], vectors: Sequence[Any],
+             *shared: Any) -> Result:
+        """One pass: ``function(rows, *parts, *shared)`` of every block of rows and its parts of the
+        vectors; ``combine``, a function of two results, combines them in the order of the rows.
+        """
 
-        pairs = k * (k + 1) // 2
-        packed = self._sum(self._dense_chunks(pairs * m, k, m), (pairs, m), add)
-        return unpacked(packed, k)
+        def value(item: tuple[slice, Rows]) -> Result:
+            chunk, rows = item
+            return function(rows, *[part_of(vector, chunk) for vector in vectors], *shared)
 
-    def contract(self, scale: Floats | None, transform: Floats | None, forms: Floats) -> Floats:
-        packed = packed_forms(forms)
-        out = np.empty((self.shape[0], forms.shape[2]))
+        return summed(value, list(self._folded()), self.workers, combine=combine)
 
-        def work(chunk: slice) -> None:
-            for block, rows, factors, T in self._pieces(chunk, scale, transform):
-                dense.contract(rows, factors, T, packed, out[block])
+    def _sum(self, chunks: Sequence[slice], shape: tuple[int, ...],
+             add: Callable[[slice, Floats], None]) -> Floats:
+        """The sum over chunks of what ``add(chunk, out)`` adds to an array of zeros."""
 
-        self._each(self._dense_chunks(packed.size, forms.shape[0]), work)
-        return out
+        def part(chunk: slice) -> Floats:
+            out = np.zeros(shape)
+            add(chunk, out)
+            return out
 
-    def third_moments(self, scale: Floats, transform: Floats | None,
-                      inverse_slack: Floats) -> Floats:
-        def add(chunk: slice, out: Floats) -> None:
-            for block, rows, _, _ in self._pieces(chunk, None, None):
-                dense.moments(rows, scale[block], transform, rows, inverse_slack[block], out)
+        if len(chunks) == 1:
+            return part(chunks[0])
+        return summed(part, chunks, self.workers, np.zeros(shape))
 
-        k, d = self._width(transform), self.shape[1]
-        pairs = k * (k + 1) // 2
-        return self._sum(self._dense_chunks(pairs * d, d, d), (pairs, d), add)
+    def _each(self, chunks: Sequence[slice], work: Callable[[slice], None]) -> None:
+        share(work, chunks, self.workers)
 
-    def tall_hessian(self, scale: Floats, transform: Floats | None, inverse_slack: Floats,
-                     forms: Floats, scores: Floats, residual: Floats,
-                     diagonal: Floats) -> Floats:
-        def add(chunk: slice, out: Floats) -> None:
-            for block, rows, _, _ in self._pieces(chunk, None, None):
-                hessian.tall(rows, scale[block], transform, inverse_slack[block], forms,
-                             scores[block], residual[block], diagonal[block], out[0], out[1])
+    def _width(self, transform: Floats | None) -> int:
+        return self.shape[1] if transform is None else transform.shape[1]
 
-        d = self.shape[1]
-        return self._sum(self._dense_chunks(len(forms) * d, d, d), (2, d, d), add)
+    def _folded(self) -> Iterable[tuple[slice, "Rows"]]:
+        """Blocks of the rows: their indices and the rows themselves."""
+        raise NO_CHUNKS
+
+    def _dense_chunks(self, work_per_row: int, k: int, width: int = 0) -> list[slice]:
+        """Chunks for dense arithmetic on rows of k entries, at least 8 ``width`` rows each."""
+        raise NO_CHUNKS
+
+    def _pieces(self, chunk: slice, scale: Floats | None, transform: Floats | None) -> Pieces:
+        """Dense blocks of a chunk: indices, rows, and the scale and transform yet to be applied."""
+        raise NO_CHUNKS
 
 
 def triangle_of(matrix: Floats) -> Floats:
     """R of a QR factorisation."""
     return np.asarray(np.linalg.qr(matrix, mode="r"))     # by NumPy's annotations, Q and R
-
-
-@overload
-def part_of(vector: None, chunk: slice) -> None: ...
-
-
-@overload
-def part_of(vector: Floats, chunk: slice) -> Floats: ...
 
 
 def part_of(vector: Floats | None, chunk: slice) -> Floats | None:

@@ -18,7 +18,7 @@ The blocks are computed anew for each primitive unless the caller persists A.
 """
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import dask
 import numpy as np
@@ -29,15 +29,13 @@ from levinv._parallel import sharing
 from levinv._source import aligned
 from levinv._tolerances import COPY_ENTRIES, PASS_ENTRIES, TASK_PARTS
 from levinv._typing import Booleans, Floats, RowIndex
-from levinv.storage.blocked import Passes, part_of, triangle_of
+from levinv.storage.blocked import Result, Rows, part_of, triangle_of
 from levinv.storage.dense import DenseRows
-from levinv.storage.protocol import Rows
 
-Result = TypeVar("Result")
 Vectors: TypeAlias = dict[str, Floats | None]               # by the names of parameters
 
 
-class DaskRows(Passes):
+class DaskRows(Rows):
     """The rows of a float64 dask array with one chunk of columns and no empty chunks of rows.
 
     ``workers`` has no effect: the scheduler decides how many tasks run at a time.
@@ -102,11 +100,8 @@ class DaskRows(Passes):
         return vector if isinstance(vector, tuple) else [part_of(vector, chunk)
                                                          for chunk, _ in self._blocks]
 
-    def matvec(self, v: Floats) -> Floats:
-        return self._gathered("matvec", v=v)
-
-    def abs_matvec(self, v: Floats) -> Floats:
-        return self._gathered("abs_matvec", v=v)
+    def _times(self, v: Floats, absolute: bool) -> Floats:
+        return self._gathered("abs_matvec" if absolute else "matvec", v=v)
 
     def rmatvec(self, y: Floats) -> Floats:
         return self._combined(_add, "rmatvec", {"y": y})
@@ -199,9 +194,7 @@ def _call(block: Floats, primitive: str, vectors: Vectors,
     given = {name: None if value is None else aligned(value)
              for name, value in (vectors | shared).items()}
     with sharing(1):                             # tasks run in parallel
-        result: npt.NDArray[Any] = getattr(DenseRows(aligned(np.asarray(block))),
-                                           primitive)(**given)
-        return result
+        return np.asarray(getattr(DenseRows(aligned(np.asarray(block))), primitive)(**given))
 
 
 def _folded(block: Floats, function: Callable[..., Result],

@@ -9,11 +9,10 @@ from levinv._kernels import dense
 from levinv._source import Source
 from levinv._tolerances import CHUNK_WORK, COPY_ENTRIES, LONG, PASS_ENTRIES, SQUARABLE, TINY
 from levinv._typing import Booleans, Floats, RowIndex
-from levinv.storage.blocked import Passes, Pieces, part_of
-from levinv.storage.protocol import Rows
+from levinv.storage.blocked import Pieces, Rows, part_of
 
 
-class DenseRows(Passes):
+class DenseRows(Rows):
     """The rows of a float64 array, of which no more than a block is ever copied."""
 
     def __init__(self, A: Floats | Source, workers: int = 1):
@@ -52,11 +51,12 @@ class DenseRows(Passes):
         """Chunks for a pass over A whose time is that of reading A, not of arithmetic."""
         return self._chunks(CHUNK_WORK * self.shape[1] // PASS_ENTRIES)
 
-    def matvec(self, v: Floats) -> Floats:
+    def _times(self, v: Floats, absolute: bool) -> Floats:
         out = np.empty(self.shape[:1] + v.shape[1:])
 
         def work(chunk: slice) -> None:
-            np.matmul(self.A[chunk], v, out=out[chunk])
+            rows = self.A[chunk]
+            np.matmul(np.abs(rows) if absolute else rows, v, out=out[chunk])
 
         self._each(self._passes(), work)
         return out
@@ -66,15 +66,6 @@ class DenseRows(Passes):
             np.matmul(self.A[chunk].T, y[chunk], out=out)
 
         return self._sum(self._passes(), self.shape[1:] + y.shape[1:], add)
-
-    def abs_matvec(self, v: Floats) -> Floats:
-        out = np.empty(self.shape[:1] + v.shape[1:])
-
-        def work(chunk: slice) -> None:
-            out[chunk] = np.abs(self.A[chunk]) @ v
-
-        self._each(self._passes(), work)
-        return out
 
     def row_norms(self) -> Floats:
         norms = np.sqrt(self.quad())
@@ -87,14 +78,12 @@ class DenseRows(Passes):
         return unit * np.sqrt(self.quad(1.0 / unit))
 
     def column_max(self) -> Floats:
-        largest: Floats = np.max([np.maximum(self.A[chunk].max(axis=0), -self.A[chunk].min(axis=0))
-                                  for chunk in self._passes()], axis=0)
-        return largest
+        return np.asarray(np.max([np.maximum(self.A[chunk].max(axis=0), -self.A[chunk].min(axis=0))
+                                  for chunk in self._passes()], axis=0))
 
     def column_norms(self) -> Floats:
-        parts = [np.linalg.norm(self.A[chunk], axis=0) for chunk in self._passes()]
-        norms: Floats = np.linalg.norm(parts, axis=0)
-        return norms
+        return np.asarray(np.linalg.norm(
+            [np.linalg.norm(self.A[chunk], axis=0) for chunk in self._passes()], axis=0))
 
     def nonzero(self) -> Booleans:
         return np.concatenate([self.A[chunk].any(axis=1) for chunk in self._passes()])
@@ -143,6 +132,14 @@ class DenseRows(Passes):
         chunks = self._chunks(self.shape[1] * self._width(transform))
         self._each([slice(n - chunk.stop, n - chunk.start) for chunk in chunks], work)
         return out
+
+
+class StreamedRows(DenseRows):
+    """The rows of a :class:`levinv._source.Source`: every pass reads them, block by block."""
+
+    def as_sparse(self) -> scipy.sparse.csr_array:
+        return scipy.sparse.vstack([scipy.sparse.csr_array(self.A[chunk])
+                                    for chunk in self._passes()], format="csr")
 
 
 def _is_mapped(A: object) -> bool:

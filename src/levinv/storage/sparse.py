@@ -14,7 +14,7 @@ and takes less time (see :mod:`levinv._kernels.csr`).
 """
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -23,25 +23,17 @@ import scipy.sparse
 
 from levinv import _tolerances
 from levinv._kernels import csr, dense
-from levinv._tolerances import (
-    CACHE_ENTRIES,
-    CHUNK_WORK,
-    DENSE_GAIN,
-    PASS_ENTRIES,
-    ROUNDING_FACTOR,
-    SQUARABLE,
-)
+from levinv._tolerances import CACHE_ENTRIES, CHUNK_WORK, DENSE_GAIN, PASS_ENTRIES, SQUARABLE, TINY
 from levinv._typing import Booleans, Floats, RowIndex
-from levinv.storage.blocked import Passes, Pieces, part_of
+from levinv.storage.blocked import Pieces, Rows, part_of
 from levinv.storage.dense import DenseRows
-from levinv.storage.protocol import Rows
 
 # Beyond so many columns BLAS computes the Gram matrix of a block. Every block adds to the sum,
 # which has here eight times the size of the cache.
 WIDE = math.isqrt(8 * CACHE_ENTRIES)
 
 
-class SparseRows(Passes):
+class SparseRows(Rows):
     """The rows of a CSR array with sorted indices, no duplicates and no explicit zeros.
 
     No more than a block of them is ever made dense. Raises ValueError if d x d matrices would not
@@ -63,10 +55,8 @@ class SparseRows(Passes):
         self.shape: tuple[int, int] = A.shape
         self.workers = workers
         counts = np.diff(A.indptr).astype(np.int64)
-        self._entries = np.zeros(n + 1, dtype=np.int64)          # entries in the rows before
-        np.cumsum(counts, out=self._entries[1:])
-        self._pairs = np.zeros(n + 1, dtype=np.int64)            # products of two entries
-        np.cumsum(counts * (counts + 1) // 2, out=self._pairs[1:])
+        self._entries = A.indptr.astype(np.int64)                # entries in the rows before
+        self._pairs = np.concatenate([[0], np.cumsum(counts * (counts + 1) // 2)])    # products
         self._crowded = DENSE_GAIN * int(self._pairs[-1]) > n * d * (d + 1) // 2
 
     @property
@@ -92,8 +82,7 @@ class SparseRows(Passes):
 
     def _passes(self, columns: int = 1) -> list[slice]:
         """Chunks for products with a few columns."""
-        return self._chunks(self._entries + np.arange(self.shape[0] + 1),
-                            PASS_ENTRIES // columns)
+        return self._chunks(self._entries + np.arange(len(self._entries)), PASS_ENTRIES // columns)
 
     def _dense_chunks(self, work_per_row: int, k: int, width: int = 0) -> list[slice]:
         # At least 64 rows. With a width, work_per_row entries are summed over chunks.
@@ -107,12 +96,10 @@ class SparseRows(Passes):
         A = self.A
         return A.data, A.indices, A.indptr[chunk.start:chunk.stop + 1]
 
-    def _blocks(self, chunk: slice, scale: Floats | None,
-                transform: Floats | None) -> Iterator[tuple[slice, Floats]]:
-        """Blocks of a chunk: their indices, and the u_i as dense rows."""
+    def _pieces(self, chunk: slice, scale: Floats | None, transform: Floats | None) -> Pieces:
         k = self._width(transform)
         step = max(CACHE_ENTRIES // max(k, 1), 64 if k <= WIDE else WIDE)
-        u = np.empty((min(step, chunk.stop - chunk.start), self._width(transform)))
+        u = np.empty((min(step, chunk.stop - chunk.start), k))
         for first in range(chunk.start, chunk.stop, step):
             block = slice(first, min(first + step, chunk.stop))
             part = u[:block.stop - first]
@@ -120,11 +107,7 @@ class SparseRows(Passes):
                 csr.dense_rows(*self._slice(block), part_of(scale, block), part)
             else:
                 csr.product(*self._slice(block), part_of(scale, block), False, transform, part)
-            yield block, part
-
-    def _pieces(self, chunk: slice, scale: Floats | None, transform: Floats | None) -> Pieces:
-        for block, u in self._blocks(chunk, scale, transform):
-            yield block, u, None, None
+            yield block, part, None, None
 
     def _times(self, v: Floats, absolute: bool) -> Floats:
         columns = _columns(v)
@@ -136,12 +119,6 @@ class SparseRows(Passes):
         if out.size:
             self._each(self._passes(columns.shape[1]), work)
         return out.reshape(self.shape[:1] + v.shape[1:])
-
-    def matvec(self, v: Floats) -> Floats:
-        return self._times(v, False)
-
-    def abs_matvec(self, v: Floats) -> Floats:
-        return self._times(v, True)
 
     def rmatvec(self, y: Floats) -> Floats:
         columns = _columns(y)
@@ -156,9 +133,14 @@ class SparseRows(Passes):
         return out.reshape(self.shape[1:] + y.shape[1:])
 
     def row_norms(self) -> Floats:
-        out = np.empty(self.shape[0])
-        csr.row_norms(self.A.data, self.A.indptr, out)
-        return out
+        norms = np.sqrt(self.quad())
+        odd = ~((SQUARABLE < norms) & (norms < 1 / SQUARABLE)) & self.nonzero()
+        if odd.any():
+            part = self.part(odd)
+            # Reciprocals of denormal numbers may overflow.
+            unit = np.maximum(np.ravel(abs(part.A).max(axis=1).toarray()), TINY)
+            norms[odd] = unit * np.sqrt(part.quad(1.0 / unit))
+        return norms
 
     def column_max(self) -> Floats:
         out = np.zeros(self.shape[1])
@@ -166,18 +148,16 @@ class SparseRows(Passes):
         return out
 
     def column_norms(self) -> Floats:
-        largest, out = self.column_max(), np.zeros(self.shape[1])
+        largest = self.column_max()
         unit = 1.0 / np.where(largest > 0, largest, 1.0)
-        csr.column_squares(self.A.data, self.A.indices, unit, out)
-        return np.sqrt(out) / unit
+        squares = (self.A.data * unit[self.A.indices]) ** 2
+        return np.sqrt(np.bincount(self.A.indices, squares, self.shape[1])) / unit
 
     def nonzero(self) -> Booleans:
-        entries: Booleans = np.diff(self.A.indptr) > 0
-        return entries
+        return np.asarray(np.diff(self.A.indptr) > 0)
 
     def block(self, index: RowIndex) -> Floats:
-        rows: Floats = self.A[index].toarray()
-        return rows
+        return np.asarray(self.A[index].toarray())
 
     def part(self, index: RowIndex) -> "SparseRows":
         return SparseRows(self.A[index])
@@ -212,7 +192,7 @@ class SparseRows(Passes):
             csr.gram(*self._slice(chunk), part_of(scale, chunk), part_of(weights, chunk), out)
 
         def add_dense(chunk: slice, out: Floats) -> None:
-            for block, u in self._blocks(chunk, scale, transform):
+            for block, u, _, _ in self._pieces(chunk, scale, transform):
                 if k <= WIDE:
                     dense.gram(u, None, None, part_of(weights, block), out)
                 else:
@@ -246,7 +226,7 @@ class SparseRows(Passes):
             out[:] = 0.0
         else:
             def work(chunk: slice) -> None:
-                for block, u in self._blocks(chunk, scale, transform):
+                for block, u, _, _ in self._pieces(chunk, scale, transform):
                     dense.quad(u, None, None, form, out[block])
 
             self._each(self._dense_chunks(k * k if form is not None else k, k), work)
@@ -268,7 +248,7 @@ class SparseRows(Passes):
 
         def work(chunk: slice) -> None:
             csr.lengths(*self._slice(chunk), part_of(scale, chunk), form, sizes, transform,
-                        ROUNDING_FACTOR, np.empty(k), out[chunk])
+                        _tolerances.ROUNDING_FACTOR, np.empty(k), out[chunk])
 
         self._each(self._pair_chunks(), work)
 

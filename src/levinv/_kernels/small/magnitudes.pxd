@@ -9,8 +9,7 @@ costs one Gram matrix and one quadratic form.
 from libc.math cimport exp, fabs, sqrt
 
 from kernel_settings cimport (BATCH_EXTREME, BATCH_ITERATIONS, BATCH_ROUGHLY, LONGEST_STEP,
-                              QUADRATIC,
-                              SIGN_TOLERANCE, UNIT_ROUNDOFF)
+                              QUADRATIC, SIGN_TOLERANCE, UNIT_ROUNDOFF)
 from levinv._kernels.small.algebra cimport cholesky, forward, gram, lengths, quad, times
 from levinv._kernels.small.workspace cimport Workspace
 

@@ -36,7 +36,7 @@ import scipy.sparse
 from levinv._parallel import aside
 from levinv._tolerances import EPS, LP_ROUNDING, TINY, ZERO_ENTRY
 from levinv._typing import Floats
-from levinv.storage.protocol import Rows
+from levinv.storage.blocked import Rows
 
 
 class Interior(NamedTuple):

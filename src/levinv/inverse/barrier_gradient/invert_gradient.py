@@ -17,7 +17,7 @@ from levinv.inverse.barrier_gradient.descend import Descent, descend
 from levinv.inverse.barrier_gradient.feasibility import interior_point
 from levinv.inverse.barrier_gradient.problem import Problem, State, evaluate
 from levinv.inverse.result import Callback, InversionResult, Progress
-from levinv.storage.protocol import Rows
+from levinv.storage.blocked import Rows
 
 Method: TypeAlias = Literal["newton", "approximate-newton", "least-squares"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from levinv._tolerances import EPS, LEVEL_SETS
 from levinv._typing import Booleans, Floats, Integers, Labels
 from levinv.inverse.values import InfeasibleSet
-from levinv.storage.protocol import Rows
+from levinv.storage.blocked import Rows
 
 
 def find_infeasible_set(rows: Rows, transform: Floats, target: Floats, active: Booleans,

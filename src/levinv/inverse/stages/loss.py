@@ -36,7 +36,7 @@ from levinv.forward.projection import (
     rough_projection,
 )
 from levinv.inverse.values import Point, Reduced, masked_residual
-from levinv.storage.protocol import Rows
+from levinv.storage.blocked import Rows
 
 Result = TypeVar("Result")
 Projector: TypeAlias = Callable[[Rows, Floats, Floats | None, Booleans | None], Projection]

@@ -48,7 +48,7 @@ from levinv.inverse.stages.laplacian import (
     log_weight_deviation,
 )
 from levinv.inverse.values import Magnitudes, MagnitudeWork, Presolved
-from levinv.storage.protocol import Rows
+from levinv.storage.blocked import Rows
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ from levinv.errors import NoSolutionError
 from levinv.forward.basis import orthonormal_basis, reciprocal_norms
 from levinv.forward.projection import DependentZeroSlackError, quotient
 from levinv.inverse.values import ComponentDecision, RankDecision, Reduced
-from levinv.storage.protocol import Rows
+from levinv.storage.blocked import Rows
 
 Block: TypeAlias = Callable[[RowIndex], Floats]      # returns some rows of a matrix
 

@@ -30,8 +30,7 @@ from levinv._tolerances import EPS, PASS_ENTRIES, SAMPLE_FACTOR, SAMPLE_ROWS, SA
 from levinv._typing import Booleans, Floats, Integers
 from levinv.inverse.stages.loss import gradient
 from levinv.inverse.values import Linearisation, Point
-from levinv.storage.blocked import triangle_of, unpacked
-from levinv.storage.protocol import Rows
+from levinv.storage.blocked import Rows, triangle_of, unpacked
 
 Result = TypeVar("Result")
 

@@ -44,12 +44,14 @@ def _reservations(presolved: Presolved, best: Refined, known: Uncertainty) -> li
     if undetermined:
         reasons.append(f"x is not determined in {undetermined} direction"
                        f"{'s' if undetermined > 1 else ''} along which the scores hardly move")
+    if not problem.exact:
+        return reasons
     errors = known.standard_errors[np.isfinite(known.standard_errors)]
     with np.errstate(over="ignore"):
         relative_error = np.hypot.reduce(errors) / max(float(np.hypot.reduce(best.point.x)), TINY)
-    if problem.exact and relative_error > math.sqrt(EPS):
+    if relative_error > math.sqrt(EPS):
         reasons.append(f"x is determined to a relative error of about {relative_error:.0e} only")
-    if problem.exact and presolved.rms(best.point) > SETTLED_RESIDUAL:
+    if presolved.rms(best.point) > SETTLED_RESIDUAL:
         reasons.append("but not to rounding, and another x may match better"
                        + _advice(problem.scores))
     return reasons

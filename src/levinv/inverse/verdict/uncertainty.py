@@ -4,10 +4,10 @@ Standard errors are the Cramér-Rao bound: the norms of the rows of ``steps``, w
 whitened residual by unit vectors. For exact scores they are multiplied by the RMS of the whitened
 residual if it exceeds 1, and the effects of rounding A x - b and of hidden slacks are added.
 
-*Null space*: the directions in which x can move without changing any score.
-The presolve gives candidates. They depend on what counts as zero: entries that connect rows, and
-pivots. But an entry of 1e-10 changes the scores noticeably if the slacks differ by many orders of
-magnitude. So every candidate v is checked against the Jacobian J at the point found,
+*Null space*: the directions in which x can move without changing any score. The presolve gives
+candidates. They depend on what counts as zero: entries that connect rows, and pivots. But an entry
+of 1e-10 changes the scores noticeably if the slacks differ by many orders of magnitude. So every
+candidate v is checked against the Jacobian J at the point found,
 
     |J v|  <=  √ε max|F v|  +  100 ε max |f_i| |a_i| |v|,   F = diag(f) A,  f = -τ'/2,
 

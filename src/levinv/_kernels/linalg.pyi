@@ -1,1 +1,0 @@
-# Nothing for Python: what is here other kernels call, by linalg.pxd.
