@@ -126,8 +126,8 @@ def audit(A: MatrixLike, b: VectorLike | None = None, x: VectorLike | None = Non
     >>> report.unique, bool(report.recovered_error < 1e-3)
     (False, True)
 
-    Scores of rows divided by residuals: a regression in statsmodels is fitted to every other household. The hat values of all households
-    with weights of 1/residual² are to be published:
+    Scores of rows divided by residuals: a regression in statsmodels is fitted to every other
+    household. The hat values of all households with weights of 1/residual² are to be published:
 
     >>> import statsmodels.api as sm
     >>> data = sm.datasets.engel.load()
@@ -207,12 +207,15 @@ def _predicted(scores_at: LeverageMap, x: Floats, deviation: Floats, identified:
     with np.errstate(over="ignore"):
         # in units of the weights themselves, not of the largest
         values = model.values * np.exp(-0.5 * point.weights.unit)
-    return {"standard_errors": errors, "errors_per_noise": at_unit_noise.standard_errors(null_space),
+    # no direction shows to first order, as where all linear predictors are at the largest weight
+    hidden = bool(model.flat.shape[1]) and not model.steps.shape[1]
+    return {"standard_errors": errors,
+            "errors_per_noise": at_unit_noise.standard_errors(null_space),
             "singular_values": values, "row_influence": model.influence,
             "direction_error": _direction_error(model.steps, x, null_space, share),
-            "departure": departure(scores_at, x, model.steps, deviation),
-            "departure_with": functools.partial(departure, scores_at, x, at_unit_noise.steps,
-                                                np.ones(1)),
+            "departure": math.inf if hidden else departure(scores_at, x, model.steps, deviation),
+            "departure_with": (lambda noise: math.inf) if hidden else functools.partial(
+                departure, scores_at, x, at_unit_noise.steps, np.ones(1)),
             "certain": not model.flat.shape[1]}
 
 

@@ -68,9 +68,9 @@ def _values(figures: AuditFigures) -> str:
     values, said_of = figures.singular_values, words(figures)
     if not len(values):
         return f"The {said_of.scores} do not change with {said_of.x}."
-    return (f"{len(values)} directions of {said_of.x} show in the {said_of.scores}, with singular values from "
-            f"{values[0]:.2g} to {values[-1]:.2g}; {int(np.count_nonzero(values < 1))} of them "
-            "are below 1.")
+    return (f"{len(values)} directions of {said_of.x} show in the {said_of.scores}, with singular "
+            f"values from {values[0]:.2g} to {values[-1]:.2g}; "
+            f"{int(np.count_nonzero(values < 1))} of them are below 1.")
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

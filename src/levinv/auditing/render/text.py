@@ -15,8 +15,9 @@ WIDTH, LABEL_WIDTH = 92, 24                     # widths of lines and of facts' 
 SHOWN_COEFFICIENTS, SHOWN_ROWS = 30, 10
 TARGETS = (0.01, 0.1, 0.5)
 AS_THEY_ARE = (                                 # attributes that as_dict copies
-    "weighting", "names", "unique", "null_space", "alternatives", "x", "standard_errors", "relative_errors", "given_away",
-    "predicted_error", "departure", "prediction_holds", "recovered_x", "recovered_error",
+    "weighting", "names", "unique", "null_space", "alternatives", "x", "standard_errors",
+    "relative_errors", "given_away", "predicted_error", "departure", "prediction_holds",
+    "recovered_x", "recovered_error",
     "least_squares_x", "least_squares_error", "singular_values", "row_influence", "row_labels")
 
 MEANING = """\
@@ -148,7 +149,9 @@ def facts(figures: AuditFigures) -> list[tuple[str, str]]:
     if not figures.signs_known and (figures.up_to_signs or not regression):
         secret += (" or the sign of any linear predictor" if regression
                    else " or any sign of A x - b")
-    right = ", with the right sign," if figures.up_to_signs else ""
+    right = ""
+    if figures.up_to_signs:
+        right = f", with the right {'sign' if 'sign' in choice(figures) else 'choice'},"
     return [
         ("published", f"{len(figures.scores)} {published(figures)}, {publication(figures)}"),
         ("attacker knows", f"{known(figures)}{which}, and how the {said_of.scores} were made and "
@@ -171,6 +174,9 @@ def _determined(figures: AuditFigures) -> str:
     moving, said_of = figures.null_space.shape[1], words(figures)
     if figures.unique:
         return f"uniquely, by exact {said_of.scores}"
+    if said_of.scores == "hat values" and math.isfinite(figures.direction_error):
+        return ("up to one common factor, which no hat value shows; for the right factor the "
+                f"standard error is {percent(figures.direction_error)}")
     if moving:
         return (f"up to {moving} direction{'s' if moving > 1 else ''} in which {said_of.x} can "
                 f"move with every {said_of.score} unchanged")
@@ -234,9 +240,10 @@ def text(figures: AuditFigures) -> str:
     lines += ["", *_table(heads(figures), table[:SHOWN_COEFFICIENTS])]
     if len(table) > SHOWN_COEFFICIENTS:
         lines.append(f"... and {len(table) - SHOWN_COEFFICIENTS} more")
+    beyond = any(row[-1] == "fails" for row in safe)
     lines += ["", "To keep every coefficient's standard error above",
               *_table(("", "decimals at most", "or noise at least", "prediction"), safe),
-              *([_filled(filled(BEYOND, figures))] if any(row[-1] == "fails" for row in safe) else []),
+              *([_filled(filled(BEYOND, figures))] if beyond else []),
               "", f"Rows whose {words(figures).scores} give most away (influence, at most 1)",
               *_table(("row", "influence"), influential(figures)),
               _filled(influence_sentence(figures)),

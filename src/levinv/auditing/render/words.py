@@ -25,8 +25,8 @@ class Words:
     holds: str = "A and b"               # what an attacker has besides the scores
     predictor: str = "A x"
     predictors: str = "the slacks"
-    moving: str = ("x moves such\nthat the slacks A x − b move by relative amounts whose squares sum "
-                   "to 1")
+    moving: str = ("x moves such\nthat the slacks A x − b move by relative amounts whose squares "
+                   "sum to 1")
 
 
 def words(figures: AuditFigures) -> Words:
