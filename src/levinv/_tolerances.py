@@ -434,3 +434,6 @@ WEIGHT_RANGE = 1400.0
 TAIL_START, TAIL_TERMS = 3.0, 30
 # From there on the normal tail is a continued fraction, whose first 20 terms reach rounding.
 # Noticed by tests/test_weighting.py.
+
+FISHER_STEPS = 25
+# Of Fisher scoring in the fit of the demo, which takes eight. Noticed by tests/test_demo.py.

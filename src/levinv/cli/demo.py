@@ -21,6 +21,7 @@ import scipy.special
 
 from levinv._json import plain
 from levinv._noise import rounding_noise
+from levinv._tolerances import FISHER_STEPS
 from levinv._typing import Floats
 from levinv.cli.status import ExitStatus
 from levinv.data import load_anes96, load_diabetes
@@ -29,9 +30,6 @@ from levinv.inverse.invert_scores import invert_scores
 
 WIDTH = 100
 DECIMALS = (None, 6, 4, 3)      # None: exact, in double precision
-LOGISTIC_DECIMALS = (None, 4)
-FISHER_STEPS = 25               # far more than the fit takes
-SHOWN = 8                       # hat values
 
 
 def run(arguments: argparse.Namespace) -> ExitStatus:
@@ -63,7 +61,7 @@ def logistic_regression(seed: int) -> dict[str, Any]:
     fitted = logistic_fit(A, y)
     hat_values = LeverageMap(A, weighting="binomial").scores(fitted)
     recoveries = []
-    for decimals in LOGISTIC_DECIMALS:
+    for decimals in (None, 4):
         published = hat_values if decimals is None else hat_values.round(decimals)
         start = time.perf_counter()
         result = invert_scores(A, None, published, weighting="binomial", decimals=decimals,
@@ -79,7 +77,7 @@ def logistic_regression(seed: int) -> dict[str, Any]:
             "expected_error": relative_size(A, result.standard_errors, fitted),
             "success": result.success, "unique": result.unique, "message": result.message})
     return {"data": "anes96", "rows": len(y), "coefficients": names, "fitted": fitted,
-            "hat_values": hat_values.round(LOGISTIC_DECIMALS[-1]), "recoveries": recoveries}
+            "hat_values": hat_values.round(4), "recoveries": recoveries}
 
 
 def logistic_fit(A: Floats, y: Floats) -> Floats:
@@ -144,7 +142,7 @@ def logistic_table(logistic: dict[str, Any]) -> str:
     """What is published, and the coefficients, fitted and recovered."""
     exact, rounded = logistic["recoveries"]
     names, fitted = logistic["coefficients"], logistic["fitted"]
-    shown = ", ".join(f"{value:.4f}" for value in logistic["hat_values"][:SHOWN])
+    shown = ", ".join(f"{value:.4f}" for value in logistic["hat_values"][:8])
     introduction = LOGISTIC.format(n=logistic["rows"], measurements=len(names) - 1, shown=shown)
     lines = [textwrap.fill(introduction, WIDTH), "",
              _line("", "", ["x from hat values:"]),
