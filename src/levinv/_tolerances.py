@@ -431,9 +431,18 @@ WEIGHT_RANGE = 1400.0
 # Largest logarithm of the ratio of two weights whose roots' quotient is a normal double: just below
 # -2 log(TINY). Noticed by tests/test_models_forward.py.
 
-TAIL_START, TAIL_TERMS = 3.0, 30
-# From there on the normal tail is a continued fraction, whose first 20 terms reach rounding.
-# Noticed by tests/test_weighting.py.
+WEIGHTED_ROUNDING = 1e-3
+# Largest bound of the rounding errors of a projection that its weights may cause; errors of the
+# scores are about its square. Also the spread of the weights' roots within which they cause few.
+# Noticed by tests/test_models_forward.py.
+
+TAIL_START, TAIL_TERMS = 3.0, 50
+# From there on the normal tail is a continued fraction of so many terms: 40 reach rounding. Noticed
+# by tests/test_weighting.py.
+
+NOISY_STARTS = 30
+# Starts of a noisy search, of which the closest solutions are tried: one at each level, and more.
+# tests/acceptance.py fitted.
 
 FISHER_STEPS = 25
 # Of Fisher scoring in the fit of the demo, which takes eight. Noticed by tests/test_demo.py.

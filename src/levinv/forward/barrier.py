@@ -7,9 +7,9 @@ f(t) = log det(Aᵀ diag(exp t) A) at the log weights t = τ(s) (levinv.weightin
     ∇V  = -Fᵀσ
     ∇²V = Fᵀ (2 L + (c/2) diag(σ)) F + ½ Aᵀ diag(e∘σ) A.
 
-For w = 1/s², F = B = diag(1/s) A, c = 2 and e = 0: ∇V = -Bᵀσ and ∇²V = Bᵀ (3 diag(σ) - 2 Q) B (Vaidya;
-2408.11267 inverts the gradient). Since Q is symmetric, entrywise nonnegative and has row sums σ,
-0 ⪯ Q ⪯ diag(σ) and
+For w = 1/s², F = B = diag(1/s) A, c = 2 and e = 0: ∇V = -Bᵀσ and ∇²V = Bᵀ (3 diag(σ) - 2 Q) B
+(Vaidya; 2408.11267 inverts the gradient). Since Q is symmetric, entrywise nonnegative and has row
+sums σ, 0 ⪯ Q ⪯ diag(σ) and
 
     Bᵀ diag(σ) B ⪯ ∇²V ⪯ 3 Bᵀ diag(σ) B:
 
@@ -98,7 +98,7 @@ class BarrierPoint:
         projection = self.projection
         if projection.is_long(self.rows.shape[1]) and not len(projection.heavy):
             smallest = projection.smallest_slack
-            slope = self.times_slope(np.full(self.rows.shape[0], smallest))   # squares are in range
+            slope = self.times_slope(smallest)               # squares are in range
             diagonal = (2.0 + 0.5 * self.weights.ratio) * projection.scores
             out = self.rows.gram(slope, None, diagonal) - 2.0 * projection.squared_form(slope)
             if accurate_squares(np.diag(out)):
@@ -117,9 +117,9 @@ class BarrierPoint:
 
     def scaled_rows(self) -> Floats:
         """F, (n, d)."""
-        return self.rows.scaled(self.times_slope(np.ones_like(self.slack)))
+        return self.rows.scaled(self.times_slope(1.0))
 
-    def times_slope(self, y: Floats) -> Floats:
+    def times_slope(self, y: Floats | float) -> Floats:
         """-τ'/2 times y, (n,); 0 in zero rows of A with zero slack."""
         return self.weights.times_slope(y)
 

@@ -259,7 +259,8 @@ class GradientLoss:
         p = _validate.vector(p, "p", self.shape[1], "column of A")
         with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
             out = point.product(p)
-        return self._map.finite(out if self._ridge_hessian is None else out + self._ridge_hessian @ p)
+        return self._map.finite(out if self._ridge_hessian is None
+                                else out + self._ridge_hessian @ p)
 
     def _at(self, x: VectorLike, order: int) -> GradientLossPoint:
         point = self._map.at(x, order)

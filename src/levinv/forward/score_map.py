@@ -2,10 +2,15 @@
 
 See levinv.forward.leverage_map for its derivatives.
 
-Rows have weights exp(t) over any range. Magnitudes exp(-t/2), relative to the largest weight, are
-in the range of doubles down to weights of exp(-WEIGHT_RANGE). Rows below that are left out if the
-others span the same column space and if they have, by the others' projection, a score below the
-range of doubles. Otherwise the scores depend on ratios that doubles do not hold: an error says so.
+Weights exp(t) may range over any number of orders. Two limits apply; beyond them an error says so.
+
+* *Range*: magnitudes exp(-t/2), relative to the largest weight, are normal doubles down to weights
+  of exp(-WEIGHT_RANGE). Rows below that are left out if the others span the same column space and
+  if they have, by the others' projection, a score below the range of doubles.
+* *Rounding*: the rows scale_i a_i T of the basis have rounding errors up to ε scale_i |a_i| |T|. If
+  the heaviest rows are many and do not span the column space, these errors are weighted more than
+  the lighter rows that decide the rest of it. Their sum must stay below WEIGHTED_ROUNDING, unless
+  A itself is as ill-conditioned. (Few heavy rows are eliminated, and do no harm.)
 """
 from __future__ import annotations
 
@@ -17,11 +22,12 @@ import numpy as np
 
 from levinv import _validate, storage
 from levinv._parallel import sharing
-from levinv._tolerances import SQUARABLE, TINY, WEIGHT_RANGE
+from levinv._tolerances import EPS, SQUARABLE, TINY, WEIGHT_RANGE, WEIGHTED_ROUNDING
 from levinv._typing import Booleans, Floats, MatrixLike, VectorLike
 from levinv.forward.basis import column_space, uncombined
 from levinv.forward.log_weights import LogWeights
 from levinv.forward.projection import DependentZeroSlackError, Projection, project
+from levinv.weighting.arguments import right_hand_side
 from levinv.weighting.names import WeightingLike, as_weighting
 from levinv.weighting.protocol import INVERSE_SQUARE, Weighting
 
@@ -46,7 +52,7 @@ class ScoreMap:
                  offset: VectorLike | None = None):
         A = _validate.matrix(A, "A", sparse=True)
         n = A.shape[0]
-        self._b = _right_hand_side(b, offset, weighting, n)
+        self._b = right_hand_side(b, offset, weighting, n)
         self.weighting = _for_rows(as_weighting(weighting), n)
         prior = None if prior_weights is None else _prior(prior_weights, n)
         self.rows = storage.of(A)
@@ -55,6 +61,7 @@ class ScoreMap:
             sizes = _validate.ordinary_columns(self.rows.column_max(), "A")
             transform = column_space(self.rows, used).transform
         self.rank = transform.shape[1]
+        self._transform = transform
         # Forms in A's own columns have products of four entries, which must not over- or underflow.
         own_columns = (self.rank == A.shape[1] and sizes.min() > math.sqrt(SQUARABLE)
                        and sizes.max() < 1.0 / math.sqrt(SQUARABLE))
@@ -102,19 +109,23 @@ class ScoreMap:
         idle = ~(magnitude <= math.exp(0.5 * WEIGHT_RANGE))
         if not idle.any():
             return Point(LogWeights(self.weighting, slack, unit, self._log_prior),
-                         self._project(magnitude, None))
+                         self._checked_projection(magnitude, None))
         weights = LogWeights(self.weighting, slack, unit, self._log_prior, idle)
         faint = idle if self.left_out is None else idle & ~self.left_out
         if not faint.any():
-            return Point(weights, self._project(magnitude, idle))
-        log_weight = self.weighting.log_weight(slack)
-        if self._log_prior is not None:
-            log_weight = log_weight + self._log_prior
+            return Point(weights, self._checked_projection(magnitude, idle))
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            log_weight = self.weighting.log_weight(slack)
+            if self._log_prior is not None:
+                log_weight = log_weight + self._log_prior
+        undefined = faint & np.isnan(log_weight)
+        if undefined.any():
+            raise ValueError(self.weighting.undefined(slack, int(np.argmax(undefined))))
         log_weight -= unit
         kept = column_space(self.rows, ~idle).transform if not idle.all() else np.zeros((0, 0))
         if kept.shape[1] < self.rank:
             raise _spread(int(np.argmax(faint)), log_weight)
-        projection = self._project(magnitude, idle)
+        projection = self._checked_projection(magnitude, idle)
         self._check_faint(projection, faint, log_weight)
         return Point(weights, projection)
 
@@ -127,6 +138,24 @@ class ScoreMap:
         seen = faint & (log_score > math.log(TINY))
         if seen.any():
             raise _spread(int(np.argmax(seen)), log_weight)
+
+    def _checked_projection(self, magnitude: Floats, left_out: Booleans | None) -> Projection:
+        """The projection, or a ValueError if its rounding errors decide the scores."""
+        projection = self._project(magnitude, left_out)
+        scale = projection.scale
+        spread = float(scale.min(where=scale > 0, initial=1.0))
+        if spread < WEIGHTED_ROUNDING:
+            terms = scale * self.rows.abs_matvec(np.abs(projection.transform).sum(axis=1))
+            if EPS * terms.max() > WEIGHTED_ROUNDING:
+                norms = self.rows.row_norms()
+                own = self.rows.abs_matvec(np.abs(self._transform).sum(axis=1))
+                own /= np.where(norms > 0, norms, 1.0)
+                if WEIGHTED_ROUNDING * terms.max() > own.max():
+                    raise ValueError(
+                        "x must not spread the weights so far that rounding decides the scores: "
+                        f"they differ by a factor of exp({-2.0 * math.log(spread):.0f}), and the "
+                        "largest belong to linearly dependent rows")
+        return projection
 
     def _check_domain(self, eta: Floats) -> None:
         low, high = self.weighting.domain
@@ -180,7 +209,7 @@ class ScoreMap:
         """J = -2 L F, (n, d)."""
         self.require(1, point)
         with self.threads(), np.errstate(over="ignore", invalid="ignore"):
-            scaled = self.rows.scaled(point.weights.times_slope(np.ones(self.shape[0])))
+            scaled = self.rows.scaled(point.weights.times_slope(1.0))
             return finite_derivative(2.0 * point.projection.laplacian(scaled), "A")
 
     def push(self, point: Point, v: Floats) -> Floats:
@@ -203,20 +232,6 @@ def finite_derivative(derivative: Floats, name: str) -> Floats:
     if not np.isfinite(derivative).all():
         raise ValueError(f"{name} must not be so large that the derivative overflows")
     return derivative
-
-
-def _right_hand_side(b: VectorLike | None, offset: VectorLike | None, weighting: WeightingLike,
-                     n: int) -> Floats | None:
-    """b = -offset, (n,), or None for 0."""
-    if b is not None and offset is not None:
-        raise ValueError("b and offset must not both be given: b is -offset")
-    if b is not None:
-        return _validate.vector(b, "b", n, "row of A")
-    if offset is not None:
-        return -_validate.vector(offset, "offset", n, "row of A")
-    if weighting is None:
-        raise ValueError("b must be given: without a weighting the rows are divided by A x - b")
-    return None
 
 
 def _for_rows(weighting: Weighting, n: int) -> Weighting:

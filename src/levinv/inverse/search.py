@@ -7,6 +7,7 @@ unknown signs it is interrupted later, because the sign search needs good magnit
 The scale κ of a component is positive. If signs are unknown and stage 3 finds κ < 0, it flips the
 signs of the component. For noisy scores stages 1 to 3 only find a starting point for stage 4.
 """
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -214,39 +215,39 @@ def _try_candidates(presolved: Presolved, found: Found, magnitudes: Magnitudes,
 
 def _try_levels(presolved: Presolved, found: Found, magnitudes: Magnitudes,
                 deviation: Floats | None, progress: Progress) -> Found:
-    """Stages 2 and 3 for weightings that are not powers: one solution of the level equations at a
-    time for each component, until the scores match there.
+    """Stages 2 and 3 for weightings that are not powers: solutions of the level equations, one
+    component after another. Exact scores need one that matches. With noise several may, on other
+    sides of the mode: the one of least residual is kept.
     """
-    reduced = presolved.reduced
-    candidates = [level_candidates(
-        level_equations(presolved, magnitudes.log_weight, deviation, c, progress.rng), progress.rng,
-        1 if presolved.contradictions or found.proofs else progress.restarts,
-        lambda start, misfit: progress("signs", misfit)) for c in range(reduced.count)]
-    parts = [np.zeros(basis.shape[1]) for basis in reduced.bases]
-    unsettled, best, stopped = list(range(reduced.count)), found.best, False
-    searches = [SignSearch() for _ in candidates]
-    remarks, most = found.remarks, progress.nfev + MAX_EVALUATIONS
+    problem, reduced = presolved.problem, presolved.reduced
+    restarts = 1 if presolved.contradictions or found.proofs else progress.restarts
+    x, best, remarks, stopped = reduced.offset, found.best, found.remarks, False
+    equations = [level_equations(presolved, magnitudes.log_weight, deviation, c, progress.rng)
+                 for c in range(reduced.count)]
+    searches = [SignSearch() for _ in equations]
+    most = progress.nfev + MAX_EVALUATIONS
+    candidates = [level_candidates(part, progress.rng, restarts,
+                                   lambda start, misfit: progress("signs", misfit))
+                  for part in equations]
+    first = [next(several, None) for several in candidates]
+    parts = [reduced.bases[c] @ one.y for c, one in enumerate(first) if one is not None]
     try:
-        while unsettled:
-            exhausted = True
-            for c in unsettled:
-                candidate = next(candidates[c], None)
-                if candidate is not None:
-                    exhausted, parts[c] = False, candidate.y
-                    searches[c] = SignSearch(min(candidate.misfit, searches[c].misfit),
-                                             candidate.starts)
-            if exhausted:
-                break
-            if progress.nfev > most:
-                remarks = (*remarks, "not all levels that fit were tried")
-                break
-            x = reduced.offset + sum(basis @ y for basis, y in zip(reduced.bases, parts,
-                                                                   strict=True))
-            best = attempt(presolved, x, best, progress)
-            unsettled = [c for c in unsettled
-                         if not acceptance.component_is_settled(presolved, best, c)]
+        for c, one in enumerate(first):
+            for candidate in itertools.chain([one], candidates[c]):
+                if candidate is None or progress.nfev > most:
+                    break
+                searches[c] = SignSearch(min(candidate.misfit, searches[c].misfit),
+                                         candidate.starts)
+                others = sum(parts[:c] + parts[c + 1:])
+                trial = reduced.bases[c] @ candidate.y
+                best = attempt(presolved, x + others + trial, best, progress)
+                if problem.exact and acceptance.component_is_settled(presolved, best, c):
+                    parts[c] = trial
+                    break
     except Stopped:
         stopped = True
+    if progress.nfev > most:
+        remarks = (*remarks, "not all levels that fit were tried")
     return replace(found, best=best, remarks=remarks, stopped=stopped, levels=tuple(searches))
 
 

@@ -41,6 +41,7 @@ class Problem:
     known_signs: Floats | None     # (n,) of the slack A x - b
     x0: Floats | None              # (d,)
     model: Model = INVERSE_SQUARE_MODEL
+    coefficient_signs: Floats | None = None      # (d,) of x, 0 where unknown
 
     @property
     def exact(self) -> bool:

@@ -2,9 +2,11 @@
 
 ``protocol`` says what a weighting is and holds powers and exponentials; ``peaked`` the binomial
 regressions, ``monotone`` the negative binomial; ``composed`` builds others from a family and a
-link; ``names`` finds them by the names of statistics. ``branches`` goes back from weights to η.
+link; ``observed`` those of observed information; ``names`` finds weightings by the names of
+statistics. ``branches`` goes back from weights to η.
 """
 from levinv.weighting.names import glm, power
+from levinv.weighting.observed import observed
 from levinv.weighting.protocol import Weighting
 
-__all__ = ["Weighting", "glm", "power"]
+__all__ = ["Weighting", "glm", "observed", "power"]

@@ -3,8 +3,8 @@
 On one side of its mode, or everywhere if it has none, τ is strictly monotone. The fall
 g(u) = |τ(start + u) - τ(start)|, u >= 0 in the direction of the branch, is tabulated once on a
 logarithmic grid of u. A wanted fall is looked up, interpolated in logarithms, and improved by
-Newton's method. Next to a mode, where τ(mode) - τ cancels, g(u) = ½ |τ''(mode)| u² is used
-instead.
+Newton's method, whose steps are kept inside the interval of the table. Next to a mode, where
+τ(mode) - τ cancels, g(u) = ½ |τ''(mode)| u² is used instead.
 """
 from __future__ import annotations
 

@@ -2,8 +2,7 @@
 
 With the mean μ(η), the inverse of the link, and the variance function V(μ), Fisher scoring has
 
-    w = μ'² / V,   τ = 2 log|μ'| - log V,
-    τ' = 2 m₂ - v₁,   τ'' = 2 (m₃ - m₂²) - (v₂ + v₁ m₂ - v₁²)
+    w = μ'²/V,  τ = 2 log|μ'| - log V,  τ' = 2 m₂ - v₁,  τ'' = 2 (m₃ - m₂²) - (v₂ + v₁ m₂ - v₁²)
 
 with m₂ = μ''/μ', m₃ = μ'''/μ', v₁ = V'(μ) μ'/V, v₂ = V''(μ) μ'²/V. Common pairs have formulas of
 their own (levinv.weighting.names); these here lose digits where V cancels.
@@ -25,7 +24,7 @@ from levinv._tolerances import KIND_NODES, KIND_REACH, SQUARABLE
 from levinv._typing import Floats
 from levinv.weighting.monotone import Monotone
 from levinv.weighting.peaked import Peaked
-from levinv.weighting.protocol import Exponential, Kind, Weighting
+from levinv.weighting.protocol import Constant, Exponential, Kind, Weighting
 
 Derivatives = Callable[[Floats], tuple[Floats, Floats, Floats, Floats]]
 
@@ -85,8 +84,13 @@ def negative_binomial_link(alpha: float) -> Link:
     return Link("canonical", mean, (-math.inf, 0.0))
 
 
-BINOMIAL = Family("binomial", lambda m: (m * (1.0 - m), 1.0 - 2.0 * m, np.full_like(m, -2.0)),
+def _binomial() -> Family:
+    """V = μ (1 - μ)."""
+    return Family("binomial", lambda m: (m * (1.0 - m), 1.0 - 2.0 * m, np.full_like(m, -2.0)),
                   (0.0, 1.0))
+
+
+BINOMIAL = _binomial()
 
 
 def negative_binomial(alpha: float) -> Family:
@@ -160,6 +164,13 @@ class _Delegating(Weighting):
     def second_derivative(self, eta: Floats) -> Floats:
         return self.inner.second_derivative(eta)
 
+    def third_derivative(self, eta: Floats) -> Floats:
+        third = getattr(self.inner, "third_derivative", None)
+        if third is None:
+            raise NotImplementedError
+        found: Floats = third(eta)
+        return found
+
 
 class _DelegatingPeaked(_Delegating, Peaked):
     def __init__(self, inner: LogWeight, name: str, domain: tuple[float, float],
@@ -199,16 +210,19 @@ def classified(inner: LogWeight, name: str,
                domain: tuple[float, float] = (-math.inf, math.inf)) -> Weighting:
     """The weighting of a τ, of the kind that its derivatives show on a grid of the domain.
 
-    Raises ValueError if τ has neither one peak nor none: the way back is not known then.
+    If τ turns in another way than at one peak, the way back is not known. Raises ValueError if the
+    derivative is nowhere finite.
     """
     eta = grid(domain)
     with np.errstate(all="ignore"):
         slope = np.asarray(inner.derivative(eta), dtype=float)
     counted = np.isfinite(slope)
+    if not counted.any():
+        raise ValueError(f"weighting: the derivative of {name} is nowhere finite")
     eta, slope = eta[counted], slope[counted]
     largest = float(np.abs(slope).max(initial=0.0))
     if largest <= math.sqrt(SQUARABLE):
-        raise ValueError(f"weighting: the weights of {name} do not depend on the linear predictor")
+        return Constant(name, float(inner.log_weight(eta[len(eta) // 2:][:1])[0]))
     signs = np.sign(slope[slope != 0])
     if np.all(signs == signs[0]):
         if np.ptp(slope) == 0.0:

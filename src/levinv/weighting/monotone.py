@@ -2,7 +2,7 @@
 
 Negative binomial regression with the log link: w = μ/(1 + α μ), μ = e^η, so that
 
-    τ = η - log(1 + α e^η),   τ' = 1/(1 + α e^η),   τ'' = -τ' (1 - τ').
+    τ = η - log(1 + α e^η),   τ' = 1/(1 + α e^η),   τ'' = -τ' (1 - τ'),   τ''' = -τ'' (1 - 2 τ').
 """
 from __future__ import annotations
 
@@ -63,6 +63,10 @@ class NegativeBinomial(Monotone):
         odds = np.exp(-np.abs(eta + self.log_alpha))
         second: Floats = -odds / (1.0 + odds) ** 2
         return second
+
+    def third_derivative(self, eta: Floats) -> Floats:
+        third: Floats = -self.second_derivative(eta) * np.tanh(0.5 * (eta + self.log_alpha))
+        return third
 
     def inverse(self, log_weight: Floats) -> Floats:
         # w = μ/(1 + α μ), μ = w/(1 - α w)

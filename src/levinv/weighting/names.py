@@ -10,6 +10,7 @@ Source: McCullagh and Nelder, Generalized Linear Models (1989), sections 2.2 to 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from levinv._scalars import choice, finite_number, positive_number
@@ -35,19 +36,30 @@ from levinv.weighting.protocol import (
 
 WeightingLike: TypeAlias = str | tuple[str, str] | Weighting | Any | None
 
-VARIANCES = {"gaussian": 0.0, "poisson": 1.0, "gamma": 2.0, "inverse-gaussian": 3.0}
-LINK_POWERS = {"identity": 1.0, "sqrt": 0.5, "inverse": -1.0, "inverse-squared": -2.0}
-BINOMIAL_LINKS = {"logit": Logit, "probit": Probit, "cauchit": Cauchit, "cloglog": Cloglog,
-                  "loglog": lambda: Cloglog(mirrored=True)}
+
+def _variances() -> dict[str, float]:
+    """p in V = μ^p."""
+    return {"gaussian": 0.0, "poisson": 1.0, "gamma": 2.0, "inverse-gaussian": 3.0}
+
+
+def _link_powers() -> dict[str, float]:
+    """ρ in η = μ^ρ."""
+    return {"identity": 1.0, "sqrt": 0.5, "inverse": -1.0, "inverse-squared": -2.0}
+
+
+VARIANCES, LINK_POWERS = _variances(), _link_powers()
+BINOMIAL_LINKS: dict[str, Callable[[], Weighting]] = {
+    "logit": Logit, "probit": Probit, "cauchit": Cauchit, "cloglog": Cloglog,
+    "loglog": lambda: Cloglog(mirrored=True)}
 CANONICAL = {"binomial": "logit", "poisson": "log", "gamma": "inverse", "gaussian": "identity",
              "inverse-gaussian": "inverse-squared", "negative-binomial": "log", "tweedie": "log"}
 FAMILIES = tuple(CANONICAL)
-LINKS = (*BINOMIAL_LINKS, "log", *LINK_POWERS, "canonical", "power")
+LINKS = (*BINOMIAL_LINKS, "log", "logc", *LINK_POWERS, "canonical", "power")
 SYNONYMS = {"normal": "gaussian", "inversegaussian": "inverse-gaussian", "bernoulli": "binomial",
             "negativebinomial": "negative-binomial", "nbinom": "canonical", "cauchy": "cauchit",
             "inverse-power": "inverse", "inversepower": "inverse", "reciprocal": "inverse",
-            "inversesquared": "inverse-squared", "1/mu^2": "inverse-squared", "1/mu": "inverse",
-            "complementary-log-log": "cloglog"}
+            "inversesquared": "inverse-squared", "1/mu^2": "inverse-squared",
+            "1/mu": "inverse", "complementary-log-log": "cloglog"}
 
 
 def glm(family: str, link: str | None = None, *, alpha: float | None = None,
@@ -60,7 +72,7 @@ def glm(family: str, link: str | None = None, *, alpha: float | None = None,
         "binomial", "poisson", "gamma", "gaussian", "inverse-gaussian", "negative-binomial" or
         "tweedie".
     link : str, optional
-        "logit", "probit", "cauchit", "cloglog", "loglog", "log", "identity", "inverse",
+        "logit", "probit", "cauchit", "cloglog", "loglog", "log", "logc", "identity", "inverse",
         "inverse-squared", "sqrt", "power" (with ``link_power``) or, for the negative binomial,
         "canonical". Default: the canonical link; for the negative binomial and Tweedie families the
         log link.
@@ -85,7 +97,7 @@ def glm(family: str, link: str | None = None, *, alpha: float | None = None,
 
     Notes
     -----
-    Weights are those of expected information, as in R. An offset of a regression is -b.
+    Weights are those of expected information, as in R. The offset of a regression is -b.
 
     References
     ----------
@@ -98,20 +110,14 @@ def glm(family: str, link: str | None = None, *, alpha: float | None = None,
     >>> from levinv.weighting import glm
     >>> A = np.column_stack([np.ones(4), [0.0, 1.0, 2.0, 3.0]])
     >>> LeverageMap(A, weighting=glm("binomial", "probit")).scores([-1.0, 0.5]).round(4)
-    array([0.5947, 0.3438, 0.3438, 0.7176])
+    array([0.6369, 0.3431, 0.3226, 0.6974])
     """
-    family = choice(_plain(family, "family"), "family", FAMILIES)
-    link = CANONICAL[family] if link is None else choice(_plain(link, "link"), "link", LINKS)
+    family, link, rho = model(family, link, link_power)
     for name, value, owner in (("alpha", alpha, family == "negative-binomial"),
-                               ("power", power, family == "tweedie"),
-                               ("link_power", link_power, link == "power")):
+                               ("power", power, family == "tweedie")):
         if value is not None and not owner:
             raise ValueError(f"{name} must not be given for family {family!r} with link {link!r}")
     label = _label(family, link)
-    rho = (LINK_POWERS.get(link) if link != "power"
-           else finite_number(_required(link_power, "link_power"), "link_power"))
-    if rho == 0.0:
-        link, rho = "log", None
     if family == "binomial":
         return _binomial(link, rho, label)
     if family == "negative-binomial":
@@ -124,13 +130,28 @@ def glm(family: str, link: str | None = None, *, alpha: float | None = None,
         rate = 2.0 - variance
         return Exponential(rate, label) if rate else Constant(label)
     if rho is None:
-        if link in BINOMIAL_LINKS or link == "canonical":
+        if link in BINOMIAL_LINKS or link in ("canonical", "logc"):
             raise ValueError(f"link {link!r} is not a link of the family {family!r}: its means are "
                              "not probabilities")
         raise ValueError(f"link {link!r} is not a link of the family {family!r}")
     q = 2.0 - (2.0 - variance) / rho
     constant = -2.0 * math.log(abs(rho))
     return Power(q, label, constant) if q else Constant(label, constant)
+
+
+def model(family: str, link: str | None,
+          link_power: float | None) -> tuple[str, str, float | None]:
+    """Names of the family and the link, and the exponent of a power link or None.
+
+    Raises as :func:`glm`.
+    """
+    family = choice(_plain(family, "family"), "family", FAMILIES)
+    link = CANONICAL[family] if link is None else choice(_plain(link, "link"), "link", LINKS)
+    if link_power is not None and link != "power":
+        raise ValueError(f"link_power must not be given for family {family!r} with link {link!r}")
+    rho = (LINK_POWERS.get(link) if link != "power"
+           else finite_number(_required(link_power, "link_power"), "link_power"))
+    return (family, link, rho) if rho != 0.0 else (family, "log", None)
 
 
 def _plain(name: Any, argument: str) -> str:
@@ -239,9 +260,13 @@ def from_statsmodels(family: Any) -> Weighting:
         exponent = float(link.power)
         return glm(kind, "power", link_power=exponent, **parameters)
     names = {"Logit": "logit", "Probit": "probit", "Cauchy": "cauchit", "CLogLog": "cloglog",
-             "LogLog": "loglog", "Log": "log", "NegativeBinomial": "canonical"}
+             "LogLog": "loglog", "Log": "log", "LogC": "logc", "NegativeBinomial": "canonical"}
     if name == "CDFLink":
         name = "Probit"
+    if name == kind == "NegativeBinomial" and link.alpha != family.alpha:   # not canonical
+        return composed(negative_binomial(float(family.alpha)),
+                        negative_binomial_link(float(link.alpha)),
+                        "a negative binomial regression with a link of another alpha")
     if name not in names:
         raise ValueError(f"weighting: the link {name} is not known; give an object with "
                          "log_weight, derivative and second_derivative")

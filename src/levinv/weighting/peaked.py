@@ -19,7 +19,7 @@ import math
 import numpy as np
 import scipy.special
 
-from levinv._tolerances import SMALL_ARGUMENT
+from levinv._tolerances import SMALL_ARGUMENT, TAIL_START, TAIL_TERMS
 from levinv._typing import Floats
 from levinv.weighting.branches import Branch
 from levinv.weighting.protocol import Kind, Weighting
@@ -71,6 +71,10 @@ class Logit(Peaked):
         second: Floats = -2.0 * odds / (1.0 + odds) ** 2
         return second
 
+    def third_derivative(self, eta: Floats) -> Floats:
+        third: Floats = -self.second_derivative(eta) * np.tanh(0.5 * eta)
+        return third
+
     def branches(self, gap: Floats) -> tuple[Floats, Floats]:
         # cosh(η/2) = e^(gap/2)
         above = gap + 2.0 * np.log1p(np.sqrt(-np.expm1(-gap)))
@@ -100,7 +104,8 @@ class Probit(Peaked):
     def derivative(self, eta: Floats) -> Floats:
         size, hazard = self._hazard(eta)
         # h(|η|) - |η| goes to 1/|η|, by a continued fraction's first terms where it cancels
-        rest = np.where(size < 1.0 / SMALL_ARGUMENT, hazard - size, 1.0 / np.maximum(size, 1.0))
+        far = np.maximum(size, 1.0)
+        rest = np.where(size < 1.0 / SMALL_ARGUMENT, hazard - size, 1.0 / (far + 2.0 / far))
         symmetric = hazard * scipy.special.erf(size / math.sqrt(2.0)) / scipy.special.ndtr(size)
         below = symmetric - 2.0 * size
         # beyond the middle, erf/Φ is 1 but for h(-|η|)
@@ -112,12 +117,44 @@ class Probit(Peaked):
     def second_derivative(self, eta: Floats) -> Floats:
         size, hazard = self._hazard(eta)
         with np.errstate(over="ignore"):
-            # h' = h (h - |η|); of the other tail h₋ = φ/Φ(|η|), h₋' = -h₋ (h₋ + |η|)
-            excess = np.where(size < 1.0 / SMALL_ARGUMENT, hazard * (hazard - size), 1.0)
+            # h' = h (h - |η|) = 1 - r₁ (r₂ - r₁); the other tail has h₋ = φ/Φ(|η|),
+            # h₋' = -h₋ (h₋ + |η|)
+            first, next_one, _ = normal_tail(size)
+            far = size >= TAIL_START
+            excess = np.where(far, -first * (next_one - first), hazard * (hazard - size) - 1.0)
             other = hazard * scipy.special.ndtr(-size) / scipy.special.ndtr(size)
             tail = np.where(other > 0, other * (other + size), 0.0)
-        second: Floats = -2.0 + excess + tail
+        second: Floats = -1.0 + excess + tail
         return second
+
+    def third_derivative(self, eta: Floats) -> Floats:
+        size, hazard = self._hazard(eta)
+        small, large = scipy.special.ndtr(-size), scipy.special.ndtr(size)
+        with np.errstate(over="ignore", invalid="ignore"):
+            # with h + h₋ = S and h - h₋ = D
+            total = hazard / large
+            excess = total * scipy.special.erf(size / math.sqrt(2.0))
+            near = (0.5 * excess * (3.0 * total ** 2 + excess ** 2)
+                    - 1.5 * size * (total ** 2 + excess ** 2) + (size ** 2 - 1.0) * excess)
+            # h'' = h r₁² r₂ (r₃ - r₂), and -h₋'' = -h₋ ((h₋ + |η|)(2 h₋ + |η|) - 1)
+            r1, r2, r3 = normal_tail(size)
+            other = hazard * small / large
+            tail = np.where(other > 0, other * ((other + size) * (2.0 * other + size) - 1.0), 0.0)
+            far = hazard * r1 ** 2 * r2 * (r3 - r2) - tail
+        third: Floats = np.copysign(1.0, eta) * np.where(size >= TAIL_START, far, near)
+        return third
+
+
+def normal_tail(eta: Floats) -> tuple[Floats, Floats, Floats]:
+    """r₁, r₂ and r₃ of φ/Φ(-η) = η + r₁, r_k = k/(η + r_(k+1)), where η is at least TAIL_START."""
+    eta = np.maximum(eta, TAIL_START)
+    # the first one solves r = k/(η + r)
+    r = 0.5 * (np.hypot(eta, 2.0 * math.sqrt(TAIL_TERMS)) - eta)
+    found = []
+    for k in range(TAIL_TERMS, 0, -1):
+        r = k / (eta + r)
+        found.append(r)
+    return found[-1], found[-2], found[-3]
 
 
 class Cauchit(Peaked):
@@ -157,6 +194,19 @@ class Cauchit(Peaked):
                           + 2.0 * density ** 2 / product - 2.0 * quotient * rise)
         return second
 
+    def third_derivative(self, eta: Floats) -> Floats:
+        # q, D and R = 2 D arctan|η| / (π² μ (1 - μ)): q' = D - 2 q², D' = -2 q D,
+        # R' = R² - 2 q R + G, G = 2 D² / (π² μ (1 - μ)), G' = (R - 4 q) G; τ' = R - 4 q
+        quotient, density, product = self._rates(eta)
+        rise = 2.0 * density * np.arctan(np.abs(eta)) / product
+        rest = 2.0 * density ** 2 / product
+        turn = density - 2.0 * quotient ** 2
+        steepening = rise ** 2 - 2.0 * quotient * rise + rest
+        third: Floats = np.copysign(1.0, eta) * (
+            2.0 * (rise - quotient) * steepening - 2.0 * turn * rise
+            + rest * (rise - 4.0 * quotient) + 8.0 * quotient * (density + 2.0 * turn))
+        return third
+
 
 class Cloglog(Peaked):
     """Binomial regression with the complementary log-log link, or mirrored: the log-log link."""
@@ -170,7 +220,7 @@ class Cloglog(Peaked):
 
     def log_weight(self, eta: Floats) -> Floats:
         eta = self.sign * eta
-        with np.errstate(over="ignore", divide="ignore"):
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             u = np.exp(eta)
             # log(1 - e^-u) = η - u/2 + u²/24 - ... for small u
             small = u < SMALL_ARGUMENT
@@ -179,24 +229,33 @@ class Cloglog(Peaked):
             log_weight: Floats = np.where(np.isinf(u), -np.inf, 2.0 * eta - u - log_mean)
         return log_weight
 
-    def _parts(self, eta: Floats) -> tuple[Floats, Floats, Floats]:
-        """u, e = u/(e^u - 1) and 1 - u - e."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            u = np.exp(self.sign * eta)
-            small = u < SMALL_ARGUMENT
-            square = np.where(small, u, 0.0) ** 2
-            e = np.where(u > 0, u / np.expm1(np.where(u > 0, u, 1.0)), 1.0)
-            e = np.where(np.isinf(u), 0.0, e)
-            rest = np.where(small, -0.5 * u - square / 12.0 + square ** 2 / 720.0, 1.0 - u - e)
-        return u, e, rest
-
     def derivative(self, eta: Floats) -> Floats:
-        _, _, rest = self._parts(eta)
+        _, _, rest = cloglog_parts(self.sign * eta)
         derivative: Floats = self.sign * (1.0 + rest)
         return derivative
 
     def second_derivative(self, eta: Floats) -> Floats:
-        u, e, rest = self._parts(eta)
+        u, e, rest = cloglog_parts(self.sign * eta)
         with np.errstate(invalid="ignore"):
             second: Floats = -u - np.where(e > 0, e * rest, 0.0)
         return second
+
+    def third_derivative(self, eta: Floats) -> Floats:
+        # with R = 1 - u - e: u' = u, e' = e R, R' = -u - e R, 1 - e = R + u
+        u, e, rest = cloglog_parts(self.sign * eta)
+        with np.errstate(over="ignore", invalid="ignore"):
+            curved = np.where(e > 0, e * rest * (e - rest), 0.0)
+            third: Floats = self.sign * (curved - u * np.where(e > 0, rest + u, 1.0))
+        return third
+
+
+def cloglog_parts(eta: Floats) -> tuple[Floats, Floats, Floats]:
+    """u = e^η, e = u/(e^u - 1) and 1 - u - e."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        u = np.exp(eta)
+        small = u < SMALL_ARGUMENT
+        square = np.where(small, u, 0.0) ** 2
+        e = np.where(u > 0, u / np.expm1(np.where(u > 0, u, 1.0)), 1.0)
+        e = np.where(np.isinf(u), 0.0, e)
+        rest = np.where(small, -0.5 * u - square / 12.0 + square ** 2 / 720.0, 1.0 - u - e)
+    return u, e, rest

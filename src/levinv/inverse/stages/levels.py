@@ -66,7 +66,8 @@ class Component:
         if self.deviation is None:
             return np.ones(len(self.offset))
         weight: Floats = 1.0 / np.maximum(self.deviation, EPS)
-        return weight / weight.max()
+        weight /= weight.max()
+        return weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,26 +114,32 @@ def level_equations(presolved: Presolved, log_weight: Floats, deviation: Floats 
 
 def level_candidates(part: Component, rng: np.random.Generator, restarts: int,
                      on_start: Callable[[int, float], None]) -> Iterator[LevelCandidate]:
-    """Yield solutions as they are found and, at the end, the closest of the others."""
+    """Yield solutions as they are found and, at the end, the closest of the others.
+
+    With noise, all solutions of a first round of starts are found, and the closest are yielded.
+    """
     weighting = part.weighting
     if isinstance(weighting, Exponential):
         yield _linear(part, weighting)
         return
     starts = (_monotone_starts(part) if isinstance(weighting, Monotone) or part.sides is not None
               else _peaked_starts(part, rng, restarts))
-    closest: list[LevelCandidate] = []
-    seen: list[LevelCandidate] = []
+    found: list[LevelCandidate] = []
     for number, (y, level) in enumerate(starts, 1):
-        found = refined(part, y, level, number)
-        on_start(number, min([found.misfit, *(c.misfit for c in closest)]))
-        if found.fits:
-            if not any(_same(found, other) for other in seen):
-                seen.append(found)
-                yield found
-        else:
-            closest.append(found)
-    closest.sort(key=lambda candidate: candidate.misfit)
-    yield from closest[:_tolerances.CLOSEST]
+        candidate = refined(part, y, level, number)
+        new = not any(_same(candidate, other) for other in found)
+        if new:
+            found.append(candidate)
+        on_start(number, min(other.misfit for other in found))
+        if part.deviation is None:
+            if new and candidate.fits:
+                yield candidate
+        elif number >= _tolerances.NOISY_STARTS and any(other.fits for other in found):
+            break
+    found.sort(key=lambda candidate: candidate.misfit)
+    if part.deviation is None:
+        found = [candidate for candidate in found if not candidate.fits]
+    yield from found[:_tolerances.CLOSEST]
 
 
 def _same(one: LevelCandidate, other: LevelCandidate) -> bool:
@@ -146,7 +153,7 @@ def _linear(part: Component, weighting: Exponential) -> LevelCandidate:
     columns = np.column_stack([part.matrix, np.full(len(eta), -1.0 / weighting.rate)])
     solution = np.linalg.lstsq(columns * weight[:, None], weight * (eta + part.offset),
                                rcond=None)[0]
-    return refined(part, solution[:-1], float(solution[-1]), 1)
+    return refined(part, np.asarray(solution[:-1], dtype=np.float64), float(solution[-1]))
 
 
 def residual(part: Component, y: Floats, level: float) -> Floats:

@@ -30,6 +30,28 @@ def alternatives(presolved: Presolved, best: Refined,
     return np.array(found).reshape(-1, len(best.point.x)), stopped
 
 
+def agreeing(presolved: Presolved, best: Refined, others: Floats,
+             progress: Progress) -> tuple[Refined, Floats]:
+    """The solutions whose coefficients have the known signs: the first, and the others, (m, d).
+
+    Changes of several components are combined. If no solution has these signs, all are kept.
+    """
+    x, signs = best.point.x, presolved.problem.coefficient_signs
+    assert signs is not None
+    solutions = [x]
+    for other in others[:ENUMERATED]:
+        solutions += [solution + (other - x) for solution in solutions]
+    agreed = [solution for solution in solutions if np.all(solution * signs >= 0)]
+    if not agreed:
+        return best, others
+    if agreed[0] is not x:
+        moved = refine(presolved, agreed[0], Progress(None, progress.rng, progress.maxiter))
+        if moved is None or not is_solution_to_rounding(presolved, moved):
+            return best, others
+        best = moved
+    return best, np.array(agreed[1:]).reshape(-1, len(x))
+
+
 def _others(presolved: Presolved, best: Refined, progress: Progress) -> Iterator[Floats]:
     """Yield solutions other than the best x."""
     reduced, problem = presolved.reduced, presolved.problem
@@ -64,7 +86,7 @@ def _others(presolved: Presolved, best: Refined, progress: Progress) -> Iterator
 
 def _rows_enumerated(presolved: Presolved, c: int) -> int:
     """All rows if sides are enumerated; enough for the level otherwise."""
-    return max(ENUMERATED, 4 * (presolved.reduced.bases[c].shape[1] + 1))
+    return max(ENUMERATED, 4 * (int(presolved.reduced.bases[c].shape[1]) + 1))
 
 
 def _coordinates(presolved: Presolved, image: Floats, c: int) -> Floats:
