@@ -578,7 +578,7 @@ class TestRegression:
         ({"weighting": "gaussian"}, ValueError, "are the same for every x"),
         ({"weighting": "binomail"}, ValueError, "family must be one of 'binomial'"),
         ({"weighting": ("binomial", "sine")}, ValueError, "link must be one of 'logit'"),
-        ({"weighting": None}, ValueError, "b must be given"),
+        ({"weighting": None}, TypeError, "b must hold real numbers"),
         ({"x": None}, TypeError, "x must be given"),
         ({"b": np.ones(40), "offset": np.ones(40)}, ValueError, "b and offset must not both"),
         ({"offset": np.ones(3)}, ValueError, "offset must have length 40"),

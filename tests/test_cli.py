@@ -393,6 +393,14 @@ class TestWeighting:
         np.testing.assert_allclose(other, -np.array(report["x"]), rtol=1e-12)
         np.testing.assert_allclose(np.abs(report["x"]), np.abs(model.x), rtol=1e-9)
 
+    def test_a_sign_of_a_coefficient_settles_it(self, model, capsys):
+        np.save("hat.npy", LeverageMap(model.A, weighting="binomial").scores(model.x))
+        np.save("known.npy", [np.sign(model.x[0]), 0, 0, 0])
+        assert main(["invert", "A.npy", "hat.npy", "-o", "out.npy", "--weighting", "binomial",
+                     "--coefficient-signs", "known.npy", "--seed", "0"]) == SUCCESS
+        assert "unique: yes" in capsys.readouterr().out
+        np.testing.assert_allclose(np.load("out.npy"), model.x, rtol=1e-9)
+
     def test_no_alternatives_with_the_weights_of_the_papers(self, model, capsys):
         assert main(["invert", "A.npy", "b.npy", "scores.npy", "-o", "out.npy", "--json"]) == 0
         assert strict_json(capsys.readouterr().out)["alternatives"] == []
@@ -406,7 +414,6 @@ class TestWeighting:
         (["invert", "A.npy", "scores.npy", "--weighting", "power:2", "--alpha", "1"],
          "--alpha and --power must not be given"),
         (["invert", "A.npy", "scores.npy", "--weighting", "power:0"], "q must not be 0"),
-        (["invert", "A.npy", "scores.npy", "--weighting", "power:2"], "b must be given"),
         (["invert", "A.npy", "scores.npy", "--weighting", "tweedie"], "power must be given"),
         (["invert", "A.npy", "scores.npy", "--weighting", "poisson", "--alpha", "1"],
          "alpha must not be given for family 'poisson'"),

@@ -78,11 +78,12 @@ def audit(A: MatrixLike, b: VectorLike | None = None, x: VectorLike | None = Non
     ValueError
         Wrong shapes or lengths, n < d, empty input, NaN or inf, noise that is not above 0, both
         noise and decimals, signs that are not those of A x - b, labels in another order, a wrong
-        number of names, an x at which the scores are not defined. No b without a weighting, b and
-        offset, an unknown weighting, one whose hat values do not depend on x. A dask array of more
-        than 2²⁴ entries, because the Jacobian has the shape of A and is gathered in memory.
+        number of names, an x at which the scores are not defined. Both b and an offset,
+        an unknown weighting, one whose hat values do not depend on x. A dask array of more than 2²⁴
+        entries, because the Jacobian has the shape of A and is gathered in memory.
     TypeError
-        Complex, object or string input; decimals that are not an integer; no x.
+        Complex, object or string input; decimals that are not an integer; no x; neither b nor a
+        weighting.
 
     See Also
     --------

@@ -152,6 +152,8 @@ def _add_invert(commands: Commands, weighted: bool) -> None:
     _add_weighting(parser)
     add("--signs", metavar="positive|negative|FILE",
         help="signs of the slacks A x - b, if known: all equal, or a vector")
+    add("--coefficient-signs", metavar="FILE",
+        help="with --weighting: known signs of x, 0 where unknown")
     add("--x0", metavar="FILE", help="a first guess at x")
     accuracy("--noise", type=float, metavar="SD", help="standard deviation of the scores' error")
     accuracy("--decimals", type=count, metavar="K",

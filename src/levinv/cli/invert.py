@@ -29,13 +29,15 @@ def run(arguments: argparse.Namespace) -> ExitStatus:
     A = read_matrix(arguments.A)
     model = model_of(arguments)
     scores = read_vector(arguments.scores)
+    x0, coefficient_signs = (None if path is None else read_vector(path) for path in (
+        arguments.x0, arguments.coefficient_signs))
     noise = arguments.noise if arguments.decimals is None else rounding_noise(arguments.decimals)
     start = time.perf_counter()
     with Progress(sys.stderr.isatty()
                   and not (arguments.quiet or arguments.json)) as progress, input_errors():
         result = invert_scores(
             A, scores=scores, **model, signs=read_signs(arguments.signs), noise=noise,
-            tol=arguments.tol, x0=None if arguments.x0 is None else read_vector(arguments.x0),
+            tol=arguments.tol, x0=x0, coefficient_signs=coefficient_signs,
             method=arguments.method, maxiter=arguments.maxiter, rng=arguments.seed,
             callback=progress)
     seconds = time.perf_counter() - start
