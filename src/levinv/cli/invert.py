@@ -28,6 +28,7 @@ def run(arguments: argparse.Namespace) -> ExitStatus:
     check_target(arguments.output, force=arguments.force)
     A = read_matrix(arguments.A)
     model = model_of(arguments)
+    b = model.pop("b")
     scores = read_vector(arguments.scores)
     x0, coefficient_signs = (None if path is None else read_vector(path) for path in (
         arguments.x0, arguments.coefficient_signs))
@@ -36,7 +37,7 @@ def run(arguments: argparse.Namespace) -> ExitStatus:
     with Progress(sys.stderr.isatty()
                   and not (arguments.quiet or arguments.json)) as progress, input_errors():
         result = invert_scores(
-            A, scores=scores, **model, signs=read_signs(arguments.signs), noise=noise,
+            A, b, scores, **model, signs=read_signs(arguments.signs), noise=noise,
             tol=arguments.tol, x0=x0, coefficient_signs=coefficient_signs,
             method=arguments.method, maxiter=arguments.maxiter, rng=arguments.seed,
             callback=progress)
