@@ -52,7 +52,7 @@ def solve(problem: Problem, progress: Progress) -> InversionResult:
     best = found.best
     if (not found.stopped and best is not None and not problem.model.is_power
             and is_solution(presolved, best)):
-        others, stopped = alternatives(presolved, best, progress)
+        others, stopped = alternatives(presolved, best, found.rivals, progress)
         if problem.coefficient_signs is not None and not stopped:
             best, others = agreeing(presolved, best, others, progress)
         found = replace(found, best=best, stopped=stopped)

@@ -35,21 +35,23 @@ from levinv.inverse.values import (
 from levinv.inverse.verdict import acceptance
 
 
-def attempt(presolved: Presolved, x: Floats, best: Refined | None, progress: Progress,
-            brief: bool = False) -> Refined | None:
-    """Refine x, and return the better of the result and ``best``: the fit that agrees with the
-    known signs, then the one of smaller residual.
-    """
+def better(presolved: Presolved, found: Refined | None, best: Refined | None) -> Refined | None:
+    """The fit that agrees with the known signs, then the one of smaller residual."""
     def rank(fit: Refined) -> tuple[bool, float]:
         return not acceptance.signs_agree(presolved, fit), fit.point.norm
 
+    if found is None or best is None:
+        return best if found is None else found
+    return found if rank(found) < rank(best) else best
+
+
+def attempt(presolved: Presolved, x: Floats, best: Refined | None, progress: Progress,
+            brief: bool = False) -> Refined | None:
+    """Refine x, and return the better of the result and ``best``."""
     found = refine(presolved, x, progress, brief=brief)
-    if found is None:
-        return best
-    if best is None or rank(found) < rank(best):
-        best = found
-    if brief and found.stuck and acceptance.is_solution(presolved, best):
-        # it matches to tol; further steps may reach rounding
+    best = better(presolved, found, best)
+    if brief and found is not None and found.stuck and acceptance.is_solution(presolved, best):
+        assert best is not None                # it matches to tol; further steps may reach rounding
         return attempt(presolved, best.point.x, best, progress)
     return best
 
@@ -222,6 +224,7 @@ def _try_levels(presolved: Presolved, found: Found, magnitudes: Magnitudes,
     problem, reduced = presolved.problem, presolved.reduced
     restarts = 1 if presolved.contradictions or found.proofs else progress.restarts
     x, best, remarks, stopped = reduced.offset, found.best, found.remarks, False
+    rivals: list[Floats] = []
     equations = [level_equations(presolved, magnitudes.log_weight, deviation, c, progress.rng)
                  for c in range(reduced.count)]
     searches = [SignSearch() for _ in equations]
@@ -240,15 +243,21 @@ def _try_levels(presolved: Presolved, found: Found, magnitudes: Magnitudes,
                                          candidate.starts)
                 others = sum(parts[:c] + parts[c + 1:])
                 trial = reduced.bases[c] @ candidate.y
-                best = attempt(presolved, x + others + trial, best, progress)
-                if problem.exact and acceptance.component_is_settled(presolved, best, c):
+                fitted = refine(presolved, x + others + trial, progress)
+                best = better(presolved, fitted, best)
+                if fitted is not None and fitted is best:
                     parts[c] = trial
+                if not problem.exact:
+                    if fitted is not None and acceptance.is_solution(presolved, fitted):
+                        rivals.append(fitted.point.x)
+                elif acceptance.component_is_settled(presolved, best, c):
                     break
     except Stopped:
         stopped = True
     if progress.nfev > most:
         remarks = (*remarks, "not all levels that fit were tried")
-    return replace(found, best=best, remarks=remarks, stopped=stopped, levels=tuple(searches))
+    return replace(found, best=best, remarks=remarks, stopped=stopped, levels=tuple(searches),
+                   rivals=tuple(rivals))
 
 
 def _counted(search: SignSearch, candidate: SignCandidate, enumerated: bool) -> SignSearch:

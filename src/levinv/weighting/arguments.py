@@ -14,9 +14,9 @@ def model_and_response(weighting: WeightingLike, b: VectorLike | None, offset: V
                        prior_weights: VectorLike | None, n: int) -> tuple[Model, Floats]:
     """The model of an inversion and b = -offset, (n,).
 
-    Raises TypeError if neither b nor a weighting is given, and ValueError if both b and an offset
-    are, if prior weights are not positive, if the scores do not depend on x, or if no way back from the
-    scores is known.
+    Raises TypeError if neither b nor a weighting is given. Raises ValueError if both b and an
+    offset are, if prior weights are not positive, if the scores do not depend on x, or if no way
+    back from the scores is known.
     """
     chosen = as_weighting(weighting)
     response = right_hand_side(b, offset, weighting, n)

@@ -18,15 +18,20 @@ from levinv.inverse.verdict.acceptance import is_solution_to_rounding
 from levinv.weighting.monotone import Monotone
 
 
-def alternatives(presolved: Presolved, best: Refined,
+def alternatives(presolved: Presolved, best: Refined, rivals: tuple[Floats, ...],
                  progress: Progress) -> tuple[Floats, bool]:
-    """Other solutions, (m, d), each with one component changed; whether the callback stopped."""
+    """Other solutions, (m, d), each with one component changed, and those of the ``rivals`` that
+    are none of them; whether the callback stopped.
+    """
     found: list[Floats] = []
     stopped = False
     try:
         found.extend(_others(presolved, best, progress))
     except Stopped:
         stopped = True
+    for rival in rivals:
+        if not any(_close(rival, known) for known in (best.point.x, *found)):
+            found.append(rival)
     return np.array(found).reshape(-1, len(best.point.x)), stopped
 
 
