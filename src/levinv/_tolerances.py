@@ -443,3 +443,6 @@ TAIL_START, TAIL_TERMS = 3.0, 50
 NOISY_STARTS = 30
 # Starts of a noisy search, of which the closest solutions are tried: one at each level, and more.
 # tests/acceptance.py fitted.
+
+FISHER_STEPS = 25
+# Of Fisher scoring in the fit of the demo, which takes eight. Noticed by tests/test_demo.py.
