@@ -388,7 +388,8 @@ BRANCH_NODES = 1000
 # Points of the table from which a log weight's inverse starts. Noticed by tests/test_weighting.py.
 
 BRANCH_REACH = math.log(1e150)
-# Largest logarithm of the distance from the mode in that table: squares stay in range.
+# Largest logarithm of the distance from the mode in that table: squares stay in range. Noticed by
+# tests/test_weighting.py.
 
 BRANCH_STEPS = 4
 # Newton steps from the table, which is good to three digits: two would do. Noticed by
@@ -398,7 +399,7 @@ KIND_NODES = 4001
 # Points at which the sign of a log weight's derivative is looked at.
 
 KIND_REACH = 1e3
-# The largest linear predictor looked at for that.
+# The largest linear predictor looked at for that. Noticed by tests/test_weighting.py.
 
 # --- stages 2 and 3 of weightings that are not powers (inverse/stages/levels) -------------------
 
