@@ -8,6 +8,8 @@ import numpy as np
 
 from levinv._typing import Floats
 
+__all__ = ["load_anes96", "load_diabetes"]
+
 
 def load_diabetes() -> tuple[Floats, Floats, list[str]]:
     """The diabetes data of Efron, Hastie, Johnstone and Tibshirani: a regression of 442 rows.
