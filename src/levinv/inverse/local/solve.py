@@ -1,5 +1,8 @@
 """Score inversion from a starting point: run a local method, report as the global method does.
 
+All methods use exact derivatives of the loss for the weighting of the problem, so that none is
+specific to the papers' 1/s².
+
 The loss gives all residuals equal weight. At stationary points other than the solution, a few rows
 of large score dominate it. If the trust region ends at such a point, it is started once more, from
 the point that Levenberg-Marquardt reaches from x0 on the variance-stabilised residuals
@@ -53,7 +56,9 @@ def solve(problem: Problem, progress: Progress, method: Method, A: MatrixLike,
     means that the scores are matched to ``tol``.
     """
     presolved = presolve(problem)
-    loss = ScoreLoss(A, problem.b, problem.scores, ridge=ridge)
+    model = problem.model
+    loss = ScoreLoss(A, problem.b, problem.scores, ridge=ridge, weighting=model.weighting,
+                     prior_weights=None if model.log_prior is None else np.exp(model.log_prior))
     scaled = ScaledLoss(loss)
     limit = MAXITER[method] if progress.maxiter is None else progress.maxiter
     regularised = bool(np.any(ridge))
