@@ -62,9 +62,18 @@ class Problem:
         return True
 
     @property
+    def bounded_by_signs(self) -> bool:
+        """Whether x stays in a sign cell."""
+        return True
+
+    @property
     def null_space(self) -> Floats:
         """Orthonormal directions along which ∇V does not change, (d, m)."""
         return np.zeros((self.map.shape[1], 0))
+
+    def constant_part(self, start: State) -> Floats | None:
+        """A direction of the null space, (d,), along which no gradient agrees with g, or None."""
+        return None
 
     def certificate(self, start: State) -> Floats | None:
         """A direction, (d,), that proves that g has no preimage, or None."""
