@@ -1,11 +1,11 @@
 """Damped Newton steps for F(x) = V(x) - gᵀx with a convex penalty V.
 
-The step is -H⁻¹r in the complement of the null space. A plain line search on the slope φ'(t) of F
-along it, which increases with t, looks for |φ'(t)| <= ¼|φ'(0)|, and accepts the longest step tried if
-φ' is still negative there: by the secant, inside the cell. The model of the barrier's line search
-(levinv.inverse.barrier_gradient.newton) is not used: it is exact for weights 1/s² only. No step
-changes a log weight by more than LOG_WEIGHT_STEP, since far steps lead to weights beyond the range of
-doubles.
+The step is -H⁻¹r in the complement of the null space. Along it, the slope φ'(t) of F increases with
+t. A plain line search looks for |φ'(t)| <= ¼|φ'(0)| by the secant; it accepts the longest step it
+may take if φ' is still negative there. The model of the barrier's line search
+(levinv.inverse.barrier_gradient.newton) is not used, as it is for weights 1/s² only. No step into
+an unbounded direction changes a log weight by more than LOG_WEIGHT_STEP: farther away, weights
+leave the range of doubles.
 """
 from collections.abc import Callable
 
@@ -38,7 +38,8 @@ def proposing(progress: Progress) -> Callable[[State], Proposal]:
             return Proposal(decrement, "converged", closer=closer if better else None)
         # a step out of an unbounded cell against g, or many steps without cells
         suspicious = decrement > QUADRATIC and problem.reach(state, step) == np.inf and (
-            float(problem.g @ step) >= 0 or proposals > PATIENCE // 4)
+            proposals > PATIENCE // 4
+            or (problem.bounded_by_signs and float(problem.g @ step) >= 0))
         return Proposal(decrement, None, lambda: line_search(state, step, decrement, progress),
                         suspicious=suspicious)
 

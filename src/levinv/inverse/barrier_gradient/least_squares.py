@@ -45,7 +45,7 @@ def proposing(problem: Problem, progress: Progress) -> Callable[[State], Proposa
             residual = np.append(residual, ridge_root @ state.x)
             jacobian = np.vstack([jacobian, ridge_root])
             hessian = hessian + ridge_root.T @ ridge_root
-        elif problem.null_space.size:      # ∇V is constant along it: no step, but an invertible metric
+        elif problem.null_space.size:      # ∇V is constant along it; the metric is made invertible
             null = np.abs(jacobian).max() * problem.null_space.T
             residual = np.append(residual, np.zeros(len(null)))
             jacobian = np.vstack([jacobian, null])

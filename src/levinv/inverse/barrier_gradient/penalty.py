@@ -2,36 +2,37 @@
 
 V(x) = ½ f(t), f(t) = log det Aᵀ diag(exp t) A, at the log weights t_i = τ(a_i x - b_i) + log v_i.
 
-*Which V are convex.* f is convex and increases in every t_i: ∂f/∂t_i = σ_i >= 0. With a convex τ,
-each t_i is a convex function of x, and f of it is convex: for the weights t(½(x + y)) <= ½(t(x) +
-t(y)) in every entry, hence f(t(½(x + y))) <= f(½(t(x) + t(y))) <= ½ f(t(x)) + ½ f(t(y)). The same
-from the Hessian ½ Aᵀ (D₁ L D₁ + diag(σ∘τ'')) A: L is a graph Laplacian, and τ'' >= 0. This holds for
+*Which V are convex.* f is convex and increases in every t_i: ∂f/∂t_i = σ_i >= 0. If τ is convex,
+so is every t_i as a function of x, and then V: with z = ½(x + y), t(z) <= ½ t(x) + ½ t(y) in every
+entry, and f(t(z)) <= f(½ t(x) + ½ t(y)) <= ½ f(t(x)) + ½ f(t(y)). The Hessian says the same: in
+½ Aᵀ (D₁ L D₁ + diag(σ∘τ'')) A, L is a graph Laplacian and τ'' >= 0. So V is convex for
 
-* power weights |s|^(-q), q > 0, on a sign cell: τ'' = q/s² > 0, so that V is strictly convex if A
-  has full column rank (Poisson regression with the identity link, gaussian and inverse gaussian
-  with a reciprocal link, gamma with its canonical link, which is the papers' 1/s²);
-* exponential weights exp(a s), on all of R^d: τ'' = 0 (Poisson, gaussian and Tweedie with the log
-  link). V is constant or linear along the directions y with L A y = 0, those in which A y is
-  constant on every component of A's rows: an intercept is one. ∇V does not depend on it.
+* power weights |s|^(-q), q > 0, on a sign cell. As τ'' = q/s² > 0, V is strictly convex if A has
+  full column rank. (Poisson regression with the identity link; gaussian and inverse gaussian with
+  a reciprocal link; gamma with its canonical link, which has the papers' 1/s².)
+* exponential weights exp(a s), on all of R^d: τ'' = 0. (Poisson, gaussian, Tweedie with the log
+  link.) V is linear along the directions y with L A y = 0, in which A y is constant on every
+  component of A's rows: ∇V does not depend on x there. An intercept is such a direction.
 
-τ is concave somewhere for the other models of levinv.weighting.names (τ'' < 0 everywhere for logit,
-probit and the negative binomial with the log link, and q < 0), and V then is not convex: for one
-column, V = ½ log sum_i a_i² w_i is concave if there is one row. Several x may have the same gradient.
-The methods here then find one close to a start. (A few pairs, as binomial with the log link, have a
+For the other models of levinv.weighting.names τ'' < 0 somewhere: everywhere for logit, probit, the
+negative binomial with the log link, and q < 0. V is not convex in general: with one row and one
+column, V = log|a| + ½ τ, which is concave where τ is. Several x may have the same gradient. The
+methods then find one close to a start. (A few pairs, such as binomial with the log link, have a
 convex τ on a half-line. They are treated like those that are not convex.)
 
-*Coordinates*, as in levinv.inverse.barrier_gradient.problem: dx = unit S z, where U = unit diag(1/m)
-A S has orthonormal columns, m = 1/√w are the magnitudes, and κ = -τ'/2 ∘ m (signs of s for 1/s²):
+*Coordinates*, as in levinv.inverse.barrier_gradient.problem: dx = unit S z, where the columns of
+U = unit diag(1/m) A S are orthonormal, m = 1/√w are the magnitudes, and κ = -τ'/2 ∘ m (for 1/s²,
+the signs of s):
 
     F dx = κ∘(U z), half of the fall of the log weights,
     gradient  r = -Uᵀ(κ∘σ) - unit Sᵀg,
     Hessian   H = Uᵀ diag(κ) (2 L + (c/2) diag(σ)) diag(κ) U + ½ Uᵀ diag(m²∘e∘σ) U.
 
-For powers, c = 4/q, and G ⪯ H ⪯ (1 + q) G with G = (2/q) Uᵀ diag(κ²∘σ) U, since 0 ⪯ L ⪯ diag(σ). The
-bounds of the barrier are those of q = 2. H is factored here, and no method needs the bounds.
+For powers c = 4/q, and since 0 ⪯ L ⪯ diag(σ), G ⪯ H ⪯ (1 + q) G with G = (2/q) Uᵀ diag(κ²∘σ) U:
+for q = 2, the bounds of the barrier. Here H is factored, and no method needs the bounds.
 
-*Measure.* The Newton decrement is (rᵀ|H|⁻¹r)^½, where |H| has the absolute eigenvalues of H with
-a diagonal of ones; H is positive definite if V is convex. Directions of the null space are left out.
+*Measure.* The Newton decrement is (rᵀ|H|⁻¹r)^½. |H| has the absolute eigenvalues of H, scaled to a
+diagonal of ones; H is positive definite if V is convex. The null space is left out.
 """
 from __future__ import annotations
 

@@ -11,12 +11,12 @@ no others. Hence g has a preimage iff
     gᵀy < h(y) = max_S c_Sᵀy
 
 for every y but those with h(y) = -h(-y), along which V is linear; there gᵀy must be equal to h(y).
-These y make A y constant on every component of A's rows (ker L), and form the ``null_space``. Greedy
-choice finds the basis of largest weight, and so h(y) (Edmonds, 1971).
+These y make A y constant on every component of A's rows (ker L), and form the ``null_space``.
+Greedy choice finds the basis of largest weight, and so h(y) (Edmonds, 1971).
 
-*Certificate.* Let g₀ be some gradient, and δ = g - g₀, which is orthogonal to the null space. g is
-a gradient iff h(y) - g₀ᵀy > 1 for every y with δᵀy = 1. The least value is sought by cutting planes:
-a linear program with the bases known so far proposes y, the greedy choice adds the basis of y. A y
+*Certificate.* Let g₀ be some gradient, and δ = g - g₀, which is orthogonal to the null space. Then
+g is a gradient iff h(y) - g₀ᵀy > 1 for every y with δᵀy = 1. Cutting planes find the least value: a
+linear program with the bases known so far proposes y, the greedy choice adds the basis of y. A y
 with h(y) - g₀ᵀy <= 1, i.e. h(y) <= gᵀy, is the proof. If the program's value, a lower bound of the
 least value, exceeds 1, there is none.
 """
@@ -50,7 +50,7 @@ def null_space(rows: Rows, active: Booleans) -> Floats:
 def certificate(rows: Rows, rate: float, g0: Floats, g: Floats, free: Floats) -> Floats | None:
     """A y, (d,), with gᵀy >= h(y) that is not in the null space ``free``; or None."""
     unit = reciprocal_norms(rows.row_norms())
-    transform = column_space(rows).transform
+    columns = transform = column_space(rows).transform
     if free.shape[1]:                      # coordinates in which the null space is left out
         image = transform.T @ rows.rmatvec((unit * unit)[:, None] * rows.matvec(free))
         rotation = np.linalg.qr(image / np.linalg.norm(image, axis=0), mode="complete")[0]
@@ -64,7 +64,7 @@ def certificate(rows: Rows, rate: float, g0: Floats, g: Floats, free: Floats) ->
     y = step / size ** 2                   # the first proposal: stepᵀy = 1
     for _ in range(CUTS):
         cut = transform.T @ (0.5 * rate * rows.rmatvec(
-            _heaviest_basis(rows, unit, rate * rows.matvec(transform @ y))))
+            _heaviest_basis(rows, unit, columns, rate * rows.matvec(transform @ y))))
         value, rounding = float((cut - centre) @ y), EPS * k * float(
             (np.abs(cut) + np.abs(centre) + np.abs(step)) @ np.abs(y))
         if value <= 1.0 + rounding:
@@ -91,13 +91,13 @@ def _program(cuts: Floats, step: Floats, bound: float) -> tuple[Floats, float] |
     return np.asarray(found.x[:-1], dtype=np.float64), float(found.x[-1])
 
 
-def _heaviest_basis(rows: Rows, unit: Floats, weight: Floats) -> Floats:
+def _heaviest_basis(rows: Rows, unit: Floats, columns: Floats, weight: Floats) -> Floats:
     """The indicator, (n,), of a basis among the rows with the largest sum of weights.
 
     Rows are taken in the order of their weights; one that depends on those taken is left out.
+    ``columns`` combine the columns of A to a basis that is orthonormal over the rows at unit norm.
     """
     d = rows.shape[1]
-    columns = column_space(rows).transform
     order = np.argsort(-weight, kind="stable")
     chosen = np.zeros(len(weight))
     basis = np.zeros((d, 0))
