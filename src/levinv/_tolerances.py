@@ -348,11 +348,11 @@ INSIDE = 0.95
 
 LOG_WEIGHT_STEP = 16.0
 # Largest change of a log weight in one Newton step in an unbounded direction: MAXITER steps reach
-# the ends of WEIGHT_RANGE. A choice. tests/test_invert_gradient_weightings.py.
+# the ends of WEIGHT_RANGE. A choice. tests/test_invert_gradient.py.
 
 CUTS = 200
 # Most cutting planes in the search for a proof that exponential weights have no such gradient. A
-# choice: generic problems take a few per column. tests/test_invert_gradient_weightings.py.
+# choice: generic problems take a few per column. tests/test_invert_gradient.py.
 
 LP_ROUNDING = 1e-6
 # Relative size below which numbers of a scaled linear program are rounding: ten times the tolerance

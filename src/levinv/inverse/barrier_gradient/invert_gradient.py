@@ -111,9 +111,9 @@ def invert_gradient(A: MatrixLike, b: VectorLike | None, g: VectorLike, *,
         ``unique`` is True on success without a ridge if V is convex and ``null_space`` is empty.
         ``null_space`` has columns for exponential weights only: directions along which A x is
         constant on each component of A's rows, such as an intercept; the gradient does not depend
-        on them, and x is the solution closest to x0 or to the start. ``alternatives`` is empty: no
-        search for other solutions is made. ``standard_errors`` are those of rounding g to double,
-        inf where the null space moves a coefficient.
+        on them, and x is the solution closest to the start (columns of A at unit norm).
+        ``alternatives`` is empty: no search for other solutions is made. ``standard_errors`` are
+        those of rounding g to double, inf where the null space moves a coefficient.
         ``condition`` is the relative change of x (2-norm) per relative change of each
         entry of g. (For weights 1/slack², where n d³ exceeds 1e11 both are upper bounds, at most
         three times too large.)

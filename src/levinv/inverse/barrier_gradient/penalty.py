@@ -175,6 +175,18 @@ class PenaltyState(State):
     def hessian(self) -> Floats:
         return self._hessian
 
+    def step(self, z: Floats) -> Floats:
+        """dx, orthogonal to the null space where columns of A are at unit norm."""
+        dx, free = super().step(z), self.problem.null_space
+        if not free.shape[1]:
+            return dx
+        units = self.problem.map.rows.column_norms()
+        scaled = units[:, None] * free
+        along = np.linalg.qr(scaled / np.linalg.norm(scaled, axis=0))[0]
+        moved = units * dx
+        out: Floats = (moved - along @ (along.T @ moved)) / units
+        return out
+
     @functools.cached_property
     def _spectrum(self) -> tuple[Floats, Floats, Floats]:
         """D and V diag(λ) Vᵀ = D⁻¹ H D⁻¹ with a diagonal of ones, without the null space."""
