@@ -1,10 +1,18 @@
 """invert_gradient: recovery, what has no solution, the promises of its methods, the door."""
+import itertools
+
 import numpy as np
 import pytest
 import scipy.linalg
 from numpy.testing import assert_allclose, assert_array_equal
 
-from levinv import GradientLoss, InversionResult, VolumetricBarrier, invert_gradient
+from levinv import (
+    GradientLoss,
+    InversionResult,
+    JeffreysPenalty,
+    VolumetricBarrier,
+    invert_gradient,
+)
 from levinv._conjugate_gradients import conjugate_gradients
 from levinv.forward.barrier import FullRankMap
 from levinv.inverse.barrier_gradient import assembly, newton, subsampled
@@ -12,6 +20,7 @@ from levinv.inverse.barrier_gradient import feasibility as cell
 from levinv.inverse.barrier_gradient.problem import Problem, evaluate
 from levinv.inverse.result import Progress
 from levinv.storage import DenseRows
+from levinv.weighting import glm, power
 
 METHODS = ("newton", "approximate-newton", "least-squares")
 SQUARE = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
@@ -401,3 +410,371 @@ def test_inputs_are_not_written_to():
         part.setflags(write=False)
     for method in METHODS:
         assert invert_gradient(A, b, g, signs=signs, x0=x0, method=method, rng=0).success
+
+
+# other weightings: Jeffreys' penalty
+
+LOG_LINKS = ["poisson", ("gaussian", "log"), glm("tweedie", power=1.5), glm("tweedie", power=3.0)]
+POWERS = [power(1.0), power(1.5), power(4.0), power(0.3), ("poisson", "identity"),
+          "inverse-gaussian"]
+NOT_CONVEX = ["binomial", ("binomial", "probit"), ("binomial", "cloglog"), ("binomial", "cauchit"),
+              "negative-binomial"]
+
+
+def regression(seed, intercept=False):
+    """A, an x, an offset and prior weights."""
+    rng = np.random.default_rng([seed, 7])
+    d = int(rng.integers(1, 7))
+    n = int(rng.integers(3 * d, 120))
+    A = rng.normal(size=(n, d)) / np.sqrt(d)
+    if intercept:
+        A[:, 0] = 1.0
+    return A, 1.5 * rng.normal(size=d), rng.normal(size=n), rng.uniform(0.5, 3.0, n)
+
+
+def cell_of(A, seed):
+    """An x, and b with slacks of both signs."""
+    rng = np.random.default_rng([seed, 8])
+    x = rng.normal(size=A.shape[1])
+    slack = rng.exponential(size=len(A)) * rng.choice([-1.0, 1.0], len(A))
+    return x, A @ x - slack, np.sign(slack)
+
+
+@pytest.mark.parametrize("method", [None, "least-squares"])
+@pytest.mark.parametrize("weighting", LOG_LINKS)
+def test_exponential_weights_need_no_start(weighting, method):
+    for seed in range(10):
+        A, x, offset, prior = regression(seed)
+        g = JeffreysPenalty(A, weighting=weighting, offset=offset, prior_weights=prior).grad(x)
+        result = invert_gradient(A, None, g, weighting=weighting, offset=offset,
+                                 prior_weights=prior, method=method)
+        assert result.success, result.message
+        assert result.unique
+        assert_allclose(result.x, x, rtol=0, atol=1e-9)
+        assert np.isfinite(result.standard_errors).all()
+
+
+@pytest.mark.parametrize("method", ["newton", "least-squares"])
+@pytest.mark.parametrize("weighting", LOG_LINKS)
+def test_an_intercept_is_free_with_exponential_weights(weighting, method):
+    for seed in range(10):
+        A, x, offset, prior = regression(seed, intercept=True)
+        penalty = JeffreysPenalty(A, weighting=weighting, offset=offset, prior_weights=prior)
+        start = np.zeros(len(x))
+        start[0] = 0.75
+        result = invert_gradient(A, None, penalty.grad(x), weighting=weighting, offset=offset,
+                                 prior_weights=prior, method=method, x0=start)
+        assert result.success, result.message
+        assert not result.unique
+        assert_allclose(np.abs(result.null_space), np.eye(len(x))[:, :1], atol=1e-12)
+        assert_allclose(result.x[1:], x[1:], rtol=0, atol=1e-9)
+        assert result.x[0] == pytest.approx(0.75, abs=1e-9)
+        assert np.isinf(result.standard_errors[0])
+        assert np.isfinite(result.standard_errors[1:]).all()
+        assert "null_space" in result.message
+
+
+def test_each_component_may_have_a_free_direction(rng):
+    """Dummies of two groups, and a row independent of all others."""
+    A = np.zeros((21, 5))
+    A[:10, 0] = A[10:20, 2] = 1.0
+    A[:10, 1], A[10:20, 3] = rng.normal(size=(2, 10))
+    A[20] = rng.normal(size=5)
+    x = rng.normal(size=5)
+    penalty = JeffreysPenalty(A, weighting="poisson")
+    result = invert_gradient(A, None, penalty.grad(x), weighting="poisson")
+    assert result.success, result.message
+    assert result.null_space.shape == (5, 3)
+    for direction in result.null_space.T:
+        assert_allclose(penalty.hessp(x, direction), 0.0, atol=1e-12)
+    moved = result.x - x
+    assert_allclose(moved, result.null_space @ (result.null_space.T @ moved), atol=1e-9)
+
+
+@pytest.mark.parametrize("method", [None, "least-squares"])
+@pytest.mark.parametrize("weighting", POWERS)
+def test_power_weights_on_a_cell(weighting, method):
+    for seed in range(8):
+        A, _, _, prior = regression(seed)
+        x, b, signs = cell_of(A, seed)
+        g = JeffreysPenalty(A, b, weighting=weighting, prior_weights=prior).grad(x)
+        result = invert_gradient(A, b, g, weighting=weighting, prior_weights=prior, signs=signs,
+                                 method=method)
+        assert result.success, result.message
+        assert result.unique
+        assert_allclose(result.x, x, rtol=0, atol=1e-9)
+        assert_array_equal(result.signs, signs)
+
+
+def test_the_hessian_of_power_weights_lies_within_the_bounds(rng):
+    """G <= H <= (1 + q) G with G = (2/q) F' diag(scores) F."""
+    A, b, x = rng.normal(size=(30, 4)), rng.normal(size=30), rng.normal(size=4)
+    for q in (0.5, 1.0, 2.0, 5.0):
+        penalty = JeffreysPenalty(A, b, weighting=power(q))
+        weight = np.abs(A @ x - b) ** -q
+        root = np.sqrt(weight)[:, None] * A
+        scores = np.einsum("ij,ij->i", root, root @ np.linalg.inv(root.T @ root))
+        rows = 0.5 * q * A / (A @ x - b)[:, None]
+        lower = 2.0 / q * rows.T @ (scores[:, None] * rows)
+        values = scipy.linalg.eigh(penalty.hess(x), lower, eigvals_only=True)
+        assert values[0] >= 1.0 - 1e-9
+        assert values[-1] <= 1.0 + q + 1e-9
+
+
+def test_gamma_regression_is_the_barrier():
+    A, b, x = polytope(60, 5, 1)
+    g = VolumetricBarrier(A, b).grad(x)
+    for method in METHODS:
+        barrier = invert_gradient(A, b, g, signs=1, method=method, rng=0)
+        gamma = invert_gradient(A, None, g, offset=-b, weighting="gamma", prior_weights=2.0,
+                                signs=1, method=method, rng=0)
+        assert_array_equal(gamma.x, barrier.x)
+        assert gamma.message == barrier.message
+    weighted = invert_gradient(A, b, JeffreysPenalty(A, b, weighting="gamma",
+                                                     prior_weights=np.arange(1.0, 61.0)).grad(x),
+                               prior_weights=np.arange(1.0, 61.0), signs=1)
+    assert_allclose(weighted.x, x, atol=1e-9)
+
+
+@pytest.mark.parametrize("weighting", NOT_CONVEX)
+def test_a_local_solution_from_a_start(weighting):
+    for seed in range(10):
+        A, x, offset, prior = regression(seed, intercept=seed % 2 == 0)
+        known = {"weighting": weighting, "offset": offset, "prior_weights": prior}
+        penalty = JeffreysPenalty(A, **known)
+        result = invert_gradient(A, None, penalty.grad(x), x0=x + 0.01, **known)
+        assert result.success, result.message
+        assert not result.unique
+        assert "local solution" in result.message
+        assert_allclose(result.x, x, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("weighting", NOT_CONVEX)
+def test_farther_starts_end_with_a_gradient_that_matches_or_say_so(weighting):
+    successes = 0
+    for seed in range(20):
+        A, x, offset, _ = regression(seed)
+        penalty = JeffreysPenalty(A, weighting=weighting, offset=offset)
+        g = penalty.grad(x)
+        start = x + 0.5 * np.random.default_rng(seed).normal(size=len(x))
+        result = invert_gradient(A, None, g, weighting=weighting, offset=offset, x0=start)
+        successes += result.success
+        if result.success:
+            assert_allclose(penalty.grad(result.x), g, rtol=0, atol=1e-7)
+        else:
+            assert result.status == 3
+            assert np.abs(penalty.grad(result.x) - g).max() > 1e-8
+    assert successes >= 10                                  # others end at minima of the misfit
+
+
+def steepest(A, y):
+    """The largest slope of the penalty of weights exp(A x) along y, over all bases."""
+    bases = (list(rows) for rows in itertools.combinations(range(len(A)), A.shape[1]))
+    return max(0.5 * float((A[rows] @ y).sum()) for rows in bases
+               if abs(np.linalg.det(A[rows])) > 1e-9)
+
+
+@pytest.mark.parametrize("method", [None, "least-squares"])
+def test_exponential_weights_without_a_preimage(method):
+    statuses = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        d = int(rng.integers(1, 4))
+        A = rng.normal(size=(int(rng.integers(d + 2, 9)), d))
+        if seed % 3 == 0:
+            A[:, 0] = 1.0
+        penalty = JeffreysPenalty(A, weighting="poisson")
+        g = penalty.grad(rng.normal(size=d)) + (seed % 2) * rng.normal(size=d)
+        result = invert_gradient(A, None, g, weighting="poisson", method=method)
+        statuses.append(result.status)
+        if result.status == 1:
+            y = result.evidence["certificate"]
+            assert g @ y >= steepest(A, y) - 1e-9
+            assert "No x has this gradient" in result.message
+            assert not result.success
+        else:
+            assert result.success, result.message
+            assert_allclose(penalty.grad(result.x), g, rtol=0, atol=1e-8)
+        if seed % 2 == 0:
+            assert result.success
+    assert statuses.count(1) > 15
+
+
+def test_gradients_close_to_the_limit(rng):
+    """From the gradient at 0 to a vertex: all before it have a preimage, ever farther away."""
+    A = rng.normal(size=(40, 3))
+    penalty = JeffreysPenalty(A, weighting="poisson")
+    order, chosen = np.argsort(-A @ rng.normal(size=3)), []
+    for row in order:
+        if np.linalg.matrix_rank(A[[*chosen, row]]) > len(chosen):
+            chosen.append(row)
+    vertex, first = 0.5 * A[chosen].sum(axis=0), penalty.grad(np.zeros(3))
+    for share in (0.9, 0.99, 1 - 1e-4, 1 - 1e-8):
+        g = first + share * (vertex - first)
+        result = invert_gradient(A, None, g, weighting="poisson")
+        assert result.success, result.message
+        assert_allclose(penalty.grad(result.x), g, rtol=0, atol=1e-9)
+    for share in (1.0, 1 + 1e-8, 2.0):
+        g = first + share * (vertex - first)
+        assert invert_gradient(A, None, g, weighting="poisson").status == 1
+
+
+@pytest.mark.parametrize("weighting", POWERS)
+@pytest.mark.parametrize("g, status", [([1.0, -1.0], 1), ([0.0, -1.0], 1), ([-1.0, -1.0], 0),
+                                       ([-30.0, -1e-3], 0)])
+def test_power_weights_on_an_unbounded_cell(weighting, g, status):
+    result = invert_gradient(CONE, None, g, weighting=weighting, signs=1)
+    assert result.status == status, result.message
+    if status:
+        assert (CONE @ result.evidence["certificate"] >= -1e-9).all()
+    else:
+        assert_allclose(JeffreysPenalty(CONE, weighting=weighting).grad(result.x), g, rtol=1e-8)
+
+
+def test_an_empty_cell_of_power_weights():
+    result = invert_gradient([[1.0], [-1.0]], [1.0, 1.0], [0.0], signs=1, weighting=power(1.0))
+    assert result.status == 2
+
+
+@pytest.mark.parametrize("weighting", ["poisson", power(1.5), *NOT_CONVEX])
+@pytest.mark.parametrize("size", [1e3, 1e12, 1e100, 1e300])
+def test_extreme_targets_of_other_weightings_end_without_nan(weighting, size):
+    given = {"x0": [0.1, -0.2]} if isinstance(weighting, (str, tuple)) else {"signs": 1}
+    result = invert_gradient(np.vstack([SQUARE, [1.0, 1.0]]), [-2.0] * 5, [size, -1.0],
+                             weighting=weighting, maxiter=60, **given)
+    for part in ("x", "scores", "slack", "standard_errors", "fun", "condition"):
+        assert not np.isnan(result[part]).any()
+    assert result.message
+
+
+def test_extreme_offsets():
+    """Weights from exp(-400) to exp(400) at x = 0."""
+    A, x, offset, _ = regression(3)
+    far = np.linalg.lstsq(A, np.linspace(-1.0, 1.0, len(A)), rcond=None)[0]
+    far *= 400.0 / np.abs(A @ far).max()
+    g = JeffreysPenalty(A, weighting="poisson", offset=offset).grad(x)
+    result = invert_gradient(A, None, g, weighting="poisson", offset=offset - A @ far)
+    assert result.success, result.message
+    assert_allclose(result.x, x + far, rtol=1e-9)
+
+
+def test_prior_weights_of_zero_leave_rows_out():
+    A, x, offset, prior = regression(4)
+    g = JeffreysPenalty(A, weighting="poisson", offset=offset, prior_weights=prior).grad(x)
+    more = np.vstack([A, 1e3 * np.ones((2, len(x)))])
+    result = invert_gradient(more, None, g, weighting="poisson", offset=np.append(offset, [5, 7]),
+                             prior_weights=np.append(prior, [0.0, 0.0]))
+    assert result.success, result.message
+    assert_allclose(result.x, x, atol=1e-9)
+
+
+def test_units_of_columns_do_not_matter_for_the_penalty():
+    scales = 10.0 ** np.array([-80.0, -5.0, 0.0, 7.0, 90.0])
+    A, b, x = polytope(60, 5, 2)
+    for given in ({"weighting": power(1.5), "signs": 1}, {"weighting": "poisson"}):
+        g = JeffreysPenalty(A, b, weighting=given["weighting"]).grad(x)
+        result = invert_gradient(A * scales, b, g * scales, **given)
+        assert result.success, result.message
+        assert_allclose(result.x * scales, x, atol=1e-9)
+
+
+def test_a_ridge_with_a_weighting():
+    A, x, offset, _ = regression(5, intercept=True)
+    for weighting, given in (("poisson", {}), ("binomial", {"x0": x})):
+        g = JeffreysPenalty(A, weighting=weighting, offset=offset).grad(x)
+        loss = GradientLoss(A, None, g, ridge=0.01, weighting=weighting, offset=offset)
+        result = invert_gradient(A, None, g, weighting=weighting, offset=offset, ridge=0.01,
+                                 method="least-squares", tol=1e-8, **given)
+        assert result.success, result.message
+        assert not result.unique
+        assert result.fun == pytest.approx(loss.fun(result.x), rel=1e-9)
+        assert np.abs(loss.grad(result.x)).max() < 1e-6
+
+
+def test_the_standard_errors_of_a_penalty_are_those_of_rounding():
+    for seed, weighting in ((1, "poisson"), (2, "binomial")):
+        A, x, offset, _ = regression(seed)
+        known = {"weighting": weighting, "offset": offset}
+        g = JeffreysPenalty(A, **known).grad(x)
+        result = invert_gradient(A, None, g, x0=x, **known)
+        noise = 1e-7
+        rng = np.random.default_rng(0)
+        moved = [invert_gradient(A, None, g * (1 + noise * rng.standard_normal(len(x))),
+                                 x0=result.x, **known).x - result.x for _ in range(200)]
+        assert_allclose(np.std(moved, axis=0), result.standard_errors * 2 * noise
+                        / np.finfo(float).eps, rtol=0.2)
+
+
+def test_evidence_and_callback_of_a_penalty():
+    A, x, offset, _ = regression(6)
+
+    def stop(x):
+        raise StopIteration
+
+    for weighting, given in (("poisson", {}), ("binomial", {"x0": x + 0.05})):
+        g = JeffreysPenalty(A, weighting=weighting, offset=offset).grad(x)
+        seen = []
+        result = invert_gradient(A, None, g, weighting=weighting, offset=offset,
+                                 callback=lambda x, seen=seen: seen.append(x), **given)
+        assert result.nit == len(seen) == len(result.evidence["steps"])
+        assert {"steps", "decrement", "floor"} <= result.evidence.keys()
+        stopped = invert_gradient(A, None, g, weighting=weighting, offset=offset, callback=stop,
+                                  **given)
+        assert (stopped.success, stopped.status, stopped.nit) == (False, 4, 1)
+        short = invert_gradient(A, None, g, weighting=weighting, offset=offset, maxiter=1, **given)
+        assert (short.success, short.status) == (False, 3)
+
+
+@pytest.mark.parametrize("change, error, match", [
+    ({"weighting": "binomial"}, ValueError, "x0 must be given for a logistic regression: its"),
+    ({"weighting": "binomial", "x0": [0.0, 0.0], "method": "newton"}, ValueError,
+     "method must be 'least-squares' for a logistic regression"),
+    ({"weighting": "poisson", "signs": 1}, ValueError, "signs must not be given"),
+    ({"weighting": "poisson", "method": "approximate-newton"}, ValueError, "1/slack²"),
+    ({"weighting": power(1.0)}, ValueError, "signs or x0 must be given"),
+    ({"weighting": "gaussian"}, ValueError, "is the same for every x"),
+    ({"weighting": "nonsense"}, ValueError, "family"),
+    ({"weighting": 3}, TypeError, "weighting must be"),
+    ({"weighting": ("binomial", "log"), "x0": [0.0, 0.0]}, ValueError, "third derivative"),
+    ({"b": None, "weighting": None, "signs": 1}, ValueError, "b must be given"),
+    ({"offset": np.ones(4), "weighting": "poisson"}, ValueError, "must not both be given"),
+    ({"prior_weights": -1.0, "weighting": "poisson"}, ValueError, "prior_weights"),
+    ({"prior_weights": np.zeros(4), "weighting": "poisson"}, ValueError, "prior_weights"),
+    ({"prior_weights": [1, 0, 1, 0], "weighting": "poisson", "A": np.eye(4)[:, :2]}, ValueError,
+     "full column rank"),
+    ({"x0": [2.0, 0.0], "signs": 1, "weighting": power(1.5)}, ValueError, "strictly inside"),
+    ({"ridge": 1.0, "weighting": "poisson"}, ValueError, "ridge must be 0"),
+    ({"x0": [1e308, 1e308], "A": 10 * SQUARE, "weighting": "poisson"}, ValueError, "overflows"),
+])
+def test_other_weightings_refused(change, error, match):
+    given = {"A": SQUARE, "b": -np.ones(4), "g": np.zeros(2)} | change
+    with pytest.raises(error, match=match):
+        invert_gradient(given.pop("A"), given.pop("b"), given.pop("g"), **given)
+
+
+def test_a_start_outside_the_domain_is_refused():
+    class Half:
+        """η log η on η > 0."""
+
+        domain = (0.0, np.inf)
+
+        def log_weight(self, eta):
+            return -eta ** 2 + np.log(eta)
+
+        def derivative(self, eta):
+            return -2 * eta + 1 / eta
+
+        def second_derivative(self, eta):
+            return -2 - 1 / eta ** 2
+
+        def third_derivative(self, eta):
+            return 2 / eta ** 3
+
+    rng = np.random.default_rng(0)
+    A, x = rng.uniform(0.1, 1.0, (30, 3)), np.array([1.0, 0.5, 0.2])
+    g = JeffreysPenalty(A, weighting=Half()).grad(x)
+    with pytest.raises(ValueError, match="x0 must keep the linear predictor in"):
+        invert_gradient(A, None, g, weighting=Half(), x0=-x)
+    result = invert_gradient(A, None, g, weighting=Half(), x0=1.02 * x)
+    assert result.success, result.message
+    assert_allclose(result.x, x, atol=1e-7)

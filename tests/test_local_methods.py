@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from levinv import ScoreLoss, invert_scores, leverage_scores
+from levinv import LeverageMap, ScoreLoss, invert_scores, leverage_scores
 from levinv.inverse.local.methods import constrained_minimiser
+from levinv.weighting import power
 
 METHODS = ["newton", "trust-region", "gradient-descent"]
 
@@ -198,3 +199,94 @@ def test_bad_input(change, message):
     A, b, x, c, _ = problem(0)
     with pytest.raises(ValueError, match=message):
         invert_scores(A, b, c, **({"x0": x, "method": "newton"} | change))
+
+
+# other weightings
+
+WEIGHTINGS = ["binomial", ("binomial", "probit"), ("binomial", "cloglog"), ("binomial", "cauchit"),
+              "negative-binomial", "poisson", power(1.5), power(-2.5)]
+
+
+def regression(seed, weighting, n=60, d=4):
+    """The arguments of an inversion, an x, and a direction."""
+    rng = np.random.default_rng([seed, 3])
+    A, x = 0.5 * rng.standard_normal((n, d)), 1.5 * rng.standard_normal(d)
+    known = {"weighting": weighting, "offset": rng.standard_normal(n),
+             "prior_weights": rng.uniform(0.5, 3.0, n)}
+    direction = rng.standard_normal(d)
+    return (A, known, x, LeverageMap(A, **known).scores(x),
+            direction / np.linalg.norm(direction))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("weighting", WEIGHTINGS)
+def test_other_weightings_from_a_close_start(method, weighting):
+    reached = 0
+    for seed in range(5):
+        A, known, x, c, direction = regression(seed, weighting)
+        start = x + (0.001 if isinstance(weighting, type(power(1.5))) else 0.03) * direction
+        result = invert_scores(A, None, c, x0=start, method=method, **known)
+        loss = ScoreLoss(A, None, c, **known)
+        assert result.fun == pytest.approx(loss.fun(result.x), abs=1e-20)
+        assert_allclose(result.scores, LeverageMap(A, **known).scores(result.x), atol=1e-12)
+        assert result.fun <= loss.fun(start)
+        reached += bool(result.success and np.abs(result.x - x).max() < 1e-5)
+        if not result.success:
+            assert result.status == 3
+    assert reached == 5 or (method == "gradient-descent" and isinstance(weighting,
+                                                                        type(power(1.5))))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("weighting", ["binomial", "poisson", "negative-binomial"])
+def test_ridge_with_a_weighting(method, weighting):
+    A, known, x, c, direction = regression(1, weighting)
+    loss = ScoreLoss(A, None, c, ridge=0.01, **known)
+    result = invert_scores(A, None, c, x0=x + 0.01 * direction, method=method, ridge=0.01, **known)
+    assert result.success, result.message
+    assert result.fun == pytest.approx(loss.fun(result.x))
+    assert np.linalg.norm(loss.grad(result.x)) < 1e-6
+    assert not result.unique
+
+
+def test_a_weighting_by_another_name_takes_the_same_steps():
+    A, b, x, c, direction = problem(0)
+    for method in METHODS:
+        paper = invert_scores(A, b, c, x0=x + 0.01 * direction, method=method, maxiter=5)
+        gamma = invert_scores(A, None, c, offset=-b, weighting=power(2.0), prior_weights=3.0,
+                              x0=x + 0.01 * direction, method=method, maxiter=5)
+        np.testing.assert_array_equal(gamma.x, paper.x)
+
+
+def test_a_local_method_does_not_claim_a_mirrored_solution_unique():
+    A, known, x, c, direction = regression(2, "binomial")
+    c = LeverageMap(A, weighting="binomial").scores(x)
+    for side in (1.0, -1.0):
+        result = invert_scores(A, None, c, weighting="binomial", x0=side * x + 0.01 * direction,
+                               method="trust-region")
+        assert result.success
+        assert not result.unique
+        assert_allclose(result.x, side * x, atol=1e-8)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_far_starts_with_a_weighting_end_with_a_reason(method):
+    for weighting in ("binomial", "poisson", ("binomial", "cloglog")):
+        A, known, x, c, direction = regression(3, weighting)
+        for far in (3.0, 30.0):
+            result = invert_scores(A, None, c, x0=x + far * direction, method=method, maxiter=30,
+                                   **known)
+            assert np.isfinite(result.x).all()
+            assert np.isfinite(result.fun)
+            assert result.success or len(result.message) > 40
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_start_outside_the_domain_of_a_link_is_refused(method):
+    rng = np.random.default_rng(0)
+    A, x = rng.uniform(0.1, 1.0, (30, 3)), np.array([-1.0, -0.5, -0.2])
+    c = LeverageMap(A, weighting=("binomial", "log")).scores(x)
+    with pytest.raises(ValueError, match="x0 must keep the linear predictor in"):
+        invert_scores(A, None, c, weighting=("binomial", "log"), x0=-x, method=method)
+    result = invert_scores(A, None, c, weighting=("binomial", "log"), x0=1.02 * x, method=method)
+    assert np.abs(result.x - x).max() < 1e-3

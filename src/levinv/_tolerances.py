@@ -346,6 +346,14 @@ INSIDE = 0.95
 # Part of the way to the cell's boundary that a step takes if no model gives its length. Usual in
 # interior-point methods. tests/test_invert_gradient.py (test_extreme_targets).
 
+LOG_WEIGHT_STEP = 16.0
+# Largest change of a log weight in one Newton step in an unbounded direction: MAXITER steps reach
+# the ends of WEIGHT_RANGE. A choice. tests/test_invert_gradient.py.
+
+CUTS = 200
+# Most cutting planes in the search for a proof that exponential weights have no such gradient. A
+# choice: generic problems take a few per column. tests/test_invert_gradient.py.
+
 LP_ROUNDING = 1e-6
 # Relative size below which numbers of a scaled linear program are rounding: ten times the tolerance
 # to which HiGHS satisfies constraints.

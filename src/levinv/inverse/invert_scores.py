@@ -38,36 +38,43 @@ def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
                   options: dict[str, Any] | None = None) -> InversionResult:
     """Find x from the leverage scores of diag(A x - b)⁻¹ A, or from the hat values of a regression.
 
+    With a ``weighting``, row i of A has the weight w(a_i x - b_i) of a regression model. The scores
+    are then the hat values of the model, and x its coefficients. No responses are needed.
+
     Parameters
     ----------
     A : (n, d) array_like, sparse matrix, stored or dask array
         Real, n >= d. Rank-deficient A is accepted; null(A) is then part of the null space.
     b : (n,) array_like or None
-        Right-hand side: the slack, or linear predictor, is A x - b. None: -offset, or 0 if a
-        weighting is given.
+        Right-hand side: the slack, the linear predictor of a regression, is A x - b. With a
+        weighting, None stands for 0 or -offset.
     scores : (n,) array_like
         In [0, 1], summing to the rank of A.
     weighting : str, tuple of str, Weighting or statsmodels family, optional
-        The model whose hat values the scores are, as in :class:`LeverageMap`: "binomial",
-        ("binomial", "probit"). Default: the weights 1/slack².
+        The weights of the rows, as in :class:`LeverageMap`: a family ("binomial"), a family and a
+        link ("binomial", "probit"), or what :func:`levinv.weighting.glm` and
+        :func:`levinv.weighting.power` return. Default: 1/slack².
     offset : (n,) array_like, optional
-        The offset of the regression, -b, in place of b.
+        The offset of a regression, -b, in place of b.
     prior_weights : float or (n,) array_like, optional
         Known factors of the weights, above 0: numbers of trials, frequencies.
     coefficient_signs : (d,) array_like of +1, -1 and 0, optional
         Signs of the coefficients x where they are known, 0 elsewhere. They decide between x and its
         mirror image. Not for powers of A x - b, for which ``signs`` do.
     signs : None, +1, -1 or (n,) array_like of +1 and -1
-        Signs of the slack A x - b where they are known, as for the interior of a polytope. For a
-        weighting with one peak: of the slack minus the mode, the slack of the largest weight. None:
-        unknown.
+        Signs of the slack A x - b where they are known, as for the interior of a polytope. None:
+        unknown. For weightings with one peak, as of binomial regressions, they are the sides of the
+        mode: +1 where A x - b is above it. The mode of the logit, probit and cauchit links is 0, so
+        that the sign is that of a prediction: probability above or below ½. Other weightings
+        determine A x - b, or A x - b up to a constant, without signs.
     x0 : (d,) array_like, optional
         A guess of x. Stage 4 starts from it (a good guess costs a few score evaluations). If that
         fails, all stages run, and the signs at x0 are tried before the sign search.
     method : {"global", "trust-region", "newton", "gradient-descent"}
         "global" needs no starting point. The others minimise :class:`ScoreLoss` from ``x0`` and
         find a minimiser close to it: "trust-region" uses the exact Hessian; "newton" is Algorithm 2
-        of [1]_, damped; "gradient-descent" is its Algorithm 1, with backtracking.
+        of [1]_, damped; "gradient-descent" is its Algorithm 1, with backtracking. They accept every
+        weighting.
     ridge : float or (n,) array_like
         rho of the regulariser ½|diag(rho) A x|², at least 0. Must be 0 with "global". With a ridge,
         success means that x is a stationary point of the regularised loss.
@@ -98,7 +105,7 @@ def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
     Returns
     -------
     InversionResult
-        With ``x, success, message, unique, null_space, standard_errors`` and more.
+        With ``x, success, message, unique, alternatives, null_space, standard_errors`` and more.
 
     Raises
     ------
@@ -110,6 +117,10 @@ def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
         * A or b of extreme size (1e±100)
         * scores outside [0, 1] by more than max(1e-8, 6 noise), signs other than +1 and -1
         * unknown method or option, a ridge with "global", no x0 with another method
+        * both b and offset, or neither without a weighting; prior weights that are not above 0
+        * an unknown weighting, one whose scores are the same for every x (gaussian regression with
+          the identity link), or one that neither rises, falls nor has one peak
+        * x0 outside the domain of the link, with another method than "global"
         * numbers outside their range: noise, tol, maxiter, workers, rng, values of options
     TypeError
         * complex, object or string input, sparse input other than A
@@ -132,9 +143,20 @@ def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
     every x), if b lies in range(A) on a component (its scale is free), or if b is so sparse that
     the matroid of [A b] is disconnected on a component (signs). See ``unique`` and ``null_space``.
 
-    Other weightings keep stages 1 and 4. Stages 2 and 3 depend on their kind (docs/models.md). The
-    symmetric links logit, probit and cauchit have the second solution -x if b = 0: see
-    ``alternatives``.
+    Stage 1 is the same for every weighting: it finds the log weights up to one constant on each
+    component, its level. What follows depends on the log weight τ as a function of the slack:
+
+    * power weights |slack|^(-q): as for 1/slack².
+    * exponential weights (Poisson, gaussian and Tweedie with the log link): linear least squares.
+      If a constant lies in range(A) on a component, as with an intercept, the level is free.
+    * monotone weights (negative binomial with the log link): a search for the level.
+    * weights with one peak (binomial): at every level a row has two candidates, on both sides of
+      the mode. Levels are tried on a grid; at each one the sides are found by phase retrieval.
+
+    If τ is even (logit, probit, cauchit) and b lies in range(A) on a component, as without an
+    offset, the slack and its negative have the same scores: ``unique`` is False, and
+    ``alternatives`` holds the other x. The known side of the mode in every row, or the sign of one
+    coefficient, decides.
 
     References
     ----------
@@ -161,6 +183,26 @@ def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
     >>> rounded = invert_scores(A, b, scores.round(4), decimals=4, rng=0)
     >>> bool(np.all(abs(rounded.x - x) < 4 * rounded.standard_errors))
     True
+
+    The hat values of a logistic regression give the coefficients up to a common sign:
+
+    >>> from levinv import LeverageMap
+    >>> design = np.column_stack([np.ones(30), A[:, :2]])
+    >>> hat_values = LeverageMap(design, weighting="binomial").scores([-1.0, 2.0, 0.5])
+    >>> result = invert_scores(design, None, hat_values, weighting="binomial", rng=0)
+    >>> result.success, result.unique
+    (True, False)
+    >>> both = np.vstack([result.x, result.alternatives])
+    >>> both[np.argsort(both[:, 0])].round(8)
+    array([[-1. ,  2. ,  0.5],
+           [ 1. , -2. , -0.5]])
+
+    If it is known which predictions are above ½, they are unique:
+
+    >>> sides = np.sign(design @ [-1.0, 2.0, 0.5])
+    >>> result = invert_scores(design, None, hat_values, weighting="binomial", signs=sides, rng=0)
+    >>> result.x.round(8), result.unique
+    (array([-1. ,  2. ,  0.5]), True)
     """
     A = _validate.matrix(A, "A", min_aspect=True, sparse=True)
     rows = storage.of(A)

@@ -95,21 +95,24 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
     fun : float
         Half the sum of squares of sigma(x) - c.
     scores, slack, signs : (n,) ndarray
-        At x. The slack is the linear predictor of a regression. The sign of a zero slack is 0. For
-        a weighting with one peak, the signs are those of slack - mode, with the mode the slack of
-        the largest weight.
+        At x. The slack is A x - b, the linear predictor of a regression. ``signs`` are those of the
+        slack or, for weightings with one peak, of its distance from the mode; 0 at a zero.
     nit, nfev : int
         Iterations of all stages together, evaluations of the scores.
     unique : bool
-        Whether x is the only solution: ``null_space`` is empty, no direction is undetermined
-        (``evidence``), and the signs are known or, for almost every x, determined by the scores.
+        Whether x is the only solution: ``null_space`` and ``alternatives`` are empty, no direction
+        is undetermined (``evidence``), and the signs are known or, for almost every x, determined
+        by the scores.
+    alternatives : (m, d) ndarray
+        Other x with the same scores that are known, each differing from x on one component of A's
+        rows; several of these changes may be combined. For even weightings with one peak (logit,
+        probit, cauchit) and b in range(A) on a component: the x with the negative predictors there,
+        without an offset -x. On small components with exact scores also x of other levels and
+        sides, as far as a search finds them; with noise, other x found that noise explains. Empty for power weights (there ``null_space`` or
+        ``unique`` says it), with :func:`levinv.invert_gradient` and with local methods: no search
+        is made.
     null_space : (d, k) ndarray
         Orthonormal columns: the directions in which x can move without changing any score.
-    alternatives : (m, d) ndarray
-        Other x with these scores that were found, each with one component changed. Empty for powers
-        of A x - b. With an even weighting (logit, probit, cauchit) and b in range(A) on a component
-        they include the mirror image: -x, if b = 0. Other solutions are looked for on components of
-        few rows, with a monotone weighting, and with noise.
     standard_errors : (d,) ndarray
         Of x, by the Cramér-Rao bound for the given noise. Without noise: for rounding of the
         scores, of x and of A x - b, and for the remaining residual. inf if a coefficient is not
@@ -163,10 +166,12 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
             change along them, but too little to determine x.
         scaling, identification, polish
             Stages 1, 3 and 4: work, errors, the scale of the slack on each component.
+        levels
+            For weightings that are no powers, stages 2 and 3 on each component: the smallest
+            ``misfit`` of the log weights and the number of ``starts``.
         signs
             For powers of A x - b. Stage 2 on each component, if signs are unknown: the number of
-            ``restarts``; the
-            smallest ``misfit``; for each start its misfit and the number of rows in which its signs
+            ``restarts``; the smallest ``misfit``; for each start its misfit and the number of rows in which its signs
             differ from those of x (``misfits``, ``rows_differing``); how many starts fit
             (``fitting``) and how many found the signs of x (``same_signs``).
         levels
@@ -201,8 +206,8 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
     nit: int
     nfev: int
     unique: bool
-    null_space: Floats
     alternatives: Floats
+    null_space: Floats
     standard_errors: Floats
     condition: float
     evidence: dict[str, Any]

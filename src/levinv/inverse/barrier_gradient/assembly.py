@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 
 from levinv._json import plain
-from levinv._tolerances import EPS, EXACT_FLOPS, QUADRATIC
+from levinv._tolerances import EPS, EXACT_FLOPS, QUADRATIC, ZERO_ENTRY
 from levinv._typing import Floats
 from levinv.forward.gradient_loss import GradientLossPoint
 from levinv.inverse.barrier_gradient.descend import Descent
@@ -44,7 +44,7 @@ def assemble(descent: Descent, progress: Progress, interior: Interior | None,
     """The result at the last point."""
     state, problem = descent.state, descent.state.problem
     n, d = problem.map.shape
-    exact = n * float(d) ** 3 <= EXACT_FLOPS
+    exact = problem.always_exact or n * float(d) ** 3 <= EXACT_FLOPS
     hessian = state.hessian() if exact else state.factor @ state.factor.T
     floor, decrement = state.floor(), descent.decrement
     if problem.regularised:
@@ -66,8 +66,10 @@ def assemble(descent: Descent, progress: Progress, interior: Interior | None,
         x=state.x, fun=loss_at(state), scores=state.projection.scores.copy(), slack=slack,
         signs=np.sign(slack), success=success, status=status,
         message=_message(descent, status, decrement, floor), nit=progress.nit,
-        nfev=progress.nfev, unique=success and not problem.regularised,
-        null_space=np.zeros((d, 0)), alternatives=np.zeros((0, d)),
+        nfev=progress.nfev,
+        unique=(success and problem.convex and not problem.regularised
+                and not problem.null_space.shape[1]),
+        null_space=problem.null_space, alternatives=np.zeros((0, d)),
         standard_errors=standard_errors, condition=condition,
         evidence=_evidence(interior, descent.certificate, steps=descent.steps, decrement=decrement,
                            floor=floor, **sample))
@@ -86,11 +88,16 @@ def _sensitivity(state: State, hessian: Floats) -> tuple[Floats, float]:
         weighted = np.linalg.lstsq(loss, state.point.hessian() * problem.g, rcond=None)[0]
     else:
         weighted = steps @ state.solve(hessian, steps.T * problem.g)
+        if problem.null_space.shape[1]:
+            weighted -= problem.null_space @ (problem.null_space.T @ weighted)
     largest = np.max(np.abs(state.x))            # 2-norms of very large numbers would overflow
     condition = np.inf
     if largest > 0:
         condition = float(np.linalg.norm(weighted / largest, 2) / np.linalg.norm(state.x / largest))
-    return 0.5 * EPS * np.linalg.norm(weighted, axis=1), condition
+    errors: Floats = 0.5 * EPS * np.linalg.norm(weighted, axis=1)
+    undetermined = np.abs(problem.null_space).max(axis=1, initial=0.0) > ZERO_ENTRY
+    errors[undetermined & (not problem.regularised)] = np.inf
+    return errors, condition
 
 
 def _message(descent: Descent, status: int, decrement: float, floor: float) -> str:
@@ -100,9 +107,13 @@ def _message(descent: Descent, status: int, decrement: float, floor: float) -> s
     reasons = []
     if status == 0 and decrement > problem.tol:
         reasons.append(f"to the rounding of g and A x - b, Newton decrement {decrement:.2g}")
+    if status == 0 and not problem.convex:
+        reasons.append("a local solution, since the penalty is not known to be convex: another x "
+                       "may have the same gradient")
+    if status == 0 and problem.null_space.shape[1]:
+        reasons.append("the gradient does not depend on the part of x in null_space")
     if status == 1:
-        reasons.append("the cell is unbounded in a direction y with gᵀy >= 0 "
-                       "(evidence['certificate'])")
+        return _no_preimage(problem)
     if status == 3:
         why = {"maxiter": f"stopped at maxiter = {problem.maxiter} steps",
                "stalled": "no step improved it",
@@ -113,3 +124,22 @@ def _message(descent: Descent, status: int, decrement: float, floor: float) -> s
         if floor > QUADRATIC:
             reasons.append(f"rounding of g and A x - b alone makes one of about {floor:.2g}")
     return MESSAGES[status] + (": " + "; ".join(reasons) if reasons else "") + "."
+
+
+def _no_preimage(problem: Problem) -> str:
+    if problem.bounded_by_signs:
+        return (f"{MESSAGES[1]}: the cell is unbounded in a direction y with gᵀy >= 0 "
+                "(evidence['certificate']).")
+    return ("No x has this gradient: along y = evidence['certificate'] gᵀy is not below the "
+            "largest slope of the penalty.")
+
+
+def without_constant_part(state: State, progress: Progress, direction: Floats) -> InversionResult:
+    """The result if g has another component along a direction than every gradient."""
+    problem = state.problem
+    given, every = problem.g @ direction, state.point.gradient() @ direction
+    return without_scores(
+        state.x, state.point.slack.copy(), 1,
+        "No x has this gradient: along y = evidence['certificate'], in which the penalty is "
+        f"linear, every gradient has the component {every:.10g}, and g has {given:.10g}.",
+        progress, {"certificate": direction})

@@ -2,7 +2,7 @@
 
 A method is a function that looks at a State and returns a Proposal: the reason to end there, or a
 line search. After PATIENCE steps, or earlier if the method suspects it, the loop asks a linear
-program whether g has a preimage in the cell at all (levinv.inverse.barrier_gradient.feasibility).
+program whether g has a preimage at all (``Problem.certificate``).
 """
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,7 +10,6 @@ from typing import Any, Literal, TypeAlias
 
 from levinv._tolerances import PATIENCE, QUADRATIC
 from levinv._typing import Floats
-from levinv.inverse.barrier_gradient.feasibility import certificate
 from levinv.inverse.barrier_gradient.problem import Problem, State
 from levinv.inverse.result import Progress, Stopped
 
@@ -65,8 +64,7 @@ def descend(problem: Problem, start: State, propose: Callable[[State], Proposal]
             return ended("maxiter")
         if not asked and (len(steps) >= PATIENCE or proposal.suspicious):
             asked = True
-            active = problem.active
-            found = certificate(problem.map.rows.part(active), problem.signs[active], problem.g)
+            found = problem.certificate(start)
             if found is not None:
                 return ended("no preimage", found)
         following = proposal.search()

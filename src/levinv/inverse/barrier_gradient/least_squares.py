@@ -23,7 +23,7 @@ from levinv._tolerances import EPS, INSIDE
 from levinv._typing import Floats
 from levinv.forward.gradient_loss import GradientLossPoint
 from levinv.inverse.barrier_gradient.descend import Proposal
-from levinv.inverse.barrier_gradient.problem import Problem, State, boundary, evaluate
+from levinv.inverse.barrier_gradient.problem import Problem, State, evaluate
 from levinv.inverse.local.methods import armijo, modified_newton_step
 from levinv.inverse.result import Progress
 
@@ -45,6 +45,11 @@ def proposing(problem: Problem, progress: Progress) -> Callable[[State], Proposa
             residual = np.append(residual, ridge_root @ state.x)
             jacobian = np.vstack([jacobian, ridge_root])
             hessian = hessian + ridge_root.T @ ridge_root
+        elif problem.null_space.size:      # ∇V is constant along it; the metric is made invertible
+            null = np.abs(jacobian).max() * problem.null_space.T
+            residual = np.append(residual, np.zeros(len(null)))
+            jacobian = np.vstack([jacobian, null])
+            hessian = hessian + null.T @ null
         w, r = np.linalg.qr(jacobian)
         gradient = w.T @ residual
         if ridge_root is None:
@@ -84,7 +89,7 @@ def _search(state: State, loss: float, step: Floats, slope: float,
         following = evaluate(state.problem, state.x + length * step, progress)
         return (np.inf if following is None else loss_at(following)), following
 
-    length = min(1.0, INSIDE * boundary(state.point.push(step)))
+    length = min(1.0, INSIDE * state.problem.reach(state, step))
     found = armijo(trial, loss, slope, length, EPS * loss)
     return None if found is None or found[2] is None else (found[2], found[0])
 

@@ -18,6 +18,8 @@ order). Rounding of g and of the slack A x - b keeps it above a floor.
 Reference: Nesterov and Nemirovskii, Interior-Point Polynomial Algorithms in Convex Programming
 (1994), section 2.2.
 """
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +29,7 @@ from levinv._tolerances import ALLOWED_ROUNDINGS, EPS
 from levinv._typing import Booleans, Floats
 from levinv.forward.barrier import BarrierPoint, FullRankMap
 from levinv.forward.projection import Projection, row_scale
+from levinv.inverse.barrier_gradient.feasibility import certificate
 from levinv.inverse.result import Progress
 
 
@@ -47,6 +50,61 @@ class Problem:
     def regularised(self) -> bool:
         """Whether the objective has a ridge."""
         return bool(self.ridge.any())
+
+    @property
+    def always_exact(self) -> bool:
+        """Whether a State has a Hessian and no bound that could replace it."""
+        return False
+
+    @property
+    def convex(self) -> bool:
+        """Whether V is convex where the search takes place."""
+        return True
+
+    @property
+    def bounded_by_signs(self) -> bool:
+        """Whether x stays in a sign cell."""
+        return True
+
+    @property
+    def null_space(self) -> Floats:
+        """Orthonormal directions along which ∇V does not change, (d, m)."""
+        return np.zeros((self.map.shape[1], 0))
+
+    def constant_part(self, start: State) -> Floats | None:
+        """A direction of the null space, (d,), along which no gradient agrees with g, or None."""
+        return None
+
+    def certificate(self, start: State) -> Floats | None:
+        """A direction, (d,), that proves that g has no preimage, or None."""
+        active = self.active
+        return certificate(self.map.rows.part(active), self.signs[active], self.g)
+
+    def reach(self, state: State, step: Floats) -> float:
+        """The part of a step at which the first slack vanishes."""
+        return boundary(state.point.push(step))
+
+    def state(self, x: Floats, progress: Progress) -> State | None:
+        """The State at x, or None if x is outside the cell or arithmetic fails."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            slack = self.map.rows.matvec(x) - self.b
+            inside = np.all(slack * self.signs > 0, where=self.active)
+            if not (inside and np.isfinite(slack).all()):
+                return None
+            progress.nfev += 1
+            try:
+                point = self.map.at(x)
+            except ValueError:                           # a slack below the smallest normal number
+                return None
+            projection = point.projection
+            signs = np.where(self.active, self.signs, 0.0)
+            target = projection.smallest_slack * (projection.steps.T @ self.g)
+            gradient = -projection.coordinates(signs * projection.scores) - target
+            form = projection.weighted_gram(projection.scores)
+            if not (np.isfinite(gradient).all() and np.isfinite(form).all()):
+                return None
+            factor, info = scipy.linalg.lapack.dpotrf(form, lower=1, clean=1)
+        return State(self, x, point, signs, gradient, target, factor) if info == 0 else None
 
 
 @dataclass(frozen=True)
@@ -147,25 +205,7 @@ def _root_of_form(r: Floats, solved: Floats) -> float:
 
 def evaluate(problem: Problem, x: Floats, progress: Progress) -> State | None:
     """The State at x, or None if x is outside the cell or arithmetic fails."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        slack = problem.map.rows.matvec(x) - problem.b
-        inside = np.all(slack * problem.signs > 0, where=problem.active)
-        if not (inside and np.isfinite(slack).all()):
-            return None
-        progress.nfev += 1
-        try:
-            point = problem.map.at(x)
-        except ValueError:                               # a slack below the smallest normal number
-            return None
-        projection = point.projection
-        signs = np.where(problem.active, problem.signs, 0.0)
-        target = projection.smallest_slack * (projection.steps.T @ problem.g)
-        gradient = -projection.coordinates(signs * projection.scores) - target
-        form = projection.weighted_gram(projection.scores)
-        if not (np.isfinite(gradient).all() and np.isfinite(form).all()):
-            return None
-        factor, info = scipy.linalg.lapack.dpotrf(form, lower=1, clean=1)
-    return State(problem, x, point, signs, gradient, target, factor) if info == 0 else None
+    return problem.state(x, progress)
 
 
 def boundary(p: Floats) -> float:

@@ -1,5 +1,8 @@
 """Score inversion from a starting point: run a local method, report as the global method does.
 
+All methods use exact derivatives of the loss for the weighting of the problem, so that none is
+specific to the papers' 1/s².
+
 The loss gives all residuals equal weight. At stationary points other than the solution, a few rows
 of large score dominate it. If the trust region ends at such a point, it is started once more, from
 the point that Levenberg-Marquardt reaches from x0 on the variance-stabilised residuals
@@ -52,8 +55,11 @@ def solve(problem: Problem, progress: Progress, method: Method, A: MatrixLike,
     With a ridge, success means a stationary point of the regularised loss. Without a ridge, it
     means that the scores are matched to ``tol``.
     """
+    model = problem.model
+    _check_domain(problem)
     presolved = presolve(problem)
-    loss = ScoreLoss(A, problem.b, problem.scores, ridge=ridge)
+    loss = ScoreLoss(A, problem.b, problem.scores, ridge=ridge, weighting=model.weighting,
+                     prior_weights=None if model.log_prior is None else np.exp(model.log_prior))
     scaled = ScaledLoss(loss)
     limit = MAXITER[method] if progress.maxiter is None else progress.maxiter
     regularised = bool(np.any(ridge))
@@ -90,6 +96,21 @@ def solve(problem: Problem, progress: Progress, method: Method, A: MatrixLike,
                         "ended": "stopped" if ended is None else ended}})
     result.fun = loss.fun(latest)
     return result
+
+
+def _check_domain(problem: Problem) -> None:
+    """Raise ValueError if a linear predictor at x0 is outside the domain of the link."""
+    weighting = problem.model.weighting
+    low, high = weighting.domain
+    if np.isinf(low) and np.isinf(high):
+        return
+    assert problem.x0 is not None
+    eta = problem.slack(problem.x0)
+    outside = ~((eta > low) & (eta < high)) & problem.rows.nonzero()
+    if outside.any():
+        row = int(np.argmax(outside))
+        raise ValueError(f"x0 must keep the linear predictor in ({low:g}, {high:g}) for "
+                         f"{weighting.name}, got {eta[row]:g} in row {row}")
 
 
 def _second_start(presolved: Presolved, progress: Progress, scaled: ScaledLoss,
