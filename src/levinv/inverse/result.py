@@ -108,9 +108,9 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
         rows; several of these changes may be combined. For even weightings with one peak (logit,
         probit, cauchit) and b in range(A) on a component: the x with the negative predictors there,
         without an offset -x. On small components with exact scores also x of other levels and
-        sides, as far as a search finds them; with noise, other x found that noise explains. Empty for power weights (there ``null_space`` or
-        ``unique`` says it), with :func:`levinv.invert_gradient` and with local methods: no search
-        is made.
+        sides, as far as a search finds them; with noise, other x found that noise explains. Empty
+        for power weights (there ``null_space`` or ``unique`` says it), with
+        :func:`levinv.invert_gradient` and with local methods: no search is made.
     null_space : (d, k) ndarray
         Orthonormal columns: the directions in which x can move without changing any score.
     standard_errors : (d,) ndarray
@@ -166,14 +166,11 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
             change along them, but too little to determine x.
         scaling, identification, polish
             Stages 1, 3 and 4: work, errors, the scale of the slack on each component.
-        levels
-            For weightings that are no powers, stages 2 and 3 on each component: the smallest
-            ``misfit`` of the log weights and the number of ``starts``.
         signs
             For powers of A x - b. Stage 2 on each component, if signs are unknown: the number of
-            ``restarts``; the smallest ``misfit``; for each start its misfit and the number of rows in which its signs
-            differ from those of x (``misfits``, ``rows_differing``); how many starts fit
-            (``fitting``) and how many found the signs of x (``same_signs``).
+            ``restarts``; the smallest ``misfit``; for each start its misfit and the number of rows
+            in which its signs differ from those of x (``misfits``, ``rows_differing``); how many
+            starts fit (``fitting``) and how many found the signs of x (``same_signs``).
         levels
             For other weightings. Stages 2 and 3 on each component: the smallest ``misfit`` of the
             log weights, and the number of ``starts``.
