@@ -7,7 +7,10 @@ calls and threads.
 """
 from __future__ import annotations
 
+import functools
+import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,18 +18,56 @@ import numpy.typing as npt
 from levinv import _validate
 from levinv._kernels.many import has_avx2
 from levinv._parallel import share, sharing
-from levinv._tolerances import BATCH_CHUNK, BATCH_COLUMNS, BATCH_ROWS, EVALUATIONS, PASS_ENTRIES
+from levinv._tolerances import (
+    BATCH_CHUNK,
+    BATCH_COLUMNS,
+    BATCH_NODES,
+    BATCH_ROWS,
+    EVALUATIONS,
+    LEAST_GAP,
+    PASS_ENTRIES,
+    WEIGHT_RANGE,
+)
 from levinv._typing import Booleans, Floats, Integers, Seed, SignsLike
 from levinv.inverse.invert_scores import clipped_scores, invert_scores, usable_noise
 from levinv.inverse.verdict.acceptance import chi_squared_limit
 from levinv.weighting.arguments import model_and_response
 from levinv.weighting.names import WeightingLike
-from levinv.weighting.protocol import INVERSE_SQUARE, Weighting
+from levinv.weighting.peaked import Cauchit, Cloglog, Logit, Peaked, Probit
+from levinv.weighting.protocol import INVERSE_SQUARE, Exponential, Power, Weighting
 
 if has_avx2():
     from levinv._kernels import many_avx2 as kernel
 else:
     from levinv._kernels import many as kernel  # type: ignore[no-redef]  # the same, for any CPU
+
+
+# What the kernel knows: its number of a kind is the place in this list, 0 the papers' 1/s².
+COMPILED: tuple[type[Weighting], ...] = (Power, Exponential, Logit, Probit, Cloglog, Cauchit)
+
+# the number of the kind, (parameter, mode, spacing) and the table of branches
+Compiled: TypeAlias = tuple[int, Floats, Floats]
+
+
+def compiled_weighting(weighting: Weighting, has_prior: bool = False) -> Compiled | None:
+    """What the kernel is told of a weighting; None if it does not know it."""
+    if type(weighting) not in COMPILED:
+        return None
+    kind, parameter = COMPILED.index(type(weighting)) + 1, 1.0
+    mode, spacing, table = 0.0, 1.0, np.zeros((2, 2))
+    if isinstance(weighting, Power):
+        parameter = weighting.q
+        if weighting is INVERSE_SQUARE and not has_prior:
+            kind = 0
+    elif isinstance(weighting, Exponential):
+        parameter = weighting.rate
+    elif isinstance(weighting, Peaked):
+        log_gap, spacing = np.linspace(math.log(LEAST_GAP), math.log(WEIGHT_RANGE), BATCH_NODES,
+                                       retstep=True)
+        mode, branches = weighting.mode, weighting.branches(np.exp(log_gap))
+        table = np.log(np.abs(np.array(branches) - mode))
+        parameter = weighting.sign if isinstance(weighting, Cloglog) else parameter
+    return kind, np.array([parameter, mode, spacing]), table
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +83,11 @@ class _Problems:
     seeds: npt.NDArray[np.uint64]  # (k,)
     weighting: Weighting
     prior: Floats | None           # (k or 1, n) above 0
+
+    @functools.cached_property
+    def log_prior(self) -> Floats | None:
+        """Logarithms of the prior weights, (k or 1, n)."""
+        return None if self.prior is None else np.log(self.prior)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -172,9 +218,10 @@ def invert_many(A: npt.ArrayLike, b: npt.ArrayLike | None, scores: npt.ArrayLike
     k, n, d = problems.shape
     out = _Found(np.zeros((k, d)), np.zeros(k, dtype=bool), np.zeros(k, dtype=bool),
                  np.zeros(k), np.zeros(k, dtype=np.intp), [np.zeros((0, d))] * k)
+    compiled = compiled_weighting(problems.weighting, problems.prior is not None)
     size = int(np.clip(PASS_ENTRIES / (n * d ** 2), 1, BATCH_CHUNK))
     with sharing(workers, EVALUATIONS * 4 * k * n * d * d) as threads:
-        share(lambda first: _invert(problems, slice(first, min(first + size, k)), out),
+        share(lambda first: _invert(problems, compiled, slice(first, min(first + size, k)), out),
               range(0, k, size), threads)
         # one by one, since an interrupt is served between two problems
         share(lambda i: _invert_generally(problems, i, out), np.flatnonzero(~out.success).tolist(),
@@ -194,19 +241,20 @@ class _Found:
     alternatives: list[Floats]
 
 
-def _invert(problems: _Problems, chunk: slice, out: _Found) -> None:
+def _invert(problems: _Problems, compiled: Compiled | None, chunk: slice, out: _Found) -> None:
     """Solve the problems of a chunk that the kernel can solve."""
     _, n, d = problems.shape
     solved = np.zeros(chunk.stop - chunk.start, dtype=np.uint8)
-    if (d <= BATCH_COLUMNS and d < n <= BATCH_ROWS and problems.prior is None
-        and problems.weighting is INVERSE_SQUARE):
+    if compiled is not None and d <= BATCH_COLUMNS and d < n <= BATCH_ROWS:
+        signs, noise, log_prior = (None if array is None else _part(array, chunk) for array in
+                                   (problems.signs, problems.noise, problems.log_prior))
         kernel.invert(
             _part(problems.A, chunk), _part(problems.b, chunk), _part(problems.scores, chunk),
-            None if problems.signs is None else _part(problems.signs, chunk),
-            None if problems.noise is None else _part(problems.noise, chunk), problems.seeds[chunk],
-            problems.tol, chi_squared_limit(n - d),
-            out.x[chunk], out.fun[chunk], out.nit[chunk], solved)
-    out.success[chunk] = out.unique[chunk] = solved
+            signs, noise, log_prior, problems.seeds[chunk], *compiled, problems.tol,
+            chi_squared_limit(n - d), out.x[chunk], out.fun[chunk], out.nit[chunk], solved)
+    out.success[chunk], out.unique[chunk] = solved > 0, solved == 1
+    for i in np.flatnonzero(solved == 2) + chunk.start:
+        out.alternatives[i] = -out.x[i, None]
 
 
 def _invert_generally(problems: _Problems, i: int, out: _Found) -> None:

@@ -7,13 +7,14 @@ includes b. Two Cholesky passes make A A_basis⁻¹ orthonormal: U = E Aᵀ diag
 
 Each function returns False where its decision is not clear: then the general route decides.
 """
-from libc.math cimport exp, fabs, sqrt
+from libc.math cimport exp, fabs, pow, sqrt
 from libc.stdint cimport uint64_t
 
 from kernel_settings cimport (BATCH_DOUBT, BATCH_EXTREME, BATCH_ITERATIONS, EPS,
                               ROUNDING_FACTOR, SQUARABLE, UNIT_ROUNDOFF)
 from levinv._kernels.small.algebra cimport (add_one, add_rows, cholesky, combine, dot, forward,
                                             gram, lengths, products)
+from levinv._kernels.small.weightings cimport INVERSE_SQUARE, has_peak, is_even, is_power
 from levinv._kernels.small.workspace cimport Workspace
 
 
@@ -126,6 +127,34 @@ cdef inline bint prepare_basis(Workspace* s, const double* A) noexcept nogil:
     return True
 
 
+cdef inline bint enough_different_rows(Workspace* s, const double* A,
+                                       const double* b) noexcept nogil:
+    """Whether [A b] has d + 2 different rows: they determine x, the level and the sides."""
+    cdef Py_ssize_t n = s.n, d = s.d, i, j, k, count = 0
+    cdef double* place = s.scratch.row              # of the different rows
+    for i in range(n):
+        for j in range(count):
+            k = <Py_ssize_t> place[j]
+            if same_row(d, A + i * d, A + k * d) and b[i] == b[k]:
+                break
+        else:
+            place[count] = i
+            count += 1
+            if count == d + 2:
+                break
+    for j in range(count):
+        place[j] = 0.0
+    return count == d + 2
+
+
+cdef inline bint same_row(Py_ssize_t d, const double* one, const double* other) noexcept nogil:
+    cdef Py_ssize_t k
+    for k in range(d):
+        if one[k] != other[k]:
+            return False
+    return True
+
+
 cdef inline bint signs_determined(Workspace* s) noexcept nogil:
     """Whether [A b] is connected beyond doubt: one more step of the elimination, on b at
     ``response.outside``. Overwrites the patterns of the rows, which are not needed afterwards.
@@ -167,13 +196,20 @@ cdef inline bint signs_determined(Workspace* s) noexcept nogil:
 
 cdef inline bint prepare_response(Workspace* s, const double* b, bint need_signs) noexcept nogil:
     """The part ``response``; False where b may lie in range(A), or signs are needed and may not be
-    determined.
+    determined. If scores depend on the scale of the slack, b may be zero: the unit is then 1.
     """
     cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, k, _
-    cdef double size
+    cdef double size = 0.0
     cdef double* q = s.response.outside
     for i in range(n):
         q[i] = b[i] * s.basis.row_scale[i]
+        size = max(size, fabs(q[i]))
+    s.response.mirrored = False
+    if size == 0.0 and not is_power(s):
+        s.response.norm, s.response.mirrored = 1.0, has_peak(s) and is_even(s)
+        for k in range(d):
+            s.response.inside[k] = 0.0
+        return True
     if need_signs and not signs_determined(s):
         return False
     size = sqrt(dot(width, q, q))
@@ -195,20 +231,25 @@ cdef inline bint prepare_response(Workspace* s, const double* b, bint need_signs
 cdef inline bint prepare_scores(Workspace* s, const double* scores, const double* noise,
                                 double tol) noexcept nogil:
     """The part ``scores``; ``noise`` NULL: exact scores. False where they are too close to 0 or 1,
-    or do not sum to d.
+    or do not sum to d. Errors of exact scores are those of levinv.inverse.values.Problem.
     """
     cdef Py_ssize_t n = s.n, d = s.d, i, _, kept = 0
     cdef double total = 0.0, excess, slope, margin, factor, c
-    cdef bint exact = noise == NULL
+    cdef double exponent = 1.0, greatest = 1.0 - ROUNDING_FACTOR * BATCH_EXTREME
+    cdef bint exact = noise == NULL, root = s.weighting.kind != INVERSE_SQUARE
     cdef double* target = s.scores.target
     cdef double* odds = s.scores.odds
     cdef double* accuracy = s.scores.accuracy
+    if is_power(s):
+        exponent = fabs(s.weighting.parameter)
+        # 1 - sigma is the power q of what a zero slack is told from
+        greatest = 1.0 - max(1.0 - greatest, pow(1.0 - greatest, 0.5 * exponent))
     for i in range(n):
         c = s.scores.given[i] = scores[i]
         if exact:
-            if not BATCH_EXTREME <= c <= 1.0 - ROUNDING_FACTOR * BATCH_EXTREME:
+            if not BATCH_EXTREME <= c <= greatest:
                 return False
-            s.scores.inverse_noise[i] = 1.0 / (UNIT_ROUNDOFF * c)
+            s.scores.inverse_noise[i] = 1.0 / (UNIT_ROUNDOFF * (sqrt(c) if root else c))
             accuracy[i] = 0.0
         else:
             s.scores.inverse_noise[i] = 1.0 / noise[i]
@@ -238,9 +279,9 @@ cdef inline bint prepare_scores(Workspace* s, const double* scores, const double
         for i in range(n):
             c = min(max(scores[i], BATCH_EXTREME), 1.0 - BATCH_EXTREME)
             accuracy[i] = (-1.0 if scores[i] < 3.0 * noise[i]
-                           else min(0.5 * noise[i] / (c * (1.0 - c)), 1.0))
+                           else min(noise[i] / (exponent * c * (1.0 - c)), 1.0))
             kept += accuracy[i] >= 0.0
         if kept <= 2 * d + 2:
             for i in range(n):
-                accuracy[i] = min(0.5 * noise[i] / target[i], 1.0)
+                accuracy[i] = min(noise[i] / (exponent * target[i]), 1.0)
     return True

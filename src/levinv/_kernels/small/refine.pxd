@@ -10,8 +10,9 @@ from libc.math cimport INFINITY, copysign, fabs
 from kernel_settings cimport (ALLOWED_ROUNDINGS, BATCH_EXTREME, BATCH_ITERATIONS, EPS,
                               LEAST_DAMPING, POOR_MODEL, SIGNIFICANT, SQUARABLE)
 from levinv._kernels.small.algebra cimport (cholesky, combine, forward, gram, lengths, products,
-                                            quad, solve, transposed_times)
+                                            quad, solve, times, transposed_times)
 from levinv._kernels.small.recover cimport project_scaled
+from levinv._kernels.small.weightings cimport INVERSE_SQUARE, is_power, weigh_rows
 from levinv._kernels.small.workspace cimport Workspace
 
 
@@ -22,10 +23,14 @@ cdef inline double evaluate(Workspace* s) noexcept nogil:
     cdef Py_ssize_t n = s.n, i
     cdef double total = 0.0, largest = 0.0, whitened
     cdef double* residual = s.projection.residual
-    for i in range(n):
-        if not SQUARABLE < fabs(s.refinement.slack[i]) < 1.0 / SQUARABLE:
-            return INFINITY
-        s.scratch.row[i] = 1.0 / fabs(s.refinement.slack[i])
+    if is_power(s):
+        for i in range(n):
+            if not SQUARABLE < fabs(s.refinement.slack[i]) < 1.0 / SQUARABLE:
+                return INFINITY
+            s.scratch.row[i] = 1.0 / fabs(s.refinement.slack[i])
+    if s.weighting.kind != INVERSE_SQUARE and not weigh_rows(s, s.refinement.slack, s.scratch.row,
+                                                             s.refinement.slope):
+        return INFINITY
     if not project_scaled(s, s.scratch.row):
         return INFINITY
     lengths(s.d, s.width, s.projection.rows, s.projection.scores)
@@ -54,9 +59,12 @@ cdef inline void linearise(Workspace* s) noexcept nogil:
     cdef double* column
     for k in range(d):
         column = s.refinement.jacobian + k * width
-        for i in range(n):
-            signed[i] = (copysign(1.0, s.refinement.slack[i])
-                         * s.projection.rows[k * width + i])
+        if s.weighting.kind == INVERSE_SQUARE:
+            for i in range(n):
+                signed[i] = (copysign(1.0, s.refinement.slack[i])
+                             * s.projection.rows[k * width + i])
+        else:
+            times(width, s.refinement.slope, s.projection.rows + k * width, signed)
         gram(d, width, s.projection.rows, signed, s.scratch.row, s.scratch.form)
         quad(d, width, s.projection.rows, s.scratch.form, s.scratch.row, column)
         for i in range(n):
@@ -180,6 +188,8 @@ cdef inline bint signs_agree(Workspace* s, const double* known) noexcept nogil:
             agreed = False
     if agreed:
         return True
+    if s.weighting.kind != INVERSE_SQUARE:       # the general route measures other slacks
+        return False
     if factorise(s, 0.0) <= 0.0:
         return False
     forward(d, s.width, s.refinement.factor, s.projection.rows)
