@@ -37,7 +37,7 @@ cdef inline void prepare_levels(Workspace* s, bint exact) noexcept nogil:
     for i in range(n):
         s.levels.fall[i] = max(s.levels.highest - t[i], 0.0)
         if exact:
-            s.levels.weight[i] = 1.0
+            s.levels.weight[i] = 1.0 if accuracy[i] >= 0.0 else 0.0
         else:
             s.levels.weight[i] = best / accuracy[i] if accuracy[i] > 0.0 else 0.0
         value = s.levels.fall[i]

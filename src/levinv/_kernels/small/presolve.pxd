@@ -11,7 +11,7 @@ from libc.math cimport exp, fabs, pow, sqrt
 from libc.stdint cimport uint64_t
 
 from kernel_settings cimport (BATCH_DOUBT, BATCH_EXTREME, BATCH_ITERATIONS, EPS,
-                              ROUNDING_FACTOR, SQUARABLE, UNIT_ROUNDOFF)
+                              ROUNDING_FACTOR, SIGN_TOLERANCE, SQUARABLE, UNIT_ROUNDOFF)
 from levinv._kernels.small.algebra cimport (add_one, add_rows, cholesky, combine, dot, forward,
                                             gram, lengths, products)
 from levinv._kernels.small.weightings cimport INVERSE_SQUARE, has_peak, is_even, is_power
@@ -235,7 +235,7 @@ cdef inline bint prepare_scores(Workspace* s, const double* scores, const double
     """
     cdef Py_ssize_t n = s.n, d = s.d, i, _, kept = 0
     cdef double total = 0.0, excess, slope, margin, factor, c
-    cdef double exponent = 1.0, greatest = 1.0 - ROUNDING_FACTOR * BATCH_EXTREME
+    cdef double exponent = 1.0, least = BATCH_EXTREME, greatest = 1.0 - ROUNDING_FACTOR * BATCH_EXTREME
     cdef bint exact = noise == NULL, root = s.weighting.kind != INVERSE_SQUARE
     cdef double* target = s.scores.target
     cdef double* odds = s.scores.odds
@@ -244,13 +244,17 @@ cdef inline bint prepare_scores(Workspace* s, const double* scores, const double
         exponent = fabs(s.weighting.parameter)
         # 1 - sigma is the power q of what a zero slack is told from
         greatest = 1.0 - max(1.0 - greatest, pow(1.0 - greatest, 0.5 * exponent))
+    if root:                  # rounding hides the weights of smaller scores
+        least = (UNIT_ROUNDOFF / SIGN_TOLERANCE) * (UNIT_ROUNDOFF / SIGN_TOLERANCE)
     for i in range(n):
         c = s.scores.given[i] = scores[i]
         if exact:
-            if not BATCH_EXTREME <= c <= greatest:
+            if not c <= greatest or (c < least and is_power(s)):
                 return False
-            s.scores.inverse_noise[i] = 1.0 / (UNIT_ROUNDOFF * (sqrt(c) if root else c))
-            accuracy[i] = 0.0
+            s.scores.inverse_noise[i] = 1.0 / (UNIT_ROUNDOFF * (max(sqrt(c), EPS) if root else c))
+            accuracy[i] = 0.0 if c >= least else -1.0
+            kept += c >= least
+            c = max(c, least)
         else:
             s.scores.inverse_noise[i] = 1.0 / noise[i]
             margin = min(0.5 * noise[i], 0.25)
@@ -259,7 +263,7 @@ cdef inline bint prepare_scores(Workspace* s, const double* scores, const double
         target[i] = c
         total += c
     excess = total - d
-    if exact and fabs(excess) > tol * n:
+    if exact and (fabs(excess) > tol * n or (kept < n and kept <= 2 * d + 2)):
         return False
     for _ in range(BATCH_ITERATIONS):        # one factor of all odds gives the right sum
         if fabs(excess) <= 64.0 * EPS * d:

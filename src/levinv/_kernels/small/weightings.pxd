@@ -64,7 +64,7 @@ cdef inline double cauchit(double eta, double* slope) noexcept nogil:
     """-2 log(1 + η²) - log π μ - log π (1 - μ)."""
     cdef double size = fabs(eta), small = atan2(1.0, size), density = 1.0 / (1.0 + eta * eta)
     cdef double product = small * (M_PI - small)
-    slope[0] = copysign(2.0 * density * atan(size) / product - 4.0 * size * density, eta)
+    slope[0] = copysign(1.0, eta) * density * (2.0 * atan(size) / product - 4.0 * size)
     return 2.0 * log(density) - log(product)
 
 
@@ -95,7 +95,7 @@ cdef inline bint weigh_rows(Workspace* s, const double* slack, double* scale,
                             double* slope) noexcept nogil:
     """The scales of the rows at unit norm at this slack, the largest root of a weight being 1, and
     by what rows of the scaled basis are multiplied in half the derivative of the log weights, with
-    the other sign. False where a weight leaves the range of doubles.
+    the other sign. False where a weight is infinite or none is above zero.
     """
     cdef Py_ssize_t n = s.n, i
     cdef double top = -INFINITY, value
@@ -107,7 +107,8 @@ cdef inline bint weigh_rows(Workspace* s, const double* slack, double* scale,
         return False
     for i in range(n):
         if not top - scale[i] < 0.5 * WEIGHT_RANGE:
-            return False
+            scale[i] = slope[i] = 0.0            # beside the others the row has no weight
+            continue
         scale[i] = exp(0.5 * (scale[i] - top)) / s.basis.row_scale[i]
         slope[i] *= -0.5 * s.weighting.unit[i] / scale[i]
     return True
