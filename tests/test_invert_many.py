@@ -303,7 +303,8 @@ def test_workers_and_chunks(monkeypatch):
 
 
 def test_overflow_in_one_problem_leaves_the_next_alone(monkeypatch):
-    given_up = {"x": 0.0, "success": False, "unique": False, "fun": np.inf, "nit": 0}
+    given_up = {"x": 0.0, "success": False, "unique": False, "fun": np.inf, "nit": 0,
+                "alternatives": np.zeros((0, 4))}
     monkeypatch.setattr(many, "invert_scores", lambda *arguments, **options: given_up)
     A, b, x, slack, scores = problems(k=3, n=17)
     A[0, 2] *= 1e-120

@@ -13,7 +13,7 @@ from libc.stdint cimport uint64_t
 
 from kernel_settings cimport (BATCH_EXTREME, BATCH_LEVELS, BATCH_STARTS, ENUMERATED,
                               ROUNDING_FACTOR, SETTLED_RESIDUAL)
-from levinv._kernels.small.levels cimport level_attempt, prepare_levels
+from levinv._kernels.small.levels cimport level_attempt, prepare_exponential, prepare_levels
 from levinv._kernels.small.magnitudes cimport find_magnitudes
 from levinv._kernels.small.presolve cimport (enough_different_rows, prepare_basis, prepare_response,
                                              prepare_scores)
@@ -128,7 +128,8 @@ cdef bint prepare(Workspace* s, const double* A, const double* b, const double* 
             or not prepare_response(s, b, unknown and (sides or is_power(s)))):
         return False
     prepare_weighting(s, log_prior)
-    return True
+    return (sides or is_power(s)
+            or (prepare_exponential(s) and (unknown or not s.response.free)))
 
 
 def invert(const double[:, :, ::1] A, const double[:, ::1] b, const double[:, ::1] scores,
@@ -153,7 +154,8 @@ def invert(const double[:, :, ::1] A, const double[:, ::1] b, const double[:, ::
     tol : float, largest max|sigma - c| of a success without noise.
     most : float, largest sum of squares of the whitened residual that noise explains.
     x, fun, nit, solved : output, one row for each problem; x and fun only if it is solved.
-        ``solved`` is 1 if x is the only solution, 2 if -x is the only other one.
+        ``solved`` is 1 if x is the only solution, 2 if -x is the only other one, 3 if the level of
+        an exponential weighting is free.
     """
     cdef Py_ssize_t count = b.shape[0], n = A.shape[1], d = A.shape[2], i, j
     cdef Workspace s
@@ -182,8 +184,8 @@ def invert(const double[:, :, ::1] A, const double[:, ::1] b, const double[:, ::
                                            prior, tol)
                          and invert_one(&s, rows, &b[i, 0], known, exact, tol, most, &x[i, 0],
                                         &fun[i]))
-            if solved[i] and s.response.mirrored:
-                solved[i] = 2
+            if solved[i] and (s.response.mirrored or s.response.free):
+                solved[i] = 2 if s.response.mirrored else 3
             nit[i] = s.iterations
             if not solved[i]:            # a failed problem may leave infinities
                 for j in range(memory.shape[0]):

@@ -10,8 +10,8 @@ rows on one side: whatever fails is left to the general route.
 """
 from libc.math cimport INFINITY, copysign, sqrt
 
-from kernel_settings cimport (BATCH_DOUBT, BATCH_ITERATIONS, EPS, LEAST_DAMPING, LEAST_GAP, LEVEL_RATIO,
-                              PATIENCE, SIGN_TOLERANCE, SIGNIFICANT)
+from kernel_settings cimport (BATCH_DOUBT, BATCH_ITERATIONS, EPS, FEW_ROUNDINGS, LEAST_DAMPING,
+                              LEAST_GAP, LEVEL_RATIO, PATIENCE, SIGN_TOLERANCE, SIGNIFICANT)
 from levinv._kernels.small.algebra cimport (add_rows, back, cholesky, combine, dot, gram, products,
                                             solve)
 from levinv._kernels.small.recover cimport project_scaled
@@ -139,26 +139,47 @@ cdef inline bint fit_rows(Workspace* s) noexcept nogil:
     return True
 
 
-cdef inline bint linear_level(Workspace* s) noexcept nogil:
-    """``levels.z`` of an exponential weighting; False where the level may be free."""
-    cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i
-    cdef double size, rate = s.weighting.parameter
+cdef inline bint prepare_exponential(Workspace* s) noexcept nogil:
+    """Whether the level of an exponential weighting is free; False where that is in doubt."""
+    cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, k
+    cdef double whole, size
     cdef double* outside = s.levels.outside
     for i in range(n):
         outside[i] = 1.0 / s.weighting.unit[i]
-    size = dot(width, outside, outside)
-    products(d, width, s.basis.rows, outside, s.scratch.coordinates)
-    add_rows(d, width, -1.0, s.scratch.coordinates, s.basis.rows, outside)
-    if not dot(width, outside, outside) > BATCH_DOUBT * size:
-        return False
+    whole = sqrt(dot(width, outside, outside))
+    for i in range(n):
+        outside[i] /= whole
+    products(d, width, s.basis.rows, outside, s.response.level)
+    add_rows(d, width, -1.0, s.response.level, s.basis.rows, outside)
+    size = sqrt(dot(width, outside, outside))
+    s.response.free = size <= FEW_ROUNDINGS
+    s.response.length = 1.0 / whole
+    return s.response.free or size > sqrt(BATCH_DOUBT)
+
+
+cdef inline bint linear_level(Workspace* s) noexcept nogil:
+    """``levels.z`` of an exponential weighting. A free level is chosen so that y is shortest."""
+    cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, k
+    cdef double along = 0.0, rate = s.weighting.parameter
+    cdef double* outside = s.levels.outside
     for i in range(n):
         s.levels.wanted[i] = (s.response.outside[i]
                               + s.levels.log_weight[i] / (rate * s.weighting.unit[i]))
-    s.levels.z[d] = (-rate * dot(width, outside, s.levels.wanted)
-                     / dot(width, outside, outside))
+    s.levels.z[d] = 0.0
+    if not s.response.free:
+        s.levels.z[d] = (-rate * s.response.length * dot(width, outside, s.levels.wanted)
+                         / dot(width, outside, outside))
     for i in range(n):
         s.levels.wanted[i] += s.levels.z[d] / (rate * s.weighting.unit[i])
-    return fit_rows(s)
+    if not fit_rows(s):
+        return False
+    if s.response.free:
+        for k in range(d):
+            along += s.response.level[k] * s.levels.z[k]
+        for k in range(d):
+            s.levels.z[k] -= along * s.response.level[k]
+        s.levels.z[d] -= rate * along * s.response.length
+    return True
 
 
 cdef inline bint prepare_sides(Workspace* s, double gap) noexcept nogil:

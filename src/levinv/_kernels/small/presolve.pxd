@@ -204,7 +204,7 @@ cdef inline bint prepare_response(Workspace* s, const double* b, bint need_signs
     for i in range(n):
         q[i] = b[i] * s.basis.row_scale[i]
         size = max(size, fabs(q[i]))
-    s.response.mirrored = False
+    s.response.mirrored = s.response.free = False
     if size == 0.0 and not is_power(s):
         s.response.norm, s.response.mirrored = 1.0, has_peak(s) and is_even(s)
         for k in range(d):
@@ -243,9 +243,12 @@ cdef inline bint prepare_scores(Workspace* s, const double* scores, const double
     if is_power(s):
         exponent = fabs(s.weighting.parameter)
         # 1 - sigma is the power q of what a zero slack is told from
-        greatest = 1.0 - max(1.0 - greatest, pow(1.0 - greatest, 0.5 * exponent))
+        if s.weighting.parameter > 0.0:
+            greatest = 1.0 - max(1.0 - greatest, pow(1.0 - greatest, 0.5 * exponent))
     if root:                  # rounding hides the weights of smaller scores
         least = (UNIT_ROUNDOFF / SIGN_TOLERANCE) * (UNIT_ROUNDOFF / SIGN_TOLERANCE)
+        if is_power(s) and s.weighting.parameter < 0.0:
+            least = max(least, pow(1.0 - greatest, 0.5 * exponent))
     for i in range(n):
         c = s.scores.given[i] = scores[i]
         if exact:

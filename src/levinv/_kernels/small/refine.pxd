@@ -73,6 +73,11 @@ cdef inline void linearise(Workspace* s) noexcept nogil:
     gram(d, width, s.refinement.jacobian, NULL, NULL, s.refinement.normal)
     for i in range(d * d):
         s.refinement.transform[i] = s.projection.transform[i]
+    if s.response.free:
+        for i in range(d):
+            s.refinement.level[i] = 0.0
+            for k in range(i + 1):
+                s.refinement.level[i] += s.refinement.transform[i * d + k] * s.response.level[k]
 
 
 cdef inline double largest_diagonal(Workspace* s) noexcept nogil:
@@ -85,11 +90,21 @@ cdef inline double largest_diagonal(Workspace* s) noexcept nogil:
 
 
 cdef inline double factorise(Workspace* s, double damping) noexcept nogil:
-    """Cholesky factor of JᵀJ + damping (its largest diagonal entry) I; the relative pivot."""
-    cdef Py_ssize_t d = s.d, k
-    cdef double added = damping * largest_diagonal(s)
+    """Cholesky factor of JᵀJ + damping (its largest diagonal entry) I; the relative pivot. If the
+    level is free, a term is added without which JᵀJ is singular: no step changes the level.
+    """
+    cdef Py_ssize_t d = s.d, i, k
+    cdef double added = damping * largest_diagonal(s), size = 0.0
+    cdef double* level = s.refinement.level
     for k in range(d * d):
         s.refinement.factor[k] = s.refinement.normal[k]
+    if s.response.free:
+        for k in range(d):
+            size += level[k] * level[k]
+        size = largest_diagonal(s) / size
+        for k in range(d):
+            for i in range(k + 1):
+                s.refinement.factor[k * d + i] += size * level[k] * level[i]
     for k in range(d):
         s.refinement.factor[k * d + k] += added
     return cholesky(d, s.refinement.factor)

@@ -23,6 +23,9 @@ cdef struct Response:
     double* outside                 # q: the part of b outside range(A), of norm 1
     double* inside                  # U b
     double norm                     # of q before scaling to norm 1
+    double* level                   # U h, h of norm 1: changes all predictors by the same amount,
+    double length                   # this
+    bint free                       # h is in range(A), and the weighting exponential
     bint mirrored                   # b = 0 and even weights: -x is a solution, too
 
 
@@ -116,6 +119,7 @@ cdef struct Refinement:             # stage 4
     double* transform               # T where the Jacobian was made
     double* normal                  # J Jᵀ of these rows
     double* factor
+    double* level                   # T times ``response.level``, T as above
     double largest                  # max |sigma - c|
 
 
@@ -170,7 +174,7 @@ cdef inline Py_ssize_t lay_out(Workspace* s, Py_ssize_t n, Py_ssize_t d,
                     pivot_rows=<Py_ssize_t*> take(s, d), pattern=<uint64_t*> take(s, n),
                     rows=take(s, p * width), transform=take(s, d * s.width_d), lengths=take(s, n))
     s.response.outside = NULL if memory == NULL else s.basis.rows + d * width
-    s.response.inside = take(s, d)
+    s.response.inside, s.response.level = take(s, d), take(s, d)
     s.weighting.unit, s.weighting.log_prior = take(s, n), take(s, n)
     s.scores = Scores(given=take(s, n), target=take(s, n), odds=take(s, n),
                       inverse_margin=take(s, n), inverse_noise=take(s, n), accuracy=take(s, n))
@@ -192,7 +196,8 @@ cdef inline Py_ssize_t lay_out(Workspace* s, Py_ssize_t n, Py_ssize_t d,
                           data=take(s, n), outside=take(s, n), y=take(s, d))
     s.refinement = Refinement(slack=take(s, n), slope=take(s, n), trial=take(s, d), signed=take(s, n),
                               jacobian=take(s, p * width), transform=take(s, d * d),
-                              normal=take(s, d * d), factor=take(s, d * d), largest=0.0)
+                              normal=take(s, d * d), factor=take(s, d * d),
+                              level=take(s, d), largest=0.0)
     s.scratch = Scratch(row=take(s, n), image=take(s, n), coordinates=take(s, p),
                         vector=take(s, p), gram=take(s, p * p), form=take(s, p * p))
     return s.used + LANES
