@@ -426,8 +426,8 @@ def hat_values(A, eta, weighting, prior=None):
     log_weight = weighting.log_weight(eta)
     if prior is not None:
         log_weight = log_weight + np.log(prior)
-    root = np.exp(0.5 * (log_weight - log_weight.max(axis=-1, keepdims=True)))
-    return np.array([oracles.scores(a * r[:, None]) for a, r in zip(A, root, strict=True)])
+    log_weight = np.maximum(log_weight - log_weight.max(axis=-1, keepdims=True), -1400.0)
+    return levinv.leverage_scores(A, slack=np.exp(-0.5 * log_weight))
 
 
 def models(name, k=12, n=40, d=3, seed=0, design="normal", offset=True, prior=False):
@@ -489,6 +489,81 @@ def test_weightings_without_an_offset(name):
             assert_allclose(result.alternatives[i], [-result.x[i]], rtol=1e-12, atol=1e-14)
         nearest = np.sign(result.x[i] @ x[i]) if even else 1.0
         assert_allclose(nearest * result.x[i], x[i], rtol=1e-6, atol=1e-8)
+
+
+COMPILED = [name for name in WEIGHTINGS if name != "negative binomial"]
+
+
+@pytest.mark.parametrize("offset", [False, True])
+@pytest.mark.parametrize("name", COMPILED)
+def test_weightings_are_compiled(name, offset, handed_over, monkeypatch):
+    A, b, x, slack, v, scores = models(name, k=100, n=60, d=4, offset=offset, prior=True)
+    options = {"weighting": WEIGHTINGS[name], "prior_weights": v, "rng": 0}
+    result = invert_many(A, b, scores, **options)
+    assert result.success.all()
+    assert len(handed_over) <= (20 if name == "power 4" else 2)
+    even = as_weighting(WEIGHTINGS[name]).even and not b.any()
+    assert_array_equal(result.unique, np.full(100, not even))
+    nearest = np.sign(np.sum(result.x * x, axis=1, keepdims=True)) if even else 1.0
+    assert relative_errors(nearest * result.x, x).max() <= 1e-6
+    assert_array_equal([len(others) for others in result.alternatives], np.full(100, int(even)))
+    monkeypatch.setattr(many, "kernel", baseline)
+    assert_allclose(invert_many(A, b, scores, **options).x, result.x, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["logit", "probit", "cloglog", "poisson"])
+@pytest.mark.parametrize("intercept", [0.0, -1.0, -4.0])
+def test_regressions_with_an_intercept(name, intercept, handed_over):
+    A, _, x, _, _, _ = models(name, k=40, n=60, d=4, offset=False)
+    A[:, :, 0], x[:, 0] = 1.0, intercept
+    eta = np.einsum("kij,kj->ki", A, x)
+    scores = hat_values(A, eta, as_weighting(WEIGHTINGS[name]))
+    result = invert_many(A, None, scores, weighting=WEIGHTINGS[name], rng=0)
+    assert len(handed_over) <= 2
+    assert result.success.all()
+    assert result.fun.max() <= 1e-24
+    if name == "poisson":                      # the intercept changes all weights alike
+        assert not result.unique.any()
+        assert_allclose(result.x[:, 1:], x[:, 1:], rtol=1e-6, atol=1e-8)
+    elif name == "cloglog":
+        assert result.unique.all()
+        assert_allclose(result.x, x, rtol=1e-6, atol=1e-8)
+    else:
+        sign = np.where(np.sum(result.x * x, axis=1) < 0, -1.0, 1.0)[:, None]
+        assert_allclose(sign * result.x, x, rtol=1e-6, atol=1e-8)
+
+
+def test_predictors_far_from_the_mode(handed_over):
+    """Weights that differ by more than the range of doubles, and scores of zero."""
+    for name in ("logit", "probit", "cloglog"):
+        A, b, x, _, _, _ = models(name, k=10, n=80, d=3)
+        x *= 8.0
+        A[:, :3] *= 6.0
+        eta = np.einsum("kij,kj->ki", A, x) - b
+        with np.errstate(all="ignore"):
+            scores = hat_values(A, eta, as_weighting(WEIGHTINGS[name]))
+        result = invert_many(A, b, scores, weighting=WEIGHTINGS[name], rng=0)
+        assert relative_errors(result.x, x)[result.unique].max(initial=0.0) <= 1e-6
+        assert result.success.mean() >= 0.5
+
+
+@pytest.mark.parametrize("n", [5, 6, 10, 14, 15])
+@pytest.mark.parametrize("name", ["logit", "cloglog", "poisson", "power 1"])
+def test_few_rows_of_a_weighting(name, n):
+    A, b, x, slack, _, scores = models(name, k=3, n=n, d=2)
+    result = invert_many(A, b, scores, weighting=WEIGHTINGS[name], rng=0)
+    assert_as_one_by_one(result, A, b, scores, weighting=WEIGHTINGS[name])
+
+
+def test_equal_rows_leave_a_model_undetermined():
+    """Three different rows give three equations for two unknowns and the level."""
+    A, _, x, _, _, _ = models("logit", k=2, n=30, d=2)
+    A = np.tile(A[:, :3], (1, 10, 1))
+    b = np.tile([0.3, -0.2, 0.5], (2, 10))
+    scores = hat_values(A, np.einsum("kij,kj->ki", A, x) - b, as_weighting("binomial"))
+    result = invert_many(A, b, scores, weighting="binomial", rng=0)
+    assert_as_one_by_one(result, A, b, scores, weighting="binomial")
+    assert not result.unique.any()
 
 
 def test_offset_is_minus_b():

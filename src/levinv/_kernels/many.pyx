@@ -200,7 +200,7 @@ cdef part(memory, const Workspace* s, const double* first, Py_ssize_t count, Py_
 
 def stages(const double[:, ::1] A, const double[::1] b, const double[::1] scores,
            const double[::1] signs, const double[::1] noise, uint64_t seed, double tol,
-           int kind, const double[::1] parameters, const double[:, ::1] table):
+           int kind=0, const double[::1] parameters=None, const double[:, ::1] table=None):
     """What each stage leaves of one problem, up to the first that fails: for tests.
 
     Returns
@@ -213,10 +213,12 @@ def stages(const double[:, ::1] A, const double[::1] b, const double[::1] scores
     cdef Workspace s
     memory, recovered, refined = np.zeros(lay_out(&s, n, d, NULL)), np.zeros(d), np.zeros(d)
     cdef double[::1] room = memory, x = recovered, last_x = refined
-    cdef bint unknown = signs is None, exact = noise is None
+    cdef bint unknown = signs is None, exact = noise is None, ready = False
     cdef const double* deviation = NULL
     cdef const double* known = NULL
     found = {}
+    if parameters is None:
+        parameters, table = np.ones(3), np.zeros((2, 2))
     lay_out(&s, n, d, &room[0])
     set_weighting(&s, kind, parameters, table)
     memory = memory[s.memory - &room[0]:]
@@ -235,22 +237,22 @@ def stages(const double[:, ::1] A, const double[::1] b, const double[::1] scores
     if not is_power(&s):
         prepare_levels(&s, exact)
         for start in range(4 * BATCH_LEVELS):
-            if level_attempt(&s, start):
-                finish(&s, &A[0, 0], &b[0], &x[0])
-                found["recovered"] = recovered
+            ready = level_attempt(&s, start)
+            if ready:
                 found["level"] = np.array([s.levels.z[d]])
                 break
-        return found
-    if unknown and not prepare_signs(&s):
-        return found
-    found["magnitude"] = part(memory, &s, s.magnitudes.magnitude, 1, s.width)
-    for start in range(BATCH_STARTS if unknown else 0):
-        if find_signs(&s, start, sign_tolerance(&s, exact)):
-            break
-    for i in range(0 if unknown else n):
-        s.signs.sign[i] = signs[i]
-    found["sign"] = part(memory, &s, s.signs.sign, 1, s.width)
-    if recover(&s, exact, unknown and not exact):
+    else:
+        if unknown and not prepare_signs(&s):
+            return found
+        found["magnitude"] = part(memory, &s, s.magnitudes.magnitude, 1, s.width)
+        for start in range(BATCH_STARTS if unknown else 0):
+            if find_signs(&s, start, sign_tolerance(&s, exact)):
+                break
+        for i in range(0 if unknown else n):
+            s.signs.sign[i] = signs[i]
+        found["sign"] = part(memory, &s, s.signs.sign, 1, s.width)
+        ready = recover(&s, exact, unknown and not exact)
+    if ready:
         finish(&s, &A[0, 0], &b[0], &x[0])
         found["recovered"] = recovered
         if refine(&s, exact) < INFINITY:

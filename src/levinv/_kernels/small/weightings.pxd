@@ -6,7 +6,7 @@ the rate of exp(rate η), and -1 for the mirror image of cloglog.
 """
 from libc.math cimport INFINITY, M_PI, atan, atan2, copysign, erfc, exp, expm1, fabs, log, log1p, sqrt
 
-from kernel_settings cimport LEAST_GAP, SMALL_ARGUMENT, WEIGHT_RANGE
+from kernel_settings cimport LEAST_GAP, SMALL_ARGUMENT, TINY, WEIGHT_RANGE
 from levinv._kernels.small.workspace cimport Workspace
 
 cdef enum:
@@ -35,12 +35,13 @@ cdef inline bint is_even(const Workspace* s) noexcept nogil:
 
 
 cdef inline double probit(double eta, double* slope) noexcept nogil:
-    """-η² - log 2π - log Φ(η) Φ(-η); -INFINITY where the tail underflows."""
+    """-η² - log 2π - log Φ(η) Φ(-η), in the first terms where the tail underflows."""
     cdef double tail = 0.5 * erfc(fabs(eta) / sqrt(2.0)), density
     density = exp(-0.5 * eta * eta) / sqrt(2.0 * M_PI)
+    if tail < TINY or density < TINY:
+        slope[0] = 1.0 / eta - eta
+        return -0.5 * eta * eta + log(fabs(eta)) - 0.5 * log(2.0 * M_PI)
     slope[0] = -2.0 * eta
-    if not tail > 0.0 or not density > 0.0:
-        return -INFINITY
     slope[0] += copysign(density * (1.0 - 2.0 * tail) / (tail * (1.0 - tail)), eta)
     return -eta * eta - log(2.0 * M_PI) - log(tail) - log1p(-tail)
 
