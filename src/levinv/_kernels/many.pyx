@@ -18,9 +18,9 @@ from levinv._kernels.small.magnitudes cimport find_magnitudes
 from levinv._kernels.small.presolve cimport (enough_different_rows, prepare_basis, prepare_response,
                                              prepare_scores)
 from levinv._kernels.small.recover cimport recover
-from levinv._kernels.small.refine cimport finish, linearise, refine, regular, signs_agree
+from levinv._kernels.small.refine cimport accurate, finish, linearise, refine, regular, signs_agree
 from levinv._kernels.small.signs cimport ambiguous, find_signs, prepare_signs, sign_tolerance
-from levinv._kernels.small.weightings cimport has_peak, is_power, prepare_weighting
+from levinv._kernels.small.weightings cimport INVERSE_SQUARE, has_peak, is_power, prepare_weighting
 from levinv._kernels.small.workspace cimport Workspace, lay_out
 
 import numpy as np
@@ -76,7 +76,8 @@ cdef bint invert_one(Workspace* s, const double* A, const double* b, const doubl
     if not find_magnitudes(s, exact):
         return False
     if not is_power(s):
-        prepare_levels(s, exact)
+        if not prepare_levels(s, exact):
+            return False
         starts = 4 * BATCH_LEVELS if has_peak(s) else 1
     elif signs == NULL:
         if not prepare_signs(s):
@@ -93,6 +94,8 @@ cdef bint invert_one(Workspace* s, const double* A, const double* b, const doubl
     if not regular(s):
         return False
     size = finish(s, A, b, x)
+    if exact and s.weighting.kind != INVERSE_SQUARE and not accurate(s, size):
+        return False
     if (not acceptable(s, size, exact, tol, most)
             or (exact and size > SETTLED_RESIDUAL * SETTLED_RESIDUAL * n)):
         return False
@@ -121,9 +124,9 @@ cdef bint prepare(Workspace* s, const double* A, const double* b, const double* 
                   double tol) noexcept nogil:
     """What A, b and the scores decide, after ``prepare_basis``; False where it is in doubt."""
     cdef bint unknown = signs == NULL, sides = has_peak(s)
-    if sides and (not unknown or (noise == NULL and s.n <= ENUMERATED)
-                  or not enough_different_rows(s, A, b)):
-        return False                     # the general route enumerates
+    if sides and (not unknown
+                  or not enough_different_rows(s, A, b, ENUMERATED + 1 if noise == NULL else 0)):
+        return False                     # for exact scores of few rows all sides are enumerated
     if (not prepare_scores(s, scores, noise, tol)
             or not prepare_response(s, b, unknown and (sides or is_power(s)))):
         return False

@@ -10,8 +10,9 @@ rows on one side: whatever fails is left to the general route.
 """
 from libc.math cimport INFINITY, copysign, sqrt
 
-from kernel_settings cimport (BATCH_DOUBT, BATCH_ITERATIONS, EPS, FEW_ROUNDINGS, LEAST_DAMPING,
-                              LEAST_GAP, LEVEL_RATIO, PATIENCE, SIGN_TOLERANCE, SIGNIFICANT)
+from kernel_settings cimport (ALLOWED_ROUNDINGS, BATCH_DOUBT, BATCH_ITERATIONS, EPS,
+                              FEW_ROUNDINGS, LEAST_DAMPING, LEAST_GAP, LEVEL_RATIO, PATIENCE,
+                              SIGN_TOLERANCE, SIGNIFICANT)
 from levinv._kernels.small.algebra cimport (add_rows, back, cholesky, combine, dot, gram, products,
                                             solve)
 from levinv._kernels.small.recover cimport project_scaled
@@ -20,10 +21,13 @@ from levinv._kernels.small.weightings cimport branch, has_peak, log_weight_found
 from levinv._kernels.small.workspace cimport Workspace
 
 
-cdef inline void prepare_levels(Workspace* s, bint exact) noexcept nogil:
-    """t, its distance from the largest, the row weights, and the likeliest gap."""
+cdef inline bint prepare_levels(Workspace* s, bint exact) noexcept nogil:
+    """t, its distance from the largest, the row weights, and the likeliest gap. False where all
+    weights may be equal: the predictors are then, too, or all are at a mode, where no first
+    derivative shows whether x is unique.
+    """
     cdef Py_ssize_t n = s.n, i, j, middle = n // 2
-    cdef double best = 1.0, value
+    cdef double best = 1.0, value, deepest = 0.0
     cdef double* t = s.levels.log_weight
     cdef double* sorted = s.levels.residual
     cdef double* accuracy = s.scores.accuracy
@@ -41,6 +45,8 @@ cdef inline void prepare_levels(Workspace* s, bint exact) noexcept nogil:
         else:
             s.levels.weight[i] = best / accuracy[i] if accuracy[i] > 0.0 else 0.0
         value = s.levels.fall[i]
+        if accuracy[i] >= 0.0:
+            deepest = max(deepest, value)
         j = i                                        # insertion sort, up to the median
         while j > 0 and sorted[j - 1] > value:
             sorted[j] = sorted[j - 1]
@@ -51,6 +57,7 @@ cdef inline void prepare_levels(Workspace* s, bint exact) noexcept nogil:
     s.levels.enough = value * value * n
     for i in range(n):
         sorted[i] = 0.0
+    return deepest > ALLOWED_ROUNDINGS * value
 
 
 cdef inline double misfit(Workspace* s, const double* z) noexcept nogil:

@@ -127,32 +127,51 @@ cdef inline bint prepare_basis(Workspace* s, const double* A) noexcept nogil:
     return True
 
 
-cdef inline bint enough_different_rows(Workspace* s, const double* A,
-                                       const double* b) noexcept nogil:
-    """Whether [A b] has d + 2 different rows: they determine x, the level and the sides."""
+cdef inline bint same_predictor(Workspace* s, const double* A, const double* b, Py_ssize_t i,
+                                Py_ssize_t j) noexcept nogil:
+    """Whether two rows of [A b] are equal or, for an even weighting, opposite."""
+    cdef Py_ssize_t d = s.d, k
+    cdef bint equal = b[i] == b[j], opposite = is_even(s) and b[i] == -b[j]
+    for k in range(d):
+        equal = equal and A[i * d + k] == A[j * d + k]
+        opposite = opposite and A[i * d + k] == -A[j * d + k]
+        if not equal and not opposite:
+            return False
+    return True
+
+
+cdef inline bint enough_different_rows(Workspace* s, const double* A, const double* b,
+                                       Py_ssize_t least) noexcept nogil:
+    """Whether the sides of the mode are determined for almost every x: [A b] has d + 2 different
+    rows, and each row of the basis is dependent on others that differ from it. A row whose equals
+    alone hold it could change its side. ``least`` different rows are wanted in any case.
+    """
     cdef Py_ssize_t n = s.n, d = s.d, i, j, k, count = 0
     cdef double* place = s.scratch.row              # of the different rows
+    cdef bint enough, held
+    least = max(least, d + 2)
     for i in range(n):
         for j in range(count):
-            k = <Py_ssize_t> place[j]
-            if same_row(d, A + i * d, A + k * d) and b[i] == b[k]:
+            if same_predictor(s, A, b, i, <Py_ssize_t> place[j]):
                 break
         else:
             place[count] = i
             count += 1
-            if count == d + 2:
+            if count == least:
                 break
     for j in range(count):
         place[j] = 0.0
-    return count == d + 2
-
-
-cdef inline bint same_row(Py_ssize_t d, const double* one, const double* other) noexcept nogil:
-    cdef Py_ssize_t k
+    enough = count == least
     for k in range(d):
-        if one[k] != other[k]:
-            return False
-    return True
+        held = False
+        for i in range(n):
+            if (i != s.basis.pivot_rows[k]
+                    and fabs(s.basis.coefficients[k * s.width + i]) > BATCH_DOUBT
+                    and not same_predictor(s, A, b, i, s.basis.pivot_rows[k])):
+                held = True
+                break
+        enough = enough and held
+    return enough
 
 
 cdef inline bint signs_determined(Workspace* s) noexcept nogil:

@@ -8,9 +8,9 @@ as long as steps with it reduce the residual enough.
 from libc.math cimport INFINITY, copysign, fabs
 
 from kernel_settings cimport (ALLOWED_ROUNDINGS, BATCH_EXTREME, BATCH_ITERATIONS, EPS,
-                              LEAST_DAMPING, POOR_MODEL, SIGNIFICANT, SQUARABLE)
-from levinv._kernels.small.algebra cimport (cholesky, combine, forward, gram, lengths, products,
-                                            quad, solve, times, transposed_times)
+                              LEAST_DAMPING, POOR_MODEL, SIGNIFICANT, SIGN_TOLERANCE, SQUARABLE)
+from levinv._kernels.small.algebra cimport (cholesky, combine, forward, forward_small, gram,
+                                            lengths, products, quad, solve, times, transposed_times)
 from levinv._kernels.small.recover cimport project_scaled
 from levinv._kernels.small.weightings cimport INVERSE_SQUARE, is_power, weigh_rows
 from levinv._kernels.small.workspace cimport Workspace
@@ -125,6 +125,23 @@ cdef inline bint regular(Workspace* s) noexcept nogil:
         if not inverse_root * inverse_root * least < 1.0:
             return False
     return True
+
+
+cdef inline bint accurate(Workspace* s, double size) noexcept nogil:
+    """Whether exact scores determine y to SIGN_TOLERANCE, after ``regular``: its standard errors at
+    this sum of squares of the whitened residual. Else there may be an x far away with equal scores.
+    """
+    cdef Py_ssize_t n = s.n, d = s.d, i, k
+    cdef double total = 0.0, length = 0.0
+    cdef double* steps = s.scratch.form
+    for i in range(d * d):
+        steps[i] = s.refinement.transform[i]
+    forward_small(d, s.refinement.factor, steps)
+    for i in range(d):
+        length += s.recovery.y[i] * s.recovery.y[i]
+        for k in range(i + 1):
+            total += steps[i * d + k] * steps[i * d + k]
+    return total * max(1.0, size / n) <= SIGN_TOLERANCE * SIGN_TOLERANCE * length
 
 
 cdef inline double refine(Workspace* s, bint exact) noexcept nogil:
