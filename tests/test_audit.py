@@ -394,3 +394,215 @@ def test_quiet():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         audit(*problem(), noise=5.0).to_text()
+
+
+def logistic(A, y, trials=1.0, offset=0.0):
+    """Coefficients of maximum likelihood; y are fractions of the trials."""
+    x = np.zeros(A.shape[1])
+    for _ in range(30):
+        mean = 1.0 / (1.0 + np.exp(-(A @ x + offset)))
+        weight = trials * mean * (1.0 - mean)
+        x = x + np.linalg.solve(A.T @ (weight[:, None] * A), A.T @ (trials * (y - mean)))
+    return x
+
+
+def spector():
+    sm = pytest.importorskip("statsmodels.api")
+    data = sm.datasets.spector.load()
+    return sm.add_constant(data.exog), data.endog
+
+
+def model_bound(A, x, noise, **model):
+    """Standard errors from differences of the scores."""
+    at = levinv.LeverageMap(A, **model)
+    step = 1e-5 * np.abs(x)
+    J = np.column_stack([(at.scores(x + h) - at.scores(x - h)) / (2 * h.max())
+                         for h in np.diag(step)])
+    return noise * np.sqrt(np.diag(np.linalg.inv(J.T @ J)))
+
+
+class TestRegression:
+    @pytest.mark.parametrize("link, fit", [("logit", "Logit"), ("probit", "Probit")])
+    def test_spector(self, link, fit):
+        sm = pytest.importorskip("statsmodels.api")
+        X, y = spector()
+        x = getattr(sm, fit)(y, X).fit(disp=0).params
+        report = audit(X, x=x, weighting=("binomial", link), decimals=4)
+        assert report.verdict.startswith(
+            "GIVEN AWAY up to one common sign. Whoever has the design matrix finds all 4")
+        assert report.level == "given away"
+        assert (report.unique, report.up_to_signs) == (False, True)
+        assert_allclose(report.alternatives, [-x], rtol=1e-9)
+        assert report.given_away.all()
+        assert report.names == ["const", "GPA", "TUCE", "PSI"]
+        assert report.prediction_holds
+        assert_allclose(report.recovered_x, x, rtol=1e-3)
+        assert_allclose(report.standard_errors, model_bound(
+            X.to_numpy(), x.to_numpy(), 1e-4 / 12 ** 0.5, weighting=("binomial", link)), rtol=1e-4)
+        assert report.row_influence.sum() == pytest.approx(4)
+
+    def test_hat_values_of_statsmodels(self):
+        sm = pytest.importorskip("statsmodels.api")
+        X, y = spector()
+        fit = sm.GLM(y, X, family=sm.families.Binomial()).fit()
+        report = audit(X, x=fit.params, weighting=sm.families.Binomial())
+        assert_allclose(report.scores, fit.get_influence().hat_matrix_diag, atol=1e-12)
+        assert report.recovered_error < 1e-10
+
+    def test_fair(self):
+        sm = pytest.importorskip("statsmodels.api")
+        data = sm.datasets.fair.load_pandas().data
+        X = sm.add_constant(data.drop(columns="affairs"))
+        x = logistic(X.to_numpy(), (data["affairs"] > 0).to_numpy())
+        report = audit(X, x=x, weighting="binomial", decimals=5)
+        assert report.given_away.all()
+        assert report.up_to_signs
+        assert report.recovered_error <= max(4 * report.predicted_error, 1e-8)
+
+    def test_star98_with_numbers_of_trials(self):
+        sm = pytest.importorskip("statsmodels.api")
+        data = sm.datasets.star98.load_pandas()
+        X = sm.add_constant(data.exog.iloc[:, :8])
+        trials = data.endog.sum(axis=1)
+        x = logistic(X.to_numpy(), (data.endog.iloc[:, 0] / trials).to_numpy(), trials.to_numpy())
+        report = audit(X, x=x, weighting="binomial", prior_weights=trials, decimals=5)
+        fit = sm.GLM(data.endog, X, family=sm.families.Binomial()).fit()
+        assert_allclose(report.scores, fit.get_influence().hat_matrix_diag, atol=1e-9)
+        assert report.up_to_signs
+        assert report.recovered_error <= 4 * report.predicted_error
+        assert "the design matrix (303 x 9), the prior weights, and" in " ".join(
+            report.to_text().split())
+
+    def test_breast_cancer(self):
+        datasets = pytest.importorskip("sklearn.datasets")
+        data = datasets.load_breast_cancer()
+        A = np.column_stack([np.ones(len(data.target)), data.data[:, :4]])
+        A[:, 1:] = (A[:, 1:] - A[:, 1:].mean(axis=0)) / A[:, 1:].std(axis=0)
+        report = audit(A, x=logistic(A, data.target), weighting="binomial", decimals=4)
+        assert report.level == "given away"
+        assert report.up_to_signs
+
+    def test_offset_settles_the_sign(self):
+        X, y = spector()
+        offset = np.random.default_rng(0).normal(size=32)
+        x = logistic(X.to_numpy(), y.to_numpy(), offset=offset)
+        report = audit(X, x=x, weighting="binomial", offset=offset, decimals=5)
+        assert report.unique
+        assert not report.up_to_signs
+        assert report.verdict.startswith("GIVEN AWAY. Whoever has the design matrix and the offset")
+        same = audit(X, -offset, x, weighting="binomial", decimals=5)
+        assert same.to_dict() == report.to_dict()
+
+    def test_offset_that_is_a_combination_of_columns(self):
+        X, y = spector()
+        x = logistic(X.to_numpy(), y.to_numpy(), offset=1.0)
+        report = audit(X, x=x, weighting="binomial", offset=np.ones(32), decimals=5)
+        assert report.verdict.startswith("GIVEN AWAY up to a choice between two mirror images.")
+        assert_allclose(report.alternatives[0, 1:], -x[1:], rtol=1e-8)
+
+    def test_two_groups_have_a_sign_each(self):
+        rng = np.random.default_rng(1)
+        A = np.zeros((60, 4))
+        A[:30, :2], A[30:, 2:] = rng.standard_normal((30, 2)), rng.standard_normal((30, 2))
+        x = np.array([1.0, -2.0, 0.5, 1.5])
+        report = audit(A, x=x, weighting="binomial", decimals=6)
+        assert report.verdict.startswith(
+            "GIVEN AWAY up to one common sign in each of 2 groups of rows.")
+        assert_allclose(report.recovered_x, x, rtol=1e-2)
+        assert report.decimals_attacked[6]["recovered_error"] < 1e-2
+
+    def test_known_signs(self):
+        X, y = spector()
+        x = logistic(X.to_numpy(), y.to_numpy())
+        signs = np.sign(X.to_numpy() @ x)
+        report = audit(X, x=x, weighting="binomial", signs=signs, decimals=4)
+        assert report.unique
+        assert "the signs of the linear predictors" in report.to_text()
+        with pytest.raises(ValueError, match="signs must be those of A x - b, got"):
+            audit(X, x=x, weighting="binomial", signs=-signs)
+
+    def test_poisson_keeps_its_intercept(self):
+        sm = pytest.importorskip("statsmodels.api")
+        data = sm.datasets.randhie.load_pandas()
+        X = sm.add_constant(data.exog.iloc[::50])
+        x = sm.GLM(data.endog.iloc[::50], X, family=sm.families.Poisson()).fit().params
+        report = audit(X, x=x, weighting="poisson", decimals=6)
+        assert report.level == "partly given away"
+        assert not report.given_away[0]
+        assert np.isinf(report.standard_errors[0])
+        assert report.given_away[1:].sum() >= 7
+        assert_allclose(abs(report.null_space[:, 0]), np.eye(len(x))[0], atol=1e-9)
+
+    def test_gamma_keeps_a_factor(self):
+        A = 1.0 + np.random.default_rng(0).random((50, 3))
+        x = np.array([1.0, 0.5, 2.0])
+        report = audit(A, x=x, weighting="gamma", decimals=5)
+        assert report.level == "partly given away"
+        assert "up to one common factor" in report.verdict
+        ratios = report.recovered_x[1:] / report.recovered_x[0]
+        assert_allclose(ratios, x[1:] / x[0], rtol=20 * report.direction_error)
+        assert report.direction_error < 0.01
+        offset = np.linspace(1.0, 2.0, 50) ** 2
+        assert audit(A, x=x, weighting="gamma", offset=offset, decimals=5).unique
+
+    def test_gamma_has_the_scores_of_the_slack(self):
+        A, b, x = problem(60, 3)
+        slack, gamma = audit(A, b, x, decimals=5), audit(A, b, x, weighting="gamma", decimals=5)
+        assert_allclose(gamma.scores, slack.scores, atol=1e-14)
+        assert_allclose(gamma.standard_errors, slack.standard_errors, rtol=1e-8)
+
+    def test_nothing_shows_to_first_order(self):
+        X, _ = spector()
+        report = audit(X, x=np.zeros(4), weighting="binomial", decimals=4)
+        assert not report.prediction_holds
+        assert report.departure == math.inf
+        report.to_html()
+
+    def test_safe_figures_use_the_model(self):
+        X, y = spector()
+        x = logistic(X.to_numpy(), y.to_numpy())
+        decimals = audit(X, x=x, weighting="binomial").safe_decimals(0.01)
+        finer, coarser = (audit(X, x=x, weighting="binomial", decimals=k)
+                          for k in (decimals + 1, decimals))
+        assert finer.relative_errors.min() <= 0.01 < coarser.relative_errors.min()
+
+    def test_words(self):
+        X, y = spector()
+        report = audit(X, x=logistic(X.to_numpy(), y.to_numpy()), weighting="binomial", decimals=3)
+        for said in (report.to_text(), report.to_html()):
+            assert "your logistic regression" in " ".join(said.split())
+            for word in ("residual", "slack", "A x", "Least squares", "least squares"):
+                assert word not in said
+
+    @pytest.mark.parametrize("change, error, message", [
+        ({"weighting": "gaussian"}, ValueError, "are the same for every x"),
+        ({"weighting": "binomail"}, ValueError, "family must be one of 'binomial'"),
+        ({"weighting": ("binomial", "sine")}, ValueError, "link must be one of 'logit'"),
+        ({"weighting": None}, TypeError, "b must hold real numbers"),
+        ({"x": None}, TypeError, "x must be given"),
+        ({"b": np.ones(40), "offset": np.ones(40)}, ValueError, "b and offset must not both"),
+        ({"offset": np.ones(3)}, ValueError, "offset must have length 40"),
+        ({"prior_weights": np.zeros(40)}, ValueError, "prior_weights must be above 0"),
+    ])
+    def test_refused(self, change, error, message):
+        A, _, x = problem()
+        with pytest.raises(error, match=message):
+            audit(**{"A": A, "x": x, "weighting": "binomial", **change})
+
+    def test_labels_of_the_offset(self):
+        pd = pytest.importorskip("pandas")
+        A, _, x = problem()
+        rows = [f"person {i}" for i in range(40)]
+        offset = pd.Series(np.ones(40), index=rows)
+        with pytest.raises(ValueError, match="offset must have its labels in the order of A's"):
+            audit(pd.DataFrame(A, index=rows), x=x, weighting="binomial", offset=offset[::-1])
+
+    def test_weights_of_the_papers_by_name(self):
+        A, b, x = problem()
+        named = audit(A, b, x, weighting=levinv.weighting.power(2.0), decimals=4)
+        plain = audit(A, b, x, decimals=4)
+        assert named.to_text() == plain.to_text()
+        assert "leverage scores of diag(1/(A x - b)) A, rounded to 4 decimals" in plain.to_text()
+        other = audit(A, b, x, weighting=levinv.weighting.power(1.0), decimals=4)
+        assert "leverage scores of A with the weights |A x - b|^-1" in other.to_text()
+        assert other.given_away.all()

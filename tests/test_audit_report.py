@@ -12,7 +12,7 @@ import pytest
 
 from levinv import audit, plot
 from levinv.cli import main
-from levinv.data import load_diabetes
+from levinv.data import load_anes96, load_diabetes
 
 figure = pytest.importorskip("matplotlib.figure")
 
@@ -169,6 +169,42 @@ class TestPage:
         assert bare.tags.count("table") == Page(page).tags.count("table")
 
 
+@pytest.fixture(scope="module")
+def model():
+    A, _, names = load_anes96()
+    x = np.array([-2.25, 0.017, 0.59, -0.87, -0.43, 1.03, 0.0023, 0.044, 0.023])
+    return audit(A, x=x, weighting="binomial", decimals=4, names=names)
+
+
+class TestPageOfAModel:
+    def test_speaks_of_the_model(self, model):
+        read = Page(model.to_html())
+        for said in ("What these hat values give away", "GIVEN AWAY up to one common sign",
+                     "944 hat values of your logistic regression, rounded to 4 decimals",
+                     "the design matrix (944 x 9), and how the hat values were made",
+                     "the coefficients, any response or the sign of any linear predictor",
+                     "up to one common sign, which no hat value shows",
+                     "Error of the coefficients against decimals", "with the right sign"):
+            assert said in read.text
+        for word in ("residual", "slack", "A x", "least squares", "{x}", "{scores}", "$"):
+            assert word not in read.text
+        assert 'class="verdict unsafe"' in model.to_html()
+
+    def test_dict(self, model):
+        told = json.loads(json.dumps(model.to_dict(), allow_nan=False))
+        assert told["weighting"] == "a logistic regression"
+        np.testing.assert_allclose(told["alternatives"], [-model.x], rtol=1e-8)
+        assert told["attack"]["success"] is True
+
+    def test_attacks_are_measured_with_the_right_sign(self, model):
+        assert max(at["recovered_error"] for at in model.decimals_attacked[4:]) < 1e-2
+
+    def test_pictures_speak_of_hat_values(self, model):
+        ax = plot.error_against_decimals(model, figure.Figure().add_subplot())
+        assert ax.get_xlabel() == "decimals in the hat values"
+        assert ax.get_ylabel() == "relative error of the coefficients"
+
+
 class TestPlots:
     @pytest.fixture
     def ax(self):
@@ -273,6 +309,20 @@ class TestCommand:
     def test_page_is_refused_before_the_work(self, files, capsys):
         assert main(["audit", "none.npy", "b.npy", "x.npy", "--html", "report.txt"]) == 2
         assert "report.txt" in capsys.readouterr().err
+
+    def test_weighting(self, files, capsys):
+        A, _, x = files
+        np.save("offset.npy", np.linspace(0.0, 1.0, 30) ** 2)
+        assert main(["audit", "A.csv", "x.npy", "--weighting", "binomial", "--decimals", "5"]) == 0
+        assert capsys.readouterr().out == audit(
+            A, x=x, weighting="binomial", decimals=5,
+            names=["age", "height", "weight"]).to_text() + "\n"
+        assert main(["audit", "A.npy", "x.npy", "--weighting=binomial:probit", "--offset",
+                     "offset.npy", "--json"]) == 0
+        told = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+        assert told["unique"] is True
+        assert told["alternatives"] == []
+        assert told["weighting"] == "a probit regression"
 
     def test_help(self, capsys):
         with pytest.raises(SystemExit) as ended:

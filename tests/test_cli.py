@@ -16,6 +16,8 @@ import scipy.sparse
 from levinv import LeverageMap, leverage_scores
 from levinv._json import plain
 from levinv.cli import main, progress
+from levinv.weighting import glm, power
+from levinv.weighting.names import FAMILIES
 
 SUCCESS, NO_SOLUTION, BAD_INPUT, INTERNAL_ERROR, INTERRUPTED = 0, 1, 2, 70, 130
 
@@ -341,6 +343,107 @@ class TestInvert:
                             lambda shown: asked.append(shown) or progress.Progress(False))
         assert main(["invert", "A.npy", "b.npy", "scores.npy", "-o", "out.npy", *flags]) == SUCCESS
         assert asked == [shown]
+
+
+class TestWeighting:
+    """scores and invert of regressions."""
+
+    @pytest.fixture
+    def model(self, problem):
+        rng = np.random.default_rng(6)
+        np.save("offset.npy", rng.standard_normal(30))
+        np.save("minus.npy", -np.load("offset.npy"))
+        np.save("trials.npy", rng.integers(1, 9, 30))
+        return problem
+
+    @pytest.mark.parametrize("flags, weighting", [
+        (["--weighting", "binomial"], "binomial"),
+        (["--weighting", "binomial:probit"], ("binomial", "probit")),
+        (["--weighting=negative-binomial:log", "--alpha", "0.5"],
+         glm("negative-binomial", "log", alpha=0.5)),
+        (["--weighting", "tweedie", "--power", "1.5"], glm("tweedie", power=1.5)),
+        (["--weighting", "power:1"], power(1.0)),
+    ])
+    def test_there_and_back(self, model, flags, weighting, capsys):
+        given = [*flags, "--offset", "offset.npy", "--prior-weights", "trials.npy"]
+        assert main(["scores", "A.npy", "--x", "x.npy", "-o", "hat.npy", *given]) == SUCCESS
+        offset, trials = np.load("offset.npy"), np.load("trials.npy")
+        expected = LeverageMap(model.A, weighting=weighting, offset=offset,
+                               prior_weights=trials).scores(model.x)
+        np.testing.assert_array_equal(np.load("hat.npy"), expected)
+        assert main(["invert", "A.npy", "hat.npy", "-o", "out.npy", "--seed", "0", *given,
+                     "--json"]) == SUCCESS
+        capsys.readouterr()
+        np.testing.assert_allclose(np.load("out.npy"), model.x, rtol=1e-7)
+        b = [*flags, "--b", "minus.npy", "--prior-weights", "trials.npy", "--force"]
+        assert main(["scores", "A.npy", "--x", "x.npy", "-o", "hat.npy", *b]) == SUCCESS
+        np.testing.assert_array_equal(np.load("hat.npy"), expected)
+        assert main(["invert", *b, "A.npy", "-o", "out.npy", "hat.npy", "-q"]) == SUCCESS
+
+    def test_the_other_sign_is_told(self, model, capsys):
+        hat = LeverageMap(model.A, weighting="binomial").scores(model.x)
+        np.save("hat.npy", hat)
+        command = ["invert", "A.npy", "hat.npy", "-o", "out.npy", "--weighting", "binomial",
+                   "--seed", "0", "--force"]
+        assert main(command) == SUCCESS
+        assert "unique: no, -x has these scores as well" in capsys.readouterr().out
+        assert main([*command, "--json"]) == SUCCESS
+        report = strict_json(capsys.readouterr().out)
+        [other] = report["alternatives"]
+        np.testing.assert_allclose(other, -np.array(report["x"]), rtol=1e-12)
+        np.testing.assert_allclose(np.abs(report["x"]), np.abs(model.x), rtol=1e-9)
+
+    def test_a_sign_of_a_coefficient_settles_it(self, model, capsys):
+        np.save("hat.npy", LeverageMap(model.A, weighting="binomial").scores(model.x))
+        np.save("known.npy", [np.sign(model.x[0]), 0, 0, 0])
+        assert main(["invert", "A.npy", "hat.npy", "-o", "out.npy", "--weighting", "binomial",
+                     "--coefficient-signs", "known.npy", "--seed", "0"]) == SUCCESS
+        assert "unique: yes" in capsys.readouterr().out
+        np.testing.assert_allclose(np.load("out.npy"), model.x, rtol=1e-9)
+
+    def test_no_alternatives_with_the_weights_of_the_papers(self, model, capsys):
+        assert main(["invert", "A.npy", "b.npy", "scores.npy", "-o", "out.npy", "--json"]) == 0
+        assert strict_json(capsys.readouterr().out)["alternatives"] == []
+
+    @pytest.mark.parametrize("arguments, message", [
+        (["invert", "A.npy", "scores.npy", "--weighting", "binomail"],
+         "family must be one of 'binomial', 'poisson'"),
+        (["invert", "A.npy", "scores.npy", "--weighting", "binomial:prob"],
+         "link must be one of 'logit', 'probit'"),
+        (["invert", "A.npy", "scores.npy", "--weighting", "power:two"], "needs a number Q"),
+        (["invert", "A.npy", "scores.npy", "--weighting", "power:2", "--alpha", "1"],
+         "--alpha and --power must not be given"),
+        (["invert", "A.npy", "scores.npy", "--weighting", "power:0"], "q must not be 0"),
+        (["invert", "A.npy", "scores.npy", "--weighting", "tweedie"], "power must be given"),
+        (["invert", "A.npy", "scores.npy", "--weighting", "poisson", "--alpha", "1"],
+         "alpha must not be given for family 'poisson'"),
+        (["invert", "A.npy", "scores.npy", "--weighting", "gaussian"], "the same for every x"),
+        (["invert", "A.npy", "scores.npy", "--weighting", "binomial", "--offset", "x.npy"],
+         "offset must have length 30"),
+        (["invert", "A.npy", "b.npy", "scores.npy", "--alpha", "1"], "--alpha needs --weighting"),
+        (["invert", "A.npy", "b.npy", "scores.npy", "--offset", "b.npy"],
+         "b and offset must not both be given"),
+        (["scores", "A.npy", "--weighting", "binomial"], "--weighting needs --x"),
+        (["scores", "A.npy", "--x", "x.npy", "--offset", "b.npy"], "--b and --x belong together"),
+        (["scores", "A.npy", "--offset", "b.npy"], "--offset needs --weighting"),
+        (["scores", "A.npy", "--x", "x.npy", "--weighting", "binomial", "--method", "qr"],
+         "must not be given with --weighting"),
+    ])
+    def test_bad_input(self, model, arguments, message, capsys):
+        assert main([*arguments, "-o", "out.npy"]) == BAD_INPUT
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert message in one_line(err)
+        assert not os.path.exists("out.npy")
+
+    @pytest.mark.parametrize("command", ["scores", "invert", "audit"])
+    @pytest.mark.parametrize("more", [[], ["--weighting", "binomial"]])
+    def test_help_names_the_families(self, command, more, capsys):
+        with pytest.raises(SystemExit):
+            main([command, *more, "--help"])
+        text = " ".join(capsys.readouterr().out.replace("-\n", "-").split())
+        for family in FAMILIES:
+            assert family in text.replace("- ", "-")
 
 
 class TestEnds:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from levinv.cli import demo, main
-from levinv.data import load_diabetes
+from levinv.data import load_anes96, load_diabetes
 
 # As if only the runtime dependencies were installed.
 BARE = ("import sys; sys.modules.update(dict.fromkeys(['tqdm', 'sklearn', 'statsmodels', "
@@ -33,6 +33,48 @@ def test_data_are_the_published_ones():
     np.testing.assert_array_equal(b, source.target)
     assert names == ["intercept", "age", "sex", "bmi", "bp", "tc", "ldl", "hdl", "tch", "ltg",
                      "glu"]
+
+
+def test_votes_are_the_published_ones():
+    datasets = pytest.importorskip("statsmodels.api").datasets
+    A, y, names = load_anes96()
+    source = datasets.anes96.load_pandas().data
+    columns = ["TVnews", "selfLR", "ClinLR", "DoleLR", "PID", "age", "educ", "income"]
+    np.testing.assert_array_equal(A, np.column_stack([np.ones(944), source[columns]]))
+    np.testing.assert_array_equal(y, source["vote"])
+    assert len(names) == 9
+
+
+def test_opens_with_a_logistic_regression(report):
+    sm = pytest.importorskip("statsmodels.api")
+    A, y, names = load_anes96()
+    logistic = report["logistic"]
+    fit = sm.GLM(y, A, family=sm.families.Binomial()).fit()
+    np.testing.assert_allclose(logistic["fitted"], fit.params, rtol=1e-8)
+    np.testing.assert_allclose(logistic["hat_values"],
+                               fit.get_influence().hat_matrix_diag.round(4), atol=1.1e-4)
+    assert logistic["coefficients"] == names
+    exact, rounded = logistic["recoveries"]
+    assert (exact["decimals"], rounded["decimals"]) == (None, 4)
+    for recovery in (exact, rounded):
+        assert recovery["success"] is True
+        assert (recovery["unique"], recovery["alternatives"]) == (False, 1)
+        assert recovery["relative_error"] <= max(1e-10, 3 * recovery["expected_error"])
+    np.testing.assert_allclose(exact["x"], fit.params, rtol=1e-8)
+    off = np.array(rounded["x"]) - fit.params
+    assert np.abs(off / np.array(rounded["standard_errors"])).max() < 5
+
+
+def test_logistic_regression_stands_first(report, monkeypatch, capsys):
+    monkeypatch.setattr(demo, "recover", lambda *_: report["recoveries"][0])
+    assert main(["demo"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("1. A logistic regression. 944 people")
+    shown = [f"{value:.4f}" for value in report["logistic"]["hat_values"][:8]]
+    assert ", ".join(shown) in " ".join(out.split())
+    row = next(line.split() for line in out.splitlines() if line.startswith("party"))
+    assert float(row[1]) == pytest.approx(report["logistic"]["fitted"][5], rel=1e-6)
+    assert float(row[3]) == pytest.approx(report["logistic"]["fitted"][5], rel=1e-3)
 
 
 def test_recovers_the_model_up_to_what_rounding_destroyed(report):

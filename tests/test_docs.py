@@ -73,7 +73,8 @@ def test_links_and_headings(page):
 def test_reference_is_complete():
     pages = "\n".join(page.read_text(encoding="utf-8") for page in ROOT.glob("docs/reference/*.md"))
     listed = set(re.findall(r"(?m)^   (\w+)$", pages))
-    public = {*levinv.__all__, *levinv.theory.__all__, *levinv.plot.__all__, "load_diabetes"}
+    public = {*levinv.__all__, *levinv.theory.__all__, *levinv.plot.__all__, "load_anes96",
+              "load_diabetes"}
     assert public - listed == {"papers", "plot", "theory"}      # pages of their own
 
 

@@ -446,3 +446,10 @@ WEIGHTED_ROUNDING = 1e-3
 TAIL_START, TAIL_TERMS = 3.0, 50
 # From there on the normal tail is a continued fraction of so many terms: 40 reach rounding. Noticed
 # by tests/test_weighting.py.
+
+NOISY_STARTS = 30
+# Starts of a noisy search, of which the closest solutions are tried: one at each level, and more.
+# tests/acceptance.py fitted.
+
+FISHER_STEPS = 25
+# Of Fisher scoring in the fit of the demo, which takes eight. Noticed by tests/test_demo.py.

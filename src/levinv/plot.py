@@ -12,6 +12,7 @@ import numpy as np
 from levinv._tolerances import GIVEN_AWAY
 from levinv.auditing.figures import AuditFigures
 from levinv.auditing.render.text import shortened
+from levinv.auditing.render.words import words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,11 +63,13 @@ def error_against_decimals(report: AuditFigures, ax: Axes) -> Axes:
             ax.semilogy([at["decimals"] for at in chosen],
                         [max(at["recovered_error"], LEAST) for at in chosen], "o", color=FOUND,
                         markerfacecolor=face,
-                        label="attack" if success else "attack, scores not matched")
+                        label="attack" if success else
+                        f"attack, {words(report).scores} not matched")
     if report.published.decimals is not None:
         ax.axvline(report.published.decimals, color=AIM, linestyle=":", label="as audited")
     ax.axhline(GIVEN_AWAY, color=AIM, linestyle="--", label="10 %")
-    ax.set(xlabel="decimals in the scores", ylabel="relative error of x")
+    ax.set(xlabel=f"decimals in the {words(report).scores}",
+           ylabel=f"relative error of {words(report).x}")
     return _finished(ax, legend=bool(attacked))
 
 
@@ -180,7 +183,7 @@ def singular_values(report: AuditFigures, ax: Axes) -> Axes:
         ax.set_ylim(0.1, 10.0)
     ax.set_yscale("log")
     ax.axhline(1.0, color=AIM, linestyle="--", label="lost in the noise below")
-    ax.set(xlabel="direction of x", ylabel="noise levels per unit")
+    ax.set(xlabel=f"direction of {words(report).x}", ylabel="noise levels per unit")
     ax.locator_params(axis="x", integer=True)
     return _finished(ax, legend=True)
 

@@ -153,7 +153,7 @@ def tall(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
             load(&rows, &inverse_slack[0], first, count, scaled)
             tiles().nn(products, pairs, whole, forms.shape[0], packed, width, image)
             for i in range(count):
-                if inverse_slack[first + i] == 0.0:
+                if scale[first + i] == 0.0:
                     for j in range(width):
                         image[i * width + j] = 0.0
             tiles().scaled(scaled, width, count, rows.d, &residual[first], width, weighted)

@@ -1,15 +1,16 @@
 """The front of the audit: it checks the arguments, predicts standard errors and runs an attack.
 
-The attacker has A, b and the published scores, and knows how they were rounded. The person who
-audits also has x. What the scores determine (``unique``, ``null_space``) is a property of A, b, x
-and the signs. It is decided by an inversion of the exact scores that starts at x. The attack has no
-starting point.
+The attacker has A, b or the offset, and the published scores, and knows how they were made and
+rounded. The person who audits also has x. What the scores determine (``unique``, ``null_space``,
+``alternatives``) is a property of A, b, x and the signs. It is decided by an inversion of the exact
+scores that starts at x. The attack has no starting point.
 """
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Hashable, Iterable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from levinv import _validate
 from levinv._noise import rounding_noise
 from levinv._tolerances import EPS, SAMPLE_SEED, UNIT_ROUNDOFF
 from levinv._typing import Floats, MatrixLike, SignsLike, VectorLike
-from levinv.auditing.figures import Publication
+from levinv.auditing.figures import Publication, Setting, nearest
 from levinv.auditing.report import AuditReport
 from levinv.auditing.sensitivity import departure, sensitivity
 from levinv.forward.basis import orthonormal_basis
@@ -25,30 +26,46 @@ from levinv.forward.leverage_map import LeverageMap
 from levinv.inverse.invert_scores import invert_scores
 from levinv.inverse.result import InversionResult
 from levinv.storage.blocked import Rows
+from levinv.weighting.arguments import model_and_response
+from levinv.weighting.model import Model
+from levinv.weighting.names import WeightingLike
 
 Labels: TypeAlias = list[Hashable] | None
 
 
-def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorLike | None = None,
+def audit(A: MatrixLike, b: VectorLike | None = None, x: VectorLike | None = None, *,
+          weighting: WeightingLike = None, offset: VectorLike | None = None,
+          prior_weights: VectorLike | None = None, noise: float | VectorLike | None = None,
           decimals: int | None = None, signs: SignsLike | None = None,
           names: Iterable[str] | None = None) -> AuditReport:
-    """Tell what the leverage scores of diag(A x - b)⁻¹ A, once published, reveal of x.
+    """Tell what published hat values of a regression, or leverage scores, reveal of x.
+
+    Without a weighting, they are the leverage scores of diag(A x - b)⁻¹ A.
 
     Parameters
     ----------
     A : (n, d) array_like, data frame, sparse matrix, stored or dask array
         Real, n >= d. The report keeps the names of columns and rows.
     b : (n,) array_like or series
-        Right-hand side: the slack is A x - b.
+        Right-hand side: the slack is A x - b. Not needed with a weighting.
     x : (d,) array_like or series
-        The vector that may have to stay secret.
+        The vector that may have to stay secret: the coefficients of a regression.
+    weighting : str, tuple of str, Weighting or statsmodels family, optional
+        The regression whose hat values are published: a family ("binomial"), a family and a link
+        ("binomial", "probit"), or what :func:`levinv.weighting.glm` and
+        :func:`levinv.weighting.power` return. Default: 1/slack².
+    offset : (n,) array_like or series, optional
+        The offset of the regression, -b, in place of b.
+    prior_weights : float or (n,) array_like, optional
+        Known factors of the weights, above 0, such as the numbers of trials.
     noise : float or (n,) array_like, optional
         Standard deviation of independent noise that is added to the scores before they are
         published. Without ``noise`` and ``decimals`` the scores are published as exact doubles.
     decimals : int, optional
         Number of decimals to which the scores are rounded: noise of 10**-decimals / sqrt(12).
     signs : None, +1, -1 or (n,) array_like of +1 and -1
-        The signs of A x - b if an attacker knows them, as for the interior of a polytope.
+        The signs of A x - b if an attacker knows them, as for the interior of a polytope; of a
+        binomial regression, the side of the largest weight on which each linear predictor lies.
     names : (d,) sequence of str, optional
         Names of the coefficients; default the names of A's columns, or the labels of x.
 
@@ -61,10 +78,12 @@ def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorL
     ValueError
         Wrong shapes or lengths, n < d, empty input, NaN or inf, noise that is not above 0, both
         noise and decimals, signs that are not those of A x - b, labels in another order, a wrong
-        number of names, an x at which the scores are not defined. A dask array of more than 2²⁴
+        number of names, an x at which the scores are not defined. Both b and an offset,
+        an unknown weighting, one whose hat values do not depend on x. A dask array of more than 2²⁴
         entries, because the Jacobian has the shape of A and is gathered in memory.
     TypeError
-        Complex, object or string input; decimals that are not an integer.
+        Complex, object or string input; decimals that are not an integer; no x; neither b nor a
+        weighting.
 
     See Also
     --------
@@ -89,16 +108,29 @@ def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorL
     array besides A (the Jacobian), also for sparse, stored and dask rows. The noise of the attack
     is drawn with a fixed seed, so that reports are reproducible.
 
-    Ordinary hat values, those of A itself, do not depend on x and reveal nothing of it to somebody
-    who has A. The audit concerns the scores of rows divided by their residuals or slacks.
+    Hat values of a linear model, those of A itself, do not depend on x and reveal nothing of it to
+    somebody who has A. Those of most generalised linear models do. If the weight is an even
+    function of the linear predictor, as in logistic and probit regression, and there is no offset,
+    -x has the same hat values. The audit counts coefficients that are determined up to this sign as
+    given away, and measures the attack's error with the right sign.
 
     Examples
     --------
-    A regression in statsmodels is fitted to every other household. The hat values of all households
-    with weights of 1/residual² are to be published:
+    The hat values of a logistic regression, rounded to six decimals:
+
+    >>> from levinv import audit
+    >>> from levinv.data import load_anes96
+    >>> A = load_anes96()[0][:, [0, 2, 5]]
+    >>> report = audit(A, x=[-7.1, 0.8, 0.9], weighting="binomial", decimals=6)
+    >>> report.verdict.partition(",")[0]
+    'GIVEN AWAY up to one common sign. Whoever has the design matrix finds all 3 coefficients'
+    >>> report.unique, bool(report.recovered_error < 1e-3)
+    (False, True)
+
+    Scores of rows divided by residuals: a regression in statsmodels is fitted to every other
+    household. The hat values of all households with weights of 1/residual² are to be published:
 
     >>> import statsmodels.api as sm
-    >>> from levinv import audit
     >>> data = sm.datasets.engel.load()
     >>> X, y = sm.add_constant(data.exog), data.endog
     >>> fitted = sm.OLS(y[::2], X[::2]).fit()
@@ -115,56 +147,114 @@ def audit(A: MatrixLike, b: VectorLike, x: VectorLike, *, noise: float | VectorL
     >>> bool(abs(report.scores - scores).max() < 1e-12)
     True
     """
-    A, b, x, columns, row_labels = _numbers_and_labels(A, b, x)
+    if x is None:
+        raise TypeError("x must be given: the vector whose secrecy is audited")
+    A, columns, row_labels = _numbers_and_labels(A, b, x, offset, prior_weights)
     A = _validate.matrix(A, "A", min_aspect=True, sparse=True)
     n, d = A.shape
-    b = _validate.vector(b, "b", n, "row of A")
+    model, b = model_and_response(weighting, b, offset, prior_weights, n)
     x = _validate.vector(x, "x", d, "column of A").copy()
     published = _publication(n, noise, decimals)
-    scores_at = LeverageMap(A, b)
+    weights: dict[str, Any] = {"weighting": model.weighting, "prior_weights": prior_weights}
+    scores_at = LeverageMap(A, b, **weights)
     scores, slack = scores_at.scores(x), scores_at.slack(x)
-    if signs is not None:
-        signs = _validate.signs(signs, "signs", n)
-        wrong = signs * slack < 0
-        if wrong.any():
-            index = _validate.first_index(wrong)
-            raise ValueError(f"signs must be those of A x - b, got {signs[index]:+.0f} at index "
-                             f"{index}, where A x - b is {slack[index]:.3g}")
-    # A score is the squared norm of a row of a basis, whose entries are known to ε.
-    deviation = np.hypot(published.noise, UNIT_ROUNDOFF * np.maximum(scores, EPS ** 2))
-
-    identified = invert_scores(A, b, scores, signs=signs, x0=x, rng=SAMPLE_SEED)
-    null_space = identified.null_space
-    free = null_space.shape[1] - (d - scores_at._map.rank)
-    projection, jacobian = scores_at._map.at(x).projection, scores_at.jacobian(x)
-    with scores_at._map.threads():
-        model = sensitivity(jacobian, deviation, projection, free)
-        at_unit_noise = sensitivity(jacobian, np.ones(n), projection, free)
-    del jacobian
-    # The x that an attacker finds is rounded to double.
-    errors = np.hypot(model.standard_errors(null_space), UNIT_ROUNDOFF * np.abs(x))
-
+    signs = None if signs is None else _checked_signs(signs, model, slack)
+    given = {**weights, "signs": signs}
+    identified = invert_scores(A, b, scores, x0=x, rng=SAMPLE_SEED, **given)
+    attack_on = functools.partial(_attack, A, b, scores, given)
+    attack = attack_on(published)
     share = scores_at._map.rows.column_norms() / np.sqrt(n)
     # A coefficient of 0 has the size that moves A x like the slacks, in a column of zeros 1.
     usual = np.linalg.norm(slack) / np.sqrt(n) / np.where(share > 0, share, 1.0)
     sizes = np.where(x != 0, np.abs(x), np.where(usual > 0, usual, 1.0))
-    attack_on = functools.partial(_attack, A, b, signs, scores)
-    attack = attack_on(published)
+    prediction = _predicted(scores_at, x, _deviation(published, scores, model), identified, share)
+    mirrored = model.weighting.even and _mirrored(scores_at, slack, identified.alternatives)
+    certain = prediction.pop("certain") and bool(identified.success)
     return AuditReport(
+        setting=Setting(model.weighting.name, model.mode, bool(b.any()),
+                        model.log_prior is not None),
         x=x, sizes=sizes, scores=scores, published=published, signs_known=signs is not None,
         names=_coefficient_names(names, columns, d), row_labels=row_labels,
-        decided=bool(identified.success),
-        unique=bool(identified.unique and not model.flat.shape[1]), null_space=null_space,
-        standard_errors=errors, errors_per_noise=at_unit_noise.standard_errors(null_space),
-        singular_values=model.values, row_influence=model.influence,
-        departure=departure(scores_at, x, model.steps, deviation),
-        attack=attack, recovered_x=attack.x,
-        least_squares_x=_least_squares(scores_at._map.rows, b), share=share,
-        attack_on=attack_on, departure_with=functools.partial(
-            departure, scores_at, x, at_unit_noise.steps, np.ones(1)))
+        decided=bool(identified.success), unique=bool(identified.unique and certain),
+        null_space=identified.null_space, alternatives=identified.alternatives,
+        up_to_signs=bool(mirrored and certain and not identified.null_space.size
+                         and not identified.evidence["undetermined_directions"]),
+        **prediction, attack=attack, recovered_x=nearest(attack, x, share),
+        least_squares_x=_least_squares(scores_at._map.rows, b), share=share, attack_on=attack_on)
 
 
-def _attack(A: MatrixLike, b: Floats, signs: Floats | None, scores: Floats,
+def _deviation(published: Publication, scores: Floats, model: Model) -> Floats:
+    """Standard deviations of the published scores, rounding to double included, (n,)."""
+    # A score is the squared norm of a row of a basis, whose entries are known to ε. Hat values of
+    # models, as other packages compute them, have the rounding error of a squared length.
+    size = np.maximum(scores, EPS ** 2)
+    rounding = UNIT_ROUNDOFF * (size if model.is_inverse_square else np.sqrt(size))
+    return np.hypot(published.noise, rounding)
+
+
+def _predicted(scores_at: LeverageMap, x: Floats, deviation: Floats, identified: InversionResult,
+               share: Floats) -> dict[str, Any]:
+    """What the report says of sensitivity and standard errors; "certain" says that the Jacobian
+    has no further direction of singular value zero.
+    """
+    null_space = identified.null_space
+    free = null_space.shape[1] - (len(x) - scores_at._map.rank)
+    point, jacobian = scores_at._map.at(x), scores_at.jacobian(x)
+    with scores_at._map.threads():
+        model = sensitivity(jacobian, deviation, point.projection, free)
+        at_unit_noise = sensitivity(jacobian, np.ones(len(deviation)), point.projection, free)
+    # The x that an attacker finds is rounded to double.
+    errors = np.hypot(model.standard_errors(null_space), UNIT_ROUNDOFF * np.abs(x))
+    with np.errstate(over="ignore"):
+        # in units of the weights themselves, not of the largest
+        values = model.values * np.exp(-0.5 * point.weights.unit)
+    # no direction shows to first order, as where all linear predictors are at the largest weight
+    hidden = bool(model.flat.shape[1]) and not model.steps.shape[1]
+    return {"standard_errors": errors,
+            "errors_per_noise": at_unit_noise.standard_errors(null_space),
+            "singular_values": values, "row_influence": model.influence,
+            "direction_error": _direction_error(model.steps, x, null_space, share),
+            "departure": math.inf if hidden else departure(scores_at, x, model.steps, deviation),
+            "departure_with": (lambda noise: math.inf) if hidden else functools.partial(
+                departure, scores_at, x, at_unit_noise.steps, np.ones(1)),
+            "certain": not model.flat.shape[1]}
+
+
+def _direction_error(steps: Floats, x: Floats, null_space: Floats, share: Floats) -> float:
+    """Relative standard error of x up to a factor; inf unless the factor alone is free."""
+    size = float(np.linalg.norm(share * x))
+    if null_space.shape[1] != 1 or not size:
+        return math.inf
+    off = np.linalg.norm(x - null_space @ (null_space.T @ x))
+    if off > math.sqrt(EPS) * np.linalg.norm(x):
+        return math.inf
+    unit, errors = share * x / size, share[:, None] * steps
+    return float(np.linalg.norm(errors - np.outer(unit, unit @ errors))) / size
+
+
+def _mirrored(scores_at: LeverageMap, eta: Floats, alternatives: Floats) -> bool:
+    """Whether there are alternatives, and all only change the signs of linear predictors."""
+    negligible = math.sqrt(EPS) * float(np.abs(eta).max())
+    for other in alternatives:
+        moved = scores_at.slack(other)
+        if (np.minimum(np.abs(moved - eta), np.abs(moved + eta)) > negligible).any():
+            return False
+    return bool(len(alternatives))
+
+
+def _checked_signs(signs: SignsLike, model: Model, slack: Floats) -> Floats:
+    """Known signs, (n,). Raises ValueError if they are not those of A x - b, less the mode."""
+    known = _validate.signs(signs, "signs", len(slack))
+    wrong = known * model.side(slack) < 0
+    if wrong.any():
+        index = _validate.first_index(wrong)
+        less = f" - {model.mode:.3g}" if model.mode else ""
+        raise ValueError(f"signs must be those of A x - b{less}, got {known[index]:+.0f} at index "
+                         f"{index}, where A x - b is {slack[index]:.3g}")
+    return known
+
+
+def _attack(A: MatrixLike, b: Floats, scores: Floats, given: dict[str, Any],
             publication: Publication) -> InversionResult:
     """The inversion of scores as published, without a starting point."""
     if publication.decimals is None:
@@ -172,7 +262,7 @@ def _attack(A: MatrixLike, b: Floats, signs: Floats | None, scores: Floats,
         published = scores + publication.noise * errors
     else:
         published = np.round(scores, publication.decimals)
-    return invert_scores(A, b, np.clip(published, 0.0, 1.0), signs=signs, rng=SAMPLE_SEED,
+    return invert_scores(A, b, np.clip(published, 0.0, 1.0), rng=SAMPLE_SEED, **given,
                          noise=None if publication.exact else publication.noise)
 
 
@@ -198,10 +288,10 @@ def _least_squares(rows: Rows, b: Floats) -> Floats:
 
 
 def _numbers_and_labels(
-    A: MatrixLike, b: VectorLike, x: VectorLike,
-) -> tuple[MatrixLike, VectorLike, VectorLike, list[str] | None, list[str] | None]:
-    """Separate the numbers of A, b and x from the labels of A's columns and rows (those of x and b
-    if A has none): a frame becomes an array, everything else stays as it is. Frames and series are
+    A: MatrixLike, b: VectorLike | None, x: VectorLike, *of_rows: VectorLike | None,
+) -> tuple[MatrixLike, list[str] | None, list[str] | None]:
+    """Separate the numbers of A from the labels of A's columns and rows (those of x and b if A has
+    none): a frame becomes an array, everything else stays as it is. Frames and series are
     recognised by their attributes, not by their type, so pandas is never imported.
     """
     columns: Labels = None
@@ -212,10 +302,11 @@ def _numbers_and_labels(
                 raise TypeError(f"A must hold real numbers, got dtype {dtype} in column {name!r}")
         columns, rows = list(A.columns), _index(A)
         A = np.asarray(A, dtype=float)
-    _check_order(b, rows, "b", "row")
+    for name, series in zip(("b", "offset", "prior_weights"), (b, *of_rows), strict=True):
+        _check_order(series, rows, name, "row")
     _check_order(x, columns, "x", "column")
     columns, rows = columns or _labels(x), rows or _labels(b)
-    return (A, b, x, None if columns is None else _text(columns),
+    return (A, None if columns is None else _text(columns),
             None if rows is None else _text(rows))
 
 

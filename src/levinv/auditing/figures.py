@@ -43,6 +43,23 @@ class Publication:
         return self.decimals is None and not np.any(self.noise)
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What the scores are of, and what an attacker has besides A."""
+
+    weighting: str                 # its name
+    mode: float                    # signs are those of the linear predictor less the mode
+    offset: bool                   # whether b or an offset is given
+    prior: bool                    # whether prior weights are given
+
+    @property
+    def regression(self) -> bool:
+        """Whether the weights are those of a named model; otherwise they are a function of the
+        residual or slack A x - b.
+        """
+        return not self.weighting.startswith("weights ")
+
+
 class AttackedDecimals(TypedDict):
     """The prediction and the result of the attack at one number of decimals."""
 
@@ -57,6 +74,7 @@ class AttackedDecimals(TypedDict):
 class AuditFigures:
     """The data of an AuditReport, which describes the attributes."""
 
+    setting: Setting
     x: Floats
     sizes: Floats
     scores: Floats
@@ -67,6 +85,9 @@ class AuditFigures:
     unique: bool
     decided: bool
     null_space: Floats
+    alternatives: Floats
+    up_to_signs: bool
+    direction_error: float
     standard_errors: Floats
     errors_per_noise: Floats
     singular_values: Floats
@@ -87,7 +108,21 @@ class AuditFigures:
                predicted: float) -> bool:
         # If x is not unique, an attack that finds another x does not contradict the prediction.
         return bool(departure <= LARGEST_DEPARTURE and attack.success
-                    and (not self.unique or as_predicted(missed, predicted)))
+                    and (not self.determined or as_predicted(missed, predicted)))
+
+    @property
+    def weighting(self) -> str:
+        return self.setting.weighting
+
+    @property
+    def determined(self) -> bool:
+        """Whether exact scores determine x, at least up to signs."""
+        return self.unique or self.up_to_signs
+
+    @property
+    def ratios_given_away(self) -> bool:
+        """Whether the coefficients of a model are known to within 10 % up to one common factor."""
+        return self.setting.regression and self.direction_error <= GIVEN_AWAY
 
     @property
     def recovered_error(self) -> float:
@@ -124,12 +159,14 @@ class AuditFigures:
     def level(self) -> Level:
         known = self.given_away
         # Standard errors are a lower bound even at noise where the prediction fails.
-        safe = self.relative_errors.min() > GIVEN_AWAY and not known.any()
+        safe = (self.relative_errors.min() > GIVEN_AWAY and not known.any()
+                and not self.ratios_given_away)
         if not (self.prediction_holds or known.all() or safe):
             return Level.IN_DOUBT
-        if known.all() and self.unique:
+        if known.all() and self.determined:
             return Level.GIVEN_AWAY
-        return Level.PARTLY_GIVEN_AWAY if known.any() else Level.NOT_GIVEN_AWAY
+        partly = known.any() or self.ratios_given_away
+        return Level.PARTLY_GIVEN_AWAY if partly else Level.NOT_GIVEN_AWAY
 
     def safe_noise(self, target: float) -> float:
         """Smallest standard deviation of noise at which every coefficient's relative standard error
@@ -186,7 +223,7 @@ class AuditFigures:
             noise = rounding_noise(decimals)
             attack = self.attack_on(Publication(noise, decimals))
             predicted = self.relative_size(noise * self.errors_per_noise, known)
-            recovered = self.relative_size(attack.x - self.x, known)
+            recovered = self.relative_size(nearest(attack, self.x, self.share) - self.x, known)
             holds = self._holds(self.departure_with(noise), attack, recovered, predicted)
             attacked.append({"decimals": decimals, "predicted_error": predicted,
                              "recovered_error": recovered, "success": bool(attack.success),
@@ -196,6 +233,18 @@ class AuditFigures:
     def row_label(self, row: int) -> str:
         """The label of a row, or its number if rows have no labels."""
         return str(row) if self.row_labels is None else self.row_labels[row]
+
+
+def nearest(attack: InversionResult, x: Floats, share: Floats) -> Floats:
+    """The solution of an attack that is nearest to x. Each alternative changes the part of x on one
+    component of A's rows, so that they can also be taken together.
+    """
+    best: Floats = attack.x
+    for other in attack.alternatives:
+        together = best + (other - attack.x)
+        best = min(best, other, together, key=lambda found: float(
+            np.linalg.norm(share * (found - x))))
+    return best
 
 
 def as_predicted(missed: float, predicted: float) -> bool:

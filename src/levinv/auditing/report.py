@@ -8,7 +8,7 @@ from levinv.auditing.render import text
 
 
 class AuditReport(AuditFigures):
-    """What published leverage scores give away; made by :func:`levinv.audit`.
+    """What published leverage scores or hat values give away; made by :func:`levinv.audit`.
 
     Attributes
     ----------
@@ -20,6 +20,18 @@ class AuditReport(AuditFigures):
     unique : bool
         Whether x is the only one with these scores (before rounding and noise): ``null_space`` is
         empty, and the signs of A x - b are known or determined.
+    alternatives : (m, d) ndarray
+        Other x that have the same scores: -x for the hat values of a logistic regression without
+        offset.
+    up_to_signs : bool
+        Whether x is the only one but for the ``alternatives``, and these differ from x in the signs
+        of linear predictors alone. Such an x counts as determined: ``recovered_x`` and its errors
+        are those with the right signs.
+    weighting : str
+        The name of the model or of the weights.
+    direction_error : float
+        Relative standard error of x up to a factor, if nothing but a factor of x is free, as in
+        gamma regression with the link 1/μ; otherwise inf.
     null_space : (d, k) ndarray
         Orthonormal columns: the directions in which x can move with every score unchanged.
     standard_errors : (d,) ndarray
@@ -32,7 +44,7 @@ class AuditReport(AuditFigures):
         The absolute values of the coefficients. For a coefficient of 0, the value that moves A x by
         as much as the slacks A x - b are (root mean squares).
     recovered_x : (d,) ndarray
-        The x that the attack found.
+        The x that the attack found; of several, the one nearest to x.
     recovered_error, predicted_error : float
         Relative error of x as a whole: ``|D (recovered_x - x)| / |D x|``, where D holds the root
         mean squares of A's columns, which make coefficients comparable. ``predicted_error`` has
@@ -44,7 +56,8 @@ class AuditReport(AuditFigures):
         W = diag(1/noise). Its sum is the number of directions that the scores determine.
     singular_values : (r,) ndarray
         The change of the scores in units of the noise (root of the sum of squares) if x changes so
-        that the squares of the relative changes of the slacks sum to 1. Decreasing.
+        that the squares of the relative changes of the slacks sum to 1; for a regression model, if
+        x changes by one standard error of the fit (dispersion 1). Decreasing.
     departure : float
         Relative departure of the scores from the linear prediction, for errors of x of the
         predicted size.
@@ -58,7 +71,7 @@ class AuditReport(AuditFigures):
         otherwise by the error of the attack.
     least_squares_x : (d,) ndarray
         The least-squares solution of A x = b, which needs no scores. It is close to x if x comes
-        from a regression.
+        from a regression. Without b it is 0.
     least_squares_error : float
         Its error, as ``recovered_error``.
     names : list of str

@@ -29,7 +29,8 @@ files:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status. Wrong usage raises SystemExit (status 2)."""
-    arguments = _parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else list(argv)
+    arguments = _parser(any(_is_weighting(argument) for argument in given)).parse_args(given)
     try:
         with _warnings_in_one_line():
             command = importlib.import_module(f"levinv.cli.{arguments.command}")
@@ -66,6 +67,9 @@ def _warnings_in_one_line() -> Iterator[None]:
         yield
 
 
+WITHOUT_B = "\n\nWith --weighting there is no argument b: {} --weighting binomial ..."
+
+
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
@@ -74,26 +78,35 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _parser() -> argparse.ArgumentParser:
+def _is_weighting(argument: str) -> bool:
+    return argument == "--weighting" or argument.startswith("--weighting=")
+
+
+def _parser(weighted: bool = False) -> argparse.ArgumentParser:
+    """The arguments. With a weighting, b is an option: argparse cannot leave out a positional
+    argument that stands between others.
+    """
     parser = _add_parser(
         argparse.ArgumentParser, prog="levinv",
         description="Leverage scores of a matrix, and the way back: find x from the leverage "
-                    "scores\nof diag(1/(A x - b)) A.")
+                    "scores\nof diag(1/(A x - b)) A, or the coefficients of a regression from its "
+                    "hat values.")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_scores(commands)
-    _add_invert(commands)
-    _add_audit(commands)
+    _add_invert(commands, weighted)
+    _add_audit(commands, weighted)
     return parser
 
 
 def _add_demo(commands: Commands) -> None:
     add = _add_parser(
         commands.add_parser, "demo",
-        help="recover a regression from its leverage scores, on real data",
-        description="Recover the coefficients of a real regression from the design, the response\n"
-                    "and the leverage scores only: exact, and rounded to a few decimals."
+        help="recover a regression from its hat values, on real data",
+        description="Recover the coefficients of a real logistic regression from the design and "
+                    "the\nhat values only; then those of a linear model from the scores of rows "
+                    "divided by\nresiduals. Exact, and rounded to a few decimals."
     ).add_argument
     add("--seed", type=count, default=0, help="seed of everything random (default 0)")
     add("--json", action="store_true", help="one JSON object on stdout instead of the table")
@@ -102,14 +115,16 @@ def _add_demo(commands: Commands) -> None:
 def _add_scores(commands: Commands) -> None:
     parser = _add_parser(
         commands.add_parser, "scores", help="leverage scores of a matrix",
-        description="Leverage scores of A, of diag(1/slack) A, of diag(sqrt(weights)) A, or of\n"
-                    "diag(1/(A x - b)) A.")
+        description="Leverage scores of A, of diag(1/slack) A, of diag(sqrt(weights)) A, of\n"
+                    "diag(1/(A x - b)) A, or the hat values of a regression with coefficients x.")
     add, scale = parser.add_argument, parser.add_mutually_exclusive_group().add_argument
     add("A", help="n x d matrix")
     scale("--slack", metavar="FILE", help="divide each row by its slack")
     scale("--weights", metavar="FILE", help="multiply each row by the square root of its weight")
     scale("--b", metavar="FILE", help="with --x: the slack is A x - b")
-    add("--x", metavar="FILE", help="with --b")
+    scale("--offset", metavar="FILE", help="with --x: the offset of the regression, -b")
+    add("--x", metavar="FILE", help="with --b or --weighting")
+    _add_weighting(parser)
     add("--method", choices=("auto", "cholesky", "qr", "sketch"), default="auto",
         help="cholesky is fastest, qr most accurate, sketch gives random estimates for a sparse A "
              "of very many columns (default auto: cholesky, or qr if accuracy needs it)")
@@ -120,19 +135,25 @@ def _add_scores(commands: Commands) -> None:
     _add_output(parser, "the scores")
 
 
-def _add_invert(commands: Commands) -> None:
+def _add_invert(commands: Commands, weighted: bool) -> None:
     parser = _add_parser(
         commands.add_parser, "invert", help="find x from leverage scores",
-        description="Find x such that diag(1/(A x - b)) A has the given leverage scores, and say "
-                    "whether it\nis the only one. If there is no solution, no file is written.",
+        description="Find x such that diag(1/(A x - b)) A has the given leverage scores, or the "
+                    "coefficients\nof a regression with the given hat values, and say whether it "
+                    "is the only one. If there\nis no solution, no file is written."
+                    + WITHOUT_B.format("levinv invert A scores"),
         more="--json:\n  numbers that are not finite, such as the standard error of a coefficient "
-             "that the\n  scores do not determine, are null.\n")
+             "that the\n  scores do not determine, are null. \"alternatives\" holds other x that "
+             "have these scores.\n")
     add, accuracy = parser.add_argument, parser.add_mutually_exclusive_group().add_argument
     add("A", help="n x d matrix")
-    add("b", help="vector of length n")
+    _add_response(parser, weighted)
     add("scores", help="vector of length n")
+    _add_weighting(parser)
     add("--signs", metavar="positive|negative|FILE",
         help="signs of the slacks A x - b, if known: all equal, or a vector")
+    add("--coefficient-signs", metavar="FILE",
+        help="with --weighting: known signs of x, 0 where unknown")
     add("--x0", metavar="FILE", help="a first guess at x")
     accuracy("--noise", type=float, metavar="SD", help="standard deviation of the scores' error")
     accuracy("--decimals", type=count, metavar="K",
@@ -146,19 +167,21 @@ def _add_invert(commands: Commands) -> None:
     _add_output(parser, "x")
 
 
-def _add_audit(commands: Commands) -> None:
+def _add_audit(commands: Commands, weighted: bool) -> None:
     parser = _add_parser(
         commands.add_parser, "audit", help="what published leverage scores give away",
-        description="What the leverage scores of diag(1/(A x - b)) A reveal of x once they are "
-                    "published:\nthe standard error of each coefficient, the result of an attack, "
-                    "and how much rounding\nor noise protects x. The exit status does not depend "
-                    "on what the audit finds.",
+        description="What the leverage scores of diag(1/(A x - b)) A, or the hat values of a "
+                    "regression, reveal of\nx once they are published: the standard error of each "
+                    "coefficient, the result of an\nattack, and how much rounding or noise "
+                    "protects x. The exit status does not depend on\nwhat the audit finds."
+                    + WITHOUT_B.format("levinv audit A x"),
         more="--json:\n  \"given_away\" says for each coefficient whether it is known to within "
              "10 %; numbers\n  that are not finite are null.\n")
     add, accuracy = parser.add_argument, parser.add_mutually_exclusive_group().add_argument
     add("A", help="n x d matrix; names in the first line of a .csv are kept")
-    add("b", help="vector of length n")
+    _add_response(parser, weighted)
     add("x", help="vector of length d that may have to stay secret")
+    _add_weighting(parser)
     accuracy("--decimals", type=count, metavar="K",
              help="the scores are to be rounded to K decimals")
     accuracy("--noise", type=float, metavar="SD",
@@ -169,6 +192,28 @@ def _add_audit(commands: Commands) -> None:
         help="write the report as one HTML page, with pictures if matplotlib is installed")
     add("--force", action="store_true", help="overwrite an existing page")
     add("--json", action="store_true", help="one JSON object on stdout instead of the text")
+
+
+def _add_response(parser: argparse.ArgumentParser, weighted: bool) -> None:
+    """b, an argument of the weights 1/s²; with other weights it is an option, or an offset is."""
+    add = parser.add_mutually_exclusive_group().add_argument
+    if weighted:
+        add("--b", metavar="FILE", help="vector of length n")
+    else:
+        parser.add_argument("b", help="vector of length n; left out with --weighting")
+    add("--offset", metavar="FILE", help="with --weighting: the offset of the regression, -b")
+
+
+def _add_weighting(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--weighting", metavar="FAMILY[:LINK]",
+        help="a regression: binomial, poisson, gamma, gaussian, inverse-gaussian, "
+             "negative-binomial or tweedie, with its canonical link or another one "
+             "(binomial:probit); or power:Q for weights |A x - b|^-Q")
+    add("--alpha", type=float, metavar="ALPHA", help="with negative-binomial (default 1)")
+    add("--power", type=float, metavar="P", help="with tweedie: the variance is mean^P")
+    add("--prior-weights", metavar="FILE",
+        help="known factors of the weights, such as numbers of trials")
 
 
 def _add_parser(add: Callable[..., argparse.ArgumentParser], *args: str, more: str = "",

@@ -5,6 +5,7 @@ import json
 from levinv.auditing.audit import audit
 from levinv.cli import files
 from levinv.cli.status import ExitStatus, input_errors
+from levinv.cli.weighting import model_of
 
 
 def run(arguments: argparse.Namespace) -> ExitStatus:
@@ -12,12 +13,12 @@ def run(arguments: argparse.Namespace) -> ExitStatus:
     if arguments.html is not None:
         files.check_target(arguments.html, force=arguments.force, page=True)
     A = files.read_matrix(arguments.A)
-    b = files.read_vector(arguments.b)
+    model = model_of(arguments)
     x = files.read_vector(arguments.x)
     signs = files.read_signs(arguments.signs)
     with input_errors():
-        report = audit(A, b, x, noise=arguments.noise, decimals=arguments.decimals, signs=signs,
-                       names=files.column_names(arguments.A))
+        report = audit(A, x=x, noise=arguments.noise, decimals=arguments.decimals, signs=signs,
+                       names=files.column_names(arguments.A), **model)
     if arguments.html is not None:
         files.write_page(arguments.html, report.to_html(), force=arguments.force)
     if arguments.json:

@@ -10,31 +10,37 @@ import numpy as np
 
 from levinv._json import plain
 from levinv._noise import rounding_noise
+from levinv._tolerances import EPS
 from levinv.cli.files import check_target, read_matrix, read_signs, read_vector, write_vector
 from levinv.cli.progress import Progress
 from levinv.cli.status import ExitStatus, input_errors
+from levinv.cli.weighting import model_of
 from levinv.inverse.invert_scores import invert_scores
 from levinv.inverse.result import InversionResult
 
 SHOWN = 20      # coefficients in the summary; the output file and --json hold them all
-REPORTED = ("success", "unique", "status", "message", "x", "standard_errors", "null_space", "fun",
-            "condition", "nit", "nfev", "evidence")
+REPORTED = ("success", "unique", "status", "message", "x", "standard_errors", "null_space",
+            "alternatives", "fun", "condition", "nit", "nfev", "evidence")
 
 
 def run(arguments: argparse.Namespace) -> ExitStatus:
     """Run the sub-command."""
     check_target(arguments.output, force=arguments.force)
     A = read_matrix(arguments.A)
-    b = read_vector(arguments.b)
+    model = model_of(arguments)
+    b = model.pop("b")
     scores = read_vector(arguments.scores)
+    x0, coefficient_signs = (None if path is None else read_vector(path) for path in (
+        arguments.x0, arguments.coefficient_signs))
     noise = arguments.noise if arguments.decimals is None else rounding_noise(arguments.decimals)
     start = time.perf_counter()
     with Progress(sys.stderr.isatty()
                   and not (arguments.quiet or arguments.json)) as progress, input_errors():
         result = invert_scores(
-            A, b, scores, signs=read_signs(arguments.signs), noise=noise, tol=arguments.tol,
-            x0=None if arguments.x0 is None else read_vector(arguments.x0), method=arguments.method,
-            maxiter=arguments.maxiter, rng=arguments.seed, callback=progress)
+            A, b, scores, **model, signs=read_signs(arguments.signs), noise=noise,
+            tol=arguments.tol, x0=x0, coefficient_signs=coefficient_signs,
+            method=arguments.method, maxiter=arguments.maxiter, rng=arguments.seed,
+            callback=progress)
     seconds = time.perf_counter() - start
     if result.success:
         write_vector(arguments.output, result.x, force=arguments.force)
@@ -77,6 +83,11 @@ def summary(result: InversionResult, error: float, noise: float | None, seconds:
 
 def _ambiguity(result: InversionResult) -> str:
     directions = result.null_space.shape[1]
+    others = result.alternatives
+    if directions == 0 and len(others):
+        if len(others) == 1 and np.allclose(others[0], -result.x, rtol=math.sqrt(EPS), atol=0.0):
+            return "-x has these scores as well"
+        return f"{len(others)} other x ha{'ve' if len(others) > 1 else 's'} these scores as well"
     if directions == 0:
         if result.evidence["signs_determined"]:
             return "the scores are too inaccurate to tell"

@@ -33,8 +33,39 @@ def load_diabetes() -> tuple[Floats, Floats, list[str]]:
     >>> A.shape, names[:4]
     ((442, 11), ['intercept', 'age', 'sex', 'bmi'])
     """
-    file = importlib.resources.files(__name__).joinpath("diabetes.csv")
-    lines = iter(file.read_text(encoding="utf-8").splitlines())
+    return _loaded("diabetes.csv")
+
+
+def load_anes96() -> tuple[Floats, Floats, list[str]]:
+    """The American National Election Study of 1996: the vote of 944 people, a binary response.
+
+    Returns
+    -------
+    A : (944, 9) ndarray
+        A column of ones, then what people said of themselves and of the candidates.
+    y : (944,) ndarray
+        Expected vote: 1 for Dole, 0 for Clinton.
+    names : list of str
+        The names of A's columns.
+
+    References
+    ----------
+    .. [1] The American National Election Studies, www.electionstudies.org.
+
+    Examples
+    --------
+    >>> from levinv.data import load_anes96
+    >>> A, y, names = load_anes96()
+    >>> A.shape, int(y.sum()), names[:3]
+    ((944, 9), 393, ['intercept', 'tv_news', 'self'])
+    """
+    return _loaded("anes96.csv")
+
+
+def _loaded(file: str) -> tuple[Floats, Floats, list[str]]:
+    """The columns of a file but the last, after a column of ones; the last; the names."""
+    text = importlib.resources.files(__name__).joinpath(file).read_text(encoding="utf-8")
+    lines = iter(text.splitlines())
     names = next(csv.reader(lines))
     table = np.loadtxt(lines, delimiter=",")
     A = np.column_stack([np.ones(len(table)), table[:, :-1]])

@@ -98,7 +98,7 @@ class BarrierPoint:
         projection = self.projection
         if projection.is_long(self.rows.shape[1]) and not len(projection.heavy):
             smallest = projection.smallest_slack
-            slope = self.times_slope(np.full(self.rows.shape[0], smallest))   # squares are in range
+            slope = self.times_slope(smallest)               # squares are in range
             diagonal = (2.0 + 0.5 * self.weights.ratio) * projection.scores
             out = self.rows.gram(slope, None, diagonal) - 2.0 * projection.squared_form(slope)
             if accurate_squares(np.diag(out)):
@@ -117,9 +117,9 @@ class BarrierPoint:
 
     def scaled_rows(self) -> Floats:
         """F, (n, d)."""
-        return self.rows.scaled(self.times_slope(np.ones_like(self.slack)))
+        return self.rows.scaled(self.times_slope(1.0))
 
-    def times_slope(self, y: Floats) -> Floats:
+    def times_slope(self, y: Floats | float) -> Floats:
         """-τ'/2 times y, (n,); 0 in zero rows of A with zero slack."""
         return self.weights.times_slope(y)
 

@@ -75,7 +75,7 @@ class JeffreysPenalty(LogDeterminant):
     >>> def grad(x):
     ...     return A.T @ (1.0 / (1.0 + np.exp(-A @ x)) - y) - penalty.grad(x)
     >>> minimize(loss, np.zeros(2), jac=grad, tol=1e-10).x.round(4) + 0.0
-    array([0.    , 1.1061])
+    array([0.    , 0.9384])
     """
 
     def __init__(self, A: MatrixLike, b: VectorLike | None = None, *, weighting: WeightingLike,

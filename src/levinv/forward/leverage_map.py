@@ -86,7 +86,7 @@ class LeverageMap:
 
     >>> A = np.column_stack([np.ones(4), [0.0, 1.0, 2.0, 3.0]])
     >>> LeverageMap(A, weighting="binomial").scores([-1.0, 0.5]).round(4)
-    array([0.6113, 0.3413, 0.3413, 0.7062])
+    array([0.6606, 0.3268, 0.315 , 0.6975])
     """
 
     def __init__(self, A: MatrixLike, b: VectorLike | None = None, *,

@@ -42,7 +42,7 @@ class LogWeights:
         zero: Booleans = self.eta == 0
         return zero if zero.any() else None
 
-    def times_slope(self, values: Floats) -> Floats:
+    def times_slope(self, values: Floats | float) -> Floats:
         """-τ'/2 times values, (n,); 0 in idle rows and where the weight is infinite."""
         if self.weighting.kind == "power":             # divides by η: no reciprocal may overflow
             out = self.weighting.times_slope(values, self.eta)

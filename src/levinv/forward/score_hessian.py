@@ -48,7 +48,7 @@ class ScoreHessian:
 
     def __init__(self, rows: Rows, weights: LogWeights, projection: Projection, residual: Floats):
         self.rows, self.projection, self.residual = rows, projection, residual
-        self.slope = weights.times_slope(np.ones(rows.shape[0]))            # -τ'/2
+        self.slope = weights.times_slope(1.0)                  # -τ'/2
         self.light_slope = self.slope.copy()
         self.light_slope[projection.heavy] = 0.0
         self.form = projection.weighted_gram(residual)         # K_r

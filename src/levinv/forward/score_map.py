@@ -27,6 +27,7 @@ from levinv._typing import Booleans, Floats, MatrixLike, VectorLike
 from levinv.forward.basis import column_space, uncombined
 from levinv.forward.log_weights import LogWeights
 from levinv.forward.projection import DependentZeroSlackError, Projection, project
+from levinv.weighting.arguments import right_hand_side
 from levinv.weighting.names import WeightingLike, as_weighting
 from levinv.weighting.protocol import INVERSE_SQUARE, Weighting
 
@@ -51,7 +52,7 @@ class ScoreMap:
                  offset: VectorLike | None = None):
         A = _validate.matrix(A, "A", sparse=True)
         n = A.shape[0]
-        self._b = _right_hand_side(b, offset, weighting, n)
+        self._b = right_hand_side(b, offset, weighting, n)
         self.weighting = _for_rows(as_weighting(weighting), n)
         prior = None if prior_weights is None else _prior(prior_weights, n)
         self.rows = storage.of(A)
@@ -113,9 +114,10 @@ class ScoreMap:
         faint = idle if self.left_out is None else idle & ~self.left_out
         if not faint.any():
             return Point(weights, self._checked_projection(magnitude, idle))
-        log_weight = self.weighting.log_weight(slack)
-        if self._log_prior is not None:
-            log_weight = log_weight + self._log_prior
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            log_weight = self.weighting.log_weight(slack)
+            if self._log_prior is not None:
+                log_weight = log_weight + self._log_prior
         undefined = faint & np.isnan(log_weight)
         if undefined.any():
             raise ValueError(self.weighting.undefined(slack, int(np.argmax(undefined))))
@@ -207,7 +209,7 @@ class ScoreMap:
         """J = -2 L F, (n, d)."""
         self.require(1, point)
         with self.threads(), np.errstate(over="ignore", invalid="ignore"):
-            scaled = self.rows.scaled(point.weights.times_slope(np.ones(self.shape[0])))
+            scaled = self.rows.scaled(point.weights.times_slope(1.0))
             return finite_derivative(2.0 * point.projection.laplacian(scaled), "A")
 
     def push(self, point: Point, v: Floats) -> Floats:
@@ -230,20 +232,6 @@ def finite_derivative(derivative: Floats, name: str) -> Floats:
     if not np.isfinite(derivative).all():
         raise ValueError(f"{name} must not be so large that the derivative overflows")
     return derivative
-
-
-def _right_hand_side(b: VectorLike | None, offset: VectorLike | None, weighting: WeightingLike,
-                     n: int) -> Floats | None:
-    """b = -offset, (n,), or None for 0."""
-    if b is not None and offset is not None:
-        raise ValueError("b and offset must not both be given: b is -offset")
-    if b is not None:
-        return _validate.vector(b, "b", n, "row of A")
-    if offset is not None:
-        return -_validate.vector(offset, "offset", n, "row of A")
-    if weighting is None:
-        raise ValueError("b must be given: without a weighting the rows are divided by A x - b")
-    return None
 
 
 def _for_rows(weighting: Weighting, n: int) -> Weighting:

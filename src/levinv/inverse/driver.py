@@ -21,7 +21,7 @@ from levinv.inverse.stages.presolve import presolve
 from levinv.inverse.stages.refine import refine
 from levinv.inverse.values import Found, Presolved, Problem
 from levinv.inverse.verdict.acceptance import hidden_slacks, is_solution, is_solution_to_rounding
-from levinv.inverse.verdict.alternatives import alternatives
+from levinv.inverse.verdict.alternatives import agreeing, alternatives
 from levinv.inverse.verdict.outliers import leave_out_outliers
 from levinv.inverse.verdict.report import report
 
@@ -49,10 +49,13 @@ def solve(problem: Problem, progress: Progress) -> InversionResult:
         outliers = leave_out_outliers(presolved, found.best, found, progress)
         if outliers is not None:
             found = replace(found, best=outliers.fit)
-    if (not found.stopped and found.best is not None and not problem.model.is_power
-            and is_solution(presolved, found.best)):
-        others, stopped = alternatives(presolved, found.best, progress)
-        found = replace(found, stopped=stopped)
+    best = found.best
+    if (not found.stopped and best is not None and not problem.model.is_power
+            and is_solution(presolved, best)):
+        others, stopped = alternatives(presolved, best, found.rivals, progress)
+        if problem.coefficient_signs is not None and not stopped:
+            best, others = agreeing(presolved, best, others, progress)
+        found = replace(found, best=best, stopped=stopped)
     return report(presolved, found, progress, outliers=outliers, other_signs=other_signs,
                   others=others)
 

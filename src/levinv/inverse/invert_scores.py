@@ -16,6 +16,7 @@ from levinv.inverse.local import solve as local
 from levinv.inverse.result import Callback, InversionResult, Progress
 from levinv.inverse.values import Problem
 from levinv.weighting.arguments import model_and_response
+from levinv.weighting.model import Model
 from levinv.weighting.names import WeightingLike
 
 Method: TypeAlias = Literal["global", "trust-region", "newton", "gradient-descent"]
@@ -27,6 +28,7 @@ OPTIONS = {"global": ("restarts",)} | local.OPTIONS
 def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
                   weighting: WeightingLike = None, offset: VectorLike | None = None,
                   prior_weights: VectorLike | None = None,
+                  coefficient_signs: VectorLike | None = None,
                   signs: SignsLike | None = None, x0: VectorLike | None = None,
                   method: Method = "global", ridge: float | VectorLike = 0.0,
                   noise: float | VectorLike | None = None, decimals: int | None = None,
@@ -165,9 +167,12 @@ def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
     scores = clipped_scores(_validate.vector(scores, "scores", n, "row of A"), noise)
     if x0 is not None:
         x0 = _validate.vector(x0, "x0", d, "column of A").copy()
+    if coefficient_signs is not None:
+        coefficient_signs = _coefficient_signs(coefficient_signs, model, d)
     problem = Problem(
         rows, b, scores, noise, _validate.positive_number(tol, "tol"),
-        None if signs is None else _validate.signs(signs, "signs", n), x0, model)
+        None if signs is None else _validate.signs(signs, "signs", n), x0, model,
+        coefficient_signs)
     if maxiter is not None:
         maxiter = _validate.positive_int(maxiter, "maxiter")
     restarts = _validate.positive_int(options.get("restarts", RESTARTS), "options['restarts']")
@@ -178,6 +183,17 @@ def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
         if method == "global":
             return solve(problem, progress)
         return local.solve(problem, progress, method, A, ridge, _checked(options))
+
+
+def _coefficient_signs(signs: VectorLike, model: Model, d: int) -> Floats:
+    """+1, -1 and 0 for each coefficient."""
+    if model.is_power:
+        raise ValueError("coefficient_signs must be None with powers of A x - b as weights: give "
+                         "signs, those of A x - b")
+    checked = _validate.vector(signs, "coefficient_signs", d, "column of A")
+    _validate.refuse(~np.isin(checked, (-1.0, 0.0, 1.0)), checked, "coefficient_signs",
+                     "+1, -1 or 0 (unknown)")
+    return checked
 
 
 def _checked(options: dict[str, Any]) -> dict[str, Any]:

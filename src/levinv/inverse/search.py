@@ -7,6 +7,7 @@ unknown signs it is interrupted later, because the sign search needs good magnit
 The scale κ of a component is positive. If signs are unknown and stage 3 finds κ < 0, it flips the
 signs of the component. For noisy scores stages 1 to 3 only find a starting point for stage 4.
 """
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -34,21 +35,23 @@ from levinv.inverse.values import (
 from levinv.inverse.verdict import acceptance
 
 
-def attempt(presolved: Presolved, x: Floats, best: Refined | None, progress: Progress,
-            brief: bool = False) -> Refined | None:
-    """Refine x, and return the better of the result and ``best``: the fit that agrees with the
-    known signs, then the one of smaller residual.
-    """
+def better(presolved: Presolved, found: Refined | None, best: Refined | None) -> Refined | None:
+    """The fit that agrees with the known signs, then the one of smaller residual."""
     def rank(fit: Refined) -> tuple[bool, float]:
         return not acceptance.signs_agree(presolved, fit), fit.point.norm
 
+    if found is None or best is None:
+        return best if found is None else found
+    return found if rank(found) < rank(best) else best
+
+
+def attempt(presolved: Presolved, x: Floats, best: Refined | None, progress: Progress,
+            brief: bool = False) -> Refined | None:
+    """Refine x, and return the better of the result and ``best``."""
     found = refine(presolved, x, progress, brief=brief)
-    if found is None:
-        return best
-    if best is None or rank(found) < rank(best):
-        best = found
-    if brief and found.stuck and acceptance.is_solution(presolved, best):
-        # it matches to tol; further steps may reach rounding
+    best = better(presolved, found, best)
+    if brief and found is not None and found.stuck and acceptance.is_solution(presolved, best):
+        assert best is not None                # it matches to tol; further steps may reach rounding
         return attempt(presolved, best.point.x, best, progress)
     return best
 
@@ -214,40 +217,47 @@ def _try_candidates(presolved: Presolved, found: Found, magnitudes: Magnitudes,
 
 def _try_levels(presolved: Presolved, found: Found, magnitudes: Magnitudes,
                 deviation: Floats | None, progress: Progress) -> Found:
-    """Stages 2 and 3 for weightings that are not powers: one solution of the level equations at a
-    time for each component, until the scores match there.
+    """Stages 2 and 3 for weightings that are not powers: solutions of the level equations, one
+    component after another. Exact scores need one that matches. With noise several may, on other
+    sides of the mode: the one of least residual is kept.
     """
-    reduced = presolved.reduced
-    candidates = [level_candidates(
-        level_equations(presolved, magnitudes.log_weight, deviation, c, progress.rng), progress.rng,
-        1 if presolved.contradictions or found.proofs else progress.restarts,
-        lambda start, misfit: progress("signs", misfit)) for c in range(reduced.count)]
-    parts = [np.zeros(basis.shape[1]) for basis in reduced.bases]
-    unsettled, best, stopped = list(range(reduced.count)), found.best, False
-    searches = [SignSearch() for _ in candidates]
-    remarks, most = found.remarks, progress.nfev + MAX_EVALUATIONS
+    problem, reduced = presolved.problem, presolved.reduced
+    restarts = 1 if presolved.contradictions or found.proofs else progress.restarts
+    x, best, remarks, stopped = reduced.offset, found.best, found.remarks, False
+    rivals: list[Floats] = []
+    equations = [level_equations(presolved, magnitudes.log_weight, deviation, c, progress.rng)
+                 for c in range(reduced.count)]
+    searches = [SignSearch() for _ in equations]
+    most = progress.nfev + MAX_EVALUATIONS
+    candidates = [level_candidates(part, progress.rng, restarts,
+                                   lambda start, misfit: progress("signs", misfit))
+                  for part in equations]
+    first = [next(several, None) for several in candidates]
+    parts = [reduced.bases[c] @ one.y for c, one in enumerate(first) if one is not None]
     try:
-        while unsettled:
-            exhausted = True
-            for c in unsettled:
-                candidate = next(candidates[c], None)
-                if candidate is not None:
-                    exhausted, parts[c] = False, candidate.y
-                    searches[c] = SignSearch(min(candidate.misfit, searches[c].misfit),
-                                             candidate.starts)
-            if exhausted:
-                break
-            if progress.nfev > most:
-                remarks = (*remarks, "not all levels that fit were tried")
-                break
-            x = reduced.offset + sum(basis @ y for basis, y in zip(reduced.bases, parts,
-                                                                   strict=True))
-            best = attempt(presolved, x, best, progress)
-            unsettled = [c for c in unsettled
-                         if not acceptance.component_is_settled(presolved, best, c)]
+        for c, one in enumerate(first):
+            for candidate in itertools.chain([one], candidates[c]):
+                if candidate is None or progress.nfev > most:
+                    break
+                searches[c] = SignSearch(min(candidate.misfit, searches[c].misfit),
+                                         candidate.starts)
+                others = sum(parts[:c] + parts[c + 1:])
+                trial = reduced.bases[c] @ candidate.y
+                fitted = refine(presolved, x + others + trial, progress)
+                best = better(presolved, fitted, best)
+                if fitted is not None and fitted is best:
+                    parts[c] = trial
+                if not problem.exact:
+                    if fitted is not None and acceptance.is_solution(presolved, fitted):
+                        rivals.append(fitted.point.x)
+                elif acceptance.component_is_settled(presolved, best, c):
+                    break
     except Stopped:
         stopped = True
-    return replace(found, best=best, remarks=remarks, stopped=stopped, levels=tuple(searches))
+    if progress.nfev > most:
+        remarks = (*remarks, "not all levels that fit were tried")
+    return replace(found, best=best, remarks=remarks, stopped=stopped, levels=tuple(searches),
+                   rivals=tuple(rivals))
 
 
 def _counted(search: SignSearch, candidate: SignCandidate, enumerated: bool) -> SignSearch:

@@ -41,6 +41,7 @@ class Problem:
     known_signs: Floats | None     # (n,) of the slack A x - b
     x0: Floats | None              # (d,)
     model: Model = INVERSE_SQUARE_MODEL
+    coefficient_signs: Floats | None = None      # (d,) of x, 0 where unknown
 
     @property
     def exact(self) -> bool:
@@ -330,6 +331,7 @@ class Found:
     recovered: Recovered | None = None       # last of stage 3
     signs: tuple[SignSearch, ...] | None = None
     levels: tuple[SignSearch, ...] | None = None     # of stages 2 and 3, for other weightings
+    rivals: tuple[Floats, ...] = ()          # further x that match noisy scores
     proofs: tuple[str, ...] = ()             # that no row weights have the scores
     remarks: tuple[str, ...] = ()            # further reasons for the message
     stopped: bool = False                    # by the callback

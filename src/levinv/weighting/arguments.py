@@ -14,21 +14,13 @@ def model_and_response(weighting: WeightingLike, b: VectorLike | None, offset: V
                        prior_weights: VectorLike | None, n: int) -> tuple[Model, Floats]:
     """The model of an inversion and b = -offset, (n,).
 
-    Raises ValueError if both b and an offset are given, if neither is with the papers' weighting,
-    if prior weights are not positive, if the scores do not depend on x, or if no way back from the
-    scores is known.
+    Raises TypeError if neither b nor a weighting is given. Raises ValueError if both b and an
+    offset are, if prior weights are not positive, if the scores do not depend on x, or if no way
+    back from the scores is known.
     """
     chosen = as_weighting(weighting)
-    if b is not None and offset is not None:
-        raise ValueError("b and offset must not both be given: b is -offset")
-    if offset is not None:
-        response = -_validate.vector(offset, "offset", n, "row of A")
-    elif b is not None:
-        response = _validate.vector(b, "b", n, "row of A")
-    elif chosen is INVERSE_SQUARE:
-        raise ValueError("b must be given with the weights 1/s²")
-    else:
-        response = np.zeros(n)
+    response = right_hand_side(b, offset, weighting, n)
+    response = np.zeros(n) if response is None else response
     if chosen.kind == "constant":
         raise ValueError(f"weighting must depend on x, but the hat values of {chosen.name} are the "
                          "same for every x")
@@ -44,3 +36,18 @@ def model_and_response(weighting: WeightingLike, b: VectorLike | None, offset: V
     if np.ptp(prior) == 0.0:
         return (INVERSE_SQUARE_MODEL if chosen is INVERSE_SQUARE else Model(chosen)), response
     return Model(chosen, np.log(prior)), response
+
+
+def right_hand_side(b: VectorLike | None, offset: VectorLike | None, weighting: WeightingLike,
+                    n: int) -> Floats | None:
+    """b = -offset, (n,), or None for 0."""
+    if b is not None and offset is not None:
+        raise ValueError("b and offset must not both be given: b is -offset")
+    if b is not None:
+        return _validate.vector(b, "b", n, "row of A")
+    if offset is not None:
+        return -_validate.vector(offset, "offset", n, "row of A")
+    if weighting is None:
+        raise TypeError("b must hold real numbers, got dtype object: None stands for 0 only if a "
+                        "weighting is given")
+    return None

@@ -84,8 +84,13 @@ def negative_binomial_link(alpha: float) -> Link:
     return Link("canonical", mean, (-math.inf, 0.0))
 
 
-BINOMIAL = Family("binomial", lambda m: (m * (1.0 - m), 1.0 - 2.0 * m, np.full_like(m, -2.0)),
+def _binomial() -> Family:
+    """V = μ (1 - μ)."""
+    return Family("binomial", lambda m: (m * (1.0 - m), 1.0 - 2.0 * m, np.full_like(m, -2.0)),
                   (0.0, 1.0))
+
+
+BINOMIAL = _binomial()
 
 
 def negative_binomial(alpha: float) -> Family:

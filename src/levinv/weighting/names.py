@@ -36,8 +36,18 @@ from levinv.weighting.protocol import (
 
 WeightingLike: TypeAlias = str | tuple[str, str] | Weighting | Any | None
 
-VARIANCES = {"gaussian": 0.0, "poisson": 1.0, "gamma": 2.0, "inverse-gaussian": 3.0}
-LINK_POWERS = {"identity": 1.0, "sqrt": 0.5, "inverse": -1.0, "inverse-squared": -2.0}
+
+def _variances() -> dict[str, float]:
+    """p in V = μ^p."""
+    return {"gaussian": 0.0, "poisson": 1.0, "gamma": 2.0, "inverse-gaussian": 3.0}
+
+
+def _link_powers() -> dict[str, float]:
+    """ρ in η = μ^ρ."""
+    return {"identity": 1.0, "sqrt": 0.5, "inverse": -1.0, "inverse-squared": -2.0}
+
+
+VARIANCES, LINK_POWERS = _variances(), _link_powers()
 BINOMIAL_LINKS: dict[str, Callable[[], Weighting]] = {
     "logit": Logit, "probit": Probit, "cauchit": Cauchit, "cloglog": Cloglog,
     "loglog": lambda: Cloglog(mirrored=True)}
@@ -100,7 +110,7 @@ def glm(family: str, link: str | None = None, *, alpha: float | None = None,
     >>> from levinv.weighting import glm
     >>> A = np.column_stack([np.ones(4), [0.0, 1.0, 2.0, 3.0]])
     >>> LeverageMap(A, weighting=glm("binomial", "probit")).scores([-1.0, 0.5]).round(4)
-    array([0.5947, 0.3438, 0.3438, 0.7176])
+    array([0.6369, 0.3431, 0.3226, 0.6974])
     """
     family, link, rho = model(family, link, link_power)
     for name, value, owner in (("alpha", alpha, family == "negative-binomial"),

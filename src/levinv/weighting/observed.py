@@ -67,7 +67,7 @@ class Observed(Weighting):
     def derivative(self, eta: Floats) -> Floats:
         weight, slope = self._weight(eta)
         with np.errstate(divide="ignore", invalid="ignore"):
-            derivative: Floats = slope / weight
+            derivative: Floats = np.where(weight == 0, 0.0, slope / weight)
         return derivative
 
     def second_derivative(self, eta: Floats) -> Floats:
@@ -119,7 +119,7 @@ def observed(family: str, link: str | None, y: VectorLike, *, alpha: float | Non
     >>> A = np.column_stack([np.ones(4), [0.0, 1.0, 2.0, 3.0]])
     >>> y = [0.0, 1.0, 0.0, 1.0]
     >>> LeverageMap(A, weighting=observed("binomial", "probit", y)).scores([-1.0, 0.5]).round(4)
-    array([0.5769, 0.3701, 0.3237, 0.7292])
+    array([0.5603, 0.4289, 0.3324, 0.6784])
     """
     expected = glm(family, link, alpha=alpha, power=power, link_power=link_power)
     family, link, rho = model(family, link, link_power)

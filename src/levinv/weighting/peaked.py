@@ -220,7 +220,7 @@ class Cloglog(Peaked):
 
     def log_weight(self, eta: Floats) -> Floats:
         eta = self.sign * eta
-        with np.errstate(over="ignore", divide="ignore"):
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             u = np.exp(eta)
             # log(1 - e^-u) = η - u/2 + u²/24 - ... for small u
             small = u < SMALL_ARGUMENT

@@ -76,7 +76,7 @@ class Weighting:
         0 where the weight is infinite. A weight that is too small beside the largest for the range
         of doubles has the magnitude inf.
         """
-        with np.errstate(over="ignore", divide="ignore"):
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             log_weight = self.log_weight(eta)
             if log_prior is not None:
                 log_weight = log_weight + log_prior
@@ -137,7 +137,7 @@ class Power(Weighting):
     kind: Kind = "power"
     even = True
 
-    def __init__(self, q: float, name: str | None = None, log_constant: float = 0.0) -> None:
+    def __init__(self, q: float = 2.0, name: str | None = None, log_constant: float = 0.0) -> None:
         self.q, self.log_constant = float(q), log_constant
         self.ratio = 4.0 / self.q
         # 1 - σ is of the order |η|^q there, or σ of the order |η|^-q
@@ -165,8 +165,11 @@ class Power(Weighting):
         if self.q != 2.0:
             return super().magnitude(eta, log_prior)
         magnitude: Floats = np.abs(eta)
-        return (magnitude if log_prior is None else magnitude * np.exp(-0.5 * log_prior),
-                self.log_constant)
+        if log_prior is not None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                magnitude *= np.exp(-0.5 * log_prior)
+            magnitude[log_prior == -np.inf] = np.inf       # a weight of zero at any η
+        return magnitude, self.log_constant
 
     def remainder(self, eta: Floats) -> Floats | None:
         return None
@@ -194,4 +197,4 @@ class Exponential(Weighting):
         return None
 
 
-INVERSE_SQUARE = Power(2.0)
+INVERSE_SQUARE = Power()

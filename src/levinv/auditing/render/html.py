@@ -13,14 +13,15 @@ import numpy as np
 from levinv import plot
 from levinv.auditing.figures import AuditFigures, Level
 from levinv.auditing.render import text
+from levinv.auditing.render.words import words
 
 SHOWN_COEFFICIENTS = 200
 SIZE = 4.6, 3.2                    # inches: letters stay readable on a phone's width
 SMALLEST_HEIGHT, HEIGHT_OF_LINE = 2.4, 0.24
 DESCRIBED = {
-    plot.error_against_decimals: "Error of x against the number of decimals in the scores",
+    plot.error_against_decimals: "Error of {x} against the number of decimals in the {scores}",
     plot.coefficients: "Relative error of each coefficient",
-    plot.row_influence: "Rows whose scores reveal most",
+    plot.row_influence: "Rows whose {scores} reveal most",
     plot.singular_values: "Singular values of the Jacobian",
 }
 CSS_CLASSES = {Level.GIVEN_AWAY: "unsafe", Level.PARTLY_GIVEN_AWAY: "doubtful",
@@ -35,7 +36,7 @@ def html(figures: AuditFigures) -> str:
     heading, verdict = text.verdict_parts(figures)
     return string.Template(template.read_text(encoding="utf-8")).substitute(
         kind=_escaped(heading), level=CSS_CLASSES[figures.level],
-        verdict=_escaped(verdict), meaning=_escaped(text.MEANING),
+        verdict=_escaped(verdict), meaning=_escaped(text.filled(text.MEANING, figures)),
         facts="\n".join(f"<dt>{_escaped(label)}</dt><dd>{_escaped(fact)}</dd>"
                         for label, fact in text.facts(figures)),
         decimals=_table(("decimals", "predicted", "attack", "prediction"), [
@@ -44,10 +45,11 @@ def html(figures: AuditFigures) -> str:
             for at in figures.decimals_attacked]),
         levels=_table(("every standard error above", "decimals at most", "or noise at least",
                        "prediction"), text.levels(figures)),
-        beyond=_escaped(text.BEYOND), coefficients=_coefficients(figures),
+        beyond=_escaped(text.filled(text.BEYOND, figures)), coefficients=_coefficients(figures),
         influence=_table(("row", "influence"), text.influential(figures, plot.ROWS)),
         influence_sentence=_escaped(text.influence_sentence(figures)),
-        values=_values(figures), **_pictures(figures))
+        values=_values(figures), **{name: _escaped(word) for name, word in
+                                    vars(words(figures)).items()}, **_pictures(figures))
 
 
 def _coefficients(figures: AuditFigures) -> str:
@@ -58,17 +60,17 @@ def _coefficients(figures: AuditFigures) -> str:
                     f"{figures.recovered_x[j] - half:.6g} to {figures.recovered_x[j] + half:.6g}")
         rows.append((*cells, interval))
     more = len(figures.x) - len(rows)
-    return (_table((*text.HEADS, "attacker's interval"), rows)
+    return (_table((*text.heads(figures), "attacker's interval"), rows)
             + (f"<p>… and {more} more.</p>" if more else ""))
 
 
 def _values(figures: AuditFigures) -> str:
-    values = figures.singular_values
+    values, said_of = figures.singular_values, words(figures)
     if not len(values):
-        return "The scores do not change with x."
-    return (f"{len(values)} directions of x show in the scores, with singular values from "
-            f"{values[0]:.2g} to {values[-1]:.2g}; {int(np.count_nonzero(values < 1))} of them "
-            "are below 1.")
+        return f"The {said_of.scores} do not change with {said_of.x}."
+    return (f"{len(values)} directions of {said_of.x} show in the {said_of.scores}, with singular "
+            f"values from {values[0]:.2g} to {values[-1]:.2g}; "
+            f"{int(np.count_nonzero(values < 1))} of them are below 1.")
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -106,7 +108,7 @@ def _pictures(figures: AuditFigures) -> dict[str, str]:
             out = io.StringIO()
             figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
         svg = out.getvalue()
-        label = f"<svg role=\"img\" aria-label=\"{_escaped(described)}\" "
+        label = f"<svg role=\"img\" aria-label=\"{_escaped(text.filled(described, figures))}\" "
         svg = svg[svg.index("<svg "):].replace("<svg ", label, 1)
         pictures[f"picture_of_{draw.__name__}"] = f"<figure>{svg}</figure>"
     return pictures

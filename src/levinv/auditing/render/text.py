@@ -9,32 +9,49 @@ import numpy as np
 from levinv._json import plain
 from levinv._tolerances import EPS, GIVEN_AWAY, LARGEST_DEPARTURE, SIGNIFICANT
 from levinv.auditing.figures import AuditFigures, Level, as_predicted
+from levinv.auditing.render.words import choice, known, published, signs, words
 
 WIDTH, LABEL_WIDTH = 92, 24                     # widths of lines and of facts' labels
 SHOWN_COEFFICIENTS, SHOWN_ROWS = 30, 10
 TARGETS = (0.01, 0.1, 0.5)
-HEADS = "coefficient", "x", "standard error", "relative", "attack found", "off by"
 AS_THEY_ARE = (                                 # attributes that as_dict copies
-    "names", "unique", "null_space", "x", "standard_errors", "relative_errors", "given_away",
-    "predicted_error", "departure", "prediction_holds", "recovered_x", "recovered_error",
+    "weighting", "names", "unique", "null_space", "alternatives", "x", "standard_errors",
+    "relative_errors", "given_away", "predicted_error", "departure", "prediction_holds",
+    "recovered_x", "recovered_error",
     "least_squares_x", "least_squares_error", "singular_values", "row_influence", "row_labels")
 
 MEANING = """\
-The standard errors are the Cramér-Rao bound: no unbiased estimate of x from these scores has \
+The standard errors are the Cramér-Rao bound: no unbiased estimate of {x} from these {scores} has \
 smaller ones. An attacker's estimate lies within one standard error of the truth in about two \
 cases of three, and within two in nineteen of twenty. An error of 10 % is a tenth of the \
-coefficient's own size. For a coefficient of 0 the size is the one that moves A x by as much as \
-the slacks are. A coefficient that is "not determined" can take any value without any score \
-changing. The bound holds to first order in the noise and assumes independent errors. With very \
-many rows, rounded scores reveal somewhat more than noise of the same size does, because each \
-score certainly lies in its rounding interval. An attacker who knows something of x beforehand \
-gets closer. The error of x as a whole counts each coefficient by its share in A x (times the \
-root mean square of its column)."""
+coefficient's own size. For a coefficient of 0 the size is the one that moves {predictor} by as \
+much as {predictors} are. A coefficient that is "not determined" can take any value without any \
+{score} changing. The bound holds to first order in the noise and assumes independent errors. With \
+very many rows, rounded {scores} reveal somewhat more than noise of the same size does, because \
+each {score} certainly lies in its rounding interval. An attacker who knows something of {x} \
+beforehand gets closer. The error of {x} as a whole counts each coefficient by its share in \
+{predictor} (times the root mean square of its column)."""
 
 BEYOND = """\
-Where the prediction fails, the bound is still valid, but an attack without other knowledge of x \
-does not reach it, and less noise may be enough. Audit the scores at that precision, and judge by \
-the error of the attack."""
+Where the prediction fails, the bound is still valid, but an attack without other knowledge of {x} \
+does not reach it, and less noise may be enough. Audit the {scores} at that precision, and judge \
+by the error of the attack."""
+
+SETTLED = ("A single fact settles the choice, such as the sign of one coefficient (an intercept "
+           "below zero: the event is rare).")
+FACTOR = ("up to one common factor. A single fact settles the factor, such as the mean of the "
+          "responses.")
+
+
+def filled(template: str, figures: AuditFigures) -> str:
+    """MEANING or BEYOND in the words of this report."""
+    return template.format_map(vars(words(figures)))
+
+
+def heads(figures: AuditFigures) -> tuple[str, ...]:
+    """The heads of the table of coefficients."""
+    return ("coefficient", words(figures).value, "standard error", "relative", "attack found",
+            "off by")
 
 
 def verdict(figures: AuditFigures) -> str:
@@ -45,41 +62,67 @@ def verdict(figures: AuditFigures) -> str:
 def verdict_parts(figures: AuditFigures) -> tuple[str, str]:
     """The level in capitals, and the sentences that explain it."""
     level, known = figures.level, np.flatnonzero(figures.given_away)
-    d, errors = len(figures.x), figures.relative_errors
+    errors, said_of = figures.relative_errors, words(figures)
     heading = level.upper()
-    found = f"{len(known)} of {d} coefficients"
-    names = listed([figures.names[j] for j in known])
     if level is Level.IN_DOUBT:
         said = ("At this much noise the prediction does not hold. The attack found "
-                + (f"{found} to within 10 % ({names})" if len(known)
+                + (f"{_found(figures)} to within 10 % ({_names(figures)})" if len(known)
                    else "no coefficient to within 10 %") + "; another attack may find more.")
-    elif level is Level.GIVEN_AWAY:
-        every = "its one coefficient" if d == 1 else f"all {d} coefficients"
-        said = f"Whoever has A and b finds x from these scores, {every} to within 10 %."
-    elif level is Level.PARTLY_GIVEN_AWAY and not (figures.unique or figures.null_space.shape[1]):
-        said = ("A few x have these scores, which differ in the signs of A x - b; for the right "
-                f"one {found} are known to within 10 %.")
-    elif level is Level.PARTLY_GIVEN_AWAY:
-        said = f"Whoever has A and b finds {found} to within 10 %: {names}."
+    elif level in (Level.GIVEN_AWAY, Level.PARTLY_GIVEN_AWAY):
+        if figures.up_to_signs:
+            heading += f" {choice(figures)}"
+        said = _given_away(figures)
     elif np.isfinite(errors).any():
         best = int(np.argmin(errors))
         heading += " to within 10 %"
         said = (f"The coefficient best known ({shortened(figures.names[best])}) has a standard "
                 f"error of {percent(errors[best])}.")
     else:
-        said = "The scores do not determine any coefficient."
+        said = f"The {said_of.scores} do not determine any coefficient."
     missed, predicted = figures.recovered_error, figures.predicted_error
     if np.isfinite(missed):
         said += " It" if level is Level.IN_DOUBT else " An attack was run: it"
         if figures.prediction_holds and not as_predicted(missed, predicted):
-            said += f" found another x, {percent(missed)} away."
+            other = "other coefficients" if figures.setting.regression else "another x"
+            said += f" found {other}, {percent(missed)} away."
         else:
-            said += "" if figures.attack.success else " did not match the scores, and"
-            said += f" missed x by {percent(missed)}, where {percent(predicted)} is predicted."
-    if figures.least_squares_error <= min(max(predicted, math.sqrt(EPS)), GIVEN_AWAY):
+            said += ("" if figures.attack.success else f" did not match the {said_of.scores}, and")
+            said += (f" missed {said_of.x} by {percent(missed)}, where {percent(predicted)} is "
+                     "predicted.")
+    if not figures.setting.regression and (
+            figures.least_squares_error <= min(max(predicted, math.sqrt(EPS)), GIVEN_AWAY)):
         said += (" Note: A and b alone reveal as much. Ordinary least squares is already within "
                  f"{percent(figures.least_squares_error)} of x.")
     return heading, said
+
+
+def _given_away(figures: AuditFigures) -> str:
+    """The sentences of the verdict if something is given away."""
+    d, holds = len(figures.x), words(figures).holds
+    regression, found = figures.setting.regression, _found(figures)
+    every = "its one coefficient" if d == 1 else f"all {d} coefficients"
+    if figures.level is Level.GIVEN_AWAY:
+        if not regression:
+            return f"Whoever has {holds} finds x from these scores, {every} to within 10 %."
+        said = f"Whoever has {holds} finds {every}, to within 10 %, from the {published(figures)}."
+        return said.replace("its one", "the one") + (f" {SETTLED}" if figures.up_to_signs else "")
+    if figures.ratios_given_away:
+        return f"Whoever has {holds} finds the coefficients to within 10 % {FACTOR}"
+    if figures.up_to_signs:
+        return f"Whoever has {holds} finds {found} to within 10 %: {_names(figures)}. {SETTLED}"
+    if figures.unique or figures.null_space.shape[1]:
+        return f"Whoever has {holds} finds {found} to within 10 %: {_names(figures)}."
+    few = ("A few vectors of coefficients have these hat values" if regression
+           else "A few x have these scores, which differ in the signs of A x - b")
+    return f"{few}; for the right one {found} are known to within 10 %."
+
+
+def _found(figures: AuditFigures) -> str:
+    return f"{np.count_nonzero(figures.given_away)} of {len(figures.x)} coefficients"
+
+
+def _names(figures: AuditFigures) -> str:
+    return listed([figures.names[j] for j in np.flatnonzero(figures.given_away)])
 
 
 def publication(figures: AuditFigures) -> str:
@@ -97,40 +140,57 @@ def publication(figures: AuditFigures) -> str:
 
 def facts(figures: AuditFigures) -> list[tuple[str, str]]:
     """Pairs of a label and the text under it."""
-    n, d = len(figures.scores), len(figures.x)
-    signs = ", the signs of A x - b" if figures.signs_known else ""
-    secret = "x" if figures.signs_known else "x or any sign of A x - b"
+    said_of, regression = words(figures), figures.setting.regression
     prediction = ("holds" if figures.prediction_holds
-                  else "does NOT hold: too much noise, or rounding coarser than most scores")
+                  else "does NOT hold: too much noise, or rounding coarser than most "
+                  f"{said_of.scores}")
+    which = f", {signs(figures)}" if figures.signs_known else ""
+    secret = f"{said_of.x}, any response" if regression else "x"
+    if not figures.signs_known and (figures.up_to_signs or not regression):
+        secret += (" or the sign of any linear predictor" if regression
+                   else " or any sign of A x - b")
+    right = ""
+    if figures.up_to_signs:
+        right = f", with the right {'sign' if 'sign' in choice(figures) else 'choice'},"
     return [
-        ("published", f"{n} leverage scores of diag(1/(A x - b)) A, {publication(figures)}"),
-        ("attacker knows", f"A ({n} x {d}), b{signs}, and how the scores were made and rounded"),
-        ("attacker does not know", f"{secret}, or anything else about x"),
-        ("without scores", "least squares of b on A misses x by "
-                           f"{percent(figures.least_squares_error)}"),
-        ("x is determined", _determined(figures)),
+        ("published", f"{len(figures.scores)} {published(figures)}, {publication(figures)}"),
+        ("attacker knows", f"{known(figures)}{which}, and how the {said_of.scores} were made and "
+                           "rounded"),
+        ("attacker does not know", f"{secret}, or anything else about "
+                                   + ("the model" if regression else "x")),
+        *([] if regression else [("without scores", "least squares of b on A misses x by "
+                                  f"{percent(figures.least_squares_error)}")]),
+        ("determined" if regression else "x is determined", _determined(figures)),
         ("linear prediction", f"{prediction} (departure {figures.departure:.1g}, at most "
                               f"{LARGEST_DEPARTURE}; error of the attack at most {SIGNIFICANT:g} "
                               "times the predicted one)"),
-        ("attack", f"{figures.attack.message} It misses x by {percent(figures.recovered_error)}, "
-                   f"predicted {percent(figures.predicted_error)}"),
+        ("attack", f"{figures.attack.message} It misses {said_of.x}{right} by "
+                   f"{percent(figures.recovered_error)}, predicted "
+                   f"{percent(figures.predicted_error)}"),
     ]
 
 
 def _determined(figures: AuditFigures) -> str:
-    moving = figures.null_space.shape[1]
+    moving, said_of = figures.null_space.shape[1], words(figures)
     if figures.unique:
-        return "uniquely, by exact scores"
+        return f"uniquely, by exact {said_of.scores}"
+    if said_of.scores == "hat values" and math.isfinite(figures.direction_error):
+        return ("up to one common factor, which no hat value shows; for the right factor the "
+                f"standard error is {percent(figures.direction_error)}")
     if moving:
-        return (f"up to {moving} direction{'s' if moving > 1 else ''} in which x can move with "
-                "every score unchanged")
+        return (f"up to {moving} direction{'s' if moving > 1 else ''} in which {said_of.x} can "
+                f"move with every {said_of.score} unchanged")
     if not figures.decided:
-        return "undecided: the scores at x are too inaccurate to tell"
+        return f"undecided: the {said_of.scores} at {said_of.x} are too inaccurate to tell"
+    if figures.up_to_signs:
+        return f"{choice(figures)}, which no {said_of.score} shows"
+    if figures.setting.regression:
+        return "up to a choice: other coefficients fit the hat values as well"
     return "up to a choice: other signs of A x - b fit the scores as well"
 
 
 def coefficients(figures: AuditFigures) -> list[tuple[str, ...]]:
-    """Rows of the table with these HEADS."""
+    """Rows of the table with these ``heads``."""
     columns = (figures.names, figures.x, figures.standard_errors, figures.relative_errors,
                figures.recovered_x, np.abs(figures.recovered_x - figures.x) / figures.sizes)
     return [(name, f"{x:.6g}",
@@ -165,10 +225,10 @@ def influence_sentence(figures: AuditFigures) -> str:
     """A sentence on the share of the rows that are shown."""
     total = figures.row_influence.sum()
     if total == 0:
-        return "No row's score reveals anything of x."
+        return f"No row's {words(figures).score} reveals anything of {words(figures).x}."
     top = np.sort(figures.row_influence)[::-1][:SHOWN_ROWS].sum()
     return (f"The first {min(SHOWN_ROWS, len(figures.scores))} of {len(figures.scores)} rows hold "
-            f"{top / total:.0%} of what the scores reveal.")
+            f"{top / total:.0%} of what the {words(figures).scores} reveal.")
 
 
 def text(figures: AuditFigures) -> str:
@@ -177,16 +237,17 @@ def text(figures: AuditFigures) -> str:
     lines = [_filled(verdict(figures)), ""]
     lines += [_filled(f"{label + ':':<{LABEL_WIDTH}}{fact}", LABEL_WIDTH * " ")
               for label, fact in facts(figures)]
-    lines += ["", *_table(HEADS, table[:SHOWN_COEFFICIENTS])]
+    lines += ["", *_table(heads(figures), table[:SHOWN_COEFFICIENTS])]
     if len(table) > SHOWN_COEFFICIENTS:
         lines.append(f"... and {len(table) - SHOWN_COEFFICIENTS} more")
+    beyond = any(row[-1] == "fails" for row in safe)
     lines += ["", "To keep every coefficient's standard error above",
               *_table(("", "decimals at most", "or noise at least", "prediction"), safe),
-              *([_filled(BEYOND)] if any(row[-1] == "fails" for row in safe) else []),
-              "", "Rows whose scores give most away (influence, at most 1)",
+              *([_filled(filled(BEYOND, figures))] if beyond else []),
+              "", f"Rows whose {words(figures).scores} give most away (influence, at most 1)",
               *_table(("row", "influence"), influential(figures)),
               _filled(influence_sentence(figures)),
-              "", _filled(MEANING)]
+              "", _filled(filled(MEANING, figures))]
     return "\n".join(line.rstrip() for line in lines)
 
 

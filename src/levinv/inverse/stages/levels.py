@@ -80,6 +80,7 @@ class LevelCandidate:
                                    # if they are known
     fits: bool
     starts: int                    # made so far
+    residual: Floats               # (n,) weighted
 
 
 def level_equations(presolved: Presolved, log_weight: Floats, deviation: Floats | None, c: int,
@@ -114,30 +115,42 @@ def level_equations(presolved: Presolved, log_weight: Floats, deviation: Floats 
 
 def level_candidates(part: Component, rng: np.random.Generator, restarts: int,
                      on_start: Callable[[int, float], None]) -> Iterator[LevelCandidate]:
-    """Yield solutions as they are found and, at the end, the closest of the others."""
+    """Yield solutions as they are found and, at the end, the closest of the others.
+
+    With noise, all solutions of a first round of starts are found, and the closest are yielded.
+    """
     weighting = part.weighting
     if isinstance(weighting, Exponential):
         yield _linear(part, weighting)
         return
     starts = (_monotone_starts(part) if isinstance(weighting, Monotone) or part.sides is not None
               else _peaked_starts(part, rng, restarts))
-    closest: list[LevelCandidate] = []
-    seen: list[LevelCandidate] = []
+    found: list[LevelCandidate] = []
     for number, (y, level) in enumerate(starts, 1):
-        found = refined(part, y, level, number)
-        on_start(number, min([found.misfit, *(c.misfit for c in closest)]))
-        if found.fits:
-            if not any(_same(found, other) for other in seen):
-                seen.append(found)
-                yield found
-        else:
-            closest.append(found)
-    closest.sort(key=lambda candidate: candidate.misfit)
-    yield from closest[:_tolerances.CLOSEST]
+        candidate = refined(part, y, level, number)
+        new = not any(_same(part, candidate, other) for other in found)
+        if new:
+            found.append(candidate)
+        on_start(number, min(other.misfit for other in found))
+        if part.deviation is None:
+            if new and candidate.fits:
+                yield candidate
+        elif number >= _tolerances.NOISY_STARTS and any(other.fits for other in found):
+            break
+    found.sort(key=lambda candidate: candidate.misfit)
+    if part.deviation is None:
+        found = [candidate for candidate in found if not candidate.fits]
+    yield from found[:_tolerances.CLOSEST]
 
 
-def _same(one: LevelCandidate, other: LevelCandidate) -> bool:
-    return bool(np.allclose(one.y, other.y, rtol=math.sqrt(EPS), atol=0.0))
+def _same(part: Component, one: LevelCandidate, other: LevelCandidate) -> bool:
+    """Whether two solutions agree: in y or, with noise, which leaves directions of y open, in the
+    log weights.
+    """
+    if part.deviation is None:
+        return bool(np.allclose(one.y, other.y, rtol=math.sqrt(EPS), atol=0.0))
+    apart = np.linalg.norm(one.residual - other.residual)
+    return bool(apart <= math.sqrt(SIGN_TOLERANCE) * _fitting_norm(part))
 
 
 def _linear(part: Component, weighting: Exponential) -> LevelCandidate:
@@ -192,7 +205,7 @@ def refined(part: Component, y: Floats, level: float, number: int = 1) -> LevelC
         if norm <= 0.1 * limit and norm > 0.5 * before:
             break
     misfit = norm / math.sqrt(len(found)) if math.isfinite(norm) else math.inf
-    return LevelCandidate(y, level, misfit, bool(norm <= limit), number)
+    return LevelCandidate(y, level, misfit, bool(norm <= limit), number, found)
 
 
 def _fitting_norm(part: Component) -> float:

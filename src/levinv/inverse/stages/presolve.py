@@ -70,7 +70,7 @@ def presolve(problem: Problem, scores_of_one_are_zero_slacks: bool = True) -> Pr
     determined, decision = _signs_determined(reduced, in_range)
     mirrored = tuple(bool(inside) and problem.model.weighting.even for inside in in_range.inside)
     if not problem.model.is_power:
-        determined = determined_levels(problem, reduced, determined, mirrored)
+        determined = determined_levels(problem, reduced, determined)
         in_range = free_levels(problem, reduced)
     if problem.known_signs is not None:        # only the sign search uses the residual
         in_range = replace(in_range, residual=None)
@@ -146,13 +146,13 @@ def free_levels(problem: Problem, reduced: Reduced) -> Range:
     return replace(found, residual=None)
 
 
-def determined_levels(problem: Problem, reduced: Reduced, connected: tuple[bool, ...],
-                      mirrored: tuple[bool, ...]) -> tuple[bool, ...]:
-    """Whether the sides of the mode are determined on each component, for almost every x.
+def determined_levels(problem: Problem, reduced: Reduced,
+                      connected: tuple[bool, ...]) -> tuple[bool, ...]:
+    """Whether the sides of the mode are determined on each component, for almost every x and but
+    for mirror images.
 
     They are for weightings without a mode. For others n different rows give n equations for the
-    unknowns x and level; a further one excludes other sides of the mode. Even weightings with b in
-    range(A) have a second solution, the mirror image of the first.
+    unknowns x and level; a further one excludes other sides of the mode.
     """
     if not isinstance(problem.model.weighting, Peaked):
         return tuple(True for _ in connected)
@@ -160,9 +160,8 @@ def determined_levels(problem: Problem, reduced: Reduced, connected: tuple[bool,
         reduced.rows.shape[1]))
     different = [len(np.unique(np.column_stack([probe, problem.b])[reduced.members(c)], axis=0))
                  for c in range(reduced.count)]
-    return tuple(joined and not mirror and rows >= basis.shape[1] + 2
-                 for joined, mirror, rows, basis in zip(connected, mirrored, different,
-                                                        reduced.bases, strict=True))
+    return tuple(joined and rows >= basis.shape[1] + 2
+                 for joined, rows, basis in zip(connected, different, reduced.bases, strict=True))
 
 
 def _coloop_slack(problem: Problem) -> Floats:

@@ -187,7 +187,7 @@ def _moved(model: Linearisation, left: Floats) -> Linearisation:
 def _corrected(model: Linearisation, step: Floats, change: Floats) -> Linearisation:
     """The linearisation in coordinates in which the corrected Gauss-Newton matrix is I."""
     curvature = float(step @ change)
-    if curvature <= 1e-3 * np.linalg.norm(step) * np.linalg.norm(change):
+    if not 1e-3 * np.linalg.norm(step) * np.linalg.norm(change) < curvature < np.inf:
         return model                     # the loss is not convex along the step, or hardly
     matrix = np.eye(len(step)) - np.outer(step, step / (step @ step))
     matrix += np.outer(change, change / curvature)

@@ -18,16 +18,43 @@ from levinv.inverse.verdict.acceptance import is_solution_to_rounding
 from levinv.weighting.monotone import Monotone
 
 
-def alternatives(presolved: Presolved, best: Refined,
+def alternatives(presolved: Presolved, best: Refined, rivals: tuple[Floats, ...],
                  progress: Progress) -> tuple[Floats, bool]:
-    """Other solutions, (m, d), each with one component changed; whether the callback stopped."""
+    """Other solutions, (m, d), each with one component changed, and those of the ``rivals`` that
+    are none of them; whether the callback stopped.
+    """
     found: list[Floats] = []
     stopped = False
     try:
         found.extend(_others(presolved, best, progress))
     except Stopped:
         stopped = True
+    for rival in rivals:
+        if not any(_close(rival, known) for known in (best.point.x, *found)):
+            found.append(rival)
     return np.array(found).reshape(-1, len(best.point.x)), stopped
+
+
+def agreeing(presolved: Presolved, best: Refined, others: Floats,
+             progress: Progress) -> tuple[Refined, Floats]:
+    """The solutions whose coefficients have the known signs: the first, and the others, (m, d).
+
+    Changes of several components are combined. If no solution has these signs, all are kept.
+    """
+    x, signs = best.point.x, presolved.problem.coefficient_signs
+    assert signs is not None
+    solutions = [x]
+    for other in others[:ENUMERATED]:
+        solutions += [solution + (other - x) for solution in solutions]
+    agreed = [solution for solution in solutions if np.all(solution * signs >= 0)]
+    if not agreed:
+        return best, others
+    if agreed[0] is not x:
+        moved = refine(presolved, agreed[0], Progress(None, progress.rng, progress.maxiter))
+        if moved is None or not is_solution_to_rounding(presolved, moved):
+            return best, others
+        best = moved
+    return best, np.array(agreed[1:]).reshape(-1, len(x))
 
 
 def _others(presolved: Presolved, best: Refined, progress: Progress) -> Iterator[Floats]:

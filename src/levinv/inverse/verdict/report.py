@@ -62,10 +62,18 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
         found = replace(found, remarks=(*found.remarks,
                         "at the x found A x - b cancels, and its scores are not known to "
                         f"{'100 tol' if problem.exact else 'the noise'}"))
+    signs = problem.coefficient_signs
+    if signs is not None and matched and np.any(best.point.x * signs < 0):
+        matched = False
+        found = replace(found, remarks=(*found.remarks, "no x with these scores and the given "
+                                                        "signs of coefficients was found"))
     success = (matched or converged) and not found.stopped
     others = np.zeros((0, len(best.point.x))) if others is None else others
     if matched and problem.known_signs is None and problem.model.is_power:
         determined_on = _enumerated(presolved, np.abs(best.point.slack))
+    if not problem.model.is_power and problem.coefficient_signs is None:
+        determined_on = [known and not mirrored for known, mirrored
+                         in zip(determined_on, presolved.mirrored, strict=True)]
     determined = all(determined_on) and not other_signs and not len(others)
     with np.errstate(over="ignore"):                   # standard errors may be inf
         known = uncertainty(presolved, best, rounding)
