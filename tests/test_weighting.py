@@ -12,7 +12,7 @@ import statsmodels.api as sm
 from mpmath import mpf
 from numpy.testing import assert_allclose, assert_array_equal
 
-from levinv import LeverageMap, leverage_scores
+from levinv import LeverageMap, invert_scores, leverage_scores
 from levinv.forward.barrier import BarrierPoint
 from levinv.forward.gradient_loss import GradientLossPoint
 from levinv.forward.score_hessian import ScoreHessian
@@ -345,6 +345,22 @@ class Bell:
         return np.full_like(eta, -2.0)
 
 
+class Skewed(Bell):
+    """w = exp(η - e^η)."""
+
+    def log_weight(self, eta):
+        with np.errstate(over="ignore"):
+            return eta - np.exp(eta)
+
+    def derivative(self, eta):
+        with np.errstate(over="ignore"):
+            return 1.0 - np.exp(eta)
+
+    def second_derivative(self, eta):
+        with np.errstate(over="ignore"):
+            return -np.exp(eta)
+
+
 class Flat(Bell):
     """w = e."""
 
@@ -372,13 +388,25 @@ def test_own_objects(rng):
     bell = as_weighting(Bell())
     assert bell.kind == "peak"
     assert bell.name == "a bell"
-    assert abs(bell.mode) < 1e-9
+    assert bell.mode == 0.0
+    assert bell.even
     assert_allclose(bell.log_weight(eta), -eta ** 2)
+    assert not as_weighting(Skewed()).even
     assert as_weighting(Waves()).kind == "other"
     flat = as_weighting(Flat())
     assert flat.kind == "constant"
     assert_array_equal(flat.log_weight(eta), 1.0)
     assert_array_equal(flat.derivative(eta), 0.0)
+
+
+def test_an_even_object_has_a_mirror_image(rng):
+    A, x = rng.normal(size=(40, 3)), np.array([1.0, 0.5, -0.3])
+    scores = LeverageMap(A, weighting=Bell()).scores(x)
+    found = invert_scores(A, None, scores, weighting=Bell(), rng=0)
+    assert found.success
+    assert not found.unique
+    assert_allclose(found.alternatives, -found.x[None])
+    assert_allclose(np.abs(found.x), np.abs(x))
 
 
 @pytest.mark.parametrize("given", ["gaussian", ("gamma", "log"), ("poisson", "sqrt"), Flat()])

@@ -395,7 +395,8 @@ BRANCH_NODES = 1000
 # Points of the table from which a log weight's inverse starts. Noticed by tests/test_weighting.py.
 
 BRANCH_REACH = math.log(1e150)
-# Largest logarithm of the distance from the mode in that table: squares stay in range.
+# Largest logarithm of the distance from the mode in that table: squares stay in range. Noticed by
+# tests/test_weighting.py.
 
 BRANCH_STEPS = 4
 # Newton steps from the table, which is good to three digits: two would do. Noticed by
@@ -405,7 +406,7 @@ KIND_NODES = 4001
 # Points at which the sign of a log weight's derivative is looked at.
 
 KIND_REACH = 1e3
-# The largest linear predictor looked at for that.
+# The largest linear predictor looked at for that. Noticed by tests/test_weighting.py.
 
 # --- stages 2 and 3 of weightings that are not powers (inverse/stages/levels) -------------------
 
@@ -415,7 +416,8 @@ LEVELS = 24
 
 LEAST_GAP, GREATEST_GAP = 1e-11, 30.0
 # Range of the gap between the peak of the log weight and that of the row closest to it. The square
-# of its distance from the mode is a few gaps: 1e-5 and, for the logit, 30.
+# of its distance from the mode is a few gaps: 1e-5 and, for the logit, 30. tests/acceptance.py
+# models: with a least gap of 0.1 it recovers fewer.
 
 LEVEL_REFLECTIONS = 300
 # Douglas-Rachford iterations at one level. Starts that succeed do so early.

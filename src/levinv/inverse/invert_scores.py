@@ -36,18 +36,27 @@ def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
                   maxiter: int | None = None, callback: Callback | None = None,
                   rng: Seed = None, workers: int | None = None,
                   options: dict[str, Any] | None = None) -> InversionResult:
-    """Find x from the leverage scores of diag(A x - b)⁻¹ A.
+    """Find x from the leverage scores of diag(A x - b)⁻¹ A, or from the hat values of a regression.
 
     Parameters
     ----------
     A : (n, d) array_like, sparse matrix, stored or dask array
         Real, n >= d. Rank-deficient A is accepted; null(A) is then part of the null space.
-    b : (n,) array_like
-        Right-hand side: the slack is A x - b.
+    b : (n,) array_like or None
+        Right-hand side: the slack, or linear predictor, is A x - b. None: -offset, or 0 if a
+        weighting is given.
     scores : (n,) array_like
         In [0, 1], summing to the rank of A.
+    weighting : str, tuple of str, Weighting or statsmodels family, optional
+        The model whose hat values the scores are, as in :class:`LeverageMap`: "binomial",
+        ("binomial", "probit"). Default: the weights 1/slack².
+    offset : (n,) array_like, optional
+        The offset of the regression, -b, in place of b.
+    prior_weights : float or (n,) array_like, optional
+        Known factors of the weights, above 0: numbers of trials, frequencies.
     signs : None, +1, -1 or (n,) array_like of +1 and -1
-        Signs of the slack A x - b where they are known, as for the interior of a polytope. None:
+        Signs of the slack A x - b where they are known, as for the interior of a polytope. For a
+        weighting with one peak: of the slack minus the mode, the slack of the largest weight. None:
         unknown.
     x0 : (d,) array_like, optional
         A guess of x. Stage 4 starts from it (a good guess costs a few score evaluations). If that
@@ -92,6 +101,8 @@ def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
     ------
     ValueError
         * wrong shapes or lengths, n < d, empty input, NaN or inf
+        * both b and offset; prior weights of 0
+        * an unknown weighting, constant weights, or weights from which no way back is known
         * A or b of extreme size (1e±100)
         * scores outside [0, 1] by more than max(1e-8, 6 noise), signs other than +1 and -1
         * unknown method or option, a ridge with "global", no x0 with another method
@@ -108,14 +119,18 @@ def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
 
     Notes
     -----
-    Scores depend on ``|A x - b|`` alone, and not on its scale on a connected component of A's rows.
-    Finding ``|A x - b|`` up to scale is a convex problem (stage 1), finding the signs is real phase
-    retrieval (stage 2). x follows by least squares (stage 3) and is refined to the
-    maximum-likelihood estimate (stage 4).
+    With the default weights, scores depend on ``|A x - b|`` alone, and not on its scale on a
+    connected component of A's rows. Finding ``|A x - b|`` up to scale is a convex problem (stage
+    1), finding the signs is real phase retrieval (stage 2). x follows by least squares (stage 3)
+    and is refined to the maximum-likelihood estimate (stage 4).
 
     x is not unique if A has a null space, if a row is independent of all others (its score is 1 for
     every x), if b lies in range(A) on a component (its scale is free), or if b is so sparse that
     the matroid of [A b] is disconnected on a component (signs). See ``unique`` and ``null_space``.
+
+    Other weightings keep stages 1 and 4. Stages 2 and 3 depend on their kind (docs/models.md). The
+    symmetric links logit, probit and cauchit have the second solution -x if b = 0: see
+    ``alternatives``.
 
     References
     ----------

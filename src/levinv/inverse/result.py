@@ -95,7 +95,9 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
     fun : float
         Half the sum of squares of sigma(x) - c.
     scores, slack, signs : (n,) ndarray
-        At x. The sign of a zero slack is 0.
+        At x. The slack is the linear predictor of a regression. The sign of a zero slack is 0. For
+        a weighting with one peak, the signs are those of slack - mode, with the mode the slack of
+        the largest weight.
     nit, nfev : int
         Iterations of all stages together, evaluations of the scores.
     unique : bool
@@ -103,6 +105,11 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
         (``evidence``), and the signs are known or, for almost every x, determined by the scores.
     null_space : (d, k) ndarray
         Orthonormal columns: the directions in which x can move without changing any score.
+    alternatives : (m, d) ndarray
+        Other x with these scores that were found, each with one component changed. Empty for powers
+        of A x - b. With an even weighting (logit, probit, cauchit) and b in range(A) on a component
+        they include the mirror image: -x, if b = 0. Other solutions are looked for on components of
+        few rows, and with a monotone weighting.
     standard_errors : (d,) ndarray
         Of x, by the Cramér-Rao bound for the given noise. Without noise: for rounding of the
         scores, of x and of A x - b, and for the remaining residual. inf if a coefficient is not
@@ -137,11 +144,14 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
             of the basis. ``component_gap`` is the largest entry dropped.
         response_in_range, response_ratio, response_threshold
             For each component, whether b lies in range(A) there; the residual of b over its
-            rounding error bound; the largest such ratio that counts as rounding.
+            rounding error bound; the largest such ratio that counts as rounding. For weightings
+            that are not powers, 1 over the derivative of the log weights stands for b: in the
+            range, x can move without changing a score.
         signs_determined, signs_determined_on, sign_decision
             Whether the scores determine the signs for almost every x, up to one common sign per
             component on which b lies in range(A); the same for each component; the components of [A
-            b], which decide it.
+            b], which decide it. For other weightings than powers: the sides of the mode, and False
+            if there is a mirror image.
         jacobian_decision
             Singular values of the Jacobian divided by the noise, in coordinates in which the scaled
             rows are orthonormal, and their ``rank``. Those dropped belong to the null space, whose
@@ -154,10 +164,14 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
         scaling, identification, polish
             Stages 1, 3 and 4: work, errors, the scale of the slack on each component.
         signs
-            Stage 2 on each component, if signs are unknown: the number of ``restarts``; the
+            For powers of A x - b. Stage 2 on each component, if signs are unknown: the number of
+            ``restarts``; the
             smallest ``misfit``; for each start its misfit and the number of rows in which its signs
             differ from those of x (``misfits``, ``rows_differing``); how many starts fit
             (``fitting``) and how many found the signs of x (``same_signs``).
+        levels
+            For other weightings. Stages 2 and 3 on each component: the smallest ``misfit`` of the
+            log weights, and the number of ``starts``.
         information_limit
             Without noise: norm of the standard errors due to rounding of the scores alone.
 
@@ -188,6 +202,7 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
     nfev: int
     unique: bool
     null_space: Floats
+    alternatives: Floats
     standard_errors: Floats
     condition: float
     evidence: dict[str, Any]

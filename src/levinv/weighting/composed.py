@@ -20,7 +20,7 @@ from typing import Protocol
 import numpy as np
 import scipy.optimize
 
-from levinv._tolerances import KIND_NODES, KIND_REACH, SQUARABLE
+from levinv._tolerances import EPS, KIND_NODES, KIND_REACH, SQUARABLE
 from levinv._typing import Floats
 from levinv.weighting.monotone import Monotone
 from levinv.weighting.peaked import Peaked
@@ -176,7 +176,8 @@ class _DelegatingPeaked(_Delegating, Peaked):
     def __init__(self, inner: LogWeight, name: str, domain: tuple[float, float],
                  mode: float) -> None:
         super().__init__(inner, name, domain)
-        self.mode = mode
+        self.even = _is_even(inner, domain)
+        self.mode = 0.0 if self.even else mode
 
 
 class _DelegatingMonotone(_Delegating, Monotone):
@@ -204,6 +205,17 @@ def grid(domain: tuple[float, float]) -> Floats:
         return low + np.exp(far / KIND_REACH * math.log(KIND_REACH))
     share = np.linspace(0.0, 1.0, KIND_NODES + 2)[1:-1]
     return low + (high - low) * share
+
+
+def _is_even(inner: LogWeight, domain: tuple[float, float]) -> bool:
+    """Whether τ(-η) = τ(η) on the grid, to half of the digits: a mirror image has these scores."""
+    if domain[0] != -domain[1]:
+        return False
+    eta = grid(domain)
+    with np.errstate(all="ignore"):
+        right, left = inner.log_weight(eta), inner.log_weight(-eta)
+        close = np.abs(right - left) <= math.sqrt(EPS) * (1.0 + np.abs(right))
+    return bool(np.all(close | ~np.isfinite(right) | ~np.isfinite(left)))
 
 
 def classified(inner: LogWeight, name: str,

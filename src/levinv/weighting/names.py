@@ -195,7 +195,7 @@ def _negative_binomial(alpha: float, link: str, rho: float | None, label: str) -
 
 
 def power(q: float) -> Weighting:
-    """The weighting |A x - b|^(-q). The papers have q = 2.
+    """The weighting ``|A x - b|^(-q)``. The papers have q = 2.
 
     Parameters
     ----------
