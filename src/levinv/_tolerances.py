@@ -300,18 +300,12 @@ BATCH_ITERATIONS = 40
 # Levenberg-Marquardt. One that reaches it does not converge.
 
 BATCH_STARTS = 12
-# Starts of the sign search before the general route takes over. A choice: the general route has 60.
+# Starts of the sign search, and levels tried, before the general route takes over. A choice: the
+# general route has 60 starts, and twice as many levels.
 
 BATCH_ROUGHLY = 0.1
 # Relative error of the scores at which Newton steps replace sweeps, which halve it; and largest
 # relative error of such a step.
-
-BATCH_LEVELS, LEVEL_RATIO = 12, 8.0
-# Levels tried before the general route takes over, and the ratio of two neighbours: the first
-# succeeds in nearly all random problems, and signs are mostly right over a factor of ten.
-
-BATCH_NODES = 256
-# Points of the table of branches, nine a decade: between them the error is below that of the level.
 
 BATCH_COLUMNS, BATCH_ROWS = 32, 2000
 # Largest problems of the compiled route: at 2000 x 32 it is six times as fast as the general route

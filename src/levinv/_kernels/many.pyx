@@ -11,8 +11,8 @@ be the only one.
 from libc.math cimport INFINITY
 from libc.stdint cimport uint64_t
 
-from kernel_settings cimport (BATCH_EXTREME, BATCH_LEVELS, BATCH_STARTS, ENUMERATED,
-                              ROUNDING_FACTOR, SETTLED_RESIDUAL)
+from kernel_settings cimport (BATCH_EXTREME, BATCH_STARTS, ENUMERATED, ROUNDING_FACTOR,
+                              SETTLED_RESIDUAL)
 from levinv._kernels.small.levels cimport level_attempt, prepare_exponential, prepare_levels
 from levinv._kernels.small.magnitudes cimport find_magnitudes
 from levinv._kernels.small.presolve cimport (enough_different_rows, prepare_basis, prepare_response,
@@ -78,7 +78,7 @@ cdef bint invert_one(Workspace* s, const double* A, const double* b, const doubl
     if not is_power(s):
         if not prepare_levels(s, exact):
             return False
-        starts = 4 * BATCH_LEVELS if has_peak(s) else 1
+        starts = 4 * BATCH_STARTS if has_peak(s) else 1
     elif signs == NULL:
         if not prepare_signs(s):
             return False
@@ -209,8 +209,8 @@ def stages(const double[:, ::1] A, const double[::1] b, const double[::1] scores
     Returns
     -------
     dict of arrays: ``basis`` (d + 1, n), U and q; ``magnitude`` (1, n), of unit rows; ``sign``
-    (1, n); ``weight`` (1, n), of unit rows; ``level`` (1,); ``recovered`` and ``refined`` (d,), x after stages 3 and 4; ``jacobian`` (d, n), of the
-    whitened residual at the latter, in a basis of orthonormal rows.
+    (1, n); ``weight`` (1, n), of unit rows; ``level`` (1,); ``recovered`` and ``refined`` (d,), x
+    after stages 3 and 4; ``jacobian`` (d, n), of the whitened residual at the latter, in a basis of orthonormal rows.
     """
     cdef Py_ssize_t n = A.shape[0], d = A.shape[1], start, i
     cdef Workspace s
@@ -239,7 +239,7 @@ def stages(const double[:, ::1] A, const double[::1] b, const double[::1] scores
     found["weight"] = part(memory, &s, s.magnitudes.weight, 1, s.width)
     if not is_power(&s):
         prepare_levels(&s, exact)
-        for start in range(4 * BATCH_LEVELS):
+        for start in range(4 * BATCH_STARTS):
             ready = level_attempt(&s, start)
             if ready:
                 found["level"] = np.array([s.levels.z[d]])

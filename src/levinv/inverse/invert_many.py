@@ -21,8 +21,8 @@ from levinv._parallel import share, sharing
 from levinv._tolerances import (
     BATCH_CHUNK,
     BATCH_COLUMNS,
-    BATCH_NODES,
     BATCH_ROWS,
+    BRANCH_NODES,
     EVALUATIONS,
     LEAST_GAP,
     PASS_ENTRIES,
@@ -62,8 +62,8 @@ def compiled_weighting(weighting: Weighting, has_prior: bool = False) -> Compile
     elif isinstance(weighting, Exponential):
         parameter = weighting.rate
     elif isinstance(weighting, Peaked):
-        log_gap, spacing = np.linspace(math.log(LEAST_GAP), math.log(WEIGHT_RANGE), BATCH_NODES,
-                                       retstep=True)
+        log_gap, spacing = np.linspace(math.log(LEAST_GAP), math.log(WEIGHT_RANGE),
+                                       BRANCH_NODES // 4, retstep=True)
         mode, branches = weighting.mode, weighting.branches(np.exp(log_gap))
         table = np.log(np.abs(np.array(branches) - mode))
         parameter = weighting.sign if isinstance(weighting, Cloglog) else parameter

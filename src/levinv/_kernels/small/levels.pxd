@@ -8,11 +8,11 @@ both cases Levenberg-Marquardt on τ(η) - t - k follows.
 At each level one run is made. The sides that it finds are tried, then the opposite ones, then all
 rows on one side: whatever fails is left to the general route.
 """
-from libc.math cimport INFINITY, copysign, sqrt
+from libc.math cimport INFINITY, copysign, pow, sqrt
 
 from kernel_settings cimport (ALLOWED_ROUNDINGS, BATCH_DOUBT, BATCH_ITERATIONS, EPS,
-                              FEW_ROUNDINGS, LEAST_DAMPING, LEAST_GAP, LEVEL_RATIO, PATIENCE,
-                              SIGN_TOLERANCE, SIGNIFICANT)
+                              FEW_ROUNDINGS, GREATEST_GAP, LEAST_DAMPING, LEAST_GAP, LEVELS,
+                              PATIENCE, SIGN_TOLERANCE, SIGNIFICANT)
 from levinv._kernels.small.algebra cimport (add_rows, back, cholesky, combine, dot, gram, products,
                                             solve)
 from levinv._kernels.small.recover cimport project_scaled
@@ -148,7 +148,7 @@ cdef inline bint fit_rows(Workspace* s) noexcept nogil:
 
 cdef inline bint prepare_exponential(Workspace* s) noexcept nogil:
     """Whether the level of an exponential weighting is free; False where that is in doubt."""
-    cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, k
+    cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i
     cdef double whole, size
     cdef double* outside = s.levels.outside
     for i in range(n):
@@ -217,7 +217,7 @@ cdef inline bint prepare_sides(Workspace* s, double gap) noexcept nogil:
 
 cdef inline void find_sides(Workspace* s) noexcept nogil:
     """``sign`` after a run of the Douglas-Rachford iteration from the spectral point."""
-    cdef Py_ssize_t n = s.n, p = s.levels.count, width = s.width, i, k, iteration
+    cdef Py_ssize_t n = s.n, p = s.levels.count, width = s.width, i, iteration
     cdef int settled = 0
     cdef Py_ssize_t moved
     cdef double value, turn = 1.0
@@ -260,11 +260,10 @@ cdef inline bint solve_sides(Workspace* s, double gap, double turn, double side)
 
 
 cdef inline double gap_of_level(const Workspace* s, Py_ssize_t level) noexcept nogil:
-    """The likeliest gap times 1, r, 1/r, r², 1/r² and so on."""
-    cdef double gap = s.levels.likeliest
-    cdef Py_ssize_t _
-    for _ in range((level + 1) // 2):
-        gap = gap * LEVEL_RATIO if level % 2 else gap / LEVEL_RATIO
+    """The likeliest gap times 1, r, 1/r, r², 1/r² and so on; r is two steps of the twin's grid."""
+    cdef double ratio = pow(GREATEST_GAP / LEAST_GAP, 2.0 / LEVELS)
+    cdef double gap = s.levels.likeliest * pow(ratio if level % 2 else 1.0 / ratio,
+                                               <double> ((level + 1) // 2))
     return max(gap, LEAST_GAP)
 
 

@@ -254,7 +254,8 @@ cdef inline bint prepare_scores(Workspace* s, const double* scores, const double
     """
     cdef Py_ssize_t n = s.n, d = s.d, i, _, kept = 0
     cdef double total = 0.0, excess, slope, margin, factor, c
-    cdef double exponent = 1.0, least = BATCH_EXTREME, greatest = 1.0 - ROUNDING_FACTOR * BATCH_EXTREME
+    cdef double exponent = 1.0, least = BATCH_EXTREME
+    cdef double greatest = 1.0 - ROUNDING_FACTOR * BATCH_EXTREME
     cdef bint exact = noise == NULL, root = s.weighting.kind != INVERSE_SQUARE
     cdef double* target = s.scores.target
     cdef double* odds = s.scores.odds

@@ -4,7 +4,8 @@
 The kinds are numbered as in ``levinv.inverse.invert_many.COMPILED``. The parameter is q of |η|^-q,
 the rate of exp(rate η), and -1 for the mirror image of cloglog.
 """
-from libc.math cimport INFINITY, M_PI, atan, atan2, copysign, erfc, exp, expm1, fabs, log, log1p, sqrt
+from libc.math cimport (INFINITY, M_PI, atan, atan2, copysign, erfc, exp, expm1, fabs, log, log1p,
+                        sqrt)
 
 from kernel_settings cimport LEAST_GAP, SMALL_ARGUMENT, TINY, WEIGHT_RANGE
 from levinv._kernels.small.workspace cimport Workspace

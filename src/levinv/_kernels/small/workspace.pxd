@@ -194,7 +194,8 @@ cdef inline Py_ssize_t lay_out(Workspace* s, Py_ssize_t n, Py_ssize_t d,
                       gradient=take(s, p), z=take(s, p), trial=take(s, p))
     s.recovery = Recovery(weight=take(s, n), inverse=take(s, n), signed=take(s, n),
                           data=take(s, n), outside=take(s, n), y=take(s, d))
-    s.refinement = Refinement(slack=take(s, n), slope=take(s, n), trial=take(s, d), signed=take(s, n),
+    s.refinement = Refinement(slack=take(s, n), slope=take(s, n), trial=take(s, d),
+                              signed=take(s, n),
                               jacobian=take(s, p * width), transform=take(s, d * d),
                               normal=take(s, d * d), factor=take(s, d * d),
                               level=take(s, d), largest=0.0)
