@@ -2,7 +2,8 @@
 
 The mathematics is that of :mod:`levinv.inverse`; the head of each module in small/ describes what
 is done differently for small problems. U (d x n) is a basis of the rows, and q is the part of b
-outside range(A), scaled to norm 1. Slacks are Uᵀy - q.
+outside range(A), scaled to norm 1. Slacks are Uᵀy - q. Weights are the papers' 1/s², other powers,
+exponential, or those of binomial regressions, with one peak.
 
 Problems with a doubtful decision are left to the caller, which solves them by the general route:
 rank or components in doubt, scores close to 0 or 1, a stage without success, or an x that may not
@@ -208,9 +209,10 @@ def stages(const double[:, ::1] A, const double[::1] b, const double[::1] scores
 
     Returns
     -------
-    dict of arrays: ``basis`` (d + 1, n), U and q; ``magnitude`` (1, n), of unit rows; ``sign``
-    (1, n); ``weight`` (1, n), of unit rows; ``level`` (1,); ``recovered`` and ``refined`` (d,), x
-    after stages 3 and 4; ``jacobian`` (d, n), of the whitened residual at the latter, in a basis of orthonormal rows.
+    dict of arrays: ``basis`` (d + 1, n), U and q; ``weight`` (1, n), of unit rows; of powers
+    ``magnitude`` (1, n), of unit rows, and ``sign`` (1, n), of others ``level`` (1,); ``recovered``
+    and ``refined`` (d,), x after stages 3 and 4; ``jacobian`` (d, n), of the whitened residual at
+    the latter, in a basis of orthonormal rows.
     """
     cdef Py_ssize_t n = A.shape[0], d = A.shape[1], start, i
     cdef Workspace s

@@ -195,7 +195,8 @@ def invert_many(A: npt.ArrayLike, b: npt.ArrayLike | None, scores: npt.ArrayLike
     The compiled kernel does not solve problems with rank-deficient A, zero slacks, independent or
     unconnected rows, scores that no x has, more than 32 columns or more than 2000 rows. These go to
     :func:`levinv.invert_scores`, which is a hundred times slower. Call it to see why a problem
-    failed.
+    failed. Of the weightings it knows powers, exponential ones and those of binomial regressions
+    with any link; the latter with unknown signs and, for exact scores, 15 different rows.
 
     References
     ----------
