@@ -628,7 +628,6 @@ def test_weightings_with_failures_among_others(name):
 
 @pytest.mark.parametrize("changes, message", [
     ({"offset": GOOD["b"]}, "b and offset must not both be given"),
-    ({"b": None}, "b must be given with the weights"),
     ({"b": None, "offset": GOOD["b"][:2]}, r"offset must have shape \(3, 6\)"),
     ({"prior_weights": 0.0}, "prior_weights must be above 0"),
     ({"prior_weights": np.ones(5)}, "prior_weights must have length 6"),
@@ -636,6 +635,8 @@ def test_weightings_with_failures_among_others(name):
     ({"weighting": "none"}, "family must be"),
 ])
 def test_refused_weightings(changes, message):
+    with pytest.raises(TypeError, match="b must hold real numbers"):
+        invert_many(GOOD["A"], None, GOOD["scores"])
     arguments = {name: GOOD[name] for name in ("A", "b", "scores")} | changes
     with pytest.raises(ValueError, match=message):
         invert_many(**arguments)

@@ -88,7 +88,8 @@ class ManyModels:
         self.b = rng.uniform(-1.0, 1.0, eta.shape) if weighting == "inverse-gaussian" else None
         if self.b is not None:
             eta -= self.b
-        log_weight = glm(*([weighting] if isinstance(weighting, str) else weighting)).log_weight(eta)
+        names = (weighting,) if isinstance(weighting, str) else weighting
+        log_weight = glm(*names).log_weight(eta)
         log_weight -= log_weight.max(axis=1, keepdims=True)
         self.scores = leverage_scores(self.A, slack=np.exp(-0.5 * np.maximum(log_weight, -1400.0)))
 
