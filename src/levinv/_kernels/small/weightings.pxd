@@ -136,6 +136,6 @@ cdef inline double branch(const Workspace* s, Py_ssize_t side, double gap) noexc
     """
     cdef Py_ssize_t nodes = s.weighting.nodes, j
     cdef const double* table = s.weighting.table + side * nodes
-    cdef double place = (log(gap) - log(LEAST_GAP)) / s.weighting.spacing
+    cdef double place = min((log(gap) - log(LEAST_GAP)) / s.weighting.spacing, <double> nodes)
     j = min(max(<Py_ssize_t> place, 0), nodes - 2)
     return exp(table[j] + (place - j) * (table[j + 1] - table[j]))
