@@ -277,6 +277,40 @@ def test_own_weighting(rng):
     assert_allclose(found.x, x, rtol=1e-8)
 
 
+class Shifted(Student):
+    """The same, with its peak at 2."""
+
+    def log_weight(self, eta):
+        return super().log_weight(eta - 2.0)
+
+    def derivative(self, eta):
+        return super().derivative(eta - 2.0)
+
+    def second_derivative(self, eta):
+        return super().second_derivative(eta - 2.0)
+
+
+def test_mirror_image_about_another_mode(rng):
+    A, x = categorical(rng), np.array([0.3, -1.0, 0.5, 0.2, 0.7])
+    scores = literal_scores(A, A @ x, Shifted().log_weight)
+    found = invert_scores(A, None, scores, weighting=Shifted(), rng=0)
+    assert found.success
+    assert not found.unique
+    pair = np.vstack([found.x, found.alternatives])
+    expected = np.array([x, [3.7, 1.0, -0.5, -0.2, -0.7]])
+    assert_allclose(pair[np.argsort(pair[:, 0])], expected, atol=1e-7)
+
+
+def test_rows_of_the_other_sign_are_no_further_rows(rng):
+    """Two cells, each with its rows and their negatives: the scores do not depend on x."""
+    A = np.array([[1.0, 0.0], [-1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    scores = np.array([1 / 3, 1 / 3, 1 / 3, 1 / 2, 1 / 2])
+    found = invert_scores(A, None, scores, weighting="binomial", rng=0)
+    assert found.success
+    assert not found.unique
+    assert found.null_space.shape == (2, 2)
+
+
 @pytest.mark.parametrize("weighting", ["gaussian", ("gamma", "log"), ("poisson", "sqrt")])
 def test_constant_weights_are_refused(weighting, rng):
     A = rng.standard_normal((10, 2))

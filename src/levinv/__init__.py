@@ -1,7 +1,7 @@
 """Leverage scores, forward and inverse.
 
 Public are the names in ``levinv.__all__``, those in ``__all__`` of ``levinv.papers``,
-``levinv.theory`` and ``levinv.plot``, ``levinv.data.load_diabetes``, and the command line.
+``levinv.theory``, ``levinv.plot``, ``levinv.weighting`` and ``levinv.data``, and the command line.
 Everything else is inner: it may change in any version. Names are imported at first use, so that
 ``import levinv`` takes no time and :func:`leverage_scores` does not wait for the inversion.
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     __version__: str
-    from levinv import papers, plot, theory
+    from levinv import papers, plot, theory, weighting
     from levinv.auditing.audit import audit
     from levinv.auditing.report import AuditReport
     from levinv.errors import NoSolutionError
@@ -30,7 +30,7 @@ __all__ = [
     "AuditReport", "GradientLoss", "InversionResult", "JeffreysPenalty", "LeverageMap",
     "ManyResult", "NoSolutionError", "ScoreLoss", "VolumetricBarrier", "audit", "forster_weights",
     "invert_gradient", "invert_many", "invert_scores", "leverage_scores", "papers", "plot",
-    "theory",
+    "theory", "weighting",
 ]
 
 _HOMES = {

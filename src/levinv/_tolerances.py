@@ -418,6 +418,10 @@ LEVEL_REFLECTIONS = 300
 LEVEL_STEPS = 40
 # Levenberg-Marquardt steps in (x, level). tests/acceptance.py models.
 
+ROUNDED_PATTERN = 1e-10
+# Relative difference of random combinations of two rows below which the rows count as equal: far
+# above rounding, far below differences of data. tests/test_models.py.
+
 LEVEL_DISTANCE = 0.3
 # Relative distance from the range, at the closest level of the grid, beyond which signs are not
 # tried in an enumeration.

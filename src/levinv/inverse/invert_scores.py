@@ -54,6 +54,9 @@ def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
         The offset of the regression, -b, in place of b.
     prior_weights : float or (n,) array_like, optional
         Known factors of the weights, above 0: numbers of trials, frequencies.
+    coefficient_signs : (d,) array_like of +1, -1 and 0, optional
+        Signs of the coefficients x where they are known, 0 elsewhere. They decide between x and its
+        mirror image. Not for powers of A x - b, for which ``signs`` do.
     signs : None, +1, -1 or (n,) array_like of +1 and -1
         Signs of the slack A x - b where they are known, as for the interior of a polytope. For a
         weighting with one peak: of the slack minus the mode, the slack of the largest weight. None:
@@ -101,7 +104,8 @@ def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
     ------
     ValueError
         * wrong shapes or lengths, n < d, empty input, NaN or inf
-        * both b and offset; prior weights of 0
+        * both b and offset; prior weights of 0; coefficient_signs other than +1, -1 and 0, or with
+          a power of A x - b
         * an unknown weighting, constant weights, or weights from which no way back is known
         * A or b of extreme size (1e±100)
         * scores outside [0, 1] by more than max(1e-8, 6 noise), signs other than +1 and -1

@@ -109,7 +109,7 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
         Other x with these scores that were found, each with one component changed. Empty for powers
         of A x - b. With an even weighting (logit, probit, cauchit) and b in range(A) on a component
         they include the mirror image: -x, if b = 0. Other solutions are looked for on components of
-        few rows, and with a monotone weighting.
+        few rows, with a monotone weighting, and with noise.
     standard_errors : (d,) ndarray
         Of x, by the Cramér-Rao bound for the given noise. Without noise: for rounding of the
         scores, of x and of A x - b, and for the remaining residual. inf if a coefficient is not

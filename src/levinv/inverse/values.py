@@ -136,6 +136,8 @@ class Range:
     ratio: Floats                 # (components,) residual over its rounding error bound, or less
     residual: Floats | None       # (n,) b - A offset minus its projection on range(A), if needed
     norm: Floats                  # (components,) of the residual, rows at unit norm
+    image: Floats | None = None   # (n,) A v that changes t by a constant for some slopes τ'; None
+                                  # for powers
 
 
 @dataclass(frozen=True, eq=False)

@@ -176,8 +176,8 @@ class _DelegatingPeaked(_Delegating, Peaked):
     def __init__(self, inner: LogWeight, name: str, domain: tuple[float, float],
                  mode: float) -> None:
         super().__init__(inner, name, domain)
-        self.even = _is_even(inner, domain)
-        self.mode = 0.0 if self.even else mode
+        self.mode = 0.0 if _is_even(inner, domain, 0.0) else mode
+        self.even = _is_even(inner, domain, self.mode)
 
 
 class _DelegatingMonotone(_Delegating, Monotone):
@@ -207,13 +207,13 @@ def grid(domain: tuple[float, float]) -> Floats:
     return low + (high - low) * share
 
 
-def _is_even(inner: LogWeight, domain: tuple[float, float]) -> bool:
-    """Whether τ(-η) = τ(η) on the grid, to half of the digits: a mirror image has these scores."""
-    if domain[0] != -domain[1]:
+def _is_even(inner: LogWeight, domain: tuple[float, float], mode: float) -> bool:
+    """Whether τ(mode - u) = τ(mode + u) on the grid, to half of the digits."""
+    if mode - domain[0] != domain[1] - mode:
         return False
     eta = grid(domain)
     with np.errstate(all="ignore"):
-        right, left = inner.log_weight(eta), inner.log_weight(-eta)
+        right, left = inner.log_weight(eta), inner.log_weight(2.0 * mode - eta)
         close = np.abs(right - left) <= math.sqrt(EPS) * (1.0 + np.abs(right))
     return bool(np.all(close | ~np.isfinite(right) | ~np.isfinite(left)))
 

@@ -45,7 +45,7 @@ class Weighting:
 
     name: str = "a weighting"              # of the model, in messages
     kind: Kind                             # decides the way back
-    even: bool = False                     # τ(-η) = τ(η)
+    even: bool = False                     # τ is symmetric about its mode or pole
     domain: tuple[float, float] = (-math.inf, math.inf)    # of η, an open interval
     ratio: float = 0.0                     # c
     smooth: int = 3                        # order of the derivatives that exist at η = 0

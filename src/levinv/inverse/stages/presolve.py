@@ -15,7 +15,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from levinv._tolerances import ALLOWED_ROUNDINGS, EPS, FEW_ROUNDINGS, SAMPLE_SEED
+from levinv._tolerances import (
+    ALLOWED_ROUNDINGS,
+    EPS,
+    FEW_ROUNDINGS,
+    ROUNDED_PATTERN,
+    SAMPLE_SEED,
+)
 from levinv._typing import Booleans, Floats, Integers, RowIndex
 from levinv.errors import NoSolutionError
 from levinv.inverse.stages.reduction import components, reduce
@@ -68,7 +74,11 @@ def presolve(problem: Problem, scores_of_one_are_zero_slacks: bool = True) -> Pr
                 else problem.b)
     in_range = response_in_range(reduced, problem.b, response)
     determined, decision = _signs_determined(reduced, in_range)
-    mirrored = tuple(bool(inside) and problem.model.weighting.even for inside in in_range.inside)
+    mode = problem.model.mode
+    about_mode = (response_in_range(reduced, problem.b + mode, response + mode) if mode
+                  else in_range)
+    mirrored = tuple(bool(inside) and problem.model.weighting.even
+                     for inside in about_mode.inside)
     if not problem.model.is_power:
         determined = determined_levels(problem, reduced, determined)
         in_range = free_levels(problem, reduced)
@@ -133,17 +143,16 @@ def free_levels(problem: Problem, reduced: Reduced) -> Range:
 
     It is if, for almost every x, some v has D A v = 1 on the component, D = diag(τ'): then x can
     move along v. For an exponential weighting D is constant; for others random numbers stand for
-    it. Too few different rows are the reason there.
+    it, equal ones in equal rows. Too few different rows are the reason there.
     """
-    rows, n = reduced.rows, len(problem.b)
-    slope = (np.ones(n) if isinstance(problem.model.weighting, Exponential)
-             else np.random.default_rng(SAMPLE_SEED).uniform(1.0, 2.0, n))
-    if not isinstance(problem.model.weighting, Exponential):    # equal rows have equal predictors
-        probe = rows.matvec(np.random.default_rng(SAMPLE_SEED).standard_normal(rows.shape[1]))
-        _, place = np.unique(np.column_stack([probe, problem.b]), axis=0, return_inverse=True)
-        slope = slope[place.ravel()]
+    if isinstance(problem.model.weighting, Exponential):
+        slope = np.ones(len(problem.b))
+    else:
+        pattern, orientation = _patterns(problem)
+        slope = np.random.default_rng(SAMPLE_SEED).uniform(1.0, 2.0, len(problem.b))[pattern]
+        slope *= orientation
     found = response_in_range(reduced, 1.0 / slope, 1.0 / slope)
-    return replace(found, residual=None)
+    return replace(found, residual=None, image=1.0 / slope)
 
 
 def determined_levels(problem: Problem, reduced: Reduced,
@@ -156,12 +165,29 @@ def determined_levels(problem: Problem, reduced: Reduced,
     """
     if not isinstance(problem.model.weighting, Peaked):
         return tuple(True for _ in connected)
-    probe = reduced.rows.matvec(np.random.default_rng(SAMPLE_SEED).standard_normal(
-        reduced.rows.shape[1]))
-    different = [len(np.unique(np.column_stack([probe, problem.b])[reduced.members(c)], axis=0))
-                 for c in range(reduced.count)]
+    pattern, _ = _patterns(problem)
+    different = [len(np.unique(pattern[reduced.members(c)])) for c in range(reduced.count)]
     return tuple(joined and rows >= basis.shape[1] + 2
                  for joined, rows, basis in zip(connected, different, reduced.bases, strict=True))
+
+
+def _patterns(problem: Problem) -> tuple[Integers, Floats]:
+    """A number for each row, equal in rows whose weights are equal for every x, and the sign of its
+    predictor relative to the others, (n,) each.
+
+    Equal rows of [A b] have equal predictors. For weights symmetric about the mode, so have rows of
+    [A b + mode] that are equal up to the sign. Random combinations of columns tell rows apart.
+    """
+    model, n = problem.model, len(problem.b)
+    directions = np.random.default_rng(SAMPLE_SEED).standard_normal((problem.rows.shape[1], 2))
+    key = np.column_stack([problem.rows.matvec(directions), problem.b + model.mode])
+    key /= np.where(np.abs(key).max(axis=0) > 0, np.abs(key).max(axis=0), 1.0)
+    key = np.round(key / ROUNDED_PATTERN) * ROUNDED_PATTERN
+    orientation = np.ones(n)
+    if model.weighting.even:
+        orientation = np.where(key[:, 0] < 0, -1.0, 1.0)
+    _, pattern = np.unique(key * orientation[:, None] + 0.0, axis=0, return_inverse=True)
+    return pattern.ravel(), orientation
 
 
 def _coloop_slack(problem: Problem) -> Floats:

@@ -1,8 +1,9 @@
 """Other x that have the same scores, for weightings that are not powers.
 
-An even weighting with b in range(A) on a component has a mirror image there: with A x₀ = b on the
-component, 2 x₀ - x has the predictor -η. (Without an offset it is -x.) Other solutions lie at other
-levels or have other sides of the mode. On a component of few rows all sides are enumerated.
+Weights symmetric about their mode have a mirror image on a component with b + mode in range(A):
+with A x₀ = b + mode, 2 x₀ - x has the predictor 2 mode - η. (For logit without an offset it is -x.)
+Other solutions lie at other levels or have other sides of the mode. On a component of few rows all
+sides are enumerated.
 """
 from collections.abc import Iterator
 
@@ -107,7 +108,8 @@ def _coordinates(presolved: Presolved, image: Floats, c: int) -> Floats:
 
 def _mirrored(presolved: Presolved, x: Floats, slack: Floats, c: int) -> Floats:
     """x with the predictors of component c of the other sign."""
-    return x - 2.0 * (presolved.reduced.bases[c] @ _coordinates(presolved, slack, c))
+    centred = slack - presolved.problem.model.mode
+    return x - 2.0 * (presolved.reduced.bases[c] @ _coordinates(presolved, centred, c))
 
 
 def _close(one: Floats, other: Floats) -> bool:

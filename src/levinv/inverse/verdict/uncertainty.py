@@ -61,10 +61,11 @@ def _scale_directions(presolved: Presolved, slack: Floats) -> list[Floats]:
     """
     reduced, rows = presolved.reduced, presolved.problem.rows
     start = reduced.start
-    if not presolved.problem.model.is_power:
+    if presolved.range.image is not None:
         with np.errstate(divide="ignore"):
             slope = 1.0 / presolved.problem.model.weighting.derivative(slack)
-        slack = np.where(np.isfinite(slope), slope, 0.0)
+        # at the mode every direction will do
+        slack = np.where(np.isfinite(slope), slope, presolved.range.image)
     weighted = reduced.unit ** 2 * slack
     weighted /= np.abs(weighted).max(initial=TINY)           # columns may have any units
     return [start @ (start.T @ rows.rmatvec(np.where(reduced.label == c, weighted, 0.0)))
