@@ -3,6 +3,8 @@
 The twin of a stage is given what the compiled stages before it left, so that a difference is found
 in the stage that makes it. Their names and arguments stand in ``Twin`` alone.
 """
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -10,6 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import oracles
 from levinv._kernels import many as baseline
 from levinv.inverse import invert_many as many
+from levinv.inverse.stages.levels import Component, refined
 from levinv.inverse.stages.loss import Loss
 from levinv.inverse.stages.magnitudes import find_magnitudes
 from levinv.inverse.stages.presolve import Augmented, response_in_range
@@ -19,6 +22,8 @@ from levinv.inverse.stages.refine import minimise
 from levinv.inverse.stages.signs import sign_candidates
 from levinv.inverse.stages.whitened_jacobian import linearise_all
 from levinv.storage import DenseRows
+from levinv.weighting.model import Model
+from levinv.weighting.names import as_weighting
 
 UNIT_ROUNDOFF = 0.5 * np.finfo(float).eps
 
@@ -215,3 +220,69 @@ def test_both_builds_have_the_same_stages():
     assert wide.keys() == narrow.keys()
     for name in wide.keys() - {"jacobian"}:
         assert_allclose(wide[name], narrow[name], rtol=0, atol=1e-9 * np.abs(narrow[name]).max())
+
+
+# weightings that are not powers
+
+WEIGHTINGS = {"logit": "binomial", "probit": ("binomial", "probit"),
+              "cloglog": ("binomial", "cloglog"), "loglog": ("binomial", "loglog"),
+              "cauchit": ("binomial", "cauchit"), "poisson": "poisson"}
+
+
+@pytest.fixture(params=WEIGHTINGS)
+def model(request):
+    """The weighting, A, b, the predictors and what the compiled stages leave."""
+    weighting = as_weighting(WEIGHTINGS[request.param])
+    rng = np.random.default_rng(list(WEIGHTINGS).index(request.param))
+    A, b = rng.standard_normal((50, 4)), rng.uniform(-1.0, 1.0, 50)
+    eta = A @ rng.standard_normal(4) - b
+    scores = oracles.scores(A * np.exp(0.5 * weighting.log_weight(eta))[:, None])
+    found = many.kernel.stages(A, b, scores, None, None, 7, 1e-8,
+                               *many.compiled_weighting(weighting))
+    return weighting, A, b, eta, scores, found
+
+
+def test_weights_give_the_log_weights_but_for_the_level(model):
+    weighting, A, b, eta, scores, found = model
+    log_weight = np.log(found["weight"][0] / np.sum(A ** 2, axis=1))
+    accurate = scores > 1e-20
+    assert np.ptp((log_weight - weighting.log_weight(eta))[accurate]) <= 1e-6
+
+
+def test_level(model):
+    weighting, A, b, eta, scores, found = model
+    log_weight = np.log(found["weight"][0] / np.sum(A ** 2, axis=1))
+    rows = scores > 1e-20
+    part = Component(A[rows], b[rows], log_weight[rows], None, weighting, None)
+    expected = refined(part, found["recovered"], float(found["level"][0]))
+    assert expected.fits
+    assert_allclose(found["recovered"], expected.y, rtol=0, atol=1e-6)
+    constant = getattr(weighting, "log_constant", 0.0)
+    if weighting.kind == "peak":           # the compiled log weight lacks no constant
+        assert_allclose(found["level"], expected.level - constant, rtol=0, atol=1e-6)
+
+
+def test_refined_model_and_its_jacobian(model):
+    weighting, A, b, eta, scores, found = model
+    deviation = UNIT_ROUNDOFF * np.sqrt(scores)
+    reduced = replace(reduce(DenseRows(A), None, b), model=Model(weighting))
+    loss = Loss(reduced, b, scores, 1.0 / deviation)
+    expected = minimise(loss, found["recovered"])
+    errors = np.linalg.norm(expected.linearisation.steps, axis=1)
+    assert np.all(np.abs(found["refined"] - expected.point.x) <= 100.0 * errors + 1e-15)
+    (jacobian,) = linearise_all(loss.at(found["refined"]), 1.0 / deviation, 0).blocks
+    product = found["jacobian"].T @ found["jacobian"]
+    twin = jacobian[:, :4] @ jacobian[:, :4].T
+    product *= np.trace(twin) / np.trace(product)          # slacks have another unit
+    scale = np.sqrt(np.diag(twin))
+    assert_allclose(product / np.outer(scale, scale), twin / np.outer(scale, scale), rtol=0,
+                    atol=1e-8)
+
+
+def test_both_builds_have_the_same_levels(model):
+    weighting, A, b, eta, scores, found = model
+    narrow = baseline.stages(A, b, scores, None, None, 7, 1e-8,
+                             *many.compiled_weighting(weighting))
+    assert found.keys() == narrow.keys()
+    for name in found.keys() - {"jacobian"}:
+        assert_allclose(found[name], narrow[name], rtol=0, atol=1e-7 * np.abs(found[name]).max())

@@ -11,10 +11,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import designs
 import levinv
+import levinv.weighting
 import oracles
 from levinv import invert_many, invert_scores
 from levinv._kernels import many as baseline
 from levinv.inverse import invert_many as many
+from levinv.weighting.names import as_weighting
 
 
 def problems(k=20, n=30, d=4, seed=0, cauchy=False):
@@ -301,7 +303,8 @@ def test_workers_and_chunks(monkeypatch):
 
 
 def test_overflow_in_one_problem_leaves_the_next_alone(monkeypatch):
-    given_up = {"x": 0.0, "success": False, "unique": False, "fun": np.inf, "nit": 0}
+    given_up = {"x": 0.0, "success": False, "unique": False, "fun": np.inf, "nit": 0,
+                "alternatives": np.zeros((0, 4))}
     monkeypatch.setattr(many, "invert_scores", lambda *arguments, **options: given_up)
     A, b, x, slack, scores = problems(k=3, n=17)
     A[0, 2] *= 1e-120
@@ -406,3 +409,234 @@ def test_an_interrupt_waits_for_one_problem_of_the_general_route_not_for_a_chunk
     with pytest.raises(KeyboardInterrupt):
         invert_many(rng.normal(size=(600, 2, 2)), np.ones((600, 2)), np.ones((600, 2)), workers=2)
     assert len(called) < 20
+
+
+# weightings
+
+WEIGHTINGS = {
+    "logit": "binomial", "probit": ("binomial", "probit"), "cloglog": ("binomial", "cloglog"),
+    "loglog": ("binomial", "loglog"), "cauchit": ("binomial", "cauchit"), "poisson": "poisson",
+    "negative binomial": "negative-binomial", "gaussian log": ("gaussian", "log"),
+    "power 1": levinv.weighting.power(1.0), "power 1.5": "inverse-gaussian",
+    "power 4": levinv.weighting.power(4.0), "power -2": levinv.weighting.power(-2.0)}
+
+
+def hat_values(A, eta, weighting, prior=None):
+    """Of diag(w v)^(1/2) A, for each problem."""
+    log_weight = weighting.log_weight(eta)
+    if prior is not None:
+        log_weight = log_weight + np.log(prior)
+    log_weight = np.maximum(log_weight - log_weight.max(axis=-1, keepdims=True), -1400.0)
+    return levinv.leverage_scores(A, slack=np.exp(-0.5 * log_weight))
+
+
+def models(name, k=12, n=40, d=3, seed=0, design="normal", offset=True, prior=False):
+    """A, b, x, slack, prior weights or None, and the scores of k random models."""
+    rng = np.random.default_rng([seed, list(WEIGHTINGS).index(name)])
+    weighting = as_weighting(WEIGHTINGS[name])
+    A = rng.standard_normal((k, n, d))
+    if design == "categorical":                # a factor, its first level in the last column
+        A = np.zeros((k, n, d))
+        A[np.arange(k)[:, None], np.arange(n), rng.integers(d, size=(k, n))] = 1.0
+        A[:, :, -1] = 1.0
+        A[:, :, 0] += rng.integers(4, size=(k, n))
+    b = rng.uniform(-1.0, 1.0, (k, n)) if offset or weighting.kind == "power" else np.zeros((k, n))
+    x = rng.standard_normal((k, d)) * 2.0 / np.sqrt(d)
+    slack = np.einsum("kij,kj->ki", A, x) - b
+    v = rng.integers(1, 20, (k, n)) / 1.0 if prior else None
+    return A, b, x, slack, v, hat_values(A, slack, weighting, v)
+
+
+def assert_as_one_by_one(result, A, b, scores, prior=None, signs=None, noise=None, **options):
+    """Success and uniqueness are those of invert_scores, and x where it is unique."""
+    for i in range(len(scores)):
+        one = invert_scores(A[i], b[i], scores[i], rng=0, noise=noise,
+                            prior_weights=None if prior is None else prior[i],
+                            signs=None if signs is None else signs[i], **options)
+        assert result.success[i] == one.success, i
+        assert result.unique[i] == one.unique, i
+        assert result.alternatives[i].shape == one.alternatives.shape, i
+        if not one.success or one.null_space.size:
+            continue
+        assert result.fun[i] <= (1e-18 if noise is None else 2.0 * one.fun)
+        error = 200 * one.standard_errors + 1e-13 * np.abs(one.x).max()
+        solutions = np.vstack([one.x[None], one.alternatives])
+        assert np.any(np.all(np.abs(result.x[i] - solutions) <= error, axis=1)), i
+
+
+@pytest.mark.parametrize("prior", [False, True])
+@pytest.mark.parametrize("design", ["normal", "categorical"])
+@pytest.mark.parametrize("name", WEIGHTINGS)
+def test_weightings(name, design, prior):
+    A, b, x, slack, v, scores = models(name, design=design, prior=prior, k=4)
+    result = invert_many(A, b, scores, weighting=WEIGHTINGS[name], prior_weights=v, rng=0)
+    assert_as_one_by_one(result, A, b, scores, v, weighting=WEIGHTINGS[name])
+    if design == "normal":
+        assert result.success.all()
+        assert relative_errors(result.x, x)[result.unique].max(initial=0.0) <= 1e-6
+        assert result.unique.all()
+
+
+@pytest.mark.parametrize("name", [name for name in WEIGHTINGS if not name.startswith("power")])
+def test_weightings_without_an_offset(name):
+    A, b, x, slack, _, scores = models(name, k=4, offset=False)
+    result = invert_many(A, None, scores, weighting=WEIGHTINGS[name], rng=0)
+    assert_as_one_by_one(result, A, b, scores, weighting=WEIGHTINGS[name])
+    even = as_weighting(WEIGHTINGS[name]).even
+    assert_array_equal(result.unique, np.full(4, not even))
+    for i in range(4):
+        if even:
+            assert_allclose(result.alternatives[i], [-result.x[i]], rtol=1e-12, atol=1e-14)
+        nearest = np.sign(result.x[i] @ x[i]) if even else 1.0
+        assert_allclose(nearest * result.x[i], x[i], rtol=1e-6, atol=1e-8)
+
+
+COMPILED = [name for name in WEIGHTINGS if name != "negative binomial"]
+
+
+@pytest.mark.parametrize("offset", [False, True])
+@pytest.mark.parametrize("name", COMPILED)
+def test_weightings_are_compiled(name, offset, handed_over, monkeypatch):
+    A, b, x, slack, v, scores = models(name, k=100, n=60, d=4, offset=offset, prior=True)
+    options = {"weighting": WEIGHTINGS[name], "prior_weights": v, "rng": 0}
+    result = invert_many(A, b, scores, **options)
+    assert result.success.all()
+    assert len(handed_over) <= (20 if name == "power 4" else 2)
+    even = as_weighting(WEIGHTINGS[name]).even and not b.any()
+    assert_array_equal(result.unique, np.full(100, not even))
+    nearest = np.sign(np.sum(result.x * x, axis=1, keepdims=True)) if even else 1.0
+    assert relative_errors(nearest * result.x, x).max() <= 1e-6
+    assert_array_equal([len(others) for others in result.alternatives], np.full(100, int(even)))
+    monkeypatch.setattr(many, "kernel", baseline)
+    assert_allclose(invert_many(A, b, scores, **options).x, result.x, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["logit", "probit", "cloglog", "poisson"])
+@pytest.mark.parametrize("intercept", [0.0, -1.0, -4.0])
+def test_regressions_with_an_intercept(name, intercept, handed_over):
+    A, _, x, _, _, _ = models(name, k=40, n=60, d=4, offset=False)
+    A[:, :, 0], x[:, 0] = 1.0, intercept
+    eta = np.einsum("kij,kj->ki", A, x)
+    scores = hat_values(A, eta, as_weighting(WEIGHTINGS[name]))
+    result = invert_many(A, None, scores, weighting=WEIGHTINGS[name], rng=0)
+    assert len(handed_over) <= 2
+    assert result.success.all()
+    assert result.fun.max() <= 1e-24
+    if name == "poisson":                      # the intercept changes all weights alike
+        assert not result.unique.any()
+        assert_allclose(result.x[:, 1:], x[:, 1:], rtol=1e-6, atol=1e-8)
+    elif name == "cloglog":
+        assert result.unique.all()
+        assert_allclose(result.x, x, rtol=1e-6, atol=1e-8)
+    else:
+        sign = np.where(np.sum(result.x * x, axis=1) < 0, -1.0, 1.0)[:, None]
+        assert_allclose(sign * result.x, x, rtol=1e-6, atol=1e-8)
+
+
+def test_predictors_far_from_the_mode(handed_over):
+    """Weights that differ by more than the range of doubles, and scores of zero."""
+    for name in ("logit", "probit", "cloglog"):
+        A, b, x, _, _, _ = models(name, k=10, n=80, d=3)
+        x *= 8.0
+        A[:, :3] *= 6.0
+        eta = np.einsum("kij,kj->ki", A, x) - b
+        with np.errstate(all="ignore"):
+            scores = hat_values(A, eta, as_weighting(WEIGHTINGS[name]))
+        result = invert_many(A, b, scores, weighting=WEIGHTINGS[name], rng=0)
+        assert relative_errors(result.x, x)[result.unique].max(initial=0.0) <= 1e-6
+        assert result.success.mean() >= 0.5
+
+
+@pytest.mark.parametrize("n", [5, 6, 10, 14, 15])
+@pytest.mark.parametrize("name", ["logit", "cloglog", "poisson", "power 1"])
+def test_few_rows_of_a_weighting(name, n):
+    A, b, x, slack, _, scores = models(name, k=3, n=n, d=2)
+    result = invert_many(A, b, scores, weighting=WEIGHTINGS[name], rng=0)
+    assert_as_one_by_one(result, A, b, scores, weighting=WEIGHTINGS[name])
+
+
+def test_equal_rows_leave_a_model_undetermined():
+    """Three different rows give three equations for two unknowns and the level."""
+    A, _, x, _, _, _ = models("logit", k=2, n=30, d=2)
+    A = np.tile(A[:, :3], (1, 10, 1))
+    b = np.tile([0.3, -0.2, 0.5], (2, 10))
+    scores = hat_values(A, np.einsum("kij,kj->ki", A, x) - b, as_weighting("binomial"))
+    result = invert_many(A, b, scores, weighting="binomial", rng=0)
+    assert_as_one_by_one(result, A, b, scores, weighting="binomial")
+    assert not result.unique.any()
+
+
+def test_offset_is_minus_b():
+    A, b, x, slack, v, scores = models("probit", k=2)
+    options = {"weighting": ("binomial", "probit"), "rng": 0}
+    assert_array_equal(invert_many(A, None, scores, offset=-b, **options).x,
+                       invert_many(A, b, scores, **options).x)
+
+
+@pytest.mark.parametrize("name", ["logit", "poisson", "power 1"])
+def test_weightings_with_a_shared_matrix(name):
+    A, b, x, slack, v, _ = models(name, k=3, prior=True)
+    slack = x @ A[0].T - b
+    scores = hat_values([A[0]] * 3, slack, as_weighting(WEIGHTINGS[name]), v[0])
+    options = {"weighting": WEIGHTINGS[name], "rng": 0}
+    result = invert_many(A[0], b, scores, prior_weights=v[0], **options)
+    assert_allclose(result.x, x, rtol=1e-6)
+    alone = invert_many([A[0]] * 3, b, scores, prior_weights=[v[0]] * 3, **options)
+    assert_array_equal(result.x, alone.x)
+
+
+@pytest.mark.parametrize("name", WEIGHTINGS)
+def test_weightings_with_known_sides(name):
+    A, b, x, slack, _, scores = models(name, k=3)
+    signs = as_weighting(WEIGHTINGS[name])
+    signs = np.where(slack < getattr(signs, "mode", 0.0), -1.0, 1.0)
+    result = invert_many(A, b, scores, weighting=WEIGHTINGS[name], signs=signs, rng=0)
+    assert_as_one_by_one(result, A, b, scores, signs=signs, weighting=WEIGHTINGS[name])
+    assert result.success.all()
+    wrong = invert_many(A, b, scores, weighting=WEIGHTINGS[name], signs=-signs, rng=0)
+    assert not wrong.success.any()
+
+
+@pytest.mark.parametrize("name", WEIGHTINGS)
+def test_weightings_with_noise(name):
+    A, b, x, slack, _, scores = models(name, k=3, n=60)
+    noise = 1e-5 / np.sqrt(12)
+    result = invert_many(A, b, scores.round(5), weighting=WEIGHTINGS[name], noise=noise, rng=0)
+    for i in range(3):
+        one = invert_scores(A[i], b[i], scores[i].round(5), weighting=WEIGHTINGS[name],
+                            noise=noise, rng=0)
+        assert result.success[i] == one.success
+        assert result.unique[i] == one.unique
+        if one.success:
+            assert_allclose(result.x[i], one.x, rtol=0, atol=1e-2 * one.standard_errors.max())
+
+
+@pytest.mark.parametrize("name", ["logit", "cloglog", "poisson", "power 1"])
+def test_weightings_with_failures_among_others(name):
+    A, b, x, slack, _, scores = models(name, k=5, n=24)
+    scores[1] = 3 / 24                                     # of no x
+    scores[3] = scores[3, ::-1]
+    result = invert_many(A, b, scores, weighting=WEIGHTINGS[name], rng=0)
+    assert_array_equal(result.success, [True, False, True, False, True])
+    assert not result.unique[[1, 3]].any()
+    assert np.isfinite(result.x).all()
+    for workers in (1, 2, 5):
+        again = invert_many(A, b, scores, weighting=WEIGHTINGS[name], rng=0, workers=workers)
+        for field in ("x", "success", "unique", "fun", "nit"):
+            assert_array_equal(getattr(again, field), getattr(result, field))
+
+
+@pytest.mark.parametrize("changes, message", [
+    ({"offset": GOOD["b"]}, "b and offset must not both be given"),
+    ({"b": None, "offset": GOOD["b"][:2]}, r"offset must have shape \(3, 6\)"),
+    ({"prior_weights": 0.0}, "prior_weights must be above 0"),
+    ({"prior_weights": np.ones(5)}, "prior_weights must have length 6"),
+    ({"weighting": "gaussian"}, "weighting must depend on x"),
+    ({"weighting": "none"}, "family must be"),
+])
+def test_refused_weightings(changes, message):
+    with pytest.raises(TypeError, match="b must hold real numbers"):
+        invert_many(GOOD["A"], None, GOOD["scores"])
+    arguments = {name: GOOD[name] for name in ("A", "b", "scores")} | changes
+    with pytest.raises(ValueError, match=message):
+        invert_many(**arguments)

@@ -300,7 +300,7 @@ BATCH_ITERATIONS = 40
 # Levenberg-Marquardt. One that reaches it does not converge.
 
 BATCH_STARTS = 12
-# Starts of the sign search before the general route takes over. A choice: the general route has 60.
+# Starts of the sign search, or levels, before the general route takes over. A choice: it has 60.
 
 BATCH_ROUGHLY = 0.1
 # Relative error of the scores at which Newton steps replace sweeps, which halve it; and largest

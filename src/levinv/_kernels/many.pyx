@@ -2,7 +2,8 @@
 
 The mathematics is that of :mod:`levinv.inverse`; the head of each module in small/ describes what
 is done differently for small problems. U (d x n) is a basis of the rows, and q is the part of b
-outside range(A), scaled to norm 1. Slacks are Uᵀy - q.
+outside range(A), scaled to norm 1. Slacks are Uᵀy - q. Weights are the papers' 1/s², other powers,
+exponential, or those of binomial regressions, with one peak.
 
 Problems with a doubtful decision are left to the caller, which solves them by the general route:
 rank or components in doubt, scores close to 0 or 1, a stage without success, or an x that may not
@@ -13,11 +14,14 @@ from libc.stdint cimport uint64_t
 
 from kernel_settings cimport (BATCH_EXTREME, BATCH_STARTS, ENUMERATED, ROUNDING_FACTOR,
                               SETTLED_RESIDUAL)
+from levinv._kernels.small.levels cimport level_attempt, prepare_exponential, prepare_levels
 from levinv._kernels.small.magnitudes cimport find_magnitudes
-from levinv._kernels.small.presolve cimport prepare_basis, prepare_response, prepare_scores
+from levinv._kernels.small.presolve cimport (enough_different_rows, prepare_basis, prepare_response,
+                                             prepare_scores)
 from levinv._kernels.small.recover cimport recover
-from levinv._kernels.small.refine cimport finish, linearise, refine, regular, signs_agree
+from levinv._kernels.small.refine cimport accurate, finish, linearise, refine, regular, signs_agree
 from levinv._kernels.small.signs cimport ambiguous, find_signs, prepare_signs, sign_tolerance
+from levinv._kernels.small.weightings cimport INVERSE_SQUARE, has_peak, is_power, prepare_weighting
 from levinv._kernels.small.workspace cimport Workspace, lay_out
 
 import numpy as np
@@ -51,29 +55,39 @@ cdef bint solve_from(Workspace* s, Py_ssize_t start, double tolerance, const dou
     """Stages 2 to 4 from one start; whether the scores are matched at ``recovery.y``."""
     cdef bint unknown = signs == NULL
     s.iterations += 1
-    if unknown and not find_signs(s, start, tolerance):
+    if is_power(s):
+        if unknown and not find_signs(s, start, tolerance):
+            return False
+        if not recover(s, exact, unknown and not exact):
+            return False
+    elif not level_attempt(s, start):
         return False
-    return (recover(s, exact, unknown and not exact)
-            and acceptable(s, refine(s, exact), exact, tol, most)
+    return (acceptable(s, refine(s, exact), exact, tol, most)
             and (unknown or signs_agree(s, signs)))
 
 
 cdef bint invert_one(Workspace* s, const double* A, const double* b, const double* signs,
                      bint exact, double tol, double most, double* x, double* fun) noexcept nogil:
-    """Stages 1 to 4; True where the scores are matched and x is the only solution."""
-    cdef Py_ssize_t n = s.n, start, i
+    """Stages 1 to 4; True where the scores are matched and x is the only solution, or one of a
+    mirrored pair.
+    """
+    cdef Py_ssize_t n = s.n, start, i, starts = BATCH_STARTS if signs == NULL else 1
     cdef double tolerance = 0.0, total = 0.0, size
     cdef double* residual = s.projection.residual
     if not find_magnitudes(s, exact):
         return False
-    if signs == NULL:
+    if not is_power(s):
+        if not prepare_levels(s, exact):
+            return False
+        starts = 4 * BATCH_STARTS if has_peak(s) else 1
+    elif signs == NULL:
         if not prepare_signs(s):
             return False
         tolerance = sign_tolerance(s, exact)
     else:
         for i in range(n):
             s.signs.sign[i] = signs[i]
-    for start in range(BATCH_STARTS if signs == NULL else 1):
+    for start in range(starts):
         if solve_from(s, start, tolerance, signs, exact, tol, most):
             break
     else:
@@ -81,10 +95,12 @@ cdef bint invert_one(Workspace* s, const double* A, const double* b, const doubl
     if not regular(s):
         return False
     size = finish(s, A, b, x)
+    if exact and s.weighting.kind != INVERSE_SQUARE and not accurate(s, size):
+        return False
     if (not acceptable(s, size, exact, tol, most)
             or (exact and size > SETTLED_RESIDUAL * SETTLED_RESIDUAL * n)):
         return False
-    if (exact and signs == NULL and n <= ENUMERATED
+    if (exact and signs == NULL and n <= ENUMERATED and is_power(s)
             and ambiguous(s, s.refinement.slack, s.refinement.jacobian)):
         return False                 # the Jacobian's memory is no longer needed
     for i in range(n):
@@ -95,10 +111,36 @@ cdef bint invert_one(Workspace* s, const double* A, const double* b, const doubl
     return True
 
 
+cdef void set_weighting(Workspace* s, int kind, const double[::1] parameters,
+                        const double[:, ::1] table) noexcept:
+    """The parts of ``weighting`` that all problems share."""
+    s.weighting.kind = kind
+    s.weighting.parameter, s.weighting.mode, s.weighting.spacing = parameters[0], parameters[1], \
+        parameters[2]
+    s.weighting.table, s.weighting.nodes = &table[0, 0], table.shape[1]
+
+
+cdef bint prepare(Workspace* s, const double* A, const double* b, const double* scores,
+                  const double* signs, const double* noise, const double* log_prior,
+                  double tol) noexcept nogil:
+    """What A, b and the scores decide, after ``prepare_basis``; False where it is in doubt."""
+    cdef bint unknown = signs == NULL, sides = has_peak(s)
+    if sides and (not unknown
+                  or not enough_different_rows(s, A, b, ENUMERATED + 1 if noise == NULL else 0)):
+        return False                     # for exact scores of few rows all sides are enumerated
+    if (not prepare_scores(s, scores, noise, tol)
+            or not prepare_response(s, b, unknown and (sides or is_power(s)))):
+        return False
+    prepare_weighting(s, log_prior)
+    return (sides or is_power(s)
+            or (prepare_exponential(s) and (unknown or not s.response.free)))
+
+
 def invert(const double[:, :, ::1] A, const double[:, ::1] b, const double[:, ::1] scores,
-           const double[:, ::1] signs, const double[:, ::1] noise, const uint64_t[::1] seeds,
-           double tol, double most, double[:, ::1] x, double[::1] fun, Py_ssize_t[::1] nit,
-           unsigned char[::1] solved):
+           const double[:, ::1] signs, const double[:, ::1] noise, const double[:, ::1] log_prior,
+           const uint64_t[::1] seeds, int kind, const double[::1] parameters,
+           const double[:, ::1] table, double tol, double most, double[:, ::1] x, double[::1] fun,
+           Py_ssize_t[::1] nit, unsigned char[::1] solved):
     """Invert each problem in which no decision is doubtful.
 
     Parameters
@@ -107,11 +149,17 @@ def invert(const double[:, :, ::1] A, const double[:, ::1] b, const double[:, ::
     b, scores : (k, n) arrays, scores in [0, 1].
     signs : (k, n) or (1, n) array, or None.
     noise : (k, n) or (1, n) array of positive numbers, or None: exact scores.
+    log_prior : (k, n) or (1, n) array, logarithms of the prior weights, or None.
     seeds : (k,) array, of the random starts.
+    kind, parameters : the weighting, as in ``small/weightings``; (parameter, mode, spacing).
+    table : (2, nodes) array, for a peak: logarithms of the distance of the lower and the upper
+        branch from the mode, where the logarithm of the gap is that of LEAST_GAP plus multiples of
+        ``spacing``.
     tol : float, largest max|sigma - c| of a success without noise.
     most : float, largest sum of squares of the whitened residual that noise explains.
     x, fun, nit, solved : output, one row for each problem; x and fun only if it is solved.
-        ``solved`` includes that x is the only solution.
+        ``solved`` is 1 if x is the only solution, 2 if -x is the only other one, 3 if the level of
+        an exponential weighting is free.
     """
     cdef Py_ssize_t count = b.shape[0], n = A.shape[1], d = A.shape[2], i, j
     cdef Workspace s
@@ -120,7 +168,9 @@ def invert(const double[:, :, ::1] A, const double[:, ::1] b, const double[:, ::
     cdef const double* rows
     cdef const double* known = NULL
     cdef const double* deviation = NULL
+    cdef const double* prior = NULL
     lay_out(&s, n, d, &memory[0])
+    set_weighting(&s, kind, parameters, table)
     with nogil:
         for i in range(count):
             rows = &A[0 if shared else i, 0, 0]
@@ -130,12 +180,16 @@ def invert(const double[:, :, ::1] A, const double[:, ::1] b, const double[:, ::
                 known = &signs[i if signs.shape[0] > 1 else 0, 0]
             if not exact:
                 deviation = &noise[i if noise.shape[0] > 1 else 0, 0]
+            if log_prior is not None:
+                prior = &log_prior[i if log_prior.shape[0] > 1 else 0, 0]
             s.random_state = seeds[i]
             s.iterations = 0
-            solved[i] = (clear and prepare_scores(&s, &scores[i, 0], deviation, tol)
-                         and prepare_response(&s, &b[i, 0], known == NULL)
+            solved[i] = (clear and prepare(&s, rows, &b[i, 0], &scores[i, 0], known, deviation,
+                                           prior, tol)
                          and invert_one(&s, rows, &b[i, 0], known, exact, tol, most, &x[i, 0],
                                         &fun[i]))
+            if solved[i] and (s.response.mirrored or s.response.free):
+                solved[i] = 2 if s.response.mirrored else 3
             nit[i] = s.iterations
             if not solved[i]:            # a failed problem may leave infinities
                 for j in range(memory.shape[0]):
@@ -149,41 +203,61 @@ cdef part(memory, const Workspace* s, const double* first, Py_ssize_t count, Py_
 
 
 def stages(const double[:, ::1] A, const double[::1] b, const double[::1] scores,
-           const double[::1] signs, const double[::1] noise, uint64_t seed, double tol):
+           const double[::1] signs, const double[::1] noise, uint64_t seed, double tol,
+           int kind=0, const double[::1] parameters=None, const double[:, ::1] table=None):
     """What each stage leaves of one problem, up to the first that fails: for tests.
 
     Returns
     -------
-    dict of arrays: ``basis`` (d + 1, n), U and q; ``magnitude`` (1, n), of unit rows; ``sign``
-    (1, n); ``recovered`` and ``refined`` (d,), x after stages 3 and 4; ``jacobian`` (d, n), of the
-    whitened residual at the latter, in a basis of orthonormal rows.
+    dict of arrays: ``basis`` (d + 1, n), U and q; ``weight`` (1, n), of unit rows; of powers
+    ``magnitude`` (1, n), of unit rows, and ``sign`` (1, n), of others ``level`` (1,); ``recovered``
+    and ``refined`` (d,), x after stages 3 and 4; ``jacobian`` (d, n), of the whitened residual at
+    the latter, in a basis of orthonormal rows.
     """
     cdef Py_ssize_t n = A.shape[0], d = A.shape[1], start, i
     cdef Workspace s
     memory, recovered, refined = np.zeros(lay_out(&s, n, d, NULL)), np.zeros(d), np.zeros(d)
     cdef double[::1] room = memory, x = recovered, last_x = refined
-    cdef bint unknown = signs is None, exact = noise is None
+    cdef bint unknown = signs is None, exact = noise is None, ready = False
     cdef const double* deviation = NULL
+    cdef const double* known = NULL
     found = {}
+    if parameters is None:
+        parameters, table = np.ones(3), np.zeros((2, 2))
     lay_out(&s, n, d, &room[0])
+    set_weighting(&s, kind, parameters, table)
     memory = memory[s.memory - &room[0]:]
     s.random_state, s.iterations = seed, 0
     if not exact:
         deviation = &noise[0]
-    if (not prepare_basis(&s, &A[0, 0]) or not prepare_scores(&s, &scores[0], deviation, tol)
-            or not prepare_response(&s, &b[0], unknown)):
+    if not unknown:
+        known = &signs[0]
+    if (not prepare_basis(&s, &A[0, 0])
+            or not prepare(&s, &A[0, 0], &b[0], &scores[0], known, deviation, NULL, tol)):
         return found
     found["basis"] = part(memory, &s, s.basis.rows, d + 1, s.width)
-    if not find_magnitudes(&s, exact) or (unknown and not prepare_signs(&s)):
+    if not find_magnitudes(&s, exact):
         return found
-    found["magnitude"] = part(memory, &s, s.magnitudes.magnitude, 1, s.width)
-    for start in range(BATCH_STARTS if unknown else 0):
-        if find_signs(&s, start, sign_tolerance(&s, exact)):
-            break
-    for i in range(0 if unknown else n):
-        s.signs.sign[i] = signs[i]
-    found["sign"] = part(memory, &s, s.signs.sign, 1, s.width)
-    if recover(&s, exact, unknown and not exact):
+    found["weight"] = part(memory, &s, s.magnitudes.weight, 1, s.width)
+    if not is_power(&s):
+        prepare_levels(&s, exact)
+        for start in range(4 * BATCH_STARTS):
+            ready = level_attempt(&s, start)
+            if ready:
+                found["level"] = np.array([s.levels.z[d]])
+                break
+    else:
+        if unknown and not prepare_signs(&s):
+            return found
+        found["magnitude"] = part(memory, &s, s.magnitudes.magnitude, 1, s.width)
+        for start in range(BATCH_STARTS if unknown else 0):
+            if find_signs(&s, start, sign_tolerance(&s, exact)):
+                break
+        for i in range(0 if unknown else n):
+            s.signs.sign[i] = signs[i]
+        found["sign"] = part(memory, &s, s.signs.sign, 1, s.width)
+        ready = recover(&s, exact, unknown and not exact)
+    if ready:
         finish(&s, &A[0, 0], &b[0], &x[0])
         found["recovered"] = recovered
         if refine(&s, exact) < INFINITY:

@@ -7,7 +7,10 @@ calls and threads.
 """
 from __future__ import annotations
 
+import functools
+import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +18,56 @@ import numpy.typing as npt
 from levinv import _validate
 from levinv._kernels.many import has_avx2
 from levinv._parallel import share, sharing
-from levinv._tolerances import BATCH_CHUNK, BATCH_COLUMNS, BATCH_ROWS, EVALUATIONS, PASS_ENTRIES
+from levinv._tolerances import (
+    BATCH_CHUNK,
+    BATCH_COLUMNS,
+    BATCH_ROWS,
+    BRANCH_NODES,
+    EVALUATIONS,
+    LEAST_GAP,
+    PASS_ENTRIES,
+    WEIGHT_RANGE,
+)
 from levinv._typing import Booleans, Floats, Integers, Seed, SignsLike
 from levinv.inverse.invert_scores import clipped_scores, invert_scores, usable_noise
 from levinv.inverse.verdict.acceptance import chi_squared_limit
+from levinv.weighting.arguments import model_and_response
+from levinv.weighting.names import WeightingLike
+from levinv.weighting.peaked import Cauchit, Cloglog, Logit, Peaked, Probit
+from levinv.weighting.protocol import INVERSE_SQUARE, Exponential, Power, Weighting
 
 if has_avx2():
     from levinv._kernels import many_avx2 as kernel
 else:
     from levinv._kernels import many as kernel  # type: ignore[no-redef]  # the same, for any CPU
+
+
+# What the kernel knows: its number of a kind is the place in this list, 0 the papers' 1/s².
+COMPILED: tuple[type[Weighting], ...] = (Power, Exponential, Logit, Probit, Cloglog, Cauchit)
+
+# the number of the kind, (parameter, mode, spacing) and the table of branches
+Compiled: TypeAlias = tuple[int, Floats, Floats]
+
+
+def compiled_weighting(weighting: Weighting, has_prior: bool = False) -> Compiled | None:
+    """What the kernel is told of a weighting; None if it does not know it."""
+    if type(weighting) not in COMPILED:
+        return None
+    kind, parameter = COMPILED.index(type(weighting)) + 1, 1.0
+    mode, spacing, table = 0.0, 1.0, np.zeros((2, 2))
+    if isinstance(weighting, Power):
+        parameter = weighting.q
+        if weighting is INVERSE_SQUARE and not has_prior:
+            kind = 0
+    elif isinstance(weighting, Exponential):
+        parameter = weighting.rate
+    elif isinstance(weighting, Peaked):
+        log_gap, spacing = np.linspace(math.log(LEAST_GAP), math.log(WEIGHT_RANGE),
+                                       BRANCH_NODES // 4, retstep=True)
+        mode, branches = weighting.mode, weighting.branches(np.exp(log_gap))
+        table = np.log(np.abs(np.array(branches) - mode))
+        parameter = weighting.sign if isinstance(weighting, Cloglog) else parameter
+    return kind, np.array([parameter, mode, spacing]), table
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +81,13 @@ class _Problems:
     noise: Floats | None           # (k or 1, n)
     tol: float
     seeds: npt.NDArray[np.uint64]  # (k,)
+    weighting: Weighting
+    prior: Floats | None           # (k or 1, n) above 0
+
+    @functools.cached_property
+    def log_prior(self) -> Floats | None:
+        """Logarithms of the prior weights, (k or 1, n)."""
+        return None if self.prior is None else np.log(self.prior)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -61,6 +112,10 @@ class ManyResult:
         Half the sum of squares of sigma(x) - c.
     nit : (k,) ndarray of int
         Iterations of all stages together.
+    alternatives : tuple of (m, d) ndarray
+        For each problem the m other x that were found to have the same scores, as in
+        :class:`levinv.InversionResult`: with an even weighting and without an offset -x. ``unique``
+        is False where there are some.
 
     Examples
     --------
@@ -83,9 +138,12 @@ class ManyResult:
     unique: Booleans
     fun: Floats
     nit: Integers
+    alternatives: tuple[Floats, ...]
 
 
-def invert_many(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, *,
+def invert_many(A: npt.ArrayLike, b: npt.ArrayLike | None, scores: npt.ArrayLike, *,
+                weighting: WeightingLike = None, offset: npt.ArrayLike | None = None,
+                prior_weights: npt.ArrayLike | None = None,
                 signs: SignsLike | None = None, noise: float | npt.ArrayLike | None = None,
                 tol: float = 1e-8, rng: Seed = None,
                 workers: int | None = None) -> ManyResult:
@@ -99,7 +157,13 @@ def invert_many(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, *,
     A : (k, n, d) or (n, d) array_like
         Real, n >= d; one matrix for each problem, or one for all.
     b, scores : (k, n) array_like
-        As for :func:`levinv.invert_scores`, one row for each problem.
+        As for :func:`levinv.invert_scores`, one row for each problem. With a ``weighting`` b may be
+        None, which stands for zeros.
+    weighting, offset
+        As for :func:`levinv.invert_scores`, for all problems: the hat values of generalised linear
+        models. ``offset`` is (k, n), and stands for b = -offset.
+    prior_weights : (n,) or (k, n) array_like, optional
+        As for :func:`levinv.invert_scores`, for all problems or for each.
     signs : None, +1, -1, (n,) or (k, n) array_like of +1 and -1
         Signs of the slack A x - b where they are known, for all problems or for each.
     noise : float, (n,) or (k, n) array_like, optional
@@ -113,7 +177,7 @@ def invert_many(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, *,
     Returns
     -------
     ManyResult
-        With ``x, success, unique, fun, nit``.
+        With ``x, success, unique, fun, nit, alternatives``.
 
     Raises
     ------
@@ -131,7 +195,8 @@ def invert_many(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, *,
     The compiled kernel does not solve problems with rank-deficient A, zero slacks, independent or
     unconnected rows, scores that no x has, more than 32 columns or more than 2000 rows. These go to
     :func:`levinv.invert_scores`, which is a hundred times slower. Call it to see why a problem
-    failed.
+    failed. Of the weightings it knows powers, exponential ones and those of binomial regressions
+    with any link; the latter with unknown signs and, for exact scores, 15 different rows.
 
     References
     ----------
@@ -150,41 +215,58 @@ def invert_many(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, *,
     >>> bool(result.success.all()), bool(np.allclose(result.x, x))
     (True, True)
     """
-    problems = _checked(A, b, scores, signs, noise, tol, rng)
+    problems = _checked(A, b, scores, signs, noise, tol, rng, weighting, offset, prior_weights)
     k, n, d = problems.shape
-    out = ManyResult(np.zeros((k, d)), np.zeros(k, dtype=bool), np.zeros(k, dtype=bool),
-                     np.zeros(k), np.zeros(k, dtype=np.intp))
+    out = _Found(np.zeros((k, d)), np.zeros(k, dtype=bool), np.zeros(k, dtype=bool),
+                 np.zeros(k), np.zeros(k, dtype=np.intp), [np.zeros((0, d))] * k)
+    compiled = compiled_weighting(problems.weighting, problems.prior is not None)
     size = int(np.clip(PASS_ENTRIES / (n * d ** 2), 1, BATCH_CHUNK))
     with sharing(workers, EVALUATIONS * 4 * k * n * d * d) as threads:
-        share(lambda first: _invert(problems, slice(first, min(first + size, k)), out),
+        share(lambda first: _invert(problems, compiled, slice(first, min(first + size, k)), out),
               range(0, k, size), threads)
         # one by one, since an interrupt is served between two problems
         share(lambda i: _invert_generally(problems, i, out), np.flatnonzero(~out.success).tolist(),
               threads)
-    return out
+    return ManyResult(out.x, out.success, out.unique, out.fun, out.nit, tuple(out.alternatives))
 
 
-def _invert(problems: _Problems, chunk: slice, out: ManyResult) -> None:
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """The fields of :class:`ManyResult` while threads fill them, each its own problems."""
+
+    x: Floats
+    success: Booleans
+    unique: Booleans
+    fun: Floats
+    nit: Integers
+    alternatives: list[Floats]
+
+
+def _invert(problems: _Problems, compiled: Compiled | None, chunk: slice, out: _Found) -> None:
     """Solve the problems of a chunk that the kernel can solve."""
     _, n, d = problems.shape
     solved = np.zeros(chunk.stop - chunk.start, dtype=np.uint8)
-    if d <= BATCH_COLUMNS and d < n <= BATCH_ROWS:
+    if compiled is not None and d <= BATCH_COLUMNS and d < n <= BATCH_ROWS:
+        signs, noise, log_prior = (None if array is None else _part(array, chunk) for array in
+                                   (problems.signs, problems.noise, problems.log_prior))
         kernel.invert(
             _part(problems.A, chunk), _part(problems.b, chunk), _part(problems.scores, chunk),
-            None if problems.signs is None else _part(problems.signs, chunk),
-            None if problems.noise is None else _part(problems.noise, chunk), problems.seeds[chunk],
-            problems.tol, chi_squared_limit(n - d),
-            out.x[chunk], out.fun[chunk], out.nit[chunk], solved)
-    out.success[chunk] = out.unique[chunk] = solved
+            signs, noise, log_prior, problems.seeds[chunk], *compiled, problems.tol,
+            chi_squared_limit(n - d), out.x[chunk], out.fun[chunk], out.nit[chunk], solved)
+    out.success[chunk], out.unique[chunk] = solved > 0, solved == 1
+    for i in np.flatnonzero(solved == 2) + chunk.start:
+        out.alternatives[i] = -out.x[i, None]
 
 
-def _invert_generally(problems: _Problems, i: int, out: ManyResult) -> None:
+def _invert_generally(problems: _Problems, i: int, out: _Found) -> None:
     """Solve one problem by :func:`levinv.invert_scores`."""
-    A, signs, noise = (None if array is None else array[i if len(array) > 1 else 0]
-                       for array in (problems.A, problems.signs, problems.noise))
-    result = invert_scores(A, problems.b[i], problems.scores[i], signs=signs, noise=noise,
-                           tol=problems.tol, rng=int(problems.seeds[i]))
-    for name in ("x", "success", "unique", "fun", "nit"):
+    A, signs, noise, prior = (None if array is None else array[i if len(array) > 1 else 0]
+                              for array in (problems.A, problems.signs, problems.noise,
+                                            problems.prior))
+    result = invert_scores(A, problems.b[i], problems.scores[i], weighting=problems.weighting,
+                           prior_weights=prior, signs=signs, noise=noise, tol=problems.tol,
+                           rng=int(problems.seeds[i]))
+    for name in ("x", "success", "unique", "fun", "nit", "alternatives"):
         getattr(out, name)[i] = result[name]
 
 
@@ -193,21 +275,27 @@ def _part(array: Floats, chunk: slice) -> Floats:
     return np.ascontiguousarray(array if len(array) == 1 else array[chunk])
 
 
-def _checked(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, signs: SignsLike | None,
-             noise: npt.ArrayLike | None, tol: float, rng: Seed) -> _Problems:
+def _checked(A: npt.ArrayLike, b: npt.ArrayLike | None, scores: npt.ArrayLike,
+             signs: SignsLike | None, noise: npt.ArrayLike | None, tol: float, rng: Seed,
+             weighting: WeightingLike, offset: npt.ArrayLike | None,
+             prior_weights: npt.ArrayLike | None) -> _Problems:
     """Check the arguments of :func:`levinv.invert_many`; raise as documented there."""
     shared = _dimension(A) != 3
     A = _validate.real_array(A, "A", 2 if shared else 3)
     if A.shape[-2] < A.shape[-1]:
         raise ValueError(f"A must have at least as many rows as columns, got shape {A.shape[-2:]}")
     A = _ordinary_sizes(A[None] if shared else A, "A")
-    b = _validate.real_array(b, "b", 2)
-    k, n = len(b) if shared else len(A), A.shape[1]
-    b = _ordinary_sizes(_of_shape(b, "b", k, n), "b")
+    n = A.shape[1]
+    b, k = _checked_response(b, offset, scores, None if shared else len(A), n)
+    model, _ = model_and_response(weighting, None if b is None else np.zeros(n), None, None, n)
+    b = np.zeros((k, n)) if b is None else _ordinary_sizes(_of_shape(b, "b", k, n), "b")
     if noise is not None:
         noise = _per_row(noise, "noise", k, n)
         _validate.refuse(noise <= 0, noise, "noise", "above 0")
         noise = usable_noise(noise)
+    if prior_weights is not None:
+        prior_weights = _per_row(prior_weights, "prior_weights", k, n)
+        _validate.refuse(prior_weights <= 0, prior_weights, "prior_weights", "above 0")
     scores = _of_shape(_validate.real_array(scores, "scores", 2), "scores", k, n)
     if signs is not None:
         signs = _per_row(signs, "signs", k, n)
@@ -215,7 +303,22 @@ def _checked(A: npt.ArrayLike, b: npt.ArrayLike, scores: npt.ArrayLike, signs: S
     scores = clipped_scores(scores, noise)
     tol = _validate.positive_number(tol, "tol")
     seeds = _validate.generator(rng, "rng").integers(2 ** 64, size=k, dtype=np.uint64)
-    return _Problems(A, b, scores, signs, noise, tol, seeds)
+    return _Problems(A, b, scores, signs, noise, tol, seeds, model.weighting, prior_weights)
+
+
+def _checked_response(b: npt.ArrayLike | None, offset: npt.ArrayLike | None, scores: npt.ArrayLike,
+                      k: int | None, n: int) -> tuple[Floats | None, int]:
+    """b = -offset, of two dimensions, or None, and the number of problems if it is not k."""
+    if b is not None and offset is not None:
+        raise ValueError("b and offset must not both be given: b is -offset")
+    if b is not None:
+        b = _validate.real_array(b, "b", 2)
+        return b, len(b) if k is None else k
+    if offset is not None:
+        offset = _validate.real_array(offset, "offset", 2)
+        k = len(offset) if k is None else k
+        return -_of_shape(offset, "offset", k, n), k
+    return None, len(_validate.real_array(scores, "scores", 2)) if k is None else k
 
 
 def _dimension(value: npt.ArrayLike) -> int:

@@ -11,6 +11,7 @@ from libc.math cimport exp, fabs, sqrt
 from kernel_settings cimport (BATCH_EXTREME, BATCH_ITERATIONS, BATCH_ROUGHLY, LONGEST_STEP,
                               QUADRATIC, SIGN_TOLERANCE, UNIT_ROUNDOFF)
 from levinv._kernels.small.algebra cimport cholesky, forward, gram, lengths, quad, times
+from levinv._kernels.small.weightings cimport INVERSE_SQUARE, POWER, log_weight_found
 from levinv._kernels.small.workspace cimport Workspace
 
 
@@ -153,10 +154,14 @@ cdef inline bint match_scores(Workspace* s, bint exact) noexcept nogil:
 
 
 cdef inline bint find_magnitudes(Workspace* s, bint exact) noexcept nogil:
-    """``magnitude``, from the weights whose scores are ``target``."""
+    """The weights whose scores are ``target`` and, of a power, the slack's ``magnitude``."""
     cdef Py_ssize_t i
     if not match_scores(s, exact):
         return False
     for i in range(s.n):
-        s.magnitudes.magnitude[i] = 1.0 / sqrt(s.magnitudes.weight[i])
+        if s.weighting.kind == INVERSE_SQUARE:
+            s.magnitudes.magnitude[i] = 1.0 / sqrt(s.magnitudes.weight[i])
+        elif s.weighting.kind == POWER:
+            s.magnitudes.magnitude[i] = s.basis.row_scale[i] * exp(
+                -log_weight_found(s, i) / s.weighting.parameter)
     return True

@@ -7,13 +7,14 @@ includes b. Two Cholesky passes make A A_basis⁻¹ orthonormal: U = E Aᵀ diag
 
 Each function returns False where its decision is not clear: then the general route decides.
 """
-from libc.math cimport exp, fabs, sqrt
+from libc.math cimport exp, fabs, pow, sqrt
 from libc.stdint cimport uint64_t
 
 from kernel_settings cimport (BATCH_DOUBT, BATCH_EXTREME, BATCH_ITERATIONS, EPS,
-                              ROUNDING_FACTOR, SQUARABLE, UNIT_ROUNDOFF)
+                              ROUNDING_FACTOR, SIGN_TOLERANCE, SQUARABLE, UNIT_ROUNDOFF)
 from levinv._kernels.small.algebra cimport (add_one, add_rows, cholesky, combine, dot, forward,
                                             gram, lengths, products)
+from levinv._kernels.small.weightings cimport INVERSE_SQUARE, has_peak, is_even, is_power
 from levinv._kernels.small.workspace cimport Workspace
 
 
@@ -126,6 +127,53 @@ cdef inline bint prepare_basis(Workspace* s, const double* A) noexcept nogil:
     return True
 
 
+cdef inline bint same_predictor(Workspace* s, const double* A, const double* b, Py_ssize_t i,
+                                Py_ssize_t j) noexcept nogil:
+    """Whether two rows of [A b] are equal or, for an even weighting, opposite."""
+    cdef Py_ssize_t d = s.d, k
+    cdef bint equal = b[i] == b[j], opposite = is_even(s) and b[i] == -b[j]
+    for k in range(d):
+        equal = equal and A[i * d + k] == A[j * d + k]
+        opposite = opposite and A[i * d + k] == -A[j * d + k]
+        if not equal and not opposite:
+            return False
+    return True
+
+
+cdef inline bint enough_different_rows(Workspace* s, const double* A, const double* b,
+                                       Py_ssize_t least) noexcept nogil:
+    """Whether the sides of the mode are determined for almost every x: [A b] has d + 2 different
+    rows, and each row of the basis is dependent on others that differ from it. A row whose equals
+    alone hold it could change its side. ``least`` different rows are wanted in any case.
+    """
+    cdef Py_ssize_t n = s.n, d = s.d, i, j, k, count = 0
+    cdef double* place = s.scratch.row              # of the different rows
+    cdef bint enough, held
+    least = max(least, d + 2)
+    for i in range(n):
+        for j in range(count):
+            if same_predictor(s, A, b, i, <Py_ssize_t> place[j]):
+                break
+        else:
+            place[count] = i
+            count += 1
+            if count == least:
+                break
+    for j in range(count):
+        place[j] = 0.0
+    enough = count == least
+    for k in range(d):
+        held = False
+        for i in range(n):
+            if (i != s.basis.pivot_rows[k]
+                    and fabs(s.basis.coefficients[k * s.width + i]) > BATCH_DOUBT
+                    and not same_predictor(s, A, b, i, s.basis.pivot_rows[k])):
+                held = True
+                break
+        enough = enough and held
+    return enough
+
+
 cdef inline bint signs_determined(Workspace* s) noexcept nogil:
     """Whether [A b] is connected beyond doubt: one more step of the elimination, on b at
     ``response.outside``. Overwrites the patterns of the rows, which are not needed afterwards.
@@ -167,13 +215,20 @@ cdef inline bint signs_determined(Workspace* s) noexcept nogil:
 
 cdef inline bint prepare_response(Workspace* s, const double* b, bint need_signs) noexcept nogil:
     """The part ``response``; False where b may lie in range(A), or signs are needed and may not be
-    determined.
+    determined. If scores depend on the scale of the slack, b may be zero: the unit is then 1.
     """
     cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, k, _
-    cdef double size
+    cdef double size = 0.0
     cdef double* q = s.response.outside
     for i in range(n):
         q[i] = b[i] * s.basis.row_scale[i]
+        size = max(size, fabs(q[i]))
+    s.response.mirrored = s.response.free = False
+    if size == 0.0 and not is_power(s):
+        s.response.norm, s.response.mirrored = 1.0, has_peak(s) and is_even(s)
+        for k in range(d):
+            s.response.inside[k] = 0.0
+        return True
     if need_signs and not signs_determined(s):
         return False
     size = sqrt(dot(width, q, q))
@@ -195,21 +250,34 @@ cdef inline bint prepare_response(Workspace* s, const double* b, bint need_signs
 cdef inline bint prepare_scores(Workspace* s, const double* scores, const double* noise,
                                 double tol) noexcept nogil:
     """The part ``scores``; ``noise`` NULL: exact scores. False where they are too close to 0 or 1,
-    or do not sum to d.
+    or do not sum to d. Errors of exact scores are those of levinv.inverse.values.Problem.
     """
     cdef Py_ssize_t n = s.n, d = s.d, i, _, kept = 0
     cdef double total = 0.0, excess, slope, margin, factor, c
-    cdef bint exact = noise == NULL
+    cdef double exponent = 1.0, least = BATCH_EXTREME
+    cdef double greatest = 1.0 - ROUNDING_FACTOR * BATCH_EXTREME
+    cdef bint exact = noise == NULL, root = s.weighting.kind != INVERSE_SQUARE
     cdef double* target = s.scores.target
     cdef double* odds = s.scores.odds
     cdef double* accuracy = s.scores.accuracy
+    if is_power(s):
+        exponent = fabs(s.weighting.parameter)
+        # 1 - sigma is the power q of what a zero slack is told from
+        if s.weighting.parameter > 0.0:
+            greatest = 1.0 - max(1.0 - greatest, pow(1.0 - greatest, 0.5 * exponent))
+    if root:                  # rounding hides the weights of smaller scores
+        least = (UNIT_ROUNDOFF / SIGN_TOLERANCE) * (UNIT_ROUNDOFF / SIGN_TOLERANCE)
+        if is_power(s) and s.weighting.parameter < 0.0:
+            least = max(least, pow(1.0 - greatest, 0.5 * exponent))
     for i in range(n):
         c = s.scores.given[i] = scores[i]
         if exact:
-            if not BATCH_EXTREME <= c <= 1.0 - ROUNDING_FACTOR * BATCH_EXTREME:
+            if not c <= greatest or (c < least and is_power(s)):
                 return False
-            s.scores.inverse_noise[i] = 1.0 / (UNIT_ROUNDOFF * c)
-            accuracy[i] = 0.0
+            s.scores.inverse_noise[i] = 1.0 / (UNIT_ROUNDOFF * (max(sqrt(c), EPS) if root else c))
+            accuracy[i] = 0.0 if c >= least else -1.0
+            kept += c >= least
+            c = max(c, least)
         else:
             s.scores.inverse_noise[i] = 1.0 / noise[i]
             margin = min(0.5 * noise[i], 0.25)
@@ -218,7 +286,7 @@ cdef inline bint prepare_scores(Workspace* s, const double* scores, const double
         target[i] = c
         total += c
     excess = total - d
-    if exact and fabs(excess) > tol * n:
+    if exact and (fabs(excess) > tol * n or (kept < n and kept <= 2 * d + 2)):
         return False
     for _ in range(BATCH_ITERATIONS):        # one factor of all odds gives the right sum
         if fabs(excess) <= 64.0 * EPS * d:
@@ -238,9 +306,9 @@ cdef inline bint prepare_scores(Workspace* s, const double* scores, const double
         for i in range(n):
             c = min(max(scores[i], BATCH_EXTREME), 1.0 - BATCH_EXTREME)
             accuracy[i] = (-1.0 if scores[i] < 3.0 * noise[i]
-                           else min(0.5 * noise[i] / (c * (1.0 - c)), 1.0))
+                           else min(noise[i] / (exponent * c * (1.0 - c)), 1.0))
             kept += accuracy[i] >= 0.0
         if kept <= 2 * d + 2:
             for i in range(n):
-                accuracy[i] = min(0.5 * noise[i] / target[i], 1.0)
+                accuracy[i] = min(noise[i] / (exponent * target[i]), 1.0)
     return True

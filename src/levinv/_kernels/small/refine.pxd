@@ -8,10 +8,11 @@ as long as steps with it reduce the residual enough.
 from libc.math cimport INFINITY, copysign, fabs
 
 from kernel_settings cimport (ALLOWED_ROUNDINGS, BATCH_EXTREME, BATCH_ITERATIONS, EPS,
-                              LEAST_DAMPING, POOR_MODEL, SIGNIFICANT, SQUARABLE)
-from levinv._kernels.small.algebra cimport (cholesky, combine, forward, gram, lengths, products,
-                                            quad, solve, transposed_times)
+                              LEAST_DAMPING, POOR_MODEL, SIGNIFICANT, SIGN_TOLERANCE, SQUARABLE)
+from levinv._kernels.small.algebra cimport (cholesky, combine, forward, forward_small, gram,
+                                            lengths, products, quad, solve, times, transposed_times)
 from levinv._kernels.small.recover cimport project_scaled
+from levinv._kernels.small.weightings cimport INVERSE_SQUARE, is_power, weigh_rows
 from levinv._kernels.small.workspace cimport Workspace
 
 
@@ -22,10 +23,14 @@ cdef inline double evaluate(Workspace* s) noexcept nogil:
     cdef Py_ssize_t n = s.n, i
     cdef double total = 0.0, largest = 0.0, whitened
     cdef double* residual = s.projection.residual
-    for i in range(n):
-        if not SQUARABLE < fabs(s.refinement.slack[i]) < 1.0 / SQUARABLE:
-            return INFINITY
-        s.scratch.row[i] = 1.0 / fabs(s.refinement.slack[i])
+    if is_power(s):
+        for i in range(n):
+            if not SQUARABLE < fabs(s.refinement.slack[i]) < 1.0 / SQUARABLE:
+                return INFINITY
+            s.scratch.row[i] = 1.0 / fabs(s.refinement.slack[i])
+    if s.weighting.kind != INVERSE_SQUARE and not weigh_rows(s, s.refinement.slack, s.scratch.row,
+                                                             s.refinement.slope):
+        return INFINITY
     if not project_scaled(s, s.scratch.row):
         return INFINITY
     lengths(s.d, s.width, s.projection.rows, s.projection.scores)
@@ -54,9 +59,12 @@ cdef inline void linearise(Workspace* s) noexcept nogil:
     cdef double* column
     for k in range(d):
         column = s.refinement.jacobian + k * width
-        for i in range(n):
-            signed[i] = (copysign(1.0, s.refinement.slack[i])
-                         * s.projection.rows[k * width + i])
+        if s.weighting.kind == INVERSE_SQUARE:
+            for i in range(n):
+                signed[i] = (copysign(1.0, s.refinement.slack[i])
+                             * s.projection.rows[k * width + i])
+        else:
+            times(width, s.refinement.slope, s.projection.rows + k * width, signed)
         gram(d, width, s.projection.rows, signed, s.scratch.row, s.scratch.form)
         quad(d, width, s.projection.rows, s.scratch.form, s.scratch.row, column)
         for i in range(n):
@@ -65,6 +73,11 @@ cdef inline void linearise(Workspace* s) noexcept nogil:
     gram(d, width, s.refinement.jacobian, NULL, NULL, s.refinement.normal)
     for i in range(d * d):
         s.refinement.transform[i] = s.projection.transform[i]
+    if s.response.free:
+        for i in range(d):
+            s.refinement.level[i] = 0.0
+            for k in range(i + 1):
+                s.refinement.level[i] += s.refinement.transform[i * d + k] * s.response.level[k]
 
 
 cdef inline double largest_diagonal(Workspace* s) noexcept nogil:
@@ -77,11 +90,21 @@ cdef inline double largest_diagonal(Workspace* s) noexcept nogil:
 
 
 cdef inline double factorise(Workspace* s, double damping) noexcept nogil:
-    """Cholesky factor of JᵀJ + damping (its largest diagonal entry) I; the relative pivot."""
-    cdef Py_ssize_t d = s.d, k
-    cdef double added = damping * largest_diagonal(s)
+    """Cholesky factor of JᵀJ + damping (its largest diagonal entry) I; the relative pivot. If the
+    level is free, a term is added without which JᵀJ is singular: no step changes the level.
+    """
+    cdef Py_ssize_t d = s.d, i, k
+    cdef double added = damping * largest_diagonal(s), size = 0.0
+    cdef double* level = s.refinement.level
     for k in range(d * d):
         s.refinement.factor[k] = s.refinement.normal[k]
+    if s.response.free:
+        for k in range(d):
+            size += level[k] * level[k]
+        size = largest_diagonal(s) / size
+        for k in range(d):
+            for i in range(k + 1):
+                s.refinement.factor[k * d + i] += size * level[k] * level[i]
     for k in range(d):
         s.refinement.factor[k * d + k] += added
     return cholesky(d, s.refinement.factor)
@@ -102,6 +125,23 @@ cdef inline bint regular(Workspace* s) noexcept nogil:
         if not inverse_root * inverse_root * least < 1.0:
             return False
     return True
+
+
+cdef inline bint accurate(Workspace* s, double size) noexcept nogil:
+    """Whether exact scores determine y to SIGN_TOLERANCE, after ``regular``: its standard errors at
+    this sum of squares of the whitened residual. Else there may be an x far away with equal scores.
+    """
+    cdef Py_ssize_t n = s.n, d = s.d, i, k
+    cdef double total = 0.0, length = 0.0
+    cdef double* steps = s.scratch.form
+    for i in range(d * d):
+        steps[i] = s.refinement.transform[i]
+    forward_small(d, s.refinement.factor, steps)
+    for i in range(d):
+        length += s.recovery.y[i] * s.recovery.y[i]
+        for k in range(i + 1):
+            total += steps[i * d + k] * steps[i * d + k]
+    return total * max(1.0, size / n) <= SIGN_TOLERANCE * SIGN_TOLERANCE * length
 
 
 cdef inline double refine(Workspace* s, bint exact) noexcept nogil:
@@ -180,6 +220,8 @@ cdef inline bint signs_agree(Workspace* s, const double* known) noexcept nogil:
             agreed = False
     if agreed:
         return True
+    if s.weighting.kind != INVERSE_SQUARE:       # the general route measures other slacks
+        return False
     if factorise(s, 0.0) <= 0.0:
         return False
     forward(d, s.width, s.refinement.factor, s.projection.rows)

@@ -21,20 +21,28 @@ cdef inline uint64_t random_bits(Workspace* s) noexcept nogil:
     return z ^ (z >> 31)
 
 
-cdef inline bint prepare_signs(Workspace* s) noexcept nogil:
-    """Row weights that make [U; q] isotropic, its orthonormal rows, and the magnitudes to match in
-    their span. A row that takes no part has weight 0, and so length 0.
+cdef inline bint isotropic_rows(Workspace* s, Py_ssize_t p, const double* last,
+                                const double* magnitude) noexcept nogil:
+    """Row weights that make [U; last], of p rows, isotropic, its orthonormal rows, and the
+    magnitudes to match in their span. Without ``last`` p is d. A row that takes no part has weight
+    0, and so length 0.
     """
-    cdef Py_ssize_t n = s.n, p = s.d + 1, width = s.width, i, k, step, kept = 0
+    cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, k, step, kept = 0
     cdef double size
+    cdef const double* row
     cdef double* weight = s.signs.weight
     for i in range(n):
-        size = s.basis.lengths[i] + s.response.outside[i] * s.response.outside[i]
+        size = s.basis.lengths[i]
+        if p > d:
+            size += last[i] * last[i]
         weight[i] = 0.0 if s.scores.accuracy[i] < 0.0 else 1.0 / sqrt(size)
         kept += weight[i] > 0.0
     for step in range(FEW_ROUNDS):
         for k in range(p):
-            times(width, weight, s.basis.rows + k * width, s.signs.rows + k * width)
+            row = last
+            if k < d:
+                row = s.basis.rows + k * width
+            times(width, weight, row, s.signs.rows + k * width)
         gram(p, width, s.signs.rows, NULL, NULL, s.signs.factor)
         if cholesky(p, s.signs.factor) < BATCH_DOUBT:
             return False
@@ -49,11 +57,16 @@ cdef inline bint prepare_signs(Workspace* s) noexcept nogil:
             for i in range(n):
                 weight[i] /= sqrt(max(s.scratch.row[i], EPS))
     for i in range(n):
-        s.signs.aim[i] = weight[i] * s.magnitudes.magnitude[i]
+        s.signs.aim[i] = weight[i] * magnitude[i]
     size = 1.0 / sqrt(dot(width, s.signs.aim, s.signs.aim))
     for i in range(n):
         s.signs.aim[i] *= size
     return True
+
+
+cdef inline bint prepare_signs(Workspace* s) noexcept nogil:
+    """The same for [U; q] and the magnitudes of stage 1."""
+    return isotropic_rows(s, s.d + 1, s.response.outside, s.magnitudes.magnitude)
 
 
 cdef inline double sign_tolerance(Workspace* s, bint exact) noexcept nogil:
@@ -70,11 +83,11 @@ cdef inline double sign_tolerance(Workspace* s, bint exact) noexcept nogil:
     return min(SIGN_TOLERANCE + 0.5 * SIGNIFICANT * sqrt(total), 0.5)
 
 
-cdef inline void spectral_point(Workspace* s) noexcept nogil:
+cdef inline void spectral_point(Workspace* s, Py_ssize_t p) noexcept nogil:
     """A starting point along the top eigenvector of sum (aim_i/|v_i|²)² v_i v_iᵀ, which power
-    iteration computes.
+    iteration computes, for p isotropic rows.
     """
-    cdef Py_ssize_t n = s.n, p = s.d + 1, width = s.width, i, k, j, _, largest = 0
+    cdef Py_ssize_t n = s.n, width = s.width, i, k, j, _, largest = 0
     cdef double size
     cdef double* weight = s.signs.projected
     cdef double* form = s.scratch.form
@@ -120,7 +133,7 @@ cdef inline bint find_signs(Workspace* s, Py_ssize_t start, double tolerance) no
     cdef double* projected = s.signs.projected
     cdef double* coordinates = s.scratch.coordinates
     if start == 0:
-        spectral_point(s)
+        spectral_point(s, p)
     else:
         for i in range(n):
             if i % 64 == 0:

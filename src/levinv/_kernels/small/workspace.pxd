@@ -23,6 +23,21 @@ cdef struct Response:
     double* outside                 # q: the part of b outside range(A), of norm 1
     double* inside                  # U b
     double norm                     # of q before scaling to norm 1
+    double* level                   # U h, h of norm 1: changes all predictors by the same amount,
+    double length                   # this
+    bint free                       # h is in range(A), and the weighting exponential
+    bint mirrored                   # b = 0 and even weights: -x is a solution, too
+
+
+cdef struct Weighting:              # see small/weightings
+    int kind
+    double parameter
+    double mode
+    const double* table             # logarithms of the branches' distances from the mode, 2 x nodes
+    Py_ssize_t nodes
+    double spacing                  # of the logarithms of the gap, from that of LEAST_GAP on
+    double* unit                    # of the slack: a row's predictor is unit slack
+    double* log_prior
 
 
 cdef struct Scores:
@@ -63,6 +78,29 @@ cdef struct Signs:                  # stage 2
     double* sign                    # the result
 
 
+cdef struct Levels:                 # stages 2 and 3 of weightings that are not powers
+    double* log_weight              # t
+    double* fall                    # its distance from the largest
+    double highest                  # the largest
+    double likeliest                # gap between the largest and the peak
+    double enough                   # sum of squares of a residual that fits
+    double* weight                  # of the rows
+    double* half                    # distance of the branches, in units of the slack
+    double* middle                  # of the branches, q added
+    double* outside                 # its part outside range(A), of norm 1
+    Py_ssize_t count                # rows of [U; outside], without the latter if it is 0
+    bint usable                     # whether they are regular
+    double* wanted
+    double* slope                   # derivative of τ
+    double* residual
+    double* rows                    # Jacobian, (d + 1) x width
+    double* normal
+    double* factor
+    double* gradient
+    double* z                       # the result: y and the level
+    double* trial
+
+
 cdef struct Recovery:               # stage 3
     double* weight                  # 1 in the row of the most accurate magnitude
     double* inverse                 # weight / magnitude
@@ -74,12 +112,14 @@ cdef struct Recovery:               # stage 3
 
 cdef struct Refinement:             # stage 4
     double* slack                   # in units of |q|, of rows at unit norm
+    double* slope                   # what rows of V are multiplied by: half the derivative of -t
     double* trial                   # the next y
     double* signed
     double* jacobian                # of the whitened residual in coordinates T⁻ᵀ y, d x width
     double* transform               # T where the Jacobian was made
     double* normal                  # J Jᵀ of these rows
     double* factor
+    double* level                   # T times ``response.level``, T as above
     double largest                  # max |sigma - c|
 
 
@@ -96,10 +136,12 @@ cdef struct Workspace:
     Py_ssize_t n, d, width, width_d           # n and d padded to whole vectors
     Basis basis
     Response response
+    Weighting weighting
     Scores scores
     Projection projection
     Magnitudes magnitudes
     Signs signs
+    Levels levels
     Recovery recovery
     Refinement refinement
     Scratch scratch
@@ -132,7 +174,8 @@ cdef inline Py_ssize_t lay_out(Workspace* s, Py_ssize_t n, Py_ssize_t d,
                     pivot_rows=<Py_ssize_t*> take(s, d), pattern=<uint64_t*> take(s, n),
                     rows=take(s, p * width), transform=take(s, d * s.width_d), lengths=take(s, n))
     s.response.outside = NULL if memory == NULL else s.basis.rows + d * width
-    s.response.inside = take(s, d)
+    s.response.inside, s.response.level = take(s, d), take(s, d)
+    s.weighting.unit, s.weighting.log_prior = take(s, n), take(s, n)
     s.scores = Scores(given=take(s, n), target=take(s, n), odds=take(s, n),
                       inverse_margin=take(s, n), inverse_noise=take(s, n), accuracy=take(s, n))
     s.projection = Projection(rows=take(s, d * width), transform=take(s, d * d),
@@ -143,11 +186,19 @@ cdef inline Py_ssize_t lay_out(Workspace* s, Py_ssize_t n, Py_ssize_t d,
     s.signs = Signs(rows=take(s, p * width), factor=take(s, p * p), weight=take(s, n),
                     aim=take(s, n), point=take(s, n), projected=take(s, n), signed=take(s, n),
                     sign=take(s, n))
+    s.levels = Levels(log_weight=take(s, n), fall=take(s, n), highest=0.0, likeliest=0.0,
+                      enough=0.0, weight=take(s, n), half=take(s, n), middle=take(s, n),
+                      outside=take(s, n), count=0, usable=False,
+                      wanted=take(s, n), slope=take(s, n), residual=take(s, n),
+                      rows=take(s, p * width), normal=take(s, p * p), factor=take(s, p * p),
+                      gradient=take(s, p), z=take(s, p), trial=take(s, p))
     s.recovery = Recovery(weight=take(s, n), inverse=take(s, n), signed=take(s, n),
                           data=take(s, n), outside=take(s, n), y=take(s, d))
-    s.refinement = Refinement(slack=take(s, n), trial=take(s, d), signed=take(s, n),
+    s.refinement = Refinement(slack=take(s, n), slope=take(s, n), trial=take(s, d),
+                              signed=take(s, n),
                               jacobian=take(s, p * width), transform=take(s, d * d),
-                              normal=take(s, d * d), factor=take(s, d * d), largest=0.0)
+                              normal=take(s, d * d), factor=take(s, d * d),
+                              level=take(s, d), largest=0.0)
     s.scratch = Scratch(row=take(s, n), image=take(s, n), coordinates=take(s, p),
                         vector=take(s, p), gram=take(s, p * p), form=take(s, p * p))
     return s.used + LANES
