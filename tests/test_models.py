@@ -301,6 +301,15 @@ def test_mirror_image_about_another_mode(rng):
     assert_allclose(pair[np.argsort(pair[:, 0])], expected, atol=1e-7)
 
 
+@pytest.mark.parametrize("name", PEAKED + ["negative binomial"])
+def test_equal_predictors_leave_the_intercept_open(name, rng):
+    A = np.column_stack([np.ones(21), rng.standard_normal((21, 2))])
+    scores = levinv.leverage_scores(A)                # of x = (c, 0, 0) for any c
+    found = invert_scores(A, None, scores, weighting=WEIGHTINGS[name], rng=0)
+    assert found.success
+    assert not found.unique
+
+
 def test_rows_of_the_other_sign_are_no_further_rows(rng):
     """Two cells, each with its rows and their negatives: the scores do not depend on x."""
     A = np.array([[1.0, 0.0], [-1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])

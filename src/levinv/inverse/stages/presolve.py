@@ -21,6 +21,7 @@ from levinv._tolerances import (
     FEW_ROUNDINGS,
     ROUNDED_PATTERN,
     SAMPLE_SEED,
+    ZERO_ENTRY,
 )
 from levinv._typing import Booleans, Floats, Integers, RowIndex
 from levinv.errors import NoSolutionError
@@ -165,10 +166,28 @@ def determined_levels(problem: Problem, reduced: Reduced,
     """
     if not isinstance(problem.model.weighting, Peaked):
         return tuple(True for _ in connected)
-    pattern, _ = _patterns(problem)
-    different = [len(np.unique(pattern[reduced.members(c)])) for c in range(reduced.count)]
-    return tuple(joined and rows >= basis.shape[1] + 2
+    different = different_rows(problem, reduced)
+    return tuple(joined and len(rows) >= basis.shape[1] + 2
+                 and not _has_independent_row(problem, rows, basis)
                  for joined, rows, basis in zip(connected, different, reduced.bases, strict=True))
+
+
+def _has_independent_row(problem: Problem, rows: Integers, basis: Floats) -> bool:
+    """Whether a row of [D A, 1] is independent of the others, D random: it can change its side."""
+    slope = np.random.default_rng(SAMPLE_SEED).uniform(1.0, 2.0, len(rows))
+    matrix = np.column_stack([slope[:, None] * (problem.rows.block(rows) @ basis),
+                              np.ones(len(rows))])
+    u, values, _ = np.linalg.svd(matrix / np.linalg.norm(matrix, axis=1)[:, None],
+                                 full_matrices=False)
+    u = u[:, values > ALLOWED_ROUNDINGS * EPS * values[0]]
+    return bool(np.einsum("ij,ij->i", u, u).max() > 1.0 - ZERO_ENTRY)
+
+
+def different_rows(problem: Problem, reduced: Reduced) -> list[Integers]:
+    """One row of each pattern, for each component."""
+    pattern, _ = _patterns(problem)
+    members = [reduced.members(c) for c in range(reduced.count)]
+    return [member[np.unique(pattern[member], return_index=True)[1]] for member in members]
 
 
 def _patterns(problem: Problem) -> tuple[Integers, Floats]:

@@ -13,6 +13,7 @@ from levinv._tolerances import ENUMERATED, EPS
 from levinv._typing import Floats
 from levinv.inverse.result import Progress, Stopped
 from levinv.inverse.stages.levels import Component, enumerated
+from levinv.inverse.stages.presolve import different_rows
 from levinv.inverse.stages.refine import refine
 from levinv.inverse.values import Presolved, Refined
 from levinv.inverse.verdict.acceptance import is_solution_to_rounding
@@ -63,17 +64,19 @@ def _others(presolved: Presolved, best: Refined, progress: Progress) -> Iterator
     reduced, problem = presolved.reduced, presolved.problem
     x, slack = best.point.x, best.point.slack
     found: list[Floats] = []
+    different = different_rows(problem, reduced)
     for c in range(reduced.count):
-        member, basis = reduced.members(c), reduced.bases[c]
+        basis = reduced.bases[c]
         mirror = presolved.mirrored[c] and problem.known_signs is None
         if mirror:
             found.append(_mirrored(presolved, x, slack, c))
             yield found[-1]
+        rows = different[c]
         if (not problem.exact or presolved.range.inside[c]
-                or (len(member) > ENUMERATED and not isinstance(problem.model.weighting, Monotone)
+                or (len(rows) > ENUMERATED and not isinstance(problem.model.weighting, Monotone)
                 and problem.known_signs is None)):
             continue
-        rows = member[:_rows_enumerated(presolved, c)]
+        rows = rows[:_rows_enumerated(presolved, c)]
         part = Component(problem.rows.block(rows) @ basis, presolved.response[rows],
                          problem.model.weighting.log_weight(slack[rows]), None,
                          problem.model.weighting,

@@ -17,6 +17,7 @@ from levinv._tolerances import (
     ENUMERATED,
     SETTLED_RESIDUAL,
     SIGN_TOLERANCE,
+    SIGNIFICANT,
 )
 from levinv._typing import Floats
 from levinv.inverse.result import InversionResult, Progress, without_scores
@@ -90,7 +91,10 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
         unique=bool(success and not converged and not known.null_space.size
                     and not known.undetermined.size and not known.flat.size
                     and (determined or (problem.known_signs is not None and not len(others)))
-                    and (not problem.exact or presolved.rms(best.point) <= SETTLED_RESIDUAL)),
+                    and (not problem.exact or presolved.rms(best.point) <= SETTLED_RESIDUAL)
+                    and (problem.model.is_power or not problem.exact
+                         or SIGNIFICANT * np.hypot.reduce(known.standard_errors)
+                         <= np.hypot.reduce(best.point.x))),
         null_space=known.null_space, standard_errors=known.standard_errors,
         condition=known.condition,
         evidence=plain(_of_stages(presolved, found, determined_on, determined)

@@ -21,8 +21,9 @@ import math
 
 import numpy as np
 
-from levinv._tolerances import EPS, ROUNDING_FACTOR, TINY, UNIT_ROUNDOFF
+from levinv._tolerances import ALLOWED_ROUNDINGS, EPS, ROUNDING_FACTOR, TINY, UNIT_ROUNDOFF
 from levinv._typing import Booleans, Floats
+from levinv.inverse.stages.presolve import response_in_range
 from levinv.inverse.stages.reduction import orthonormal_columns
 from levinv.inverse.stages.whitened_jacobian import propagated, reweighted
 from levinv.inverse.values import Point, Presolved, Refined, Uncertainty
@@ -34,7 +35,8 @@ def uncertainty(presolved: Presolved, best: Refined, rounding: Floats) -> Uncert
     reduced, problem = presolved.reduced, presolved.problem
     point, model = best.point, best.linearisation
     free, undetermined = _null_space(presolved, point, orthonormal_columns(
-        np.column_stack([reduced.free, *_scale_directions(presolved, point.slack)])))
+        np.column_stack([reduced.free, *_scale_directions(presolved, point.slack),
+                         *_directions_at(presolved, point)])))
     standard_errors = np.hypot.reduce(model.steps, axis=1)       # squares may overflow
     information_limit, accuracy = None, 0.0
     if problem.exact:
@@ -70,6 +72,30 @@ def _scale_directions(presolved: Presolved, slack: Floats) -> list[Floats]:
     weighted /= np.abs(weighted).max(initial=TINY)           # columns may have any units
     return [start @ (start.T @ rows.rmatvec(np.where(reduced.label == c, weighted, 0.0)))
             for c in range(reduced.count) if presolved.range.inside[c]]
+
+
+def _directions_at(presolved: Presolved, point: Point) -> list[Floats]:
+    """For weightings that are not powers: the v with D A v constant on a component, D = diag(τ'),
+    that exist at this x only. (All η are equal, or most rows are at the mode.)
+    """
+    reduced, rows, found = presolved.reduced, presolved.problem.rows, []
+    if presolved.problem.model.is_power:
+        return []
+    slope = point.model.weighting.times_slope(np.ones(len(point.slack)), point.slack)
+    with np.errstate(divide="ignore"):
+        image = np.where(slope != 0, 1.0 / slope, 0.0)
+    level = response_in_range(reduced, image, image)
+    for c in range(reduced.count):
+        if presolved.range.inside[c]:
+            continue
+        member, basis = reduced.label == c, reduced.bases[c]
+        if level.inside[c] and slope[member].all():
+            weighted = np.where(member, reduced.unit ** 2 * image, 0.0)
+            found.append((basis @ (basis.T @ rows.rmatvec(weighted)))[:, None])
+        _, values, vt = np.linalg.svd(rows.triangle(np.where(member, slope, 0.0), basis))
+        idle = values <= ALLOWED_ROUNDINGS * EPS * values[:1]
+        found.append(basis @ vt[idle].T)
+    return found
 
 
 def _condition(presolved: Presolved, best: Refined, free: Floats) -> float:
