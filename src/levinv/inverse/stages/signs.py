@@ -97,11 +97,19 @@ def sign_candidates(matrix: Augmented, magnitude: Floats, rng: np.random.Generat
         yield dataclasses.replace(candidate, restarts=restarts)
 
 
+def _squarable(values: Floats) -> Floats:
+    """Positive values divided by a power of 2, which makes the largest about 1: squares of the
+    magnitudes overflow if prior weights differ by many orders. Digits do not change.
+    """
+    return np.ldexp(values, -int(np.frexp(values.max())[1]))
+
+
 def enumerate_signs(matrix: Augmented, magnitude: Floats, tolerance: float) -> list[SignCandidate]:
     """All sign vectors with first entry +1 that fit the magnitudes; the closest few in any case."""
     n = len(magnitude)
     weight, basis = isotropic(matrix.block(np.arange(n)))
-    target = weight * magnitude / np.linalg.norm(weight * magnitude)
+    target = _squarable(weight * magnitude)
+    target /= np.linalg.norm(target)
     bits = (np.arange(2 ** (n - 1))[:, None] >> np.arange(n - 1)) & 1
     signs = np.column_stack([np.ones(len(bits)), 1.0 - 2.0 * bits])
     signed = signs * target
@@ -133,7 +141,7 @@ class _SubsetSearch:
         self.solved = False                         # whether the last start solved the subset
         self._matrix, self._magnitude = matrix, magnitude
         self._weight, self._basis = isotropic(matrix.block(chosen))
-        self._target = self._weight * magnitude[chosen]
+        self._target = _squarable(self._weight * magnitude[chosen])
         self._target *= np.sqrt(len(chosen)) / np.linalg.norm(self._target)
         self._tolerance = tolerance
         self._accuracy: Floats | None = None
