@@ -344,6 +344,13 @@ def test_bad_arguments(given, message, rng):
         invert_scores(A, None, scores, **given)
 
 
+@pytest.mark.parametrize("name", ["poisson", "negative binomial"])
+def test_signs_without_a_mode(name, rng):
+    A = rng.standard_normal((10, 2))
+    with pytest.raises(ValueError, match="signs must be None: the weights of a"):
+        invert_scores(A, None, levinv.leverage_scores(A), weighting=WEIGHTINGS[name], signs=1)
+
+
 def test_neither_b_nor_weighting(rng):
     A = rng.standard_normal((10, 2))
     with pytest.raises(TypeError, match="None stands for 0 only if a weighting is given"):
@@ -427,7 +434,7 @@ def test_fit_of_statsmodels():
 def test_prior_weights_of_many_orders(noise, rng):
     """Magnitudes, whose squares overflow, and scores below every double prove nothing."""
     A, x = rng.standard_normal((30, 3)), rng.standard_normal(3)
-    for prior in (np.r_[1e200, np.ones(28), 1e-200], np.r_[np.full(15, 1e200), np.full(15, 1e-200)]):
+    for prior in (np.r_[1e200, np.ones(28), 1e-200], np.repeat([1e200, 1e-200], 15)):
         given = {"weighting": ("poisson", "identity"), "prior_weights": prior}
         scores = levinv.LeverageMap(A, **given).scores(x)
         found = invert_scores(A, None, scores, noise=noise, rng=0, **given)

@@ -386,60 +386,23 @@ MAX_EXPANSION, HARMLESS_BYTES = 100, 1 << 30
 # A file is refused if it takes more bytes in memory than the first number for each of its own, and
 # more than the second in all. Deflate stays far below 100 on data. tests/test_hostile_files.py.
 
-# --- weightings (weighting/) --------------------------------------------------------------------
+# --- weightings (weighting/) and weights far apart (forward/score_map) --------------------------
 
 SMALL_ARGUMENT = 1e-3
 # Below it a function that cancels is computed by the first terms of its series, whose next one is
 # below rounding: u⁴/2880 (cloglog). Noticed by tests/test_weighting.py.
 
-BRANCH_NODES = 1000
-# Points of the table from which a log weight's inverse starts. Noticed by tests/test_weighting.py.
+TAIL_START, TAIL_TERMS = 3.0, 50
+# From |η| = TAIL_START on, the normal tail is a continued fraction of TAIL_TERMS terms: 40 reach
+# rounding. Noticed by tests/test_weighting.py.
 
-BRANCH_REACH = math.log(1e150)
-# Largest logarithm of the distance from the mode in that table: squares stay in range. Noticed by
-# tests/test_weighting.py.
+BRANCH_NODES, BRANCH_REACH, BRANCH_STEPS = 1000, math.log(1e150), 4
+# Table from which a log weight's inverse starts: its points, the largest logarithm of |η - start|
+# (squares stay in range), and the Newton steps from it. Noticed by tests/test_weighting.py.
 
-BRANCH_STEPS = 4
-# Newton steps from the table, which is good to three digits: two would do. Noticed by
-# tests/test_weighting.py.
-
-KIND_NODES = 4001
-# Points at which the sign of a log weight's derivative is looked at.
-
-KIND_REACH = 1e3
-# The largest linear predictor looked at for that. Noticed by tests/test_weighting.py.
-
-# --- stages 2 and 3 of weightings that are not powers (inverse/stages/levels) -------------------
-
-LEVELS = 24
-# Levels at which signs are looked for. Signs found at a level are mostly right over a factor of ten
-# of the gap: two levels a decade. tests/acceptance.py models.
-
-LEAST_GAP, GREATEST_GAP = 1e-11, 30.0
-# Range of the gap between the peak of the log weight and that of the row closest to it. The square
-# of its distance from the mode is a few gaps: 1e-5 and, for the logit, 30. tests/acceptance.py
-# models: with a least gap of 0.1 it recovers fewer.
-
-LEVEL_REFLECTIONS = 300
-# Douglas-Rachford iterations at one level. Starts that succeed do so early.
-
-LEVEL_STEPS = 40
-# Levenberg-Marquardt steps in (x, level). tests/acceptance.py models.
-
-ROUNDED_PATTERN = 1e-10
-# Relative difference of random combinations of two rows below which the rows count as equal: far
-# above rounding, far below differences of data. tests/test_models.py.
-
-LEVEL_DISTANCE = 0.3
-# Relative distance from the range, at the closest level of the grid, beyond which signs are not
-# tried in an enumeration.
-
-ENUMERATED_STARTS = 200
-# Starts tried in an enumeration of all signs of a few rows: a tenth of a second.
-
-FAR_BRANCH = 8.0
-# Ratio of the branches' distances from the mode beyond which the search for signs first puts a row
-# on the nearer one.
+KIND_NODES, KIND_REACH = 4001, 1e3
+# Points and largest |η| of the grid on which the signs of a log weight's derivative decide its
+# kind, and on which levels of monotone weightings are tried. Noticed by tests/test_weighting.py.
 
 WEIGHT_RANGE = 1400.0
 # Largest logarithm of the ratio of two weights whose roots' quotient is a normal double: just below
@@ -450,13 +413,28 @@ WEIGHTED_ROUNDING = 1e-3
 # scores are about its square. Also the spread of the weights' roots within which they cause few.
 # Noticed by tests/test_models_forward.py.
 
-TAIL_START, TAIL_TERMS = 3.0, 50
-# From there on the normal tail is a continued fraction of so many terms: 40 reach rounding. Noticed
-# by tests/test_weighting.py.
+# --- stages 2 and 3 of weightings that are not powers (inverse/stages/levels) -------------------
+
+LEVELS, LEAST_GAP, GREATEST_GAP = 24, 1e-11, 30.0
+# Number and range of the levels at which signs are looked for: of the gap between the peak of the
+# log weight and that of the row closest to it. Signs found at a level are mostly right over a
+# factor of ten of the gap. tests/acceptance.py models.
+
+LEVEL_REFLECTIONS, LEVEL_STEPS = 300, 40
+# Most Douglas-Rachford iterations at one level, and most Levenberg-Marquardt steps in (y, level)
+# from one start. Starts that succeed do so early. tests/acceptance.py models.
+
+FAR_BRANCH = 8.0
+# Ratio of the branches' distances from the mode beyond which the search for signs first puts a row
+# on the nearer one. tests/acceptance.py models.
 
 NOISY_STARTS = 30
-# Starts of a noisy search, of which the closest solutions are tried: one at each level, and more.
-# tests/acceptance.py fitted.
+# Starts of a noisy search, of which the closest solutions are tried. tests/acceptance.py fitted.
 
-FISHER_STEPS = 25
-# Of Fisher scoring in the fit of the demo, which takes eight. Noticed by tests/test_demo.py.
+ROUNDED_PATTERN = 1e-10
+# Relative difference of random combinations of two rows below which the rows count as equal: far
+# above rounding, far below differences of data. tests/test_models.py.
+
+LEVEL_DISTANCE, ENUMERATED_STARTS = 0.3, 200
+# Relative distance from the range, at the closest level, beyond which signs are not tried in an
+# enumeration; most starts of it, a tenth of a second. tests/acceptance.py sides.

@@ -298,6 +298,7 @@ def _checked(A: npt.ArrayLike, b: npt.ArrayLike | None, scores: npt.ArrayLike,
         _validate.refuse(prior_weights <= 0, prior_weights, "prior_weights", "above 0")
     scores = _of_shape(_validate.real_array(scores, "scores", 2), "scores", k, n)
     if signs is not None:
+        model.check_signs()
         signs = _per_row(signs, "signs", k, n)
         _validate.refuse(np.abs(signs) != 1.0, signs, "signs", "+1 or -1")
     scores = clipped_scores(scores, noise)

@@ -228,6 +228,8 @@ def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
     scores = clipped_scores(_validate.vector(scores, "scores", n, "row of A"), noise)
     if x0 is not None:
         x0 = _validate.vector(x0, "x0", d, "column of A").copy()
+    if signs is not None:
+        model.check_signs()
     if coefficient_signs is not None:
         coefficient_signs = _coefficient_signs(coefficient_signs, model, d)
     problem = Problem(

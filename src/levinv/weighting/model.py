@@ -37,6 +37,12 @@ class Model:
         """The η that divides the two sides of the weight: the pole or the peak."""
         return self.weighting.mode if isinstance(self.weighting, Peaked) else 0.0
 
+    def check_signs(self) -> None:
+        """Raise ValueError if the weights have neither a pole nor a mode that signs refer to."""
+        if not (self.is_power or isinstance(self.weighting, Peaked)):
+            raise ValueError(f"signs must be None: the weights of {self.weighting.name} determine "
+                             "A x - b without them")
+
     def side(self, eta: Floats) -> Floats:
         """The sign of η - mode, (n,)."""
         return np.sign(eta - self.mode)
@@ -54,7 +60,7 @@ class Model:
 
     @property
     def exponent(self) -> float:
-        """|t| of a relative change of what stage 2 looks for: of |s| for a power, else of w."""
+        """|dt| for a relative change of 1 of |s| (powers), or of w (other weightings)."""
         return abs(self.weighting.q) if isinstance(self.weighting, Power) else 1.0
 
     def slack_magnitude(self, log_weight: Floats) -> Floats:
