@@ -384,7 +384,7 @@ def test_fit_of_statsmodels():
 def test_prior_weights_of_many_orders(noise, rng):
     """Magnitudes, whose squares overflow, and scores below every double prove nothing."""
     A, x = rng.standard_normal((30, 3)), rng.standard_normal(3)
-    for prior in (np.r_[1e200, np.ones(28), 1e-200], np.r_[np.full(15, 1e200), np.full(15, 1e-200)]):
+    for prior in (np.r_[1e200, np.ones(28), 1e-200], np.repeat([1e200, 1e-200], 15)):
         given = {"weighting": ("poisson", "identity"), "prior_weights": prior}
         scores = levinv.LeverageMap(A, **given).scores(x)
         found = invert_scores(A, None, scores, noise=noise, rng=0, **given)

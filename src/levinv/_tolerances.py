@@ -388,17 +388,19 @@ BRANCH_NODES = 1000
 # Points of the table from which a log weight's inverse starts. Noticed by tests/test_weighting.py.
 
 BRANCH_REACH = math.log(1e150)
-# Largest logarithm of the distance from the mode in that table: squares stay in range.
+# Largest logarithm of the distance |η - start| in that table: its square is below the largest
+# double.
 
 BRANCH_STEPS = 4
 # Newton steps from the table, which is good to three digits: two would do. Noticed by
 # tests/test_weighting.py.
 
 KIND_NODES = 4001
-# Points at which the sign of a log weight's derivative is looked at.
+# Points of the grid on which the signs of a log weight's derivative decide its kind. The grid also
+# holds the levels that are tried for monotone weightings (every eighth point).
 
 KIND_REACH = 1e3
-# The largest linear predictor looked at for that.
+# Largest |η| of that grid; on a half-bounded domain, largest distance from its end.
 
 # --- stages 2 and 3 of weightings that are not powers (inverse/stages/levels) -------------------
 
@@ -414,7 +416,7 @@ LEVEL_REFLECTIONS = 300
 # Douglas-Rachford iterations at one level. Starts that succeed do so early.
 
 LEVEL_STEPS = 40
-# Levenberg-Marquardt steps in (x, level). tests/acceptance.py models.
+# Most Levenberg-Marquardt steps in (y, level) from one start. tests/acceptance.py models.
 
 LEVEL_DISTANCE = 0.3
 # Relative distance from the range, at the closest level of the grid, beyond which signs are not
@@ -437,12 +439,12 @@ WEIGHTED_ROUNDING = 1e-3
 # Noticed by tests/test_models_forward.py.
 
 TAIL_START, TAIL_TERMS = 3.0, 50
-# From there on the normal tail is a continued fraction of so many terms: 40 reach rounding. Noticed
-# by tests/test_weighting.py.
+# From |η| = TAIL_START on, the normal tail is a continued fraction of TAIL_TERMS terms: 40 reach
+# rounding. Noticed by tests/test_weighting.py.
 
 NOISY_STARTS = 30
 # Starts of a noisy search, of which the closest solutions are tried: one at each level, and more.
 # tests/acceptance.py fitted.
 
 FISHER_STEPS = 25
-# Of Fisher scoring in the fit of the demo, which takes eight. Noticed by tests/test_demo.py.
+# Most steps of Fisher scoring in the demo's fit, which takes eight. Noticed by tests/test_demo.py.

@@ -120,7 +120,7 @@ class BarrierPoint:
         return self.rows.scaled(self.times_slope(1.0))
 
     def times_slope(self, y: Floats | float) -> Floats:
-        """-τ'/2 times y, (n,); 0 in zero rows of A with zero slack."""
+        """-τ'/2 times y, (n,); 0 in idle rows and where the weight is infinite."""
         return self.weights.times_slope(y)
 
 

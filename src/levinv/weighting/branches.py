@@ -1,4 +1,4 @@
-"""Going back from the log weight to the linear predictor, where no formula does it.
+"""The linear predictor η of a given log weight τ, for weightings without a formula for it.
 
 On one side of its mode, or everywhere if it has none, τ is strictly monotone. The fall
 g(u) = |τ(start + u) - τ(start)|, u >= 0 in the direction of the branch, is tabulated once on a
@@ -21,7 +21,7 @@ Function = Callable[[Floats], Floats]
 
 
 class Branch:
-    """The inverse of τ on one side of ``start``, where τ falls (or rises) without turning."""
+    """The inverse of τ on one side of ``start``, where τ is strictly monotone."""
 
     def __init__(self, log_weight: Function, derivative: Function, start: float, direction: float,
                  curvature: float, end: float = math.inf) -> None:

@@ -1,11 +1,11 @@
-"""Weightings of any family and link, and those of one's own.
+"""Weightings of any family and link, and those that the caller supplies.
 
 With the mean μ(η), the inverse of the link, and the variance function V(μ), Fisher scoring has
 
     w = μ'²/V,  τ = 2 log|μ'| - log V,  τ' = 2 m₂ - v₁,  τ'' = 2 (m₃ - m₂²) - (v₂ + v₁ m₂ - v₁²)
 
 with m₂ = μ''/μ', m₃ = μ'''/μ', v₁ = V'(μ) μ'/V, v₂ = V''(μ) μ'²/V. Common pairs have formulas of
-their own (levinv.weighting.names); these here lose digits where V cancels.
+their own (levinv.weighting.names). The formulas above lose digits where V cancels.
 
 The kind of such a τ, and of one that the caller supplies, follows from the signs of τ' on a grid of
 the domain.
@@ -210,8 +210,8 @@ def classified(inner: LogWeight, name: str,
                domain: tuple[float, float] = (-math.inf, math.inf)) -> Weighting:
     """The weighting of a τ, of the kind that its derivatives show on a grid of the domain.
 
-    If τ turns in another way than at one peak, the way back is not known. Raises ValueError if the
-    derivative is nowhere finite.
+    If τ' changes its sign, but not once from plus to minus, no way back is known. Raises ValueError
+    if the derivative is nowhere finite.
     """
     eta = grid(domain)
     with np.errstate(all="ignore"):

@@ -54,7 +54,7 @@ class Model:
 
     @property
     def exponent(self) -> float:
-        """|t| of a relative change of what stage 2 looks for: of |s| for a power, else of w."""
+        """|dt| for a relative change of 1 of |s| (powers), or of w (other weightings)."""
         return abs(self.weighting.q) if isinstance(self.weighting, Power) else 1.0
 
     def slack_magnitude(self, log_weight: Floats) -> Floats:

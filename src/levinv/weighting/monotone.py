@@ -22,7 +22,7 @@ class Monotone(Weighting):
 
     kind: Kind = "monotone"
     limits: tuple[float, float] = (-math.inf, math.inf)
-    start: float = 0.0                     # some η in the domain
+    start: float = 0.0                     # any η in the domain: it separates the two branches
 
     @functools.cached_property
     def _sides(self) -> tuple[Branch, Branch]:

@@ -79,9 +79,9 @@ def glm(family: str, link: str | None = None, *, alpha: float | None = None,
     alpha : float, optional
         Dispersion of the negative binomial family, V = μ + alpha μ² (default 1).
     power : float, optional
-        Of the Tweedie family, V = μ^power. Required there.
+        The exponent of the Tweedie family, V = μ^power, which requires it.
     link_power : float, optional
-        Of the power link, η = μ^link_power.
+        The exponent of the power link, η = μ^link_power, which requires it.
 
     Returns
     -------
@@ -91,9 +91,10 @@ def glm(family: str, link: str | None = None, *, alpha: float | None = None,
     Raises
     ------
     ValueError
-        Unknown family or link, a pair that is not a model, a parameter of another family.
+        The family or the link is unknown, the family does not have the link, or a parameter
+        belongs to another family.
     TypeError
-        Names that are no strings, parameters that are no numbers.
+        A name is not a string, or a parameter is not a number.
 
     Notes
     -----
@@ -209,7 +210,7 @@ def power(q: float) -> Weighting:
     Raises
     ------
     ValueError, TypeError
-        q is zero, NaN or inf, or no number.
+        q is zero, NaN or inf, or is not a number.
 
     Examples
     --------

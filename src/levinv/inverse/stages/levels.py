@@ -144,8 +144,8 @@ def level_candidates(part: Component, rng: np.random.Generator, restarts: int,
 
 
 def _same(part: Component, one: LevelCandidate, other: LevelCandidate) -> bool:
-    """Whether two solutions agree: in y or, with noise, which leaves directions of y open, in the
-    log weights.
+    """Whether two solutions agree in y. Noise leaves directions of y undetermined: with noise, the
+    log weights are compared instead.
     """
     if part.deviation is None:
         return bool(np.allclose(one.y, other.y, rtol=math.sqrt(EPS), atol=0.0))
@@ -332,8 +332,8 @@ class _Reflections:
 
 
 def enumerated(part: Component) -> Iterator[LevelCandidate]:
-    """All solutions of the equations of few rows, as far as a search of every sign vector over the
-    grid of levels finds them, and all of a monotone weighting.
+    """Solutions of the equations of few rows. For a peaked weighting with unknown sides, every sign
+    vector is tried at every level of a grid. An exponential weighting has no others.
     """
     weighting = part.weighting
     if isinstance(weighting, Exponential):

@@ -20,8 +20,10 @@ from levinv.weighting.monotone import Monotone
 
 def alternatives(presolved: Presolved, best: Refined, rivals: tuple[Floats, ...],
                  progress: Progress) -> tuple[Floats, bool]:
-    """Other solutions, (m, d), each with one component changed, and those of the ``rivals`` that
-    are none of them; whether the callback stopped.
+    """The other solutions, (m, d), and whether the callback stopped.
+
+    Each solution differs from the best on one component. Those of the ``rivals`` that are not
+    among them follow.
     """
     found: list[Floats] = []
     stopped = False
@@ -90,7 +92,7 @@ def _others(presolved: Presolved, best: Refined, progress: Progress) -> Iterator
 
 
 def _rows_enumerated(presolved: Presolved, c: int) -> int:
-    """All rows if sides are enumerated; enough for the level otherwise."""
+    """Number of rows used: all if sides are enumerated, otherwise enough to determine the level."""
     return max(ENUMERATED, 4 * (int(presolved.reduced.bases[c].shape[1]) + 1))
 
 
