@@ -147,7 +147,7 @@ def level_candidates(part: Component, rng: np.random.Generator, restarts: int,
 
 
 def _same(part: Component, one: LevelCandidate, other: LevelCandidate) -> bool:
-    """Whether two solutions agree in y or, with noise, which may leave y open, in the log weights.
+    """Whether two solutions agree in y. Noise may leave y open: then the log weights are compared.
     """
     if part.deviation is None:
         return bool(np.allclose(one.y, other.y, rtol=math.sqrt(EPS), atol=0.0))
