@@ -440,3 +440,24 @@ def test_prior_weights_of_many_orders(noise, rng):
         found = invert_scores(A, None, scores, noise=noise, rng=0, **given)
         assert np.isfinite(found.x).all()
         assert "no finite slack" not in found.message
+
+
+def test_a_row_of_overwhelming_weight(rng):
+    """Its score is 1 to rounding, which is no proof that no x has it."""
+    A, x = rng.standard_normal((30, 3)), rng.standard_normal(3)
+    prior = np.ones(30)
+    prior[0] = 1e200
+    given = {"weighting": "binomial", "offset": rng.standard_normal(30), "prior_weights": prior}
+    scores = levinv.LeverageMap(A, **given).scores(x)
+    found = invert_scores(A, None, scores, rng=0, **given)
+    assert found.status != 1
+    assert "No x" not in found.message
+
+
+def test_a_weight_of_zero(rng):
+    """Rows of |A x - b| = 0 have the score 0 where the weights are its square."""
+    A, x = rng.integers(-3, 4, (40, 3)).astype(float), np.array([1.0, 2.0, -1.0])
+    scores = levinv.LeverageMap(A, weighting=("gaussian", "sqrt")).scores(x)
+    assert (scores == 0).any()
+    found = invert_scores(A, None, scores, weighting=("gaussian", "sqrt"), rng=0)
+    assert "No x" not in found.message

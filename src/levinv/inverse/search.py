@@ -152,9 +152,11 @@ def _with_proof(presolved: Presolved, found: Found) -> Found:
     if (not problem.exact or found.log_weight is None or presolved.contradictions or found.proofs
             or acceptance.is_solution(presolved, found.best)):
         return found
+    margin = 2 * FEW_ROUNDINGS * reduced.rank
+    if not problem.model.is_inverse_square:    # weights so far apart that a score of 1 is rounding
+        margin = -margin
     tight = find_infeasible_set(problem.rows, reduced.start, interior_target(presolved)[0],
-                                reduced.active, reduced.label, found.log_weight,
-                                2 * FEW_ROUNDINGS * reduced.rank)
+                                reduced.active, reduced.label, found.log_weight, margin)
     return found if tight is None else replace(found, proofs=(str(tight),))
 
 

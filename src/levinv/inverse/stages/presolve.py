@@ -89,8 +89,8 @@ def presolve(problem: Problem, scores_of_one_are_zero_slacks: bool = True) -> Pr
     contradictions += faults
     if problem.exact:
         zero = np.flatnonzero(reduced.active & (problem.scores == 0))
-        # other weights, and products with prior weights, may be below every double
-        if len(zero) and problem.model.is_power and problem.model.log_prior is None:
+        # other weights may be zero, or below every double
+        if len(zero) and problem.model.is_inverse_square:
             contradictions.append(f"no finite slack gives row {zero[0]} the score 0")
     return Presolved(problem, reduced, response, in_range, tuple(contradictions), doubtful,
                      misgiven, determined, decision, mirrored)
