@@ -111,6 +111,10 @@ OWN_FORMS_CONDITION = 2.0
 # the errors of second derivatives exceeded ROUNDING_FACTOR ε κ ten times as often. Noticed by
 # tests/test_projection.py and by asv run --bench hessian.
 
+TIED_SINGULAR_VALUES = 1e-10
+# Relative to the largest: least gap between singular values k and k + 1. Errors of scores are about
+# ROUNDING_FACTOR ε / gap: three digits are left. Noticed by tests/test_more_scores.py (ties).
+
 # --- approximate scores (forward/approximate) ---------------------------------------------------
 
 SKETCH_RTOL = 0.1
@@ -417,15 +421,13 @@ LEVEL_STEPS = 40
 # Levenberg-Marquardt steps in (x, level). tests/acceptance.py models.
 
 LEVEL_DISTANCE = 0.3
-# Relative distance from the range, at the closest level of the grid, beyond which signs are not
-# tried in an enumeration.
+# Relative distance from the range, at the grid's closest level, beyond which an enumeration stops.
 
 ENUMERATED_STARTS = 200
 # Starts tried in an enumeration of all signs of a few rows: a tenth of a second.
 
 FAR_BRANCH = 8.0
-# Ratio of the branches' distances from the mode beyond which the search for signs first puts a row
-# on the nearer one.
+# Ratio of the branches' distances from the mode beyond which rows start on the nearer one.
 
 WEIGHT_RANGE = 1400.0
 # Largest logarithm of the ratio of two weights whose roots' quotient is a normal double: just below
