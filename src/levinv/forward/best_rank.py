@@ -22,7 +22,8 @@ from levinv.forward import basis
 from levinv.storage import Rows
 
 
-def best_rank_scores(rows: Rows, scale: Floats | None, rank: int, method: str) -> tuple[Floats, str]:
+def best_rank_scores(rows: Rows, scale: Floats | None, rank: int,
+                     method: str) -> tuple[Floats, str]:
     """Scores (n,) of the best approximation of this rank, and the doubt (see :class:`Basis`)."""
     n, d = rows.shape
     if rank > min(n, d):

@@ -1,4 +1,4 @@
-"""Entries of the hat matrix for chosen pairs of rows or chosen columns, without the n x n matrix."""
+"""Entries of the hat matrix for pairs of rows or for columns, without the n x n matrix."""
 from __future__ import annotations
 
 import operator

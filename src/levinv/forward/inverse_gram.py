@@ -26,7 +26,6 @@ of its rows at unit norm, as everywhere in levinv.
 columns would leave the range of doubles, columns are multiplied by powers of two.
 """
 import math
-import operator
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,8 +52,8 @@ class InverseGram:
     root: float                  # rows in the caller's units are ``root`` times as long
     zero: Integers               # rows of zero slack, which are not zero: score 1
     transform: Floats            # (d, k): G⁻¹ = T Tᵀ, for the rows in these units
-    inner: Floats                # (d, k'): the same for rows in the row space of A, if ``split``
-    split: bool
+    inner: Floats                # (d, k'): the same for rows in the row space of A, if it has
+    own_rank: int | None         # this rank, and differs; else None
     joined: Rows                 # the rows that G is the Gram matrix of, and their scale
     joined_scale: Floats | None
     doubt: str                   # reason why method="cholesky" may be inaccurate here, or ""
@@ -71,17 +70,18 @@ class InverseGram:
             new = new.with_columns_times(self.units)
         with np.errstate(over="ignore", invalid="ignore"):
             found = new.quad(None, self.transform)
-            if self.split:
+            if self.own_rank is not None:
                 active = None if self.scale is None else self.scale > 0
-                inside = ~_outside(new, self.rows, active)
+                inside = ~_outside(new, self.rows, active, self.own_rank)
                 if inside.any():
                     found = np.where(inside, new.quad(None, self.inner), found)
             found = found / self.root / self.root
-        if self.transform.shape[1] + len(self.zero) < new.shape[1]:
+        rank = self.transform.shape[1] + len(self.zero)
+        if rank < new.shape[1]:
             active = None if self.joined_scale is None else self.joined_scale > 0
             if active is not None:
                 active[self.zero] = True
-            outside = np.flatnonzero(_outside(new, self.joined, active))
+            outside = np.flatnonzero(_outside(new, self.joined, active, rank))
             if len(outside):
                 raise ValueError(f"{name} must lie in the row space of A, outside of which "
                                  f"predictions have infinite variance (ridge > 0 makes it finite), "
@@ -94,7 +94,7 @@ class InverseGram:
 
 def inverse_gram(rows: Rows, kind: str, values: Floats | None, ridge: Floats | None, method: str,
                  rcond: float | None) -> InverseGram:
-    """G⁻¹ for rows scaled by ``values`` (n,), which are "weights" or a "slack", and a ridge (d,)."""
+    """G⁻¹ for rows scaled by ``values`` (n,), "weights" or a "slack", and a ridge (d,)."""
     scale, root, zero = _scaled(rows, kind, values)
     roots = None
     if ridge is not None:
@@ -115,15 +115,16 @@ def inverse_gram(rows: Rows, kind: str, values: Floats | None, ridge: Floats | N
     if not np.isfinite(found.transform).all():
         raise ValueError("A must not have rows or columns so small that a basis overflows (choose "
                          "other units)")
-    inner, split = found.transform, False
+    inner, own_rank = found.transform, None
     if roots is not None and scale is not None and found.method == "qr":
         own, _ = _basis(rows, scale, zero, "auto", rcond, None)
         of_own, of_joined = (_condition(all_rows, row_scale, one.transform) for
                              all_rows, row_scale, one in ((rows, scale, own),
                                                           (joined, joined_scale, found)))
         if of_own * (1.0 + of_own * (of_own / of_joined) ** 2) <= of_joined:
-            inner, split = _small_ridge(rows, scale, roots, own.transform, columns), True
-    return InverseGram(rows, scale, units, root, zero, found.transform, inner, split, joined,
+            inner = _small_ridge(rows, scale, roots, own.transform, columns)
+            own_rank = own.transform.shape[1] + len(zero)
+    return InverseGram(rows, scale, units, root, zero, found.transform, inner, own_rank, joined,
                        joined_scale, found.doubt)
 
 
@@ -139,9 +140,9 @@ def _scaled(rows: Rows, kind: str, values: Floats | None) -> tuple[Floats | None
     zero = np.flatnonzero(left_out & rows.nonzero()) if left_out.any() else none
     smallest = slack[~left_out].min(initial=np.inf)
     if smallest <= TINY:
-        raise ValueError(f"slack must be zero or at least {TINY:.0e} here (choose other units), got "
-                         f"{smallest:.3g}")
-    return slack_scale(slack, left_out), 1.0 / min(smallest, 1.0 / TINY), zero
+        raise ValueError(f"slack must be zero or at least {TINY:.0e} here (choose other units), "
+                         f"got {smallest:.3g}")
+    return slack_scale(slack, left_out), 1.0 if left_out.all() else 1.0 / smallest, zero
 
 
 def _equilibrated(rows: Rows, scale: Floats | None, roots: Floats | None
@@ -232,21 +233,21 @@ def _small_ridge(rows: Rows, scale: Floats, roots: Floats, own: Floats,
     return np.ascontiguousarray(own @ upper[:r])
 
 
-def _outside(new: Rows, rows: Rows, active: Booleans | None) -> Booleans:
-    """Which of the new rows are not combinations of the active ones, up to rounding, (m,)."""
+def _outside(new: Rows, rows: Rows, active: Booleans | None, rank: int) -> Booleans:
+    """Which of the new rows are not combinations of the active ones, up to rounding, (m,).
+
+    The active rows, at unit norm, with columns D at unit norm, have the singular values s_l and
+    right singular vectors v_l. Rounding turns the row space by ε s_1 / s_l in the direction v_l.
+    """
     norms = rows.row_norms()
     unit = basis.reciprocal_norms(norms if active is None else np.where(active, norms, 0.0))
-    transform = basis.orthonormal_basis(rows, unit).transform
-    d = len(transform)
-    image = transform.T @ rows.gram(unit)
-    rest = np.eye(d) - transform @ image       # maps the row space to 0, and squares the errors
-    terms = np.eye(d) + np.abs(transform) @ np.abs(image)
-    limit = ROUNDING_FACTOR * d * EPS
-    outside: Booleans = np.concatenate(new.fold(_leaves, operator.add, [], rest @ rest, terms, limit))
-    return outside
-
-
-def _leaves(rows: Rows, rest: Floats, terms: Floats, limit: float) -> list[Booleans]:
-    """Whether rows have a part that ``rest`` does not map to 0, beyond ``limit`` times ``terms``."""
-    block = rows.block(slice(None))
-    return [(np.abs(block @ rest) > limit * (np.abs(block) @ terms)).any(axis=1)]
+    lengths = np.sqrt(np.diag(rows.gram(unit)))
+    columns = np.where(lengths > 0, 1.0 / np.where(lengths > 0, lengths, 1.0), 1.0)
+    triangle = rows.triangle(unit) * columns
+    _, values, right = aside(lambda: scipy.linalg.svd(triangle, check_finite=False),
+                             20 * len(columns) ** 3)
+    vectors = np.ascontiguousarray(columns[:, None] * right.T)
+    inside, outside = vectors[:, :rank] * (values[0] / values[:rank]), vectors[:, rank:]
+    limit = ROUNDING_FACTOR * len(columns) * EPS
+    return np.asarray(new.row_norms() > 0) & (np.sqrt(new.quad(None, outside))
+                                              > limit * np.sqrt(new.quad(None, inside)))

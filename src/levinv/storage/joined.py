@@ -4,6 +4,7 @@ import scipy.sparse
 
 from levinv._typing import Booleans, Floats, RowIndex
 from levinv.storage.blocked import Rows, triangle_of
+from levinv.storage.dense import DenseRows
 
 
 class JoinedRows(Rows):
@@ -57,6 +58,13 @@ class JoinedRows(Rows):
         if not above.all():
             out[~above] = self.bottom.block(rows[~above] - n)
         return out
+
+    def part(self, index: RowIndex) -> Rows:
+        return DenseRows(self.block(index), self.workers)
+
+    def with_columns_times(self, factors: Floats) -> "JoinedRows":
+        return JoinedRows(self.top.with_columns_times(factors),
+                          self.bottom.with_columns_times(factors))
 
     def scaled(self, factors: Floats) -> Floats:
         n = self.top.shape[0]
