@@ -247,7 +247,8 @@ def _outside(new: Rows, rows: Rows, active: Booleans | None, rank: int) -> Boole
     _, values, right = aside(lambda: scipy.linalg.svd(triangle, check_finite=False),
                              20 * len(columns) ** 3)
     vectors = np.ascontiguousarray(columns[:, None] * right.T)
-    inside, outside = vectors[:, :rank] * (values[0] / values[:rank]), vectors[:, rank:]
+    inside = vectors[:, :rank] * (values[0] / values[:rank])
+    outside = np.ascontiguousarray(vectors[:, rank:])
     limit = ROUNDING_FACTOR * len(columns) * EPS
     return np.asarray(new.row_norms() > 0) & (np.sqrt(new.quad(None, outside))
                                               > limit * np.sqrt(new.quad(None, inside)))
