@@ -180,6 +180,16 @@ def test_units_of_matrix_and_ridge(rng, scale):
     assert_allclose(leverage_scores(A * scale, ridge=root ** 2), expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("ridge", [[1e-69, 1e191, 1e237, 1e-271, 1e-125], [1e-113, 1e-5, 1e2, 1, 0],
+                                   [1e-20, 1e-40, 1e-60, 1e-80, 1e-100]])
+def test_ridge_over_many_orders_of_magnitude_of_dependent_columns(rng, ridge):
+    A = rng.integers(-5, 6, size=(10, 5)) * [1e-3, 1.0, 1e3, 1e6, 1e-3]
+    A[:, 4] = A[:, 0]
+    expected = exact_hat(A, ridge, 1300)
+    assert oracles.worst_relative_error(leverage_scores(A, ridge=ridge), np.diag(expected)) <= 1e-11
+    assert_allclose(hat_entries(A, np.arange(10), ridge=ridge), expected.astype(float), atol=1e-12)
+
+
 # new rows
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -16,7 +16,7 @@ an orthonormal basis U of this space, B = U C, and
 
     B G⁻¹ Bᵀ = U Q Qᵀ Uᵀ,   Q the upper part of the orthogonal factor of [C; Λ^½].
 
-C (r x d) has full rank. A QR factorisation of [C; Λ^½] with long rows first and pivoted columns
+Rows √λ_j e_j whose λ_j is not small, relative to column j, count as rows of A here.C (r x d) has full rank. A QR factorisation of [C; Λ^½] with long rows first and pivoted columns
 is accurate row by row, so that the rows of C are eliminated before the tiny ones, which rounding
 errors of the former then do not reach. Errors are those of U, ε κ(A), and those of C, ε κ(A)
 relative to its columns, which change Q by up to κ(A) (κ(A)/κ)² times as much. The rank of A is that
@@ -53,7 +53,8 @@ class InverseGram:
     zero: Integers               # rows of zero slack, which are not zero: score 1
     transform: Floats            # (d, k): G⁻¹ = T Tᵀ, for the rows in these units
     inner: Floats                # (d, k'): the same for rows in the row space of A, if it has
-    own_rank: int | None         # this rank, and differs; else None
+    own_rank: int | None         # this rank, and differs; else None. With A count the rows
+    own_active: Booleans | None  # √λ_j e_j of columns whose ridge is not small
     joined: Rows                 # the rows that G is the Gram matrix of, and their scale
     joined_scale: Floats | None
     doubt: str                   # reason why method="cholesky" may be inaccurate here, or ""
@@ -71,8 +72,7 @@ class InverseGram:
         with np.errstate(over="ignore", invalid="ignore"):
             found = new.quad(None, self.transform)
             if self.own_rank is not None:
-                active = None if self.scale is None else self.scale > 0
-                inside = ~_outside(new, self.rows, active, self.own_rank)
+                inside = ~_outside(new, self.joined, self.own_active, self.own_rank)
                 if inside.any():
                     found = np.where(inside, new.quad(None, self.inner), found)
             found = found / self.root / self.root
@@ -115,17 +115,21 @@ def inverse_gram(rows: Rows, kind: str, values: Floats | None, ridge: Floats | N
     if not np.isfinite(found.transform).all():
         raise ValueError("A must not have rows or columns so small that a basis overflows (choose "
                          "other units)")
-    inner, own_rank = found.transform, None
+    inner, own_rank, active = found.transform, None, None
     if roots is not None and scale is not None and found.method == "qr":
-        own, _ = _basis(rows, scale, zero, "auto", rcond, None)
-        of_own, of_joined = (_condition(all_rows, row_scale, one.transform) for
-                             all_rows, row_scale, one in ((rows, scale, own),
-                                                          (joined, joined_scale, found)))
+        small = roots < math.sqrt(EPS) * np.sqrt(np.diag(rows.gram(scale)))
+        own_scale = np.concatenate([scale, np.where(small, 0.0, roots)])
+        own, _ = _basis(joined, own_scale, zero, "auto", rcond, None)
+        of_own, of_joined = (_condition(joined, row_scale, one.transform) for
+                             row_scale, one in ((own_scale, own), (joined_scale, found)))
         if of_own * (1.0 + of_own * (of_own / of_joined) ** 2) <= of_joined:
-            inner = _small_ridge(rows, scale, roots, own.transform, columns)
+            inner = _small_ridge(joined, own_scale, np.where(small, roots, 0.0), own.transform,
+                                 columns)
+            active = own_scale > 0
+            active[zero] = True
             own_rank = own.transform.shape[1] + len(zero)
-    return InverseGram(rows, scale, units, root, zero, found.transform, inner, own_rank, joined,
-                       joined_scale, found.doubt)
+    return InverseGram(rows, scale, units, root, zero, found.transform, inner, own_rank, active,
+                       joined, joined_scale, found.doubt)
 
 
 def _scaled(rows: Rows, kind: str, values: Floats | None) -> tuple[Floats | None, float, Integers]:
