@@ -16,7 +16,9 @@ an orthonormal basis U of this space, B = U C, and
 
     B G⁻¹ Bᵀ = U Q Qᵀ Uᵀ,   Q the upper part of the orthogonal factor of [C; Λ^½].
 
-Rows √λ_j e_j whose λ_j is not small, relative to column j, count as rows of A here.C (r x d) has full rank. A QR factorisation of [C; Λ^½] with long rows first and pivoted columns
+Rows √λ_j e_j whose λ_j is not small, relative to column j, count as rows of A here.
+
+C (r x d) has full rank. A QR factorisation of [C; Λ^½] with long rows first and pivoted columns
 is accurate row by row, so that the rows of C are eliminated before the tiny ones, which rounding
 errors of the former then do not reach. Errors are those of U, ε κ(A), and those of C, ε κ(A)
 relative to its columns, which change Q by up to κ(A) (κ(A)/κ)² times as much. The rank of A is that
