@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from levinv.errors import NoSolutionError
     from levinv.forward.barrier import VolumetricBarrier
     from levinv.forward.gradient_loss import GradientLoss
+    from levinv.forward.hat_entries import hat_entries
     from levinv.forward.jeffreys_penalty import JeffreysPenalty
     from levinv.forward.leverage import leverage_scores
     from levinv.forward.leverage_map import LeverageMap
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AuditReport", "GradientLoss", "InversionResult", "JeffreysPenalty", "LeverageMap",
     "ManyResult", "NoSolutionError", "ScoreLoss", "VolumetricBarrier", "audit", "forster_weights",
-    "invert_gradient", "invert_many", "invert_scores", "leverage_scores", "papers", "plot",
-    "theory", "weighting",
+    "hat_entries", "invert_gradient", "invert_many", "invert_scores", "leverage_scores", "papers",
+    "plot", "theory", "weighting",
 ]
 
 _HOMES = {
@@ -45,6 +46,7 @@ _HOMES = {
     "VolumetricBarrier": "forward.barrier",
     "audit": "auditing.audit",
     "forster_weights": "inverse.forster_weights",
+    "hat_entries": "forward.hat_entries",
     "invert_gradient": "inverse.barrier_gradient.invert_gradient",
     "invert_many": "inverse.invert_many",
     "invert_scores": "inverse.invert_scores",

@@ -111,6 +111,10 @@ OWN_FORMS_CONDITION = 2.0
 # the errors of second derivatives exceeded ROUNDING_FACTOR ε κ ten times as often. Noticed by
 # tests/test_projection.py and by asv run --bench hessian.
 
+TIED_SINGULAR_VALUES = 1e-10
+# Relative to the largest: least gap between singular values k and k + 1. Errors of scores are about
+# ROUNDING_FACTOR ε / gap: three digits are left. Noticed by tests/test_more_scores.py (ties).
+
 # --- approximate scores (forward/approximate) ---------------------------------------------------
 
 SKETCH_RTOL = 0.1

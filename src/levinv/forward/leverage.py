@@ -18,10 +18,12 @@ from levinv import _tolerances, _validate, storage
 from levinv._kernels.factor import triangular_inverse_factor
 from levinv._kernels.scores import one_pass
 from levinv._parallel import count, share, sharing
-from levinv._tolerances import CHUNK_WORK, SAFE_SIZE, SQUARABLE
-from levinv._typing import Booleans, Floats, MatrixLike, Seed, VectorLike
+from levinv._tolerances import CHUNK_WORK, SQUARABLE
+from levinv._typing import Floats, MatrixLike, Seed, VectorLike
 from levinv.forward import basis, projection
 from levinv.forward.approximate import sketched_scores
+from levinv.forward.more_scores import more_scores
+from levinv.forward.row_scales import dependent_zeros, row_values, slack_scale, weight_scale
 from levinv.storage import Rows
 
 METHODS = ("auto", "cholesky", "qr", "sketch")
@@ -31,7 +33,8 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
                     weights: VectorLike | None = None, method: str = "auto",
                     rcond: float | None = None, check_finite: bool = True,
                     workers: int | None = None, rtol: float | None = None,
-                    rng: Seed = None) -> Floats:
+                    rng: Seed = None, ridge: VectorLike | None = None,
+                    rows: MatrixLike | None = None, rank: int | None = None) -> Floats:
     """Leverage scores of a matrix, of its scaled rows, or of each matrix of a stack.
 
     With B = A, B = diag(1/slack) A or B = diag(sqrt(weights)) A, row i has the score
@@ -74,10 +77,19 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
         vectors.
     rng : None, int or numpy.random.Generator, optional
         For ``method="sketch"``. The same seed gives the same scores.
+    ridge : float or (d,) array_like, optional
+        Scores b_i (BᵀB + diag(ridge))⁺ b_iᵀ, as of ridge regression; at least 0. They sum to the
+        effective degrees of freedom [3]_.
+    rows : (m, d) array_like, sparse, stored or dask array, optional
+        Scores r_i (BᵀB + diag(ridge))⁺ r_iᵀ of these new rows, each of weight 1, in place of those
+        of A. They may exceed 1: the row is then far from those of A.
+    rank : int, optional
+        Scores of the best approximation of B of this rank: squared row norms of its first left
+        singular vectors [4]_. They depend on the units of the columns. Not with ridge and rows.
 
     Returns
     -------
-    scores : (n,) or (..., n) ndarray
+    scores : (n,), (..., n) or, with ``rows``, (m,) ndarray
 
     Raises
     ------
@@ -89,6 +101,9 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
         * A sparse A of more than 20000 columns.
         * rtol or rng without ``method="sketch"``. With it: an A that is not of scipy.sparse, rcond,
           a zero slack, or an A that is too ill-conditioned.
+        * Negative ridge. New rows outside of the row space of A (with a ridge: of A and the
+          columns with a ridge), whose variance is infinite. A rank beyond that of B, or one whose
+          singular value is equal to the next one: there is no best approximation of that rank.
     TypeError
         Complex, object or string input; sparse input other than A.
 
@@ -136,6 +151,9 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
        linear regression", Statistical Science 1 (1986).
     .. [2] Cox and Higham, "Stability of Householder QR factorization for weighted least squares
        problems", Numerical Analysis 1997 (1998).
+    .. [3] Hastie, Tibshirani and Friedman, "The Elements of Statistical Learning", 2nd ed., 3.4.1.
+    .. [4] Papailiopoulos, Kyrillidis and Boutsidis, "Provable deterministic leverage score
+       sampling", KDD (2014).
 
     Examples
     --------
@@ -146,12 +164,29 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
     array([0.43, 0.33, 0.27, 0.97])
     >>> leverage_scores(A, slack=[1.0, 2.0, 0.0, 3.0]).round(3)
     array([0.413, 0.026, 1.   , 0.562])
+    >>> leverage_scores(A, ridge=1.0).round(3)
+    array([0.299, 0.234, 0.203, 0.948])
+    >>> leverage_scores(A, rows=[[1.0, 3.0], [1.0, 20.0]]).round(3)
+    array([0.25, 6.03])
+    >>> leverage_scores(A, rank=1).round(3)
+    array([0.   , 0.015, 0.051, 0.934])
     """
+    more = ridge is not None or rows is not None or rank is not None
     if method == "sketch":
+        for name, value in (("ridge", ridge), ("rows", rows), ("rank", rank)):
+            if value is not None:
+                raise ValueError(f"{name} must be None with method='sketch', got "
+                                 f"{type(value).__name__}")
         return _sketch(A, slack, weights, rcond, workers, rtol, rng)
     if rtol is not None or rng is not None:
         raise ValueError(f"{'rng' if rtol is None else 'rtol'} belongs to method='sketch', got "
                          f"method={method!r}")
+    if more:
+        if slack is not None and weights is not None:
+            raise ValueError("slack and weights cannot both be given")
+        kind, given = ("weights", weights) if slack is None else ("slack", slack)
+        return _with_doubt(*more_scores(A, kind, given, ridge, rows, rank, method, rcond,
+                                        check_finite, workers))
     dense = type(A) is np.ndarray or not (scipy.sparse.issparse(A) or _validate.is_dask(A)
                                       or _validate.is_streamed(A))
     if dense:
@@ -165,7 +200,7 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
     if slack is not None and weights is not None:
         raise ValueError("slack and weights cannot both be given")
     kind, given = ("weights", weights) if slack is None else ("slack", slack)
-    values = None if given is None else _row_values(given, kind, A)
+    values = None if given is None else row_values(given, kind, A)
     in_one_pass = method != "qr" and rcond is None
     work = A.size * A.shape[-1] if dense else CHUNK_WORK
     if in_one_pass and A.ndim == 2 and work < CHUNK_WORK:      # a single chunk, for one thread
@@ -175,17 +210,22 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
                  _tolerances.ONE_PASS_CONDITION, one, condition)
         if condition[0] <= _tolerances.ONE_PASS_CONDITION:
             return one.ravel()
-    rows = storage.of(A) if A.ndim == 2 else None
-    workers = count(workers, 4 * work if rows is None else rows.flops)
-    if rows is not None:
-        rows.workers = workers
-        scores, doubt = _matrix_scores(A, rows, kind, values, method, rcond, check_finite)
+    stored = storage.of(A) if A.ndim == 2 else None
+    workers = count(workers, 4 * work if stored is None else stored.flops)
+    if stored is not None:
+        stored.workers = workers
+        scores, doubt = _matrix_scores(A, stored, kind, values, method, rcond, check_finite)
     else:
         scores, doubt = _stack_scores(A, kind, values, method, rcond, check_finite, workers,
                                       in_one_pass)
+    return _with_doubt(scores, doubt)
+
+
+def _with_doubt(scores: Floats, doubt: str) -> Floats:
+    """The scores, with a warning of the doubt at the line of the public call."""
     if doubt:
         warnings.warn(f"method='cholesky' cannot be accurate here ({doubt}); use 'auto' or 'qr'",
-                      scipy.linalg.LinAlgWarning, stacklevel=2)
+                      scipy.linalg.LinAlgWarning, stacklevel=3)
     return scores
 
 
@@ -214,23 +254,8 @@ def _sketch(A: MatrixLike, slack: VectorLike | None, weights: VectorLike | None,
                              f"{int(np.argmin(magnitude))}")
         scale = projection.row_scale(magnitude)[0]
     elif weights is not None:
-        scale = _weight_scale(_validate.vector(weights, "weights", A.shape[0], "row of A"))
+        scale = weight_scale(_validate.vector(weights, "weights", A.shape[0], "row of A"))
     return sketched_scores(A, scale, rtol, rng, workers)
-
-
-def _row_values(value: VectorLike, name: str, A: MatrixLike) -> Floats:
-    """A value for each row, (..., n). One vector serves all matrices of a stack."""
-    n = A.shape[-2]
-    if A.ndim == 2:
-        return _validate.vector(value, name, n, "row of A", check_finite=False)
-    if np.ndim(value) == 1:
-        values = _validate.vector(value, name, n, "row of A", check_finite=False)
-        return np.broadcast_to(values, A.shape[:-1])
-    values = _validate.real_array(value, name, A.ndim - 1, check_finite=False)
-    if values.shape != A.shape[:-1]:
-        raise ValueError(f"{name} must have shape {A.shape[:-1]}, one entry per row of A, or "
-                         f"({n},), got {values.shape}")
-    return values
 
 
 def _stack_scores(A: Floats, kind: str, values: Floats | None, method: str,
@@ -272,9 +297,9 @@ def _matrix_scores(A: MatrixLike, rows: Rows, kind: str, values: Floats | None, 
         _validate.finite(values, kind)
     scale = with_zeros = gram = None
     if values is not None and kind == "weights":
-        scale = _weight_scale(values)
+        scale = weight_scale(values)
     elif values is not None and values.all():
-        scale = _slack_scale(np.abs(values))
+        scale = slack_scale(np.abs(values))
     elif values is not None:
         with_zeros = np.abs(values)
     d = A.shape[1]
@@ -312,29 +337,12 @@ def _matrix_scores(A: MatrixLike, rows: Rows, kind: str, values: Floats | None, 
         return _scores(rows, scale, columns, method, 0.0)
 
 
-def _weight_scale(weights: Floats) -> Floats:
-    """sqrt(weights) up to a common factor: the largest is 1."""
-    _validate.refuse(weights < 0, weights, "weights", "at least 0")
-    largest = weights.max()
-    return np.sqrt(weights / largest) if largest > 0 else np.zeros(len(weights))
-
-
-def _slack_scale(slack: Floats, left_out: Booleans | None = None) -> Floats:
-    """1/slack up to a common factor, 0 if a row is left out."""
-    scale = projection.row_scale(slack, left_out)[0]
-    kept = slice(None) if left_out is None else ~left_out
-    if scale[kept].min(initial=1.0) < SAFE_SIZE ** -3:
-        raise ValueError("slack must not range over more than 300 orders of magnitude, got "
-                         f"{slack[kept].min():.3g} to {slack[kept].max():.3g} (zeros are allowed)")
-    return scale
-
-
 def _slack_limit(rows: Rows, slack: Floats, method: str,
                  rcond: float | None) -> tuple[Floats, str]:
     """Scores (n,) and the doubt (see :class:`Basis`) if some slacks are zero."""
     left_out = slack == 0
     zero = np.flatnonzero(left_out & rows.nonzero())   # a zero row has score 0 for any slack
-    scale = _slack_scale(slack, left_out)
+    scale = slack_scale(slack, left_out)
     columns = basis.independent_columns(rows, rcond=rcond)
     try:
         if len(zero):
@@ -342,8 +350,7 @@ def _slack_limit(rows: Rows, slack: Floats, method: str,
             columns = projection.quotient(rows, zero, columns)[0]
             scale[projection.spanned(rows, columns)] = 0.0
     except projection.DependentZeroSlackError:
-        raise ValueError(f"slack must be zero in linearly independent rows of A only (there is no "
-                         f"limit otherwise), got zeros in rows {_validate.listed(zero)}") from None
+        raise dependent_zeros(zero) from None
     scores, doubt = _scores(rows, scale, columns, method, 0.0)
     scores[zero] = 1.0
     return scores, doubt
