@@ -21,7 +21,7 @@ import math
 
 import numpy as np
 
-from levinv._tolerances import ALLOWED_ROUNDINGS, EPS, ROUNDING_FACTOR, TINY, UNIT_ROUNDOFF
+from levinv._tolerances import EPS, ROUNDING_FACTOR, TINY, UNIT_ROUNDOFF
 from levinv._typing import Booleans, Floats
 from levinv.inverse.stages.presolve import response_in_range
 from levinv.inverse.stages.reduction import orthonormal_columns
@@ -76,7 +76,7 @@ def _scale_directions(presolved: Presolved, slack: Floats) -> list[Floats]:
 
 def _directions_at(presolved: Presolved, point: Point) -> list[Floats]:
     """For weightings that are not powers: the v with D A v constant on a component, D = diag(τ'),
-    that exist at this x only. (All η are equal, or most rows are at the mode.)
+    that exist at this x only, as the intercept does if all η are equal.
     """
     reduced, rows, found = presolved.reduced, presolved.problem.rows, []
     if presolved.problem.model.is_power:
@@ -86,15 +86,10 @@ def _directions_at(presolved: Presolved, point: Point) -> list[Floats]:
         image = np.where(slope != 0, 1.0 / slope, 0.0)
     level = response_in_range(reduced, image, image)
     for c in range(reduced.count):
-        if presolved.range.inside[c]:
-            continue
         member, basis = reduced.label == c, reduced.bases[c]
-        if level.inside[c] and slope[member].all():
+        if not presolved.range.inside[c] and level.inside[c] and slope[member].all():
             weighted = np.where(member, reduced.unit ** 2 * image, 0.0)
-            found.append((basis @ (basis.T @ rows.rmatvec(weighted)))[:, None])
-        _, values, vt = np.linalg.svd(rows.triangle(np.where(member, slope, 0.0), basis))
-        idle = values <= ALLOWED_ROUNDINGS * EPS * values[:1]
-        found.append(basis @ vt[idle].T)
+            found.append(basis @ (basis.T @ rows.rmatvec(weighted)))
     return found
 
 
