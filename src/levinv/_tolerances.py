@@ -378,6 +378,12 @@ MAX_EXPANSION, HARMLESS_BYTES = 100, 1 << 30
 # A file is refused if it takes more bytes in memory than the first number for each of its own, and
 # more than the second in all. Deflate stays far below 100 on data. tests/test_hostile_files.py.
 
+# --- fitted models (models/) ---------------------------------------------------------------------
+
+FIT_DEPARTURE = 0.1
+# Largest step, in standard errors of the coefficients, that would still improve a fit at the data
+# that the caller gives for it: solvers stop at a few hundredths. tests/test_fitted_models.py.
+
 # --- weightings (weighting/) --------------------------------------------------------------------
 
 SMALL_ARGUMENT = 1e-3
