@@ -245,8 +245,7 @@ PREDICTED_DECREASE = 1e-10
 # noisy x then changes by about 1e-5 √n of its standard errors.
 
 LEAST_DAMPING = 1e-6
-# Least damping of Levenberg-Marquardt, relative to the largest squared singular value. Smaller
-# ones hardly change a step.
+# Least damping of Levenberg-Marquardt, relative to the largest squared singular value.
 
 POOR_MODEL = 0.25
 # Part of what a model predicts, below which the model is poor; then the step shrinks to this part.
@@ -358,7 +357,11 @@ EXACT_FLOPS = 1e11
 # Flops, n d³, of the largest Hessian formed for the standard errors; beyond it bounds within a
 # factor of 3 replace it. A choice, stated in the docstring of invert_gradient: some seconds.
 
-# --- audit (auditing/) --------------------------------------------------------------------------
+# --- fitted models (models/) and audit (auditing/) ----------------------------------------------
+
+FIT_DEPARTURE = 0.1
+# Largest step, in standard errors, that would still improve a fit at the data given for it.
+# Solvers stop at a few hundredths. tests/test_fitted_models.py.
 
 GIVEN_AWAY = 0.1
 # Relative to a coefficient's size: if its standard error is smaller, it is given away. A
@@ -377,12 +380,6 @@ DEPARTURE_DRAWS = 8
 MAX_EXPANSION, HARMLESS_BYTES = 100, 1 << 30
 # A file is refused if it takes more bytes in memory than the first number for each of its own, and
 # more than the second in all. Deflate stays far below 100 on data. tests/test_hostile_files.py.
-
-# --- fitted models (models/) ---------------------------------------------------------------------
-
-FIT_DEPARTURE = 0.1
-# Largest step, in standard errors of the coefficients, that would still improve a fit at the data
-# that the caller gives for it: solvers stop at a few hundredths. tests/test_fitted_models.py.
 
 # --- weightings (weighting/) --------------------------------------------------------------------
 
@@ -423,15 +420,13 @@ LEVEL_STEPS = 40
 # Levenberg-Marquardt steps in (x, level). tests/acceptance.py models.
 
 LEVEL_DISTANCE = 0.3
-# Relative distance from the range, at the closest level of the grid, beyond which signs are not
-# tried in an enumeration.
+# Relative distance from the range, at the closest level, beyond which signs are not enumerated.
 
 ENUMERATED_STARTS = 200
 # Starts tried in an enumeration of all signs of a few rows: a tenth of a second.
 
 FAR_BRANCH = 8.0
-# Ratio of the branches' distances from the mode beyond which the search for signs first puts a row
-# on the nearer one.
+# Ratio of the branches' distances from the mode beyond which a row first gets the nearer one.
 
 WEIGHT_RANGE = 1400.0
 # Largest logarithm of the ratio of two weights whose roots' quotient is a normal double: just below

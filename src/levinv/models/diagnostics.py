@@ -103,29 +103,34 @@ def diagnostics(fit: Any, X: MatrixLike | None = None, y: VectorLike | None = No
     model = read(fit, X, y, sample_weight)
     if model.response is None:
         raise TypeError("y must be given: a fit of scikit-learn does not keep its response")
-    columns = _columns(model, model.response)
+    columns = _columns(model, model.response, given=y is not None)
     if not model.framed:
         return columns
     return sys.modules["pandas"].DataFrame(columns, index=model.labels)
 
 
-def _columns(model: FittedModel, response: Floats) -> dict[str, Floats]:
+def _columns(model: FittedModel, response: Floats, *, given: bool) -> dict[str, Floats]:
+    """The columns; data that the caller has ``given`` are checked: they may not be the fit's."""
     error = response - model.mean
     prior = model.prior_weights
     squares = error ** 2 / model.variance if prior is None else error ** 2 * prior / model.variance
-    if model.kind.startswith("statsmodels"):
-        hat = squared = scores_of(model)
-    else:
+    step = 0.0
+    if given:
         hat, squared, step = _with_basis(model, np.sign(error) * np.sqrt(squares))
+    else:
+        hat = squared = scores_of(model)
     parameters = float(hat.sum())
     if model.ridge is None:
         parameters = float(round(parameters))            # the rank
     rest = 1.0 - hat
     alone = rest <= ALLOWED_ROUNDINGS * EPS
     rest = np.where(alone, 1.0, rest)
-    dispersion, without = _dispersions(model, np.where(alone, 0.0, squares / rest),
-                                       float(squares.sum()), parameters)
-    if not model.kind.startswith("statsmodels"):
+    size = response ** 2 / model.variance if prior is None else (
+        response ** 2 * prior / model.variance)
+    dispersion, without = _dispersions(
+        model, np.where(alone, 0.0, squares / rest), float(squares.sum()), parameters,
+        rounding=(ALLOWED_ROUNDINGS * EPS) ** 2 * float(size.sum()))
+    if given:
         _check_data(step, dispersion * parameters, float(squares.sum()))
     standardized = np.sign(error) * np.sqrt(squares / (dispersion * rest))
     found = {
@@ -159,11 +164,12 @@ def _with_basis(model: FittedModel, pearson: Floats) -> tuple[Floats, Floats, fl
     return hat, squared, float(np.sum((transform.T @ score) ** 2))
 
 
-def _dispersions(model: FittedModel, explained: Floats, pearson: float,
-                 parameters: float) -> tuple[float, Floats | float]:
+def _dispersions(model: FittedModel, explained: Floats, pearson: float, parameters: float, *,
+                 rounding: float) -> tuple[float, Floats | float]:
     """The dispersion of the fit and those without each row, (n,), where it is estimated.
 
-    Without row i, Pearson's statistic is smaller by r_i²/(1 - h_i), ``explained``.
+    Without row i, Pearson's statistic is smaller by r_i²/(1 - h_i), ``explained``. ``rounding`` is
+    a statistic that is rounding error.
     """
     if model.dispersion is not None:
         return model.dispersion, model.dispersion
@@ -176,10 +182,10 @@ def _dispersions(model: FittedModel, explained: Floats, pearson: float,
         raise ValueError("fit must have a degree of freedom for its dispersion without any row, "
                          f"got {float(counts.sum()):g} observations and {parameters:g} parameters")
     left = pearson - explained
-    if (left <= ALLOWED_ROUNDINGS * EPS * pearson).any():
-        index = _validate.first_index(left <= ALLOWED_ROUNDINGS * EPS * pearson)
-        raise ValueError("fit must have errors without any row, but all others are fitted without "
-                         f"error without row {index}")
+    exact = left <= max(ALLOWED_ROUNDINGS * EPS * pearson, rounding)
+    if exact.any():
+        raise ValueError("fit must have errors in more than one row, but all rows are fitted "
+                         f"without error without row {_validate.first_index(exact)}")
     return pearson / freedom, left / (freedom - counts)
 
 

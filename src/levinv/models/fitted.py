@@ -49,7 +49,7 @@ class FittedModel:
             row = int(np.argmax(np.isnan(t) | np.isposinf(t)))
             raise ValueError(f"fit must have finite weights, got {t[row]} for the log weight of "
                              f"row {row}")
-        used = slice(None)
+        used = np.ones(len(t), dtype=bool)
         if self.prior_weights is not None:
             used = self.prior_weights > 0
             if not used.any():
@@ -61,8 +61,8 @@ class FittedModel:
             return None, float(np.exp(top))
         weights: Floats = np.exp(t - top)
         if not weights[used].all():
-            raise ValueError("fit must have weights within 300 orders of magnitude, got log weights "
-                             f"from {t[used].min():.4g} to {top:.4g}")
+            raise ValueError("fit must have weights within 300 orders of magnitude, got log "
+                             f"weights from {t[used].min():.4g} to {top:.4g}")
         return weights, float(np.exp(top))
 
     def augmented(self, weights: Floats | None, largest: float) -> tuple[MatrixLike, Floats | None]:

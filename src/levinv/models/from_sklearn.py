@@ -155,13 +155,13 @@ def _response(fit: Any, kind: str, y: VectorLike | None, n: int) -> Floats | Non
         if len(classes) != n or not np.isin(classes, fit.classes_).all():
             raise ValueError(f"y must hold one of the classes {list(fit.classes_)} for each of the "
                              f"{n} rows of X")
-        return (classes == fit.classes_[1]).astype(float)
+        return np.asarray(classes == fit.classes_[1], dtype=float)
     return _validate.vector(np.ravel(np.asarray(y)), "y", n, "row of X")
 
 
 def _labels(X: MatrixLike | None) -> Any:
     """The index of a data frame of pandas; None for other designs."""
-    return X.index if type(X).__module__.partition(".")[0] == "pandas" else None
+    return getattr(X, "index", None) if type(X).__module__.startswith("pandas") else None
 
 
 def _numbers(X: MatrixLike) -> MatrixLike:
