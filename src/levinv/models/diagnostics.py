@@ -98,7 +98,7 @@ def diagnostics(fit: Any, X: MatrixLike | None = None, y: VectorLike | None = No
     >>> frame.cooks_distance.nlargest(2).round(3).to_dict()
     {20: 0.692, 0: 0.154}
     >>> float(frame.press.sum().round(2))
-    291.32
+    291.87
     """
     model = read(fit, X, y, sample_weight)
     if model.response is None:
@@ -112,8 +112,7 @@ def diagnostics(fit: Any, X: MatrixLike | None = None, y: VectorLike | None = No
 def _columns(model: FittedModel, response: Floats, *, given: bool) -> dict[str, Floats]:
     """The columns; data that the caller has ``given`` are checked: they may not be the fit's."""
     error = response - model.mean
-    prior = model.prior_weights
-    squares = error ** 2 / model.variance if prior is None else error ** 2 * prior / model.variance
+    squares = _in_variances(model, error)
     step = 0.0
     if given:
         hat, squared, step = _with_basis(model, np.sign(error) * np.sqrt(squares))
@@ -125,11 +124,8 @@ def _columns(model: FittedModel, response: Floats, *, given: bool) -> dict[str, 
     rest = 1.0 - hat
     alone = rest <= ALLOWED_ROUNDINGS * EPS
     rest = np.where(alone, 1.0, rest)
-    size = response ** 2 / model.variance if prior is None else (
-        response ** 2 * prior / model.variance)
-    dispersion, without = _dispersions(
-        model, np.where(alone, 0.0, squares / rest), float(squares.sum()), parameters,
-        rounding=(ALLOWED_ROUNDINGS * EPS) ** 2 * float(size.sum()))
+    dispersion, without = _dispersions(model, response, np.where(alone, 0.0, squares / rest),
+                                       float(squares.sum()), parameters)
     if given:
         _check_data(step, dispersion * parameters, float(squares.sum()))
     standardized = np.sign(error) * np.sqrt(squares / (dispersion * rest))
@@ -164,12 +160,23 @@ def _with_basis(model: FittedModel, pearson: Floats) -> tuple[Floats, Floats, fl
     return hat, squared, float(np.sum((transform.T @ score) ** 2))
 
 
-def _dispersions(model: FittedModel, explained: Floats, pearson: float, parameters: float, *,
-                 rounding: float) -> tuple[float, Floats | float]:
+def _in_variances(model: FittedModel, error: Floats) -> Floats:
+    """Squares of errors of the response in units of the variances for dispersion 1, (n,)."""
+    prior = 1.0 if model.prior_weights is None else model.prior_weights
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        squares: Floats = error ** 2 * prior / model.variance
+    # a probability that rounds to 0 or 1, as the response is, has the variance 0
+    squares = np.where(error == 0, 0.0, squares)
+    _validate.refuse(~np.isfinite(squares) | (squares < 0), model.variance, "variances of the fit",
+                     "above 0 and finite where the response is not fitted without error")
+    return squares
+
+
+def _dispersions(model: FittedModel, response: Floats, explained: Floats, pearson: float,
+                 parameters: float) -> tuple[float, Floats | float]:
     """The dispersion of the fit and those without each row, (n,), where it is estimated.
 
-    Without row i, Pearson's statistic is smaller by r_i²/(1 - h_i), ``explained``. ``rounding`` is
-    a statistic that is rounding error.
+    Without row i, Pearson's statistic is smaller by r_i²/(1 - h_i), ``explained``.
     """
     if model.dispersion is not None:
         return model.dispersion, model.dispersion
@@ -182,6 +189,7 @@ def _dispersions(model: FittedModel, explained: Floats, pearson: float, paramete
         raise ValueError("fit must have a degree of freedom for its dispersion without any row, "
                          f"got {float(counts.sum()):g} observations and {parameters:g} parameters")
     left = pearson - explained
+    rounding = (ALLOWED_ROUNDINGS * EPS) ** 2 * float(_in_variances(model, response).sum())
     exact = left <= max(ALLOWED_ROUNDINGS * EPS * pearson, rounding)
     if exact.any():
         raise ValueError("fit must have errors in more than one row, but all rows are fitted "

@@ -21,12 +21,12 @@ import scipy.special
 from levinv import _validate
 from levinv._typing import Floats, MatrixLike, VectorLike
 from levinv.models.fitted import FittedModel
-from levinv.weighting.names import glm
+from levinv.weighting.names import VARIANCES, glm
 from levinv.weighting.protocol import Weighting
 
 ESTIMATORS = ("LinearRegression", "Ridge", "LogisticRegression", "PoissonRegressor",
               "GammaRegressor", "TweedieRegressor")
-POWERS = {"PoissonRegressor": 1.0, "GammaRegressor": 2.0}      # p in V = μ^p
+FAMILIES = {"PoissonRegressor": "poisson", "GammaRegressor": "gamma"}
 
 
 def read(fit: Any, X: MatrixLike | None, y: VectorLike | None,
@@ -128,20 +128,18 @@ def _model(fit: Any, kind: str, eta: Floats) -> tuple[Weighting, Floats, Floats,
         return glm("gaussian"), eta, np.ones_like(eta), None
     if kind == "LogisticRegression":
         mean = scipy.special.expit(eta)
-        return glm("binomial"), mean, mean * (1.0 - mean), 1.0
-    power = POWERS.get(kind)
-    if power is None:
-        power = float(fit.power)
+        return glm("binomial"), mean, mean * scipy.special.expit(-eta), 1.0
+    family = FAMILIES.get(kind)
+    power = float(fit.power) if family is None else VARIANCES[family]
     link = getattr(fit, "link", "log")
     if link == "auto":
         link = "identity" if power <= 0 else "log"
-    mean = np.exp(eta) if link == "log" else eta
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        mean = np.exp(eta) if link == "log" else eta
         variance = mean ** power
     if not np.isfinite(variance).all():
-        raise ValueError("fit must have means above 0 in all rows of X, got "
-                         f"{mean[np.argmin(np.isfinite(variance))]:g}")
-    family = {"PoissonRegressor": "poisson", "GammaRegressor": "gamma"}.get(kind)
+        raise ValueError("fit must have finite variances, and means above 0, in all rows of X, "
+                         f"got the mean {mean[np.argmin(np.isfinite(variance))]:g}")
     weighting = glm("tweedie", link, power=power) if family is None else glm(family, "log")
     return weighting, mean, variance, 1.0 if kind == "PoissonRegressor" else None
 

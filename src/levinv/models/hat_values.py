@@ -70,7 +70,7 @@ def hat_values(fit: Any, X: MatrixLike | None = None, *,
     >>> data = sm.datasets.spector.load()
     >>> fit = sm.Logit(data.endog, sm.add_constant(data.exog)).fit(disp=False)
     >>> hat_values(fit).head(3).round(4).tolist()
-    [0.0383, 0.0571, 0.084]
+    [0.039, 0.0545, 0.0889]
     """
     model = read(fit, X, sample_weight=sample_weight)
     scores = scores_of(model)
