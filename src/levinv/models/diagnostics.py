@@ -81,8 +81,8 @@ def diagnostics(fit: Any, X: MatrixLike | None = None, y: VectorLike | None = No
     Poisson and negative binomial regressions are known, and both columns of residuals agree. A row
     of frequency f is left out as a whole.
 
-    ``OLSInfluence`` of statsmodels leaves the weights out of all but the hat values of a fit of
-    WLS; for OLS the numbers are the same.
+    For OLS the numbers are those of statsmodels' ``OLSInfluence``. That class is not for WLS: its
+    hat values then lack the factor √w, and all else is computed with them.
 
     References
     ----------
