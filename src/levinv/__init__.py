@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from levinv.inverse.invert_many import ManyResult, invert_many
     from levinv.inverse.invert_scores import invert_scores
     from levinv.inverse.result import InversionResult
+    from levinv.models.diagnostics import diagnostics
+    from levinv.models.hat_values import hat_values
 
 __all__ = [
     "AuditReport", "GradientLoss", "InversionResult", "JeffreysPenalty", "LeverageMap",
-    "ManyResult", "NoSolutionError", "ScoreLoss", "VolumetricBarrier", "audit", "forster_weights",
-    "hat_entries", "invert_gradient", "invert_many", "invert_scores", "leverage_scores", "papers",
-    "plot", "theory", "weighting",
+    "ManyResult", "NoSolutionError", "ScoreLoss", "VolumetricBarrier", "audit", "diagnostics",
+    "forster_weights", "hat_entries", "hat_values", "invert_gradient", "invert_many",
+    "invert_scores", "leverage_scores", "papers", "plot", "theory", "weighting",
 ]
 
 _HOMES = {
@@ -45,8 +47,10 @@ _HOMES = {
     "ScoreLoss": "forward.score_loss",
     "VolumetricBarrier": "forward.barrier",
     "audit": "auditing.audit",
+    "diagnostics": "models.diagnostics",
     "forster_weights": "inverse.forster_weights",
     "hat_entries": "forward.hat_entries",
+    "hat_values": "models.hat_values",
     "invert_gradient": "inverse.barrier_gradient.invert_gradient",
     "invert_many": "inverse.invert_many",
     "invert_scores": "inverse.invert_scores",

@@ -249,8 +249,7 @@ PREDICTED_DECREASE = 1e-10
 # noisy x then changes by about 1e-5 √n of its standard errors.
 
 LEAST_DAMPING = 1e-6
-# Least damping of Levenberg-Marquardt, relative to the largest squared singular value. Smaller
-# ones hardly change a step.
+# Least damping of Levenberg-Marquardt, relative to the largest squared singular value.
 
 POOR_MODEL = 0.25
 # Part of what a model predicts, below which the model is poor; then the step shrinks to this part.
@@ -370,7 +369,11 @@ EXACT_FLOPS = 1e11
 # Flops, n d³, of the largest Hessian formed for the standard errors; beyond it bounds within a
 # factor of 3 replace it. A choice, stated in the docstring of invert_gradient: some seconds.
 
-# --- audit (auditing/) --------------------------------------------------------------------------
+# --- fitted models (models/) and audit (auditing/) ----------------------------------------------
+
+FIT_DEPARTURE = 0.1
+# Largest step, in standard errors, that would still improve a fit at the data given for it.
+# Solvers stop at a few hundredths. tests/test_fitted_models.py.
 
 GIVEN_AWAY = 0.1
 # Relative to a coefficient's size: if its standard error is smaller, it is given away. A

@@ -25,10 +25,12 @@ from levinv.forward.basis import orthonormal_basis
 from levinv.forward.leverage_map import LeverageMap
 from levinv.inverse.invert_scores import invert_scores
 from levinv.inverse.result import InversionResult
+from levinv.models import reading
 from levinv.storage.blocked import Rows
 from levinv.weighting.arguments import model_and_response
 from levinv.weighting.model import Model
 from levinv.weighting.names import WeightingLike
+from levinv.weighting.protocol import Weighting
 
 Labels: TypeAlias = list[Hashable] | None
 
@@ -37,15 +39,17 @@ def audit(A: MatrixLike, b: VectorLike | None = None, x: VectorLike | None = Non
           weighting: WeightingLike = None, offset: VectorLike | None = None,
           prior_weights: VectorLike | None = None, noise: float | VectorLike | None = None,
           decimals: int | None = None, signs: SignsLike | None = None,
-          names: Iterable[str] | None = None) -> AuditReport:
+          names: Iterable[str] | None = None, X: MatrixLike | None = None) -> AuditReport:
     """Tell what published hat values of a regression, or leverage scores, reveal of x.
 
     Without a weighting, they are the leverage scores of diag(A x - b)⁻¹ A.
 
     Parameters
     ----------
-    A : (n, d) array_like, data frame, sparse matrix, stored or dask array
-        Real, n >= d. The report keeps the names of columns and rows.
+    A : (n, d) array_like, data frame, sparse matrix, stored or dask array, or fitted regression
+        Real, n >= d. The report keeps the names of columns and rows. Or a fit that
+        :func:`hat_values` accepts, without a penalty: its design, coefficients and weights replace
+        b, x, weighting and offset. Rows of weight 0 are left out: their hat values are 0.
     b : (n,) array_like or series
         Right-hand side: the slack is A x - b. Not needed with a weighting.
     x : (d,) array_like or series
@@ -68,6 +72,8 @@ def audit(A: MatrixLike, b: VectorLike | None = None, x: VectorLike | None = Non
         binomial regression, the side of the largest weight on which each linear predictor lies.
     names : (d,) sequence of str, optional
         Names of the coefficients; default the names of A's columns, or the labels of x.
+    X : (n, d) array_like, data frame or sparse matrix, optional
+        The design of a fit of scikit-learn, whose sample weights are ``prior_weights``.
 
     Returns
     -------
@@ -79,8 +85,10 @@ def audit(A: MatrixLike, b: VectorLike | None = None, x: VectorLike | None = Non
         Wrong shapes or lengths, n < d, empty input, NaN or inf, noise that is not above 0, both
         noise and decimals, signs that are not those of A x - b, labels in another order, a wrong
         number of names, an x at which the scores are not defined. Both b and an offset,
-        an unknown weighting, one whose hat values do not depend on x. A dask array of more than 2²⁴
-        entries, because the Jacobian has the shape of A and is gathered in memory.
+        an unknown weighting, one whose hat values do not depend on x, such as those of a fit of
+        ordinary least squares: they give nothing of the coefficients away. A fit with a penalty. A
+        dask array of more than 2²⁴ entries, because the Jacobian has the shape of A and is gathered
+        in memory.
     TypeError
         Complex, object or string input; decimals that are not an integer; no x; neither b nor a
         weighting.
@@ -127,10 +135,18 @@ def audit(A: MatrixLike, b: VectorLike | None = None, x: VectorLike | None = Non
     >>> report.unique, bool(report.recovered_error < 1e-3)
     (False, True)
 
+    A fit of statsmodels or scikit-learn has all that the audit needs:
+
+    >>> import statsmodels.api as sm
+    >>> data = sm.datasets.spector.load()
+    >>> fit = sm.Logit(data.endog, sm.add_constant(data.exog)).fit(disp=False)
+    >>> report = audit(fit, decimals=4)
+    >>> report.verdict.partition(".")[0], report.names
+    ('GIVEN AWAY up to one common sign', ['const', 'GPA', 'TUCE', 'PSI'])
+
     Scores of rows divided by residuals: a regression in statsmodels is fitted to every other
     household. The hat values of all households with weights of 1/residual² are to be published:
 
-    >>> import statsmodels.api as sm
     >>> data = sm.datasets.engel.load()
     >>> X, y = sm.add_constant(data.exog), data.endog
     >>> fitted = sm.OLS(y[::2], X[::2]).fit()
@@ -147,9 +163,16 @@ def audit(A: MatrixLike, b: VectorLike | None = None, x: VectorLike | None = Non
     >>> bool(abs(report.scores - scores).max() < 1e-12)
     True
     """
-    if x is None:
+    columns: list[str] | None
+    if reading.is_fit(A):
+        _refuse_with_a_fit(b=b, x=x, weighting=weighting, offset=offset)
+        A, x, weighting, offset, prior_weights, columns, row_labels = _fitted(A, X, prior_weights)
+    elif X is not None:
+        raise ValueError("X must be given for a fit of scikit-learn only; A is the design here")
+    elif x is None:
         raise TypeError("x must be given: the vector whose secrecy is audited")
-    A, columns, row_labels = _numbers_and_labels(A, b, x, offset, prior_weights)
+    else:
+        A, columns, row_labels = _numbers_and_labels(A, b, x, offset, prior_weights)
     A = _validate.matrix(A, "A", min_aspect=True, sparse=True)
     n, d = A.shape
     model, b = model_and_response(weighting, b, offset, prior_weights, n)
@@ -181,6 +204,34 @@ def audit(A: MatrixLike, b: VectorLike | None = None, x: VectorLike | None = Non
                          and not identified.evidence["undetermined_directions"]),
         **prediction, attack=attack, recovered_x=nearest(attack, x, share),
         least_squares_x=_least_squares(scores_at._map.rows, b), share=share, attack_on=attack_on)
+
+
+def _refuse_with_a_fit(**given: object) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"{name} must not be given with a fit, which has it")
+
+
+def _fitted(fit: Any, X: MatrixLike | None, sample_weight: VectorLike | None) -> tuple[
+        MatrixLike, Floats, Weighting, Floats | None, Floats | None, list[str], list[str] | None]:
+    """What a fit supplies: A, x, weighting, offset, prior weights, names, labels of rows."""
+    model = reading.read(fit, X, sample_weight=sample_weight)
+    if model.weighting.kind == "constant":
+        raise ValueError(f"fit must have hat values that depend on its coefficients: those of "
+                         f"{model.kind} depend on the design and known weights alone, and give "
+                         "nothing of the coefficients away")
+    if model.ridge is not None:
+        raise ValueError(f"fit must have no penalty, got {model.kind} with one of up to "
+                         f"{model.ridge.max():.4g}: no way back from such hat values is known. "
+                         "Audit the hat values without the penalty: audit(A, x=..., weighting=...)")
+    A, offset, prior, rows = model.design, model.offset, model.prior_weights, model.labels
+    if prior is not None and not prior.all():
+        used = np.flatnonzero(prior)
+        A, prior = A[used], prior[used]
+        offset = None if offset is None else offset[used]
+        rows = None if rows is None else rows[used]
+    return (A, model.params, model.weighting, offset, prior, _text(model.names),
+            None if rows is None else _text(rows))
 
 
 def _deviation(published: Publication, scores: Floats, model: Model) -> Floats:
