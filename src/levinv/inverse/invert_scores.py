@@ -146,7 +146,7 @@ def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
     Stage 1 is the same for every weighting: it finds the log weights up to one constant on each
     component, its level. What follows depends on the log weight τ as a function of the slack:
 
-    * power weights |slack|^(-q): as for 1/slack².
+    * power weights ``|slack|^(-q)``: as for 1/slack².
     * exponential weights (Poisson, gaussian and Tweedie with the log link): linear least squares.
       If a constant lies in range(A) on a component, as with an intercept, the level is free.
     * monotone weights (negative binomial with the log link): a search for the level.
