@@ -80,8 +80,10 @@ class Weighting:
             log_weight = self.log_weight(eta)
             if log_prior is not None:
                 log_weight = log_weight + log_prior
-            finite = log_weight[np.isfinite(log_weight)]
-            unit = float(finite.max()) if len(finite) else 0.0
+            unit = float(log_weight.max(initial=-np.inf))
+            if not math.isfinite(unit):
+                unit = float(log_weight.max(initial=-np.inf, where=np.isfinite(log_weight)))
+                unit = unit if math.isfinite(unit) else 0.0
             magnitude: Floats = np.exp(0.5 * (unit - log_weight))
         return magnitude, unit
 
