@@ -235,7 +235,8 @@ def _try_levels(presolved: Presolved, found: Found, magnitudes: Magnitudes,
                                    lambda start, misfit: progress("signs", misfit))
                   for part in equations]
     first = [next(several, None) for several in candidates]
-    parts = [reduced.bases[c] @ one.y for c, one in enumerate(first) if one is not None]
+    parts = [np.zeros(len(x)) if one is None else reduced.bases[c] @ one.y
+             for c, one in enumerate(first)]
     try:
         for c, one in enumerate(first):
             for candidate in itertools.chain([one], candidates[c]):

@@ -140,7 +140,7 @@ def level_candidates(part: Component, rng: np.random.Generator, restarts: int,
     found.sort(key=lambda candidate: candidate.misfit)
     if part.deviation is None:
         found = [candidate for candidate in found if not candidate.fits]
-    elif found[0].fits:                        # noise does not explain a much larger misfit
+    elif found and found[0].fits:              # noise does not explain a much larger misfit
         found = [candidate for candidate in found
                  if candidate.misfit <= SIGNIFICANT * found[0].misfit]
     yield from found[:_tolerances.CLOSEST]

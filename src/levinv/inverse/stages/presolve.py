@@ -17,6 +17,7 @@ import numpy as np
 
 from levinv._tolerances import (
     ALLOWED_ROUNDINGS,
+    COPY_ENTRIES,
     EPS,
     FEW_ROUNDINGS,
     ROUNDED_PATTERN,
@@ -174,7 +175,12 @@ def determined_levels(problem: Problem, reduced: Reduced,
 
 
 def _has_independent_row(problem: Problem, rows: Integers, basis: Floats) -> bool:
-    """Whether a row of [D A, 1] is independent of the others, D random: it can change its side."""
+    """Whether a row of [D A, 1] is independent of the others, D random: it can change its side.
+
+    True also for matrices too large for a dense copy, which are not looked at.
+    """
+    if len(rows) * basis.shape[1] > COPY_ENTRIES:
+        return True
     slope = np.random.default_rng(SAMPLE_SEED).uniform(1.0, 2.0, len(rows))
     matrix = np.column_stack([slope[:, None] * (problem.rows.block(rows) @ basis),
                               np.ones(len(rows))])
