@@ -1,7 +1,8 @@
 """Dask arrays in every public function against the same A in memory."""
+import concurrent.futures
+import contextlib
 import os
 import pathlib
-import queue
 import re
 import signal
 import subprocess
@@ -324,10 +325,17 @@ def cluster():
 
 
 def within(seconds, call):
-    """What the call returns; a test that hangs fails instead."""
-    outcomes = queue.SimpleQueue()
-    threading.Thread(target=lambda: outcomes.put(call()), daemon=True).start()
-    return outcomes.get(timeout=seconds)
+    """What the call returns or raises; a test that hangs fails instead."""
+    outcome = concurrent.futures.Future()
+
+    def run():
+        try:
+            outcome.set_result(call())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return outcome.result(timeout=seconds)
 
 
 def test_example(tmp_path):
@@ -366,12 +374,13 @@ def test_a_worker_killed_between_two_steps(rng, cluster):
     assert_allclose(result.x, x, rtol=0, atol=1e-9)
 
 
-def die_at(block, counter, last):
-    """Ends its own process when blocks have been loaded ``last`` times."""
+def die_once(block, counter, last):
+    """Ends one process, its own, when blocks have been loaded ``last`` times."""
     with open(counter, "ab") as file:
         file.write(b".")
-    if os.path.getsize(counter) == last:
-        os.kill(os.getpid(), signal.SIGKILL)
+    if os.path.getsize(counter) >= last:
+        with contextlib.suppress(FileExistsError), open(f"{counter}.killed", "xb"):
+            os.kill(os.getpid(), signal.SIGKILL)
     return block
 
 
@@ -384,7 +393,7 @@ def test_a_worker_killed_in_its_task(rng, cluster, tmp_path):
 
     def invert():
         with cluster.as_current(), dask.config.set(scheduler=cluster):
-            D = blocks(A).map_blocks(die_at, counter, 30, dtype=float, meta=np.empty((0, 0)))
+            D = blocks(A).map_blocks(die_once, counter, 30, dtype=float, meta=np.empty((0, 0)))
             return invert_scores(D, b, c, signs=signs)
 
     result = within(60, invert)
