@@ -313,6 +313,9 @@ BATCH_COLUMNS, BATCH_ROWS = 32, 2000
 # Largest problems of the compiled route: at 2000 x 32 it is six times as fast as the general route
 # (benchmarks/benchmarks/throughput.py).
 
+BATCH_WORK = 1 << 20
+# Largest n d² of a single inversion by the kernel, whose flops are slower than BLAS. Measured.
+
 BATCH_CHUNK = 256
 # Largest number of problems in one kernel call: a few milliseconds, so that Ctrl-C is heard.
 # Noticed by tests/test_invert_many.py (interrupts).

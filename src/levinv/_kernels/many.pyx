@@ -9,13 +9,15 @@ Problems with a doubtful decision are left to the caller, which solves them by t
 rank or components in doubt, scores close to 0 or 1, a stage without success, or an x that may not
 be the only one.
 """
-from libc.math cimport INFINITY
+from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport uint64_t
 
 from kernel_settings cimport (BATCH_EXTREME, BATCH_STARTS, ENUMERATED, ROUNDING_FACTOR,
                               SETTLED_RESIDUAL)
-from levinv._kernels.small.levels cimport level_attempt, prepare_exponential, prepare_levels
-from levinv._kernels.small.magnitudes cimport find_magnitudes
+from levinv._kernels.small.algebra cimport combine, products
+from levinv._kernels.small.levels cimport (level_attempt, misfit, prepare_exponential,
+                                           prepare_levels)
+from levinv._kernels.small.magnitudes cimport find_magnitudes, relative_error
 from levinv._kernels.small.presolve cimport (enough_different_rows, prepare_basis, prepare_response,
                                              prepare_scores)
 from levinv._kernels.small.recover cimport recover
@@ -25,6 +27,8 @@ from levinv._kernels.small.weightings cimport INVERSE_SQUARE, has_peak, is_power
 from levinv._kernels.small.workspace cimport Workspace, lay_out
 
 import numpy as np
+
+RECORDS = 5                              # columns of ``records``
 
 cdef extern from *:
     """
@@ -50,24 +54,56 @@ cdef bint acceptable(Workspace* s, double size, bint exact, double tol,
     return size <= most
 
 
+cdef double sign_misfit(Workspace* s) noexcept nogil:
+    """Relative distance of the signed magnitudes from the isotropic rows' span."""
+    cdef Py_ssize_t p = s.d + 1, i
+    cdef double total = 0.0, distance
+    products(p, s.width, s.signs.rows, s.signs.signed, s.scratch.coordinates)
+    combine(p, s.width, s.scratch.coordinates, s.signs.rows, s.scratch.image)
+    for i in range(s.n):
+        distance = s.signs.signed[i] - s.scratch.image[i]
+        total += distance * distance
+    return sqrt(total)
+
+
+cdef double magnitude_misfit(Workspace* s) noexcept nogil:
+    """Largest relative distance of the slack at ``recovery.y`` from a multiple of the magnitudes.
+    """
+    cdef Py_ssize_t i
+    cdef double least = INFINITY, most = 0.0, ratio
+    combine(s.d, s.width, s.recovery.y, s.basis.rows, s.scratch.image)
+    for i in range(s.n):
+        ratio = fabs(s.scratch.image[i] - s.response.outside[i]) / s.magnitudes.magnitude[i]
+        least = min(least, ratio)
+        most = max(most, ratio)
+    return (most - least) / (most + least)
+
+
 cdef bint solve_from(Workspace* s, Py_ssize_t start, double tolerance, const double* signs,
-                     bint exact, double tol, double most) noexcept nogil:
+                     bint exact, double tol, double most, double* record) noexcept nogil:
     """Stages 2 to 4 from one start; whether the scores are matched at ``recovery.y``."""
     cdef bint unknown = signs == NULL
     s.iterations += 1
     if is_power(s):
         if unknown and not find_signs(s, start, tolerance):
             return False
+        if unknown:
+            record[3] = sign_misfit(s)
         if not recover(s, exact, unknown and not exact):
             return False
-    elif not level_attempt(s, start):
+        record[4] = magnitude_misfit(s)
+    elif level_attempt(s, start):
+        record[3] = sqrt(misfit(s, s.levels.z) / s.n)
+    else:
         return False
+    record[2] = start + 1
     return (acceptable(s, refine(s, exact), exact, tol, most)
             and (unknown or signs_agree(s, signs)))
 
 
 cdef bint invert_one(Workspace* s, const double* A, const double* b, const double* signs,
-                     bint exact, double tol, double most, double* x, double* fun) noexcept nogil:
+                     bint exact, double tol, double most, double* x, double* fun,
+                     double* record) noexcept nogil:
     """Stages 1 to 4; True where the scores are matched and x is the only solution, or one of a
     mirrored pair.
     """
@@ -76,6 +112,7 @@ cdef bint invert_one(Workspace* s, const double* A, const double* b, const doubl
     cdef double* residual = s.projection.residual
     if not find_magnitudes(s, exact):
         return False
+    record[0], record[1] = s.iterations, relative_error(s)
     if not is_power(s):
         if not prepare_levels(s, exact):
             return False
@@ -88,7 +125,7 @@ cdef bint invert_one(Workspace* s, const double* A, const double* b, const doubl
         for i in range(n):
             s.signs.sign[i] = signs[i]
     for start in range(starts):
-        if solve_from(s, start, tolerance, signs, exact, tol, most):
+        if solve_from(s, start, tolerance, signs, exact, tol, most, record):
             break
     else:
         return False
@@ -140,7 +177,7 @@ def invert(const double[:, :, ::1] A, const double[:, ::1] b, const double[:, ::
            const double[:, ::1] signs, const double[:, ::1] noise, const double[:, ::1] log_prior,
            const uint64_t[::1] seeds, int kind, const double[::1] parameters,
            const double[:, ::1] table, double tol, double most, double[:, ::1] x, double[::1] fun,
-           Py_ssize_t[::1] nit, unsigned char[::1] solved):
+           Py_ssize_t[::1] nit, unsigned char[::1] solved, double[:, ::1] records):
     """Invert each problem in which no decision is doubtful.
 
     Parameters
@@ -160,6 +197,9 @@ def invert(const double[:, :, ::1] A, const double[:, ::1] b, const double[:, ::
     x, fun, nit, solved : output, one row for each problem; x and fun only if it is solved.
         ``solved`` is 1 if x is the only solution, 2 if -x is the only other one, 3 if the level of
         an exponential weighting is free.
+    records : (k, 5) array, output for solved problems: iterations of stage 1, its largest error
+        relative to min(c, 1 - c), starts of stage 2, the misfit of its signs (of powers) or of the
+        level, and the misfit of the magnitudes in stage 3 (of powers).
     """
     cdef Py_ssize_t count = b.shape[0], n = A.shape[1], d = A.shape[2], i, j
     cdef Workspace s
@@ -187,7 +227,7 @@ def invert(const double[:, :, ::1] A, const double[:, ::1] b, const double[:, ::
             solved[i] = (clear and prepare(&s, rows, &b[i, 0], &scores[i, 0], known, deviation,
                                            prior, tol)
                          and invert_one(&s, rows, &b[i, 0], known, exact, tol, most, &x[i, 0],
-                                        &fun[i]))
+                                        &fun[i], &records[i, 0]))
             if solved[i] and (s.response.mirrored or s.response.free):
                 solved[i] = 2 if s.response.mirrored else 3
             nit[i] = s.iterations

@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from levinv._tolerances import ROUNDING_FACTOR, SIGNIFICANT
+from levinv.inverse.compiled import recover_compiled
 from levinv.inverse.result import InversionResult, Progress, Stopped
 from levinv.inverse.search import attempt, search, start_from, try_sign_flips
 from levinv.inverse.stages.presolve import presolve
@@ -29,9 +30,7 @@ from levinv.inverse.verdict.report import report
 def solve(problem: Problem, progress: Progress) -> InversionResult:
     """Find x, look for other solutions and for outliers, and report."""
     presolved = presolve(problem)
-    found, outliers, other_signs, others = Found(), None, False, None
-    if problem.x0 is not None:
-        found = start_from(presolved, problem.x0, progress)
+    found, outliers, other_signs, others = _started(presolved, progress), None, False, None
     if not found.stopped and not is_solution_to_rounding(presolved, found.best):
         found = search(presolved, found, progress)
     if not found.stopped:
@@ -58,6 +57,17 @@ def solve(problem: Problem, progress: Progress) -> InversionResult:
         found = replace(found, best=best, stopped=stopped)
     return report(presolved, found, progress, outliers=outliers, other_signs=other_signs,
                   others=others)
+
+
+def _started(presolved: Presolved, progress: Progress) -> Found:
+    """Stage 4 from x0 or, without one, from the x of the compiled kernel, if it has found one."""
+    if presolved.problem.x0 is not None:
+        return start_from(presolved, presolved.problem.x0, progress)
+    recovered = recover_compiled(presolved, progress)
+    if recovered is None:
+        return Found()
+    x, records = recovered
+    return replace(records, best=start_from(presolved, x, progress).best)
 
 
 def _zero_slacks_freed(presolved: Presolved, found: Found,

@@ -8,66 +8,25 @@ calls and threads.
 from __future__ import annotations
 
 import functools
-import math
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from levinv import _validate
-from levinv._kernels.many import has_avx2
 from levinv._parallel import share, sharing
 from levinv._tolerances import (
     BATCH_CHUNK,
-    BATCH_COLUMNS,
-    BATCH_ROWS,
-    BRANCH_NODES,
     EVALUATIONS,
-    LEAST_GAP,
     PASS_ENTRIES,
-    WEIGHT_RANGE,
 )
 from levinv._typing import Booleans, Floats, Integers, Seed, SignsLike
+from levinv.inverse.compiled import Compiled, compiled_weighting, fits_kernel, kernel
 from levinv.inverse.invert_scores import clipped_scores, invert_scores, usable_noise
 from levinv.inverse.verdict.acceptance import chi_squared_limit
 from levinv.weighting.arguments import model_and_response
 from levinv.weighting.names import WeightingLike
-from levinv.weighting.peaked import Cauchit, Cloglog, Logit, Peaked, Probit
-from levinv.weighting.protocol import INVERSE_SQUARE, Exponential, Power, Weighting
-
-if has_avx2():
-    from levinv._kernels import many_avx2 as kernel
-else:
-    from levinv._kernels import many as kernel  # type: ignore[no-redef]  # the same, for any CPU
-
-
-# What the kernel knows: its number of a kind is the place in this list, 0 the papers' 1/s².
-COMPILED: tuple[type[Weighting], ...] = (Power, Exponential, Logit, Probit, Cloglog, Cauchit)
-
-# the number of the kind, (parameter, mode, spacing) and the table of branches
-Compiled: TypeAlias = tuple[int, Floats, Floats]
-
-
-def compiled_weighting(weighting: Weighting, has_prior: bool = False) -> Compiled | None:
-    """What the kernel is told of a weighting; None if it does not know it."""
-    if type(weighting) not in COMPILED:
-        return None
-    kind, parameter = COMPILED.index(type(weighting)) + 1, 1.0
-    mode, spacing, table = 0.0, 1.0, np.zeros((2, 2))
-    if isinstance(weighting, Power):
-        parameter = weighting.q
-        if weighting is INVERSE_SQUARE and not has_prior:
-            kind = 0
-    elif isinstance(weighting, Exponential):
-        parameter = weighting.rate
-    elif isinstance(weighting, Peaked):
-        log_gap, spacing = np.linspace(math.log(LEAST_GAP), math.log(WEIGHT_RANGE),
-                                       BRANCH_NODES // 4, retstep=True)
-        mode, branches = weighting.mode, weighting.branches(np.exp(log_gap))
-        table = np.log(np.abs(np.array(branches) - mode))
-        parameter = weighting.sign if isinstance(weighting, Cloglog) else parameter
-    return kind, np.array([parameter, mode, spacing]), table
+from levinv.weighting.protocol import Weighting
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,13 +205,14 @@ def _invert(problems: _Problems, compiled: Compiled | None, chunk: slice, out: _
     """Solve the problems of a chunk that the kernel can solve."""
     _, n, d = problems.shape
     solved = np.zeros(chunk.stop - chunk.start, dtype=np.uint8)
-    if compiled is not None and d <= BATCH_COLUMNS and d < n <= BATCH_ROWS:
+    if compiled is not None and fits_kernel(n, d):
         signs, noise, log_prior = (None if array is None else _part(array, chunk) for array in
                                    (problems.signs, problems.noise, problems.log_prior))
         kernel.invert(
             _part(problems.A, chunk), _part(problems.b, chunk), _part(problems.scores, chunk),
             signs, noise, log_prior, problems.seeds[chunk], *compiled, problems.tol,
-            chi_squared_limit(n - d), out.x[chunk], out.fun[chunk], out.nit[chunk], solved)
+            chi_squared_limit(n - d), out.x[chunk], out.fun[chunk], out.nit[chunk], solved,
+            np.zeros((len(solved), kernel.RECORDS)))
     out.success[chunk], out.unique[chunk] = solved > 0, solved == 1
     for i in np.flatnonzero(solved == 2) + chunk.start:
         out.alternatives[i] = -out.x[i, None]
