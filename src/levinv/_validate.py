@@ -193,6 +193,10 @@ def _dimensions(ndim: int | None) -> str:
 
 def vector(value: Any, name: str, n: int, of: str, *, check_finite: bool = True) -> Floats:
     """A contiguous float64 vector of length n; ``of`` names what the entries belong to."""
+    if (type(value) is np.ndarray and value.dtype is FLOAT and value.shape == (n,)
+            and n <= PASS_ENTRIES and (layout := value.flags).c_contiguous and layout.aligned
+            and all_finite(value)):
+        return value                       # the usual case, without the other checks
     array = real_array(value, name, 1, check_finite=check_finite)
     if len(array) != n:
         raise ValueError(f"{name} must have length {n}, one entry per {of}, got {len(array)}")

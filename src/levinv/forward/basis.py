@@ -107,7 +107,7 @@ def basis_by_gram(rows: Rows, scale: Floats | None = None, columns: Floats | Non
     # The least pivot of a QR is at least 1 / condition, which is known within a factor 2.
     doubtful = (rank < k or (rcond is not None and 2.0 * rcond * condition > 1.0)
                 or not accurate_squares(np.diag(gram)))
-    if not doubtful and _norm_bound(condition, k) <= one_pass_condition:
+    if not doubtful and norm_bound(condition, k) <= one_pass_condition:
         return Basis(_combine(columns, first), condition, "cholesky", None)
     if method == "cholesky" or not (doubtful or condition > TWO_PASS_CONDITION):
         transform = _combine(columns, first)
@@ -139,13 +139,13 @@ def one_pass_basis(gram: Floats, columns: Floats | None,
                    largest_condition: float = _tolerances.ONE_PASS_CONDITION) -> Basis | None:
     """The basis that a well-conditioned Gram matrix gives, or None. The matrix is overwritten."""
     transform, condition = aside(lambda: factor.triangular_inverse_factor(gram), len(gram) ** 3)
-    if _norm_bound(condition, len(gram)) <= largest_condition:
+    if norm_bound(condition, len(gram)) <= largest_condition:
         return Basis(_combine(columns, transform), condition, "cholesky", None,
                      well_conditioned=True)
     return None
 
 
-def _norm_bound(condition: float, k: int) -> float:
+def norm_bound(condition: float, k: int) -> float:
     """A bound of |R⁻¹| from its Frobenius norm, at least √k. Errors grow with |R⁻¹|.
 
     The k squared singular values of R sum to k. The inverses of the k - 1 largest ones therefore
@@ -178,7 +178,7 @@ def _basic_columns(rows: Rows, scale: Floats | None, columns: Floats | None, rco
     transform = np.zeros((k, rank))
     transform[basic] = unit[basic, None] * inverse
     transform = np.ascontiguousarray(_combine(columns, transform))
-    if _norm_bound(condition, rank) > INDEPENDENT_CONDITION:
+    if norm_bound(condition, rank) > INDEPENDENT_CONDITION:
         second, full, _ = _gram_factor(rows.gram(scale, transform))
         if full < rank:
             return None

@@ -204,7 +204,8 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
     in_one_pass = method != "qr" and rcond is None
     work = A.size * A.shape[-1] if dense else CHUNK_WORK
     if in_one_pass and A.ndim == 2 and work < CHUNK_WORK:      # a single chunk, for one thread
-        count(workers, 4 * work)
+        if workers is not None:
+            _validate.positive_int(workers, "workers")
         one, condition = np.empty((1, len(A))), np.empty(1)
         one_pass(A[None], None if values is None else values[None], kind == "weights",
                  _tolerances.ONE_PASS_CONDITION, one, condition)

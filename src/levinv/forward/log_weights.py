@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from levinv._typing import Booleans, Floats
-from levinv.weighting.protocol import Weighting
+from levinv.weighting.protocol import Power, Weighting
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,24 @@ class LogWeights:
 
     def times_slope(self, values: Floats | float) -> Floats:
         """-τ'/2 times values, (n,); 0 in idle rows and where the weight is infinite."""
-        if self.weighting.kind == "power":             # divides by η: no reciprocal may overflow
-            out = self.weighting.times_slope(values, self.eta)
+        if isinstance(self.weighting, Power):          # divides by η: no reciprocal may overflow
+            out = self.weighting.quotient(values, self._divisor)
             if self.idle is not None:
                 out[self.idle] = 0.0
             return out
         return values * self._slope
 
     @functools.cached_property
+    def _divisor(self) -> Floats:
+        """η, inf where it is 0."""
+        return self.eta if self.eta.all() else np.where(self.eta == 0, np.inf, self.eta)
+
+    @functools.cached_property
     def _slope(self) -> Floats:
-        return self._in_use(self.weighting.times_slope(1.0, self.eta))
+        slope = self.weighting.times_slope(1.0, self.eta)
+        if self.idle is not None:
+            slope[self.idle] = 0.0
+        return slope
 
     @functools.cached_property
     def remainder(self) -> Floats | None:

@@ -38,13 +38,14 @@ import numpy as np
 import scipy.linalg
 
 from levinv import _tolerances
+from levinv._kernels import points
 from levinv._tolerances import (
     EPS,
     SQUARABLE,
     TINY,
 )
 from levinv._typing import Booleans, Floats, Integers
-from levinv.forward.basis import orthonormal_basis
+from levinv.forward.basis import norm_bound, orthonormal_basis
 from levinv.storage.blocked import Rows
 
 # Each refinement multiplies an entry by ε: after so many it has gone from 1 to below TINY.
@@ -71,6 +72,8 @@ class Projection:
     scores: Floats               # (n,)
     in_own_columns: bool = False     # Gram matrices and forms are computed in A's own columns,
                                      # without the transform
+    compiled: bool = False           # the rows are small, no row is heavy, and the transform is
+                                     # upper triangular
 
     @property
     def rank(self) -> int:
@@ -104,6 +107,11 @@ class Projection:
         """
         heavy, basis = self.heavy, self.heavy_basis
         heavy_part: Floats | None = None
+        if self.compiled and self.rows.small is not None and y.ndim == 1:
+            out = np.empty(len(y))
+            points.laplacian(self.rows.small, self.scale, self.transform, self.in_own_columns,
+                             self.scores, np.ascontiguousarray(y), out)
+            return out
         if y.ndim == 1:
             form = self._light_gram(y)
             if len(heavy):
@@ -219,6 +227,9 @@ def project(rows: Rows, magnitude: Floats, columns: Floats | None = None,
     about ε κ² (1e-12 after one pass over the rows), and fewer rows are eliminated, since an
     elimination costs as much as four evaluations of the scores.
     """
+    compiled = compiled_projection(rows, magnitude, columns, left_out, rough)
+    if compiled is not None:
+        return compiled
     d = rows.shape[1]
     if magnitude.all():
         heavy = np.zeros(0, dtype=int)
@@ -243,6 +254,23 @@ def project(rows: Rows, magnitude: Floats, columns: Floats | None = None,
         return Projection(rows, scale, smallest, found.transform, found.transform, heavy,
                           np.zeros((0, width)), np.zeros((0, 0)), scores, in_own_columns=own)
     return _eliminate(rows, magnitude, columns, left_out, heavy)
+
+
+def compiled_projection(rows: Rows, magnitude: Floats, columns: Floats | None,
+                        left_out: Booleans | None, rough: bool = False) -> Projection | None:
+    """:func:`project` of a small problem by a kernel; None if one pass is not enough there."""
+    A = rows.small
+    if A is None or columns is not None or left_out is not None:
+        return None
+    n, k = A.shape
+    scale, scores, transform = np.empty(n), np.empty(n), np.empty((k, k))
+    smallest, condition, largest = points.project(A, magnitude, scale, transform, scores)
+    if (not norm_bound(condition, k) <= _tolerances.ONE_PASS_CONDITION
+            or largest > 1.0 - (math.sqrt(EPS) if rough else _heavy_below(k))):
+        return None
+    own = rough or condition <= _tolerances.OWN_FORMS_CONDITION * math.sqrt(k)
+    return Projection(rows, scale, smallest, transform, transform, np.empty(0, dtype=int),
+                      np.empty((0, k)), np.empty((0, 0)), scores, own, True)
 
 
 rough_projection = functools.partial(project, rough=True)

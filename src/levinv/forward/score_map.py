@@ -21,15 +21,31 @@ from typing import NamedTuple
 import numpy as np
 
 from levinv import _validate, storage
+from levinv._kernels.dense import all_finite
+from levinv._kernels.points import finish_slack
 from levinv._parallel import sharing
-from levinv._tolerances import EPS, SQUARABLE, TINY, WEIGHT_RANGE, WEIGHTED_ROUNDING
+from levinv._tolerances import (
+    BLAS_LIMIT,
+    EPS,
+    SQUARABLE,
+    TINY,
+    WEIGHT_RANGE,
+    WEIGHTED_ROUNDING,
+)
 from levinv._typing import Booleans, Floats, MatrixLike, VectorLike
 from levinv.forward.basis import column_space, uncombined
 from levinv.forward.log_weights import LogWeights
-from levinv.forward.projection import DependentZeroSlackError, Projection, project
+from levinv.forward.projection import (
+    DependentZeroSlackError,
+    Projection,
+    compiled_projection,
+    project,
+)
 from levinv.weighting.arguments import right_hand_side
 from levinv.weighting.names import WeightingLike, as_weighting
 from levinv.weighting.protocol import INVERSE_SQUARE, Weighting
+
+GREATEST_MAGNITUDE = math.exp(0.5 * WEIGHT_RANGE)
 
 
 class Point(NamedTuple):
@@ -82,6 +98,8 @@ class ScoreMap:
 
     def threads(self) -> contextlib.AbstractContextManager[int]:
         """A context in which BLAS stays on the caller's thread (see levinv._parallel)."""
+        if self.rows.flops < BLAS_LIMIT:
+            return contextlib.nullcontext(1)
         return sharing(None, self.rows.flops)
 
     def slack(self, x: VectorLike) -> Floats:
@@ -91,11 +109,9 @@ class ScoreMap:
     def _slack(self, x: Floats) -> Floats:
         with np.errstate(over="ignore", invalid="ignore"):
             slack = self.rows.matvec(x)
-            if self._b is not None:
-                slack -= self._b
-        if not np.isfinite(slack).all():
+        # reciprocals of denormal numbers would overflow
+        if not finish_slack(slack, self._b):
             raise ValueError("x must not be so large that A x - b overflows")
-        slack[np.abs(slack) < TINY] = 0.0      # their reciprocals would overflow
         return slack
 
     def point(self, slack: Floats) -> Point:
@@ -106,14 +122,19 @@ class ScoreMap:
             return Point(weights, self._project(np.abs(slack), self.left_out))
         self._check_domain(slack)
         magnitude, unit = self.weighting.magnitude(slack, self._log_prior)
-        idle = ~(magnitude <= math.exp(0.5 * WEIGHT_RANGE))
-        if not idle.any():
-            return Point(LogWeights(self.weighting, slack, unit, self._log_prior),
-                         self._checked_projection(magnitude, None))
+        largest = magnitude.max()
+        if largest <= GREATEST_MAGNITUDE:
+            projection = self._project(magnitude, None)
+            if projection.smallest_slack < WEIGHTED_ROUNDING * largest:
+                self._check_rounding(projection)
+            return Point(LogWeights(self.weighting, slack, unit, self._log_prior), projection)
+        idle = ~(magnitude <= GREATEST_MAGNITUDE)
         weights = LogWeights(self.weighting, slack, unit, self._log_prior, idle)
         faint = idle if self.left_out is None else idle & ~self.left_out
         if not faint.any():
-            return Point(weights, self._checked_projection(magnitude, idle))
+            projection = self._project(magnitude, idle)
+            self._check_rounding(projection)
+            return Point(weights, projection)
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             log_weight = self.weighting.log_weight(slack)
             if self._log_prior is not None:
@@ -125,7 +146,8 @@ class ScoreMap:
         kept = column_space(self.rows, ~idle).transform if not idle.all() else np.zeros((0, 0))
         if kept.shape[1] < self.rank:
             raise _spread(int(np.argmax(faint)), log_weight)
-        projection = self._checked_projection(magnitude, idle)
+        projection = self._project(magnitude, idle)
+        self._check_rounding(projection)
         self._check_faint(projection, faint, log_weight)
         return Point(weights, projection)
 
@@ -139,9 +161,8 @@ class ScoreMap:
         if seen.any():
             raise _spread(int(np.argmax(seen)), log_weight)
 
-    def _checked_projection(self, magnitude: Floats, left_out: Booleans | None) -> Projection:
-        """The projection, or a ValueError if its rounding errors decide the scores."""
-        projection = self._project(magnitude, left_out)
+    def _check_rounding(self, projection: Projection) -> None:
+        """Raise ValueError if the rounding errors of the projection decide the scores."""
         scale = projection.scale
         spread = float(scale.min(where=scale > 0, initial=1.0))
         if spread < WEIGHTED_ROUNDING:
@@ -155,7 +176,6 @@ class ScoreMap:
                         "x must not spread the weights so far that rounding decides the scores: "
                         f"they differ by a factor of exp({-2.0 * math.log(spread):.0f}), and the "
                         "largest belong to linearly dependent rows")
-        return projection
 
     def _check_domain(self, eta: Floats) -> None:
         low, high = self.weighting.domain
@@ -171,8 +191,10 @@ class ScoreMap:
 
     def _project(self, magnitude: Floats, left_out: Booleans | None) -> Projection:
         try:
-            with self.threads(), np.errstate(over="raise"):
-                projection = project(self.rows, magnitude, self._columns, left_out)
+            projection = compiled_projection(self.rows, magnitude, self._columns, left_out)
+            if projection is None:
+                with self.threads(), np.errstate(over="raise"):
+                    projection = project(self.rows, magnitude, self._columns, left_out)
         except FloatingPointError:
             if not self._direct:
                 raise ValueError("x must not make the weights of rows so different that their "
@@ -229,7 +251,7 @@ class ScoreMap:
 
 def finite_derivative(derivative: Floats, name: str) -> Floats:
     """``derivative``, or a ValueError if it overflows because of an argument ``name``."""
-    if not np.isfinite(derivative).all():
+    if not all_finite(derivative.ravel()):
         raise ValueError(f"{name} must not be so large that the derivative overflows")
     return derivative
 

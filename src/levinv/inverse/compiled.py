@@ -32,7 +32,6 @@ from levinv.inverse.values import (
     SignCandidate,
     SignSearch,
 )
-from levinv.storage.dense import DenseRows
 from levinv.weighting.peaked import Cauchit, Cloglog, Logit, Peaked, Probit
 from levinv.weighting.protocol import INVERSE_SQUARE, Exponential, Power, Weighting
 
@@ -93,15 +92,14 @@ def recover_compiled(presolved: Presolved, progress: Progress) -> tuple[Floats, 
     problem, reduced = presolved.problem, presolved.reduced
     model, (n, d) = problem.model, problem.rows.shape
     if (not problem.exact or progress.callback is not None or progress.maxiter is not None
-            or not isinstance(problem.rows, DenseRows) or not problem.rows.in_memory
-            or not fits_kernel(n, d) or n * d * d > BATCH_WORK
+            or problem.rows.small is None or not fits_kernel(n, d) or n * d * d > BATCH_WORK
             or reduced.count != 1 or reduced.left_out is not None or presolved.contradictions):
         return None
     weighting = compiled_weighting(model.weighting, model.log_prior is not None)
     if weighting is None:
         return None
     A, b, scores = (np.ascontiguousarray(array)[None] for array in
-                    (problem.rows.A, problem.b, problem.scores))
+                    (problem.rows.small, problem.b, problem.scores))
     signs, log_prior = (None if vector is None else np.ascontiguousarray(vector)[None]
                         for vector in (problem.known_signs, model.log_prior))
     x, fun, records = np.zeros((1, d)), np.zeros(1), np.zeros((1, kernel.RECORDS))

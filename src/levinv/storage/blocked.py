@@ -28,6 +28,8 @@ class Rows(Protocol):
     workers: int                      # threads that share a pass over the rows
     in_memory: bool                   # False if a pass over the rows also costs I/O
     copy_limit: float                 # entries of the largest array that may be made of the rows
+    small: Floats | None = None       # A itself if it is a dense array, small enough for the kernels
+                                      # of a whole point
 
     @property
     def flops(self) -> int:

@@ -7,7 +7,15 @@ import scipy.sparse
 
 from levinv._kernels import dense
 from levinv._source import Source
-from levinv._tolerances import CHUNK_WORK, COPY_ENTRIES, LONG, PASS_ENTRIES, SQUARABLE, TINY
+from levinv._tolerances import (
+    CHUNK_WORK,
+    COPY_ENTRIES,
+    LONG,
+    PASS_ENTRIES,
+    SQUARABLE,
+    TINY,
+    UNBLOCKED_COLUMNS,
+)
 from levinv._typing import Booleans, Floats, RowIndex
 from levinv.storage.blocked import Pieces, Rows, part_of
 
@@ -21,6 +29,9 @@ class DenseRows(Rows):
         self.workers = workers
         self.in_memory = not (isinstance(A, Source) or _is_mapped(A))
         self.copy_limit = np.inf if self.in_memory else COPY_ENTRIES
+        if (isinstance(A, np.ndarray) and A.size * A.shape[1] <= CHUNK_WORK
+                and 0 < A.shape[1] <= UNBLOCKED_COLUMNS):
+            self.small = A
 
     @property
     def flops(self) -> int:
@@ -52,6 +63,9 @@ class DenseRows(Rows):
         return self._chunks(CHUNK_WORK * self.shape[1] // PASS_ENTRIES)
 
     def _times(self, v: Floats, absolute: bool) -> Floats:
+        if self.small is not None and not absolute:
+            product: Floats = np.matmul(self.small, v)
+            return product
         out = np.empty(self.shape[:1] + v.shape[1:])
 
         def work(chunk: slice) -> None:

@@ -31,6 +31,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from levinv._kernels.dense import all_finite
 from levinv._typing import Floats
 
 Kind: TypeAlias = Literal["constant", "power", "exponential", "monotone", "peak", "other"]
@@ -96,7 +97,10 @@ class Weighting:
         """-τ'/2 times values; 0 where the weight is infinite or below every double."""
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             slope = -0.5 * self.derivative(eta)
-        return values * np.where(np.isfinite(slope), slope, 0.0)
+        if not all_finite(slope.ravel()):
+            slope = np.where(np.isfinite(slope), slope, 0.0)
+        product: Floats = values * slope
+        return product
 
     def remainder(self, eta: Floats) -> Floats | None:
         """e = τ'' - c (τ'/2)²; None if it is zero everywhere."""
@@ -160,7 +164,11 @@ class Power(Weighting):
             return self.q / eta / eta
 
     def times_slope(self, values: Floats | float, eta: Floats) -> Floats:
-        quotient: Floats = values / (eta if eta.all() else np.where(eta == 0, np.inf, eta))
+        return self.quotient(values, eta if eta.all() else np.where(eta == 0, np.inf, eta))
+
+    def quotient(self, values: Floats | float, eta: Floats) -> Floats:
+        """``times_slope`` for η that are not 0; inf stands for 0."""
+        quotient: Floats = values / eta
         return quotient if self.q == 2.0 else 0.5 * self.q * quotient
 
     def magnitude(self, eta: Floats, log_prior: Floats | None = None) -> tuple[Floats, float]:

@@ -1,0 +1,123 @@
+"""What a small problem computes at one point, without a return to Python between the passes: the
+projection of :mod:`levinv.forward.projection`, and products with its Laplacian.
+
+The arithmetic is that of ``dense.gram``, ``factor.triangular_inverse_factor`` and ``dense.quad``,
+in the same order: results are the same bit by bit, except for the sums over the k columns of a
+transform.
+"""
+from libc.math cimport NAN, fabs, isfinite
+from libc.string cimport memset
+
+from kernel_settings cimport TINY
+from levinv._kernels.dense cimport (Rows, add_gram, allocate, block_rows, describe, padded,
+                                    transform_by, triangular_quad, workspace_of)
+from levinv._kernels.factor cimport inverse_factor
+from levinv._kernels.tiles cimport tiles_free
+
+
+def finish_slack(double[::1] slack, const double[::1] b):
+    """slack <- slack - b, 0 where that is below every normal double; whether all are finite."""
+    cdef Py_ssize_t n = slack.shape[0], i
+    cdef double total = 0.0
+    with nogil:
+        for i in range(n):
+            if b is not None:
+                slack[i] = slack[i] - b[i]
+            total = total + 0.0 * slack[i]
+            if fabs(slack[i]) < TINY:
+                slack[i] = 0.0
+    return total == 0.0
+
+
+def project(const double[:, :] A, const double[::1] magnitude, double[::1] scale,
+            double[:, ::1] transform, double[::1] scores):
+    """The one-pass projection of rows divided by positive magnitudes.
+
+    ``scale`` <- least / magnitude, ``transform`` <- T, upper triangular, with orthonormal columns
+    diag(scale) A T, ``scores`` <- their squared lengths. Returns the least magnitude, the condition
+    as in ``factor.gram_inverse_factor``, and the largest score. The condition is nan if a magnitude
+    is zero or nan; then nothing else is computed.
+    """
+    cdef Py_ssize_t n = A.shape[0], k = A.shape[1], width = padded(k), i, j
+    cdef Py_ssize_t step = block_rows(n, 3 * width, 64)
+    cdef double* workspace = allocate(step * (3 * width + 1) + 2 * width * width + width)
+    cdef double* c = workspace + step * (3 * width + 1)
+    cdef double* packed = c + width * width
+    cdef double least = magnitude[0], condition = NAN, largest = 0.0
+    cdef bint positive = True
+    cdef Rows rows = describe(A, scale)
+    with nogil:
+        for i in range(n):
+            positive = positive and magnitude[i] > 0.0
+            least = min(least, magnitude[i])
+        if positive and isfinite(least):
+            for i in range(n):
+                scale[i] = least / magnitude[i]
+            memset(c, 0, width * width * sizeof(double))
+            add_gram(&rows, NULL, step, workspace, c)
+            condition = inverse_factor(c, k, width, packed + width * width, packed)
+            if isfinite(condition):
+                for i in range(k):
+                    for j in range(k):
+                        transform[i, j] = packed[i * width + j]
+                triangular_quad(&rows, packed, True, step, workspace, &scores[0])
+                for i in range(n):
+                    largest = max(largest, scores[i])
+    tiles_free(workspace)
+    return least, condition, largest
+
+
+def laplacian(const double[:, :] A, const double[::1] scale, const double[:, ::1] transform,
+              bint own_columns, const double[::1] scores, const double[::1] y, double[::1] out):
+    """out <- (Q - diag(scores)) y for U = diag(scale) A T: one Gram matrix and one quadratic form,
+    in A's ``own_columns`` or in those of U. The transform is upper triangular.
+    """
+    cdef Py_ssize_t n = A.shape[0], d = A.shape[1], k = transform.shape[1], i, j
+    cdef Py_ssize_t width = padded(d if own_columns else k)
+    cdef Py_ssize_t step = block_rows(n, padded(d) + 2 * width, 64)
+    cdef Py_ssize_t room = step * (padded(d) + 2 * width + 1)
+    cdef double* workspace = allocate(room + 3 * width * width + workspace_of(transform))
+    cdef double* c = workspace + room
+    cdef double* half = c + width * width
+    cdef double* form = half + width * width
+    cdef Rows rows = describe(A, scale)
+    with nogil:
+        if not own_columns:
+            transform_by(&rows, transform, form + width * width)
+        memset(c, 0, width * width * sizeof(double))
+        add_gram(&rows, &y[0], step, workspace, c)
+        if own_columns:                # T (Tᵀ C T) Tᵀ
+            sandwich(transform, True, width, c, half)
+            sandwich(transform, False, width, c, half)
+        memset(form, 0, width * width * sizeof(double))
+        for i in range(rows.k):        # twice the entries above the diagonal: a triangular form
+            form[i * width + i] = c[i * width + i]
+            for j in range(i + 1, rows.k):
+                form[i * width + j] = c[i * width + j] + c[j * width + i]
+        triangular_quad(&rows, form, False, step, workspace, &out[0])
+        for i in range(n):
+            out[i] = out[i] - scores[i] * y[i]
+    tiles_free(workspace)
+
+
+cdef void sandwich(const double[:, ::1] t, bint transposed, Py_ssize_t width, double* c,
+                   double* half) noexcept nogil:
+    """c <- Tᵀ c T if ``transposed``, else T c Tᵀ, for an upper triangular T and a symmetric c."""
+    cdef Py_ssize_t k = t.shape[0], i, j, l
+    cdef double factor
+    memset(half, 0, k * width * sizeof(double))
+    for i in range(k):                         # half <- Tᵀ c or T c
+        for l in range(0 if transposed else i, i + 1 if transposed else k):
+            factor = t[l, i] if transposed else t[i, l]
+            for j in range(k):
+                half[i * width + j] += factor * c[l * width + j]
+    memset(c, 0, k * width * sizeof(double))
+    for l in range(k):                         # c <- half T or half Tᵀ
+        for i in range(k):
+            factor = half[i * width + l]
+            if transposed:
+                for j in range(l, k):
+                    c[i * width + j] += factor * t[l, j]
+            else:
+                for j in range(l + 1):
+                    c[i * width + j] += factor * t[j, l]
