@@ -28,7 +28,7 @@ class Rows(Protocol):
     workers: int                      # threads that share a pass over the rows
     in_memory: bool                   # False if a pass over the rows also costs I/O
     copy_limit: float                 # entries of the largest array that may be made of the rows
-    small: Floats | None = None       # A itself if it is a dense array, small enough for the kernels
+    small: Floats | None = None       # A itself if it is a dense array, small enough for kernels
                                       # of a whole point
 
     @property
