@@ -230,6 +230,14 @@ CLOSEST = 5
 TRIMMED_STARTS = 400
 # Starts of least trimmed squares. Rousseeuw and Van Driessen use 500. tests/test_noise.py.
 
+BRANCH_ENTRIES, BRANCH_STARTS, BRANCH_PARTS = 1 << 19, 64, (0.01, 0.1, 0.5)
+# Noisy scores: slacks at the points in all cells of a component, up to which all cells are tried;
+# cells whose best points start; their distances from a vertex, as parts of the way through the
+# cell. Fewer parts miss minima: tests/acceptance.py noise.
+
+FAR_FROM_LIMIT = 1e-3
+# Limit over χ², and relative decrease at which a start so far away ends. 0.02 misses minima.
+
 # --- recovery of x and refinement (inverse/stages) ----------------------------------------------
 
 SIGN_TOLERANCE = 1e-6
@@ -333,8 +341,7 @@ UNBLOCKED_COLUMNS = 64
 # --- minimisers: local methods and barrier gradients (inverse/local, barrier_gradient) ------------
 
 ARMIJO = 1e-4
-# Part of the decrease promised by the slope or by the model that a step has to achieve. Value of
-# Nocedal and Wright, Numerical Optimization, section 3.1.
+# Part of the promised decrease that a step has to achieve: Nocedal and Wright, section 3.1.
 
 MAXITER = {"trust-region": 500, "newton": 100, "gradient-descent": 3000,
            "approximate-newton": 200, "least-squares": 300}
@@ -349,20 +356,17 @@ DIRECT_DIMENSION = 8
 # conjugate gradients. Measured crossover: benchmarks/benchmarks/gradient.py, Direction.
 
 INSIDE = 0.95
-# Part of the way to the cell's boundary that a step takes if no model gives its length. Usual in
-# interior-point methods. tests/test_invert_gradient.py (test_extreme_targets).
+# Longest step, as a part of the way to the cell's boundary. Usual in interior-point methods.
 
 LOG_WEIGHT_STEP = 16.0
 # Largest change of a log weight in one Newton step in an unbounded direction: MAXITER steps reach
 # the ends of WEIGHT_RANGE. A choice. tests/test_invert_gradient.py.
 
 CUTS = 200
-# Most cutting planes in the search for a proof that exponential weights have no such gradient. A
-# choice: generic problems take a few per column. tests/test_invert_gradient.py.
+# Most cutting planes in a proof that exponential weights have no such gradient. A choice.
 
 LP_ROUNDING = 1e-6
-# Relative size below which numbers of a scaled linear program are rounding: ten times the tolerance
-# to which HiGHS satisfies constraints.
+# Rounding in a scaled linear program: ten times the tolerance of HiGHS for constraints.
 
 SAMPLES = 10
 # Default number of sampled rows in units of d log(d + 2): the sampled Hessian is then wrong by
@@ -375,20 +379,17 @@ EXACT_FLOPS = 1e11
 # --- fitted models (models/) and audit (auditing/) ----------------------------------------------
 
 FIT_DEPARTURE = 0.1
-# Largest step, in standard errors, that would still improve a fit at the data given for it.
-# Solvers stop at a few hundredths. tests/test_fitted_models.py.
+# Largest step, in standard errors, that would still improve a fit. tests/test_fitted_models.py.
 
 GIVEN_AWAY = 0.1
-# Relative to a coefficient's size: if its standard error is smaller, it is given away. A
-# choice of meaning: the documentation says "to within 10 %". tests/test_audit.py.
+# A coefficient of smaller relative standard error is given away: "to within 10 %". A choice.
 
 LARGEST_DEPARTURE = 0.3
 # Relative to the linear change of the scores. Above it the linear prediction fails: its standard
 # errors are then off by about this part. tests/test_audit.py (3 fails).
 
 DEPARTURE_DRAWS = 8
-# Number of random errors of x; the median of their departures is taken. Each takes two evaluations
-# of the scores, and LARGEST_DEPARTURE needs one digit only.
+# Number of random errors of x, whose median departure is taken: LARGEST_DEPARTURE needs one digit.
 
 # --- command line (cli/) ------------------------------------------------------------------------
 
@@ -435,8 +436,7 @@ LEVEL_REFLECTIONS, LEVEL_STEPS = 300, 40
 # from one start. Starts that succeed do so early. tests/acceptance.py models.
 
 FAR_BRANCH = 8.0
-# Ratio of the branches' distances from the mode beyond which the search for signs first puts a row
-# on the nearer one. tests/acceptance.py models.
+# Ratio of distances from the mode beyond which a row is first put on the nearer branch: models.
 
 NOISY_STARTS = 30
 # Starts of a noisy search, of which the closest solutions are tried. tests/acceptance.py fitted.

@@ -15,12 +15,14 @@ from dataclasses import replace
 import numpy as np
 
 from levinv._tolerances import ROUNDING_FACTOR, SIGNIFICANT
+from levinv._typing import Floats
 from levinv.inverse.compiled import recover_compiled
+from levinv.inverse.noisy import all_minima, best_of, enumerated_minima, rivals
 from levinv.inverse.result import InversionResult, Progress, Stopped
 from levinv.inverse.search import attempt, search, start_from, try_sign_flips
 from levinv.inverse.stages.presolve import presolve
 from levinv.inverse.stages.refine import refine
-from levinv.inverse.values import Found, Presolved, Problem
+from levinv.inverse.values import BranchSearch, Found, Presolved, Problem, Refined
 from levinv.inverse.verdict.acceptance import hidden_slacks, is_solution, is_solution_to_rounding
 from levinv.inverse.verdict.alternatives import agreeing, alternatives
 from levinv.inverse.verdict.outliers import leave_out_outliers
@@ -31,7 +33,9 @@ def solve(problem: Problem, progress: Progress) -> InversionResult:
     """Find x, look for other solutions and for outliers, and report."""
     presolved = presolve(problem)
     found, outliers, other_signs, others = _started(presolved, progress), None, False, None
-    if not found.stopped and not is_solution_to_rounding(presolved, found.best):
+    if not found.stopped and not problem.exact and problem.known_signs is None:
+        found = _search_noisy(presolved, found, progress)
+    elif not found.stopped and not is_solution_to_rounding(presolved, found.best):
         found = search(presolved, found, progress)
     if not found.stopped:
         presolved, found = _zero_slacks_freed(presolved, found, progress)
@@ -49,8 +53,8 @@ def solve(problem: Problem, progress: Progress) -> InversionResult:
         if outliers is not None:
             found = replace(found, best=outliers.fit)
     best = found.best
-    if (not found.stopped and best is not None and not problem.model.is_power
-            and is_solution(presolved, best)):
+    if (not found.stopped and best is not None and is_solution(presolved, best)
+            and not (problem.exact and problem.model.is_power)):
         others, stopped = alternatives(presolved, best, found.rivals, progress)
         if problem.coefficient_signs is not None and not stopped:
             best, others = agreeing(presolved, best, others, progress)
@@ -68,6 +72,45 @@ def _started(presolved: Presolved, progress: Progress) -> Found:
         return Found()
     x, records = recovered
     return replace(records, best=start_from(presolved, x, progress).best)
+
+
+def _search_noisy(presolved: Presolved, found: Found, progress: Progress) -> Found:
+    """All cells where they are few; stages 1 to 3 where they are not, or where no x of these cells
+    has the scores; then the other x that noise allows.
+    """
+    try:
+        minima = enumerated_minima(presolved, progress)
+        start = best_of(presolved, minima)
+        if start is not None:
+            found = replace(found, best=_refined(presolved, start, found.best, progress))
+        if not is_solution(presolved, found.best):
+            found = search(presolved, found, progress)
+        best = found.best
+        if found.stopped or best is None:
+            return found
+        x, minima = all_minima(presolved, best, minima)
+        if np.any(x != best.point.x):
+            best = _refined(presolved, x, best, progress) or best
+        records = tuple(BranchSearch(one.starts, one.enumerated, len(one.y))
+                        for one in minima.values())
+        others = rivals(presolved, best, minima) if is_solution(presolved, best) else ()
+        return replace(found, best=best, branches=records, rivals=(*found.rivals, *others))
+    except Stopped:
+        return replace(found, stopped=True)
+
+
+def _refined(presolved: Presolved, x: Floats, best: Refined | None,
+             progress: Progress) -> Refined | None:
+    """Stage 4 from x; x itself if only it is a solution.
+
+    χ² may fall, invisibly, while a slack tends to zero: its sign and its size are not known there.
+    """
+    refined = attempt(presolved, x, best, progress)
+    if not is_solution(presolved, refined):
+        unchanged = refine(presolved, x, progress, maxiter=0)
+        if is_solution(presolved, unchanged):
+            return unchanged
+    return refined
 
 
 def _zero_slacks_freed(presolved: Presolved, found: Found,

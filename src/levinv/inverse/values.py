@@ -322,6 +322,15 @@ class SignSearch:
     starts: tuple[SignCandidate, ...] = ()   # the result of each start
 
 
+@dataclass(frozen=True)
+class BranchSearch:
+    """The search for all x of one component that noisy scores allow."""
+
+    starts: int
+    enumerated: bool             # whether starts were in every cell between the zero slacks
+    minima: int                  # local minima within the limit of χ², at least 1
+
+
 @dataclass(frozen=True, eq=False)
 class Found:
     """What the search found, and the records of its stages."""
@@ -333,6 +342,7 @@ class Found:
     recovered: Recovered | None = None       # last of stage 3
     signs: tuple[SignSearch, ...] | None = None
     levels: tuple[SignSearch, ...] | None = None     # of stages 2 and 3, for other weightings
+    branches: tuple[BranchSearch, ...] | None = None     # of noisy scores
     rivals: tuple[Floats, ...] = ()          # further x that match noisy scores
     proofs: tuple[str, ...] = ()             # that no row weights have the scores
     remarks: tuple[str, ...] = ()            # further reasons for the message

@@ -58,6 +58,16 @@ class Augmented:
         return image if self._column is None else image + self._column * v[k]
 
 
+def coordinates(reduced: Reduced, image: Floats, c: int) -> Floats:
+    """y with A T_C y closest to ``image`` on component c, in two passes."""
+    rows, basis = reduced.rows, reduced.bases[c]
+    y = np.zeros(basis.shape[1])
+    for _ in range(2):
+        rest = np.where(reduced.label == c, image - rows.matvec(basis @ y), 0.0)
+        y = y + basis.T @ rows.rmatvec(reduced.unit ** 2 * rest)
+    return y
+
+
 def presolve(problem: Problem, scores_of_one_are_zero_slacks: bool = True) -> Presolved:
     """Reduce the problem and check the scores that are the same for every x."""
     one = (problem.scores >= 1.0 - EPS if problem.exact and scores_of_one_are_zero_slacks

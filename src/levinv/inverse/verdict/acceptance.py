@@ -127,10 +127,11 @@ def explained_by_noise(whitened: Floats, degrees: int) -> bool:
     return bool(whitened @ whitened <= chi_squared_limit(degrees))
 
 
-def chi_squared_limit(degrees: int) -> float:
-    """Largest sum of squares of a whitened residual that noise explains."""
+def chi_squared_limit(degrees: int, tests: int = 1) -> float:
+    """Largest sum of squares of a whitened residual that noise explains, in one of so many tests.
+    """
     degrees = max(degrees, 1)
-    return float(max(scipy.special.chdtri(degrees, _tolerances.CHI_SQUARED_LEVEL),
+    return float(max(scipy.special.chdtri(degrees, _tolerances.CHI_SQUARED_LEVEL / tests),
                      _tolerances.NOISE_UNCERTAINTY ** 2 * degrees))
 
 

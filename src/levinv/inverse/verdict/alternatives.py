@@ -13,7 +13,7 @@ from levinv._tolerances import ENUMERATED, EPS
 from levinv._typing import Floats
 from levinv.inverse.result import Progress, Stopped
 from levinv.inverse.stages.levels import Component, enumerated
-from levinv.inverse.stages.presolve import different_rows
+from levinv.inverse.stages.presolve import coordinates, different_rows
 from levinv.inverse.stages.refine import refine
 from levinv.inverse.values import Presolved, Refined
 from levinv.inverse.verdict.acceptance import is_solution_to_rounding
@@ -29,6 +29,8 @@ def alternatives(presolved: Presolved, best: Refined, rivals: tuple[Floats, ...]
     """
     found: list[Floats] = []
     stopped = False
+    if presolved.problem.model.is_power:
+        return np.array(rivals).reshape(-1, len(best.point.x)), stopped
     try:
         found.extend(_others(presolved, best, progress))
     except Stopped:
@@ -83,7 +85,7 @@ def _others(presolved: Presolved, best: Refined, progress: Progress) -> Iterator
                          problem.model.weighting.log_weight(slack[rows]), None,
                          problem.model.weighting,
                          None if problem.known_signs is None else problem.known_signs[rows])
-        here = _coordinates(presolved, slack + presolved.response, c)
+        here = coordinates(reduced, slack + presolved.response, c)
         for candidate in enumerated(part):
             start = x + basis @ (candidate.y - here)
             if any(_close(start, other) for other in (x, *found)):
@@ -100,21 +102,10 @@ def _rows_enumerated(presolved: Presolved, c: int) -> int:
     return max(ENUMERATED, 4 * (int(presolved.reduced.bases[c].shape[1]) + 1))
 
 
-def _coordinates(presolved: Presolved, image: Floats, c: int) -> Floats:
-    """y with A T_C y closest to ``image`` on the component, in two passes."""
-    reduced, rows = presolved.reduced, presolved.problem.rows
-    basis = reduced.bases[c]
-    y = np.zeros(basis.shape[1])
-    for _ in range(2):
-        rest = np.where(reduced.label == c, image - rows.matvec(basis @ y), 0.0)
-        y = y + basis.T @ rows.rmatvec(reduced.unit ** 2 * rest)
-    return y
-
-
 def _mirrored(presolved: Presolved, x: Floats, slack: Floats, c: int) -> Floats:
     """x with the predictors of component c of the other sign."""
-    centred = slack - presolved.problem.model.mode
-    return x - 2.0 * (presolved.reduced.bases[c] @ _coordinates(presolved, centred, c))
+    reduced, centred = presolved.reduced, slack - presolved.problem.model.mode
+    return x - 2.0 * (reduced.bases[c] @ coordinates(reduced, centred, c))
 
 
 def _close(one: Floats, other: Floats) -> bool:

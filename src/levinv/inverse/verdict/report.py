@@ -148,6 +148,8 @@ def _of_stages(presolved: Presolved, found: Found, determined_on: Sequence[bool]
     if found.levels is not None:
         records["levels"] = [{"misfit": search.misfit, "starts": search.restarts}
                              for search in found.levels]
+    if found.branches is not None:
+        records["branches"] = [vars(search) for search in found.branches]
     if found.recovered is not None:
         records["identification"] = {"scale": found.recovered.scale,
                                      "misfit": found.recovered.misfit}

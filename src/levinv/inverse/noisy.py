@@ -1,0 +1,98 @@
+"""Noisy scores with unknown signs: every x that they allow, one component after another.
+
+The scores of a component depend on its coordinates alone, so χ² is a sum over the components. Each
+has several local minima (:mod:`levinv.inverse.stages.branches`). x is made of the smallest. An x
+with another minimum on one component is an alternative if it passes the acceptance test, and the
+component a test of its own, at a level divided by the number of components.
+"""
+from __future__ import annotations
+
+import numpy as np
+
+from levinv._typing import Floats
+from levinv.inverse.result import Progress
+from levinv.inverse.stages.branches import (
+    Branches,
+    NoisyComponent,
+    branches,
+    can_enumerate,
+    with_minimum,
+)
+from levinv.inverse.stages.presolve import coordinates
+from levinv.inverse.values import Presolved, Refined
+from levinv.inverse.verdict.acceptance import chi_squared_limit
+
+Minima = dict[int, Branches]                   # of components whose level is not free
+
+
+def enumerated_minima(presolved: Presolved, progress: Progress) -> Minima:
+    """The minima of every component of which all cells can be tried."""
+    reduced, minima = presolved.reduced, {}
+    for c in np.flatnonzero(~presolved.range.inside).tolist():
+        if can_enumerate(len(reduced.members(c)), reduced.bases[c].shape[1]):
+            found = branches(_component(presolved, c), None, _own_limit(presolved, c))
+            progress("signs", float(found.misfit.min(initial=np.inf)))
+            if len(found.y):
+                minima[c] = found
+    return minima
+
+
+def best_of(presolved: Presolved, minima: Minima) -> Floats | None:
+    """x at the smallest minima; None if a component has none."""
+    reduced, x = presolved.reduced, presolved.reduced.offset
+    if len(minima) < reduced.count:
+        return None
+    for c, found in minima.items():
+        x = x + reduced.bases[c] @ found.y[0]
+    return x
+
+
+def all_minima(presolved: Presolved, best: Refined, minima: Minima) -> tuple[Floats, Minima]:
+    """With the minima at ``best`` and, where not all cells were tried, beside it; and x moved to
+    the smallest on each component.
+    """
+    reduced, x, found = presolved.reduced, best.point.x, dict(minima)
+    image = best.point.slack + presolved.response
+    for c in np.flatnonzero(~presolved.range.inside).tolist():
+        part, y = _component(presolved, c), coordinates(reduced, image, c)
+        if c not in found:
+            found[c] = branches(part, y, _own_limit(presolved, c))
+        found[c] = with_minimum(part, found[c], y)
+        x = x + reduced.bases[c] @ (found[c].y[0] - y)
+    return x, found
+
+
+def rivals(presolved: Presolved, best: Refined, minima: Minima) -> tuple[Floats, ...]:
+    """x with another minimum on one component, if noise explains them."""
+    coloops = presolved.reduced.coloops
+    left = (1.0 - presolved.problem.scores[coloops]) / presolved.problem.deviation()[coloops]
+    room = _limit(presolved) - best.point.norm ** 2 - float(left @ left)
+    return tuple(best.point.x + presolved.reduced.bases[c] @ (y - found.y[0])
+                 for c, found in minima.items()
+                 for y, misfit in zip(found.y[1:], found.misfit[1:], strict=True)
+                 if misfit - found.misfit[0] <= room and misfit <= _own_limit(presolved, c))
+
+
+def _component(presolved: Presolved, c: int) -> NoisyComponent:
+    problem, reduced = presolved.problem, presolved.reduced
+    member, log_prior = reduced.members(c), problem.model.log_prior
+    return NoisyComponent(
+        reduced.rows.block(member) @ reduced.bases[c], presolved.response[member],
+        problem.scores[member], presolved.weight()[member], problem.model.weighting,
+        None if log_prior is None else log_prior[member])
+
+
+def _own_limit(presolved: Presolved, c: int) -> float:
+    """The largest χ² of a component that noise explains."""
+    reduced = presolved.reduced
+    degrees = len(reduced.members(c)) - reduced.bases[c].shape[1]
+    return chi_squared_limit(degrees, reduced.count)
+
+
+def _limit(presolved: Presolved) -> float:
+    """The largest χ² of a solution: that of :func:`levinv.inverse.verdict.acceptance.is_solution`.
+    """
+    reduced = presolved.reduced
+    ranks = sum(basis.shape[1] for basis in reduced.bases) - presolved.null_dimension
+    rows = int(np.count_nonzero(reduced.active)) + len(reduced.coloops)
+    return chi_squared_limit(rows - ranks)

@@ -1,0 +1,280 @@
+"""Every x of a component that noisy scores allow: all local minima of the misfit.
+
+On a component with M = A T_C, y its coordinates, and weight 1/deviation W, the misfit is
+
+    χ²(y) = |W (σ(y) - c)|²,   σ the scores of diag(exp(t/2)) M,  t = τ(M y - o) + log v.
+
+With noise several sign vectors may have a minimum that the noise explains. Sign vectors belong to
+the cells of the hyperplanes M_i y = o_i (for a peak: o_i + mode). A component of rank r and m rows
+has at most 1 + m + ... + C(m, r) cells, and every bounded cell has a vertex, where r hyperplanes
+meet. At a vertex v with rows S, the columns of M_S⁻¹ move along one hyperplane off another: 2^r
+points v + M_S⁻¹ ε δ lie in the cells around it, δ so small that no other row changes its sign. If
+there are few such points, all are tried (*enumeration*): the best points of all cells start a
+Levenberg-Marquardt iteration, many at a time.
+
+Otherwise the starts are the known solution and its reflections at the hyperplanes of one and of two
+rows: x moves so that these slacks change their signs and the others change as little as possible in
+relation to their size (:func:`levinv.inverse.search.try_sign_flips`).
+"""
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from levinv._tolerances import (
+    BRANCH_ENTRIES,
+    BRANCH_PARTS,
+    BRANCH_STARTS,
+    FAR_FROM_LIMIT,
+    LEAST_DAMPING,
+    PASS_ENTRIES,
+    PATIENCE,
+    PREDICTED_DECREASE,
+    SIGN_TOLERANCE,
+    TINY,
+    ZERO_ENTRY,
+)
+from levinv._typing import Floats
+from levinv.weighting.peaked import Peaked
+from levinv.weighting.protocol import Power, Weighting
+
+
+@dataclass(frozen=True, eq=False)
+class Branches:
+    """The local minima of one component, the smallest first."""
+
+    y: Floats                     # (k, r)
+    misfit: Floats                # (k,) χ²
+    starts: int
+    enumerated: bool              # whether starts were in every cell
+
+
+@dataclass(frozen=True, eq=False)
+class NoisyComponent:
+    """The scores of a component and their deviations."""
+
+    matrix: Floats                # (m, r) M
+    offset: Floats                # (m,) o
+    scores: Floats                # (m,) c
+    weight: Floats                # (m,) 1/deviation
+    weighting: Weighting
+    log_prior: Floats | None      # (m,)
+
+    def evaluate(self, y: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """At many y (k, r): χ² (k,), the scaled rows B (k, m, r), G⁻¹ (k, r, r) and η (k, m).
+
+        χ² is inf where the scores are not defined in double precision.
+        """
+        eta = y @ self.matrix.T - self.offset
+        with np.errstate(all="ignore"):
+            log_weight = self.weighting.log_weight(eta)
+            if self.log_prior is not None:
+                log_weight = log_weight + self.log_prior
+            log_weight = log_weight - log_weight.max(axis=1, keepdims=True)
+            scaled = np.exp(0.5 * log_weight)[:, :, None] * self.matrix
+            gram = scaled.swapaxes(1, 2) @ scaled
+            defined = np.isfinite(gram).all(axis=(1, 2))
+            gram[~defined] = np.eye(gram.shape[1])
+            inverse = _inverses(gram)
+            scores = np.einsum("kmr,krs,kms->km", scaled, inverse, scaled, optimize=True)
+            misfit = np.sum((self.weight * (scores - self.scores)) ** 2, axis=1)
+            # rounding: the scores sum to the rank
+            defined &= np.abs(scores.sum(axis=1) - gram.shape[1]) < SIGN_TOLERANCE
+        misfit[~(defined & np.isfinite(misfit))] = np.inf
+        return misfit, scaled, inverse, eta
+
+    @property
+    def mode(self) -> float:
+        """The η at which sides change."""
+        return float(self.weighting.mode) if isinstance(self.weighting, Peaked) else 0.0
+
+    @property
+    def has_pole(self) -> bool:
+        """Whether weights are infinite between the cells."""
+        return isinstance(self.weighting, Power) and self.weighting.q > 0
+
+    def misfits(self, y: Floats) -> Floats:
+        """χ² at many y (k, r), some at a time."""
+        step = max(1, PASS_ENTRIES // self.matrix.size)
+        return np.concatenate([self.evaluate(y[first:first + step])[0]
+                               for first in range(0, len(y), step)] or [np.zeros(0)])
+
+    def normal_equations(self, y: Floats) -> tuple[Floats, Floats, Floats]:
+        """JᵀJ (k, r, r) and Jᵀρ (k, r), ρ the whitened residual and J its Jacobian; η (k, m)."""
+        m, rank = self.matrix.shape
+        step = max(1, 2 * PASS_ENTRIES // (m * (m + rank)))
+        normal, gradient = np.empty((len(y), rank, rank)), np.empty((len(y), rank))
+        eta = np.empty((len(y), m))
+        for first in range(0, len(y), step):
+            part = slice(first, first + step)
+            _, scaled, inverse, eta[part] = self.evaluate(y[part])
+            projections = scaled @ inverse @ scaled.swapaxes(1, 2)
+            scores = np.einsum("kmm->km", projections)
+            factors = self.weighting.times_slope(1.0, eta[part])[:, :, None] * self.matrix
+            jacobian = projections ** 2 @ factors - scores[:, :, None] * factors
+            jacobian *= 2.0 * self.weight[:, None]
+            normal[part] = jacobian.swapaxes(1, 2) @ jacobian
+            gradient[part] = np.einsum("kmr,km->kr", jacobian,
+                                       self.weight * (scores - self.scores))
+        return normal, gradient, eta
+
+
+def _inverses(gram: Floats) -> Floats:
+    """Inverses of positive matrices (k, r, r) after scaling to unit diagonals; nan if singular."""
+    if gram.shape[1] == 1:
+        return 1.0 / gram
+    unit = 1.0 / np.sqrt(np.einsum("kii->ki", gram))
+    unit[~np.isfinite(unit)] = 1.0
+    scaled = gram * unit[:, :, None] * unit[:, None, :]
+    inverse: Floats
+    try:
+        inverse = np.linalg.inv(scaled)
+    except np.linalg.LinAlgError:
+        inverse = np.full_like(scaled, np.nan)
+        for i, one in enumerate(scaled):
+            try:
+                inverse[i] = np.linalg.inv(one)
+            except np.linalg.LinAlgError:
+                continue
+    inverse *= unit[:, :, None] * unit[:, None, :]
+    return inverse
+
+
+def can_enumerate(rows: int, rank: int) -> bool:
+    """Whether points in all cells are few enough."""
+    entries: int = math.comb(rows, rank) * 2 ** rank * rows
+    return entries <= BRANCH_ENTRIES
+
+
+def branches(part: NoisyComponent, known: Floats | None, limit: float) -> Branches:
+    """The local minima with χ² at most ``limit``, and the smallest in any case.
+
+    ``known`` (r,) is a solution, if there is one. Without one, a component of too many cells has no
+    branches.
+    """
+    m, rank = part.matrix.shape
+    starts, enumerated = np.zeros((0, rank)), can_enumerate(m, rank)
+    if enumerated:
+        starts = _in_all_cells(part)[:BRANCH_STARTS]
+    elif known is not None and m * m <= PASS_ENTRIES:
+        starts = _reflected(part, known)
+    if known is not None:
+        starts = np.concatenate([known[None], starts])
+    y, misfit = _descended(part, starts, limit)
+    order = np.argsort(misfit, kind="stable")
+    found: list[int] = []
+    for i in order[:max(int(np.count_nonzero(misfit <= limit)), 1)]:
+        if np.isfinite(misfit[i]) and not any(_same(part, y[i], y[j]) for j in found):
+            found.append(int(i))
+    return Branches(y[found], misfit[found], len(y), enumerated)
+
+
+def with_minimum(part: NoisyComponent, found: Branches, y: Floats) -> Branches:
+    """The branches and another minimum, if it is not among them."""
+    if any(_same(part, y, other) for other in found.y):
+        return found
+    misfit = np.append(found.misfit, part.misfits(y[None]))        # inf at a zero slack
+    order = np.argsort(misfit, kind="stable")
+    return Branches(np.vstack([found.y, y])[order], misfit[order], found.starts, found.enumerated)
+
+
+def _same(part: NoisyComponent, one: Floats, other: Floats) -> bool:
+    """Whether two end points are the same minimum: all relative differences are small."""
+    move = np.abs(part.matrix @ (one - other))
+    size = np.abs(part.matrix @ other - part.offset) + np.abs(part.matrix @ one - part.offset)
+    return bool(np.all(move <= math.sqrt(PREDICTED_DECREASE) * size))
+
+
+def _in_all_cells(part: NoisyComponent) -> Floats:
+    """The best of the points beside the vertices in each cell, (k, r), the best cells first."""
+    m, rank = part.matrix.shape
+    offset = part.offset + part.mode
+    rows = np.array(list(itertools.combinations(range(m), rank)))
+    square = part.matrix[rows]                                   # (vertices, r, r)
+    lengths = np.linalg.norm(square, axis=2)
+    regular = np.abs(np.linalg.det(square)) > ZERO_ENTRY * lengths.prod(axis=1)
+    rows, square = rows[regular], square[regular]
+    inverse = np.linalg.inv(square)
+    vertices = np.einsum("krs,ks->kr", inverse, offset[rows])
+    signs = np.array(list(itertools.product((-1.0, 1.0), repeat=rank)))
+    moves = np.einsum("krs,ts->ktr", inverse, signs)             # (vertices, 2^r, r)
+    slack = (vertices @ part.matrix.T - offset)[:, None]
+    slack[np.arange(len(rows))[:, None], 0, rows] = 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        reach = -slack / (moves @ part.matrix.T)                 # to each hyperplane
+    ahead = np.where(reach > 0, reach, np.inf).min(axis=2)
+    farthest = np.where(np.isfinite(reach), np.abs(reach), 0.0).max(axis=2)
+    ahead = np.where(np.isfinite(ahead), ahead, 2.0 * farthest)
+    points = np.concatenate([(vertices[:, None] + step * ahead[:, :, None] * moves)
+                             .reshape(-1, rank) for step in BRANCH_PARTS])
+    misfit = part.misfits(points)
+    cells = points @ part.matrix.T > offset
+    order = np.argsort(misfit, kind="stable")
+    _, first = np.unique(cells[order], axis=0, return_index=True)
+    best: Floats = points[order[np.sort(first)]]
+    return best
+
+
+def _reflected(part: NoisyComponent, y: Floats) -> Floats:
+    """y and its reflections at the hyperplanes of one and of two rows, (k, r).
+
+    In the metric G of the scaled rows, the shortest move that takes the slacks s_S to -s_S is
+    -2 G⁻¹ M_Sᵀ (M_S G⁻¹ M_Sᵀ)⁻¹ s_S. Single rows are tried, and pairs of those with the shortest.
+    """
+    _, _, inverse, eta = part.evaluate(y[None])
+    slack = eta[0] - part.mode
+    toward = inverse[0] @ part.matrix.T                          # (r, m)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        length = slack ** 2 / np.einsum("mr,rm->m", part.matrix, toward)
+    nearest = np.argsort(length, kind="stable")[:BRANCH_STARTS]
+    moves = []
+    for rows in itertools.chain(nearest[:, None],
+                                itertools.combinations(nearest[:PATIENCE // 2], 2)):
+        index = np.array(rows)
+        form = part.matrix[index] @ toward[:, index]
+        moves.append(toward[:, index] @ np.linalg.lstsq(form, -2.0 * slack[index], rcond=None)[0])
+    reflected: Floats = y + np.array(moves)
+    misfit = part.misfits(reflected)
+    best: Floats = reflected[np.argsort(misfit, kind="stable")[:PATIENCE]]
+    return best
+
+
+def _descended(part: NoisyComponent, y: Floats, limit: float) -> tuple[Floats, Floats]:
+    """Levenberg-Marquardt from each start, (k, r); the end points and their χ², (k,).
+
+    It ends at a small predicted decrease of χ², sooner far above the limit. It also ends at a small
+    decrease within the limit: a slack may tend to zero there while no score changes visibly.
+    """
+    y = y.copy()
+    misfit = part.misfits(y)
+    damping = np.full(len(y), LEAST_DAMPING)
+    working = np.flatnonzero(np.isfinite(misfit))
+    identity = np.eye(y.shape[1])
+    for _ in range(2 * PATIENCE):
+        if not len(working):
+            break
+        normal, gradient, eta = part.normal_equations(y[working])
+        size = np.maximum(np.einsum("kii->ki", normal), TINY)
+        damped = normal + (damping[working, None] * size)[:, :, None] * identity
+        with np.errstate(all="ignore"):
+            move = -np.einsum("krs,ks->kr", _inverses(damped), gradient)
+            predicted = -np.einsum("kr,kr->k", gradient, move)
+            if part.has_pole:              # stay in the cell: other cells have their own starts
+                change = move @ part.matrix.T
+                room = np.where(change * eta < 0, np.abs(eta / change), np.inf).min(axis=1)
+                move *= np.minimum(1.0, 0.9 * room)[:, None]
+            moved = y[working] + move
+        after = part.misfits(moved)
+        better = after < misfit[working]
+        far = misfit[working] > limit / FAR_FROM_LIMIT
+        settled = predicted <= misfit[working] * np.where(far, FAR_FROM_LIMIT, PREDICTED_DECREASE)
+        settled |= (after <= limit) & (misfit[working] - after <= FAR_FROM_LIMIT)
+        settled &= better
+        y[working[better]], misfit[working[better]] = moved[better], after[better]
+        damping[working] = np.where(better, 0.1 * damping[working],
+                                    np.maximum(10.0 * damping[working], LEAST_DAMPING))
+        working = working[~(settled | (damping[working] > 1.0 / LEAST_DAMPING))]
+    return y, misfit
