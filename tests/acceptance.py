@@ -19,6 +19,7 @@ not hold.
     python tests/acceptance.py models         hat values of random generalised linear models
     python tests/acceptance.py fitted         hat values of regressions fitted by statsmodels
     python tests/acceptance.py sides          `unique` of logistic models against enumeration
+    python tests/acceptance.py noise          rounded scores: every x that they allow
     python tests/acceptance.py large          200 000 rows: time, in that of the scores, and memory
 """
 import argparse
@@ -31,6 +32,7 @@ from acceptance_rooms.large import large
 from acceptance_rooms.local import local
 from acceptance_rooms.mapped import mapped
 from acceptance_rooms.models import fitted, models, sides
+from acceptance_rooms.noise import noise
 from acceptance_rooms.real import netlib, regression
 from acceptance_rooms.signs import signs, unique
 from acceptance_rooms.sketch import sketch
@@ -42,7 +44,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     for claim in (signs, unique, regression, netlib, gradient, local, large, sparse, sketch,
-                  mapped, cluster, audit, models, fitted, sides):
+                  mapped, cluster, audit, models, fitted, sides, noise):
         command = commands.add_parser(claim.__name__, help=claim.__doc__.replace("%", "%%"))
         command.set_defaults(run=claim)
         command.add_argument("-v", "--verbose", action="store_true")

@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import levinv.storage.dense
 import levinv.storage.sparse
 from designs import LAYOUTS, frozen, layouts
-from levinv._kernels import dense, factor
+from levinv._kernels import dense, factor, points
 from levinv.storage import DenseRows, SparseRows
 
 # Blocks hold 32 to 512 rows, chunks at least 64.
@@ -401,3 +401,53 @@ def test_chunks_cover_the_rows_once(monkeypatch, n, chunk_work):
         assert chunks[0].start == 0 and chunks[-1].stop == n
         assert all(chunk.start < chunk.stop for chunk in chunks)
         assert all(a.stop == b.start for a, b in itertools.pairwise(chunks))
+
+
+@pytest.mark.parametrize("n, d", [(5, 2), (100, 5), (300, 17), (70, 64)])
+def test_projection_of_a_small_problem(rng, n, d):
+    for layout, A in layouts(rng.normal(size=(n, d))):
+        if layout in ("big-endian", "unaligned"):
+            continue
+        magnitude = rng.uniform(0.1, 3.0, n)
+        scale, transform, scores = np.empty(n), np.empty((d, d)), np.empty(n)
+        least, condition, largest = points.project(A, *frozen(magnitude), scale, transform, scores)
+        assert least == magnitude.min() and largest == scores.max()
+        assert_array_equal(scale, least / magnitude)
+        rows = DenseRows(A)
+        expected, bound = factor.triangular_inverse_factor(rows.gram(scale))
+        assert_array_equal(transform, expected)
+        assert condition == bound
+        assert_array_equal(scores, rows.quad(scale, transform))
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_projection_without_a_magnitude(value):
+    magnitude = np.array([1.0, value, 2.0])
+    out = np.empty(3), np.empty((1, 1)), np.empty(3)
+    assert np.isnan(points.project(np.ones((3, 1)), magnitude, *out)[1])
+
+
+@pytest.mark.parametrize("n, d", [(5, 2), (100, 5), (300, 17), (70, 64)])
+@pytest.mark.parametrize("own_columns", [False, True])
+def test_laplacian_of_a_small_problem(rng, n, d, own_columns):
+    for layout, A in layouts(rng.normal(size=(n, d))):
+        if layout in ("big-endian", "unaligned"):
+            continue
+        scale, y, out = rng.uniform(0.1, 1.0, n), rng.normal(size=n), np.empty(n)
+        transform = np.triu(np.linalg.inv(np.linalg.cholesky((A * scale[:, None]).T
+                                                             @ (A * scale[:, None]))).T)
+        u = scale[:, None] * A @ transform
+        scores = (u ** 2).sum(axis=1)
+        points.laplacian(A, *frozen(scale, transform), own_columns, scores, y, out)
+        close(out, (u @ u.T) ** 2 @ y - scores * y)
+
+
+def test_slack_is_finished(rng):
+    slack, b = rng.normal(size=9), rng.normal(size=9)
+    slack[3] = b[3] + 1e-310
+    expected = slack - b
+    expected[3] = 0.0
+    assert points.finish_slack(slack, frozen(b)[0])
+    assert_array_equal(slack, expected)
+    slack[2] = np.inf
+    assert not points.finish_slack(slack, None)

@@ -12,16 +12,17 @@ be the only one.
 from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport uint64_t
 
-from kernel_settings cimport (BATCH_EXTREME, BATCH_STARTS, ENUMERATED, ROUNDING_FACTOR,
-                              SETTLED_RESIDUAL)
-from levinv._kernels.small.algebra cimport combine, products
+from kernel_settings cimport (BATCH_EXTREME, BATCH_STARTS, BRANCH_STARTS, ENUMERATED,
+                              FAR_FROM_LIMIT, ROUNDING_FACTOR, SETTLED_RESIDUAL)
+from levinv._kernels.small.algebra cimport combine, products, transposed_times
 from levinv._kernels.small.levels cimport (level_attempt, misfit, prepare_exponential,
                                            prepare_levels)
 from levinv._kernels.small.magnitudes cimport find_magnitudes, relative_error
 from levinv._kernels.small.presolve cimport (enough_different_rows, prepare_basis, prepare_response,
                                              prepare_scores)
 from levinv._kernels.small.recover cimport recover
-from levinv._kernels.small.refine cimport accurate, finish, linearise, refine, regular, signs_agree
+from levinv._kernels.small.refine cimport (accurate, evaluate_at, finish, linearise, refine,
+                                           regular, signs_agree)
 from levinv._kernels.small.signs cimport ambiguous, find_signs, prepare_signs, sign_tolerance
 from levinv._kernels.small.weightings cimport INVERSE_SQUARE, has_peak, is_power, prepare_weighting
 from levinv._kernels.small.workspace cimport Workspace, lay_out
@@ -101,6 +102,62 @@ cdef bint solve_from(Workspace* s, Py_ssize_t start, double tolerance, const dou
             and (unknown or signs_agree(s, signs)))
 
 
+cdef bint reflection_fits(Workspace* s, double most) noexcept nogil:
+    """Whether noise allows other signs too: stage 4 from reflections of y at the zero slacks of the
+    rows of largest score, whose signs change at the least change of the other rows
+    (levinv.inverse.stages.branches). ``recovery.y`` stays. Uses the memory of ``levels``.
+    """
+    cdef Py_ssize_t n = s.n, d = s.d, i, k, start, row
+    cdef double* y = s.recovery.y
+    cdef double* best = s.levels.trial
+    cdef double* centred = s.levels.half
+    cdef double* order = s.levels.fall
+    cdef double* move = s.levels.rows              # of d numbers for each start
+    cdef double along, score
+    cdef bint other = False, differs
+    for k in range(d):
+        best[k] = y[k]
+    if not evaluate_at(s, y) < INFINITY:
+        return True
+    for i in range(n):
+        order[i] = s.projection.scores[i]
+        centred[i] = s.refinement.slack[i]
+        if has_peak(s):
+            centred[i] -= s.weighting.mode / s.weighting.unit[i]
+    for start in range(min(n, BRANCH_STARTS)):
+        row, score = 0, -1.0
+        for i in range(n):
+            if order[i] > score:
+                row, score = i, order[i]
+        order[row] = -1.0
+        along = 0.0
+        for k in range(d):                         # G⁻¹ u = Tᵀ V D⁻¹ for this row
+            s.scratch.coordinates[k] = s.projection.rows[k * s.width + row]
+        transposed_times(d, s.projection.transform, s.scratch.coordinates, move + start * d)
+        for k in range(d):
+            along += s.basis.rows[k * s.width + row] * move[start * d + k]
+        for k in range(d):
+            move[start * d + k] *= -2.0 * centred[row] / along
+    s.refinement.hopeless = most / FAR_FROM_LIMIT
+    for start in range(min(n, BRANCH_STARTS)):
+        for k in range(d):
+            y[k] = best[k] + move[start * d + k]
+        if refine(s, False) <= most and evaluate_at(s, y) <= most:
+            differs = False
+            for i in range(n):
+                along = s.refinement.slack[i]
+                if has_peak(s):
+                    along -= s.weighting.mode / s.weighting.unit[i]
+                differs = differs or along * centred[i] < 0.0
+            if differs:
+                other = True
+                break
+    s.refinement.hopeless = INFINITY
+    for k in range(d):
+        y[k] = best[k]
+    return other
+
+
 cdef bint invert_one(Workspace* s, const double* A, const double* b, const double* signs,
                      bint exact, double tol, double most, double* x, double* fun,
                      double* record) noexcept nogil:
@@ -130,6 +187,8 @@ cdef bint invert_one(Workspace* s, const double* A, const double* b, const doubl
     else:
         return False
     if not regular(s):
+        return False
+    if not exact and signs == NULL and (is_power(s) or has_peak(s)) and reflection_fits(s, most):
         return False
     size = finish(s, A, b, x)
     if exact and s.weighting.kind != INVERSE_SQUARE and not accurate(s, size):

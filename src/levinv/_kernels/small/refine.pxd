@@ -8,11 +8,12 @@ as long as steps with it reduce the residual enough.
 from libc.math cimport INFINITY, copysign, fabs
 
 from kernel_settings cimport (ALLOWED_ROUNDINGS, BATCH_EXTREME, BATCH_ITERATIONS, EPS,
-                              LEAST_DAMPING, POOR_MODEL, SIGNIFICANT, SIGN_TOLERANCE, SQUARABLE)
+                              FAR_FROM_LIMIT, LEAST_DAMPING, POOR_MODEL, SIGNIFICANT,
+                              SIGN_TOLERANCE, SQUARABLE)
 from levinv._kernels.small.algebra cimport (cholesky, combine, forward, forward_small, gram,
                                             lengths, products, quad, solve, times, transposed_times)
 from levinv._kernels.small.recover cimport project_scaled
-from levinv._kernels.small.weightings cimport INVERSE_SQUARE, is_power, weigh_rows
+from levinv._kernels.small.weightings cimport INVERSE_SQUARE, has_peak, is_power, weigh_rows
 from levinv._kernels.small.workspace cimport Workspace
 
 
@@ -144,6 +145,22 @@ cdef inline bint accurate(Workspace* s, double size) noexcept nogil:
     return total * max(1.0, size / n) <= SIGN_TOLERANCE * SIGN_TOLERANCE * length
 
 
+cdef inline void stay_in_cell(Workspace* s, const double* y, double* trial) noexcept nogil:
+    """Shorten the step from y so that no slack, or its distance from the mode, changes its sign."""
+    cdef Py_ssize_t n = s.n, d = s.d, i, k
+    cdef double length = 1.0, change, mode = 0.0
+    combine(d, s.width, y, s.basis.rows, s.scratch.row)
+    combine(d, s.width, trial, s.basis.rows, s.scratch.image)
+    for i in range(n):
+        change = s.scratch.row[i] - s.scratch.image[i]
+        if has_peak(s):
+            mode = s.weighting.mode / s.weighting.unit[i]
+        if (s.scratch.row[i] - s.response.outside[i] - mode) / change > 0.0:
+            length = min(length, 0.9 * (s.scratch.row[i] - s.response.outside[i] - mode) / change)
+    for k in range(d):
+        trial[k] = y[k] + length * (trial[k] - y[k])
+
+
 cdef inline double refine(Workspace* s, bint exact) noexcept nogil:
     """Levenberg-Marquardt from ``recovery.y``; the square of the whitened residual, INFINITY where
     it is not defined.
@@ -155,7 +172,7 @@ cdef inline double refine(Workspace* s, bint exact) noexcept nogil:
     cdef double* trial = s.refinement.trial
     cdef double* gradient = s.scratch.vector
     cdef double* direction = s.scratch.coordinates
-    cdef bint fresh = True, close            # whether the Jacobian was made at y
+    cdef bint fresh = True, close, settled   # whether the Jacobian was made at y
     size = evaluate_at(s, y)
     if not size < INFINITY:
         return INFINITY
@@ -178,13 +195,20 @@ cdef inline double refine(Workspace* s, bint exact) noexcept nogil:
         transposed_times(d, s.refinement.transform, direction, trial)
         for k in range(d):
             trial[k] = y[k] - trial[k]
+        if s.refinement.hopeless < INFINITY:
+            if size - predicted > s.refinement.hopeless:
+                return size
+            stay_in_cell(s, y, trial)
         s.iterations += 1
         close = exact and largest < ALLOWED_ROUNDINGS * n * EPS
         new = evaluate_at(s, trial)
         if new < size:
             for k in range(d):
                 y[k] = trial[k]
+            settled = size - new <= FAR_FROM_LIMIT
             decrease, size, largest = new / size, new, s.refinement.largest
+            if settled and s.refinement.hopeless < INFINITY:
+                break                        # a slack may tend to zero, and no score changes
             if close and (size <= enough or decrease > POOR_MODEL):   # the residual is not halved
                 break
             fresh = False
@@ -193,7 +217,7 @@ cdef inline double refine(Workspace* s, bint exact) noexcept nogil:
                 linearise(s)
                 fresh = True
                 if factorise(s, damping) <= 0.0:
-                    return INFINITY
+                    return INFINITY if s.refinement.hopeless == INFINITY else size
         else:
             if close and (size <= enough or fresh):
                 break
@@ -204,7 +228,7 @@ cdef inline double refine(Workspace* s, bint exact) noexcept nogil:
                 linearise(s)
                 fresh = True
             if factorise(s, damping) <= 0.0:
-                return INFINITY
+                return INFINITY if s.refinement.hopeless == INFINITY else size
     return size
 
 

@@ -4,6 +4,7 @@ A part belongs to one stage: only the functions of that stage write to it, later
 results. Any function may use ``Scratch`` during its call, but no result is kept there. A row of
 ``width`` numbers is padded with zeros, and every function leaves the padding zero.
 """
+from libc.math cimport INFINITY
 from libc.stdint cimport uint64_t, uintptr_t
 
 from levinv._kernels.small.algebra cimport LANES, whole_vectors
@@ -121,6 +122,8 @@ cdef struct Refinement:             # stage 4
     double* factor
     double* level                   # T times ``response.level``, T as above
     double largest                  # max |sigma - c|
+    double hopeless                 # if finite, steps change no sign, and they end where the linear
+                                    # model leaves a larger sum of squares
 
 
 cdef struct Scratch:
@@ -198,7 +201,7 @@ cdef inline Py_ssize_t lay_out(Workspace* s, Py_ssize_t n, Py_ssize_t d,
                               signed=take(s, n),
                               jacobian=take(s, p * width), transform=take(s, d * d),
                               normal=take(s, d * d), factor=take(s, d * d),
-                              level=take(s, d), largest=0.0)
+                              level=take(s, d), largest=0.0, hopeless=INFINITY)
     s.scratch = Scratch(row=take(s, n), image=take(s, n), coordinates=take(s, p),
                         vector=take(s, p), gram=take(s, p * p), form=take(s, p * p))
     return s.used + LANES

@@ -167,25 +167,26 @@ def branches(part: NoisyComponent, known: Floats | None, limit: float) -> Branch
     order = np.argsort(misfit, kind="stable")
     found: list[int] = []
     for i in order[:max(int(np.count_nonzero(misfit <= limit)), 1)]:
-        if np.isfinite(misfit[i]) and not any(_same(part, y[i], y[j]) for j in found):
+        if np.isfinite(misfit[i]) and _new(part, y[i], misfit[i], y[found], misfit[found]):
             found.append(int(i))
     return Branches(y[found], misfit[found], len(y), enumerated)
 
 
 def with_minimum(part: NoisyComponent, found: Branches, y: Floats) -> Branches:
     """The branches and another minimum, if it is not among them."""
-    if any(_same(part, y, other) for other in found.y):
+    here = part.misfits(y[None])                                   # inf at a zero slack
+    if not _new(part, y, here[0], found.y, found.misfit):
         return found
-    misfit = np.append(found.misfit, part.misfits(y[None]))        # inf at a zero slack
+    misfit = np.append(found.misfit, here)
     order = np.argsort(misfit, kind="stable")
     return Branches(np.vstack([found.y, y])[order], misfit[order], found.starts, found.enumerated)
 
 
-def _same(part: NoisyComponent, one: Floats, other: Floats) -> bool:
-    """Whether two end points are the same minimum: all relative differences are small."""
-    move = np.abs(part.matrix @ (one - other))
-    size = np.abs(part.matrix @ other - part.offset) + np.abs(part.matrix @ one - part.offset)
-    return bool(np.all(move <= math.sqrt(PREDICTED_DECREASE) * size))
+def _new(part: NoisyComponent, y: Floats, misfit: float, found: Floats, misfits: Floats) -> bool:
+    """Whether a minimum is not among those found: in their cells, with visibly the same χ²."""
+    side = part.matrix @ y > part.offset + part.mode
+    sides = found @ part.matrix.T > part.offset + part.mode
+    return not np.any((sides == side).all(axis=1) & (np.abs(misfits - misfit) <= FAR_FROM_LIMIT))
 
 
 def _in_all_cells(part: NoisyComponent) -> Floats:

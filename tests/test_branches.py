@@ -1,0 +1,137 @@
+"""Rounded scores: the local minima of a component, and no `unique` that another x contradicts."""
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+import oracles
+from acceptance_rooms.noise import DESIGNS, least_distance, rounded_problem
+from levinv import LeverageMap, invert_scores, leverage_scores
+from levinv.inverse.stages.branches import NoisyComponent, branches, can_enumerate
+from levinv.inverse.stages.branches import _in_all_cells as points_in_all_cells
+from levinv.weighting.names import as_weighting
+
+
+def component(rng, m, rank, weighting=None, log_prior=None, noise=1e-3):
+    weighting = as_weighting(weighting)
+    matrix, offset = rng.standard_normal((m, rank)), rng.standard_normal(m)
+    y = rng.standard_normal(rank)
+    log_weight = weighting.log_weight(matrix @ y - offset)
+    if log_prior is not None:
+        log_weight = log_weight + log_prior
+    scores = oracles.scores(np.exp(0.5 * log_weight)[:, None] * matrix)
+    return NoisyComponent(matrix, offset, scores, np.full(m, 1.0 / noise), weighting,
+                          log_prior), y
+
+
+@pytest.mark.parametrize("weighting", [None, "binomial", "poisson", ("binomial", "cloglog")])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_misfit_and_its_derivatives(rng, weighting, rank):
+    part, y = component(rng, 12, rank, weighting, np.log(rng.uniform(0.5, 2.0, 12)))
+    trials = y + 0.1 * rng.standard_normal((5, rank))
+    assert part.misfits(y[None])[0] < 1e-18
+    for trial, misfit in zip(trials, part.misfits(trials), strict=True):
+        t = part.weighting.log_weight(part.matrix @ trial - part.offset) + part.log_prior
+        scores = oracles.scores(np.exp(0.5 * t)[:, None] * part.matrix)
+        assert_allclose(misfit, np.sum((part.weight * (scores - part.scores)) ** 2), rtol=1e-9)
+    _, gradient, eta = part.normal_equations(trials)
+    assert_allclose(eta, trials @ part.matrix.T - part.offset, rtol=1e-12, atol=1e-12)
+    for direction in np.eye(rank):
+        slopes = [oracles.central_difference(lambda z: part.misfits(z[None])[0], trial, direction,
+                                             1e-4) for trial in trials]
+        assert_allclose(2.0 * gradient @ direction, slopes, rtol=1e-5,
+                        atol=1e-6 * np.abs(gradient).max())
+
+
+def test_normal_matrix(rng):
+    part, y = component(rng, 12, 2)
+    normal, _, _ = part.normal_equations(y[None])
+    jacobian = part.weight[:, None] * oracles.jacobian(part.matrix, part.matrix @ y - part.offset)
+    assert_allclose(normal[0], jacobian.T @ jacobian, rtol=1e-9)
+
+
+@pytest.mark.parametrize("m, rank", [(6, 1), (30, 1), (7, 2), (15, 2), (8, 3)])
+def test_points_in_all_cells(rng, m, rank):
+    part, _ = component(rng, m, rank)
+    points = points_in_all_cells(part)
+    cells = {tuple(row) for row in points @ part.matrix.T > part.offset}
+    drawn = np.concatenate([rng.standard_normal((20000, rank)) * scale
+                            for scale in (0.3, 1.0, 3.0, 30.0)])
+    assert {tuple(row) for row in drawn @ part.matrix.T > part.offset} <= cells
+    assert len(cells) == len(points)
+    assert np.all(np.diff(part.misfits(points)) >= 0)
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+@pytest.mark.parametrize("decimals", [2, 4])
+def test_the_truth_is_a_minimum(rank, decimals):
+    for seed in range(20):
+        rng = np.random.default_rng([seed, rank, decimals])
+        part, y = component(rng, 10, rank, noise=10.0 ** -decimals / np.sqrt(12.0))
+        rounded = NoisyComponent(part.matrix, part.offset, part.scores.round(decimals),
+                                 part.weight, part.weighting, None)
+        found = branches(rounded, None, 40.0)
+        assert found.enumerated
+        assert np.all(np.diff(found.misfit) >= 0)
+        jacobian = part.weight[:, None] * oracles.jacobian(part.matrix,
+                                                           part.matrix @ y - part.offset)
+        distances = [np.linalg.norm(jacobian @ (other - y)) for other in found.y]
+        assert min(distances) <= 3.0 * np.sqrt(rank) + 4.0
+
+
+def test_enumeration_has_a_limit():
+    assert can_enumerate(200, 1) and can_enumerate(60, 2) and can_enumerate(14, 4)
+    assert not can_enumerate(200, 2)
+    assert not can_enumerate(60, 8)
+
+
+def rounded_one_hot(seed):
+    """A level with two sign vectors that rounding does not tell apart."""
+    n, d = 30, 4
+    rng = np.random.default_rng(seed)
+    A = np.column_stack([np.ones(n), np.eye(d)[rng.integers(0, d, n)][:, 1:]])
+    x, b = rng.standard_normal(d), rng.standard_normal(n)
+    return A, b, x, oracles.scores(A / (A @ x - b)[:, None]).round(3)
+
+
+@pytest.mark.parametrize("seed", [10, 18, 19, 27, 29, 33])
+def test_another_sign_vector_fits(seed):
+    A, b, x, c = rounded_one_hot(seed)
+    result = invert_scores(A, b, c, decimals=3, rng=seed)
+    assert result.success and not result.unique and len(result.alternatives)
+    deviation = 1e-3 / np.sqrt(12.0)
+    chi_squared = [np.sum((leverage_scores(A, slack=A @ z - b) - c) ** 2) / deviation ** 2
+                   for z in (result.x, *result.alternatives)]
+    assert max(chi_squared) <= result.evidence["fit"]["limit"]
+    assert all(part["enumerated"] for part in result.evidence["branches"])
+    jacobian = LeverageMap(A, b).jacobian(x) / deviation
+    assert least_distance(A, result, x, jacobian) <= 10.0
+
+
+@pytest.mark.parametrize("kind", DESIGNS)
+@pytest.mark.parametrize("decimals", [2, 3, 4])
+def test_no_wrong_unique(kind, decimals):
+    solved = 0
+    for seed in range(1000, 1006):
+        problem = rounded_problem(np.random.default_rng([seed, decimals]), kind, None, decimals)
+        if problem is None:
+            continue
+        A, b, x, c, jacobian = problem
+        result = invert_scores(A, b, c, decimals=decimals, rng=seed)
+        allowed = 3.0 * np.sqrt(A.shape[1]) + 4.0
+        solved += result.success
+        if result.unique:
+            assert np.linalg.norm(jacobian @ (result.x - x)) <= allowed
+        if result.success:
+            assert least_distance(A, result, x, jacobian) <= allowed
+    assert solved
+
+
+def test_a_slack_that_rounding_hides():
+    """χ² falls while a slack tends to zero: the x reported has a score that can be computed."""
+    A, b = np.column_stack([np.ones(6), [0, 0, 0, 1, 1, 1.0]]), np.arange(6.0)
+    slack = A @ [1e-3, 2.3] - b
+    c = leverage_scores(A, slack=slack).round(2)
+    assert c[0] == 1.0
+    result = invert_scores(A, b, c, decimals=2, rng=0)
+    assert result.success and not result.unique
+    assert abs(result.x[0] - 1e-3) <= 4.0 * result.standard_errors[0]
