@@ -24,11 +24,14 @@ from levinv._scalars import (
 from levinv._source import Source
 from levinv._tolerances import PASS_ENTRIES, SAFE_SIZE, TINY
 from levinv._typing import Booleans, Floats, MatrixLike
+from levinv.tables.kinds import beneath, is_lazy, library
+from levinv.tables.labels import NO_LABELS, Axes, Axis, axes, first_labels, labelled
+from levinv.tables.values import GAPS, Place, array_of, place_of
 
-__all__ = ["choice", "finite", "first_index", "generator", "index", "is_dask", "is_streamed",
-           "listed", "matrix", "noise", "nonnegative", "options", "ordinary_columns",
-           "ordinary_size", "positive_int", "positive_number", "real_array", "refuse", "scalar",
-           "signs", "vector"]
+__all__ = ["NO_LABELS", "Axes", "Axis", "axes", "beneath", "choice", "finite", "first_index",
+           "first_labels", "generator", "index", "is_dask", "is_streamed", "labelled", "listed",
+           "matrix", "noise", "nonnegative", "options", "ordinary_columns", "ordinary_size",
+           "positive_int", "positive_number", "real_array", "refuse", "scalar", "signs", "vector"]
 
 FLOAT = np.dtype(np.float64)
 
@@ -37,10 +40,12 @@ def real_array(value: Any, name: str, ndim: int | None, *, check_finite: bool = 
     """A float64 array of ``ndim`` dimensions (None: two or more), copied only if necessary.
 
     Raises TypeError for complex, object, string and other non-numeric input and for sparse
-    matrices, ValueError for a wrong number of dimensions, emptiness, NaN and inf.
+    matrices, ValueError for a wrong number of dimensions, emptiness, missing values, NaN and inf.
     """
+    of, table = "", value
     if type(value) is not np.ndarray:
-        value = _base_array(value, name, ndim)
+        of = library(value)
+        value = array_of(value, name, of) if of else _base_array(value, name, ndim)
     array: npt.NDArray[Any] = value
     if array.dtype != FLOAT:
         if array.dtype.kind not in "fiub":
@@ -53,13 +58,16 @@ def real_array(value: Any, name: str, ndim: int | None, *, check_finite: bool = 
     if not array.flags.aligned:
         array = array.copy()
     if check_finite:
-        finite(array, name)
+        finite(array, name, place_of(table, name, of) if of else None)
     return array
 
 
-def finite(array: MatrixLike, name: str) -> None:
-    """Refuse an array, a dask array, a Source or a sparse array in CSR that holds NaN or inf."""
-    place: object = None
+def finite(array: MatrixLike, name: str, named: Place | None = None) -> None:
+    """Refuse an array, a dask array, a Source or a sparse array in CSR that holds NaN or inf.
+
+    ``named`` names the entries of a table.
+    """
+    place: Any = None
     if isinstance(array, np.ndarray):
         if array.flags.forc and _all_finite(array.ravel(order="K")):
             return
@@ -76,8 +84,13 @@ def finite(array: MatrixLike, name: str) -> None:
         entry = first_index(~np.isfinite(array.data))
         row = int(np.searchsorted(array.indptr, entry, side="right")) - 1
         place = row, int(array.indices[entry])
-    if place is not None:
+    if place is None:
+        return
+    if named is None:
         raise ValueError(f"{name} must be finite, got NaN or inf at index {place}")
+    entry, where = array[place], named.at(*(place if isinstance(place, tuple) else [place]))
+    raise ValueError(f"{name} must be finite, got {entry:g} in {where}"
+                     f"{f': {GAPS}' if np.isnan(entry) else ''}")
 
 
 def _all_finite(entries: Floats) -> bool:
@@ -129,6 +142,8 @@ def is_streamed(value: object) -> bool:
         return True
     if isinstance(value, np.ndarray):
         return isinstance(value, np.memmap) and value.ndim == 2 and value.dtype != FLOAT
+    if library(value):
+        return is_lazy(value)
     return (hasattr(value, "shape") and hasattr(value, "dtype") and hasattr(value, "__getitem__")
             and not scipy.sparse.issparse(value) and not is_dask(value)
             and (hasattr(value, "chunks") or not hasattr(value, "__array__")))
@@ -177,8 +192,11 @@ def _base_array(value: Any, name: str, ndim: int | None) -> npt.NDArray[Any]:
     if ndim != 1 and is_dask(value):
         raise TypeError(f"{name} must be an array in memory, got a dask "
                         f"{type(value).__name__}; convert it with .compute()")
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        raise TypeError(f"{name} must not have masked entries, got {np.count_nonzero(value.mask)}")
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    if any(isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part) for part in parts):
+        mask = np.ma.getmaskarray(np.ma.asarray(value))
+        raise TypeError(f"{name} must not have masked entries, got {np.count_nonzero(mask)}, the "
+                        f"first at index {first_index(mask)}: {GAPS}")
     try:
         return np.asarray(value)
     except ValueError as error:
@@ -191,11 +209,17 @@ def _dimensions(ndim: int | None) -> str:
         f"{ndim}-dimensional")
 
 
-def vector(value: Any, name: str, n: int, of: str, *, check_finite: bool = True) -> Floats:
-    """A contiguous float64 vector of length n; ``of`` names what the entries belong to."""
+def vector(value: Any, name: str, n: int, of: str, axis: Axis | None = None, *,
+           check_finite: bool = True) -> Floats:
+    """A contiguous float64 vector of length n; ``of`` names what the entries belong to.
+
+    A vector with labels is brought into the order of those of ``axis``.
+    """
     array = real_array(value, name, 1, check_finite=check_finite)
     if len(array) != n:
         raise ValueError(f"{name} must have length {n}, one entry per {of}, got {len(array)}")
+    if axis is not None and type(value) is not np.ndarray:
+        array = axis.aligned(array, value, name)
     return np.ascontiguousarray(array)
 
 
@@ -216,6 +240,9 @@ def matrix(value: Any, name: str, *, min_aspect: bool = False, check_finite: boo
     for dask chunks of unknown sizes.
     """
     array: MatrixLike
+    named = None
+    if type(value) is not np.ndarray:
+        value = beneath(value)
     if sparse and isinstance(value, Source):
         array, check_finite = value, False             # it was checked when it was made
     elif sparse and scipy.sparse.issparse(value):
@@ -227,35 +254,38 @@ def matrix(value: Any, name: str, *, min_aspect: bool = False, check_finite: boo
         array = _dask_matrix(value, name)
     else:
         array = real_array(value, name, 2, check_finite=False)
+        of = library(value)
+        named = place_of(value, name, of) if of else None
     if check_finite:
-        finite(array, name)
+        finite(array, name, named)
     if min_aspect and array.shape[0] < array.shape[1]:
         raise ValueError(f"{name} must have at least as many rows as columns, got shape "
                          f"{array.shape}")
     return array
 
 
-def nonnegative(value: Any, name: str, n: int, of: str, *, zero: bool = True) -> Floats:
+def nonnegative(value: Any, name: str, n: int, of: str, axis: Axis | None = None, *,
+                zero: bool = True) -> Floats:
     """A float64 vector of n entries >= 0, or > 0 unless ``zero``, from a vector or a scalar."""
     if np.ndim(value) == 0:
         return np.full(n, positive_number(scalar(value), name, zero=zero))
-    array = vector(value, name, n, of)
+    array = vector(value, name, n, of, axis)
     refuse(array < 0 if zero else array <= 0, array, name, "at least 0" if zero else "above 0")
     return array
 
 
-def noise(value: Any, name: str, n: int) -> Floats:
+def noise(value: Any, name: str, n: int, axis: Axis | None = None) -> Floats:
     """Positive standard deviations, one for each of n rows, from a vector or a scalar."""
-    return nonnegative(value, name, n, "row of A", zero=False)
+    return nonnegative(value, name, n, "row of A", axis, zero=False)
 
 
-def signs(value: Any, name: str, n: int) -> Floats:
+def signs(value: Any, name: str, n: int, axis: Axis | None = None) -> Floats:
     """A float64 vector of +1 and -1, one for each of n rows, from a vector or a scalar; from a
     scalar it takes the memory of one entry.
     """
     if np.ndim(value) == 0:
         return np.broadcast_to(signs(np.full(1, value), name, 1), (n,))
-    array = vector(value, name, n, "row of A")
+    array = vector(value, name, n, "row of A", axis)
     refuse(np.abs(array) != 1.0, array, name, "+1 or -1")
     return array
 

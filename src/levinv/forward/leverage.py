@@ -9,6 +9,7 @@ entries are therefore first multiplied by powers of two, which is exact.
 from __future__ import annotations
 
 import warnings
+from typing import cast
 
 import numpy as np
 import scipy.linalg
@@ -171,7 +172,9 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
     >>> leverage_scores(A, rank=1).round(3)
     array([0.   , 0.015, 0.051, 0.934])
     """
-    more = ridge is not None or rows is not None or rank is not None
+    source, axes = A, None
+    if type(A) is not np.ndarray:
+        A, axes = _validate.beneath(A), _validate.axes(A)
     if method == "sketch":
         for name, value in (("ridge", ridge), ("rows", rows), ("rank", rank)):
             if value is not None:
@@ -181,16 +184,17 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
     if rtol is not None or rng is not None:
         raise ValueError(f"{'rng' if rtol is None else 'rtol'} belongs to method='sketch', got "
                          f"method={method!r}")
-    if more:
+    if ridge is not None or rows is not None or rank is not None:
         if slack is not None and weights is not None:
             raise ValueError("slack and weights cannot both be given")
         kind, given = ("weights", weights) if slack is None else ("slack", slack)
-        return _with_doubt(*more_scores(A, kind, given, ridge, rows, rank, method, rcond,
-                                        check_finite, workers))
+        more = more_scores(A, kind, given, ridge, rows, rank, method, rcond, check_finite, workers,
+                           axes or _validate.NO_LABELS)
+        return _labelled(_with_doubt(*more), source if rows is None else rows)
     dense = type(A) is np.ndarray or not (scipy.sparse.issparse(A) or _validate.is_dask(A)
                                       or _validate.is_streamed(A))
     if dense:
-        A = _validate.real_array(A, "A", None, check_finite=False)
+        A = _validate.real_array(A, "A", None, check_finite=check_finite and axes is not None)
     else:
         A = _validate.matrix(A, "A", check_finite=False, sparse=True)
     if method not in METHODS:
@@ -200,7 +204,8 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
     if slack is not None and weights is not None:
         raise ValueError("slack and weights cannot both be given")
     kind, given = ("weights", weights) if slack is None else ("slack", slack)
-    values = None if given is None else row_values(given, kind, A)
+    values = None if given is None else row_values(given, kind, A, axes and axes.rows,
+                                                   check_finite and type(given) is not np.ndarray)
     in_one_pass = method != "qr" and rcond is None
     work = A.size * A.shape[-1] if dense else CHUNK_WORK
     if in_one_pass and A.ndim == 2 and work < CHUNK_WORK:      # a single chunk, for one thread
@@ -209,7 +214,7 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
         one_pass(A[None], None if values is None else values[None], kind == "weights",
                  _tolerances.ONE_PASS_CONDITION, one, condition)
         if condition[0] <= _tolerances.ONE_PASS_CONDITION:
-            return one.ravel()
+            return one.ravel() if axes is None else _labelled(one.ravel(), source)
     stored = storage.of(A) if A.ndim == 2 else None
     workers = count(workers, 4 * work if stored is None else stored.flops)
     if stored is not None:
@@ -218,7 +223,13 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
     else:
         scores, doubt = _stack_scores(A, kind, values, method, rcond, check_finite, workers,
                                       in_one_pass)
-    return _with_doubt(scores, doubt)
+    scores = _with_doubt(scores, doubt)
+    return scores if axes is None else _labelled(scores, source)
+
+
+def _labelled(scores: Floats, matrix: MatrixLike) -> Floats:
+    """The scores with the labels of the rows that they belong to, if these have labels."""
+    return cast("Floats", _validate.labelled(scores, matrix, "leverage_score"))
 
 
 def _with_doubt(scores: Floats, doubt: str) -> Floats:
