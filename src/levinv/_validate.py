@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
+from levinv._csr import canonical
 from levinv._kernels.dense import all_finite
 from levinv._scalars import (
     choice,
@@ -21,7 +22,7 @@ from levinv._scalars import (
     positive_number,
     scalar,
 )
-from levinv._source import Source
+from levinv._source import Source, opened
 from levinv._tolerances import PASS_ENTRIES, SAFE_SIZE, TINY
 from levinv._typing import Booleans, Floats, MatrixLike
 from levinv.tables.kinds import beneath, is_lazy, library
@@ -109,21 +110,12 @@ def refuse(wrong: Booleans, array: Floats, name: str, expected: str) -> None:
 
 
 def _sparse_matrix(value: Any, name: str) -> scipy.sparse.csr_array:
-    """A float64 matrix in CSR with sorted indices, duplicates summed and no explicit zeros, copied
-    only if necessary.
-    """
+    """A matrix of scipy.sparse as :func:`levinv._csr.canonical` returns it."""
     _real_matrix(value, name)
     try:
-        array = scipy.sparse.csr_array(_consistent(value), dtype=FLOAT)
+        return canonical(value)
     except ValueError as error:
         raise ValueError(f"{name} must be a valid sparse matrix: {error}") from None
-    if not array.has_canonical_format:
-        array = array.copy()
-        array.sum_duplicates()
-    if not array.data.all():
-        array = array.copy()
-        array.eliminate_zeros()
-    return array
 
 
 def _real_matrix(value: Any, name: str) -> None:
@@ -167,21 +159,6 @@ def _dask_matrix(value: Any, name: str) -> Any:
                          f"compute_chunk_sizes), got shape {value.shape}")
     rows = tuple(size for size in value.chunks[0] if size)
     return value.astype(FLOAT, copy=False).rechunk((rows, -1))
-
-
-def _consistent(value: Any) -> Any:
-    """Check the parts of a sparse matrix: with wrong indices, kernels write out of bounds."""
-    kind = getattr(scipy.sparse, f"{value.format}_array")
-    if value.format in ("csr", "csc", "bsr"):
-        parts = [np.require(part, requirements=["C", "A"])
-                 for part in (value.data, value.indices, value.indptr)]
-        value = kind(tuple(parts), shape=value.shape)
-        value.check_format(full_check=True)
-        if value.format == "bsr" and np.any(np.mod(value.shape, value.blocksize)):
-            raise ValueError(f"blocks of {value.blocksize} do not fill shape {value.shape}")
-    elif value.format == "coo":
-        value = kind((value.data, (value.row, value.col)), shape=value.shape)
-    return value
 
 
 def _base_array(value: Any, name: str, ndim: int | None) -> npt.NDArray[Any]:
@@ -249,7 +226,7 @@ def matrix(value: Any, name: str, *, min_aspect: bool = False, check_finite: boo
         array = _sparse_matrix(value, name)
     elif sparse and is_streamed(value):
         _real_matrix(value, name)
-        array = Source(value)
+        array = opened(value)
     elif sparse and is_dask(value):
         array = _dask_matrix(value, name)
     else:
