@@ -139,6 +139,6 @@ class SparseSource(Source):
 
 def opened(stored: MatrixLike) -> Source:
     """A stored matrix, dense or sparse, as its first row is."""
-    if not isinstance(stored, np.ndarray) and scipy.sparse.issparse(stored[:1]):
+    if not isinstance(stored, np.ndarray) and scipy.sparse.issparse(stored[0:1]):
         return SparseSource(stored)
     return Source(stored)

@@ -44,15 +44,16 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
 
     Parameters
     ----------
-    A : (n, d) or (..., n, d) array_like, or sparse, stored or dask array
-        A matrix or a stack of matrices; a matrix of scipy.sparse in any format; a matrix that is
-        stored elsewhere: a file mapped into memory, or anything with a shape, a dtype and slices
-        of rows (a dataset of h5py or zarr); or a dask array of known shape, whose blocks of rows
-        stay where they are. Real; integers and single precision are converted to double. Any memory
-        layout; n < d is allowed.
+    A : (n, d) or (..., n, d) array_like, data frame, or sparse, stored or dask array
+        A matrix or a stack of matrices; a data frame of numbers; a matrix of scipy.sparse in any
+        format; a matrix that is stored elsewhere: a file mapped into memory, or anything with a
+        shape, a dtype and slices of rows, dense or sparse (a dataset of h5py or zarr, a matrix of
+        anndata); or a dask array of known shape, whose blocks of rows stay where they are. Real;
+        integers and single precision are converted to double. Any memory layout; n < d is allowed.
     slack : (n,) or (..., n) array_like, optional
         Divide row i by ``slack[i]``. Its sign does not matter. A row with zero slack has score 1,
-        and the other rows have the scores of the quotient by it: this is the continuous limit.
+        and the other rows have the scores of the quotient by it: this is the continuous limit. A
+        series is brought into the order of A by its labels, here and elsewhere.
     weights : (n,) or (..., n) array_like, optional
         Multiply row i by ``sqrt(weights[i])``; weights are at least 0. Give at most one of slack
         and weights.
@@ -90,12 +91,13 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
 
     Returns
     -------
-    scores : (n,), (..., n) or, with ``rows``, (m,) ndarray
+    scores : (n,), (..., n) or, with ``rows``, (m,) ndarray, pandas.Series or xarray.DataArray
+        A series if the rows are those of a frame of pandas, with its index.
 
     Raises
     ------
     ValueError
-        * Wrong shapes or lengths, empty input, NaN or inf.
+        * Wrong shapes or lengths, empty input, missing values, NaN or inf, other labels.
         * Negative weights, both slack and weights, unknown method, negative rcond.
         * Linearly dependent rows that all have zero slack; slacks over more than 300 orders of
           magnitude.
@@ -229,6 +231,7 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
 
 def _labelled(scores: Floats, matrix: MatrixLike) -> Floats:
     """The scores with the labels of the rows that they belong to, if these have labels."""
+    # for a type checker an array: it cannot tell a frame from a matrix of unknown type
     return cast("Floats", _validate.labelled(scores, matrix, "leverage_score"))
 
 

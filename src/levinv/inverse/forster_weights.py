@@ -29,7 +29,7 @@ def forster_weights(A: MatrixLike, scores: VectorLike | None = None, *, tol: flo
 
     Parameters
     ----------
-    A : (n, d) array_like, sparse matrix, stored or dask array
+    A : (n, d) array_like, data frame, sparse matrix, stored or dask array
         Real, n >= d.
     scores : (n,) array_like, optional
         In [0, 1], summing to the rank of A; default rank/n for each row (zero rows: 0).
@@ -44,7 +44,7 @@ def forster_weights(A: MatrixLike, scores: VectorLike | None = None, *, tol: flo
 
     Returns
     -------
-    weights : (n,) ndarray
+    weights : (n,) ndarray, pandas.Series for a frame or xarray.DataArray
         Positive, with geometric mean 1 on each connected component of A's rows, on which they are
         unique up to scale. Zero rows and rows independent of all others have weight 1.
 
