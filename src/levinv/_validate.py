@@ -27,7 +27,7 @@ from levinv._tolerances import PASS_ENTRIES, SAFE_SIZE, TINY
 from levinv._typing import Booleans, Floats, MatrixLike
 from levinv.tables.kinds import beneath, is_lazy, library
 from levinv.tables.labels import NO_LABELS, Axes, Axis, axes, first_labels, labelled
-from levinv.tables.values import GAPS, Place, array_of, place_of
+from levinv.tables.values import GAPS, array_of, place_of
 
 __all__ = ["NO_LABELS", "Axes", "Axis", "axes", "beneath", "choice", "finite", "first_index",
            "first_labels", "generator", "index", "is_dask", "is_streamed", "labelled", "listed",
@@ -43,11 +43,8 @@ def real_array(value: Any, name: str, ndim: int | None, *, check_finite: bool = 
     Raises TypeError for complex, object, string and other non-numeric input and for sparse
     matrices, ValueError for a wrong number of dimensions, emptiness, missing values, NaN and inf.
     """
-    of, table = "", value
-    if type(value) is not np.ndarray:
-        of = library(value)
-        value = array_of(value, name, of) if of else _base_array(value, name, ndim)
-    array: npt.NDArray[Any] = value
+    array: npt.NDArray[Any] = (value if type(value) is np.ndarray
+                               else _base_array(value, name, ndim))
     if array.dtype != FLOAT:
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
@@ -59,14 +56,14 @@ def real_array(value: Any, name: str, ndim: int | None, *, check_finite: bool = 
     if not array.flags.aligned:
         array = array.copy()
     if check_finite:
-        finite(array, name, place_of(table, name, of) if of else None)
+        finite(array, name, value)
     return array
 
 
-def finite(array: MatrixLike, name: str, named: Place | None = None) -> None:
+def finite(array: MatrixLike, name: str, given: object = None) -> None:
     """Refuse an array, a dask array, a Source or a sparse array in CSR that holds NaN or inf.
 
-    ``named`` names the entries of a table.
+    The message names the entry as the table does that was ``given``.
     """
     place: Any = None
     if isinstance(array, np.ndarray):
@@ -87,9 +84,11 @@ def finite(array: MatrixLike, name: str, named: Place | None = None) -> None:
         place = row, int(array.indices[entry])
     if place is None:
         return
-    if named is None:
+    of = library(given)
+    if not of:
         raise ValueError(f"{name} must be finite, got NaN or inf at index {place}")
-    entry, where = array[place], named.at(*(place if isinstance(place, tuple) else [place]))
+    entry = array[place]
+    where = place_of(given, name, of).at(*(place if isinstance(place, tuple) else [place]))
     raise ValueError(f"{name} must be finite, got {entry:g} in {where}"
                      f"{f': {GAPS}' if np.isnan(entry) else ''}")
 
@@ -163,6 +162,9 @@ def _dask_matrix(value: Any, name: str) -> Any:
 
 def _base_array(value: Any, name: str, ndim: int | None) -> npt.NDArray[Any]:
     """An ndarray that is of no subclass. It shares the memory of a matrix or a memmap."""
+    of = library(value)
+    if of:
+        return array_of(value, name, of)
     if scipy.sparse.issparse(value):
         raise TypeError(f"{name} must be a dense array, got a sparse {type(value).__name__}; "
                         f"convert it with .toarray()")
@@ -217,7 +219,6 @@ def matrix(value: Any, name: str, *, min_aspect: bool = False, check_finite: boo
     for dask chunks of unknown sizes.
     """
     array: MatrixLike
-    named = None
     if type(value) is not np.ndarray:
         value = beneath(value)
     if sparse and isinstance(value, Source):
@@ -231,10 +232,8 @@ def matrix(value: Any, name: str, *, min_aspect: bool = False, check_finite: boo
         array = _dask_matrix(value, name)
     else:
         array = real_array(value, name, 2, check_finite=False)
-        of = library(value)
-        named = place_of(value, name, of) if of else None
     if check_finite:
-        finite(array, name, named)
+        finite(array, name, value)
     if min_aspect and array.shape[0] < array.shape[1]:
         raise ValueError(f"{name} must have at least as many rows as columns, got shape "
                          f"{array.shape}")

@@ -127,7 +127,9 @@ def _index(labels: Any) -> Any:
 
 
 def _is_numbering(labels: Any) -> bool:
-    return bool(sys.modules["pandas"].RangeIndex(len(labels)).equals(labels))
+    """Whether the labels are 0, 1, 2, ..."""
+    return getattr(labels.dtype, "kind", "O") in "iu" and bool(
+        sys.modules["pandas"].RangeIndex(len(labels)).equals(labels))
 
 
 def _order(own: Any, labels: Any, name: str) -> Integers | None:
