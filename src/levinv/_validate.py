@@ -26,13 +26,14 @@ from levinv._source import Source, opened
 from levinv._tolerances import PASS_ENTRIES, SAFE_SIZE, TINY
 from levinv._typing import Booleans, Floats, MatrixLike
 from levinv.tables.kinds import beneath, is_lazy, library
-from levinv.tables.labels import NO_LABELS, Axes, Axis, axes, first_labels, labelled
+from levinv.tables.labels import NO_LABELS, Axes, Axis, axes, first_labels, labelled, labels_of
 from levinv.tables.values import GAPS, array_of, place_of
 
 __all__ = ["NO_LABELS", "Axes", "Axis", "axes", "beneath", "choice", "finite", "first_index",
-           "first_labels", "generator", "index", "is_dask", "is_streamed", "labelled", "listed",
-           "matrix", "noise", "nonnegative", "options", "ordinary_columns", "ordinary_size",
-           "positive_int", "positive_number", "real_array", "refuse", "scalar", "signs", "vector"]
+           "first_labels", "generator", "index", "is_dask", "is_streamed", "labelled", "labels_of",
+           "listed", "matrix", "noise", "nonnegative", "options", "ordinary_columns",
+           "ordinary_size", "positive_int", "positive_number", "real_array", "refuse", "scalar",
+           "signs", "vector"]
 
 FLOAT = np.dtype(np.float64)
 

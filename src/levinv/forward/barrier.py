@@ -214,7 +214,7 @@ class VolumetricBarrier(LogDeterminant):
 
     Parameters
     ----------
-    A : (n, d) array_like, sparse matrix, stored or dask array
+    A : (n, d) array_like, data frame, sparse matrix, stored or dask array
         Real, of full column rank. A zero row has no effect.
     b : (n,) array_like
         Right-hand side: the slack is A x - b.

@@ -147,7 +147,7 @@ class GradientLoss:
 
     Parameters
     ----------
-    A : (n, d) array_like, sparse matrix, stored or dask array
+    A : (n, d) array_like, data frame, sparse matrix, stored or dask array
         Real, of full column rank. A zero row has no effect.
     b : (n,) array_like or None
         Right-hand side: the slack is A x - b. With a weighting, None stands for 0 or -offset.

@@ -31,7 +31,7 @@ def hat_entries(A: MatrixLike, i: npt.ArrayLike, j: npt.ArrayLike | None = None,
 
     Parameters
     ----------
-    A : (n, d) array_like, sparse matrix, stored or dask array
+    A : (n, d) array_like, data frame, sparse matrix, stored or dask array
         As in :func:`levinv.leverage_scores`.
     i, j : (m,) array_like of int
         Row numbers from 0 to n - 1. With j, the entries ``H[i, j]`` are returned; i and j are

@@ -26,7 +26,7 @@ class LeverageMap:
 
     Parameters
     ----------
-    A : (n, d) array_like, sparse matrix, stored or dask array
+    A : (n, d) array_like, data frame, sparse matrix, stored or dask array
         Real. If A is rank-deficient, the scores are those of its column space.
     b : (n,) array_like, optional
         Right-hand side: the slack is A x - b. Default: 0 if a weighting is given.

@@ -27,7 +27,7 @@ class ScoreLoss:
 
     Parameters
     ----------
-    A : (n, d) array_like, sparse matrix, stored or dask array
+    A : (n, d) array_like, data frame, sparse matrix, stored or dask array
     b : (n,) array_like or None
         Right-hand side: the slack is A x - b. With a weighting, None stands for 0 or -offset.
     scores : (n,) array_like

@@ -43,7 +43,7 @@ def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
 
     Parameters
     ----------
-    A : (n, d) array_like, sparse matrix, stored or dask array
+    A : (n, d) array_like, data frame, sparse matrix, stored or dask array
         Real, n >= d. Rank-deficient A is accepted; null(A) is then part of the null space.
     b : (n,) array_like or None
         Right-hand side: the slack, the linear predictor of a regression, is A x - b. With a

@@ -30,9 +30,11 @@ class Axis:
 
         Raises ValueError if the labels of the argument are others, or occur more than once.
         """
-        own = None if self.labels is None else index_of(value, axis, library(value))
-        if own is None:
-            return array
+        own = None if self.labels is None else labels_of(value, axis)
+        return array if own is None else self.ordered(array, own, name, axis)
+
+    def ordered(self, array: Floats, own: Any, name: str, axis: int = 0) -> Floats:
+        """The same for an array with labels of its ``own``, an index of pandas."""
         labels = _index(self.labels)
         if own.equals(labels):
             return array
@@ -47,13 +49,15 @@ class Axis:
 
     def _check_others(self, own: Any, labels: Any, name: str) -> None:
         """Refuse labels that are not those of A, unless one of both is a numbering."""
+        if _is_numbering(own) or _is_numbering(labels):
+            return
         if self.named:
             place = labels.get_indexer_for(own) if labels.is_unique else []
             for j, (label, found) in enumerate(zip(own, place, strict=False)):
                 if found not in (j, -1):
                     raise ValueError(f"{name} must have its labels in the order of {self.of}, got "
                                      f"{plain(label)!r} at {j}, where it is at {found}")
-        elif not (_is_numbering(own) or _is_numbering(labels)):
+        else:
             known, given = set(labels), set(own)
             label = next((label for label in own if label not in known),
                          next((label for label in labels if label not in given), own[0]))
@@ -71,6 +75,12 @@ class Axes(NamedTuple):
 
 
 NO_LABELS = Axes(Axis(), Axis())
+
+
+def labels_of(value: Any, axis: int = 0) -> Any:
+    """The labels of a value along an axis, an index of pandas; None if it has none."""
+    of = library(value)
+    return index_of(value, axis % value.ndim, of) if has_labels(value, of) else None
 
 
 def axes(A: object, *, fixed: bool = False, **of_rows: object) -> Axes:
@@ -99,8 +109,7 @@ def first_labels(values: Mapping[str, Any], axis: int, known: Any = None) -> Axi
     No value is brought into their order: another one is refused.
     """
     for name, value in values.items():
-        of = library(value)
-        own = index_of(value, axis % value.ndim, of) if has_labels(value, of) else None
+        own = labels_of(value, axis)
         if own is not None and not _is_numbering(own) and (
                 known is None or _order(own, known, name) is None):
             return Axis(own, name, fixed=True)

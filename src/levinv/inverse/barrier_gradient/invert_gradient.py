@@ -60,7 +60,7 @@ def invert_gradient(A: MatrixLike, b: VectorLike | None, g: VectorLike, *,
 
     Parameters
     ----------
-    A : (n, d) array_like, sparse matrix, stored or dask array
+    A : (n, d) array_like, data frame, sparse matrix, stored or dask array
         Real, of full column rank. Zero rows are ignored.
     b : (n,) array_like or None
         Right-hand side: the slack is A x - b. With a weighting, None stands for 0 or -offset.
