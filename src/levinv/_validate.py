@@ -179,9 +179,9 @@ def _base_array(value: Any, name: str, ndim: int | None) -> npt.NDArray[Any]:
                         f"first at index {first_index(mask)}: {GAPS}")
     try:
         return np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} must be a {_dimensions(ndim)} array of "
-                         f"real numbers: {error}") from None
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name} must be a {_dimensions(ndim)} array of "
+                          f"real numbers: {error}") from None
 
 
 def _dimensions(ndim: int | None) -> str:

@@ -80,7 +80,9 @@ NO_LABELS = Axes(Axis(), Axis())
 def labels_of(value: Any, axis: int = 0) -> Any:
     """The labels of a value along an axis, an index of pandas; None if it has none."""
     of = library(value)
-    return index_of(value, axis % value.ndim, of) if has_labels(value, of) else None
+    if not has_labels(value, of) or value.ndim == 0:
+        return None
+    return index_of(value, axis % value.ndim, of)
 
 
 def axes(A: object, *, fixed: bool = False, **of_rows: object) -> Axes:
@@ -146,8 +148,8 @@ def _order(own: Any, labels: Any, name: str) -> Integers | None:
     if len(own) != len(labels):
         return None
     if own.is_unique and labels.is_unique:
-        order: Integers = np.asarray(own.get_indexer(labels), dtype=np.intp)
-        return order if (order >= 0).all() else None
+        order: Integers = np.asarray(own.get_indexer_for(labels), dtype=np.intp)
+        return order if len(order) == len(labels) and (order >= 0).all() else None
     if collections.Counter(own) != collections.Counter(labels):
         return None
     label = own[own.duplicated().argmax()]
