@@ -2,6 +2,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse
 
 from levinv._kernels import csr
@@ -20,6 +21,11 @@ class StoredSparseRows(SparseRows):
     def __init__(self, A: SparseSource, workers: int = 1):
         self.A = A
         self._prepare(A.shape, A.counts, workers)
+
+    def _chunks(self, work: npt.NDArray[np.int64], size: int, least: int = 0) -> list[slice]:
+        # a read takes milliseconds, of however few rows: no more chunks than blocks to be read
+        reads = max(int(self._entries[-1]) // PASS_ENTRIES, 1)
+        return super()._chunks(work, max(size, int(work[-1]) // reads), least)
 
     def _read(self, chunk: slice) -> Iterator[tuple[slice, Parts]]:
         first = chunk.start
