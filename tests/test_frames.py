@@ -368,6 +368,20 @@ def test_labels_of_weights_and_of_xarray():
     assert type(leverage_scores(labelled_array().to_numpy())) is np.ndarray
 
 
+def test_a_frame_of_sparse_columns_stays_sparse():
+    groups = pd.get_dummies(pd.Series([*"abcabdacbd"]), sparse=True)
+    plain = groups.astype(float)
+    rows = levinv.storage.of(levinv._validate.matrix(groups, "A", sparse=True))
+    assert isinstance(rows, levinv.storage.SparseRows)
+    assert_allclose(leverage_scores(groups), leverage_scores(plain), rtol=1e-12)
+    assert leverage_scores(groups).index.equals(groups.index)
+    assert_allclose(levinv.papers.scaled_rows(groups, -np.ones(10), np.ones(4)), plain / 2)
+    plain.iloc[2] = np.nan
+    groups = plain.astype(pd.SparseDtype(float, 0.0))
+    with pytest.raises(ValueError, match="A must be finite, got nan in column 'a', row 2: drop"):
+        levinv.LeverageMap(groups, np.ones(10))
+
+
 @pytest.mark.parametrize("make", [polars_frame, arrow_table])
 def test_tables_without_row_labels_give_arrays(make):
     assert type(leverage_scores(make())) is np.ndarray

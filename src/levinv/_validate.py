@@ -220,7 +220,8 @@ def matrix(value: Any, name: str, *, min_aspect: bool = False, check_finite: boo
     for dask chunks of unknown sizes.
     """
     array: MatrixLike
-    if type(value) is not np.ndarray:
+    given = value
+    if sparse and type(value) is not np.ndarray:
         value = beneath(value)
     if sparse and isinstance(value, Source):
         array, check_finite = value, False             # it was checked when it was made
@@ -234,7 +235,7 @@ def matrix(value: Any, name: str, *, min_aspect: bool = False, check_finite: boo
     else:
         array = real_array(value, name, 2, check_finite=False)
     if check_finite:
-        finite(array, name, value)
+        finite(array, name, given)
     if min_aspect and array.shape[0] < array.shape[1]:
         raise ValueError(f"{name} must have at least as many rows as columns, got shape "
                          f"{array.shape}")

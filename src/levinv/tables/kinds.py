@@ -33,9 +33,16 @@ def is_lazy(value: Any) -> bool:
 
 
 def beneath(value: Any) -> Any:
-    """The dask array in an array of xarray; other values unchanged."""
-    if library(value) == "xarray" and value.chunks is not None:
+    """The dask array in an array of xarray, the sparse matrix in a frame of sparse columns; other
+    values unchanged.
+    """
+    of = library(value)
+    if of == "xarray" and value.chunks is not None:
         return value.data
+    if of == "pandas" and is_frame(value, of) and len(dtypes := set(value.dtypes)) == 1:
+        dtype = dtypes.pop()
+        if hasattr(dtype, "subtype") and getattr(dtype, "fill_value", None) == 0:
+            return value.sparse.to_coo()
     return value
 
 
