@@ -1,9 +1,13 @@
 """Matrices mapped from a file or read by rows: the same as in memory, and never held as a whole."""
+import operator
+
 import numpy as np
 import pytest
+import scipy.sparse
 from numpy.testing import assert_allclose, assert_array_equal
 
 import levinv.storage.dense
+import levinv.storage.stored_sparse
 from designs import conditioned
 from levinv import (
     LeverageMap,
@@ -105,6 +109,103 @@ def test_streamed(rng, monkeypatch):
         assert_allclose(invert_scores(stored, b, scores, signs=signs, rng=0).x, x, rtol=1e-11)
     local = invert_scores(stored, b, scores, x0=1.01 * x, method="trust-region")
     assert_allclose(local.x, x, rtol=1e-6)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    for module in (levinv._source, levinv.storage.stored_sparse):
+        monkeypatch.setattr(module, "PASS_ENTRIES", 500)
+
+
+class StoredSparse(Stored):
+    """A matrix whose slices of rows are sparse, as one of anndata."""
+
+    __array__ = None
+
+
+@pytest.mark.parametrize("density, d", [(0.05, 30), (0.5, 6)])
+@pytest.mark.parametrize("kind", ["csr_array", "csc_matrix"])
+def test_rows_of_stored_sparse_matrices(rng, small_blocks, density, d, kind):
+    A = scipy.sparse.vstack([scipy.sparse.random_array((900, d), density=density, rng=rng),
+                             scipy.sparse.eye_array(d)], format="csr")
+    n = A.shape[0]
+    stored = StoredSparse(getattr(scipy.sparse, kind)(A))
+    rows, right = (storage.of(levinv._validate.matrix(given, "A", sparse=True))
+                   for given in (stored, A))
+    assert isinstance(rows, storage.StoredSparseRows)
+    T, F, scale, y = rng.random((d, 4)), rng.random((4, 4)), rng.random(n), rng.random(n)
+    chosen = rng.integers(0, n, 50)
+    for name, *arguments in [
+            ("matvec", T), ("abs_matvec", T[:, 0]), ("rmatvec", y), ("row_norms",),
+            ("column_norms",), ("column_max",), ("nonzero",), ("block", chosen),
+            ("block", slice(3, 9)), ("scaled", scale), ("gram", scale), ("gram", scale, T, y),
+            ("quad", scale), ("quad", scale, T), ("quad", None, T, F @ F.T),
+            ("quad", scale, None, T @ T.T), ("moments", scale, T, y[:, None])]:
+        assert_allclose(getattr(rows, name)(*arguments), getattr(right, name)(*arguments),
+                        rtol=1e-12, atol=1e-12, err_msg=name)
+    factors = rng.uniform(1.0, 2.0, d)
+    assert_allclose(rows.with_columns_times(factors).with_columns_times(factors).gram(),
+                    right.with_columns_times(factors ** 2).gram(), rtol=1e-12)
+    for index in (chosen, y < 0.3, slice(5, 50, 3)):
+        assert (rows.part(index).A != right.part(index).A).nnz == 0
+    assert (rows.as_sparse() != A).nnz == 0
+    assert stored.largest < 2000 / (density * d)
+
+
+def test_functions_of_a_stored_sparse_matrix(rng, small_blocks):
+    A = scipy.sparse.random_array((600, 5), density=0.5, rng=rng, format="csr")
+    A.data = rng.standard_normal(A.nnz)
+    b, x = -rng.uniform(1.0, 2.0, 600), 0.05 * np.ones(5)
+    slack, stored = A @ x - b, StoredSparse(A)
+    scores = leverage_scores(A, slack=slack)
+    for method in ("auto", "qr"):
+        assert_allclose(leverage_scores(stored, slack=slack, method=method), scores, atol=1e-14)
+    assert_allclose(levinv.hat_entries(stored, [7]), levinv.hat_entries(A, [7]), atol=1e-15)
+    assert_allclose(forster_weights(stored), forster_weights(A), rtol=1e-9)
+    assert_allclose(LeverageMap(stored, b).jacobian(x), LeverageMap(A, b).jacobian(x), atol=1e-13)
+    assert_allclose(ScoreLoss(stored, b, scores ** 2, ridge=0.1).hess(x),
+                    ScoreLoss(A, b, scores ** 2, ridge=0.1).hess(x), rtol=1e-11)
+    g = VolumetricBarrier(stored, b).grad(x)
+    assert_allclose(invert_gradient(stored, b, g, signs=1).x, x, rtol=1e-9)
+    for signs in (1, None):
+        assert_allclose(invert_scores(stored, b, scores, signs=signs, rng=0).x, x, rtol=1e-9)
+
+
+def test_stored_sparse_matrices_that_are_refused(rng, small_blocks):
+    A = scipy.sparse.random_array((600, 5), density=0.5, rng=rng, format="csr")
+    bad = A.copy()
+    bad.data[777] = np.nan
+    row = int(np.searchsorted(A.indptr, 777, side="right")) - 1
+    with pytest.raises(ValueError, match=rf"A must be finite.* at index \({row}, "):
+        leverage_scores(StoredSparse(bad))
+
+    class Broken(StoredSparse):
+        def __getitem__(self, index):
+            rows = super().__getitem__(index)
+            rows.indices[0] = 7
+            return rows
+
+    with pytest.raises(ValueError, match="A must have valid sparse rows: "):
+        leverage_scores(Broken(A))
+    narrow = StoredSparse(A)
+    narrow.shape = 600, 6
+    with pytest.raises(ValueError, match="A must have slices of 6 columns, got shape"):
+        leverage_scores(narrow)
+
+
+def test_fold_reads_a_block_at_a_time(rng, monkeypatch):
+    monkeypatch.setattr(levinv.storage.dense, "CHUNK_WORK", 1 << 10)
+    stored, rows_read = Stored(rng.standard_normal((900, 4))), []
+    rows = storage.of(levinv._validate.matrix(stored, "A", sparse=True))
+    stored.largest = 0
+
+    def count(block):
+        rows_read.append(stored.largest)
+        return block.shape[0]
+
+    assert rows.fold(count, operator.add, []) == 900
+    assert len(rows_read) > 3
+    assert max(rows_read) < 450
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int16, ">f8"])

@@ -18,13 +18,14 @@ from levinv import (
     invert_scores,
     leverage_scores,
 )
-from levinv.storage import DenseRows, SparseRows, StreamedRows, of
+from levinv.storage import DenseRows, SparseRows, StoredSparseRows, StreamedRows, of
 
 N, D = 150, 5
 SPARSE = [f"{name}_{kind}" for name in ("csr", "csc", "coo") for kind in ("array", "matrix")]
 MAPPED = {"mapped": (np.float64, "C"), "mapped, Fortran": (np.float64, "F"),
           "mapped, float32": (np.float32, "C")}
-KINDS = ["dense", "Fortran", "strided", *SPARSE, *MAPPED, "h5py", "sliced", "dask"]
+KINDS = ["dense", "Fortran", "strided", *SPARSE, *MAPPED, "h5py", "sliced", "sliced, sparse",
+         "frame", "dask"]
 
 
 class Sliced:
@@ -53,6 +54,7 @@ def matrix():
 def stored(request, tmp_path, monkeypatch):
     """A, stored in one way; passes are made in many chunks."""
     monkeypatch.setattr(levinv._source, "PASS_ENTRIES", 100)
+    monkeypatch.setattr(levinv.storage.stored_sparse, "PASS_ENTRIES", 100)
     monkeypatch.setattr(levinv.storage.dense, "CHUNK_WORK", 1 << 10)
     monkeypatch.setattr(levinv.storage.dense, "PASS_ENTRIES", 1 << 9)
     A, kind = matrix(), request.param
@@ -76,7 +78,9 @@ def stored(request, tmp_path, monkeypatch):
         return pytest.importorskip("dask.array").from_array(A, chunks=((70, 1, 79), (3, 2)))
     return {"dense": A.copy, "Fortran": lambda: np.asfortranarray(A),
             "strided": lambda: np.repeat(A, 2, axis=0)[::2],
-            "sliced": lambda: Sliced(A)}[kind]()
+            "sliced": lambda: Sliced(A),
+            "sliced, sparse": lambda: Sliced(scipy.sparse.csr_array(A)),
+            "frame": lambda: pytest.importorskip("pandas").DataFrame(A)}[kind]()
 
 
 X = np.array([0.3, -0.2, 0.1, 0.4, -0.1])
@@ -152,6 +156,7 @@ def test_kind_of_rows(stored, request):
     else:
         wanted = (SparseRows if kind in SPARSE
                   else StreamedRows if kind in ("h5py", "sliced", "mapped, float32")
+                  else StoredSparseRows if kind == "sliced, sparse"
                   else DenseRows)
     assert type(rows) is wanted
 

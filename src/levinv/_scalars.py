@@ -56,7 +56,7 @@ def finite_number(value: object, name: str) -> float:
 
 def scalar(value: object) -> object:
     """The number in a real array without dimensions; any other value unchanged."""
-    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub" and not np.ma.is_masked(value):
         return value.item()
     return value
 

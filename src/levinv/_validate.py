@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
+from levinv._csr import canonical
 from levinv._kernels.dense import all_finite
 from levinv._scalars import (
     choice,
@@ -21,11 +22,15 @@ from levinv._scalars import (
     positive_number,
     scalar,
 )
-from levinv._source import Source
+from levinv._source import Source, opened
 from levinv._tolerances import PASS_ENTRIES, SAFE_SIZE, TINY
 from levinv._typing import Booleans, Floats, MatrixLike
+from levinv.tables.kinds import beneath, is_lazy, library
+from levinv.tables.labels import NO_LABELS, Axes, Axis, axes, first_labels, labelled, labels_of
+from levinv.tables.values import GAPS, array_of, place_of
 
-__all__ = ["choice", "finite", "first_index", "generator", "index", "is_dask", "is_streamed",
+__all__ = ["NO_LABELS", "Axes", "Axis", "axes", "beneath", "choice", "finite", "first_index",
+           "first_labels", "generator", "index", "is_dask", "is_streamed", "labelled", "labels_of",
            "listed", "matrix", "noise", "nonnegative", "options", "ordinary_columns",
            "ordinary_size", "positive_int", "positive_number", "real_array", "refuse", "scalar",
            "signs", "vector"]
@@ -37,11 +42,10 @@ def real_array(value: Any, name: str, ndim: int | None, *, check_finite: bool = 
     """A float64 array of ``ndim`` dimensions (None: two or more), copied only if necessary.
 
     Raises TypeError for complex, object, string and other non-numeric input and for sparse
-    matrices, ValueError for a wrong number of dimensions, emptiness, NaN and inf.
+    matrices, ValueError for a wrong number of dimensions, emptiness, missing values, NaN and inf.
     """
-    if type(value) is not np.ndarray:
-        value = _base_array(value, name, ndim)
-    array: npt.NDArray[Any] = value
+    array: npt.NDArray[Any] = (value if type(value) is np.ndarray
+                               else _base_array(value, name, ndim))
     if array.dtype != FLOAT:
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
@@ -53,13 +57,16 @@ def real_array(value: Any, name: str, ndim: int | None, *, check_finite: bool = 
     if not array.flags.aligned:
         array = array.copy()
     if check_finite:
-        finite(array, name)
+        finite(array, name, value)
     return array
 
 
-def finite(array: MatrixLike, name: str) -> None:
-    """Refuse an array, a dask array, a Source or a sparse array in CSR that holds NaN or inf."""
-    place: object = None
+def finite(array: MatrixLike, name: str, given: object = None) -> None:
+    """Refuse an array, a dask array, a Source or a sparse array in CSR that holds NaN or inf.
+
+    The message names the entry as the table does that was ``given``.
+    """
+    place: Any = None
     if isinstance(array, np.ndarray):
         if array.flags.forc and _all_finite(array.ravel(order="K")):
             return
@@ -76,8 +83,15 @@ def finite(array: MatrixLike, name: str) -> None:
         entry = first_index(~np.isfinite(array.data))
         row = int(np.searchsorted(array.indptr, entry, side="right")) - 1
         place = row, int(array.indices[entry])
-    if place is not None:
+    if place is None:
+        return
+    of = library(given)
+    if not of:
         raise ValueError(f"{name} must be finite, got NaN or inf at index {place}")
+    entry = array[place]
+    where = place_of(given, name, of).at(*(place if isinstance(place, tuple) else [place]))
+    raise ValueError(f"{name} must be finite, got {entry:g} in {where}"
+                     f"{f': {GAPS}' if np.isnan(entry) else ''}")
 
 
 def _all_finite(entries: Floats) -> bool:
@@ -96,21 +110,12 @@ def refuse(wrong: Booleans, array: Floats, name: str, expected: str) -> None:
 
 
 def _sparse_matrix(value: Any, name: str) -> scipy.sparse.csr_array:
-    """A float64 matrix in CSR with sorted indices, duplicates summed and no explicit zeros, copied
-    only if necessary.
-    """
+    """A matrix of scipy.sparse as :func:`levinv._csr.canonical` returns it."""
     _real_matrix(value, name)
     try:
-        array = scipy.sparse.csr_array(_consistent(value), dtype=FLOAT)
+        return canonical(value)
     except ValueError as error:
         raise ValueError(f"{name} must be a valid sparse matrix: {error}") from None
-    if not array.has_canonical_format:
-        array = array.copy()
-        array.sum_duplicates()
-    if not array.data.all():
-        array = array.copy()
-        array.eliminate_zeros()
-    return array
 
 
 def _real_matrix(value: Any, name: str) -> None:
@@ -129,6 +134,8 @@ def is_streamed(value: object) -> bool:
         return True
     if isinstance(value, np.ndarray):
         return isinstance(value, np.memmap) and value.ndim == 2 and value.dtype != FLOAT
+    if library(value):
+        return is_lazy(value)
     return (hasattr(value, "shape") and hasattr(value, "dtype") and hasattr(value, "__getitem__")
             and not scipy.sparse.issparse(value) and not is_dask(value)
             and (hasattr(value, "chunks") or not hasattr(value, "__array__")))
@@ -154,36 +161,27 @@ def _dask_matrix(value: Any, name: str) -> Any:
     return value.astype(FLOAT, copy=False).rechunk((rows, -1))
 
 
-def _consistent(value: Any) -> Any:
-    """Check the parts of a sparse matrix: with wrong indices, kernels write out of bounds."""
-    kind = getattr(scipy.sparse, f"{value.format}_array")
-    if value.format in ("csr", "csc", "bsr"):
-        parts = [np.require(part, requirements=["C", "A"])
-                 for part in (value.data, value.indices, value.indptr)]
-        value = kind(tuple(parts), shape=value.shape)
-        value.check_format(full_check=True)
-        if value.format == "bsr" and np.any(np.mod(value.shape, value.blocksize)):
-            raise ValueError(f"blocks of {value.blocksize} do not fill shape {value.shape}")
-    elif value.format == "coo":
-        value = kind((value.data, (value.row, value.col)), shape=value.shape)
-    return value
-
-
 def _base_array(value: Any, name: str, ndim: int | None) -> npt.NDArray[Any]:
     """An ndarray that is of no subclass. It shares the memory of a matrix or a memmap."""
+    of = library(value)
+    if of:
+        return array_of(value, name, of)
     if scipy.sparse.issparse(value):
         raise TypeError(f"{name} must be a dense array, got a sparse {type(value).__name__}; "
                         f"convert it with .toarray()")
     if ndim != 1 and is_dask(value):
         raise TypeError(f"{name} must be an array in memory, got a dask "
                         f"{type(value).__name__}; convert it with .compute()")
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        raise TypeError(f"{name} must not have masked entries, got {np.count_nonzero(value.mask)}")
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    if any(isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part) for part in parts):
+        mask = np.ma.getmaskarray(np.ma.asarray(value))
+        raise TypeError(f"{name} must not have masked entries, got {np.count_nonzero(mask)}, the "
+                        f"first at index {first_index(mask)}: {GAPS}")
     try:
         return np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} must be a {_dimensions(ndim)} array of "
-                         f"real numbers: {error}") from None
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name} must be a {_dimensions(ndim)} array of "
+                          f"real numbers: {error}") from None
 
 
 def _dimensions(ndim: int | None) -> str:
@@ -191,15 +189,21 @@ def _dimensions(ndim: int | None) -> str:
         f"{ndim}-dimensional")
 
 
-def vector(value: Any, name: str, n: int, of: str, *, check_finite: bool = True) -> Floats:
-    """A contiguous float64 vector of length n; ``of`` names what the entries belong to."""
-    if (type(value) is np.ndarray and value.dtype is FLOAT and value.shape == (n,)
-            and n <= PASS_ENTRIES and (layout := value.flags).c_contiguous and layout.aligned
-            and all_finite(value)):
+def vector(value: Any, name: str, n: int, of: str, axis: Axis | None = None, *,
+           check_finite: bool = True) -> Floats:
+    """A contiguous float64 vector of length n; ``of`` names what the entries belong to.
+
+    A vector with labels is brought into the order of those of ``axis``.
+    """
+    if (axis is None and type(value) is np.ndarray and value.dtype is FLOAT
+            and value.shape == (n,) and n <= PASS_ENTRIES and (layout := value.flags).c_contiguous
+            and layout.aligned and all_finite(value)):
         return value                       # the usual case, without the other checks
     array = real_array(value, name, 1, check_finite=check_finite)
     if len(array) != n:
         raise ValueError(f"{name} must have length {n}, one entry per {of}, got {len(array)}")
+    if axis is not None and type(value) is not np.ndarray:
+        array = axis.aligned(array, value, name)
     return np.ascontiguousarray(array)
 
 
@@ -220,46 +224,50 @@ def matrix(value: Any, name: str, *, min_aspect: bool = False, check_finite: boo
     for dask chunks of unknown sizes.
     """
     array: MatrixLike
+    given = value
+    if sparse and type(value) is not np.ndarray:
+        value = beneath(value)
     if sparse and isinstance(value, Source):
         array, check_finite = value, False             # it was checked when it was made
     elif sparse and scipy.sparse.issparse(value):
         array = _sparse_matrix(value, name)
     elif sparse and is_streamed(value):
         _real_matrix(value, name)
-        array = Source(value)
+        array = opened(value)
     elif sparse and is_dask(value):
         array = _dask_matrix(value, name)
     else:
         array = real_array(value, name, 2, check_finite=False)
     if check_finite:
-        finite(array, name)
+        finite(array, name, given)
     if min_aspect and array.shape[0] < array.shape[1]:
         raise ValueError(f"{name} must have at least as many rows as columns, got shape "
                          f"{array.shape}")
     return array
 
 
-def nonnegative(value: Any, name: str, n: int, of: str, *, zero: bool = True) -> Floats:
+def nonnegative(value: Any, name: str, n: int, of: str, axis: Axis | None = None, *,
+                zero: bool = True) -> Floats:
     """A float64 vector of n entries >= 0, or > 0 unless ``zero``, from a vector or a scalar."""
     if np.ndim(value) == 0:
         return np.full(n, positive_number(scalar(value), name, zero=zero))
-    array = vector(value, name, n, of)
+    array = vector(value, name, n, of, axis)
     refuse(array < 0 if zero else array <= 0, array, name, "at least 0" if zero else "above 0")
     return array
 
 
-def noise(value: Any, name: str, n: int) -> Floats:
+def noise(value: Any, name: str, n: int, axis: Axis | None = None) -> Floats:
     """Positive standard deviations, one for each of n rows, from a vector or a scalar."""
-    return nonnegative(value, name, n, "row of A", zero=False)
+    return nonnegative(value, name, n, "row of A", axis, zero=False)
 
 
-def signs(value: Any, name: str, n: int) -> Floats:
+def signs(value: Any, name: str, n: int, axis: Axis | None = None) -> Floats:
     """A float64 vector of +1 and -1, one for each of n rows, from a vector or a scalar; from a
     scalar it takes the memory of one entry.
     """
     if np.ndim(value) == 0:
         return np.broadcast_to(signs(np.full(1, value), name, 1), (n,))
-    array = vector(value, name, n, "row of A")
+    array = vector(value, name, n, "row of A", axis)
     refuse(np.abs(array) != 1.0, array, name, "+1 or -1")
     return array
 

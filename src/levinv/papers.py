@@ -46,9 +46,10 @@ def scaled_rows(A: ArrayLike, b: VectorLike, x: VectorLike) -> Floats:
     array([[1. ],
            [0.5]])
     """
+    axes = _validate.axes(A)
     A = _validate.matrix(A, "A", min_aspect=True)
-    b = _validate.vector(b, "b", A.shape[0], "row of A")
-    x = _validate.vector(x, "x", A.shape[1], "column of A")
+    b = _validate.vector(b, "b", A.shape[0], "row of A", axes.rows)
+    x = _validate.vector(x, "x", A.shape[1], "column of A", axes.columns)
     slack = A @ x - b
     if not slack.all():
         raise ValueError("x must leave every slack A x - b nonzero, got 0 in row "
@@ -174,7 +175,7 @@ def gradient(A: ArrayLike, b: VectorLike, c: VectorLike, x: VectorLike) -> Float
     array([-0.096])
     """
     B = scaled_rows(A, b, x)
-    c = _validate.vector(c, "c", len(B), "row of A")
+    c = _validate.vector(c, "c", len(B), "row of A", _validate.axes(A, b=b, c=c).rows)
     P = leverage_matrix(A, b, x)
     derivative: Floats = np.array([2 * B.T @ P[:, i] ** 2 - 2 * P[i, i] * B[i]
                                    for i in range(len(B))])
@@ -287,7 +288,7 @@ def first_order_method(A: ArrayLike, b: VectorLike, c: VectorLike, x0: VectorLik
            [0.0615]])
     """
     step = _validate.positive_number(step, "step")
-    return _iterate(x0, iterations, lambda x: x - step * gradient(A, b, c, x))
+    return _iterate(_start(A, x0), iterations, lambda x: x - step * gradient(A, b, c, x))
 
 
 def second_order_method(A: ArrayLike, b: VectorLike, c: VectorLike, x0: VectorLike,
@@ -313,7 +314,7 @@ def second_order_method(A: ArrayLike, b: VectorLike, c: VectorLike, x0: VectorLi
     array([[0.    ],
            [0.6977]])
     """
-    return _iterate(x0, iterations,
+    return _iterate(_start(A, x0), iterations,
                     lambda x: x - np.linalg.solve(hessian(A, b, x), gradient(A, b, c, x)))
 
 
@@ -346,7 +347,7 @@ def averaged_descent(A: ArrayLike, b: VectorLike, c: VectorLike, x0: VectorLike,
     """
     alpha = _validate.positive_number(strong_convexity, "strong_convexity")
     iterations = _validate.positive_int(iterations, "iterations")
-    visited = [_validate.real_array(x0, "x0", 1)]
+    visited = [_start(A, x0)]
     for k in range(1, iterations):
         visited.append(visited[-1] - 2 / (alpha * (k + 1)) * gradient(A, b, c, visited[-1]))
     points = np.array(visited)
@@ -431,8 +432,14 @@ def averaged_descent_gap(strong_convexity: float, lipschitz: float, iterations: 
     return 2 * lipschitz ** 2 / (strong_convexity * (iterations + 1))
 
 
-def _iterate(x0: VectorLike, iterations: int, update: Callable[[Floats], Floats]) -> Floats:
-    points = [_validate.real_array(x0, "x0", 1)]
+def _start(A: ArrayLike, x0: VectorLike) -> Floats:
+    """x0 in the order of A's columns, (d,)."""
+    array = _validate.real_array(x0, "x0", 1)
+    return _validate.axes(A).columns.aligned(array, x0, "x0")
+
+
+def _iterate(x0: Floats, iterations: int, update: Callable[[Floats], Floats]) -> Floats:
+    points = [x0]
     for _ in range(_validate.positive_int(iterations, "iterations")):
         points.append(update(points[-1]))
     return np.array(points)

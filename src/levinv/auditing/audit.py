@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Hashable, Iterable
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -31,8 +31,6 @@ from levinv.weighting.arguments import model_and_response
 from levinv.weighting.model import Model
 from levinv.weighting.names import WeightingLike
 from levinv.weighting.protocol import Weighting
-
-Labels: TypeAlias = list[Hashable] | None
 
 
 def audit(A: MatrixLike, b: VectorLike | None = None, x: VectorLike | None = None, *,
@@ -166,22 +164,24 @@ def audit(A: MatrixLike, b: VectorLike | None = None, x: VectorLike | None = Non
     columns: list[str] | None
     if reading.is_fit(A):
         _refuse_with_a_fit(b=b, x=x, weighting=weighting, offset=offset)
-        A, x, weighting, offset, prior_weights, columns, row_labels = _fitted(A, X, prior_weights)
+        A, x, weighting, offset, prior_weights, axes = _fitted(A, X, prior_weights)
     elif X is not None:
         raise ValueError("X must be given for a fit of scikit-learn only; A is the design here")
     elif x is None:
         raise TypeError("x must be given: the vector whose secrecy is audited")
     else:
-        A, columns, row_labels = _numbers_and_labels(A, b, x, offset, prior_weights)
+        axes = _validate.axes(A, fixed=True, b=b, offset=offset, prior_weights=prior_weights,
+                              noise=noise, signs=signs)
+    columns, row_labels = _names(axes, x)
     A = _validate.matrix(A, "A", min_aspect=True, sparse=True)
     n, d = A.shape
-    model, b = model_and_response(weighting, b, offset, prior_weights, n)
-    x = _validate.vector(x, "x", d, "column of A").copy()
-    published = _publication(n, noise, decimals)
+    model, b = model_and_response(weighting, b, offset, prior_weights, n, axes.rows)
+    x = _validate.vector(x, "x", d, "column of A", axes.columns).copy()
+    published = _publication(n, noise, decimals, axes.rows)
     weights: dict[str, Any] = {"weighting": model.weighting, "prior_weights": prior_weights}
     scores_at = LeverageMap(A, b, **weights)
     scores, slack = scores_at.scores(x), scores_at.slack(x)
-    signs = None if signs is None else _checked_signs(signs, model, slack)
+    signs = None if signs is None else _checked_signs(signs, model, slack, axes.rows)
     given = {**weights, "signs": signs}
     identified = invert_scores(A, b, scores, x0=x, rng=SAMPLE_SEED, **given)
     attack_on = functools.partial(_attack, A, b, scores, given)
@@ -213,8 +213,8 @@ def _refuse_with_a_fit(**given: object) -> None:
 
 
 def _fitted(fit: Any, X: MatrixLike | None, sample_weight: VectorLike | None) -> tuple[
-        MatrixLike, Floats, Weighting, Floats | None, Floats | None, list[str], list[str] | None]:
-    """What a fit supplies: A, x, weighting, offset, prior weights, names, labels of rows."""
+        MatrixLike, Floats, Weighting, Floats | None, Floats | None, _validate.Axes]:
+    """What a fit supplies: A, x, weighting, offset, prior weights, labels."""
     model = reading.read(fit, X, sample_weight=sample_weight)
     if model.weighting.kind == "constant":
         raise ValueError(f"fit must have hat values that depend on its coefficients: those of "
@@ -230,8 +230,9 @@ def _fitted(fit: Any, X: MatrixLike | None, sample_weight: VectorLike | None) ->
         A, prior = A[used], prior[used]
         offset = None if offset is None else offset[used]
         rows = None if rows is None else rows[used]
-    return (A, model.params, model.weighting, offset, prior, _text(model.names),
-            None if rows is None else _text(rows))
+    axes = _validate.Axes(_validate.Axis(rows, "the fit's rows", fixed=True),
+                          _validate.Axis(model.names, "the fit's columns", fixed=True, named=True))
+    return A, model.params, model.weighting, offset, prior, axes
 
 
 def _deviation(published: Publication, scores: Floats, model: Model) -> Floats:
@@ -293,9 +294,10 @@ def _mirrored(scores_at: LeverageMap, eta: Floats, alternatives: Floats) -> bool
     return bool(len(alternatives))
 
 
-def _checked_signs(signs: SignsLike, model: Model, slack: Floats) -> Floats:
+def _checked_signs(signs: SignsLike, model: Model, slack: Floats,
+                   rows: _validate.Axis) -> Floats:
     """Known signs, (n,). Raises ValueError if they are not those of A x - b, less the mode."""
-    known = _validate.signs(signs, "signs", len(slack))
+    known = _validate.signs(signs, "signs", len(slack), rows)
     wrong = known * model.side(slack) < 0
     if wrong.any():
         index = _validate.first_index(wrong)
@@ -317,7 +319,8 @@ def _attack(A: MatrixLike, b: Floats, scores: Floats, given: dict[str, Any],
                          noise=None if publication.exact else publication.noise)
 
 
-def _publication(n: int, noise: VectorLike | None, decimals: int | None) -> Publication:
+def _publication(n: int, noise: VectorLike | None, decimals: int | None,
+                 rows: _validate.Axis) -> Publication:
     if noise is not None and decimals is not None:
         raise ValueError("noise and decimals must not both be given: rounding to decimals is noise "
                          "of 10**-decimals / sqrt(12)")
@@ -325,7 +328,7 @@ def _publication(n: int, noise: VectorLike | None, decimals: int | None) -> Publ
         return Publication(rounding_noise(decimals), int(decimals))
     if noise is None:
         return Publication(0.0, None)
-    deviations = _validate.noise(noise, "noise", n)
+    deviations = _validate.noise(noise, "noise", n, rows)
     return Publication(float(deviations[0]) if np.ndim(noise) == 0 else deviations.copy(), None)
 
 
@@ -338,27 +341,11 @@ def _least_squares(rows: Rows, b: Floats) -> Floats:
     return fit
 
 
-def _numbers_and_labels(
-    A: MatrixLike, b: VectorLike | None, x: VectorLike, *of_rows: VectorLike | None,
-) -> tuple[MatrixLike, list[str] | None, list[str] | None]:
-    """Separate the numbers of A from the labels of A's columns and rows (those of x and b if A has
-    none): a frame becomes an array, everything else stays as it is. Frames and series are
-    recognised by their attributes, not by their type, so pandas is never imported.
-    """
-    columns: Labels = None
-    rows: Labels = None
-    if hasattr(A, "columns") and hasattr(A, "dtypes") and not _validate.is_dask(A):
-        for name, dtype in zip(A.columns, A.dtypes, strict=True):
-            if getattr(dtype, "kind", "O") not in "fiub":
-                raise TypeError(f"A must hold real numbers, got dtype {dtype} in column {name!r}")
-        columns, rows = list(A.columns), _index(A)
-        A = np.asarray(A, dtype=float)
-    for name, series in zip(("b", "offset", "prior_weights"), (b, *of_rows), strict=True):
-        _check_order(series, rows, name, "row")
-    _check_order(x, columns, "x", "column")
-    columns, rows = columns or _labels(x), rows or _labels(b)
-    return (A, None if columns is None else _text(columns),
-            None if rows is None else _text(rows))
+def _names(axes: _validate.Axes, x: VectorLike) -> tuple[list[str] | None, list[str] | None]:
+    """The names of A's columns, or those of x, and of its rows."""
+    columns = axes.columns.labels or _validate.first_labels({"x": x}, 0).labels
+    rows = axes.rows.labels
+    return (None if columns is None else _text(columns)), None if rows is None else _text(rows)
 
 
 def _coefficient_names(names: Iterable[str] | None, columns: list[str] | None, d: int) -> list[str]:
@@ -369,27 +356,6 @@ def _coefficient_names(names: Iterable[str] | None, columns: list[str] | None, d
     if len(given) != d:
         raise ValueError(f"names must have length {d}, one entry per column of A, got {len(given)}")
     return given
-
-
-def _index(value: object) -> Labels:
-    """Labels of the rows of a frame or a series; None if it has none."""
-    index = getattr(value, "index", None)
-    # Lists and tuples have a method of this name.
-    return None if index is None or callable(index) else list(index)
-
-
-def _labels(series: object) -> Labels:
-    """The labels of a series; None if they are just 0, 1, 2, ..."""
-    labels = _index(series)
-    return None if labels is None or labels == list(range(len(labels))) else labels
-
-
-def _check_order(series: object, labels: Labels, name: str, of: str) -> None:
-    """Refuse A's labels in another order: they would be multiplied with the wrong columns."""
-    own = _index(series)
-    if labels and own and own != labels and len(own) == len(labels) and set(own) == set(labels):
-        raise ValueError(f"{name} must have its labels in the order of A's {of}s, got "
-                         f"{own[:4]} where A has {labels[:4]}")
 
 
 def _text(labels: Iterable[Hashable]) -> list[str]:

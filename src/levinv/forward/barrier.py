@@ -26,7 +26,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from levinv import _validate
 from levinv._typing import Floats, MatrixLike, VectorLike
 from levinv.forward.basis import accurate_squares, orthonormal_basis
 from levinv.forward.log_weights import LogWeights
@@ -202,7 +201,7 @@ class LogDeterminant:
     def hessp(self, x: VectorLike, p: VectorLike) -> Floats:
         """∇²V(x) p, (d,), matrix-free: one Gram matrix and one quadratic form, O(n d²)."""
         point = self._map.at(x, 2)
-        p = _validate.vector(p, "p", self.shape[1], "column of A")
+        p = self._map.scores.coefficients(p, "p")
         with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
             return self._map.finite(point.product(p))
 
@@ -215,7 +214,7 @@ class VolumetricBarrier(LogDeterminant):
 
     Parameters
     ----------
-    A : (n, d) array_like, sparse matrix, stored or dask array
+    A : (n, d) array_like, data frame, sparse matrix, stored or dask array
         Real, of full column rank. A zero row has no effect.
     b : (n,) array_like
         Right-hand side: the slack is A x - b.

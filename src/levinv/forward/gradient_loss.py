@@ -147,7 +147,7 @@ class GradientLoss:
 
     Parameters
     ----------
-    A : (n, d) array_like, sparse matrix, stored or dask array
+    A : (n, d) array_like, data frame, sparse matrix, stored or dask array
         Real, of full column rank. A zero row has no effect.
     b : (n,) array_like or None
         Right-hand side: the slack is A x - b. With a weighting, None stands for 0 or -offset.
@@ -206,9 +206,9 @@ class GradientLoss:
                  offset: VectorLike | None = None, prior_weights: VectorLike | None = None):
         self._map = FullRankMap(A, b, weighting, prior_weights, offset,
                                 "barrier" if weighting is None else "penalty")
-        n, d = self._map.shape
-        self._target = _validate.vector(g, "g", d, "column of A")
-        self._ridge = _validate.nonnegative(ridge, "ridge", n, "row of A")
+        self._target = self._map.scores.coefficients(g, "g")
+        self._ridge = _validate.nonnegative(ridge, "ridge", self._map.shape[0], "row of A",
+                                            self._map.scores.axes.rows)
         self._ridge_hessian: Floats | None = None
         if self._ridge.any():
             with self._map.threads():
@@ -228,7 +228,7 @@ class GradientLoss:
             residual = self._map.finite(self._at(x, 1).residual)
             out = 0.5 * float(residual @ residual)
             if self._ridge_hessian is not None:
-                shrunk = self._ridge * self._map.rows.matvec(np.asarray(x, dtype=float))
+                shrunk = self._ridge * self._fitted(x)
                 out += half_square_sum(shrunk)
         return out
 
@@ -238,8 +238,7 @@ class GradientLoss:
         with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
             out = point.gradient()
             if self._ridge_hessian is not None:
-                out = out + self._map.rows.rmatvec(
-                    self._ridge ** 2 * self._map.rows.matvec(np.asarray(x, dtype=float)))
+                out = out + self._map.rows.rmatvec(self._ridge ** 2 * self._fitted(x))
             return self._map.finite(out)
 
     def fun_and_grad(self, x: VectorLike) -> tuple[float, Floats]:
@@ -256,11 +255,14 @@ class GradientLoss:
     def hessp(self, x: VectorLike, p: VectorLike) -> Floats:
         """∇²L(x) p, (d,), matrix-free: O(n d²)."""
         point = self._at(x, 3)
-        p = _validate.vector(p, "p", self.shape[1], "column of A")
+        p = self._map.scores.coefficients(p, "p")
         with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
             out = point.product(p)
         return self._map.finite(out if self._ridge_hessian is None
                                 else out + self._ridge_hessian @ p)
+
+    def _fitted(self, x: VectorLike) -> Floats:
+        return self._map.rows.matvec(self._map.scores.coefficients(x))
 
     def _at(self, x: VectorLike, order: int) -> GradientLossPoint:
         point = self._map.at(x, order)

@@ -31,7 +31,7 @@ def hat_entries(A: MatrixLike, i: npt.ArrayLike, j: npt.ArrayLike | None = None,
 
     Parameters
     ----------
-    A : (n, d) array_like, sparse matrix, stored or dask array
+    A : (n, d) array_like, data frame, sparse matrix, stored or dask array
         As in :func:`levinv.leverage_scores`.
     i, j : (m,) array_like of int
         Row numbers from 0 to n - 1. With j, the entries ``H[i, j]`` are returned; i and j are
@@ -96,6 +96,7 @@ def hat_entries(A: MatrixLike, i: npt.ArrayLike, j: npt.ArrayLike | None = None,
            [ 0.13],
            [ 0.97]])
     """
+    axes = _validate.axes(A)
     A = _validate.matrix(A, "A", sparse=True)
     n = A.shape[0]
     first = _row_numbers(i, "i", n)
@@ -104,10 +105,8 @@ def hat_entries(A: MatrixLike, i: npt.ArrayLike, j: npt.ArrayLike | None = None,
     if slack is not None and weights is not None:
         raise ValueError("slack and weights cannot both be given")
     kind, given = ("weights", weights) if slack is None else ("slack", slack)
-    values = None if given is None else row_values(given, kind, A)
-    if values is not None:
-        _validate.finite(values, kind)
-    inverse = inverse_of(A, kind, values, ridge, method, rcond, workers)
+    values = None if given is None else row_values(given, kind, A, axes.rows, check_finite=True)
+    inverse = inverse_of(A, kind, values, ridge, method, rcond, workers, axes.columns)
     if inverse.doubt:
         warnings.warn(f"method='cholesky' cannot be accurate here ({inverse.doubt}); use 'auto' or "
                       f"'qr'", scipy.linalg.LinAlgWarning, stacklevel=2)
@@ -119,6 +118,8 @@ def hat_entries(A: MatrixLike, i: npt.ArrayLike, j: npt.ArrayLike | None = None,
 
 def _row_numbers(value: Any, name: str, n: int) -> Integers:
     """Numbers of rows as an array of integers of any shape."""
+    if np.ma.is_masked(value):
+        raise TypeError(f"{name} must not have masked entries")
     numbers = np.asarray(value)
     if numbers.dtype.kind not in "iu":
         raise TypeError(f"{name} must hold integers, got dtype {numbers.dtype}")

@@ -18,7 +18,7 @@ class JeffreysPenalty(LogDeterminant):
 
     Parameters
     ----------
-    A : (n, d) array_like, sparse matrix, stored or dask array
+    A : (n, d) array_like, data frame, sparse matrix, stored or dask array
         The design: real, of full column rank. A zero row has no effect.
     b : (n,) array_like, optional
         The linear predictor is A x - b. Default: 0.

@@ -9,6 +9,7 @@ entries are therefore first multiplied by powers of two, which is exact.
 from __future__ import annotations
 
 import warnings
+from typing import cast
 
 import numpy as np
 import scipy.linalg
@@ -43,15 +44,16 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
 
     Parameters
     ----------
-    A : (n, d) or (..., n, d) array_like, or sparse, stored or dask array
-        A matrix or a stack of matrices; a matrix of scipy.sparse in any format; a matrix that is
-        stored elsewhere: a file mapped into memory, or anything with a shape, a dtype and slices
-        of rows (a dataset of h5py or zarr); or a dask array of known shape, whose blocks of rows
-        stay where they are. Real; integers and single precision are converted to double. Any memory
-        layout; n < d is allowed.
+    A : (n, d) or (..., n, d) array_like, data frame, or sparse, stored or dask array
+        A matrix or a stack of matrices; a data frame of numbers; a matrix of scipy.sparse in any
+        format; a matrix that is stored elsewhere: a file mapped into memory, or anything with a
+        shape, a dtype and slices of rows, dense or sparse (a dataset of h5py or zarr, a matrix of
+        anndata); or a dask array of known shape, whose blocks of rows stay where they are. Real;
+        integers and single precision are converted to double. Any memory layout; n < d is allowed.
     slack : (n,) or (..., n) array_like, optional
         Divide row i by ``slack[i]``. Its sign does not matter. A row with zero slack has score 1,
-        and the other rows have the scores of the quotient by it: this is the continuous limit.
+        and the other rows have the scores of the quotient by it: this is the continuous limit. A
+        series is brought into the order of A by its labels, here and elsewhere.
     weights : (n,) or (..., n) array_like, optional
         Multiply row i by ``sqrt(weights[i])``; weights are at least 0. Give at most one of slack
         and weights.
@@ -89,12 +91,13 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
 
     Returns
     -------
-    scores : (n,), (..., n) or, with ``rows``, (m,) ndarray
+    scores : (n,), (..., n) or, with ``rows``, (m,) ndarray, pandas.Series or xarray.DataArray
+        A series if the rows are those of a frame of pandas, with its index.
 
     Raises
     ------
     ValueError
-        * Wrong shapes or lengths, empty input, NaN or inf.
+        * Wrong shapes or lengths, empty input, missing values, NaN or inf, other labels.
         * Negative weights, both slack and weights, unknown method, negative rcond.
         * Linearly dependent rows that all have zero slack; slacks over more than 300 orders of
           magnitude.
@@ -171,7 +174,9 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
     >>> leverage_scores(A, rank=1).round(3)
     array([0.   , 0.015, 0.051, 0.934])
     """
-    more = ridge is not None or rows is not None or rank is not None
+    source, axes = A, None
+    if type(A) is not np.ndarray:
+        A, axes = _validate.beneath(A), _validate.axes(A)
     if method == "sketch":
         for name, value in (("ridge", ridge), ("rows", rows), ("rank", rank)):
             if value is not None:
@@ -181,16 +186,17 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
     if rtol is not None or rng is not None:
         raise ValueError(f"{'rng' if rtol is None else 'rtol'} belongs to method='sketch', got "
                          f"method={method!r}")
-    if more:
+    if ridge is not None or rows is not None or rank is not None:
         if slack is not None and weights is not None:
             raise ValueError("slack and weights cannot both be given")
         kind, given = ("weights", weights) if slack is None else ("slack", slack)
-        return _with_doubt(*more_scores(A, kind, given, ridge, rows, rank, method, rcond,
-                                        check_finite, workers))
+        more = more_scores(A, kind, given, ridge, rows, rank, method, rcond, check_finite, workers,
+                           axes or _validate.NO_LABELS)
+        return _labelled(_with_doubt(*more), source if rows is None else rows)
     dense = type(A) is np.ndarray or not (scipy.sparse.issparse(A) or _validate.is_dask(A)
                                       or _validate.is_streamed(A))
     if dense:
-        A = _validate.real_array(A, "A", None, check_finite=False)
+        A = _validate.real_array(A, "A", None, check_finite=check_finite and axes is not None)
     else:
         A = _validate.matrix(A, "A", check_finite=False, sparse=True)
     if method not in METHODS:
@@ -200,7 +206,8 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
     if slack is not None and weights is not None:
         raise ValueError("slack and weights cannot both be given")
     kind, given = ("weights", weights) if slack is None else ("slack", slack)
-    values = None if given is None else row_values(given, kind, A)
+    values = None if given is None else row_values(given, kind, A, axes and axes.rows,
+                                                   check_finite and type(given) is not np.ndarray)
     in_one_pass = method != "qr" and rcond is None
     work = A.size * A.shape[-1] if dense else CHUNK_WORK
     if in_one_pass and A.ndim == 2 and work < CHUNK_WORK:      # a single chunk, for one thread
@@ -210,7 +217,7 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
         one_pass(A[None], None if values is None else values[None], kind == "weights",
                  _tolerances.ONE_PASS_CONDITION, one, condition)
         if condition[0] <= _tolerances.ONE_PASS_CONDITION:
-            return one.ravel()
+            return one.ravel() if axes is None else _labelled(one.ravel(), source)
     stored = storage.of(A) if A.ndim == 2 else None
     workers = count(workers, 4 * work if stored is None else stored.flops)
     if stored is not None:
@@ -219,7 +226,14 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
     else:
         scores, doubt = _stack_scores(A, kind, values, method, rcond, check_finite, workers,
                                       in_one_pass)
-    return _with_doubt(scores, doubt)
+    scores = _with_doubt(scores, doubt)
+    return scores if axes is None else _labelled(scores, source)
+
+
+def _labelled(scores: Floats, matrix: MatrixLike) -> Floats:
+    """The scores with the labels of the rows that they belong to, if these have labels."""
+    # for a type checker an array: it cannot tell a frame from a matrix of unknown type
+    return cast("Floats", _validate.labelled(scores, matrix, "leverage_score"))
 
 
 def _with_doubt(scores: Floats, doubt: str) -> Floats:

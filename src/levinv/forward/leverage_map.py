@@ -26,7 +26,7 @@ class LeverageMap:
 
     Parameters
     ----------
-    A : (n, d) array_like, sparse matrix, stored or dask array
+    A : (n, d) array_like, data frame, sparse matrix, stored or dask array
         Real. If A is rank-deficient, the scores are those of its column space.
     b : (n,) array_like, optional
         Right-hand side: the slack is A x - b. Default: 0 if a weighting is given.
@@ -110,11 +110,11 @@ class LeverageMap:
     def jvp(self, x: VectorLike, v: VectorLike) -> Floats:
         """Directional derivative of the scores at x along v, (n,)."""
         point = self._map.at(x)
-        return self._map.push(point, _validate.vector(v, "v", self.shape[1], "column of A"))
+        return self._map.push(point, self._map.coefficients(v, "v"))
 
     def vjp(self, x: VectorLike, y: VectorLike) -> Floats:
         """Transposed Jacobian at x times y, (d,): the gradient of yᵀσ(x)."""
-        y = _validate.vector(y, "y", self.shape[0], "row of A")
+        y = _validate.vector(y, "y", self.shape[0], "row of A", self._map.axes.rows)
         return self._map.pull(self._map.at(x), y)
 
     def jacobian(self, x: VectorLike) -> Floats:

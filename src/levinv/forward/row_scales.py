@@ -7,15 +7,16 @@ from levinv._typing import Booleans, Floats, MatrixLike, VectorLike
 from levinv.forward.projection import row_scale
 
 
-def row_values(value: VectorLike, name: str, A: MatrixLike) -> Floats:
+def row_values(value: VectorLike, name: str, A: MatrixLike, axis: _validate.Axis | None = None,
+               check_finite: bool = False) -> Floats:
     """A value for each row, (..., n). One vector serves all matrices of a stack."""
     n = A.shape[-2]
     if A.ndim == 2:
-        return _validate.vector(value, name, n, "row of A", check_finite=False)
+        return _validate.vector(value, name, n, "row of A", axis, check_finite=check_finite)
     if np.ndim(value) == 1:
-        values = _validate.vector(value, name, n, "row of A", check_finite=False)
+        values = _validate.vector(value, name, n, "row of A", axis, check_finite=check_finite)
         return np.broadcast_to(values, A.shape[:-1])
-    values = _validate.real_array(value, name, A.ndim - 1, check_finite=False)
+    values = _validate.real_array(value, name, A.ndim - 1, check_finite=check_finite)
     if values.shape != A.shape[:-1]:
         raise ValueError(f"{name} must have shape {A.shape[:-1]}, one entry per row of A, or "
                          f"({n},), got {values.shape}")

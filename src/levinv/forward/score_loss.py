@@ -27,7 +27,7 @@ class ScoreLoss:
 
     Parameters
     ----------
-    A : (n, d) array_like, sparse matrix, stored or dask array
+    A : (n, d) array_like, data frame, sparse matrix, stored or dask array
     b : (n,) array_like or None
         Right-hand side: the slack is A x - b. With a weighting, None stands for 0 or -offset.
     scores : (n,) array_like
@@ -84,9 +84,9 @@ class ScoreLoss:
                  ridge: VectorLike = 0.0, weighting: WeightingLike = None,
                  offset: VectorLike | None = None, prior_weights: VectorLike | None = None):
         self._map = ScoreMap(A, b, weighting, prior_weights, offset)
-        n = self._map.shape[0]
-        self._target = _validate.vector(scores, "scores", n, "row of A")
-        self._ridge = _validate.nonnegative(ridge, "ridge", n, "row of A")
+        n, axis = self._map.shape[0], self._map.axes.rows
+        self._target = _validate.vector(scores, "scores", n, "row of A", axis)
+        self._ridge = _validate.nonnegative(ridge, "ridge", n, "row of A", axis)
         self._squared_ridge = self._ridge ** 2
         self._last: tuple[Projection, ScoreHessian] | None = None
         self._ridge_hessian: Floats | None = None
@@ -134,7 +134,7 @@ class ScoreLoss:
 
     def hessp(self, x: VectorLike, p: VectorLike) -> Floats:
         """∇²L(x) p, (d,), matrix-free: O(n d²)."""
-        p = _validate.vector(p, "p", self.shape[1], "column of A")
+        p = self._map.coefficients(p, "p")
         with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
             out = _finite(self._score_hessian(x).product(p))
         return out if self._ridge_hessian is None else out + self._ridge_hessian @ p
@@ -195,7 +195,7 @@ class ScoreLoss:
         return self._map.rows.column_norms()
 
     def _fitted(self, x: VectorLike) -> Floats:
-        return self._map.rows.matvec(np.asarray(x, dtype=float))
+        return self._map.rows.matvec(self._map.coefficients(x))
 
     def _score_hessian(self, x: VectorLike) -> ScoreHessian:
         point = self._map.at(x)

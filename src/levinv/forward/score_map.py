@@ -66,11 +66,12 @@ class ScoreMap:
     def __init__(self, A: MatrixLike, b: VectorLike | None = None,
                  weighting: WeightingLike = None, prior_weights: VectorLike | None = None,
                  offset: VectorLike | None = None):
+        self.axes = _validate.axes(A, b=b, offset=offset, prior_weights=prior_weights)
         A = _validate.matrix(A, "A", sparse=True)
         n = A.shape[0]
-        self._b = right_hand_side(b, offset, weighting, n)
-        self.weighting = _for_rows(as_weighting(weighting), n)
-        prior = None if prior_weights is None else _prior(prior_weights, n)
+        self._b = right_hand_side(b, offset, weighting, n, self.axes.rows)
+        self.weighting = _for_rows(as_weighting(weighting), n).in_order(self.axes.rows)
+        prior = None if prior_weights is None else _prior(prior_weights, n, self.axes.rows)
         self.rows = storage.of(A)
         used = None if prior is None or prior.all() else prior > 0
         with self.threads() as self.rows.workers:
@@ -104,7 +105,11 @@ class ScoreMap:
 
     def slack(self, x: VectorLike) -> Floats:
         """A x - b, (n,). Raises ValueError if x is not a finite (d,) or if the slack overflows."""
-        return self._slack(_validate.vector(x, "x", self.shape[1], "column of A"))
+        return self._slack(self.coefficients(x))
+
+    def coefficients(self, x: VectorLike, name: str = "x") -> Floats:
+        """A number for each column of A, (d,), in the order of the columns."""
+        return _validate.vector(x, name, self.shape[1], "column of A", self.axes.columns)
 
     def _slack(self, x: Floats) -> Floats:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -209,7 +214,8 @@ class ScoreMap:
 
     def at(self, x: VectorLike) -> Point:
         """The point at x. The last one is remembered."""
-        x = _validate.vector(x, "x", self.rows.shape[1], "column of A")
+        x = (_validate.vector(x, "x", self.rows.shape[1], "column of A")
+             if type(x) is np.ndarray else self.coefficients(x))
         key, last = x.tobytes(), self._last
         if last is None or last[0] != key:
             last = self._last = key, self.point(self._slack(x))
@@ -264,9 +270,9 @@ def _for_rows(weighting: Weighting, n: int) -> Weighting:
     return weighting
 
 
-def _prior(values: VectorLike, n: int) -> Floats | None:
+def _prior(values: VectorLike, n: int, axis: _validate.Axis) -> Floats | None:
     """Prior weights, (n,); None if all are 1."""
-    prior = _validate.nonnegative(values, "prior_weights", n, "row of A")
+    prior = _validate.nonnegative(values, "prior_weights", n, "row of A", axis)
     if not prior.any():
         raise ValueError("prior_weights must not all be 0")
     return None if np.all(prior == 1.0) else prior

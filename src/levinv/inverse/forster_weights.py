@@ -1,6 +1,8 @@
 """Stage 1 on its own: row weights with given leverage scores."""
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
 from levinv import _validate, storage
@@ -27,7 +29,7 @@ def forster_weights(A: MatrixLike, scores: VectorLike | None = None, *, tol: flo
 
     Parameters
     ----------
-    A : (n, d) array_like, sparse matrix, stored or dask array
+    A : (n, d) array_like, data frame, sparse matrix, stored or dask array
         Real, n >= d.
     scores : (n,) array_like, optional
         In [0, 1], summing to the rank of A; default rank/n for each row (zero rows: 0).
@@ -42,7 +44,7 @@ def forster_weights(A: MatrixLike, scores: VectorLike | None = None, *, tol: flo
 
     Returns
     -------
-    weights : (n,) ndarray
+    weights : (n,) ndarray, pandas.Series for a frame or xarray.DataArray
         Positive, with geometric mean 1 on each connected component of A's rows, on which they are
         unique up to scale. Zero rows and rows independent of all others have weight 1.
 
@@ -77,25 +79,27 @@ def forster_weights(A: MatrixLike, scores: VectorLike | None = None, *, tol: flo
     >>> leverage_scores(A, weights=weights).round(10)
     array([0.5, 0.5, 0.5, 0.5])
     """
+    source, axes = A, _validate.axes(A)
     rows = storage.of(_validate.matrix(A, "A", min_aspect=True, sparse=True))
     _validate.ordinary_size(_validate.ordinary_columns(rows.column_max(), "A"), "A")
     n = rows.shape[0]
     tol = _validate.positive_number(tol, "tol")
     maxiter = 100 if maxiter is None else _validate.positive_int(maxiter, "maxiter")
     if scores is not None:
-        scores = _validate.vector(scores, "scores", n, "row of A")
+        scores = _validate.vector(scores, "scores", n, "row of A", axes.rows)
         if (scores < 0).any() or (scores > 1).any():
             index = _validate.first_index((scores < 0) | (scores > 1))
             raise ValueError(f"scores must lie in [0, 1], got {scores[index]} at index {index}")
     with sharing(workers, EVALUATIONS * rows.flops) as rows.workers:
         reduced = reduce(rows)
         try:
-            return _weights(rows, reduced, scores, tol, maxiter)
+            weights = _weights(rows, reduced, scores, tol, maxiter)
         except NoSolutionError:
             if reduced.component_decision.dropped <= FEW_ROUNDINGS:
                 raise
-        # entries that were rounded to zero may connect rows
-        return _weights(rows, reduce(rows, zero_entry=FEW_ROUNDINGS), scores, tol, maxiter)
+            # entries that were rounded to zero may connect rows
+            weights = _weights(rows, reduce(rows, zero_entry=FEW_ROUNDINGS), scores, tol, maxiter)
+    return cast("Floats", _validate.labelled(weights, source, "weight"))
 
 
 def _weights(rows: Rows, reduced: Reduced, scores: Floats | None, tol: float,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -235,31 +236,52 @@ def _part(array: Floats, chunk: slice) -> Floats:
     return np.ascontiguousarray(array if len(array) == 1 else array[chunk])
 
 
+@dataclass(frozen=True)
+class _Order:
+    """The labels of the rows of A, and of the problems."""
+
+    rows: _validate.Axis
+    problems: _validate.Axis
+
+    @classmethod
+    def of(cls, A: npt.ArrayLike, **given: Any) -> _Order:
+        """The labels of A, or of the first argument that has some."""
+        tables = {name: value for name, value in given.items() if getattr(value, "ndim", 0) == 2}
+        return cls(_validate.axes(A, **given).rows, _validate.first_labels(tables, 0))
+
+    def table(self, value: npt.ArrayLike, name: str) -> Floats:
+        """A number for each row of each problem, in the order of these labels."""
+        array = self.rows.aligned(_validate.real_array(value, name, 2), value, name, axis=1)
+        return self.problems.aligned(array, value, name)
+
+
 def _checked(A: npt.ArrayLike, b: npt.ArrayLike | None, scores: npt.ArrayLike,
              signs: SignsLike | None, noise: npt.ArrayLike | None, tol: float, rng: Seed,
              weighting: WeightingLike, offset: npt.ArrayLike | None,
              prior_weights: npt.ArrayLike | None) -> _Problems:
     """Check the arguments of :func:`levinv.invert_many`; raise as documented there."""
     shared = _dimension(A) != 3
+    order = _Order.of(A, b=b, offset=offset, scores=scores, noise=noise, signs=signs,
+                      prior_weights=prior_weights)
     A = _validate.real_array(A, "A", 2 if shared else 3)
     if A.shape[-2] < A.shape[-1]:
         raise ValueError(f"A must have at least as many rows as columns, got shape {A.shape[-2:]}")
     A = _ordinary_sizes(A[None] if shared else A, "A")
     n = A.shape[1]
-    b, k = _checked_response(b, offset, scores, None if shared else len(A), n)
+    b, k = _checked_response(b, offset, scores, None if shared else len(A), n, order)
     model, _ = model_and_response(weighting, None if b is None else np.zeros(n), None, None, n)
     b = np.zeros((k, n)) if b is None else _ordinary_sizes(_of_shape(b, "b", k, n), "b")
     if noise is not None:
-        noise = _per_row(noise, "noise", k, n)
+        noise = _per_row(noise, "noise", k, n, order)
         _validate.refuse(noise <= 0, noise, "noise", "above 0")
         noise = usable_noise(noise)
     if prior_weights is not None:
-        prior_weights = _per_row(prior_weights, "prior_weights", k, n)
+        prior_weights = _per_row(prior_weights, "prior_weights", k, n, order)
         _validate.refuse(prior_weights <= 0, prior_weights, "prior_weights", "above 0")
-    scores = _of_shape(_validate.real_array(scores, "scores", 2), "scores", k, n)
+    scores = _of_shape(order.table(scores, "scores"), "scores", k, n)
     if signs is not None:
         model.check_signs()
-        signs = _per_row(signs, "signs", k, n)
+        signs = _per_row(signs, "signs", k, n, order)
         _validate.refuse(np.abs(signs) != 1.0, signs, "signs", "+1 or -1")
     scores = clipped_scores(scores, noise)
     tol = _validate.positive_number(tol, "tol")
@@ -268,18 +290,18 @@ def _checked(A: npt.ArrayLike, b: npt.ArrayLike | None, scores: npt.ArrayLike,
 
 
 def _checked_response(b: npt.ArrayLike | None, offset: npt.ArrayLike | None, scores: npt.ArrayLike,
-                      k: int | None, n: int) -> tuple[Floats | None, int]:
+                      k: int | None, n: int, order: _Order) -> tuple[Floats | None, int]:
     """b = -offset, of two dimensions, or None, and the number of problems if it is not k."""
     if b is not None and offset is not None:
         raise ValueError("b and offset must not both be given: b is -offset")
     if b is not None:
-        b = _validate.real_array(b, "b", 2)
+        b = order.table(b, "b")
         return b, len(b) if k is None else k
     if offset is not None:
-        offset = _validate.real_array(offset, "offset", 2)
+        offset = order.table(offset, "offset")
         k = len(offset) if k is None else k
         return -_of_shape(offset, "offset", k, n), k
-    return None, len(_validate.real_array(scores, "scores", 2)) if k is None else k
+    return None, len(order.table(scores, "scores")) if k is None else k
 
 
 def _dimension(value: npt.ArrayLike) -> int:
@@ -297,13 +319,13 @@ def _of_shape(array: Floats, name: str, k: int, n: int) -> Floats:
     return array
 
 
-def _per_row(value: npt.ArrayLike, name: str, k: int, n: int) -> Floats:
+def _per_row(value: npt.ArrayLike, name: str, k: int, n: int, order: _Order) -> Floats:
     """A (1, n) or (k, n) array from a scalar, a vector or a matrix."""
     dimension = _dimension(value)
     if dimension == 2:
-        return _of_shape(_validate.real_array(value, name, 2), name, k, n)
+        return _of_shape(order.table(value, name), name, k, n)
     value = np.full(n, value) if dimension == 0 else value
-    return _validate.vector(value, name, n, "row of A")[None]
+    return _validate.vector(value, name, n, "row of A", order.rows)[None]
 
 
 def _ordinary_sizes(array: Floats, name: str) -> Floats:

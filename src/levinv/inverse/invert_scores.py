@@ -43,7 +43,7 @@ def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
 
     Parameters
     ----------
-    A : (n, d) array_like, sparse matrix, stored or dask array
+    A : (n, d) array_like, data frame, sparse matrix, stored or dask array
         Real, n >= d. Rank-deficient A is accepted; null(A) is then part of the null space.
     b : (n,) array_like or None
         Right-hand side: the slack, the linear predictor of a regression, is A x - b. With a
@@ -204,15 +204,17 @@ def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
     >>> result.x.round(8), result.unique
     (array([-1. ,  2. ,  0.5]), True)
     """
+    axes = _validate.axes(A, b=b, offset=offset, scores=scores, prior_weights=prior_weights,
+                          noise=noise, signs=signs, ridge=ridge)
     A = _validate.matrix(A, "A", min_aspect=True, sparse=True)
     rows = storage.of(A)
     _validate.ordinary_size(_validate.ordinary_columns(rows.column_max(), "A"), "A")
     n, d = A.shape
-    model, b = model_and_response(weighting, b, offset, prior_weights, n)
+    model, b = model_and_response(weighting, b, offset, prior_weights, n, axes.rows)
     b = _validate.ordinary_size(b, "b")
     _validate.choice(method, "method", METHODS)
     options = _validate.options(options, OPTIONS[method])
-    ridge = _validate.nonnegative(ridge, "ridge", n, "row of A")
+    ridge = _validate.nonnegative(ridge, "ridge", n, "row of A", axes.rows)
     if method == "global" and ridge.any():
         raise ValueError(f"ridge must be 0 with method 'global', got {ridge.max()}")
     if method == "global":
@@ -224,17 +226,17 @@ def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
             raise ValueError("noise and decimals must not both be given: rounding to decimals is "
                              "noise of 10**-decimals / sqrt(12)")
         noise = rounding_noise(decimals)
-    noise = None if noise is None else usable_noise(_validate.noise(noise, "noise", n))
-    scores = clipped_scores(_validate.vector(scores, "scores", n, "row of A"), noise)
+    noise = None if noise is None else usable_noise(_validate.noise(noise, "noise", n, axes.rows))
+    scores = clipped_scores(_validate.vector(scores, "scores", n, "row of A", axes.rows), noise)
     if x0 is not None:
-        x0 = _validate.vector(x0, "x0", d, "column of A").copy()
+        x0 = _validate.vector(x0, "x0", d, "column of A", axes.columns).copy()
     if signs is not None:
         model.check_signs()
     if coefficient_signs is not None:
-        coefficient_signs = _coefficient_signs(coefficient_signs, model, d)
+        coefficient_signs = _coefficient_signs(coefficient_signs, model, d, axes.columns)
     problem = Problem(
         rows, b, scores, noise, _validate.positive_number(tol, "tol"),
-        None if signs is None else _validate.signs(signs, "signs", n), x0, model,
+        None if signs is None else _validate.signs(signs, "signs", n, axes.rows), x0, model,
         coefficient_signs)
     if maxiter is not None:
         maxiter = _validate.positive_int(maxiter, "maxiter")
@@ -248,12 +250,13 @@ def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
         return local.solve(problem, progress, method, A, ridge, _checked(options))
 
 
-def _coefficient_signs(signs: VectorLike, model: Model, d: int) -> Floats:
+def _coefficient_signs(signs: VectorLike, model: Model, d: int,
+                       axis: _validate.Axis) -> Floats:
     """+1, -1 and 0 for each coefficient."""
     if model.is_power:
         raise ValueError("coefficient_signs must be None with powers of A x - b as weights: give "
                          "signs, those of A x - b")
-    checked = _validate.vector(signs, "coefficient_signs", d, "column of A")
+    checked = _validate.vector(signs, "coefficient_signs", d, "column of A", axis)
     _validate.refuse(~np.isin(checked, (-1.0, 0.0, 1.0)), checked, "coefficient_signs",
                      "+1, -1 or 0 (unknown)")
     return checked

@@ -32,7 +32,7 @@ FAMILIES = {"PoissonRegressor": "poisson", "GammaRegressor": "gamma"}
 def read(fit: Any, X: MatrixLike | None, y: VectorLike | None,
          sample_weight: VectorLike | None) -> FittedModel:
     """What levinv needs of a fit; raises as :func:`levinv.models.reading.read`."""
-    labels = _labels(X)
+    labels, rows = _labels(X), _validate.axes(X, sample_weight=sample_weight, y=y).rows
     fit, X, names = _last_step(fit, X)
     kind = type(fit).__name__
     if kind not in ESTIMATORS:
@@ -43,7 +43,10 @@ def read(fit: Any, X: MatrixLike | None, y: VectorLike | None,
     if X is None:
         raise TypeError("X must be given: a fit of scikit-learn does not keep its design")
     _refuse_others(fit, kind)
-    features = _validate.matrix(_numbers(X), "X", sparse=scipy.sparse.issparse(X))
+    features = _validate.matrix(X, "X", sparse=scipy.sparse.issparse(X))
+    if hasattr(fit, "feature_names_in_"):
+        order = _validate.Axis(list(fit.feature_names_in_), "the fit's columns", True, True)
+        features = order.aligned(features, X, "X", axis=1)
     coefficients = np.atleast_2d(np.asarray(fit.coef_, dtype=float))
     if len(coefficients) != 1:
         of = "two classes" if kind == "LogisticRegression" else "one target"
@@ -53,7 +56,7 @@ def read(fit: Any, X: MatrixLike | None, y: VectorLike | None,
                          f"{features.shape[1]}")
     n = features.shape[0]
     weight = (None if sample_weight is None
-              else _validate.nonnegative(sample_weight, "sample_weight", n, "row of X"))
+              else _validate.nonnegative(sample_weight, "sample_weight", n, "row of X", rows))
     if getattr(fit, "class_weight", None) is not None and weight is None:
         raise ValueError("sample_weight must be given for a fit with class_weight: the products of "
                          "the class weights and the sample weights")
@@ -67,7 +70,7 @@ def read(fit: Any, X: MatrixLike | None, y: VectorLike | None,
     return FittedModel(
         kind=f"scikit-learn {kind}", design=design, names=names, labels=labels,
         framed=labels is not None, weighting=weighting, offset=None, prior_weights=weight,
-        params=params, mean=mean, variance=variance, response=_response(fit, kind, y, n),
+        params=params, mean=mean, variance=variance, response=_response(fit, kind, y, n, rows),
         dispersion=dispersion,
         ridge=_ridge(fit, kind, len(params), n if weight is None else float(weight.sum())))
 
@@ -79,12 +82,14 @@ def _last_step(fit: Any, X: MatrixLike | None) -> tuple[Any, MatrixLike | None, 
         steps, named = fit[:-1], fit.steps[-1][1]
         if len(fit.steps) > 1 and X is not None:
             X = steps.transform(X)
-            if not hasattr(X, "columns"):
+            if _validate.axes(X).columns.labels is None:
                 try:
                     return named, X, [str(name) for name in steps.get_feature_names_out()]
                 except AttributeError:         # a step that has no names
                     return named, X, None
-    columns = getattr(X, "columns", getattr(named, "feature_names_in_", None))
+    columns = _validate.axes(X).columns.labels
+    if columns is None:
+        columns = getattr(named, "feature_names_in_", None)
     return named, X, None if columns is None else [str(name) for name in columns]
 
 
@@ -144,26 +149,26 @@ def _model(fit: Any, kind: str, eta: Floats) -> tuple[Weighting, Floats, Floats,
     return weighting, mean, variance, 1.0 if kind == "PoissonRegressor" else None
 
 
-def _response(fit: Any, kind: str, y: VectorLike | None, n: int) -> Floats | None:
+def _response(fit: Any, kind: str, y: VectorLike | None, n: int,
+              rows: _validate.Axis) -> Floats | None:
     """The response, (n,); of a logistic regression 1 for the second class and 0 for the first."""
     if y is None:
         return None
+    if np.ma.is_masked(y):
+        raise TypeError("y must not have masked entries")
     if kind == "LogisticRegression":
         classes = np.ravel(np.asarray(y))
         if len(classes) != n or not np.isin(classes, fit.classes_).all():
             raise ValueError(f"y must hold one of the classes {list(fit.classes_)} for each of the "
                              f"{n} rows of X")
-        return np.asarray(classes == fit.classes_[1], dtype=float)
-    return _validate.vector(np.ravel(np.asarray(y)), "y", n, "row of X")
+        return rows.aligned(np.asarray(classes == fit.classes_[1], dtype=float), y, "y")
+    column = np.ravel(_validate.real_array(y, "y", 1 if np.ndim(y) == 1 else None))
+    return rows.aligned(_validate.vector(column, "y", n, "row of X"), y, "y")
 
 
 def _labels(X: MatrixLike | None) -> Any:
     """The index of a data frame of pandas; None for other designs."""
     return getattr(X, "index", None) if type(X).__module__.startswith("pandas") else None
-
-
-def _numbers(X: MatrixLike) -> MatrixLike:
-    return np.asarray(X) if hasattr(X, "columns") else X
 
 
 def _with_ones(features: MatrixLike) -> MatrixLike:

@@ -6,13 +6,14 @@
 import scipy.sparse
 
 from levinv import _validate
-from levinv._source import Source
+from levinv._source import Source, SparseSource
 from levinv._typing import MatrixLike
 from levinv.storage.blocked import Rows
 from levinv.storage.dense import DenseRows, StreamedRows
 from levinv.storage.sparse import SparseRows
+from levinv.storage.stored_sparse import StoredSparseRows
 
-__all__ = ["DenseRows", "Rows", "SparseRows", "StreamedRows", "of"]
+__all__ = ["DenseRows", "Rows", "SparseRows", "StoredSparseRows", "StreamedRows", "of"]
 
 
 def of(A: MatrixLike, workers: int = 1) -> Rows:
@@ -22,4 +23,6 @@ def of(A: MatrixLike, workers: int = 1) -> Rows:
         return DaskRows(A, workers)
     if scipy.sparse.issparse(A):
         return SparseRows(A, workers)
+    if isinstance(A, SparseSource):
+        return StoredSparseRows(A, workers)
     return (StreamedRows if isinstance(A, Source) else DenseRows)(A, workers)

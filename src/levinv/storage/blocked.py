@@ -5,7 +5,7 @@ Rows are u_i = scale_i a_i T, with a_i row i of A; ``scale`` (n,) and the ``tran
 optional: 1 and I. A row of scale 0 contributes nothing, so that rows are left out without a copy
 of A. Below, k is the length of u_i.
 """
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -171,11 +171,11 @@ class Rows(Protocol):
         vectors; ``combine``, a function of two results, combines them in the order of the rows.
         """
 
-        def value(item: tuple[slice, Rows]) -> Result:
-            chunk, rows = item
-            return function(rows, *[part_of(vector, chunk) for vector in vectors], *shared)
+        def value(chunk: slice) -> Result:
+            return function(self._chunk(chunk), *[part_of(vector, chunk) for vector in vectors],
+                            *shared)
 
-        return summed(value, list(self._folded()), self.workers, combine=combine)
+        return summed(value, self._folded(), self.workers, combine=combine)
 
     def _sum(self, chunks: Sequence[slice], shape: tuple[int, ...],
              add: Callable[[slice, Floats], None]) -> Floats:
@@ -196,8 +196,12 @@ class Rows(Protocol):
     def _width(self, transform: Floats | None) -> int:
         return self.shape[1] if transform is None else transform.shape[1]
 
-    def _folded(self) -> Iterable[tuple[slice, "Rows"]]:
-        """Blocks of the rows: their indices and the rows themselves."""
+    def _folded(self) -> Sequence[slice]:
+        """The blocks of rows of :meth:`fold`."""
+        raise NO_CHUNKS
+
+    def _chunk(self, chunk: slice) -> "Rows":
+        """The rows of one of these blocks; stored ones are read here, and not all at once."""
         raise NO_CHUNKS
 
     def _dense_chunks(self, work_per_row: int, k: int, width: int = 0) -> list[slice]:

@@ -1,6 +1,6 @@
 """Dense rows in memory or mapped from a file, in any memory layout."""
 import mmap
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 import scipy.sparse
@@ -120,9 +120,12 @@ class DenseRows(Rows):
     def as_sparse(self) -> scipy.sparse.csr_array:
         return scipy.sparse.csr_array(self.A)
 
-    def _folded(self) -> Iterable[tuple[slice, Rows]]:
+    def _folded(self) -> Sequence[slice]:
         d = self.shape[1]
-        return [(chunk, DenseRows(self.A[chunk])) for chunk in self._chunks(d * d, d)]
+        return self._chunks(d * d, d)
+
+    def _chunk(self, chunk: slice) -> Rows:
+        return DenseRows(self.A[chunk])
 
     def gram(self, scale: Floats | None = None, transform: Floats | None = None,
              weights: Floats | None = None) -> Floats:

@@ -14,8 +14,8 @@ and takes less time (see :mod:`levinv._kernels.csr`).
 """
 import itertools
 import math
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,8 @@ from levinv._tolerances import CACHE_ENTRIES, CHUNK_WORK, DENSE_GAIN, PASS_ENTRI
 from levinv._typing import Booleans, Floats, RowIndex
 from levinv.storage.blocked import Pieces, Rows, part_of
 from levinv.storage.dense import DenseRows
+
+Parts: TypeAlias = tuple[Floats, npt.NDArray[Any], npt.NDArray[Any]]
 
 # Beyond so many columns BLAS computes the Gram matrix of a block. Every block adds to the sum,
 # which has here eight times the size of the cache.
@@ -42,20 +44,25 @@ class SparseRows(Rows):
 
     in_memory = True
     copy_limit = _tolerances.COPY_ENTRIES
+    A: Any                             # the array, or what blocks of it are read from
 
     def __init__(self, A: scipy.sparse.csr_array, workers: int = 1):
-        n, d = A.shape
+        self.A = A
+        self._prepare(A.shape, np.diff(A.indptr), workers)
+
+    def _prepare(self, shape: tuple[int, int], counts: npt.NDArray[Any], workers: int) -> None:
+        """Note the shape and the number of entries in each row."""
+        n, d = shape
         if d > _tolerances.LARGEST_DIMENSION:
             raise ValueError(
                 f"A must have at most {_tolerances.LARGEST_DIMENSION} columns if it is sparse, got "
-                f"shape {A.shape}: 5 dense {d} x {d} matrices would take "
+                f"shape {shape}: 5 dense {d} x {d} matrices would take "
                 f"{5 * 8 * d * d / 2 ** 30:.3g} GiB; leverage_scores approximates the "
                 f"scores of more columns, with method='sketch'")
-        self.A = A
-        self.shape: tuple[int, int] = A.shape
+        self.shape = shape
         self.workers = workers
-        counts = np.diff(A.indptr).astype(np.int64)
-        self._entries = A.indptr.astype(np.int64)                # entries in the rows before
+        counts = counts.astype(np.int64)
+        self._entries = np.concatenate([[0], np.cumsum(counts)])      # entries in the rows before
         self._pairs = np.concatenate([[0], np.cumsum(counts * (counts + 1) // 2)])    # products
         self._crowded = DENSE_GAIN * int(self._pairs[-1]) > n * d * (d + 1) // 2
 
@@ -92,29 +99,33 @@ class SparseRows(Rows):
         work += self._entries * (4 * k)          # along rows of T
         return self._chunks(work, CHUNK_WORK, max(64, 8 * width) * work_per_row)
 
-    def _slice(self, chunk: slice) -> tuple[Floats, npt.NDArray[Any], npt.NDArray[Any]]:
+    def _read(self, chunk: slice) -> Iterator[tuple[slice, Parts]]:
+        """Blocks of a chunk: their rows, and data, indices and indptr of these rows."""
         A = self.A
-        return A.data, A.indices, A.indptr[chunk.start:chunk.stop + 1]
+        yield chunk, (A.data, A.indices, A.indptr[chunk.start:chunk.stop + 1])
 
     def _pieces(self, chunk: slice, scale: Floats | None, transform: Floats | None) -> Pieces:
         k = self._width(transform)
         step = max(CACHE_ENTRIES // max(k, 1), 64 if k <= WIDE else WIDE)
         u = np.empty((min(step, chunk.stop - chunk.start), k))
-        for first in range(chunk.start, chunk.stop, step):
-            block = slice(first, min(first + step, chunk.stop))
-            part = u[:block.stop - first]
-            if transform is None:
-                csr.dense_rows(*self._slice(block), part_of(scale, block), part)
-            else:
-                csr.product(*self._slice(block), part_of(scale, block), False, transform, part)
-            yield block, part, None, None
+        for read, (data, indices, indptr) in self._read(chunk):
+            for first in range(read.start, read.stop, step):
+                block = slice(first, min(first + step, read.stop))
+                rows = indptr[first - read.start:block.stop - read.start + 1]
+                part = u[:block.stop - first]
+                if transform is None:
+                    csr.dense_rows(data, indices, rows, part_of(scale, block), part)
+                else:
+                    csr.product(data, indices, rows, part_of(scale, block), False, transform, part)
+                yield block, part, None, None
 
     def _times(self, v: Floats, absolute: bool) -> Floats:
         columns = _columns(v)
         out = np.empty((self.shape[0], columns.shape[1]))
 
         def work(chunk: slice) -> None:
-            csr.product(*self._slice(chunk), None, absolute, columns, out[chunk])
+            for block, parts in self._read(chunk):
+                csr.product(*parts, None, absolute, columns, out[block])
 
         if out.size:
             self._each(self._passes(columns.shape[1]), work)
@@ -125,7 +136,8 @@ class SparseRows(Rows):
         m = columns.shape[1]
 
         def add(chunk: slice, out: Floats) -> None:
-            csr.transposed(*self._slice(chunk), columns[chunk], out)
+            for block, parts in self._read(chunk):
+                csr.transposed(*parts, columns[block], out)
 
         if m == 0:
             return np.zeros((self.shape[1], 0))
@@ -154,7 +166,7 @@ class SparseRows(Rows):
         return np.sqrt(np.bincount(self.A.indices, squares, self.shape[1])) / unit
 
     def nonzero(self) -> Booleans:
-        return np.asarray(np.diff(self.A.indptr) > 0)
+        return np.asarray(np.diff(self._entries) > 0)
 
     def block(self, index: RowIndex) -> Floats:
         return np.asarray(self.A[index].toarray())
@@ -169,27 +181,31 @@ class SparseRows(Rows):
 
     def scaled(self, factors: Floats) -> Floats:
         out = np.empty(self.shape)
-        csr.dense_rows(*self._slice(slice(0, self.shape[0])), factors, out)
+        for block, parts in self._read(slice(0, self.shape[0])):
+            csr.dense_rows(*parts, factors[block], out[block])
         return out
 
     def as_sparse(self) -> scipy.sparse.csr_array:
         return self.A
 
-    def _folded(self) -> Iterable[tuple[slice, Rows]]:
-        A, d = self.A, self.shape[1]
-        for chunk in self._dense_chunks(d * d, d, d):
-            data, indices, indptr = self._slice(chunk)
-            inside = slice(indptr[0], indptr[-1])
-            yield chunk, SparseRows(scipy.sparse.csr_array(
-                (data[inside], indices[inside], indptr - indptr[0]),
-                shape=(chunk.stop - chunk.start, A.shape[1])))
+    def _folded(self) -> Sequence[slice]:
+        d = self.shape[1]
+        return self._dense_chunks(d * d, d, d)
+
+    def _chunk(self, chunk: slice) -> Rows:
+        indptr = self.A.indptr[chunk.start:chunk.stop + 1]
+        inside = slice(indptr[0], indptr[-1])
+        return SparseRows(scipy.sparse.csr_array(
+            (self.A.data[inside], self.A.indices[inside], indptr - indptr[0]),
+            shape=(chunk.stop - chunk.start, self.shape[1])))
 
     def gram(self, scale: Floats | None = None, transform: Floats | None = None,
              weights: Floats | None = None) -> Floats:
         k = self._width(transform)
 
         def add(chunk: slice, out: Floats) -> None:
-            csr.gram(*self._slice(chunk), part_of(scale, chunk), part_of(weights, chunk), out)
+            for block, parts in self._read(chunk):
+                csr.gram(*parts, part_of(scale, block), part_of(weights, block), out)
 
         def add_dense(chunk: slice, out: Floats) -> None:
             for block, u, _, _ in self._pieces(chunk, scale, transform):
@@ -214,14 +230,19 @@ class SparseRows(Rows):
         n, k = self.shape[0], self._width(transform)
         out = np.empty(n)
         if transform is None and form is None:
-            csr.row_squares(self.A.data, self.A.indptr, scale, out)
+            for block, (data, _, indptr) in self._read(slice(0, n)):
+                csr.row_squares(data, indptr, part_of(scale, block), out[block])
         elif (form is None and transform is not None and self._form_pays(k)
               and _squarable(transform)):
             self._lengths(scale, transform, out)
         elif form is not None and transform is None and not self._crowded:
             form = np.ascontiguousarray(0.5 * (form + form.T))
-            self._each(self._pair_chunks(), lambda chunk: csr.forms(
-                *self._slice(chunk), part_of(scale, chunk), form, out[chunk]))
+
+            def forms(chunk: slice) -> None:
+                for block, parts in self._read(chunk):
+                    csr.forms(*parts, part_of(scale, block), form, out[block])
+
+            self._each(self._pair_chunks(), forms)
         elif k == 0:
             out[:] = 0.0
         else:
@@ -247,8 +268,9 @@ class SparseRows(Rows):
         sizes = np.sqrt(np.diag(form))
 
         def work(chunk: slice) -> None:
-            csr.lengths(*self._slice(chunk), part_of(scale, chunk), form, sizes, transform,
-                        _tolerances.ROUNDING_FACTOR, np.empty(k), out[chunk])
+            for block, parts in self._read(chunk):
+                csr.lengths(*parts, part_of(scale, block), form, sizes, transform,
+                            _tolerances.ROUNDING_FACTOR, np.empty(k), out[block])
 
         self._each(self._pair_chunks(), work)
 

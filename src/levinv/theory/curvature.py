@@ -96,9 +96,10 @@ def slack_bound(A: ArrayLike, b: VectorLike, x: VectorLike, radius: float = 0.0)
     ...                    radius=0.1)
     0.8
     """
+    axes = _validate.axes(A)
     A = _validate.matrix(A, "A")
-    b = _validate.vector(b, "b", A.shape[0], "row of A")
-    x = _validate.vector(x, "x", A.shape[1], "column of A")
+    b = _validate.vector(b, "b", A.shape[0], "row of A", axes.rows)
+    x = _validate.vector(x, "x", A.shape[1], "column of A", axes.columns)
     radius = _validate.positive_number(radius, "radius", zero=True)
     rows = np.linalg.norm(A, axis=1)
     if not rows.any():

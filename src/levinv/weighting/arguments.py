@@ -11,7 +11,8 @@ from levinv.weighting.protocol import INVERSE_SQUARE
 
 
 def model_and_response(weighting: WeightingLike, b: VectorLike | None, offset: VectorLike | None,
-                       prior_weights: VectorLike | None, n: int) -> tuple[Model, Floats]:
+                       prior_weights: VectorLike | None, n: int,
+                       axis: _validate.Axis | None = None) -> tuple[Model, Floats]:
     """The model of an inversion and b = -offset, (n,).
 
     Raises TypeError if neither b nor a weighting is given. Raises ValueError if both b and an
@@ -19,7 +20,7 @@ def model_and_response(weighting: WeightingLike, b: VectorLike | None, offset: V
     back from the scores is known.
     """
     chosen = as_weighting(weighting)
-    response = right_hand_side(b, offset, weighting, n)
+    response = right_hand_side(b, offset, weighting, n, axis)
     response = np.zeros(n) if response is None else response
     if chosen.kind == "constant":
         raise ValueError(f"weighting must depend on x, but the hat values of {chosen.name} are the "
@@ -29,7 +30,7 @@ def model_and_response(weighting: WeightingLike, b: VectorLike | None, offset: V
                          f"{chosen.name} has not: no way back from its scores is known")
     if prior_weights is None:
         return (INVERSE_SQUARE_MODEL if chosen is INVERSE_SQUARE else Model(chosen)), response
-    prior = _validate.nonnegative(prior_weights, "prior_weights", n, "row of A")
+    prior = _validate.nonnegative(prior_weights, "prior_weights", n, "row of A", axis)
     if not prior.all():
         raise ValueError("prior_weights must be above 0, got 0 at index "
                          f"{int(np.argmin(prior > 0))}: leave such rows out")
@@ -39,14 +40,14 @@ def model_and_response(weighting: WeightingLike, b: VectorLike | None, offset: V
 
 
 def right_hand_side(b: VectorLike | None, offset: VectorLike | None, weighting: WeightingLike,
-                    n: int) -> Floats | None:
+                    n: int, axis: _validate.Axis | None = None) -> Floats | None:
     """b = -offset, (n,), or None for 0."""
     if b is not None and offset is not None:
         raise ValueError("b and offset must not both be given: b is -offset")
     if b is not None:
-        return _validate.vector(b, "b", n, "row of A")
+        return _validate.vector(b, "b", n, "row of A", axis)
     if offset is not None:
-        return -_validate.vector(offset, "offset", n, "row of A")
+        return -_validate.vector(offset, "offset", n, "row of A", axis)
     if weighting is None:
         raise TypeError("b must hold real numbers, got dtype object: None stands for 0 only if a "
                         "weighting is given")

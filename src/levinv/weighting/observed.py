@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.special
 
 from levinv._tolerances import TAIL_START
 from levinv._typing import Floats, VectorLike
-from levinv._validate import real_array, refuse
+from levinv._validate import Axis, labels_of, real_array, refuse
 from levinv.weighting.composed import (
     CLOGLOG,
     LOG,
@@ -49,9 +49,15 @@ class Observed(Weighting):
     kind: Kind = "other"
 
     def __init__(self, name: str, y: Floats, domain: tuple[float, float],
-                 weights: Callable[[Floats, Floats], WithDerivative]) -> None:
+                 weights: Callable[[Floats, Floats], WithDerivative], labels: Any = None) -> None:
         self.name, self.y, self.length, self.domain = name, y, len(y), domain
-        self._weights = weights
+        self._weights, self._labels = weights, labels
+
+    def in_order(self, rows: Axis) -> Weighting:
+        if self._labels is None or rows.labels is None:
+            return self
+        y = rows.ordered(self.y, self._labels, "y")
+        return Observed(self.name, y, self.domain, self._weights)
 
     def _weight(self, eta: Floats) -> WithDerivative:
         with np.errstate(all="ignore"):
@@ -90,8 +96,8 @@ def observed(family: str, link: str | None, y: VectorLike, *, alpha: float | Non
     family, link, alpha, power, link_power
         As in :func:`glm`. With the canonical link the two kinds of information are equal.
     y : (n,) array_like
-        The responses, in the order of the rows of A. For a binomial family they are proportions;
-        numbers of trials are prior weights.
+        The responses, in the order of the rows of A or with their labels. For a binomial family
+        they are proportions; numbers of trials are prior weights.
 
     Returns
     -------
@@ -123,15 +129,15 @@ def observed(family: str, link: str | None, y: VectorLike, *, alpha: float | Non
     """
     expected = glm(family, link, alpha=alpha, power=power, link_power=link_power)
     family, link, rho = model(family, link, link_power)
-    y = real_array(y, "y", 1).copy()
+    labels, y = labels_of(y), real_array(y, "y", 1).copy()
     if family != "gaussian":
         wrong = y < 0 if family != "binomial" else (y < 0) | (y > 1)
         refuse(wrong, y, "y", "in [0, 1]" if family == "binomial" else "at least 0")
     canonical = link == ("canonical" if family == "negative-binomial" else CANONICAL[family])
     if canonical and family != "tweedie":
-        return Observed(expected.name, y, expected.domain, _expected(expected))
+        return Observed(expected.name, y, expected.domain, _expected(expected), labels)
     if family == "binomial":
-        return Observed(expected.name, y, expected.domain, _binomial(link, rho))
+        return Observed(expected.name, y, expected.domain, _binomial(link, rho), labels)
     if family == "negative-binomial":
         dispersion = 1.0 if alpha is None else float(alpha)
         parts = negative_binomial(dispersion)
@@ -140,7 +146,7 @@ def observed(family: str, link: str | None, y: VectorLike, *, alpha: float | Non
         parts, inverse = power_family(VARIANCES.get(family, power or 0.0)), None
     if inverse is None:
         inverse = LOG if rho is None else power_link(rho)
-    return Observed(expected.name, y, expected.domain, _general(parts, inverse))
+    return Observed(expected.name, y, expected.domain, _general(parts, inverse), labels)
 
 
 def _expected(expected: Weighting) -> Callable[[Floats, Floats], WithDerivative]:

@@ -33,6 +33,7 @@ import numpy as np
 
 from levinv._kernels.dense import all_finite
 from levinv._typing import Floats
+from levinv.tables.labels import Axis
 
 Kind: TypeAlias = Literal["constant", "power", "exponential", "monotone", "peak", "other"]
 
@@ -54,6 +55,10 @@ class Weighting:
 
     def __repr__(self) -> str:
         return f"<levinv weighting: {self.name}>"
+
+    def in_order(self, rows: Axis) -> Weighting:
+        """The weighting of rows in the order of these labels, if it depends on the row."""
+        return self
 
     def log_weight(self, eta: Floats) -> Floats:
         """τ, of the shape of ``eta``; -inf where the weight is below every double."""

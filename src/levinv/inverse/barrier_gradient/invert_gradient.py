@@ -60,7 +60,7 @@ def invert_gradient(A: MatrixLike, b: VectorLike | None, g: VectorLike, *,
 
     Parameters
     ----------
-    A : (n, d) array_like, sparse matrix, stored or dask array
+    A : (n, d) array_like, data frame, sparse matrix, stored or dask array
         Real, of full column rank. Zero rows are ignored.
     b : (n,) array_like or None
         Right-hand side: the slack is A x - b. With a weighting, None stands for 0 or -offset.
@@ -195,15 +195,17 @@ def invert_gradient(A: MatrixLike, b: VectorLike | None, g: VectorLike, *,
     >>> result.success, result.unique
     (True, False)
     """
+    axes = _validate.axes(A, b=b, offset=offset, prior_weights=prior_weights, signs=signs,
+                          ridge=ridge)
     A = _validate.matrix(A, "A", sparse=True)
     n, d = A.shape
     weights = as_weighting(weighting)
-    b = _response(b, offset, weighting, n)
-    g = _validate.vector(g, "g", d, "column of A")
+    b = _response(b, offset, weighting, n, axes.rows)
+    g = _validate.vector(g, "g", d, "column of A", axes.columns)
     chosen = _method(method, weights)
     _require_third_derivative(weights)
     options = _validate.options(options, OPTIONS[chosen])
-    ridge = _validate.nonnegative(ridge, "ridge", n, "row of A")
+    ridge = _validate.nonnegative(ridge, "ridge", n, "row of A", axes.rows)
     if chosen != "least-squares" and ridge.any():
         raise ValueError(f"ridge must be 0 with method {chosen!r}, got {ridge.max()}")
     size = options.get("sample_size", subsampled.default_size(d))
@@ -214,11 +216,11 @@ def invert_gradient(A: MatrixLike, b: VectorLike | None, g: VectorLike, *,
     _validate.ordinary_size(_validate.ordinary_columns(stored.column_max(), "A"), "A")
     _validate.ordinary_size(b, "b")
     prior = (None if prior_weights is None
-             else _validate.nonnegative(prior_weights, "prior_weights", n, "row of A"))
+             else _validate.nonnegative(prior_weights, "prior_weights", n, "row of A", axes.rows))
     active = stored.nonzero() if prior is None else stored.nonzero() & (prior > 0)
-    cell_signs = None if signs is None else _validate.signs(signs, "signs", n)
+    cell_signs = None if signs is None else _validate.signs(signs, "signs", n, axes.rows)
     if x0 is not None:
-        x0 = _validate.vector(x0, "x0", d, "column of A").copy()
+        x0 = _validate.vector(x0, "x0", d, "column of A", axes.columns).copy()
     cell_signs = _cell(stored, b, x0, cell_signs, active, weights)
     known = b, g, cell_signs, active, ridge, tol, maxiter
     if _is_inverse_square(weights, prior):
@@ -237,17 +239,17 @@ def invert_gradient(A: MatrixLike, b: VectorLike | None, g: VectorLike, *,
 
 
 def _response(b: VectorLike | None, offset: VectorLike | None, weighting: WeightingLike,
-              n: int) -> Floats:
+              n: int, axis: _validate.Axis) -> Floats:
     """b = -offset, (n,)."""
     if b is not None and offset is not None:
         raise ValueError("b and offset must not both be given: b is -offset")
     if offset is not None:
-        return -_validate.vector(offset, "offset", n, "row of A")
+        return -_validate.vector(offset, "offset", n, "row of A", axis)
     if b is None:
         if weighting is None:
             raise ValueError("b must be given with the weights 1/slack²")
         return np.zeros(n)
-    return _validate.vector(b, "b", n, "row of A")
+    return _validate.vector(b, "b", n, "row of A", axis)
 
 
 def _method(method: Method | None, weighting: Weighting) -> Method:
