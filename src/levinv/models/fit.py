@@ -73,11 +73,13 @@ def fit(regression: Regression) -> FittedModel:
     _check_responses(regression)
     state = _iterated(regression, _start(regression))
     mean = likelihood.link.mean(state.eta)
+    with np.errstate(all="ignore"):
+        variance = likelihood.family.variance(mean)[0]
     return FittedModel(
         kind=likelihood.weighting.name, design=regression.design, names=regression.names,
         labels=regression.labels, framed=False, weighting=likelihood.weighting,
         offset=regression.offset, prior_weights=regression.prior_weights, params=state.x, mean=mean,
-        variance=likelihood.family.variance(mean)[0], response=y,
+        variance=variance, response=y,
         dispersion=1.0 if likelihood.known_dispersion else None)
 
 
@@ -100,8 +102,10 @@ def _iterated(regression: Regression, state: _State) -> _State:
             looked = True
             _refuse_separated(regression)
     _refuse_separated(regression)
-    raise FitError("the fit does not converge: the gradient of the likelihood is not zero after "
-                   "the last step of Fisher scoring")
+    edge = ("" if regression.likelihood.link.reaches else
+            ": with this link the maximum may lie where means leave their range")
+    raise FitError("the fit does not converge, the gradient of the likelihood is not zero after "
+                   f"the last step of Fisher scoring{edge}")
 
 
 def _check_responses(regression: Regression) -> None:
@@ -110,6 +114,16 @@ def _check_responses(regression: Regression) -> None:
         row = int(np.argmax([np.array([value]) not in allowed for value in y]))
         raise FitError(f"the responses of {regression.likelihood.weighting.name} must be {allowed},"
                        f" got {y[row]:g} in row {row}")
+    prior = _prior(regression)
+    counted = y[prior > 0]
+    if not len(counted):
+        raise FitError("a prior weight must be above 0")
+    if counted.min() == counted.max() and counted[0] in (allowed.low, allowed.high):
+        raise FitError(f"all responses are {counted[0]:g}, so that coefficients grow without bound "
+                       "and there is no fit")
+    if len(counted) < regression.design.shape[1]:
+        raise FitError(f"{regression.design.shape[1]} coefficients are not determined by "
+                       f"{len(counted)} rows")
 
 
 def _prior(regression: Regression) -> Floats:
@@ -135,8 +149,6 @@ def _start(regression: Regression) -> _State:
     """The x whose linear predictors are closest to that of the mean response."""
     likelihood, y, prior = regression.likelihood, regression.response, _prior(regression)
     used = prior > 0
-    if not used.any():
-        raise FitError("a prior weight must be above 0")
     transform = _transform(regression, np.where(used, 1.0, 0.0))
     if transform.shape[1] < regression.design.shape[1]:
         raise FitError("columns of the design are linearly dependent, so that their coefficients "
