@@ -109,7 +109,7 @@ def likelihood(family: str, link: str | None = None, *, alpha: float | None = No
     family, link, rho = model(family, link, None)
     if family == "binomial":
         unit = Interval(0.0, 1.0, closed=True)       # far out a probability rounds to 0 or 1
-        inverse = _link(link, rho)
+        inverse = _link("logit" if link == "canonical" else link, rho)
         if link in ("log", "logc"):
             inverse = replace(inverse, domain=Interval(-math.inf, 0.0, closed=False), reaches=False)
         return Likelihood(weighting, inverse, BINOMIAL, unit, unit, True, _binomial_deviance,
