@@ -101,7 +101,7 @@ def _check_standard_input(arguments: argparse.Namespace) -> None:
 
 WITHOUT_B = "\n\nWith --weighting or --family there is no argument b: {} --family binomial ..."
 OF_DATA = ("\nWith {} all comes from one file with names in its first line:\n{}\n"
-           "The design is a column of ones and all other columns of numbers, or those of --columns.")
+           "The design is a column of ones and the other columns, or those of --columns.")
 
 
 class _Version(argparse.Action):

@@ -20,7 +20,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import numpy as np
 
@@ -39,7 +39,7 @@ def read(file: IO[bytes], path: Path, layout: Layout, wanted: Wanted) -> Table:
     """The table in a file. Raises InputError with the line for whatever cannot be read."""
     delimiter = layout.delimiter or ("\t" if ".tsv" in path.suffixes[-2:] else ",")
     if path.suffix.lower() == ".gz":
-        file = _Unpacked(file, path)
+        file = cast(IO[bytes], _Unpacked(file, path))
     if delimiter == layout.decimal:
         raise InputError(f"{path}: {delimiter!r} cannot divide both columns and decimals: give "
                          "another --delimiter")
@@ -65,8 +65,8 @@ class _Unpacked(io.BufferedIOBase):
     def readable(self) -> bool:
         return True
 
-    def read1(self, size: int = -1, /) -> bytes:
-        found = self._inner.read1(size if size > 0 else io.DEFAULT_BUFFER_SIZE)
+    def read1(self, size: int | None = -1, /) -> bytes:
+        found = self._inner.read1(size if size and size > 0 else io.DEFAULT_BUFFER_SIZE)
         self._read += len(found)
         if self._read > max(MAX_EXPANSION * self._own, HARMLESS_BYTES):
             raise InputError(f"{self._path}: refused, its {self._own} bytes would take more than "
@@ -147,7 +147,8 @@ class _Reading:
             parts.append(self._numbers(chunk, form))
             chunk = list(itertools.islice(self.rows, size))
         if not parts or not form.used:
-            raise InputError(f"{self.path}: holds no numbers")
+            raise InputError(f"{self.path}: holds no numbers"
+                             f"{self._other_delimiter(form.header or ())}")
         numbers = np.concatenate(parts)
         if form.unsaid and len(numbers) > 2 and np.array_equal(
                 numbers[:, 0], numbers[0, 0] + np.arange(len(numbers))) and numbers[0, 0] <= 1:
@@ -207,7 +208,7 @@ class _Reading:
                          + (f", and columns are counted from 1 to {len(first)}"
                             if given.isdigit() else f"; there are {listed(names)}"))
 
-    def _is_header(self, line: int, first: Sequence[str], rest: Rows, index: int | None) -> bool:
+    def _is_header(self, line: int, first: list[str], rest: Rows, index: int | None) -> bool:
         if self.layout.header is not None:
             # the numbers of a vector are counted: without a header there is one less
             return self.layout.header and not (self.wanted.vector and len(first) == 1

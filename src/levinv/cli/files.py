@@ -70,7 +70,9 @@ def read_labelled(path: str | Path, role: str = "entries", length: int | None = 
     table = _read(path, layout, Wanted(role, vector=True))
     array = table.numbers
     if array.ndim != 1 and not (array.ndim == 2 and 1 in array.shape):
-        raise InputError(f"{path}: expected a vector, got an array of shape {array.shape}")
+        hint = (" (--index says which column holds labels)"
+                if array.ndim == 2 and array.shape[1] == 2 and table.columns is not None else "")
+        raise InputError(f"{path}: expected a vector, got an array of shape {array.shape}{hint}")
     try:
         vector = np.array(array if isinstance(array, np.ndarray) else array.toarray()).ravel()
     except (MemoryError, ValueError) as error:

@@ -83,7 +83,8 @@ def summary(result: InversionResult, error: float, noise: float | None, seconds:
         lines.append("unique: " + ("yes" if result.unique else f"no, {_ambiguity(result)}"))
     lines += _checked(result.evidence)
     column = "coefficient" if result.success else "closest found"
-    lines += ["", f"{'':>{width}}  {column:>16}" + ("  standard error" if noise is not None else "")]
+    lines += ["", f"{'':>{width}}  {column:>16}"
+                  + ("  standard error" if noise is not None else "")]
     for j in range(min(len(x), SHOWN)):
         line = f"{names[j]:>{width}}  {x[j]:>16.9g}"
         if not math.isfinite(errors[j]):

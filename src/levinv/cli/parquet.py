@@ -25,7 +25,7 @@ def read(file: IO[bytes], path: Path, layout: Layout, wanted: Wanted) -> Table:
                          ) from None
     source = pyarrow.parquet.ParquetFile(file)
     names = [str(name) for name in source.schema_arrow.names]
-    index, trivial = _index(source.schema_arrow, names, layout, path)
+    index = _index(source.schema_arrow, names, layout, path)
     columns = [name for name in names if name != index]
     if wanted.columns is not None:
         columns = list(wanted.columns)
@@ -47,8 +47,6 @@ def read(file: IO[bytes], path: Path, layout: Layout, wanted: Wanted) -> Table:
         raise InputError(f"{path}: holds no numbers")
     found = source.read(columns=[*dict.fromkeys([*columns, *filter(None, [index])])])
     labels = None if index is None else [str(label) for label in found.column(index).to_pylist()]
-    if trivial:
-        labels = [str(row) for row in range(source.metadata.num_rows)]
     numbers = np.column_stack([_column(found.column(name), name, labels, path, wanted)
                                for name in columns])
     return Table(numbers, columns, labels, "" if index is None or index.startswith("__") else index,
@@ -65,23 +63,23 @@ def size(file: IO[bytes]) -> int:
     return 8 * int(metadata.num_rows) * int(metadata.num_columns)
 
 
-def _index(schema: Any, names: list[str], layout: Layout, path: Path) -> tuple[str | None, bool]:
-    """The column of labels, and whether the labels are the numbers of the rows."""
+def _index(schema: Any, names: list[str], layout: Layout, path: Path) -> str | None:
+    """The column of labels; None if there is none, or if pandas numbered the rows."""
     if isinstance(layout.index, str):
         if layout.index.isdigit() and layout.index not in names:
             if not 1 <= int(layout.index) <= len(names):
                 raise InputError(f"{path}: columns are counted from 1 to {len(names)}, got "
                                  f"--index {layout.index}")
-            return names[int(layout.index) - 1], False
-        return names[place(layout.index, names, path)], False
+            return names[int(layout.index) - 1]
+        return names[place(layout.index, names, path)]
     if layout.index is False:
-        return None, False
+        return None
     described = (schema.pandas_metadata or {}).get("index_columns", [])
     stored = [name for name in described if isinstance(name, str) and name in names]
     if len(stored) > 1:
         raise InputError(f"{path}: expected labels in one column, got {listed(stored)}")
     unnamed = "Unnamed: 0" if "Unnamed: 0" in names[:1] else None
-    return (stored[0] if stored else unnamed), not stored and bool(described)
+    return stored[0] if stored else unnamed
 
 
 def _is_numbers(kind: Any) -> bool:

@@ -94,8 +94,9 @@ class LabelledVector:
         own = self.labels
         if own is None or labels is None or own == labels:
             return self.numbers
-        if INTERCEPT in labels and INTERCEPT not in own:
-            own = [INTERCEPT if label in INTERCEPTS else label for label in own]
+        if set(INTERCEPTS) & set(labels) - set(own):            # under another name in each
+            own, labels = ([INTERCEPT if label in INTERCEPTS else label for label in these]
+                           for these in (own, labels))
         if set(own) == set(labels):
             if len(own) != len(set(own)) or len(labels) != len(set(labels)):
                 if own == labels:
@@ -111,8 +112,11 @@ class LabelledVector:
         extra = [label for label in own if label not in names]
         said = [f"no entry for {listed(missing)}"] if missing else []
         said += [f"an entry for {listed(extra)}, which {of} has not"] if extra else []
-        hint = ("; --intercept adds a column of ones"
-                if of == "A's header" and not missing and set(extra) <= set(INTERCEPTS) else "")
+        hint = ""
+        if of == "A's header" and extra and set(extra) <= set(INTERCEPTS):
+            hint = "; --intercept adds a column of ones"
+        elif of == "A's header" and missing and not extra:
+            hint = "; --columns chooses among A's columns"
         raise InputError(f"{self.path}: {role} has {' and '.join(said)}{hint}")
 
 
