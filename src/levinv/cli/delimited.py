@@ -202,8 +202,8 @@ class _Reading:
             return names.index(given)
         if given.isdigit() and 1 <= int(given) <= len(first):
             return int(given) - 1 if len(first) > 1 else None
-        if self.wanted.vector and len(first) == 1:
-            return None
+        if self.wanted.vector and (len(first) == 1 or not given.isdigit()):
+            return None                    # it is A that has this column
         raise InputError(f"{self.path}: no column is named {given!r}"
                          + (f", and columns are counted from 1 to {len(first)}"
                             if given.isdigit() else f"; there are {listed(names)}"))
