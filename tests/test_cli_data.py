@@ -66,8 +66,8 @@ class TestAudit:
         params[::-1].to_csv("params.csv")            # in another order: labels decide
         same = ["audit", "votes.csv", "params.csv", "--family", "binomial", *chosen]
         assert told(capsys, *same, "--intercept")[0] == text
-        assert "x has an entry for 'const', which A's header has not; --intercept adds a column" in (
-            refused(capsys, *same))
+        assert ("x has an entry for 'const', which A's header has not; --intercept adds a column"
+                in refused(capsys, *same))
         X.to_csv("X.csv", index=False)
         assert told(capsys, "audit", "X.csv", "params.csv", "--weighting", "binomial",
                     "--decimals", "4")[0].replace("const    ", "intercept") == text
@@ -223,8 +223,8 @@ class TestRefused:
     @pytest.mark.parametrize("change, message", [
         ({"twice": 2.0 * VOTES["age"]}, "linearly dependent, so that their coefficients are not "
                                         "determined (columns 'age', 'twice')"),
-        ({"ones": 1.0}, "'ones' is constant, as the intercept is that levinv adds: --no-intercept"),
-        ({"vote": VOTES["party"] > 3}, "separated: a combination of columns divides ones and zeros"),
+        ({"ones": 1.0}, "'ones' is constant, as the intercept is that levinv adds: --no-inter"),
+        ({"vote": VOTES["party"] > 3}, "separated: a combination of columns divides ones and"),
         ({"vote": 1}, "all responses are 1"),
         ({"age": VOTES["age"].where(VOTES["age"] > 20)}, "votes.csv, line 3: data must be finite, "
                                                          "got '' in column 'age'"),

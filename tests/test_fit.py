@@ -8,6 +8,7 @@ from levinv.models.fit import FitError, Regression, fit
 from levinv.models.hat_values import scores_of
 from levinv.models.likelihood import likelihood
 from levinv.weighting import glm
+from levinv.weighting.names import FAMILIES, LINKS
 
 N = 200
 RNG = np.random.default_rng(3)
@@ -70,6 +71,48 @@ def test_is_the_fit_of_statsmodels(family, link, theirs, name, y, parameters, mo
     np.testing.assert_allclose(found.params, reference.params, rtol=0, atol=1e-10)
     np.testing.assert_allclose(scores_of(found), hat_values, rtol=0, atol=1e-10)
     np.testing.assert_allclose(found.mean, reference.fittedvalues, rtol=1e-9)
+
+
+def pairs():
+    """Every family and link that levinv has weights of."""
+    for family in FAMILIES:
+        for link in LINKS:
+            parameters = {"negative-binomial": {"alpha": 0.5}, "tweedie": {"power": 1.5}}.get(
+                family, {})
+            try:
+                glm(family, link, **parameters)
+            except ValueError:
+                continue
+            yield family, link, parameters
+
+
+@pytest.mark.parametrize("family, link, parameters", list(pairs()))
+def test_parts_of_likelihoods(family, link, parameters):
+    of = likelihood(family, link, **parameters)
+    mean = np.linspace(0.05, 0.95, 7)
+    eta = of.link.link(mean)
+    np.testing.assert_allclose(of.link.mean(eta), mean, rtol=1e-12)
+    np.testing.assert_allclose(of.link.rest(eta), 1.0 - mean, rtol=1e-12)
+    slope = (of.link.mean(eta + 1e-6) - of.link.mean(eta - 1e-6)) / 2e-6
+    np.testing.assert_allclose(of.link.slope(eta), slope, rtol=1e-7)
+    np.testing.assert_allclose(np.exp(of.weighting.log_weight(eta)),
+                               of.link.slope(eta) ** 2 / of.family.variance(mean)[0], rtol=1e-11)
+    assert of.possible(eta)
+    # the derivative of the deviance is -2 (y - μ)/V, and it is 0 at y = μ
+    y = mean[::-1]
+    np.testing.assert_allclose(of.unit_deviance(y, y, 1.0 - y), 0.0, atol=1e-12)
+    change = (of.unit_deviance(y, mean + 1e-6, 1.0 - mean - 1e-6)
+              - of.unit_deviance(y, mean - 1e-6, 1.0 - mean + 1e-6)) / 2e-6
+    np.testing.assert_allclose(change, -2.0 * (y - mean) / of.family.variance(mean)[0],
+                               rtol=1e-6, atol=1e-6)
+
+
+def test_columns_that_are_almost_dependent():
+    age = np.linspace(20.0, 80.0, N)
+    design = np.vander(age, 7, increasing=True)               # of condition 1e14
+    found = fitted("poisson", "log", design, COUNTS)
+    basis = np.linalg.qr(np.vander((age - 50.0) / 30.0, 7))[0]
+    np.testing.assert_allclose(found.mean, fitted("poisson", "log", basis, COUNTS).mean, rtol=1e-6)
 
 
 def test_what_else_a_fit_has():

@@ -85,15 +85,18 @@ def fit(regression: Regression) -> FittedModel:
 
 def _iterated(regression: Regression, state: _State) -> _State:
     """The state at which the iteration ends."""
-    looked = False
+    looked, before = False, math.inf
     for _ in range(FEW_ITERATIONS):
         step, gain = _step(regression, state)
         after, share = _moved(regression, state, step)
-        if after is state:                   # rounding hides what is left to gain, or it should
-            if gain > EPS * max(1.0, state.deviance):
+        if after is state or gain >= before:
+            # nothing is left to gain but rounding, or the step is no step upwards
+            if gain <= EPS * max(1.0, state.deviance):
+                _refuse_separated(regression)
+                return state
+            if after is state:
                 break
-            _refuse_separated(regression)
-            return state
+        before = gain
         change = float(np.abs(after.eta - state.eta).max())
         state = after
         if share == 1.0 and change <= SETTLED * (1.0 + float(np.abs(state.eta).max())):

@@ -130,10 +130,10 @@ def likelihood(family: str, link: str | None = None, *, alpha: float | None = No
 
 
 def _link(name: str, rho: float | None) -> Link:
-    return _NAMED[name] if rho is None else _power_link(rho)
+    return INVERSE_LINKS[name] if rho is None else _power_link(rho)
 
 
-_NAMED = {
+INVERSE_LINKS = {
     "logit": Link(scipy.special.expit, lambda eta: scipy.special.expit(-eta),
                   lambda eta: scipy.special.expit(eta) * scipy.special.expit(-eta),
                   scipy.special.logit, reaches=True),
