@@ -1,5 +1,8 @@
 """The command line with data: fits, audits, scores and inversions by names of columns."""
+import io
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -77,8 +80,10 @@ class TestAudit:
         VOTES[[*FEW.split(","), "vote"]].to_csv("index.csv")
         again, err = told(capsys, "audit", "index.csv", *BINOMIAL)
         assert again == text
-        assert err == ("levinv: note: index.csv: the first column has no name and is taken for the "
-                       "labels of the rows (--no-index: for numbers)\n")
+        assert err == (
+            "levinv: note: index.csv: the first column has no name and is taken for the labels of "
+            "the rows (--no-index: for numbers)\nlevinv: note: index.csv: fitted a logistic "
+            "regression of 'vote' on 'intercept', 'self', 'party', 'income', 944 rows\n")
 
     def test_labels_of_rows(self, capsys):
         VOTES.assign(who=[f"p{row}" for row in range(len(VOTES))], town="Bonn").to_csv(
@@ -138,7 +143,17 @@ class TestAudit:
 
     @pytest.mark.parametrize("signs", ["positive", "signs.npy"])
     def test_signs(self, signs, capsys):
-        assert "signs must be" in refused(capsys, "audit", "votes.csv", *BINOMIAL, "--signs", signs)
+        _, err = told(capsys, "audit", "votes.csv", *BINOMIAL, "--signs", signs, status=BAD_INPUT)
+        assert "signs must be" in err
+
+
+    def test_with_the_runtime_dependencies_alone(self):
+        bare = ("import sys; sys.modules.update(dict.fromkeys(['tqdm', 'sklearn', 'statsmodels', "
+                "'pandas', 'pyarrow'])); from levinv.cli import main; sys.exit(main(sys.argv[1:]))")
+        ended = subprocess.run([sys.executable, "-c", bare, "audit", "votes.csv", *BINOMIAL,
+                                "--columns", FEW], capture_output=True, text=True, timeout=60,
+                               check=False)
+        assert (ended.returncode, ended.stdout[:10]) == (SUCCESS, "GIVEN AWAY")
 
 
 class TestScoresAndInversion:
@@ -187,9 +202,6 @@ class TestScoresAndInversion:
             capsys, "invert", given[0], "b.csv", "h.csv", *given[1:], "-o", "other.csv")
 
     def test_standard_input_and_output(self, monkeypatch, capsys):
-        import io
-        import sys
-
         text = VOTES.drop(columns="vote").to_csv(index=False)
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
         out, err = told(capsys, "scores", "-", "-o", "-")

@@ -57,10 +57,10 @@ def _of_data(arguments: argparse.Namespace) -> AuditReport | Weighting:
     data = data_of(arguments, arguments.response)
     if weighting.kind == "constant":
         return weighting
-    model = fitted_of(arguments, data)
-    design, offset, prior, labels = model.design, model.offset, model.prior_weights, model.labels
     if arguments.signs is not None and arguments.signs not in files.NAMED_SIGNS:
         raise InputError("--signs must be positive or negative for a regression that is fitted")
+    model = fitted_of(arguments, data)
+    design, offset, prior, labels = model.design, model.offset, model.prior_weights, model.labels
     if prior is not None and not prior.all():               # their hat values are 0
         used = np.flatnonzero(prior)
         design, prior = design[used], prior[used]

@@ -314,6 +314,8 @@ class _Reading:
             hint = " (--decimal , if it is a decimal comma)"
         elif not hint and j == 0 and form.index is None:
             hint = " (--index 1 takes the column for labels of rows)"
+        elif not hint and form.header is not None and not self.wanted.required:
+            hint = " (--columns chooses among the columns)"
         raise self._refuse(line, f"expected a number in {column}{label}, got {field!r}{hint}")
 
     def _other_delimiter(self, fields: Sequence[str]) -> str:

@@ -61,9 +61,9 @@ def _columns(arguments: argparse.Namespace) -> tuple[str, ...] | None:
     return tuple(name.strip() for name in arguments.columns.split(","))
 
 
-def _tell(table: Table, arguments: argparse.Namespace) -> None:
+def _tell(arguments: argparse.Namespace, *notes: str) -> None:
     if not getattr(arguments, "quiet", False):
-        for note in table.notes:
+        for note in notes:
             print(f"levinv: note: {note}", file=sys.stderr)
 
 
@@ -75,7 +75,7 @@ def inputs_of(arguments: argparse.Namespace) -> Inputs:
         if not isinstance(table.numbers, np.ndarray):
             raise InputError(f"{arguments.A}: --intercept needs a dense matrix")
         table = table.with_intercept(arguments.A)
-    _tell(table, arguments)
+    _tell(arguments, *table.notes)
     return Inputs(arguments.A, table, layout)
 
 
@@ -118,7 +118,7 @@ def data_of(arguments: argparse.Namespace, target: str) -> Data:
     repeated = [name for name in rest if rest.count(name) > 1]
     if repeated:
         raise InputError(f"{path}: more than one column is named {repeated[0]!r}")
-    _tell(table, arguments)
+    _tell(arguments, *table.notes)
     design = table.select(rest)
     if arguments.intercept is not False:
         design = design.with_intercept(path)
@@ -147,11 +147,14 @@ def fitted_of(arguments: argparse.Namespace, data: Data) -> FittedModel:
         raise InputError("--response needs a family of regressions: --family")
     with input_errors():
         of = likelihood(*named, **parameters_of(arguments))
-    design = data.design
+    design, names = data.design, data.design.columns or []
     try:
-        return fit(Regression(of, np.ascontiguousarray(design.numbers), design.columns or [],
-                              data.target, data.offset, data.prior_weights, design.labels))
+        model = fit(Regression(of, np.ascontiguousarray(design.numbers), names, data.target,
+                               data.offset, data.prior_weights, design.labels))
     except FitError as error:
-        names = [(design.columns or [])[j] for j in error.columns]
-        raise InputError(f"{data.path}: {error}" + (f" (columns {listed(names)})" if names else "")
-                         ) from error
+        columns = [names[j] for j in error.columns]
+        raise InputError(f"{data.path}: {error}" + (f" (columns {listed(columns)})" if columns
+                                                    else "")) from error
+    _tell(arguments, f"{data.path}: fitted {model.kind} of {arguments.response!r} on "
+                     f"{listed(names)}, {len(data.target)} rows")
+    return model

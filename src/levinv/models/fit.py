@@ -27,7 +27,7 @@ from levinv._typing import Floats, Integers
 from levinv.forward.basis import orthonormal_basis
 from levinv.models.fitted import FittedModel
 from levinv.models.likelihood import REAL, Likelihood
-from levinv.models.separation import separating_columns
+from levinv.models.separation import separates, separating_columns
 
 SETTLED = math.sqrt(EPS) / ALLOWED_ROUNDINGS     # change of η, relative to the largest |η| or to 1
 
@@ -85,26 +85,29 @@ def fit(regression: Regression) -> FittedModel:
 
 def _iterated(regression: Regression, state: _State) -> _State:
     """The state at which the iteration ends."""
-    looked, before = False, math.inf
+    looked, before, sides = False, math.inf, _sides(regression)
     for _ in range(FEW_ITERATIONS):
         step, gain = _step(regression, state)
         after, share = _moved(regression, state, step)
         if after is state or gain >= before:
             # nothing is left to gain but rounding, or the step is no step upwards
             if gain <= EPS * max(1.0, state.deviance):
-                _refuse_separated(regression)
+                _refuse_separated(regression, sides)
                 return state
             if after is state:
                 break
         before = gain
         change = float(np.abs(after.eta - state.eta).max())
         state = after
+        if sides is not None and separates(_used(regression, state.eta - _offset(regression)),
+                                           sides):
+            raise _separated(regression, np.flatnonzero(state.x))
         if share == 1.0 and change <= SETTLED * (1.0 + float(np.abs(state.eta).max())):
             return state
         if not looked and gain <= math.sqrt(EPS) and change > math.sqrt(math.sqrt(EPS)):
             looked = True
-            _refuse_separated(regression)
-    _refuse_separated(regression)
+            _refuse_separated(regression, sides)
+    _refuse_separated(regression, sides)
     edge = ("" if regression.likelihood.link.reaches else
             ": with this link the maximum may lie where means leave their range")
     raise FitError("the fit does not converge, the gradient of the likelihood is not zero after "
@@ -135,6 +138,15 @@ def _prior(regression: Regression) -> Floats:
     return regression.prior_weights
 
 
+def _used(regression: Regression, values: Floats) -> Floats:
+    """The rows of positive weight."""
+    return values if regression.prior_weights is None else values[regression.prior_weights > 0]
+
+
+def _offset(regression: Regression) -> Floats:
+    return np.zeros(len(regression.response)) if regression.offset is None else regression.offset
+
+
 def _transform(regression: Regression, weights: Floats) -> Floats:
     """T with orthonormal columns of diag(√w) A T, for weights up to 1."""
     return orthonormal_basis(storage.of(regression.design), np.sqrt(weights)).transform
@@ -163,7 +175,7 @@ def _start(regression: Regression) -> _State:
         mean = 1.0
     with np.errstate(all="ignore"):
         wanted = float(likelihood.link.link(np.array([mean]))[0])
-    missing = wanted - (np.zeros(len(y)) if regression.offset is None else regression.offset)
+    missing = wanted - _offset(regression)
     x = transform @ (transform.T @ (regression.design.T @ np.where(used, missing, 0.0)))
     state = _state(regression, x)
     if state is None:
@@ -175,9 +187,7 @@ def _start(regression: Regression) -> _State:
 def _state(regression: Regression, x: Floats) -> _State | None:
     """The state at x; None if some linear predictor has no mean or the likelihood vanishes."""
     likelihood = regression.likelihood
-    eta = regression.design @ x
-    if regression.offset is not None:
-        eta = eta + regression.offset
+    eta = regression.design @ x + _offset(regression)
     with np.errstate(all="ignore"):
         if not likelihood.possible(eta):
             return None
@@ -198,7 +208,7 @@ def _step(regression: Regression, state: _State) -> tuple[Floats, float]:
         working = (y - link.mean(state.eta)) / link.slope(state.eta)
     transform = _transform(regression, weights)
     if transform.shape[1] < len(state.x):
-        _refuse_separated(regression)
+        _refuse_separated(regression, _sides(regression))
         raise FitError("the fit does not converge: the weights of Fisher scoring are too far apart")
     inner = transform.T @ (regression.design.T @ np.where(weights > 0, weights * working, 0.0))
     return transform @ inner, math.exp(top) * float(inner @ inner)
@@ -217,18 +227,29 @@ def _moved(regression: Regression, state: _State, step: Floats) -> tuple[_State,
     return state, 0.0
 
 
-def _refuse_separated(regression: Regression) -> None:
-    """Raise FitError if coefficients grow without bound."""
+def _sides(regression: Regression) -> Floats | None:
+    """How far a linear predictor may grow for rows of positive weight: +1 up, -1 down, 0 not at
+    all; None if that does not tell whether there is a fit.
+    """
     likelihood, y = regression.likelihood, regression.response
     if not likelihood.link.reaches or likelihood.responses is REAL:
-        return
+        return None
     sides = np.where(y == likelihood.responses.low, -1.0,
                      np.where(y == likelihood.responses.high, 1.0, 0.0))
-    sides *= np.sign(likelihood.link.slope(np.zeros(1))[0])
-    used = _prior(regression) > 0
-    columns = separating_columns(regression.design[used], sides[used])
+    return _used(regression, sides)
+
+
+def _refuse_separated(regression: Regression, sides: Floats | None) -> None:
+    """Raise FitError if coefficients grow without bound."""
+    if sides is None:
+        return
+    columns = separating_columns(_used(regression, regression.design), sides)
     if columns is not None:
-        ends = ("ones and zeros" if math.isfinite(likelihood.responses.high)
-                else "zeros and other responses")
-        raise FitError(f"the responses are separated: a combination of columns divides {ends}, so "
-                       "that its coefficients grow without bound and there is no fit", columns)
+        raise _separated(regression, columns)
+
+
+def _separated(regression: Regression, columns: Integers) -> FitError:
+    ends = ("ones and zeros" if math.isfinite(regression.likelihood.responses.high)
+            else "zeros and other responses")
+    return FitError(f"the responses are separated: a combination of columns divides {ends}, so "
+                    "that its coefficients grow without bound and there is no fit", columns)

@@ -25,6 +25,11 @@ from levinv._tolerances import EPS
 from levinv._typing import Floats, Integers
 
 
+def separates(predictor: Floats, sides: Floats) -> bool:
+    """Whether A z (n,) separates all rows, none of them at 0. ``sides`` as below."""
+    return bool((sides * predictor).min() > 0)
+
+
 def separating_columns(design: Floats, sides: Floats) -> Integers | None:
     """The columns of a z for a design (n, d) of full rank; None if there is no such z.
 
