@@ -33,11 +33,11 @@ PRESENTATION = {
                                     "TARGETS"},
     "levinv.cli.demo": {"WIDTH", "DECIMALS"},
     "levinv.cli.delimited": {"TRUTH"},
+    "levinv.cli.tables": {"NAMED"},
     "levinv.cli.files": {"NAMED_SIGNS", "_HEADERS"},
     "levinv.cli.invert": {"NAMED_SIGNS", "SHOWN"},
     "levinv.cli.matrix_market": {"LAYOUTS", "MIRRORED", "SHORTEST"},
     "levinv.cli.progress": {"PROGRESS_DELAY", "PROGRESS_INTERVAL"},
-    "levinv.cli.tables": {"NAMED"},
     "levinv.inverse.verdict.messages": {"NAMED"},
     "levinv.plot": {"ROWS", "COEFFICIENTS", "LEAST"},
 }
