@@ -136,7 +136,7 @@ class TestAudit:
 
     def test_page(self, folder, monkeypatch, capsys):
         monkeypatch.setattr("levinv.auditing.report.AuditReport.to_html",
-                            lambda report: ", ".join(report.names))
+                            lambda report, **_: ", ".join(report.names))
         assert told(capsys, "audit", "votes.csv", *BINOMIAL, "--columns", "income", "--html",
                     "page.html")[0].endswith("written to page.html\n")
         assert (folder / "page.html").read_text(encoding="utf-8") == "intercept, income"
