@@ -107,12 +107,22 @@ def test_parts_of_likelihoods(family, link, parameters):
                                rtol=1e-6, atol=1e-6)
 
 
-def test_columns_that_are_almost_dependent():
-    age = np.linspace(20.0, 80.0, N)
-    design = np.vander(age, 7, increasing=True)               # of condition 1e14
-    found = fitted("poisson", "log", design, COUNTS)
-    basis = np.linalg.qr(np.vander((age - 50.0) / 30.0, 7))[0]
-    np.testing.assert_allclose(found.mean, fitted("poisson", "log", basis, COUNTS).mean, rtol=1e-6)
+@pytest.mark.parametrize("family, link, y", [
+    ("binomial", "probit", VOTES), ("binomial", "cauchit", VOTES), ("poisson", "log", COUNTS),
+    ("gamma", "log", MEAN + 0.1), ("gaussian", "log", MEAN + 0.1)])
+@pytest.mark.parametrize("first, columns", [(20.0, 7), (1900.0, 4), (1900.0, 5)])
+def test_columns_that_are_almost_dependent(family, link, y, first, columns):
+    year = np.linspace(first, first + 60.0, N)
+    design = np.vander(year, columns, increasing=True)        # of condition up to 1e20
+    found = fitted(family, link, design, y)
+    basis = np.linalg.qr(np.vander((year - first - 30.0) / 30.0, columns))[0]
+    np.testing.assert_allclose(found.mean, fitted(family, link, basis, y).mean, rtol=1e-4)
+
+
+def test_an_offset_far_from_the_mean():
+    found = fitted("poisson", "identity", A, COUNTS + 1.0, offset=np.full(N, -100.0))
+    near = fitted("poisson", "identity", A, COUNTS + 1.0)
+    np.testing.assert_allclose(found.params, near.params + [100.0, 0.0, 0.0, 0.0], rtol=1e-8)
 
 
 def test_what_else_a_fit_has():

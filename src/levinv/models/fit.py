@@ -10,14 +10,15 @@ iteratively reweighted least squares. t is 1, halved until all linear predictors
 deviance does not rise. The first x is the one whose linear predictors are closest to a constant,
 that of the mean response. The iteration ends when a full step no longer changes the linear
 predictors. If they still change when the likelihood no longer does, coefficients may grow without
-bound; levinv.models.separation tells.
+bound; levinv.models.separation tells. All this is done in coordinates c in which the design A T has
+orthonormal columns, x = T c, so that columns that are almost dependent do not slow it down.
 
 Source: McCullagh and Nelder, Generalized Linear Models (1989), section 2.5.
 """
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from levinv._typing import Floats, Integers
 from levinv.forward.basis import orthonormal_basis
 from levinv.models.fitted import FittedModel
 from levinv.models.likelihood import REAL, Likelihood
-from levinv.models.separation import separates, separating_columns
+from levinv.models.separation import separates, separating_direction
 
 SETTLED = math.sqrt(EPS) / ALLOWED_ROUNDINGS     # change of η, relative to the largest |η| or to 1
 
@@ -53,11 +54,19 @@ class Regression:
     labels: list[str] | None = None        # of the rows
 
 
+class _Separation(Exception):
+    """The likelihood never decreases along a direction of the coordinates."""
+
+    def __init__(self, direction: Floats) -> None:
+        super().__init__()
+        self.direction = direction
+
+
 @dataclass(frozen=True, eq=False)
 class _State:
-    """A point x of the iteration."""
+    """A point of the iteration, in coordinates c."""
 
-    x: Floats
+    c: Floats
     eta: Floats
     deviance: float
 
@@ -71,15 +80,20 @@ def fit(regression: Regression) -> FittedModel:
     """
     likelihood, y = regression.likelihood, regression.response
     _check_responses(regression)
-    state = _iterated(regression, _start(regression))
+    transform = _coordinates(regression)
+    inner = replace(regression, design=regression.design @ transform)
+    try:
+        state = _iterated(inner, _start(inner))
+    except _Separation as found:
+        raise _separated(regression, transform @ found.direction) from None
     mean = likelihood.link.mean(state.eta)
     with np.errstate(all="ignore"):
         variance = likelihood.family.variance(mean)[0]
     return FittedModel(
         kind=likelihood.weighting.name, design=regression.design, names=regression.names,
         labels=regression.labels, framed=False, weighting=likelihood.weighting,
-        offset=regression.offset, prior_weights=regression.prior_weights, params=state.x, mean=mean,
-        variance=variance, response=y,
+        offset=regression.offset, prior_weights=regression.prior_weights,
+        params=transform @ state.c, mean=mean, variance=variance, response=y,
         dispersion=1.0 if likelihood.known_dispersion else None)
 
 
@@ -101,7 +115,7 @@ def _iterated(regression: Regression, state: _State) -> _State:
         state = after
         if sides is not None and separates(_used(regression, state.eta - _offset(regression)),
                                            sides):
-            raise _separated(regression, np.flatnonzero(state.x))
+            raise _Separation(state.c)
         if share == 1.0 and change <= SETTLED * (1.0 + float(np.abs(state.eta).max())):
             return state
         if not looked and gain <= math.sqrt(EPS) and change > math.sqrt(math.sqrt(EPS)):
@@ -160,14 +174,18 @@ def _dependent(rows: Floats) -> Integers:
     return np.flatnonzero(np.abs(vector) > math.sqrt(EPS))
 
 
-def _start(regression: Regression) -> _State:
-    """The x whose linear predictors are closest to that of the mean response."""
-    likelihood, y, prior = regression.likelihood, regression.response, _prior(regression)
-    used = prior > 0
-    transform = _transform(regression, np.where(used, 1.0, 0.0))
+def _coordinates(regression: Regression) -> Floats:
+    """T, (d, d). Raises FitError if the columns of the design are dependent."""
+    transform = _transform(regression, np.where(_prior(regression) > 0, 1.0, 0.0))
     if transform.shape[1] < regression.design.shape[1]:
         raise FitError("columns of the design are linearly dependent, so that their coefficients "
-                       "are not determined", _dependent(regression.design[used]))
+                       "are not determined", _dependent(_used(regression, regression.design)))
+    return transform
+
+
+def _start(regression: Regression) -> _State:
+    """The point whose linear predictors are closest to that of the mean response."""
+    likelihood, y, prior = regression.likelihood, regression.response, _prior(regression)
     mean = float(prior @ y) / float(prior.sum())
     if math.isfinite(likelihood.responses.high):                # inside the interval of the means
         mean = (float(prior @ y) + 0.5) / (float(prior.sum()) + 1.0)
@@ -176,25 +194,24 @@ def _start(regression: Regression) -> _State:
     with np.errstate(all="ignore"):
         wanted = float(likelihood.link.link(np.array([mean]))[0])
     missing = wanted - _offset(regression)
-    x = transform @ (transform.T @ (regression.design.T @ np.where(used, missing, 0.0)))
-    state = _state(regression, x)
+    state = _state(regression, regression.design.T @ np.where(prior > 0, missing, 0.0))
     if state is None:
         raise FitError(f"no start of the fit is known: the means of {likelihood.weighting.name} "
                        "would leave their range (an intercept may be missing)")
     return state
 
 
-def _state(regression: Regression, x: Floats) -> _State | None:
-    """The state at x; None if some linear predictor has no mean or the likelihood vanishes."""
+def _state(regression: Regression, c: Floats) -> _State | None:
+    """The state at c; None if some linear predictor has no mean or the likelihood vanishes."""
     likelihood = regression.likelihood
-    eta = regression.design @ x + _offset(regression)
+    eta = regression.design @ c + _offset(regression)
     with np.errstate(all="ignore"):
         if not likelihood.possible(eta):
             return None
         prior = _prior(regression)
         deviances = np.where(prior > 0, likelihood.deviances(regression.response, eta), 0.0)
         deviance = float(prior @ deviances)
-    return _State(x, eta, deviance) if math.isfinite(deviance) else None
+    return _State(c, eta, deviance) if math.isfinite(deviance) else None
 
 
 def _step(regression: Regression, state: _State) -> tuple[Floats, float]:
@@ -207,7 +224,7 @@ def _step(regression: Regression, state: _State) -> tuple[Floats, float]:
         weights = np.exp(log_weight - top)
         working = (y - link.mean(state.eta)) / link.slope(state.eta)
     transform = _transform(regression, weights)
-    if transform.shape[1] < len(state.x):
+    if transform.shape[1] < len(state.c):
         _refuse_separated(regression, _sides(regression))
         raise FitError("the fit does not converge: the weights of Fisher scoring are too far apart")
     inner = transform.T @ (regression.design.T @ np.where(weights > 0, weights * working, 0.0))
@@ -220,7 +237,7 @@ def _moved(regression: Regression, state: _State, step: Floats) -> tuple[_State,
     allowed = state.deviance + ALLOWED_ROUNDINGS * EPS * (size + state.deviance)
     share = 1.0
     while share > UNIT_ROUNDOFF:
-        after = _state(regression, state.x + share * step)
+        after = _state(regression, state.c + share * step)
         if after is not None and after.deviance <= allowed:
             return after, share
         share *= 0.5
@@ -240,16 +257,19 @@ def _sides(regression: Regression) -> Floats | None:
 
 
 def _refuse_separated(regression: Regression, sides: Floats | None) -> None:
-    """Raise FitError if coefficients grow without bound."""
+    """Raise _Separation if coefficients grow without bound."""
     if sides is None:
         return
-    columns = separating_columns(_used(regression, regression.design), sides)
-    if columns is not None:
-        raise _separated(regression, columns)
+    direction = separating_direction(_used(regression, regression.design), sides)
+    if direction is not None:
+        raise _Separation(direction)
 
 
-def _separated(regression: Regression, columns: Integers) -> FitError:
+def _separated(regression: Regression, direction: Floats) -> FitError:
+    """The error for coefficients that grow in this direction."""
+    sizes = np.abs(direction) * np.linalg.norm(regression.design, axis=0)
     ends = ("ones and zeros" if math.isfinite(regression.likelihood.responses.high)
             else "zeros and other responses")
     return FitError(f"the responses are separated: a combination of columns divides {ends}, so "
-                    "that its coefficients grow without bound and there is no fit", columns)
+                    "that its coefficients grow without bound and there is no fit",
+                    np.flatnonzero(sizes > math.sqrt(EPS) * sizes.max()))

@@ -22,7 +22,7 @@ import scipy.linalg
 import scipy.optimize
 
 from levinv._tolerances import EPS
-from levinv._typing import Floats, Integers
+from levinv._typing import Floats
 
 
 def separates(predictor: Floats, sides: Floats) -> bool:
@@ -30,24 +30,21 @@ def separates(predictor: Floats, sides: Floats) -> bool:
     return bool((sides * predictor).min() > 0)
 
 
-def separating_columns(design: Floats, sides: Floats) -> Integers | None:
-    """The columns of a z for a design (n, d) of full rank; None if there is no such z.
+def separating_direction(design: Floats, sides: Floats) -> Floats | None:
+    """A z, (d,), for a design (n, d) with orthonormal columns; None if there is no such z.
 
     ``sides`` (n,) is +1 where a_i z >= 0 is allowed, -1 where a_i z <= 0 is, and else 0.
     """
-    scale = np.abs(design).max(axis=0)
-    scaled = design / np.where(scale > 0, scale, 1.0)
-    free = np.eye(len(scale))
+    rows = math.sqrt(len(design)) * design                    # of length about 1 for the solver
+    free = np.eye(design.shape[1])
     if not sides.all():
-        free = scipy.linalg.null_space(np.linalg.qr(scaled[sides == 0], mode="r"))
+        free = scipy.linalg.null_space(np.linalg.qr(rows[sides == 0], mode="r"))
     if not free.shape[1] or not sides.any():
         return None
-    bounded = sides[sides != 0, None] * (scaled[sides != 0] @ free)
+    bounded = sides[sides != 0, None] * (rows[sides != 0] @ free)
     found = scipy.optimize.linprog(-bounded.sum(axis=0), A_ub=-bounded, b_ub=np.zeros(len(bounded)),
                                    bounds=(-1.0, 1.0), method="highs")
-    if found.status != 0:
-        return None
-    z = free @ found.x
-    if float((bounded @ found.x).max(initial=0.0)) <= math.sqrt(EPS):
-        return None
-    return np.flatnonzero(np.abs(z) > math.sqrt(EPS) * np.abs(z).max())
+    if found.status != 0 or np.abs(found.x).max() < 1.0 - math.sqrt(EPS):
+        return None                        # any multiple of a z is one: the longest is at the bound
+    z: Floats = free @ found.x
+    return z
