@@ -20,6 +20,7 @@ LINES_OF_A_FUNCTION = 60
 # Numbers that only shape what is shown, describe a format, or count what the machine has.
 PRESENTATION = {
     # the models of statistics
+    "levinv.models.likelihood": {"INVERSE_LINKS"},
     "levinv.weighting.composed": {"BINOMIAL"},
     "levinv.weighting.names": {"LINK_POWERS", "VARIANCES"},
     "levinv.weighting.protocol": {"INVERSE_SQUARE"},
@@ -31,6 +32,8 @@ PRESENTATION = {
     "levinv.auditing.render.text": {"WIDTH", "LABEL_WIDTH", "SHOWN_COEFFICIENTS", "SHOWN_ROWS",
                                     "TARGETS"},
     "levinv.cli.demo": {"WIDTH", "DECIMALS"},
+    "levinv.cli.delimited": {"TRUTH"},
+    "levinv.cli.tables": {"NAMED"},
     "levinv.cli.files": {"NAMED_SIGNS", "_HEADERS"},
     "levinv.cli.invert": {"NAMED_SIGNS", "SHOWN"},
     "levinv.cli.matrix_market": {"LAYOUTS", "MIRRORED", "SHORTEST"},

@@ -1,4 +1,4 @@
-"""Matrices and vectors in files: reading .npy, .npz, .csv and .mtx, writing .npy and .csv.
+"""Matrices and vectors in files: reading .npy, .npz, .mtx and tables, writing .npy and .csv.
 
 A .npy file is mapped into memory, so that a matrix may be larger than memory. No file is trusted:
 the size that its header claims is compared with the bytes of the file before memory is allocated.
@@ -7,7 +7,7 @@ unless that is below HARMLESS_BYTES.
 
 A file is written under a temporary name in the directory of its target and flushed to disk. Then it
 replaces the target in one step (os.replace). After any failure the target is the old file, absent
-or complete.
+or complete. The name - stands for the standard input and output.
 """
 import contextlib
 import csv
@@ -16,9 +16,9 @@ import io
 import math
 import os
 import secrets
-import warnings
+import sys
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,60 +27,81 @@ import numpy.typing as npt
 
 from levinv._tolerances import HARMLESS_BYTES, MAX_EXPANSION
 from levinv._typing import MatrixLike, SignsLike
+from levinv.cli import delimited
 from levinv.cli.status import InputError
+from levinv.cli.tables import LabelledVector, Layout, Table, Wanted
 
+STANDARD = "-"                         # the standard input or output
+READ = (".npy", ".npz", ".csv", ".mtx", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
 INDICES = tuple(f"{name}.npy" for name in ("shape", "indices", "indptr", "row", "col", "coords",
                                            "offsets"))
 NAMED_SIGNS: dict[str, SignsLike] = {"positive": 1, "negative": -1}
 
 
-def read_matrix(path: str | Path) -> MatrixLike:
-    """The matrix in a file: an array (for a .npy file a memory map), or a sparse matrix. Its dtype
-    and its entries are not checked.
+def read_table(path: str | Path, layout: Layout | None = None,
+               wanted: Wanted | None = None) -> Table:
+    """The matrix in a file, with the names and labels that it has: an array (for a .npy file a
+    memory map), or a sparse matrix. The dtype and the entries are checked only for tables.
 
-    The suffix is ``.npy``; ``.npz`` written by scipy.sparse.save_npz; ``.csv`` with commas, with or
-    without names in the first line; ``.mtx`` (Matrix Market, dense or sparse). Raises InputError if
+    The suffix is ``.npy``; ``.npz`` written by scipy.sparse.save_npz; ``.mtx`` (Matrix Market,
+    dense or sparse); ``.csv`` or ``.tsv``, also with ``.gz``; ``.parquet``. Raises InputError if
     the file cannot be read, has another suffix, or does not hold a matrix.
     """
-    array = _read(Path(path))
-    if array.ndim != 2:
-        raise InputError(f"{path}: expected a matrix, got an array of shape {array.shape}")
-    return array
+    wanted = wanted or Wanted()
+    table = _read(path, layout or Layout(), wanted)
+    if table.numbers.ndim != 2:
+        raise InputError(f"{path}: expected a matrix, got an array of shape {table.numbers.shape}")
+    if wanted.columns is not None and table.columns is None:
+        raise InputError(f"{path}: columns are asked for by name, but this file has no names")
+    return table
 
 
-def read_vector(path: str | Path) -> npt.NDArray[Any]:
-    """The vector in a file, or a matrix's only row or column; otherwise as :func:`read_matrix`."""
-    array = _read(Path(path))
+def read_matrix(path: str | Path) -> MatrixLike:
+    """The matrix of :func:`read_table`."""
+    return read_table(path).numbers
+
+
+def read_labelled(path: str | Path, role: str = "entries", length: int | None = None,
+                  layout: Layout | None = None) -> LabelledVector:
+    """The vector in a file, or a matrix's only row or column, with its labels; otherwise as
+    :func:`read_table`. If the ``length`` is known, a first number too much may be a name.
+    """
+    layout = layout or Layout()
+    table = _read(path, layout, Wanted(role, vector=True))
+    array = table.numbers
     if array.ndim != 1 and not (array.ndim == 2 and 1 in array.shape):
-        raise InputError(f"{path}: expected a vector, got an array of shape {array.shape}")
+        hint = (" (--index says which column holds labels)"
+                if array.ndim == 2 and array.shape[1] == 2 and table.columns is not None else "")
+        raise InputError(f"{path}: expected a vector, got an array of shape {array.shape}{hint}")
     try:
-        return np.array(array if isinstance(array, np.ndarray) else array.toarray()).ravel()
+        vector = np.array(array if isinstance(array, np.ndarray) else array.toarray()).ravel()
     except (MemoryError, ValueError) as error:
         raise InputError(f"{path}: a vector of shape {array.shape} does not fit in memory"
                          ) from error
+    labels = table.labels
+    if array.ndim == 2 and array.shape[0] == 1 < array.shape[1]:
+        labels = table.columns
+    unnamed = table.columns is None and labels is None and vector.dtype.kind == "f"
+    if unnamed and len(vector) - 1 == length and vector[0] == 0 and array.shape[-1] == 1:
+        # pandas names the column of a series 0
+        if layout.header is None:
+            raise InputError(f"{path}: {role} must have length {length}, got {length + 1}, the "
+                             "first of them 0: --header if that is a name")
+        vector = vector[1:] if layout.header else vector
+    return LabelledVector(str(path), vector, labels)
 
 
-def read_signs(given: str | None) -> SignsLike | None:
-    """The signs +1 or -1 by name, or those in a file; None if none are given."""
-    if given is None:
-        return None
-    return NAMED_SIGNS[given] if given in NAMED_SIGNS else read_vector(given)
-
-
-def column_names(path: str | Path) -> list[str] | None:
-    """The names in the first line of a ``.csv`` file; None without names, or for other files."""
-    path = Path(path)
-    if path.suffix.lower() != ".csv":
-        return None
-    with open(path, encoding="utf-8-sig") as text:
-        first = text.readline()
-    return next(csv.reader([first])) if _is_header(first) else None
+def read_vector(path: str | Path) -> npt.NDArray[Any]:
+    """The numbers of :func:`read_labelled`."""
+    return read_labelled(path).numbers
 
 
 def check_target(path: str | Path, *, force: bool = False, page: bool = False) -> None:
     """Raise InputError if :func:`write_vector`, or with ``page`` :func:`write_page`, could not
     write to ``path``, before long work.
     """
+    if path == STANDARD and not page:
+        return
     path = Path(path)
     _format(path, _PAGE_WRITERS if page else _WRITERS, "write")
     if path.is_dir():
@@ -94,13 +115,30 @@ def check_target(path: str | Path, *, force: bool = False, page: bool = False) -
         raise InputError(f"{path}: the directory {directory} is not writable")
 
 
-def write_vector(path: str | Path, vector: npt.NDArray[Any], *, force: bool = False) -> None:
+def write_vector(path: str | Path, vector: npt.NDArray[Any], *, force: bool = False,
+                 labels: Sequence[str] | None = None, index: str = "", name: str = "") -> None:
     """Write a vector, all of it or nothing, to ``.npy``, or to ``.csv`` with one value per line in
-    full precision. Raises InputError on another suffix, an existing file without ``force``, or a
-    file that cannot be written.
+    full precision; there with labels in a first column, if they are given, under the names
+    ``index`` and ``name``. Raises InputError on another suffix, an existing file without ``force``,
+    or a file that cannot be written.
     """
     check_target(path, force=force)
-    _write(Path(path), _WRITERS, vector)
+    if path == STANDARD:
+        sys.stdout.write(_lines(vector, labels, index, name))
+    elif labels is not None and Path(path).suffix.lower() == ".csv":
+        _write(Path(path), _TEXT_WRITERS, _lines(vector, labels, index, name))
+    else:
+        _write(Path(path), _WRITERS, vector)
+
+
+def _lines(vector: npt.NDArray[Any], labels: Sequence[str] | None, index: str, name: str) -> str:
+    """A vector as lines of text, with labels if there are any."""
+    text = io.StringIO()
+    values = [f"{value:.17g}" for value in vector]
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerows(zip(values) if labels is None else
+                   [(index, name), *zip(labels, values, strict=True)])
+    return text.getvalue()
 
 
 def write_page(path: str | Path, page: str, *, force: bool = False) -> None:
@@ -134,18 +172,31 @@ def _replacing(target: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def _read(path: Path) -> MatrixLike:
-    read = _format(path, _READERS, "read")
+def _read(path: str | Path, layout: Layout, wanted: Wanted) -> Table:
     try:
+        if str(path) == STANDARD:
+            return delimited.read(sys.stdin.buffer, Path("standard input"), layout, wanted)
+        path = Path(path)
+        read, table = _reader(path)
         with open(path, "rb") as file:
-            array = read(file, path)
+            found = read(file, path, layout, wanted) if table else Table(read(file, path))
     except OSError as error:
         raise InputError(f"{path}: {_reason(error)}") from error
     except MemoryError as error:
         raise InputError(f"{path}: does not fit in memory") from error
+    array = found.numbers
     if not isinstance(array, np.ndarray):      # sparse: even empty rows and columns take memory
         _check_size(8 * sum(array.shape), path, f" (shape {array.shape})")
-    return array
+    return found
+
+
+def _reader(path: Path) -> tuple[Any, bool]:
+    """The reader for a suffix, and whether it reads a table."""
+    name = path.name.lower()
+    for suffix, reader in _TABLE_READERS.items():
+        if name.endswith(suffix):
+            return reader, True
+    return _format(path, _READERS, "read", READ), False
 
 
 def _read_npy(file: io.BufferedReader, path: Path) -> npt.NDArray[Any]:
@@ -231,41 +282,13 @@ def _refused(path: Path, what: str) -> Iterator[None]:
         raise InputError(f"{path}: {what}: {_reason(error)}") from error
 
 
-def _read_csv(file: io.BufferedReader, path: Path) -> npt.NDArray[Any]:
-    line_number = 0
+def _read_parquet(file: io.BufferedReader, path: Path, layout: Layout, wanted: Wanted) -> Table:
+    from levinv.cli import parquet
 
-    def lines(text: Iterable[str]) -> Iterator[str]:
-        nonlocal line_number
-        for line_number, line in enumerate(text, start=1):
-            if not (line_number == 1 and _is_header(line)):
-                yield line
-
-    try:
-        with io.TextIOWrapper(file, encoding="utf-8-sig") as text, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "loadtxt: input contained no data")
-            array = np.loadtxt(lines(text), delimiter=",", quotechar='"', ndmin=2)
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text") from error
-    except (ValueError, csv.Error) as error:
-        # loadtxt counts from the first row of numbers; the message has the line of the file.
-        why = _reason(error).partition(" at row ")[0]
-        raise InputError(f"{path}, line {line_number}: {why}") from error
-    if not array.size:
-        raise InputError(f"{path}: holds no numbers")
-    return array
-
-
-def _is_header(line: str) -> bool:
-    """Whether no field is a number. The reader refuses a line with both names and numbers."""
-    return bool(line.strip()) and not any(map(_is_number, next(csv.reader([line]))))
-
-
-def _is_number(field: str) -> bool:
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True
+    with _refused(path, "not a Parquet file"):
+        _check_size(parquet.size(file), path, "")
+        file.seek(0)
+        return parquet.read(file, path, layout, wanted)
 
 
 def _read_mtx(file: io.BufferedReader, path: Path) -> MatrixLike:
@@ -275,18 +298,22 @@ def _read_mtx(file: io.BufferedReader, path: Path) -> MatrixLike:
         return matrix_market.read(path)
 
 
-_READERS = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv, ".mtx": _read_mtx}
+_READERS = {".npy": _read_npy, ".npz": _read_npz, ".mtx": _read_mtx}
+_TABLE_READERS = {**dict.fromkeys((".csv", ".tsv", ".csv.gz", ".tsv.gz"), delimited.read),
+                  ".parquet": _read_parquet}
 _WRITERS = {".npy": functools.partial(np.save, allow_pickle=False),
             ".csv": functools.partial(np.savetxt, fmt="%.17g")}
+_TEXT_WRITERS = {".csv": lambda file, text: file.write(text.encode())}
 _PAGE_WRITERS = dict.fromkeys((".html", ".htm"), lambda file, page: file.write(page.encode()))
 
 
-def _format(path: Path, known: dict[str, Any], verb: str) -> Any:
+def _format(path: Path, known: dict[str, Any], verb: str, named: Sequence[str] = ()) -> Any:
     try:
         return known[path.suffix.lower()]
     except KeyError:
+        suffixes = ", ".join(dict.fromkeys(named or known))
         raise InputError(f"{path}: cannot {verb} a file with suffix {path.suffix!r}, only "
-                         f"{', '.join(known)}") from None
+                         f"{suffixes}") from None
 
 
 def _reason(error: BaseException) -> str:

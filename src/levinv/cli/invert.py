@@ -11,10 +11,10 @@ import numpy as np
 from levinv._json import plain
 from levinv._noise import rounding_noise
 from levinv._tolerances import EPS
-from levinv.cli.files import check_target, read_matrix, read_signs, read_vector, write_vector
+from levinv.cli.files import STANDARD, check_target, write_vector
+from levinv.cli.inputs import Inputs, data_of, data_weighting, inputs_of, layout_of, model_of
 from levinv.cli.progress import Progress
-from levinv.cli.status import ExitStatus, input_errors
-from levinv.cli.weighting import model_of
+from levinv.cli.status import ExitStatus, in_options, input_errors
 from levinv.inverse.invert_scores import invert_scores
 from levinv.inverse.result import InversionResult
 
@@ -26,57 +26,74 @@ REPORTED = ("success", "unique", "status", "message", "x", "standard_errors", "n
 def run(arguments: argparse.Namespace) -> ExitStatus:
     """Run the sub-command."""
     check_target(arguments.output, force=arguments.force)
-    A = read_matrix(arguments.A)
-    model = model_of(arguments)
-    b = model.pop("b")
-    scores = read_vector(arguments.scores)
-    x0, coefficient_signs = (None if path is None else read_vector(path) for path in (
-        arguments.x0, arguments.coefficient_signs))
+    inputs, scores, model = _given(arguments)
+    A, names, b = inputs.table.numbers, inputs.table.columns, model.pop("b")
+    x0, coefficient_signs = (inputs.vector(getattr(arguments, name), name, of_rows=False)
+                             for name in ("x0", "coefficient_signs"))
+    signs = inputs.signs(arguments.signs)
     noise = arguments.noise if arguments.decimals is None else rounding_noise(arguments.decimals)
     start = time.perf_counter()
     with Progress(sys.stderr.isatty()
                   and not (arguments.quiet or arguments.json)) as progress, input_errors():
         result = invert_scores(
-            A, b, scores, **model, signs=read_signs(arguments.signs), noise=noise,
+            A, b, scores, **model, signs=signs, noise=noise,
             tol=arguments.tol, x0=x0, coefficient_signs=coefficient_signs,
             method=arguments.method, maxiter=arguments.maxiter, rng=arguments.seed,
             callback=progress)
     seconds = time.perf_counter() - start
     if result.success:
-        write_vector(arguments.output, result.x, force=arguments.force)
-    written = arguments.output if result.success else None
+        write_vector(arguments.output, result.x, force=arguments.force, labels=names, name="x")
+    standard = arguments.output == STANDARD
+    written = None if not result.success else "standard output" if standard else arguments.output
     error = float(np.abs(result.scores - scores).max())
     if arguments.json:
         # without vectors of length n: residuals and signs follow from x
         print(json.dumps(plain({
             "command": "invert", **{name: result[name] for name in REPORTED}, "noise": noise,
-            "score_error": error, "seconds": seconds, "output": written}), allow_nan=False))
+            "message": in_options(result.message), "names": names, "score_error": error,
+            "seconds": seconds, "output": written}), allow_nan=False))
     elif not arguments.quiet:
-        print(summary(result, error, noise, seconds, written))
+        print(summary(result, error, noise, seconds, written, names),
+              file=sys.stderr if standard else sys.stdout)
     return ExitStatus.SUCCESS if result.success else ExitStatus.NO_SOLUTION
 
 
+def _given(arguments: argparse.Namespace) -> tuple[Inputs, Any, dict[str, Any]]:
+    """A, the scores, and the arguments of the library that describe the model."""
+    if arguments.data is None:
+        inputs = inputs_of(arguments)
+        return inputs, inputs.vector(arguments.scores, "scores"), model_of(arguments, inputs)
+    weighting = data_weighting(arguments)
+    data = data_of(arguments, arguments.data)
+    model = {"weighting": weighting, "b": None, "offset": data.offset,
+             "prior_weights": data.prior_weights}
+    return Inputs(data.path, data.design, layout_of(arguments)), data.target, model
+
+
 def summary(result: InversionResult, error: float, noise: float | None, seconds: float,
-            written: str | None) -> str:
+            written: str | None, names: list[str] | None = None) -> str:
     """The result for people."""
     x, errors = result.x, result.standard_errors
-    lines = [f"{'solved' if result.success else 'no solution'}: {result.message}",
+    names = names or [f"x[{j}]" for j in range(len(x))]
+    width = max(8, *(len(name) for name in names[:SHOWN]))
+    lines = [f"{'solved' if result.success else 'no solution'}: {in_options(result.message)}",
              f"largest score error {error:.1e}, {result.nit} iterations, "
              f"{seconds:.2g} s"]
     if result.success:
         lines.append("unique: " + ("yes" if result.unique else f"no, {_ambiguity(result)}"))
     lines += _checked(result.evidence)
     column = "coefficient" if result.success else "closest found"
-    lines += ["", f"{'':>8}  {column:>16}" + ("  standard error" if noise is not None else "")]
+    lines += ["", f"{'':>{width}}  {column:>16}"
+                  + ("  standard error" if noise is not None else "")]
     for j in range(min(len(x), SHOWN)):
-        line = f"{f'x[{j}]':>8}  {x[j]:>16.9g}"
+        line = f"{names[j]:>{width}}  {x[j]:>16.9g}"
         if not math.isfinite(errors[j]):
             line += "  not determined"
         elif noise is not None:
             line += f"  {errors[j]:>14.2g}"
         lines.append(line)
     if len(x) > SHOWN:
-        lines.append(f"{'...':>8}  {len(x) - SHOWN} more")
+        lines.append(f"{'...':>{width}}  {len(x) - SHOWN} more")
     lines += ["", f"written to {written}" if written else "nothing written"]
     return "\n".join(lines)
 

@@ -1,6 +1,7 @@
 """How a run ends: the exit statuses, and what counts as bad input."""
 import contextlib
 import enum
+import re
 from collections.abc import Iterator
 
 
@@ -27,6 +28,16 @@ exit status:
 """
 
 
+OPTIONS = (            # what the library's messages say of its arguments; an option for each
+    (r"give noise=1e-(\d+) / 12\*\*0\.5", r"give --decimals \1"),
+    (r"give noise=np\.spacing\(np\.float32\(scores\)\) / 12\*\*0\.5", "give --noise 1.7e-8"),
+    (r"try options=\{'restarts': \.\.\.\}, or give noise", "try another --seed, or give noise"),
+    (r" \(or give noise, large in these? rows?\)| \(or give noise, large in this row\)", ""),
+    (r"or give (?:this|these) rows? a larger noise", "or give a larger --noise"),
+    (r"give noise\b", "give --decimals or --noise"),
+)
+
+
 class InputError(Exception):
     """Bad input. The message is one line and names the file, option or argument."""
 
@@ -40,4 +51,11 @@ def input_errors() -> Iterator[None]:
         # Subclasses, such as LinAlgError, come from a failure inside the library.
         if type(error) not in (ValueError, TypeError):
             raise
-        raise InputError(" ".join(str(error).split())) from error
+        raise InputError(in_options(" ".join(str(error).split()))) from error
+
+
+def in_options(message: str) -> str:
+    """A message of the library with the options of the command line in place of its arguments."""
+    for argument, option in OPTIONS:
+        message = re.sub(argument, option, message)
+    return message
