@@ -18,6 +18,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 ELSEWHERE = {"cluster.md"}                    # its program: tests/test_distributed.py
 CLAIMS = {                                    # what an example has to print
     "3_audit_before_publishing": "x is determined:        uniquely, by exact scores",
+    "6_firth_regression": "converged: True",
     "5_isotropic_position": "scores after:  0.006666666667 to 0.006666666667",
     "4_path_of_an_interior_point_method": "found 40 of 40, unique: True",
     "1_privacy_of_a_regression": "unique: True",
