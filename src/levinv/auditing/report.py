@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from levinv.auditing.figures import AuditFigures
-from levinv.auditing.render import text
+from levinv.auditing.render import screen, text
 
 
 class AuditReport(AuditFigures):
@@ -111,6 +111,12 @@ class AuditReport(AuditFigures):
     @property
     def verdict(self) -> str:
         return text.verdict(self)
+
+    def __repr__(self) -> str:
+        return screen.screen(self).text()
+
+    def _repr_html_(self) -> str:
+        return screen.screen(self).html()
 
     def to_text(self) -> str:
         """The report for a terminal."""

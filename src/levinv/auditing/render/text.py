@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from levinv._json import plain
+from levinv._screen import WIDTH, aligned
 from levinv._tolerances import EPS, GIVEN_AWAY, LARGEST_DEPARTURE, SIGNIFICANT
 from levinv.auditing.figures import AuditFigures, Level, as_predicted
 from levinv.auditing.render.words import choice, known, published, signs, words
 
-WIDTH, LABEL_WIDTH = 92, 24                     # widths of lines and of facts' labels
+LABEL_WIDTH = 24                                # of facts
 SHOWN_COEFFICIENTS, SHOWN_ROWS = 30, 10
 TARGETS = (0.01, 0.1, 0.5)
 AS_THEY_ARE = (                                 # attributes that as_dict copies
@@ -258,11 +259,7 @@ def _filled(sentences: str, indent: str = "") -> str:
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    cells = [heads, *([shortened(cell) for cell in row] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return ["  " + "  ".join(cell.ljust(width) if place == 0 else cell.rjust(width)
-                             for place, (cell, width) in enumerate(zip(row, widths, strict=True)))
-            for row in cells]
+    return aligned(heads, [[shortened(cell) for cell in row] for row in rows])
 
 
 def shortened(label: str, most: int = 24) -> str:
