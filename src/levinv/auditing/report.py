@@ -1,6 +1,7 @@
 """The report of an audit: its figures and how they are shown."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from levinv.auditing.figures import AuditFigures
@@ -122,16 +123,22 @@ class AuditReport(AuditFigures):
         """The report for a terminal."""
         return text.text(self)
 
-    def to_html(self) -> str:
+    def to_html(self, *, inputs: Mapping[str, str] | None = None) -> str:
         """The report as one self-contained page of HTML, without network access or scripts.
 
         It runs thirteen more attacks (``decimals_attacked``). matplotlib draws its pictures
         (``pip install "levinv[plot]"``); without matplotlib the page has none and says so. Its
-        tables hold the same figures.
+        tables hold the same figures. The page follows the light or dark scheme of its reader.
+
+        Parameters
+        ----------
+        inputs : dict of str, optional
+            What the report was made from, such as names of files. The page lists it with the date
+            and the version of levinv.
         """
         from levinv.auditing.render import html
 
-        return html.html(self)
+        return html.html(self, inputs or {})
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain numbers, strings, lists and dicts; None replaces inf and NaN."""
