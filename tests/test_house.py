@@ -31,7 +31,7 @@ PRESENTATION = {
                                     "HEIGHT_OF_LINE"},
     "levinv.auditing.render.screen": {"SHOWN"},
     "levinv.auditing.render.text": {"LABEL_WIDTH", "SHOWN_COEFFICIENTS", "SHOWN_ROWS",
-                                    "TARGETS"},
+                                    "TARGETS", "SMALLEST_SAID", "LARGEST_SAID"},
     "levinv.cli.demo": {"WIDTH", "DECIMALS"},
     "levinv.cli.files": {"NAMED_SIGNS", "_HEADERS"},
     "levinv.cli.invert": {"NAMED_SIGNS", "SHOWN"},

@@ -14,7 +14,8 @@ PROGRESS_INTERVAL = 5.0        # seconds between two lines
 
 
 class Progress:
-    """A callback for :func:`levinv.invert_scores` and :func:`levinv.audit` that shows its stage, iterations and error.
+    """A callback for :func:`levinv.invert_scores` and :func:`levinv.audit`: it shows the stage,
+    the number of iterations and the error.
 
     The total number of iterations is not known in advance. So a counter and a clock are shown
     instead of a percentage. Nothing is shown if ``shown`` is False.
