@@ -268,7 +268,7 @@ def text(figures: AuditFigures) -> str:
         lines.append(f"... and {len(table) - SHOWN_COEFFICIENTS} more")
     beyond = any(row[-1] == "fails" for row in safe)
     lines += ["", "To keep every coefficient's standard error above",
-              *_table(("", "decimals at most", "or noise at least", "prediction"), safe),
+              *aligned(("", "decimals at most", "or noise at least", "prediction"), safe),
               *([_filled(filled(BEYOND, figures))] if beyond else []),
               "", f"Rows whose {words(figures).scores} give most away (influence, at most 1)",
               *_table(("row", "influence"), influential(figures)),
