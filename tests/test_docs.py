@@ -15,6 +15,7 @@ import levinv
 from levinv import leverage_scores
 
 ROOT = pathlib.Path(__file__).parents[1]
+OPTIONAL = ("jax", "torch")
 ELSEWHERE = {"cluster.md"}                    # its program: tests/test_distributed.py
 CLAIMS = {                                    # what an example has to print
     "3_audit_before_publishing": "x is determined:        uniquely, by exact scores",
@@ -54,8 +55,18 @@ def test_page(page, tmp_path, monkeypatch):
     np.save("A.npy", given["A"])
     if page.name == "sketch.md":
         given["A"] = scipy.sparse.random(400, 40, density=0.1, rng=0, format="csr")
-    program = "\n".join(blocks(page))
+    program = "\n".join(block for block in blocks(page)
+                        if not any(_imports(block, library) for library in OPTIONAL))
     exec(compile(program, str(page), "exec"), given)
+
+
+@pytest.mark.parametrize("library", OPTIONAL)
+def test_recipes(library):
+    """The blocks that import a library which the tests do not ask for."""
+    pytest.importorskip(library)
+    found = [block for page in PAGES for block in blocks(page) if _imports(block, library)]
+    assert found
+    exec(compile("\n".join(found), library, "exec"), _given())
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))],
@@ -77,6 +88,10 @@ def test_reference_is_complete():
     public = {*levinv.__all__, *levinv.theory.__all__, *levinv.plot.__all__, "load_anes96",
               "load_diabetes"}
     assert public - listed == {"papers", "plot", "theory", "weighting"}      # pages of their own
+
+
+def _imports(block, library):
+    return re.search(rf"(?m)^import {library}\b", block) is not None
 
 
 def _given():
