@@ -131,6 +131,8 @@ class TestNoContradiction:
         loud = audit(A, b, np.linalg.lstsq(A[:200], b[:200], rcond=None)[0], noise=0.3)
         assert loud.departure > 0.3
         assert loud.verdict.startswith("IN DOUBT. The noise is too large for the prediction")
+        assert loud.least_squares_error < loud.recovered_error
+        assert "Ordinary least squares, without the scores, misses x by only 10 %." in loud.verdict
 
     @pytest.mark.parametrize("fraction, said, brief", [
         (0.0, "0 %", "0 %"), (1e-14, "less than 0.001 %", "< 0.001 %"),

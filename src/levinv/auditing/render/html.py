@@ -42,8 +42,9 @@ def html(figures: AuditFigures, inputs: Mapping[str, str]) -> str:
         facts="\n".join(f"<dt>{_escaped(label)}</dt><dd>{_escaped(fact)}</dd>"
                         for label, fact in text.facts(figures)),
         decimals=_table(("decimals", "predicted", "attack", "prediction"), [
-            (str(at["decimals"]), text.percent(at["predicted_error"]),
-             text.percent(at["recovered_error"]), "holds" if at["prediction_holds"] else "fails")
+            (str(at["decimals"]), text.percent(at["predicted_error"], brief=True),
+             text.percent(at["recovered_error"], brief=True),
+             "holds" if at["prediction_holds"] else "fails")
             for at in figures.decimals_attacked]),
         levels=_table(("every standard error above", "decimals at most", "or noise at least",
                        "prediction"), text.levels(figures)),

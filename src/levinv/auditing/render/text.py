@@ -118,8 +118,11 @@ def _doubt(figures: AuditFigures) -> str:
              f"{percent(figures.predicted_error)}."
              if possible > np.count_nonzero(figures.given_away) else
              "By the bound, no attack finds more of them but by chance.")
+    without = (f" Ordinary least squares, without the scores, misses x by only "
+               f"{percent(figures.least_squares_error)}." if not figures.setting.regression
+               and figures.least_squares_error < figures.recovered_error else "")
     return (f"{reason}, so it is not known how much of {said_of.x} can be found. The attack that "
-            f"was run {found}{missed}. {limit}")
+            f"was run {found}{missed}. {limit}{without}")
 
 
 def _given_away(figures: AuditFigures) -> str:
