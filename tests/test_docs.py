@@ -82,6 +82,26 @@ def test_links_and_headings(page):
             assert (ROOT / "examples" / link[8:]).with_suffix(".py").exists(), link
 
 
+def test_pictures_show_the_tables(tmp_path):
+    plt.switch_backend("Agg")
+    pictures = runpy.run_path(str(ROOT / "docs" / "pictures.py"))
+    page = (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8")
+    tables = pictures["score_tables"](page)
+    assert len(tables) == len(re.findall(r"(?m)^## Leverage scores: .*1 thread$", page)) >= 5
+    for (n, d), times in tables.items():
+        assert times["levinv"][1] == 1.0
+        for seconds, ratio in times.values():
+            if ratio > 0.1:                                            # it has two decimals
+                assert seconds / times["levinv"][0] == pytest.approx(ratio, rel=0.05), (n, d)
+    pictures["draw"](tmp_path)
+    drawn = {path.stem: path.read_text(encoding="utf-8") for path in tmp_path.glob("*.svg")}
+    named = {name for page in ROOT.glob("docs/**/*.md")
+             for name in re.findall(r"generated/(\w+)\.svg", page.read_text(encoding="utf-8"))}
+    assert drawn.keys() == named
+    assert "statsmodels" in drawn["ratios_over_columns"]
+    assert "linear predictor" in drawn["pipeline"]
+
+
 def test_reference_is_complete():
     pages = "\n".join(page.read_text(encoding="utf-8") for page in ROOT.glob("docs/reference/*.md"))
     listed = set(re.findall(r"(?m)^   (\w+)$", pages))

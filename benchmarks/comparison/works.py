@@ -258,10 +258,7 @@ KINDS = {
 
 WORKS = [
     Work("scores", 100, 5),
-    Work("scores", 200, 20),
     Work("scores", 2000, 20),
-    Work("scores", 20000, 20),
-    Work("scores", 200000, 20),
     Work("scores", 20000, 50),
     Work("scores", 500000, 10),
     Work("scores", 20000, 200),
