@@ -121,6 +121,7 @@ for path, color, label in (
 ):
     left.plot(range(1, len(path) + 1), [abs(x).max() for x in path], "o-", color=color, label=label)
 left.set(xlabel="step of Newton's method", ylabel="largest coefficient", yscale="log")
+left.set_xticks(range(0, 19, 3))
 left.legend(frameon=False)
 places = np.arange(len(names))
 right.errorbar(fit.x, places, xerr=2 * errors, fmt="o", color="#0b5d8a", label="Firth, 60 people")
@@ -129,7 +130,7 @@ right.axvline(0, color="#e5e7eb", zorder=0)
 right.set_yticks(places, names)
 right.invert_yaxis()
 right.set(xlabel="coefficient, ± 2 standard errors")
-right.legend(frameon=False, fontsize="small")
+right.legend(frameon=False, fontsize="small", loc="lower left", bbox_to_anchor=(0, 1))
 for ax in (left, right):
     ax.spines[["top", "right"]].set_visible(False)
 plt.show()

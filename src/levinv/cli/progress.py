@@ -33,6 +33,7 @@ class Progress:
                 import tqdm
                 self._bar = tqdm.tqdm(desc="inverting", delay=PROGRESS_DELAY, leave=False,
                                       file=sys.stderr, dynamic_ncols=True,
+                                      miniters=1,      # after fast stages, slow ones show as well
                                       bar_format="{desc}: {n_fmt} iterations, {elapsed}{postfix}")
         return self
 
