@@ -59,7 +59,7 @@ html_title = "levinv"
 html_static_path = ["_static"]
 html_css_files = ["levinv.css"]
 html_show_sourcelink = False
-html_sidebars = dict.fromkeys(("index", "quickstart", "statistical_models", "fitted"), [])
+html_sidebars = {page: [] for page in ("index", "quickstart", "statistical_models", "fitted")}
 html_theme_options = {
     "logo": {"text": "levinv"},
     "navbar_align": "left",
