@@ -59,7 +59,7 @@ html_title = "levinv"
 html_static_path = ["_static"]
 html_css_files = ["levinv.css"]
 html_show_sourcelink = False
-html_sidebars = {"index": [], "quickstart": []}
+html_sidebars = {page: [] for page in ("index", "quickstart", "statistical_models", "fitted")}
 html_theme_options = {
     "logo": {"text": "levinv"},
     "navbar_align": "left",
@@ -83,6 +83,16 @@ def _write_help(app):
         (folder / f"help-{command or 'levinv'}.txt").write_text(shown.stdout, encoding="utf-8")
 
 
+def _draw(app):
+    """The pictures of pages, from the tables of the comparison."""
+    import matplotlib.pyplot as plt
+    sys.path.insert(0, str(app.srcdir))
+    import pictures
+
+    plt.switch_backend("Agg")
+    pictures.draw(pathlib.Path(app.srcdir, "generated"))
+
+
 def _close_blocks(app, docname, source):
     """Doctest wants an empty line before the fence that ends a block, a reader does not."""
     source[0] = source[0].replace("\n\n```\n", "\n```\n")
@@ -90,4 +100,5 @@ def _close_blocks(app, docname, source):
 
 def setup(app):
     app.connect("builder-inited", _write_help)
+    app.connect("builder-inited", _draw)
     app.connect("source-read", _close_blocks)

@@ -1,4 +1,5 @@
 """How an audit is reported: text, page, pictures, numbers, command line."""
+import datetime
 import doctest
 import html.parser
 import json
@@ -6,12 +7,15 @@ import pathlib
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import levinv
 from levinv import audit, plot
-from levinv.cli import main
+from levinv.auditing.render import text
+from levinv.cli import main, progress
 from levinv.data import load_anes96, load_diabetes
 
 figure = pytest.importorskip("matplotlib.figure")
@@ -97,6 +101,81 @@ class TestText:
         assert "... and 10 more" in text
 
 
+@pytest.fixture(scope="module")
+def coarse():
+    rng = np.random.default_rng(2)
+    A = np.column_stack([np.ones(400), rng.standard_normal((400, 4))])
+    x = rng.standard_normal(5)
+    # one decimal is coarser than most of 400 scores, which add up to 5
+    return audit(A, A @ x - 3.0 * rng.standard_normal(400), x, decimals=1)
+
+
+class TestNoContradiction:
+    """Where attacks fail, the report does not say that x is found, nor that nothing is safe."""
+
+    def test_verdict_and_table(self, coarse):
+        assert coarse.recovered_error > 0.2
+        assert coarse.predicted_error < 0.01
+        assert "it is not known how much of x can be found" in coarse.verdict
+        assert f"missed x by {text.percent(coarse.recovered_error)}" in coarse.verdict
+        assert "A better attack may find up to 5 of 5, by the bound of 0." in coarse.verdict
+        told = " ".join(coarse.to_text().split())
+        assert "none is safe by the bound" in told
+        assert "none is safe " not in told.replace("none is safe by the bound", "")
+        assert "can prove that scores are safe, but not that they are not" in told
+
+    def test_reason_is_the_right_one(self, coarse):
+        assert coarse.departure <= 0.3
+        assert coarse.verdict.startswith("IN DOUBT. The attack ")
+        A, b, _ = load_diabetes()
+        loud = audit(A, b, np.linalg.lstsq(A[:200], b[:200], rcond=None)[0], noise=0.3)
+        assert loud.departure > 0.3
+        assert loud.verdict.startswith("IN DOUBT. The noise is too large for the prediction")
+        assert loud.least_squares_error < loud.recovered_error
+        assert "Ordinary least squares, without the scores, misses x by only 10 %." in loud.verdict
+
+    @pytest.mark.parametrize("fraction, said, brief", [
+        (0.0, "0 %", "0 %"), (1e-14, "less than 0.001 %", "< 0.001 %"),
+        (9.9e-6, "less than 0.001 %", "< 0.001 %"), (1e-5, "0.001 %", "0.001 %"),
+        (0.123, "12 %", "12 %"), (9.4, "940 %", "940 %"),
+        (1e9, "more than 1000 %", "> 1000 %"), (np.inf, "any amount", "any amount")])
+    def test_percent(self, fraction, said, brief):
+        assert text.percent(fraction) == said
+        assert text.percent(fraction, brief=True) == brief
+
+    def test_exact_scores_need_no_powers_of_ten(self):
+        A, b, names = load_diabetes()
+        x = np.linalg.lstsq(A[:200], b[:200], rcond=None)[0]
+        verdict = audit(A, b, x, names=names).verdict
+        assert "missed x by less than 0.001 %, where less than 0.001 % is predicted" in verdict
+
+
+class TestProgress:
+    def test_callback_hears_of_each_part(self):
+        rng = np.random.default_rng(0)
+        A, b, x = rng.standard_normal((40, 3)), rng.standard_normal(40), np.ones(3)
+        stages = []
+        report = audit(A, b, x, decimals=3, callback=lambda intermediate_result: stages.append(
+            intermediate_result.stage))
+        parts = list(dict.fromkeys(stage.partition(":")[0] for stage in stages))
+        assert parts == ["what the scores determine", "attack on 3 decimals", "standard errors"]
+        assert any(stage.startswith("attack on 3 decimals: ") for stage in stages)
+        assert report.to_dict() == audit(A, b, x, decimals=3).to_dict()
+        stages.clear()
+        assert len(report.decimals_attacked) == 13
+        assert {f"attack on {k} decimals" for k in range(2, 13)} <= set(stages)
+        assert "attack on 1 decimal" in stages
+
+    def test_cannot_stop_the_audit(self):
+        def stop(intermediate_result):
+            if intermediate_result.nit:
+                raise StopIteration
+
+        rng = np.random.default_rng(0)
+        with pytest.raises(RuntimeError, match="must not stop an audit"):
+            audit(rng.standard_normal((40, 3)), rng.standard_normal(40), np.ones(3), callback=stop)
+
+
 def test_dict_is_strict_json(report):
     told = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert told["verdict"] == report.verdict
@@ -126,6 +205,17 @@ class TestPage:
         assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
         assert "@media print" in page
         assert "@media (max-width" in page
+
+    def test_has_a_dark_scheme_but_not_in_print(self, page):
+        assert "@media screen and (prefers-color-scheme: dark)" in page
+        assert "color-scheme: light" in page
+
+    def test_says_when_with_what_and_from_what_it_was_made(self, report):
+        read = Page(report.to_html(inputs={"A": "<b>design.csv", "x": "x.csv"}))
+        foot = read.text[read.text.index("What the figures mean"):]
+        assert datetime.date.today().isoformat() in foot
+        assert f"made by levinv {levinv.__version__}" in " ".join(foot.split())
+        assert "A <b>design.csv x x.csv" in " ".join(foot.split())
 
     def test_holds_all_parts(self, report, page):
         read = Page(page)
@@ -291,6 +381,45 @@ class TestCommand:
         assert main([*command, "--force", "--decimals", "1"]) == 0
         assert (tmp_path / "report.html").read_text(encoding="utf-8") != first
         assert not list(tmp_path.glob("*.tmp"))
+
+    def test_page_names_its_files(self, files, tmp_path, capsys):
+        command = ["audit", "A.csv", "b.npy", "x.npy", "--html", "report.html"]
+        assert main(command) == 0
+        foot = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
+        assert "A A.csv b b.npy x x.npy" in " ".join(foot.split())
+
+    def test_text_is_printed_before_the_page_is_drawn(self, files, capsys, monkeypatch):
+        said = []
+        draw = levinv.AuditReport.to_html
+
+        def watched(self, **given):
+            said.append(capsys.readouterr().out)
+            return draw(self, **given)
+
+        monkeypatch.setattr(levinv.AuditReport, "to_html", watched)
+        assert main(["audit", "A.csv", "b.npy", "x.npy", "--html", "report.html"]) == 0
+        assert "GIVEN AWAY" in said[0]
+        assert capsys.readouterr().out == "\nwritten to report.html\n"
+
+    @pytest.mark.parametrize("terminal, flags, shown", [
+        (True, [], True), (True, ["--json"], False), (False, [], False)])
+    def test_progress(self, files, capsys, monkeypatch, terminal, flags, shown):
+        seen = []
+
+        class Watched(progress.Progress):
+            def __init__(self, shown):
+                super().__init__(False)
+                seen.append(shown)
+
+            def __call__(self, intermediate_result):
+                seen.append(intermediate_result.stage)
+
+        monkeypatch.setattr("levinv.cli.audit.Progress", Watched)
+        monkeypatch.setattr("sys.stderr", SimpleNamespace(
+            isatty=lambda: terminal, write=None, flush=None))
+        assert main(["audit", "A.csv", "b.npy", "x.npy", *flags]) == 0
+        assert seen[0] is shown
+        assert "attack" in seen
 
     @pytest.mark.parametrize("arguments, message", [
         (["x.npy", "--html", "report.txt"], "cannot write a file with suffix '.txt', only .html"),

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -516,6 +517,19 @@ class TestProgress:
         out, err = capsys.readouterr()
         assert out == ""
         assert "iterations" in err
+
+    def test_bar_shows_a_slow_stage_after_a_fast_one(self, monkeypatch, capsys):
+        pytest.importorskip("tqdm")
+        monkeypatch.setattr(progress, "PROGRESS_DELAY", 0.0)
+        shown = progress.Progress()
+        for _ in range(2):                                 # it can be entered again
+            with shown:
+                start = time.monotonic()
+                while time.monotonic() - start < 0.35:     # some pictures of the fast stage
+                    shown(self.STATES[0])
+                time.sleep(0.15)                           # longer than two pictures are apart
+                shown(SimpleNamespace(stage="polish", nit=1, error=None))
+            assert "polish" in capsys.readouterr().err
 
     def test_lines_without_tqdm(self, monkeypatch, capsys):
         monkeypatch.setitem(sys.modules, "tqdm", None)

@@ -15,9 +15,11 @@ import levinv
 from levinv import leverage_scores
 
 ROOT = pathlib.Path(__file__).parents[1]
+OPTIONAL = ("jax", "torch")
 ELSEWHERE = {"cluster.md"}                    # its program: tests/test_distributed.py
 CLAIMS = {                                    # what an example has to print
     "3_audit_before_publishing": "x is determined:        uniquely, by exact scores",
+    "6_firth_regression": "converged: True",
     "5_isotropic_position": "scores after:  0.006666666667 to 0.006666666667",
     "4_path_of_an_interior_point_method": "found 40 of 40, unique: True",
     "1_privacy_of_a_regression": "unique: True",
@@ -53,8 +55,18 @@ def test_page(page, tmp_path, monkeypatch):
     np.save("A.npy", given["A"])
     if page.name == "sketch.md":
         given["A"] = scipy.sparse.random(400, 40, density=0.1, rng=0, format="csr")
-    program = "\n".join(blocks(page))
+    program = "\n".join(block for block in blocks(page)
+                        if not any(_imports(block, library) for library in OPTIONAL))
     exec(compile(program, str(page), "exec"), given)
+
+
+@pytest.mark.parametrize("library", OPTIONAL)
+def test_recipes(library):
+    """The blocks that import a library which the tests do not ask for."""
+    pytest.importorskip(library)
+    found = [block for page in PAGES for block in blocks(page) if _imports(block, library)]
+    assert found
+    exec(compile("\n".join(found), library, "exec"), _given())
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))],
@@ -70,12 +82,36 @@ def test_links_and_headings(page):
             assert (ROOT / "examples" / link[8:]).with_suffix(".py").exists(), link
 
 
+def test_pictures_show_the_tables(tmp_path):
+    plt.switch_backend("Agg")
+    pictures = runpy.run_path(str(ROOT / "docs" / "pictures.py"))
+    page = (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8")
+    tables = pictures["score_tables"](page)
+    assert len(tables) == len(re.findall(r"(?m)^## Leverage scores: .*1 thread$", page)) >= 5
+    for (n, d), times in tables.items():
+        assert times["levinv"][1] == 1.0
+        for seconds, ratio in times.values():
+            if ratio > 0.1:                                            # it has two decimals
+                assert seconds / times["levinv"][0] == pytest.approx(ratio, rel=0.05), (n, d)
+    pictures["draw"](tmp_path)
+    drawn = {path.stem: path.read_text(encoding="utf-8") for path in tmp_path.glob("*.svg")}
+    named = {name for page in ROOT.glob("docs/**/*.md")
+             for name in re.findall(r"generated/(\w+)\.svg", page.read_text(encoding="utf-8"))}
+    assert drawn.keys() == named
+    assert "statsmodels" in drawn["ratios_over_columns"]
+    assert "linear predictor" in drawn["pipeline"]
+
+
 def test_reference_is_complete():
     pages = "\n".join(page.read_text(encoding="utf-8") for page in ROOT.glob("docs/reference/*.md"))
     listed = set(re.findall(r"(?m)^   (\w+)$", pages))
     public = {*levinv.__all__, *levinv.theory.__all__, *levinv.plot.__all__, "load_anes96",
               "load_diabetes"}
     assert public - listed == {"papers", "plot", "theory", "weighting"}      # pages of their own
+
+
+def _imports(block, library):
+    return re.search(rf"(?m)^import {library}\b", block) is not None
 
 
 def _given():

@@ -26,11 +26,13 @@ PRESENTATION = {
     "levinv.weighting.protocol": {"INVERSE_SQUARE"},
 
     "levinv._parallel": {"CORES"},
+    "levinv._screen": {"WIDTH"},
     "levinv.auditing.figures": {"DECIMALS", "MOST_DECIMALS"},
     "levinv.auditing.render.html": {"SHOWN_COEFFICIENTS", "SIZE", "SMALLEST_HEIGHT",
                                     "HEIGHT_OF_LINE"},
-    "levinv.auditing.render.text": {"WIDTH", "LABEL_WIDTH", "SHOWN_COEFFICIENTS", "SHOWN_ROWS",
-                                    "TARGETS"},
+    "levinv.auditing.render.screen": {"SHOWN"},
+    "levinv.auditing.render.text": {"LABEL_WIDTH", "SHOWN_COEFFICIENTS", "SHOWN_ROWS",
+                                    "TARGETS", "SMALLEST_SAID", "LARGEST_SAID"},
     "levinv.cli.demo": {"WIDTH", "DECIMALS"},
     "levinv.cli.delimited": {"TRUTH"},
     "levinv.cli.tables": {"NAMED"},
@@ -38,6 +40,7 @@ PRESENTATION = {
     "levinv.cli.invert": {"NAMED_SIGNS", "SHOWN"},
     "levinv.cli.matrix_market": {"LAYOUTS", "MIRRORED", "SHORTEST"},
     "levinv.cli.progress": {"PROGRESS_DELAY", "PROGRESS_INTERVAL"},
+    "levinv.inverse.shown": {"SHOWN", "ENDS", "NAMED"},
     "levinv.inverse.verdict.messages": {"NAMED"},
     "levinv.plot": {"ROWS", "COEFFICIENTS", "LEAST"},
 }

@@ -2,8 +2,10 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy.optimize import minimize
+from scipy.special import expit
 
-from levinv import leverage_scores
+from levinv import JeffreysPenalty, leverage_scores
 
 datasets = pytest.importorskip("sklearn.datasets")
 sm = pytest.importorskip("statsmodels.api")
@@ -70,3 +72,28 @@ def test_studentised_residuals():
     studentised = residuals / (scale * np.sqrt(1 - scores))
     influence = sm.OLS(response, design).fit().get_influence()
     assert_allclose(studentised, influence.resid_studentized_internal, rtol=1e-11)
+
+
+@pytest.mark.parametrize("separate", [False, True])
+def test_firth_regression(separate):
+    firthmodels = pytest.importorskip("firthmodels")
+    rng = np.random.default_rng(3)
+    A = with_constant(rng.standard_normal((80, 3)))
+    y = (rng.random(80) < expit(A @ [0.5, 1.0, -1.0, 0.0])).astype(float)
+    if separate:
+        A[:, 3] = 0.0
+        A[np.flatnonzero(y)[:5], 3] = 1.0                # all of them with the response 1
+    penalty = JeffreysPenalty(A, weighting="binomial")
+
+    def weighted_gram(x):
+        p = expit(A @ x)
+        return A.T @ ((p * (1 - p))[:, None] * A)
+
+    found = minimize(
+        lambda x: np.logaddexp(0, A @ x).sum() - y @ A @ x - penalty.fun(x), np.zeros(4),
+        jac=lambda x: A.T @ (expit(A @ x) - y) - penalty.grad(x),
+        hess=lambda x: weighted_gram(x) - penalty.hess(x), method="trust-exact",
+        options={"gtol": 1e-7})
+    peer = firthmodels.FirthLogisticRegression(gtol=1e-7, xtol=1e-8, max_iter=200).fit(A[:, 1:], y)
+    assert found.success
+    assert_allclose(found.x, [peer.intercept_, *peer.coef_], rtol=0, atol=1e-6)

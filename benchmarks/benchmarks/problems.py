@@ -5,8 +5,11 @@ levinv.
 """
 import mpmath
 import numpy as np
+from scipy.special import expit
 
 from levinv import leverage_scores
+
+FIRTH_STEP = 2.0        # largest change of a coefficient in a step of Fisher scoring
 
 
 def design(n, d):
@@ -49,6 +52,32 @@ def gaussian_inversion(n, d, seed):
     A, b, x = rng.standard_normal((n, d)), rng.standard_normal(n), rng.standard_normal(d)
     slack = A @ x - b
     return A, b, leverage_scores(A, slack=slack), np.sign(slack), x
+
+
+def separated(n, d):
+    """A design whose first column is 1, and responses that the last column separates: it is 1 in a
+    few rows, whose response is 1 each time. Maximum likelihood diverges.
+    """
+    rng = np.random.default_rng([n, d])
+    A = np.column_stack([np.ones(n), rng.standard_normal((n, d - 1))])
+    y = (rng.random(n) < expit(A @ rng.standard_normal(d) * 2.0 / np.sqrt(d))).astype(float)
+    A[:, -1] = 0.0
+    A[np.flatnonzero(y)[:max(3, n // 50)], -1] = 1.0
+    return A, y
+
+
+def known_firth(A, y):
+    """The coefficients of Firth's logistic regression: Fisher scoring with an inverse in NumPy."""
+    x = np.zeros(A.shape[1])
+    while True:
+        p = expit(A @ x)
+        w = p * (1.0 - p)
+        inverse = np.linalg.inv(A.T @ (w[:, None] * A))
+        hat = w * np.einsum("ij,ij->i", A @ inverse, A)
+        step = inverse @ (A.T @ (y - p + hat * (0.5 - p)))
+        x = x + step / max(1.0, np.abs(step).max() / FIRTH_STEP)
+        if np.abs(step).max() <= 1e-12 * np.abs(x).max():
+            return x
 
 
 def many(count, n, d):

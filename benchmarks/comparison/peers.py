@@ -90,6 +90,19 @@ def jax_gradient(problem):
     return lambda: both()[1]
 
 
+def firthmodels_fit(problem):
+    """Fisher scoring. The first column of A is the intercept."""
+    from firthmodels import FirthLogisticRegression
+    columns = np.ascontiguousarray(problem.A[:, 1:])
+
+    def call():
+        model = FirthLogisticRegression(gtol=problem.gtol, xtol=problem.xtol, max_iter=200)
+        model.fit(columns, problem.y)
+        return np.append(model.intercept_, model.coef_)
+
+    return call
+
+
 def least_squares(problem, starts, exact):
     """The best result of SciPy's trust-region reflective method from random starting points."""
     def invert(A, b, scores, seed):
@@ -118,6 +131,7 @@ PEERS = [
         "scores": lambda problem: jax_call(problem, jax_inverse, problem.A),
         "hessian": lambda problem: jax_derivative(problem, "hessian"),
         "gradient": jax_gradient}),
+    Peer("firthmodels", "firthmodels", {"firth": firthmodels_fit}),
     Peer("JAX Cholesky", "jax",
          {"scores": lambda problem: jax_call(problem, jax_cholesky, problem.A)}),
     *(Peer(f"least_squares, {jacobian} Jacobian, {starts} start{'s' * (starts > 1)}", "scipy",

@@ -9,14 +9,26 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
+import scipy.linalg
+import scipy.optimize
+from scipy.special import expit
 
 from benchmarks import problems, recipes
-from levinv import ScoreLoss, invert_many, invert_scores, leverage_scores
+from levinv import (
+    JeffreysPenalty,
+    LeverageMap,
+    ScoreLoss,
+    invert_many,
+    invert_scores,
+    leverage_scores,
+)
 
 from . import machine
 
 EXACT = 10 ** 6         # largest n d² for which known scores have 50 digits
 RECOVERED = 1e-6        # relative error of an x that counts as found
+FIRTH_GTOL = 1e-9       # largest entry of the gradient at the end, for each row
+FIRTH_XTOL = 1e-7       # largest change of a coefficient in the last step of Fisher scoring
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +118,52 @@ def loss_call(problem, method, new, part=None):
     return lambda: method(next(points), *arguments)[part]
 
 
+def firth_problem(n, d):
+    A, y = problems.separated(n, d)
+    return SimpleNamespace(A=A, y=y, gtol=FIRTH_GTOL * n, xtol=FIRTH_XTOL)
+
+
+def firth_by_hessian(problem):
+    """SciPy's trust-region Newton method with the exact Hessian of the penalty."""
+    A, y = problem.A, problem.y
+
+    def call():
+        penalty = JeffreysPenalty(A, weighting="binomial")
+
+        def fun_and_grad(x):
+            eta = A @ x
+            return (np.logaddexp(0.0, eta).sum() - y @ eta - penalty.fun(x),
+                    A.T @ (expit(eta) - y) - penalty.grad(x))
+
+        def hess(x):
+            p = expit(A @ x)
+            return A.T @ ((p * (1.0 - p))[:, None] * A) - penalty.hess(x)
+
+        return scipy.optimize.minimize(
+            fun_and_grad, np.zeros(A.shape[1]), jac=True, hess=hess, method="trust-exact",
+            options={"gtol": problem.gtol}).x
+
+    return call
+
+
+def firth_by_scoring(problem):
+    """Fisher scoring with the hat values of levinv."""
+    A, y = problem.A, problem.y
+
+    def call():
+        hat_values, x = LeverageMap(A, weighting="binomial"), np.zeros(A.shape[1])
+        while True:
+            p = expit(A @ x)
+            score = A.T @ (y - p + hat_values.scores(x) * (0.5 - p))
+            step = scipy.linalg.solve(A.T @ ((p * (1.0 - p))[:, None] * A), score,
+                                      assume_a="pos")
+            x = x + step / max(1.0, np.abs(step).max() / problems.FIRTH_STEP)
+            if np.abs(score).max() <= problem.gtol and np.abs(step).max() <= problem.xtol:
+                return x
+
+    return call
+
+
 def scores_on_two(problem):
     def call():
         return leverage_scores(problem.A, workers=2)
@@ -177,6 +235,11 @@ KINDS = {
          "fun_and_grad, new x": lambda problem: loss_call(problem, "fun_and_grad", True, 1),
          "hessp, last x": lambda problem: loss_call(problem, "hessp", new=False)},
         "scores", known_gradient, largest_relative, "largest relative error"),
+    "firth": Kind(
+        "Firth's logistic regression of separated data", firth_problem,
+        {"levinv, exact Hessian": firth_by_hessian, "levinv, Fisher scoring": firth_by_scoring},
+        "levinv, exact Hessian", lambda problem: problems.known_firth(problem.A, problem.y),
+        largest_relative, "largest relative error"),
     "inversion": Kind(
         "Scores to x, signs unknown, no starting point: time of one",
         lambda n, d: inversion_problem(10, n, d), {"levinv": invert_one_by_one}, "levinv",
@@ -205,6 +268,9 @@ WORKS = [
     Work("hessian", 2000, 20),
     Work("hessian", 2000, 50),
     Work("gradient", 20000, 50),
+    Work("firth", 100, 5),
+    Work("firth", 2000, 20),
+    Work("firth", 20000, 50),
     Work("inversion", 60, 8),
     Work("many", 60, 8),
     Work("large", 200000, 40),

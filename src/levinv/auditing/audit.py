@@ -19,12 +19,13 @@ from levinv._noise import rounding_noise
 from levinv._tolerances import EPS, SAMPLE_SEED, UNIT_ROUNDOFF
 from levinv._typing import Floats, MatrixLike, SignsLike, VectorLike
 from levinv.auditing.figures import Publication, Setting, nearest
+from levinv.auditing.progress import Told
 from levinv.auditing.report import AuditReport
 from levinv.auditing.sensitivity import departure, sensitivity
 from levinv.forward.basis import orthonormal_basis
 from levinv.forward.leverage_map import LeverageMap
 from levinv.inverse.invert_scores import invert_scores
-from levinv.inverse.result import InversionResult
+from levinv.inverse.result import InversionResult, ResultCallback
 from levinv.models import reading
 from levinv.storage.blocked import Rows
 from levinv.weighting.arguments import model_and_response
@@ -37,7 +38,8 @@ def audit(A: MatrixLike, b: VectorLike | None = None, x: VectorLike | None = Non
           weighting: WeightingLike = None, offset: VectorLike | None = None,
           prior_weights: VectorLike | None = None, noise: float | VectorLike | None = None,
           decimals: int | None = None, signs: SignsLike | None = None,
-          names: Iterable[str] | None = None, X: MatrixLike | None = None) -> AuditReport:
+          names: Iterable[str] | None = None, X: MatrixLike | None = None,
+          callback: ResultCallback | None = None) -> AuditReport:
     """Tell what published hat values of a regression, or leverage scores, reveal of x.
 
     Without a weighting, they are the leverage scores of diag(A x - b)⁻¹ A.
@@ -72,6 +74,11 @@ def audit(A: MatrixLike, b: VectorLike | None = None, x: VectorLike | None = Non
         Names of the coefficients; default the names of A's columns, or the labels of x.
     X : (n, d) array_like, data frame or sparse matrix, optional
         The design of a fit of scikit-learn, whose sample weights are ``prior_weights``.
+    callback : callable, optional
+        Shows progress. ``callback(intermediate_result=...)`` is called before each part of the
+        work and in each iteration of an inversion, with ``stage``, ``nit``, ``error`` and ``x`` (or
+        None), also by attacks that the report runs later. It cannot stop the audit by
+        StopIteration.
 
     Returns
     -------
@@ -183,9 +190,12 @@ def audit(A: MatrixLike, b: VectorLike | None = None, x: VectorLike | None = Non
     scores, slack = scores_at.scores(x), scores_at.slack(x)
     signs = None if signs is None else _checked_signs(signs, model, slack, axes.rows)
     given = {**weights, "signs": signs}
-    identified = invert_scores(A, b, scores, x0=x, rng=SAMPLE_SEED, **given)
-    attack_on = functools.partial(_attack, A, b, scores, given)
+    told = Told(callback)
+    identified = invert_scores(A, b, scores, x0=x, rng=SAMPLE_SEED, **given,
+                               callback=told.of("what the scores determine"))
+    attack_on = functools.partial(_attack, A, b, scores, given, told)
     attack = attack_on(published)
+    told("standard errors")
     share = scores_at._map.rows.column_norms() / np.sqrt(n)
     # A coefficient of 0 has the size that moves A x like the slacks, in a column of zeros 1.
     usual = np.linalg.norm(slack) / np.sqrt(n) / np.where(share > 0, share, 1.0)
@@ -307,7 +317,7 @@ def _checked_signs(signs: SignsLike, model: Model, slack: Floats,
     return known
 
 
-def _attack(A: MatrixLike, b: Floats, scores: Floats, given: dict[str, Any],
+def _attack(A: MatrixLike, b: Floats, scores: Floats, given: dict[str, Any], told: Told,
             publication: Publication) -> InversionResult:
     """The inversion of scores as published, without a starting point."""
     if publication.decimals is None:
@@ -315,8 +325,11 @@ def _attack(A: MatrixLike, b: Floats, scores: Floats, given: dict[str, Any],
         published = scores + publication.noise * errors
     else:
         published = np.round(scores, publication.decimals)
+    part = ("attack" if publication.decimals is None else
+            f"attack on {publication.decimals} decimal{'s' * (publication.decimals != 1)}")
     return invert_scores(A, b, np.clip(published, 0.0, 1.0), rng=SAMPLE_SEED, **given,
-                         noise=None if publication.exact else publication.noise)
+                         noise=None if publication.exact else publication.noise,
+                         callback=told.of(part))
 
 
 def _publication(n: int, noise: VectorLike | None, decimals: int | None,

@@ -1,10 +1,11 @@
 """The report of an audit: its figures and how they are shown."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from levinv.auditing.figures import AuditFigures
-from levinv.auditing.render import text
+from levinv.auditing.render import screen, text
 
 
 class AuditReport(AuditFigures):
@@ -112,20 +113,32 @@ class AuditReport(AuditFigures):
     def verdict(self) -> str:
         return text.verdict(self)
 
+    def __repr__(self) -> str:
+        return screen.screen(self).text()
+
+    def _repr_html_(self) -> str:
+        return screen.screen(self).html()
+
     def to_text(self) -> str:
         """The report for a terminal."""
         return text.text(self)
 
-    def to_html(self) -> str:
+    def to_html(self, *, inputs: Mapping[str, str] | None = None) -> str:
         """The report as one self-contained page of HTML, without network access or scripts.
 
         It runs thirteen more attacks (``decimals_attacked``). matplotlib draws its pictures
         (``pip install "levinv[plot]"``); without matplotlib the page has none and says so. Its
-        tables hold the same figures.
+        tables hold the same figures. The page follows the light or dark scheme of its reader.
+
+        Parameters
+        ----------
+        inputs : dict of str, optional
+            What the report was made from, such as names of files. The page lists it with the date
+            and the version of levinv.
         """
         from levinv.auditing.render import html
 
-        return html.html(self)
+        return html.html(self, inputs or {})
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain numbers, strings, lists and dicts; None replaces inf and NaN."""

@@ -2,6 +2,7 @@
 import argparse
 import dataclasses
 import json
+import sys
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ from levinv.auditing.audit import audit
 from levinv.auditing.report import AuditReport
 from levinv.cli import files
 from levinv.cli.inputs import data_of, data_weighting, fitted_of, inputs_of, model_of
+from levinv.cli.progress import Progress
 from levinv.cli.status import ExitStatus, InputError, input_errors
 from levinv.weighting.protocol import Weighting
 
+INPUTS = ("A", "b", "x", "response", "offset", "prior_weights", "weighting", "signs")
 NOTHING = ("NOT GIVEN AWAY. The hat values of {name} depend on the design and on known weights "
            "alone: they give nothing of the coefficients away.")
 
@@ -21,23 +24,34 @@ def run(arguments: argparse.Namespace) -> ExitStatus:
     """Run the sub-command."""
     if arguments.html is not None:
         files.check_target(arguments.html, force=arguments.force, page=True)
-    report = _of_data(arguments) if arguments.response is not None else _of_files(arguments)
+    progress = Progress(sys.stderr.isatty() and not arguments.json)
+    with progress:
+        report = (_of_data(arguments, progress) if arguments.response is not None
+                  else _of_files(arguments, progress))
     if isinstance(report, Weighting):
         _print_nothing(arguments, report)
         return ExitStatus.SUCCESS
+    if not arguments.json:
+        print(report.to_text(), flush=True)       # the page takes thirteen more attacks
     if arguments.html is not None:
-        files.write_page(arguments.html, report.to_html(), force=arguments.force)
+        with progress:
+            page = report.to_html(inputs=_inputs(arguments))
+        files.write_page(arguments.html, page, force=arguments.force)
     if arguments.json:
         print(json.dumps({"command": "audit", **report.to_dict(), "output": arguments.html},
                          allow_nan=False))
-    else:
-        print(report.to_text())
-        if arguments.html is not None:
-            print(f"\nwritten to {arguments.html}")
+    elif arguments.html is not None:
+        print(f"\nwritten to {arguments.html}")
     return ExitStatus.SUCCESS
 
 
-def _of_files(arguments: argparse.Namespace) -> AuditReport | Weighting:
+def _inputs(arguments: argparse.Namespace) -> dict[str, str]:
+    """The arguments that name files, and what they name."""
+    given = ((name, getattr(arguments, name, None)) for name in INPUTS)
+    return {name.replace("_", " "): str(value) for name, value in given if value is not None}
+
+
+def _of_files(arguments: argparse.Namespace, progress: Progress) -> AuditReport | Weighting:
     """The report on coefficients in a file; the weighting, if the scores do not depend on them."""
     inputs = inputs_of(arguments)
     model = model_of(arguments, inputs)
@@ -47,11 +61,11 @@ def _of_files(arguments: argparse.Namespace) -> AuditReport | Weighting:
         assert isinstance(weighting, Weighting)
         return weighting
     signs = inputs.signs(arguments.signs)
-    return _report(arguments, inputs.table.numbers, inputs.table.labels, x=x, signs=signs,
+    return _report(arguments, progress, inputs.table.numbers, inputs.table.labels, x=x, signs=signs,
                    names=inputs.table.columns, **model)
 
 
-def _of_data(arguments: argparse.Namespace) -> AuditReport | Weighting:
+def _of_data(arguments: argparse.Namespace, progress: Progress) -> AuditReport | Weighting:
     """The report on a regression that is fitted to data."""
     weighting = data_weighting(arguments)
     data = data_of(arguments, arguments.response)
@@ -66,15 +80,16 @@ def _of_data(arguments: argparse.Namespace) -> AuditReport | Weighting:
         design, prior = design[used], prior[used]
         offset = None if offset is None else offset[used]
         labels = None if labels is None else [labels[row] for row in used]
-    return _report(arguments, design, labels, x=model.params, weighting=weighting, offset=offset,
-                   prior_weights=prior, names=model.names,
+    return _report(arguments, progress, design, labels, x=model.params, weighting=weighting,
+                   offset=offset, prior_weights=prior, names=model.names,
                    signs=files.NAMED_SIGNS.get(arguments.signs))
 
 
-def _report(arguments: argparse.Namespace, A: Any, labels: list[str] | None,
-            **given: Any) -> AuditReport:
+def _report(arguments: argparse.Namespace, progress: Progress, A: Any,
+            labels: list[str] | None, **given: Any) -> AuditReport:
     with input_errors():
-        report = audit(A, noise=arguments.noise, decimals=arguments.decimals, **given)
+        report = audit(A, noise=arguments.noise, decimals=arguments.decimals, callback=progress,
+                       **given)
     return report if labels is None else dataclasses.replace(report, row_labels=labels)
 
 

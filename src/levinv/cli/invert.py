@@ -10,13 +10,13 @@ import numpy as np
 
 from levinv._json import plain
 from levinv._noise import rounding_noise
-from levinv._tolerances import EPS
 from levinv.cli.files import STANDARD, check_target, write_vector
 from levinv.cli.inputs import Inputs, data_of, data_weighting, inputs_of, layout_of, model_of
 from levinv.cli.progress import Progress
 from levinv.cli.status import ExitStatus, in_options, input_errors
 from levinv.inverse.invert_scores import invert_scores
 from levinv.inverse.result import InversionResult
+from levinv.inverse.shown import ambiguity, fit_test
 
 SHOWN = 20      # coefficients in the summary; the output file and --json hold them all
 REPORTED = ("success", "unique", "status", "message", "x", "standard_errors", "null_space",
@@ -80,7 +80,7 @@ def summary(result: InversionResult, error: float, noise: float | None, seconds:
              f"largest score error {error:.1e}, {result.nit} iterations, "
              f"{seconds:.2g} s"]
     if result.success:
-        lines.append("unique: " + ("yes" if result.unique else f"no, {_ambiguity(result)}"))
+        lines.append("unique: " + ("yes" if result.unique else f"no, {ambiguity(result)}"))
     lines += _checked(result.evidence)
     column = "coefficient" if result.success else "closest found"
     lines += ["", f"{'':>{width}}  {column:>16}"
@@ -98,32 +98,12 @@ def summary(result: InversionResult, error: float, noise: float | None, seconds:
     return "\n".join(lines)
 
 
-def _ambiguity(result: InversionResult) -> str:
-    directions = result.null_space.shape[1]
-    others = result.alternatives
-    if directions == 0 and len(others):
-        if len(others) == 1 and np.allclose(others[0], -result.x, rtol=math.sqrt(EPS), atol=0.0):
-            return "-x has these scores as well"
-        return f"{len(others)} other x ha{'ve' if len(others) > 1 else 's'} these scores as well"
-    if directions == 0:
-        if result.evidence["signs_determined"]:
-            return "the scores are too inaccurate to tell"
-        return "other signs of the slacks fit these scores as well"
-    return (f"x can move along {directions} direction{'s' if directions > 1 else ''} "
-            f"without changing any score")
-
-
 def _checked(evidence: dict[str, Any]) -> list[str]:
     """Lines on the checks behind the answer, if there were any."""
     if "fit" not in evidence:
         return []
     fit, rank, jacobian = (evidence[name] for name in ("fit", "rank_decision", "jacobian_decision"))
-    if fit["test"] == "tolerance":
-        said = f"largest error {fit['largest_error']:.1e}, tolerance {fit['tolerance']:.1e}"
-    else:
-        said = (f"chi-squared {fit['chi_squared']:.4g} on {fit['degrees_of_freedom']} degrees of "
-                f"freedom, at most {fit['limit']:.4g} (level {fit['level']:g})")
-    lines = [f"fit of {fit['rows']} rows: {said}",
+    lines = [f"fit of {fit['rows']} rows: {fit_test(evidence)}",
              f"rank of A: {evidence['rank']}, {_gap(rank)}; of the Jacobian: {jacobian['rank']}, "
              f"{_gap(jacobian)}"]
     if evidence["outliers"]:

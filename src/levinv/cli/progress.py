@@ -14,7 +14,8 @@ PROGRESS_INTERVAL = 5.0        # seconds between two lines
 
 
 class Progress:
-    """A callback for :func:`levinv.invert_scores` that shows its stage, iterations and error.
+    """A callback for :func:`levinv.invert_scores` and :func:`levinv.audit`: it shows the stage,
+    the number of iterations and the error.
 
     The total number of iterations is not known in advance. So a counter and a clock are shown
     instead of a percentage. Nothing is shown if ``shown`` is False.
@@ -24,14 +25,16 @@ class Progress:
         self._shown, self._count, self._start = shown, 0, time.monotonic()
         self._next = self._start + PROGRESS_DELAY
         self._bar: Any = None
+
+    def __enter__(self) -> Self:
+        self._bar = None                   # it may be entered again, after something is printed
         with contextlib.suppress(ImportError):
-            if shown:
+            if self._shown:
                 import tqdm
                 self._bar = tqdm.tqdm(desc="inverting", delay=PROGRESS_DELAY, leave=False,
                                       file=sys.stderr, dynamic_ncols=True,
+                                      miniters=1,      # after fast stages, slow ones show as well
                                       bar_format="{desc}: {n_fmt} iterations, {elapsed}{postfix}")
-
-    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -16,12 +16,14 @@ import numpy.typing as npt
 
 from levinv import _validate
 from levinv._parallel import share, sharing
+from levinv._screen import Screen
 from levinv._tolerances import (
     BATCH_CHUNK,
     EVALUATIONS,
     PASS_ENTRIES,
 )
 from levinv._typing import Booleans, Floats, Integers, Seed, SignsLike
+from levinv.inverse import shown
 from levinv.inverse.compiled import Compiled, compiled_weighting, fits_kernel, kernel
 from levinv.inverse.invert_scores import clipped_scores, invert_scores, usable_noise
 from levinv.inverse.verdict.acceptance import chi_squared_limit
@@ -99,6 +101,15 @@ class ManyResult:
     fun: Floats
     nit: Integers
     alternatives: tuple[Floats, ...]
+
+    def __repr__(self) -> str:
+        return self._shown().text()
+
+    def _repr_html_(self) -> str:
+        return self._shown().html()
+
+    def _shown(self) -> Screen:
+        return shown.many(self.x, self.success, self.unique, self.nit)
 
 
 def invert_many(A: npt.ArrayLike, b: npt.ArrayLike | None, scores: npt.ArrayLike, *,

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from levinv._typing import Floats
+from levinv.inverse import shown
 
 MESSAGES = {
     0: "The scores are matched",
@@ -208,6 +209,17 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
     standard_errors: Floats
     condition: float
     evidence: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return shown.inversion(self).text() if self._is_whole else str(super().__repr__())
+
+    def _repr_html_(self) -> str | None:
+        return shown.inversion(self).html() if self._is_whole else None
+
+    @property
+    def _is_whole(self) -> bool:
+        # a caller may have taken keys away, as from any dict
+        return bool(self.keys() >= shown.NEEDED)
 
 
 def without_scores(x: Floats, slack: Floats, status: int, message: str, progress: Progress,

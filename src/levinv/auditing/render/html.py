@@ -2,11 +2,13 @@
 
 Everything that comes from outside (names of columns, labels of rows) is escaped.
 """
+import datetime
 import html as escaping
+import importlib.metadata
 import importlib.resources
 import io
 import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -30,8 +32,8 @@ WITHOUT = ("<p class=\"note\">There is no picture here, since matplotlib is not 
            "(<code>pip install \"levinv[plot]\"</code>); the tables hold the same figures.</p>")
 
 
-def html(figures: AuditFigures) -> str:
-    """The whole page."""
+def html(figures: AuditFigures, inputs: Mapping[str, str]) -> str:
+    """The whole page; ``inputs`` are named at its end."""
     template = importlib.resources.files(__package__).joinpath("page.html")
     heading, verdict = text.verdict_parts(figures)
     return string.Template(template.read_text(encoding="utf-8")).substitute(
@@ -40,15 +42,16 @@ def html(figures: AuditFigures) -> str:
         facts="\n".join(f"<dt>{_escaped(label)}</dt><dd>{_escaped(fact)}</dd>"
                         for label, fact in text.facts(figures)),
         decimals=_table(("decimals", "predicted", "attack", "prediction"), [
-            (str(at["decimals"]), text.percent(at["predicted_error"]),
-             text.percent(at["recovered_error"]), "holds" if at["prediction_holds"] else "fails")
+            (str(at["decimals"]), text.percent(at["predicted_error"], brief=True),
+             text.percent(at["recovered_error"], brief=True),
+             "holds" if at["prediction_holds"] else "fails")
             for at in figures.decimals_attacked]),
         levels=_table(("every standard error above", "decimals at most", "or noise at least",
                        "prediction"), text.levels(figures)),
         beyond=_escaped(text.filled(text.BEYOND, figures)), coefficients=_coefficients(figures),
         influence=_table(("row", "influence"), text.influential(figures, plot.ROWS)),
         influence_sentence=_escaped(text.influence_sentence(figures)),
-        values=_values(figures), **{name: _escaped(word) for name, word in
+        values=_values(figures), made=_made(inputs), **{name: _escaped(word) for name, word in
                                     vars(words(figures)).items()}, **_pictures(figures))
 
 
@@ -62,6 +65,15 @@ def _coefficients(figures: AuditFigures) -> str:
     more = len(figures.x) - len(rows)
     return (_table((*text.heads(figures), "attacker's interval"), rows)
             + (f"<p>… and {more} more.</p>" if more else ""))
+
+
+def _made(inputs: Mapping[str, str]) -> str:
+    """When, with which version and from what the page was made."""
+    today = datetime.date.today().isoformat()
+    lines = [("date", f"<time datetime=\"{today}\">{today}</time>"),
+             ("made by", f"levinv {_escaped(importlib.metadata.version('levinv'))}"),
+             *((_escaped(name), _escaped(value)) for name, value in inputs.items())]
+    return "\n".join(f"<dt>{label}</dt><dd>{value}</dd>" for label, value in lines)
 
 
 def _values(figures: AuditFigures) -> str:

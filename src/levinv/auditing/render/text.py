@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 
 from levinv._json import plain
+from levinv._screen import WIDTH, aligned
 from levinv._tolerances import EPS, GIVEN_AWAY, LARGEST_DEPARTURE, SIGNIFICANT
 from levinv.auditing.figures import AuditFigures, Level, as_predicted
 from levinv.auditing.render.words import choice, known, published, signs, words
 
-WIDTH, LABEL_WIDTH = 92, 24                     # widths of lines and of facts' labels
+LABEL_WIDTH = 24                                # of facts
 SHOWN_COEFFICIENTS, SHOWN_ROWS = 30, 10
 TARGETS = (0.01, 0.1, 0.5)
+SMALLEST_SAID, LARGEST_SAID = 1e-5, 10.0        # errors that are stated as numbers
 AS_THEY_ARE = (                                 # attributes that as_dict copies
     "weighting", "names", "unique", "null_space", "alternatives", "x", "standard_errors",
     "relative_errors", "given_away", "predicted_error", "departure", "prediction_holds",
@@ -33,9 +35,10 @@ beforehand gets closer. The error of {x} as a whole counts each coefficient by i
 {predictor} (times the root mean square of its column)."""
 
 BEYOND = """\
-Where the prediction fails, the bound is still valid, but an attack without other knowledge of {x} \
-does not reach it, and less noise may be enough. Audit the {scores} at that precision, and judge \
-by the error of the attack."""
+The bound can prove that {scores} are safe, but not that they are not: where the prediction fails, \
+no attack without other knowledge of {x} need come close to the bound, and less noise may be \
+enough. Audit the {scores} at that precision, and judge by the error of the attack."""
+NONE = "none is safe by the bound"
 
 SETTLED = ("A single fact settles the choice, such as the sign of one coefficient (an intercept "
            "below zero: the event is rare).")
@@ -61,13 +64,10 @@ def verdict(figures: AuditFigures) -> str:
 
 def verdict_parts(figures: AuditFigures) -> tuple[str, str]:
     """The level in capitals, and the sentences that explain it."""
-    level, known = figures.level, np.flatnonzero(figures.given_away)
-    errors, said_of = figures.relative_errors, words(figures)
+    level, errors, said_of = figures.level, figures.relative_errors, words(figures)
     heading = level.upper()
     if level is Level.IN_DOUBT:
-        said = ("At this much noise the prediction does not hold. The attack found "
-                + (f"{_found(figures)} to within 10 % ({_names(figures)})" if len(known)
-                   else "no coefficient to within 10 %") + "; another attack may find more.")
+        said = _doubt(figures)
     elif level in (Level.GIVEN_AWAY, Level.PARTLY_GIVEN_AWAY):
         if figures.up_to_signs:
             heading += f" {choice(figures)}"
@@ -80,8 +80,8 @@ def verdict_parts(figures: AuditFigures) -> tuple[str, str]:
     else:
         said = f"The {said_of.scores} do not determine any coefficient."
     missed, predicted = figures.recovered_error, figures.predicted_error
-    if np.isfinite(missed):
-        said += " It" if level is Level.IN_DOUBT else " An attack was run: it"
+    if level is not Level.IN_DOUBT and np.isfinite(missed):
+        said += " An attack was run: it"
         if figures.prediction_holds and not as_predicted(missed, predicted):
             other = "other coefficients" if figures.setting.regression else "another x"
             said += f" found {other}, {percent(missed)} away."
@@ -94,6 +94,35 @@ def verdict_parts(figures: AuditFigures) -> tuple[str, str]:
         said += (" Note: A and b alone reveal as much. Ordinary least squares is already within "
                  f"{percent(figures.least_squares_error)} of x.")
     return heading, said
+
+
+def _doubt(figures: AuditFigures) -> str:
+    """What is known if the prediction fails: what the bound leaves open, and what was found.
+
+    The bound is a lower limit of errors, reached only where the prediction holds. So it can prove
+    that scores are safe, but not that they are not. Only an attack that succeeds proves that.
+    """
+    said_of, d = words(figures), len(figures.x)
+    if figures.departure > LARGEST_DEPARTURE:
+        reason = "The noise is too large for the prediction"
+    elif not figures.attack.success:
+        reason = f"The attack did not match the {said_of.scores}"
+    else:
+        reason = "The attack does worse than predicted"
+    possible = int(np.count_nonzero(figures.relative_errors <= GIVEN_AWAY))
+    found = (f"found {_found(figures)} to within 10 % ({_names(figures)})"
+             if figures.given_away.any() else "found no coefficient to within 10 %")
+    missed = (f", and missed {said_of.x} by {percent(figures.recovered_error)}"
+              if np.isfinite(figures.recovered_error) else "")
+    limit = (f"A better attack may find up to {possible} of {d}, by the bound of "
+             f"{percent(figures.predicted_error)}."
+             if possible > np.count_nonzero(figures.given_away) else
+             "By the bound, no attack finds more of them but by chance.")
+    without = (f" Ordinary least squares, without the scores, misses x by only "
+               f"{percent(figures.least_squares_error)}." if not figures.setting.regression
+               and figures.least_squares_error < figures.recovered_error else "")
+    return (f"{reason}, so it is not known how much of {said_of.x} can be found. The attack that "
+            f"was run {found}{missed}. {limit}{without}")
 
 
 def _given_away(figures: AuditFigures) -> str:
@@ -194,9 +223,9 @@ def coefficients(figures: AuditFigures) -> list[tuple[str, ...]]:
     columns = (figures.names, figures.x, figures.standard_errors, figures.relative_errors,
                figures.recovered_x, np.abs(figures.recovered_x - figures.x) / figures.sizes)
     return [(name, f"{x:.6g}",
-             *((f"{error:.2g}", percent(relative)) if np.isfinite(error) else
+             *((f"{error:.2g}", percent(relative, brief=True)) if np.isfinite(error) else
                ("not determined", "")),
-             f"{found:.6g}", percent(missed))
+             f"{found:.6g}", percent(missed, brief=True))
             for name, x, error, relative, found, missed in zip(*columns, strict=True)]
 
 
@@ -208,9 +237,9 @@ def levels(figures: AuditFigures) -> list[tuple[str, ...]]:
         reaches = noise == 0 or (math.isfinite(noise)
                                  and figures.departure_at(noise) <= LARGEST_DEPARTURE)
         rows.append((percent(target),
-                     "none is safe" if decimals is None else
+                     NONE if decimals is None else
                      "exact is safe" if math.isinf(decimals) else f"{decimals}",
-                     f"{noise:.2g}" if math.isfinite(noise) else "none is safe",
+                     f"{noise:.2g}" if math.isfinite(noise) else NONE,
                      "holds" if reaches else "fails"))
     return rows
 
@@ -242,7 +271,7 @@ def text(figures: AuditFigures) -> str:
         lines.append(f"... and {len(table) - SHOWN_COEFFICIENTS} more")
     beyond = any(row[-1] == "fails" for row in safe)
     lines += ["", "To keep every coefficient's standard error above",
-              *_table(("", "decimals at most", "or noise at least", "prediction"), safe),
+              *aligned(("", "decimals at most", "or noise at least", "prediction"), safe),
               *([_filled(filled(BEYOND, figures))] if beyond else []),
               "", f"Rows whose {words(figures).scores} give most away (influence, at most 1)",
               *_table(("row", "influence"), influential(figures)),
@@ -258,11 +287,7 @@ def _filled(sentences: str, indent: str = "") -> str:
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    cells = [heads, *([shortened(cell) for cell in row] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return ["  " + "  ".join(cell.ljust(width) if place == 0 else cell.rjust(width)
-                             for place, (cell, width) in enumerate(zip(row, widths, strict=True)))
-            for row in cells]
+    return aligned(heads, [[shortened(cell) for cell in row] for row in rows])
 
 
 def shortened(label: str, most: int = 24) -> str:
@@ -276,14 +301,15 @@ def listed(names: Iterable[str], most: int = 6) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def percent(fraction: float) -> str:
-    """A relative error, readable over many orders of magnitude."""
+def percent(fraction: float, brief: bool = False) -> str:
+    """A relative error without powers of ten, ``brief`` in a narrow table."""
     if not np.isfinite(fraction):
         return "any amount"
-    if fraction == 0:
-        return "0 %"
-    readable = 1e-5 <= fraction < 10
-    return f"{float(f'{100 * fraction:.2g}'):g} %" if readable else f"{100 * fraction:.0e} %"
+    if 0 < fraction < SMALLEST_SAID:
+        return f"{'<' if brief else 'less than'} {100 * SMALLEST_SAID:g} %"
+    if fraction > LARGEST_SAID:
+        return f"{'>' if brief else 'more than'} {100 * LARGEST_SAID:g} %"
+    return f"{float(f'{100 * fraction:.2g}'):g} %"
 
 
 def as_dict(figures: AuditFigures) -> dict[str, Any]:
