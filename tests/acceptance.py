@@ -20,6 +20,7 @@ not hold.
     python tests/acceptance.py fitted         hat values of regressions fitted by statsmodels
     python tests/acceptance.py sides          `unique` of logistic models against enumeration
     python tests/acceptance.py noise          rounded scores: every x that they allow
+    python tests/acceptance.py speed          small calls of models against the weights 1/s²
     python tests/acceptance.py large          200 000 rows: time, in that of the scores, and memory
 """
 import argparse
@@ -37,6 +38,7 @@ from acceptance_rooms.real import netlib, regression
 from acceptance_rooms.signs import signs, unique
 from acceptance_rooms.sketch import sketch
 from acceptance_rooms.sparse import sparse
+from acceptance_rooms.speed import speed
 
 
 def main():
@@ -44,7 +46,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     for claim in (signs, unique, regression, netlib, gradient, local, large, sparse, sketch,
-                  mapped, cluster, audit, models, fitted, sides, noise):
+                  mapped, cluster, audit, models, fitted, sides, noise, speed):
         command = commands.add_parser(claim.__name__, help=claim.__doc__.replace("%", "%%"))
         command.set_defaults(run=claim)
         command.add_argument("-v", "--verbose", action="store_true")

@@ -13,7 +13,7 @@ from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport uint64_t
 
 from kernel_settings cimport (BATCH_EXTREME, BATCH_STARTS, BRANCH_STARTS, ENUMERATED,
-                              FAR_FROM_LIMIT, ROUNDING_FACTOR, SETTLED_RESIDUAL)
+                              FAR_FROM_LIMIT, ROUNDING_FACTOR, SETTLED_RESIDUAL, SIGN_TOLERANCE)
 from levinv._kernels.small.algebra cimport combine, products, transposed_times
 from levinv._kernels.small.levels cimport (level_attempt, misfit, prepare_exponential,
                                            prepare_levels)
@@ -191,7 +191,8 @@ cdef bint invert_one(Workspace* s, const double* A, const double* b, const doubl
     if not exact and signs == NULL and (is_power(s) or has_peak(s)) and reflection_fits(s, most):
         return False
     size = finish(s, A, b, x)
-    if exact and s.weighting.kind != INVERSE_SQUARE and not accurate(s, size):
+    if exact and not accurate(s, size, SIGN_TOLERANCE if s.weighting.kind != INVERSE_SQUARE
+                              else 1.0 / ROUNDING_FACTOR):
         return False
     if (not acceptable(s, size, exact, tol, most)
             or (exact and size > SETTLED_RESIDUAL * SETTLED_RESIDUAL * n)):

@@ -17,7 +17,14 @@ import numpy as np
 from levinv._tolerances import ROUNDING_FACTOR, SIGNIFICANT
 from levinv._typing import Floats
 from levinv.inverse.compiled import recover_compiled
-from levinv.inverse.noisy import all_minima, best_of, enumerated_minima, rivals
+from levinv.inverse.infinity import reaches_infinity
+from levinv.inverse.noisy import (
+    all_minima,
+    best_of,
+    enumerated_minima,
+    rivals,
+    with_known_signs,
+)
 from levinv.inverse.result import InversionResult, Progress, Stopped
 from levinv.inverse.search import attempt, search, start_from, try_sign_flips
 from levinv.inverse.stages.presolve import presolve
@@ -37,20 +44,24 @@ def solve(problem: Problem, progress: Progress) -> InversionResult:
         found = _search_noisy(presolved, found, progress)
     elif not found.stopped and not is_solution_to_rounding(presolved, found.best):
         found = search(presolved, found, progress)
+        if not found.stopped and not problem.exact and is_solution(presolved, found.best):
+            found = replace(found, best=_in_known_cell(presolved, found.best, progress))
     if not found.stopped:
         presolved, found = _zero_slacks_freed(presolved, found, progress)
     best = found.best
     if (not found.stopped and best is not None and problem.known_signs is None
         and problem.model.is_power
         and is_solution(presolved, best)):
-        best, other_signs, stopped = try_sign_flips(presolved, best, progress)
-        found = replace(found, best=best, stopped=stopped)
+        flipped, other_signs, stopped = try_sign_flips(presolved, best, progress)
+        left = () if flipped is best or problem.exact else (best.point.x,)
+        found = replace(found, best=flipped, stopped=stopped, rivals=(*found.rivals, *left))
     if found.stopped and found.best is None and progress.latest is not None:
         found = replace(found, best=refine(presolved, progress.latest,
                                            Progress(None, progress.rng), maxiter=0))
     if not found.stopped and found.best is not None:
         outliers = leave_out_outliers(presolved, found.best, found, progress)
-        if outliers is not None:
+        if outliers is not None and (len(outliers.rows)
+                                     or not is_solution(presolved, found.best)):
             found = replace(found, best=outliers.fit)
     best = found.best
     if (not found.stopped and best is not None and is_solution(presolved, best)
@@ -59,8 +70,11 @@ def solve(problem: Problem, progress: Progress) -> InversionResult:
         if problem.coefficient_signs is not None and not stopped:
             best, others = agreeing(presolved, best, others, progress)
         found = replace(found, best=best, stopped=stopped)
+    best = found.best
+    endless = (not found.stopped and best is not None and is_solution(presolved, best)
+               and reaches_infinity(presolved, best, progress))
     return report(presolved, found, progress, outliers=outliers, other_signs=other_signs,
-                  others=others)
+                  others=others, endless=endless)
 
 
 def _started(presolved: Presolved, progress: Progress) -> Found:
@@ -97,6 +111,18 @@ def _search_noisy(presolved: Presolved, found: Found, progress: Progress) -> Fou
         return replace(found, best=best, branches=records, rivals=(*found.rivals, *others))
     except Stopped:
         return replace(found, stopped=True)
+
+
+def _in_known_cell(presolved: Presolved, best: Refined | None,
+                   progress: Progress) -> Refined | None:
+    """The fit with the known signs in every row; the fit itself if it has them."""
+    problem = presolved.problem
+    if best is None or problem.known_signs is None or np.all(
+            (problem.known_signs * (best.point.slack - problem.model.mode) > 0)
+            | ~presolved.reduced.active):
+        return best
+    x = with_known_signs(presolved, best)
+    return None if x is None else refine(presolved, x, progress, maxiter=0)
 
 
 def _refined(presolved: Presolved, x: Floats, best: Refined | None,

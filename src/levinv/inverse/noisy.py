@@ -10,17 +10,21 @@ from __future__ import annotations
 import numpy as np
 
 from levinv._typing import Floats
+from levinv.inverse.barrier_gradient.feasibility import interior_point
 from levinv.inverse.result import Progress
 from levinv.inverse.stages.branches import (
     Branches,
     NoisyComponent,
     branches,
     can_enumerate,
+    descended,
+    reflected,
     with_minimum,
 )
 from levinv.inverse.stages.presolve import coordinates
 from levinv.inverse.values import Presolved, Refined
 from levinv.inverse.verdict.acceptance import chi_squared_limit
+from levinv.storage.dense import DenseRows
 
 Minima = dict[int, Branches]                   # of components whose level is not free
 
@@ -60,6 +64,30 @@ def all_minima(presolved: Presolved, best: Refined, minima: Minima) -> tuple[Flo
         found[c] = with_minimum(part, found[c], y)
         x = x + reduced.bases[c] @ (found[c].y[0] - y)
     return x, found
+
+
+def with_known_signs(presolved: Presolved, best: Refined) -> Floats | None:
+    """x moved into the cell of the known signs, to the least misfit there; None if no point of the
+    cell is found.
+    """
+    reduced, problem, x = presolved.reduced, presolved.problem, best.point.x
+    assert problem.known_signs is not None
+    wrong = problem.known_signs * (best.point.slack - problem.model.mode) <= 0
+    image = best.point.slack + presolved.response
+    for c in np.unique(reduced.label[wrong & reduced.active]).tolist():
+        member, part = reduced.members(c), _component(presolved, c)
+        signs, y = problem.known_signs[member], coordinates(reduced, image, c)
+        starts = reflected(part, y, [np.flatnonzero(wrong[member])])
+        inside = interior_point(DenseRows(part.matrix), part.offset + part.mode, signs).x
+        if inside is not None:
+            starts = np.vstack([starts, inside])
+        starts = starts[np.all((starts @ part.matrix.T - part.offset - part.mode) * signs > 0,
+                               axis=1)]
+        if not len(starts):
+            return None
+        ends, misfit = descended(part, starts, _own_limit(presolved, c), in_cell=True)
+        x = x + reduced.bases[c] @ (ends[np.argmin(misfit)] - y)
+    return x
 
 
 def rivals(presolved: Presolved, best: Refined, minima: Minima) -> tuple[Floats, ...]:

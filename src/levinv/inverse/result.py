@@ -103,19 +103,21 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
     unique : bool
         Whether x is the only solution: ``null_space`` and ``alternatives`` are empty, no direction
         is undetermined (``evidence``), and the signs are known or, for almost every x, determined
-        by the scores.
+        by the scores. With noise, whether no other x was found that noise explains.
     alternatives : (m, d) ndarray
         Other x with the same scores that are known, each differing from x on one component of A's
         rows; several of these changes may be combined. For even weightings with one peak (logit,
         probit, cauchit) and b in range(A) on a component: the x with the negative predictors there,
         without an offset -x. On small components with exact scores also x of other levels and
-        sides, as far as a search finds them; with noise, other x found that noise explains. Empty
-        for power weights (there ``null_space`` or ``unique`` says it), with
-        :func:`levinv.invert_gradient` and with local methods: no search is made.
+        sides, as far as a search finds them. With noise and unknown signs: other x that noise
+        explains, usually with other signs; x is the likeliest. Empty for exact scores of power
+        weights (there ``null_space`` or ``unique`` says it), with :func:`levinv.invert_gradient`
+        and with local methods: no search is made.
     null_space : (d, k) ndarray
         Orthonormal columns: the directions in which x can move without changing any score.
     standard_errors : (d,) ndarray
-        Of x, by the Cramér-Rao bound for the given noise. Without noise: for rounding of the
+        Of x, by the Cramér-Rao bound for the given noise, if x and not one of the
+        ``alternatives`` is the true one. Without noise: for rounding of the
         scores, of x and of A x - b, and for the remaining residual. inf if a coefficient is not
         determined. If A has many rows (n > 32 d² and n > 4096), they are computed from a sample of
         its rows, and are accurate to a few per cent, or to a third if the rows are heavy-tailed.
@@ -172,6 +174,11 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
             ``restarts``; the smallest ``misfit``; for each start its misfit and the number of rows
             in which its signs differ from those of x (``misfits``, ``rows_differing``); how many
             starts fit (``fitting``) and how many found the signs of x (``same_signs``).
+        branches
+            With noise and unknown signs, on each component: the number of ``starts``, of local
+            ``minima`` that its own chi-squared test allows, and whether starts were in every cell
+            between the hyperplanes of zero slack (``enumerated``). If not, the starts are x with
+            the signs of one and of two slacks changed.
         levels
             For other weightings. Stages 2 and 3 on each component: the smallest ``misfit`` of the
             log weights, and the number of ``starts``.

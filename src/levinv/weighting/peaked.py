@@ -62,6 +62,21 @@ class Logit(Peaked):
         log_weight: Floats = -size - 2.0 * np.log1p(np.exp(-size))
         return log_weight
 
+    def magnitude(self, eta: Floats, log_prior: Floats | None = None) -> tuple[Floats, float]:
+        if log_prior is not None:
+            return super().magnitude(eta, log_prior)
+        # w^(-1/2) = 2 cosh(η/2) = e^(|η|/2) (1 + e^-|η|)
+        size = np.abs(eta)
+        least = float(size.min(initial=np.inf))
+        with np.errstate(over="ignore"):
+            magnitude: Floats = np.exp(0.5 * (size - least))
+        magnitude *= 1.0 + np.exp(-size)
+        return magnitude, -least
+
+    def times_slope(self, values: Floats | float, eta: Floats) -> Floats:
+        slope: Floats = values * (0.5 * np.tanh(0.5 * eta))
+        return slope
+
     def derivative(self, eta: Floats) -> Floats:
         derivative: Floats = -np.tanh(0.5 * eta)
         return derivative

@@ -8,8 +8,7 @@ as long as steps with it reduce the residual enough.
 from libc.math cimport INFINITY, copysign, fabs
 
 from kernel_settings cimport (ALLOWED_ROUNDINGS, BATCH_EXTREME, BATCH_ITERATIONS, EPS,
-                              FAR_FROM_LIMIT, LEAST_DAMPING, POOR_MODEL, SIGNIFICANT,
-                              SIGN_TOLERANCE, SQUARABLE)
+                              FAR_FROM_LIMIT, LEAST_DAMPING, POOR_MODEL, SIGNIFICANT, SQUARABLE)
 from levinv._kernels.small.algebra cimport (cholesky, combine, forward, forward_small, gram,
                                             lengths, products, quad, solve, times, transposed_times)
 from levinv._kernels.small.recover cimport project_scaled
@@ -128,9 +127,10 @@ cdef inline bint regular(Workspace* s) noexcept nogil:
     return True
 
 
-cdef inline bint accurate(Workspace* s, double size) noexcept nogil:
-    """Whether exact scores determine y to SIGN_TOLERANCE, after ``regular``: its standard errors at
-    this sum of squares of the whitened residual. Else there may be an x far away with equal scores.
+cdef inline bint accurate(Workspace* s, double size, double tolerance) noexcept nogil:
+    """Whether exact scores determine y to this relative error, after ``regular``: its standard
+    errors at this sum of squares of the whitened residual. Else there may be an x far away with
+    equal scores.
     """
     cdef Py_ssize_t n = s.n, d = s.d, i, k
     cdef double total = 0.0, length = 0.0
@@ -142,7 +142,7 @@ cdef inline bint accurate(Workspace* s, double size) noexcept nogil:
         length += s.recovery.y[i] * s.recovery.y[i]
         for k in range(i + 1):
             total += steps[i * d + k] * steps[i * d + k]
-    return total * max(1.0, size / n) <= SIGN_TOLERANCE * SIGN_TOLERANCE * length
+    return total * max(1.0, size / n) <= tolerance * tolerance * length
 
 
 cdef inline void stay_in_cell(Workspace* s, const double* y, double* trial) noexcept nogil:

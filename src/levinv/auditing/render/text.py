@@ -181,6 +181,9 @@ def facts(figures: AuditFigures) -> list[tuple[str, str]]:
     right = ""
     if figures.up_to_signs:
         right = f", with the right {'sign' if 'sign' in choice(figures) else 'choice'},"
+    others = len(figures.attack.alternatives)
+    if others and not figures.up_to_signs:
+        right += f", with the nearest of {others + 1} x that explain the {said_of.scores},"
     return [
         ("published", f"{len(figures.scores)} {published(figures)}, {publication(figures)}"),
         ("attacker knows", f"{known(figures)}{which}, and how the {said_of.scores} were made and "

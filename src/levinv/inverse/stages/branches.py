@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +38,7 @@ from levinv._tolerances import (
     TINY,
     ZERO_ENTRY,
 )
-from levinv._typing import Floats
+from levinv._typing import Floats, Integers
 from levinv.weighting.peaked import Peaked
 from levinv.weighting.protocol import Power, Weighting
 
@@ -160,10 +161,10 @@ def branches(part: NoisyComponent, known: Floats | None, limit: float) -> Branch
     if enumerated:
         starts = _in_all_cells(part)[:BRANCH_STARTS]
     elif known is not None and m * m <= PASS_ENTRIES:
-        starts = _reflected(part, known)
+        starts = _reflections(part, known)
     if known is not None:
         starts = np.concatenate([known[None], starts])
-    y, misfit = _descended(part, starts, limit)
+    y, misfit = descended(part, starts, limit, in_cell=part.has_pole)
     order = np.argsort(misfit, kind="stable")
     found: list[int] = []
     for i in order[:max(int(np.count_nonzero(misfit <= limit)), 1)]:
@@ -219,32 +220,42 @@ def _in_all_cells(part: NoisyComponent) -> Floats:
     return best
 
 
-def _reflected(part: NoisyComponent, y: Floats) -> Floats:
-    """y and its reflections at the hyperplanes of one and of two rows, (k, r).
+def reflected(part: NoisyComponent, y: Floats, sets: Sequence[Integers]) -> Floats:
+    """y reflected at the hyperplanes of each set S of rows, (k, r).
 
     In the metric G of the scaled rows, the shortest move that takes the slacks s_S to -s_S is
-    -2 G⁻¹ M_Sᵀ (M_S G⁻¹ M_Sᵀ)⁻¹ s_S. Single rows are tried, and pairs of those with the shortest.
+    -2 G⁻¹ M_Sᵀ (M_S G⁻¹ M_Sᵀ)⁻¹ s_S.
     """
     _, _, inverse, eta = part.evaluate(y[None])
-    slack = eta[0] - part.mode
-    toward = inverse[0] @ part.matrix.T                          # (r, m)
+    slack, toward = eta[0] - part.mode, inverse[0] @ part.matrix.T
+    moves = [toward[:, rows] @ np.linalg.lstsq(part.matrix[rows] @ toward[:, rows],
+                                               -2.0 * slack[rows], rcond=None)[0]
+             for rows in sets]
+    points: Floats = y + np.array(moves).reshape(-1, len(y))
+    return points
+
+
+def _reflections(part: NoisyComponent, y: Floats) -> Floats:
+    """The best reflections of y at one and at two hyperplanes, (k, r): single rows with the
+    shortest moves, and pairs of those with the shortest of all.
+    """
+    _, _, inverse, eta = part.evaluate(y[None])
     with np.errstate(divide="ignore", invalid="ignore"):
-        length = slack ** 2 / np.einsum("mr,rm->m", part.matrix, toward)
+        length = (eta[0] - part.mode) ** 2 / np.einsum("mr,rs,ms->m", part.matrix, inverse[0],
+                                                       part.matrix)
     nearest = np.argsort(length, kind="stable")[:BRANCH_STARTS]
-    moves = []
-    for rows in itertools.chain(nearest[:, None],
-                                itertools.combinations(nearest[:PATIENCE // 2], 2)):
-        index = np.array(rows)
-        form = part.matrix[index] @ toward[:, index]
-        moves.append(toward[:, index] @ np.linalg.lstsq(form, -2.0 * slack[index], rcond=None)[0])
-    reflected: Floats = y + np.array(moves)
-    misfit = part.misfits(reflected)
-    best: Floats = reflected[np.argsort(misfit, kind="stable")[:PATIENCE]]
+    pairs = itertools.combinations(nearest[:PATIENCE // 2], 2)
+    if not np.isfinite(inverse).all():
+        return np.zeros((0, len(y)))
+    points = reflected(part, y, [*nearest[:, None], *map(np.array, pairs)])
+    best: Floats = points[np.argsort(part.misfits(points), kind="stable")[:PATIENCE]]
     return best
 
 
-def _descended(part: NoisyComponent, y: Floats, limit: float) -> tuple[Floats, Floats]:
-    """Levenberg-Marquardt from each start, (k, r); the end points and their χ², (k,).
+def descended(part: NoisyComponent, y: Floats, limit: float, *,
+              in_cell: bool) -> tuple[Floats, Floats]:
+    """Levenberg-Marquardt from each start, (k, r); the end points and their χ², (k,). ``in_cell``:
+    no step leaves the start's cell.
 
     It ends at a small predicted decrease of χ², sooner far above the limit. It also ends at a small
     decrease within the limit: a slack may tend to zero there while no score changes visibly.
@@ -263,9 +274,9 @@ def _descended(part: NoisyComponent, y: Floats, limit: float) -> tuple[Floats, F
         with np.errstate(all="ignore"):
             move = -np.einsum("krs,ks->kr", _inverses(damped), gradient)
             predicted = -np.einsum("kr,kr->k", gradient, move)
-            if part.has_pole:              # stay in the cell: other cells have their own starts
-                change = move @ part.matrix.T
-                room = np.where(change * eta < 0, np.abs(eta / change), np.inf).min(axis=1)
+            if in_cell:
+                change, centred = move @ part.matrix.T, eta - part.mode
+                room = np.where(change * centred < 0, np.abs(centred / change), np.inf).min(axis=1)
                 move *= np.minimum(1.0, 0.9 * room)[:, None]
             moved = y[working] + move
         after = part.misfits(moved)

@@ -9,14 +9,19 @@ from levinv.inverse.result import MESSAGES
 from levinv.inverse.values import Found, Outliers, Presolved, Refined, Uncertainty
 from levinv.inverse.verdict.acceptance import outlier_threshold
 
+AT_INFINITY = ("x may be arbitrarily large: these are scores of slacks proportional to A x, such "
+               "as the hat values of an ordinary regression, which do not depend on b")
 NAMED = 10          # largest number of outliers that a message lists
 
 
 def message(presolved: Presolved, found: Found, status: int, outliers: Outliers | None = None,
-            known: Uncertainty | None = None) -> str:
-    """The message of a result, with its reasons."""
+            known: Uncertainty | None = None, others: int = 0) -> str:
+    """The message of a result, with its reasons. ``others`` is the number of alternatives."""
     if status == 0 and found.best is not None and known is not None:
         reasons = _reservations(presolved, found.best, known)
+        reasons += [remark for remark in found.remarks if remark == AT_INFINITY]
+        if others and not presolved.problem.exact:
+            reasons.append(f"noise also explains {others} other x, in alternatives")
     else:
         reasons = [*presolved.contradictions, *found.proofs, *found.remarks]
     if status == 2:

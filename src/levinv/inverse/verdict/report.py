@@ -32,20 +32,20 @@ from levinv.inverse.verdict.acceptance import (
     score_rounding,
     scores_are_accurate,
 )
-from levinv.inverse.verdict.messages import message
+from levinv.inverse.verdict.messages import AT_INFINITY, message
 from levinv.inverse.verdict.uncertainty import uncertainty
 
 
 def report(presolved: Presolved, found: Found, progress: Progress, *,
            outliers: Outliers | None = None, other_signs: bool = False,
-           others: Floats | None = None, converged: bool = False,
+           others: Floats | None = None, endless: bool = False, converged: bool = False,
            further_evidence: dict[str, Any] | None = None) -> InversionResult:
     """Decide success and uniqueness at the best x found, and assemble the result.
 
     ``outliers`` are None if they were not looked for or if no small set of rows explains the
     misfit. ``other_signs`` says whether another x with these scores was found, ``others`` holds
-    such x, (m, d). ``converged`` says whether a method with a loss of its own converged, which is
-    success.
+    such x, (m, d). ``endless`` says whether x can go to infinity. ``converged`` says whether a
+    method with a loss of its own converged, which is success.
     """
     problem, best = presolved.problem, found.best
     determined_on = list(presolved.signs_determined_on)
@@ -57,7 +57,7 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
                               progress, plain(records | (further_evidence or {})))
     rounding = score_rounding(presolved, best.point)
     accurate = scores_are_accurate(presolved, best.point, rounding)
-    matched = (is_solution(presolved, best) and accurate
+    matched = (is_solution(presolved, best) and accurate and _has_known_signs(presolved, best)
                and (outliers is None or not len(outliers.rows)))
     if not accurate:
         found = replace(found, remarks=(*found.remarks,
@@ -78,6 +78,9 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
     determined = all(determined_on) and not other_signs and not len(others)
     with np.errstate(over="ignore"):                   # standard errors may be inf
         known = uncertainty(presolved, best, rounding)
+    endless = endless and matched
+    if endless:
+        found = replace(found, remarks=(*found.remarks, AT_INFINITY))
     status = 4 if found.stopped else 0 if success else _failure(presolved, found, outliers)
     reduced, slack = presolved.reduced, best.point.slack.copy()      # of all rows
     scores = np.where(reduced.active, best.point.projection.scores, 0.0)
@@ -86,9 +89,9 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
     return InversionResult(
         x=best.point.x, fun=0.5 * float(np.sum((scores - problem.scores) ** 2)), scores=scores,
         slack=slack, signs=problem.model.side(slack), success=success, status=status,
-        message=message(presolved, found, status, outliers, known), nit=progress.nit,
+        message=message(presolved, found, status, outliers, known, len(others)), nit=progress.nit,
         nfev=progress.nfev, alternatives=others,
-        unique=bool(success and not converged and not known.null_space.size
+        unique=bool(success and not converged and not endless and not known.null_space.size
                     and not known.undetermined.size and not known.flat.size
                     and (determined or (problem.known_signs is not None and not len(others)))
                     and (not problem.exact or presolved.rms(best.point) <= SETTLED_RESIDUAL)
@@ -99,6 +102,17 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
         condition=known.condition,
         evidence=plain(_of_stages(presolved, found, determined_on, determined)
                        | _of_x(presolved, best, outliers, known) | (further_evidence or {})))
+
+
+def _has_known_signs(presolved: Presolved, best: Refined) -> bool:
+    """Whether noisy scores are matched with the known signs in all rows: exact scores may leave the
+    sign of a slack open that is zero to rounding.
+    """
+    problem = presolved.problem
+    if problem.exact or problem.known_signs is None:
+        return True
+    sides = problem.known_signs * (best.point.slack - problem.model.mode)
+    return bool(np.all((sides > 0) | ~presolved.reduced.active))
 
 
 def _enumerated(presolved: Presolved, magnitude: Floats) -> list[bool]:
