@@ -23,13 +23,21 @@ def reaches_infinity(presolved: Presolved, best: Refined, progress: Progress) ->
     """
     reduced, x, model = presolved.reduced, best.point.x, best.linearisation
     errors = np.hypot.reduce(model.steps.ravel()) * max(1.0, presolved.rms(best.point))
-    if (not presolved.problem.model.is_power
-            or ROUNDING_FACTOR * errors < np.hypot.reduce(x - reduced.offset)):
+    known = not model.flat.size and (ROUNDING_FACTOR * errors
+                                     < np.hypot.reduce(x - reduced.offset))
+    if known or not presolved.problem.model.is_power:
         return False
     image = best.point.slack + presolved.response
     for c in np.flatnonzero(~presolved.range.inside).tolist():
+        member = reduced.members(c)
+        largest = float(np.abs(image[member]).max())
+        if not largest:
+            continue
+        # so far that the response does not show in half the digits of the slack
+        factor = float(np.abs(presolved.response[member]).max()) / largest / math.sqrt(EPS)
         move = reduced.bases[c] @ coordinates(reduced, image, c)
-        far = refine(presolved, x + move / math.sqrt(EPS), Progress(None, progress.rng), maxiter=0)
+        far = refine(presolved, x + max(factor, 1.0 / math.sqrt(EPS)) * move,
+                     Progress(None, progress.rng), maxiter=0)
         if is_solution(presolved, far):
             return True
     return False

@@ -70,8 +70,9 @@ class Logit(Peaked):
         least = float(size.min(initial=np.inf))
         with np.errstate(over="ignore"):
             magnitude: Floats = np.exp(0.5 * (size - least))
-        magnitude *= 1.0 + np.exp(-size)
-        return magnitude, -least
+        tail = math.exp(-least)
+        magnitude *= (1.0 + np.exp(-size)) / (1.0 + tail)
+        return magnitude, -least - 2.0 * math.log1p(tail)
 
     def times_slope(self, values: Floats | float, eta: Floats) -> Floats:
         slope: Floats = values * (0.5 * np.tanh(0.5 * eta))

@@ -106,16 +106,20 @@ class NoisyComponent:
     def normal_equations(self, y: Floats) -> tuple[Floats, Floats, Floats]:
         """JᵀJ (k, r, r) and Jᵀρ (k, r), ρ the whitened residual and J its Jacobian; η (k, m)."""
         m, rank = self.matrix.shape
-        step = max(1, 2 * PASS_ENTRIES // (m * (m + rank)))
+        step = max(1, PASS_ENTRIES // (m * rank ** 2))
         normal, gradient = np.empty((len(y), rank, rank)), np.empty((len(y), rank))
         eta = np.empty((len(y), m))
         for first in range(0, len(y), step):
             part = slice(first, first + step)
             _, scaled, inverse, eta[part] = self.evaluate(y[part])
-            projections = scaled @ inverse @ scaled.swapaxes(1, 2)
-            scores = np.einsum("kmm->km", projections)
             factors = self.weighting.times_slope(1.0, eta[part])[:, :, None] * self.matrix
-            jacobian = projections ** 2 @ factors - scores[:, :, None] * factors
+            # Q F from the products u_a u_b of the entries of rows of an orthonormal basis
+            values, vectors = np.linalg.eigh(inverse)
+            basis = scaled @ (vectors * np.sqrt(np.maximum(values, 0.0))[:, None])
+            scores = np.sum(basis ** 2, axis=2)
+            products = (basis[:, :, :, None] * basis[:, :, None]).reshape(*basis.shape[:2], -1)
+            jacobian = products @ (products.swapaxes(1, 2) @ factors)
+            jacobian -= scores[:, :, None] * factors
             jacobian *= 2.0 * self.weight[:, None]
             normal[part] = jacobian.swapaxes(1, 2) @ jacobian
             gradient[part] = np.einsum("kmr,km->kr", jacobian,
@@ -153,8 +157,8 @@ def can_enumerate(rows: int, rank: int) -> bool:
 def branches(part: NoisyComponent, known: Floats | None, limit: float) -> Branches:
     """The local minima with χ² at most ``limit``, and the smallest in any case.
 
-    ``known`` (r,) is a solution, if there is one. Without one, a component of too many cells has no
-    branches.
+    ``known`` (r,) is a solution, if there is one. Only beside it a component of too many cells is
+    searched; :func:`with_minimum` adds it.
     """
     m, rank = part.matrix.shape
     starts, enumerated = np.zeros((0, rank)), can_enumerate(m, rank)
@@ -162,8 +166,6 @@ def branches(part: NoisyComponent, known: Floats | None, limit: float) -> Branch
         starts = _in_all_cells(part)[:BRANCH_STARTS]
     elif known is not None and m * m <= PASS_ENTRIES:
         starts = _reflections(part, known)
-    if known is not None:
-        starts = np.concatenate([known[None], starts])
     y, misfit = descended(part, starts, limit, in_cell=part.has_pole)
     order = np.argsort(misfit, kind="stable")
     found: list[int] = []
