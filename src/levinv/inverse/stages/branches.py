@@ -166,7 +166,8 @@ def branches(part: NoisyComponent, known: Floats | None, limit: float) -> Branch
         starts = _in_all_cells(part)[:BRANCH_STARTS]
     elif known is not None and m * m <= PASS_ENTRIES:
         starts = _reflections(part, known)
-    y, misfit = descended(part, starts, limit, in_cell=part.has_pole)
+    y, misfit = descended(part, starts, limit, in_cell=part.has_pole,
+                          hopeless=np.inf if enumerated else limit / FAR_FROM_LIMIT)
     order = np.argsort(misfit, kind="stable")
     found: list[int] = []
     for i in order[:max(int(np.count_nonzero(misfit <= limit)), 1)]:
@@ -254,10 +255,11 @@ def _reflections(part: NoisyComponent, y: Floats) -> Floats:
     return best
 
 
-def descended(part: NoisyComponent, y: Floats, limit: float, *,
-              in_cell: bool) -> tuple[Floats, Floats]:
+def descended(part: NoisyComponent, y: Floats, limit: float, *, in_cell: bool,
+              hopeless: float = np.inf) -> tuple[Floats, Floats]:
     """Levenberg-Marquardt from each start, (k, r); the end points and their χ², (k,). ``in_cell``:
-    no step leaves the start's cell.
+    no step leaves the start's cell. Starts are given up where the linear model leaves a χ² above
+    ``hopeless``.
 
     It ends at a small predicted decrease of χ², sooner far above the limit. It also ends at a small
     decrease within the limit: a slack may tend to zero there while no score changes visibly.
@@ -282,13 +284,15 @@ def descended(part: NoisyComponent, y: Floats, limit: float, *,
                 move *= np.minimum(1.0, 0.9 * room)[:, None]
             moved = y[working] + move
         after = part.misfits(moved)
-        better = after < misfit[working]
-        far = misfit[working] > limit / FAR_FROM_LIMIT
-        settled = predicted <= misfit[working] * np.where(far, FAR_FROM_LIMIT, PREDICTED_DECREASE)
-        settled |= (after <= limit) & (misfit[working] - after <= FAR_FROM_LIMIT)
+        before = misfit[working]
+        better = after < before
+        far = before > limit / FAR_FROM_LIMIT
+        settled = predicted <= before * np.where(far, FAR_FROM_LIMIT, PREDICTED_DECREASE)
+        settled |= (after <= limit) & (before - after <= FAR_FROM_LIMIT)
         settled &= better
         y[working[better]], misfit[working[better]] = moved[better], after[better]
         damping[working] = np.where(better, 0.1 * damping[working],
                                     np.maximum(10.0 * damping[working], LEAST_DAMPING))
+        settled |= before - predicted > hopeless
         working = working[~(settled | (damping[working] > 1.0 / LEAST_DAMPING))]
     return y, misfit
