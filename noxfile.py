@@ -114,10 +114,14 @@ def wheel(session):
 def installed(session):
     """The suite of an unpacked sdist against a wheel: ``nox -s installed -- WHEEL DIRECTORY``."""
     built, unpacked = session.posargs
-    session.install(f"{built}[test]", "pytest-xdist")
+    session.install(f"{built}[test]")
     session.chdir(unpacked)  # whose package is in src, out of reach
     session.run("python", "-c", "import levinv; assert 'site-packages' in levinv.__file__")
-    session.run("python", "-m", "pytest", "-n", "2")
+    # The rooms left out look at the sources and the documents, or take long to start clusters.
+    left_out = [
+        f"--ignore=tests/test_{room}.py" for room in ("typing", "house", "docs", "distributed")
+    ]
+    session.run("python", "-m", "pytest", *left_out)
 
 
 @nox.session(default=False)

@@ -59,7 +59,7 @@ def main(arguments):
             "UBSAN_OPTIONS": f"{options}:print_stacktrace=1",
             "PYTHONMALLOC": "malloc",          # objects, too, stand between poisoned bytes
         }
-        status = subprocess.run([python, "-m", "pytest", *arguments], cwd=ROOT,
+        status = subprocess.run([python, "-m", "pytest", "-n0", *arguments], cwd=ROOT,
                                 env=os.environ | settings, check=False).returncode
         found = [report.read_text() for report in sorted(reports.iterdir())]
         found = [text for text in found if "ERROR" in text or "runtime error" in text]
