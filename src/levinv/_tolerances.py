@@ -321,8 +321,8 @@ BATCH_COLUMNS, BATCH_ROWS = 32, 2000
 # Largest problems of the compiled route: at 2000 x 32 it is six times as fast as the general route
 # (benchmarks/benchmarks/throughput.py).
 
-BATCH_WORK = 1 << 20
-# Largest n d² of a single inversion by the kernel, whose flops are slower than BLAS. Measured.
+BATCH_WORK = 1 << 19
+# Largest n d² of a single inversion by the kernel, whose flops are slower than the tiles. Measured.
 
 BATCH_CHUNK = 256
 # Largest number of problems in one kernel call: a few milliseconds, so that Ctrl-C is heard.

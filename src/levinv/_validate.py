@@ -197,7 +197,7 @@ def vector(value: Any, name: str, n: int, of: str, axis: Axis | None = None, *,
     """
     if (type(value) is np.ndarray and value.dtype is FLOAT and value.shape == (n,)
             and n <= PASS_ENTRIES and (layout := value.flags).c_contiguous and layout.aligned
-            and all_finite(value)):
+            and (not check_finite or all_finite(value))):
         return value                       # the usual case, without the other checks
     array = real_array(value, name, 1, check_finite=check_finite)
     if len(array) != n:

@@ -61,7 +61,9 @@ def _products():
     held = True
     for n, d in ((100, 5), (2000, 20), (20000, 50)):
         A, b, x = _problem(n, d)
-        points, v, y = [x, 1.1 * x, 0.9 * x], np.ones(d), np.ones(n)
+        # no slack near zero, whose row would be eliminated
+        b = A @ x - np.where(b < 0, -1.0, 1.0) * (0.5 + np.abs(b))
+        points, v, y = [x, 1.001 * x, 0.999 * x], np.ones(d), np.ones(n)
         times = []
         for weighting in (None, "binomial"):
             forward = levinv.LeverageMap(A, b, weighting=weighting)
