@@ -59,8 +59,11 @@ def rounded_problem(rng, kind, weighting, decimals):
         return None
     x, b = rng.standard_normal(d), rng.standard_normal(n)
     forward = levinv.LeverageMap(A, b, weighting=weighting)
-    return (A, b, x, forward.scores(x).round(decimals),
-            forward.jacobian(x) / (10.0 ** -decimals / np.sqrt(12.0)))
+    try:
+        scores, jacobian = forward.scores(x), forward.jacobian(x)
+    except ValueError:                       # weights beyond the range of doubles
+        return None
+    return A, b, x, scores.round(decimals), jacobian / (10.0 ** -decimals / np.sqrt(12.0))
 
 
 def design(rng, kind, n, d):

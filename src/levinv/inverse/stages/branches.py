@@ -268,19 +268,26 @@ def descended(part: NoisyComponent, y: Floats, limit: float, *, in_cell: bool,
     misfit = part.misfits(y)
     damping = np.full(len(y), LEAST_DAMPING)
     working = np.flatnonzero(np.isfinite(misfit))
-    identity = np.eye(y.shape[1])
+    identity, cut = np.eye(y.shape[1]), np.zeros(1, dtype=bool)
     for _ in range(2 * PATIENCE):
         if not len(working):
             break
         normal, gradient, eta = part.normal_equations(y[working])
-        size = np.maximum(np.einsum("kii->ki", normal), TINY)
-        damped = normal + (damping[working, None] * size)[:, :, None] * identity
+        centred = eta - part.mode
         with np.errstate(all="ignore"):
+            if in_cell:                    # the metric of relative changes of the slacks
+                relative = part.matrix / centred[:, :, None]
+                metric = relative.swapaxes(1, 2) @ relative
+            else:
+                metric = np.maximum(np.einsum("kii->ki", normal), TINY)[:, :, None] * identity
+            size = np.einsum("krs,ksr->k", _inverses(metric), normal)
+            damped = normal + (damping[working] * size)[:, None, None] * metric
             move = -np.einsum("krs,ks->kr", _inverses(damped), gradient)
             predicted = -np.einsum("kr,kr->k", gradient, move)
             if in_cell:
-                change, centred = move @ part.matrix.T, eta - part.mode
+                change = move @ part.matrix.T
                 room = np.where(change * centred < 0, np.abs(centred / change), np.inf).min(axis=1)
+                cut = 0.9 * room < 1.0
                 move *= np.minimum(1.0, 0.9 * room)[:, None]
             moved = y[working] + move
         after = part.misfits(moved)
@@ -291,7 +298,7 @@ def descended(part: NoisyComponent, y: Floats, limit: float, *, in_cell: bool,
         settled |= (after <= limit) & (before - after <= FAR_FROM_LIMIT)
         settled &= better
         y[working[better]], misfit[working[better]] = moved[better], after[better]
-        damping[working] = np.where(better, 0.1 * damping[working],
+        damping[working] = np.where(better & ~cut, 0.1 * damping[working],
                                     np.maximum(10.0 * damping[working], LEAST_DAMPING))
         settled |= before - predicted > hopeless
         working = working[~(settled | (damping[working] > 1.0 / LEAST_DAMPING))]
