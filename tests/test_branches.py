@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 import oracles
 from acceptance_rooms.noise import DESIGNS, least_distance, rounded_problem
 from levinv import LeverageMap, invert_scores, leverage_scores
-from levinv.inverse.stages.branches import NoisyComponent, branches, can_enumerate
+from levinv.inverse.stages.branches import NoisyComponent, branches, can_enumerate, reflected
 from levinv.inverse.stages.branches import _in_all_cells as points_in_all_cells
 from levinv.weighting.names import as_weighting
 
@@ -135,3 +135,12 @@ def test_a_slack_that_rounding_hides():
     result = invert_scores(A, b, c, decimals=2, rng=0)
     assert result.success and not result.unique
     assert abs(result.x[0] - 1e-3) <= 4.0 * result.standard_errors[0]
+
+
+def test_no_reflection_where_squares_underflow(rng):
+    """A matrix of NaN was handed to LAPACK."""
+    part, y = component(rng, 8, 2)
+    tiny = NoisyComponent(1e-200 * part.matrix, part.offset, part.scores, part.weight,
+                          part.weighting, None)
+    assert reflected(tiny, y, [np.array([3]), np.array([1, 3])]).shape == (0, 2)
+    assert reflected(part, y, [np.array([3]), np.array([1, 3])]).shape == (2, 2)

@@ -224,16 +224,20 @@ def _in_all_cells(part: NoisyComponent) -> Floats:
 
 
 def reflected(part: NoisyComponent, y: Floats, sets: Sequence[Integers]) -> Floats:
-    """y reflected at the hyperplanes of each set S of rows, (k, r).
+    """y reflected at the hyperplanes of each set S of rows where that is defined, (k, r).
 
     In the metric G of the scaled rows, the shortest move that takes the slacks s_S to -s_S is
     -2 G⁻¹ M_Sᵀ (M_S G⁻¹ M_Sᵀ)⁻¹ s_S.
     """
     _, _, inverse, eta = part.evaluate(y[None])
-    slack, toward = eta[0] - part.mode, inverse[0] @ part.matrix.T
-    moves = [toward[:, rows] @ np.linalg.lstsq(part.matrix[rows] @ toward[:, rows],
-                                               -2.0 * slack[rows], rcond=None)[0]
-             for rows in sets]
+    slack, moves = eta[0] - part.mode, []
+    with np.errstate(over="ignore", invalid="ignore"):
+        toward = inverse[0] @ part.matrix.T
+        for rows in sets:
+            form = part.matrix[rows] @ toward[:, rows]
+            if np.isfinite(form).all():        # at a zero slack G is not defined
+                moves.append(toward[:, rows]
+                             @ np.linalg.lstsq(form, -2.0 * slack[rows], rcond=None)[0])
     points: Floats = y + np.array(moves).reshape(-1, len(y))
     return points
 
