@@ -115,14 +115,17 @@ def _search_noisy(presolved: Presolved, found: Found, progress: Progress) -> Fou
 
 def _in_known_cell(presolved: Presolved, best: Refined | None,
                    progress: Progress) -> Refined | None:
-    """The fit with the known signs in every row; the fit itself if it has them."""
+    """The fit with the known signs in every row; the fit itself if it has them or if no x with
+    these signs is found.
+    """
     problem = presolved.problem
     if best is None or problem.known_signs is None or np.all(
             (problem.known_signs * (best.point.slack - problem.model.mode) > 0)
             | ~presolved.reduced.active):
         return best
     x = with_known_signs(presolved, best)
-    return None if x is None else refine(presolved, x, progress, maxiter=0)
+    moved = None if x is None else refine(presolved, x, progress, maxiter=0)
+    return best if moved is None else moved
 
 
 def _refined(presolved: Presolved, x: Floats, best: Refined | None,

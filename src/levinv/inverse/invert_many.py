@@ -26,6 +26,7 @@ from levinv._typing import Booleans, Floats, Integers, Seed, SignsLike
 from levinv.inverse import shown
 from levinv.inverse.compiled import Compiled, compiled_weighting, fits_kernel, kernel
 from levinv.inverse.invert_scores import clipped_scores, invert_scores, usable_noise
+from levinv.inverse.stages.branches import can_enumerate
 from levinv.inverse.verdict.acceptance import chi_squared_limit
 from levinv.weighting.arguments import model_and_response
 from levinv.weighting.names import WeightingLike
@@ -164,9 +165,10 @@ def invert_many(A: npt.ArrayLike, b: npt.ArrayLike | None, scores: npt.ArrayLike
     Notes
     -----
     The compiled kernel does not solve problems with rank-deficient A, zero slacks, independent or
-    unconnected rows, scores that no x has, more than 32 columns or more than 2000 rows. These go to
-    :func:`levinv.invert_scores`, which is a hundred times slower. Call it to see why a problem
-    failed. Of the weightings it knows powers, exponential ones and those of binomial regressions
+    unconnected rows, scores that no x has, more than 32 columns or more than 2000 rows. With noise
+    and unknown signs it does not solve problems so small that all combinations of signs are
+    compared (512 rows and 1 column, 64 and 2, 25 and 3). These go to :func:`levinv.invert_scores`,
+    which is a hundred times slower. Call it to see why a problem failed. Of the weightings it knows powers, exponential ones and those of binomial regressions
     with any link; the latter with unknown signs and, for exact scores, 15 different rows.
 
     References
@@ -217,7 +219,9 @@ def _invert(problems: _Problems, compiled: Compiled | None, chunk: slice, out: _
     """Solve the problems of a chunk that the kernel can solve."""
     _, n, d = problems.shape
     solved = np.zeros(chunk.stop - chunk.start, dtype=np.uint8)
-    if compiled is not None and fits_kernel(n, d):
+    # with noise, all cells are compared where they are few: the kernel tries one changed sign
+    enumerated = problems.noise is not None and problems.signs is None and can_enumerate(n, d)
+    if compiled is not None and fits_kernel(n, d) and not enumerated:
         signs, noise, log_prior = (None if array is None else _part(array, chunk) for array in
                                    (problems.signs, problems.noise, problems.log_prior))
         kernel.invert(

@@ -176,9 +176,10 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
             starts fit (``fitting``) and how many found the signs of x (``same_signs``).
         branches
             With noise and unknown signs, on each component: the number of ``starts``, of local
-            ``minima`` that its own chi-squared test allows, and whether starts were in every cell
-            between the hyperplanes of zero slack (``enumerated``). If not, the starts are x with
-            the signs of one and of two slacks changed.
+            ``minima`` that its own chi-squared test allows, and whether points of every cell
+            between the hyperplanes of zero slack were compared (``enumerated``): at most 64 cells
+            of smallest chi-squared start. If not, the starts are x with the signs of one and of two
+            slacks changed.
         levels
             For other weightings. Stages 2 and 3 on each component: the smallest ``misfit`` of the
             log weights, and the number of ``starts``.

@@ -327,7 +327,8 @@ class BranchSearch:
     """The search for all x of one component that noisy scores allow."""
 
     starts: int
-    enumerated: bool             # whether starts were in every cell between the zero slacks
+    enumerated: bool             # whether points of every cell between the zero slacks were
+                                 # compared; the best cells start
     minima: int                  # local minima within the limit of χ², at least 1
 
 

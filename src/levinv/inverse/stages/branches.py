@@ -9,8 +9,8 @@ the cells of the hyperplanes M_i y = o_i (for a peak: o_i + mode). A component o
 has at most 1 + m + ... + C(m, r) cells, and every bounded cell has a vertex, where r hyperplanes
 meet. At a vertex v with rows S, the columns of M_S⁻¹ move along one hyperplane off another: 2^r
 points v + M_S⁻¹ ε δ lie in the cells around it, δ so small that no other row changes its sign. If
-there are few such points, all are tried (*enumeration*): the best points of all cells start a
-Levenberg-Marquardt iteration, many at a time.
+there are few such points, χ² is computed at all of them (*enumeration*). A Levenberg-Marquardt
+iteration starts at the best point of each cell, in the BRANCH_STARTS cells where χ² is smallest.
 
 Otherwise the starts are the known solution and its reflections at the hyperplanes of one and of two
 rows: x moves so that these slacks change their signs and the others change as little as possible in
@@ -50,7 +50,7 @@ class Branches:
     y: Floats                     # (k, r)
     misfit: Floats                # (k,) χ²
     starts: int
-    enumerated: bool              # whether starts were in every cell
+    enumerated: bool              # whether points of every cell were compared
 
 
 @dataclass(frozen=True, eq=False)
