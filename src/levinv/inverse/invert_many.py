@@ -169,8 +169,8 @@ def invert_many(A: npt.ArrayLike, b: npt.ArrayLike | None, scores: npt.ArrayLike
     and unknown signs it does not solve problems so small that all combinations of signs are
     compared (512 rows and 1 column, 64 and 2, 25 and 3). These go to :func:`levinv.invert_scores`,
     which is a hundred times slower. Call it to see why a problem failed. Of the weightings it knows
-    powers, exponential ones and those of binomial regressions with any link; the latter with unknown
-    signs and, for exact scores, 15 different rows.
+    powers, exponential ones and those of binomial regressions with any link; the latter with
+    unknown signs and, for exact scores, 15 different rows.
 
     References
     ----------
