@@ -12,3 +12,8 @@ def rounding_noise(decimals: object) -> float:
     if decimals < 0:
         raise ValueError(f"decimals must be at least 0, got {decimals}")
     return 10.0 ** -int(decimals) / math.sqrt(12)
+
+
+def half_unit(deviation: float) -> float:
+    """Largest error of a rounded score, from its standard deviation."""
+    return math.sqrt(3.0) * deviation

@@ -27,6 +27,7 @@ from levinv.inverse.noisy import (
 )
 from levinv.inverse.result import InversionResult, Progress, Stopped
 from levinv.inverse.search import attempt, search, start_from, try_sign_flips
+from levinv.inverse.stages.intervals import centre
 from levinv.inverse.stages.presolve import presolve
 from levinv.inverse.stages.refine import refine
 from levinv.inverse.values import BranchSearch, Found, Presolved, Problem, Refined
@@ -63,6 +64,8 @@ def solve(problem: Problem, progress: Progress) -> InversionResult:
         if outliers is not None and (len(outliers.rows)
                                      or not is_solution(presolved, found.best)):
             found = replace(found, best=outliers.fit)
+    if not found.stopped and problem.rounded and is_solution(presolved, found.best):
+        found = _centred(presolved, found, progress)
     best = found.best
     if (not found.stopped and best is not None and is_solution(presolved, best)
             and not (problem.exact and problem.model.is_power)):
@@ -126,6 +129,25 @@ def _in_known_cell(presolved: Presolved, best: Refined | None,
     x = with_known_signs(presolved, best)
     moved = None if x is None else refine(presolved, x, progress, maxiter=0)
     return best if moved is None else moved
+
+
+def _centred(presolved: Presolved, found: Found, progress: Progress) -> Found:
+    """The centre of the intervals of rounded scores at the best x; at the first rival with scores
+    in the intervals if there is none at the best x; the best x itself if there is none at all.
+    """
+    best = found.best
+    if best is None or not presolved.problem.rows.in_memory:
+        return found
+    try:
+        for x in (best.point.x, *found.rivals):
+            start = best if x is best.point.x else refine(presolved, x, progress, maxiter=0)
+            moved = None if start is None else centre(presolved, start, progress)
+            if moved is not None and is_solution(presolved, moved):
+                others = tuple(y for y in (best.point.x, *found.rivals) if y is not x)
+                return replace(found, best=moved, rivals=others)
+    except Stopped:
+        return replace(found, stopped=True)
+    return found
 
 
 def _refined(presolved: Presolved, x: Floats, best: Refined | None,

@@ -81,7 +81,9 @@ def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
     noise : float or (n,) array_like, optional
         Standard deviation of the scores' error (more in docs/noise.md). None: exact to rounding.
     decimals : int, optional
-        The scores were rounded to so many decimals: noise of 10**-decimals / sqrt(12).
+        The scores were rounded to so many decimals: noise of 10**-decimals / sqrt(12) of which no
+        error exceeds half a unit. x is then the centre of the set of all x that round to these
+        scores, if one is found: with many scores it is much more accurate than least squares.
     tol : float
         Largest max|sigma(x) - scores| that counts as solved, without noise.
     maxiter : int, optional
@@ -237,7 +239,7 @@ def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
     problem = Problem(
         rows, b, scores, noise, _validate.positive_number(tol, "tol"),
         None if signs is None else _validate.signs(signs, "signs", n, axes.rows), x0, model,
-        coefficient_signs)
+        coefficient_signs, decimals is not None)
     if maxiter is not None:
         maxiter = _validate.positive_int(maxiter, "maxiter")
     restarts = _validate.positive_int(options.get("restarts", RESTARTS), "options['restarts']")

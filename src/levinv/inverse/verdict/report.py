@@ -11,6 +11,7 @@ import numpy as np
 import scipy.special
 
 from levinv._json import plain
+from levinv._noise import half_unit
 from levinv._tolerances import (
     ALLOWED_ROUNDINGS,
     CHI_SQUARED_LEVEL,
@@ -248,6 +249,8 @@ def _fit(presolved: Presolved, best: Refined, outliers: Outliers | None) -> dict
     deviation = np.append(problem.deviation()[rows], problem.deviation()[reduced.coloops])
     chi_squared = np.sum((error / deviation) ** 2)
     degrees = max(len(error) - best.linearisation.steps.shape[1], 1)
+    if problem.rounded:
+        record["half_unit"] = half_unit(float(problem.deviation()[0]))
     return record | {
         "test": "chi-squared", "chi_squared": chi_squared, "degrees_of_freedom": degrees,
         "level": CHI_SQUARED_LEVEL, "limit": chi_squared_limit(degrees),
