@@ -135,8 +135,8 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
             ``test``: "tolerance" with ``largest_error`` and ``tolerance``, or "chi-squared" with
             ``chi_squared``, ``degrees_of_freedom``, ``level``, ``limit`` and ``p_value``. With
             ``decimals``, ``half_unit``: if no error is larger, all scores round to those given.
-            ``rows`` is the number of scores compared, without zero slacks, outliers and, if there is no
-            noise, coloops.
+            ``rows`` is the number of scores compared, without zero slacks, outliers and, if there
+            is no noise, coloops.
         outliers, studentised_residuals, outlier_threshold
             Rows whose scores disagree with the x that fits all others; sigma(x) - c in these rows
             over its standard deviation (that of rounding, without noise); with noise, the value
