@@ -31,7 +31,12 @@ from levinv.inverse.stages.intervals import centre
 from levinv.inverse.stages.presolve import presolve
 from levinv.inverse.stages.refine import refine
 from levinv.inverse.values import BranchSearch, Found, Presolved, Problem, Refined
-from levinv.inverse.verdict.acceptance import hidden_slacks, is_solution, is_solution_to_rounding
+from levinv.inverse.verdict.acceptance import (
+    has_known_signs,
+    hidden_slacks,
+    is_solution,
+    is_solution_to_rounding,
+)
 from levinv.inverse.verdict.alternatives import agreeing, alternatives
 from levinv.inverse.verdict.outliers import leave_out_outliers
 from levinv.inverse.verdict.report import report
@@ -121,10 +126,7 @@ def _in_known_cell(presolved: Presolved, best: Refined | None,
     """The fit with the known signs in every row; the fit itself if it has them or if no x with
     these signs is found.
     """
-    problem = presolved.problem
-    if best is None or problem.known_signs is None or np.all(
-            (problem.known_signs * (best.point.slack - problem.model.mode) > 0)
-            | ~presolved.reduced.active):
+    if best is None or has_known_signs(presolved, best):
         return best
     x = with_known_signs(presolved, best)
     moved = None if x is None else refine(presolved, x, progress, maxiter=0)
@@ -142,7 +144,8 @@ def _centred(presolved: Presolved, found: Found, progress: Progress) -> Found:
         for x in (best.point.x, *found.rivals):
             start = best if x is best.point.x else refine(presolved, x, progress, maxiter=0)
             moved = None if start is None else centre(presolved, start, progress)
-            if moved is not None and is_solution(presolved, moved):
+            if (moved is not None and is_solution(presolved, moved)
+                and has_known_signs(presolved, moved)):
                 others = tuple(y for y in (best.point.x, *found.rivals) if y is not x)
                 return replace(found, best=moved, rivals=others)
     except Stopped:

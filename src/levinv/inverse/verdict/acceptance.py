@@ -85,6 +85,17 @@ def signs_agree(presolved: Presolved, found: Refined) -> bool:
     return bool(np.all(np.sign(slack[significant]) == problem.known_signs[significant]))
 
 
+def has_known_signs(presolved: Presolved, best: Refined) -> bool:
+    """Whether noisy scores are matched with the known signs in all rows: exact scores may leave the
+    sign of a slack open that is zero to rounding.
+    """
+    problem = presolved.problem
+    if problem.exact or problem.known_signs is None:
+        return True
+    sides = problem.known_signs * (best.point.slack - problem.model.mode)
+    return bool(np.all((sides > 0) | ~presolved.reduced.active))
+
+
 def within_tolerance(presolved: Presolved, point: Point, member: RowIndex) -> bool:
     """Whether the errors of exact scores in the rows ``member`` are allowed."""
     error = np.abs(point.residual[member])

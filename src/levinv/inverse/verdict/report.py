@@ -28,6 +28,7 @@ from levinv.inverse.stages.whitened_jacobian import negligible
 from levinv.inverse.values import Found, Outliers, Presolved, Refined, SignSearch, Uncertainty
 from levinv.inverse.verdict.acceptance import (
     chi_squared_limit,
+    has_known_signs,
     is_solution,
     outlier_threshold,
     score_rounding,
@@ -58,7 +59,7 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
                               progress, plain(records | (further_evidence or {})))
     rounding = score_rounding(presolved, best.point)
     accurate = scores_are_accurate(presolved, best.point, rounding)
-    matched = (is_solution(presolved, best) and accurate and _has_known_signs(presolved, best)
+    matched = (is_solution(presolved, best) and accurate and has_known_signs(presolved, best)
                and (outliers is None or not len(outliers.rows)))
     if not accurate:
         found = replace(found, remarks=(*found.remarks,
@@ -103,17 +104,6 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
         condition=known.condition,
         evidence=plain(_of_stages(presolved, found, determined_on, determined)
                        | _of_x(presolved, best, outliers, known) | (further_evidence or {})))
-
-
-def _has_known_signs(presolved: Presolved, best: Refined) -> bool:
-    """Whether noisy scores are matched with the known signs in all rows: exact scores may leave the
-    sign of a slack open that is zero to rounding.
-    """
-    problem = presolved.problem
-    if problem.exact or problem.known_signs is None:
-        return True
-    sides = problem.known_signs * (best.point.slack - problem.model.mode)
-    return bool(np.all((sides > 0) | ~presolved.reduced.active))
 
 
 def _enumerated(presolved: Presolved, magnitude: Floats) -> list[bool]:
