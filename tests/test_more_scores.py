@@ -309,7 +309,37 @@ def test_hat_entries_of_an_ill_conditioned_matrix(rng):
         assert np.abs(found - hat).max() <= 100 * 2.3e-16 * 1e7
 
 
+@pytest.mark.parametrize("ridge", [1e-300, 1e-150, 1e-20, 1e20, 1e150, 1e300])
+@pytest.mark.parametrize("shape", [(9, 3), (3, 6)])
+def test_new_rows_and_entries_for_any_ridge(rng, shape, ridge):
+    A = rng.integers(-9, 10, size=shape).astype(float)
+    inside, out = rng.integers(-3, 4, size=(2, shape[0])) @ A, rng.normal(size=(2, shape[1]))
+    new = np.vstack([inside, out])
+    expected = exact_new(A, new, ridge, 700)
+    assert oracles.worst_relative_error(leverage_scores(A, rows=new, ridge=ridge), expected) <= 1e-11
+    expected = exact_hat(A, ridge, 700)
+    found = hat_entries(A, np.arange(shape[0]), ridge=ridge)
+    size = float(abs(expected).max())
+    assert np.abs((found - expected) / size).max() <= 1e-12
+
+
 # the best approximation of a rank
+
+@pytest.mark.parametrize("shape", [(20, 4), (4, 9)])
+@pytest.mark.parametrize("method", ["auto", "qr"])
+def test_best_rank_to_the_last_digits(rng, shape, method):
+    B = rng.integers(-9, 10, size=shape).astype(float)
+    with mpmath.workdps(60):
+        exact = oracles.exact(B)
+        squares, vectors = mpmath.eigsy(mpmath.matrix(exact.T @ exact))
+        order = np.argsort([-float(square) for square in squares])
+        image = exact @ np.array(vectors.tolist())[:, order]
+        parts = image ** 2 / np.array(list(squares))[order]
+        for rank in (1, 2, 3):
+            found = leverage_scores(B, rank=rank, method=method)
+            expected = parts[:, :rank].sum(axis=1)
+            assert oracles.worst_relative_error(found, expected) <= 1e-12
+
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", [(200, 6), (5, 9)])
