@@ -32,18 +32,13 @@ class FittedModel:
     offset: Floats | None              # (n,)
     prior_weights: Floats | None       # (n,) v, at least 0
     params: Floats                     # (d,)
+    linear_predictor: Floats           # (n,) η
     mean: Floats                       # (n,) μ
     variance: Floats                   # (n,) V(μ), the variance for v = 1 and dispersion 1
     response: Floats | None            # (n,)
     dispersion: float | None           # None: it is estimated by Pearson's statistic
     counts: Floats | None = None       # (n,) observations in each row; None: 1
     ridge: Floats | None = None        # (d,) λ; None: 0
-
-    @property
-    def linear_predictor(self) -> Floats:
-        """η, (n,)."""
-        eta: Floats = self.design @ self.params
-        return eta if self.offset is None else eta + self.offset
 
     def weights(self) -> tuple[Floats | None, float]:
         """The weights w divided by the largest, (n,), and that one; None: all are the same."""

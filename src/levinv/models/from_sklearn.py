@@ -66,12 +66,13 @@ def read(fit: Any, X: MatrixLike | None, y: VectorLike | None,
         design = _with_ones(features)
         params = np.concatenate([np.ravel(np.asarray(fit.intercept_, dtype=float)), params])
         names = ["intercept", *names]
-    weighting, mean, variance, dispersion = _model(fit, kind, design @ params)
+    eta = design @ params
+    weighting, mean, variance, dispersion = _model(fit, kind, eta)
     return FittedModel(
         kind=f"scikit-learn {kind}", design=design, names=names, labels=labels,
         framed=labels is not None, weighting=weighting, offset=None, prior_weights=weight,
-        params=params, mean=mean, variance=variance, response=_response(fit, kind, y, n, rows),
-        dispersion=dispersion,
+        params=params, linear_predictor=eta, mean=mean, variance=variance,
+        response=_response(fit, kind, y, n, rows), dispersion=dispersion,
         ridge=_ridge(fit, kind, len(params), n if weight is None else float(weight.sum())))
 
 
