@@ -211,6 +211,12 @@ SKLEARN = {
     "LogisticRegression": lambda **g: learned(
         linear_model.LogisticRegression(C=0.25, **TIGHT), "binary", "logit", binomial,
         lambda s: 4.0, known=True, **g),
+    "RidgeCV": lambda **g: learned(
+        linear_model.RidgeCV([2.0]), "real", "identity", power(0), lambda s: 2.0, **g),
+    "LogisticRegressionCV": lambda **g: learned(
+        linear_model.LogisticRegressionCV(Cs=[0.5], l1_ratios=(0.0,), use_legacy_attributes=False,
+                                          scoring="accuracy", **TIGHT), "binary", "logit", binomial,
+        lambda s: 2.0, known=True, **g),
     "LogisticRegression, no penalty": lambda **g: learned(
         linear_model.LogisticRegression(C=np.inf, **TIGHT), "binary", "logit", binomial,
         known=True, **g),

@@ -18,6 +18,7 @@ from sklearn.linear_model import (
     GammaRegressor,
     LinearRegression,
     LogisticRegression,
+    LogisticRegressionCV,
     PoissonRegressor,
     Ridge,
     TweedieRegressor,
@@ -199,6 +200,7 @@ def sklearn_data():
 
 
 TIGHT = {"tol": 1e-12, "max_iter": 10_000}
+NEW_CV = {"l1_ratios": (0.0,), "use_legacy_attributes": False, "scoring": "accuracy"}
 
 
 @pytest.mark.parametrize("estimator", [LinearRegression(), Ridge(alpha=3.0),
@@ -326,10 +328,69 @@ def test_audit_of_sklearn():
         report.scores, hat_values(fit, frame, sample_weight=data["weights"]), rtol=1e-10)
 
 
+def penalised():
+    data = sklearn_data()
+    X, weights = data["X"], data["weights"]
+    logistic, poisson = LogisticRegression(C=0.25, **TIGHT), PoissonRegressor(alpha=0.1, **TIGHT)
+    return {"logistic": (logistic.fit(X, data["binary"]), X, None),
+            "weights": (LogisticRegression(C=2.0, **TIGHT).fit(
+                X, data["binary"], sample_weight=weights), X, weights),
+            "Poisson": (poisson.fit(X, data["counts"]), X, None),
+            "liblinear": (LogisticRegression(C=0.5, solver="liblinear", tol=1e-10).fit(
+                X, data["binary"]), X, None),
+            "sparse": (LogisticRegression(**TIGHT).fit(
+                scipy.sparse.csr_array(X), data["binary"]), scipy.sparse.csr_array(X), None),
+            "few rows": (LogisticRegression(**TIGHT).fit(X[:8], np.arange(8) % 3 == 1), X[:8],
+                         None)}
+
+
+@pytest.mark.parametrize("name", penalised())
+def test_audit_of_a_penalised_fit(name):
+    fit, X, weights = penalised()[name]
+    report = audit(fit, X=X, prior_weights=weights, decimals=6)
+    model = read(fit, X, sample_weight=weights)
+    A = model.design.toarray() if scipy.sparse.issparse(X) else np.asarray(model.design)
+    prior = np.ones(len(A)) if weights is None else weights
+
+    def scores(x):
+        mean = np.exp(A @ x) if name == "Poisson" else 1 / (1 + np.exp(-A @ x))
+        return hat_by_definition(A, prior * mean * (1 if name == "Poisson" else 1 - mean),
+                                 model.ridge)
+
+    np.testing.assert_allclose(report.scores, scores(model.params), rtol=1e-10)
+    # the Cramér-Rao bound, from differences
+    steps = 1e-5 * np.eye(len(model.params))
+    jacobian = np.column_stack([(scores(model.params + step) - scores(model.params - step)) / 2e-5
+                                for step in steps])
+    bound = np.linalg.pinv(jacobian.T @ jacobian) * 1e-12 / 12
+    np.testing.assert_allclose(report.standard_errors, np.sqrt(np.diag(bound)), rtol=1e-4)
+    assert report.prediction_holds
+    assert report.recovered_error < 4 * report.predicted_error
+    assert report.level == "given away"
+    assert "and the penalty" in report.verdict
+    assert len(report.row_influence) == len(A)
+    assert report.row_influence.sum() == pytest.approx(len(model.params))
+
+
+def test_audit_of_a_penalised_fit_of_a_frame():
+    data = sklearn_data()
+    frame = pd.DataFrame(data["X"], columns=list("abc"), index=[f"row {i}" for i in range(N)])
+    fit = make_pipeline(StandardScaler(), LogisticRegression(**TIGHT)).fit(frame, data["binary"])
+    noise = pd.Series(np.linspace(1e-7, 1e-5, N), index=frame.index)
+    report = audit(fit, X=frame, noise=noise)
+    assert report.row_labels == list(frame.index)
+    assert report.names == ["intercept", "a", "b", "c"]
+    np.testing.assert_array_equal(report.published.noise, noise)
+    assert report.recovered_error < 4 * report.predicted_error
+    exact = audit(fit, X=frame)
+    assert exact.recovered_error < 1e-9
+
+
 @pytest.mark.parametrize("fit, X", [
     (linear_fits()["OLS"][-1], None), (linear_fits()["WLS"][-1], None),
     (LinearRegression().fit(sklearn_data()["X"], sklearn_data()["linear"]), sklearn_data()["X"]),
-    (GammaRegressor(alpha=0).fit(sklearn_data()["X"], sklearn_data()["positive"]),
+    (Ridge().fit(sklearn_data()["X"], sklearn_data()["linear"]), sklearn_data()["X"]),
+    (GammaRegressor().fit(sklearn_data()["X"], sklearn_data()["positive"]),
      sklearn_data()["X"])])
 def test_audit_says_that_constant_weights_give_nothing_away(fit, X):
     with pytest.raises(ValueError, match="give nothing of the coefficients away"):
@@ -384,8 +445,14 @@ def test_what_is_refused():
             (ValueError, "a degree of freedom",
              lambda: diagnostics(sm.OLS(y[:5], A[:5]).fit())),
             (ValueError, "fitted without error", lambda: diagnostics(sm.OLS(A[:, 1], A).fit())),
-            (ValueError, "fit must have no penalty", lambda: audit(
-                LogisticRegression().fit(X, binary), X=X)),
+            (ValueError, "signs must not be given with a penalised fit", lambda: audit(
+                LogisticRegression().fit(X, binary), X=X, signs=1)),
+            (ValueError, "independent columns, but those of scikit-learn LogisticRegression have "
+             "rank 4, less than 7", lambda: audit(
+                 LogisticRegression().fit(np.hstack([X, X]), binary), X=np.hstack([X, X]))),
+            (ValueError, "a fit to all rows of X, got LogisticRegressionCV(refit=False)",
+             lambda: hat_values(LogisticRegressionCV(
+                 refit=False, **NEW_CV).fit(X, binary), X)),
             (ValueError, "weighting must not be given with a fit",
              lambda: audit(ols, weighting="binomial")),
             (ValueError, "X must be given for a fit of scikit-learn only",
