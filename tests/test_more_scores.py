@@ -86,6 +86,23 @@ def test_tiny_ridge(rng, design, ridge):
         assert oracles.worst_relative_error(found, expected) <= 1e-12
 
 
+@pytest.mark.parametrize("ridge", [1e300, 1e20, 1.0, 1e-12, 1e-20, 1e-40, 1e-300, "columns"])
+@pytest.mark.parametrize("design", ["integers", "equal rows", "long columns"])
+def test_ridge_of_wide_matrices(rng, design, ridge):
+    A = rng.integers(-9, 10, size=(5, 12)).astype(float)
+    if design == "equal rows":
+        A[3], A[4] = A[1], A[0] - 2 * A[2]
+    elif design == "long columns":             # the short ones alone tell rows apart
+        A[:, :2] = 1e7 * A[0, :2]
+    ridge = 10.0 ** rng.integers(-20, 20, 12) if ridge == "columns" else ridge
+    expected = exact_hat(A, ridge, 1300)
+    assert oracles.worst_relative_error(leverage_scores(A, ridge=ridge), np.diag(expected)) <= 1e-11
+    entries = hat_entries(A, np.arange(5), ridge=ridge)
+    assert np.abs(entries - expected).max() <= 1e-11 * np.diag(expected).max()
+    assert_allclose(leverage_scores(A, rows=A, ridge=ridge), leverage_scores(A, ridge=ridge),
+                    rtol=1e-7, atol=1e-9)
+
+
 @pytest.mark.parametrize("condition, ridge", [(1e4, 1e-6), (1e8, 1e-12), (1e12, 1e-10),
                                               (1e10, 1e-22)])
 def test_ridge_of_an_ill_conditioned_matrix(rng, condition, ridge):
