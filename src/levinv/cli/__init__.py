@@ -22,10 +22,11 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 FILES = """\
 files:
-  matrices and vectors are read from .npy, .npz (sparse, as scipy.sparse.save_npz writes it), .mtx
-  (Matrix Market), .csv or .tsv (also .csv.gz), and .parquet (needs pyarrow). A vector may be stored
-  as one row or one column. A matrix in .npy is not loaded and may be larger than memory. Output
-  goes to .npy or .csv; it is written completely or not at all. Only --force overwrites a file.
+  matrices and vectors are read from .npy, .csv or .tsv (each also with .gz), .npz (sparse, as
+  scipy.sparse.save_npz writes it), .mtx (Matrix Market), and .parquet (needs pyarrow). A vector may
+  be stored as one row or one column. A matrix in .npy is not loaded and may be larger than memory.
+  Output goes to .npy or .csv; it is written completely or not at all. Only --force overwrites a
+  file.
   The name - stands for a .csv at the standard input or output.
 
   The first line of a .csv may hold names. A first column without a name, as pandas and R write it,
@@ -260,7 +261,8 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
     """How a table of text is read."""
     group = parser.add_argument_group("options of tables (.csv, .tsv, .parquet)")
     add, index = group.add_argument, group.add_mutually_exclusive_group().add_argument
-    add("--columns", metavar="NAME,...", help="the columns of the design, in this order")
+    add("--columns", metavar="NAME,...", help="the columns of the design, in this order; a name "
+        "that holds a comma in double quotes")
     add("--intercept", action=argparse.BooleanOptionalAction,
         help="a first column of ones in the design; with --response, and with scores in a column, "
              "it is there unless --no-intercept is given")
