@@ -171,7 +171,8 @@ def audit(A: MatrixLike, b: VectorLike | None = None, x: VectorLike | None = Non
     """
     hidden, weighted = 0, prior_weights is not None
     if reading.is_fit(A):
-        _refuse_with_a_fit("a fit, which has it", b=b, x=x, weighting=weighting, offset=offset)
+        _refuse_with_a_fit("a fit, which has it (the design of scikit-learn: X=)", b=b, x=x,
+                           weighting=weighting, offset=offset)
         A, x, weighting, offset, prior_weights, axes, hidden, weighted = subject_of(
             A, X, prior_weights)
         if hidden:
