@@ -127,7 +127,7 @@ def executions(family, variance, **given):
 
 def council_tax(family, link, variance, **given):
     data = DATA.scotland.load_pandas()
-    A = sm.add_constant(data.exog[["COUTAX", "MOR", "AGE"]] / [100.0, 100.0, 10.0])
+    A = sm.add_constant(data.exog[["COUTAX", "UNEMPF", "AGE"]] / [100.0, 10.0, 10.0])
     return glm(data.endog / 50.0, A, family, link, variance, **given)
 
 
