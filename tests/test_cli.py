@@ -94,6 +94,16 @@ class TestUsage:
         assert ended.value.code == BAD_INPUT
         assert "usage:" in capsys.readouterr().err
 
+    def test_first_steps(self, capsys):
+        with pytest.raises(SystemExit):
+            main([])
+        assert "recover a regression from its hat values" in capsys.readouterr().err
+        for command, option in ("audit", "--response"), ("invert", "--scores"):
+            with pytest.raises(SystemExit):
+                main([command, "A.csv"])
+            assert (f"(of a regression on columns of A: {option} COLUMN --family FAMILY)\n"
+                    in capsys.readouterr().err)
+
 
 class TestScores:
     def test_plain(self, problem, capsys):
