@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import enum
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -44,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help(sys.stderr)
         parser.exit(ExitStatus.BAD_INPUT)
     arguments = parser.parse_args(given)
+    _replace_what_a_stream_cannot_encode()
     try:
         with _warnings_in_one_line():
             _check_standard_input(arguments)
@@ -65,6 +67,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception:
         traceback.print_exc()
         return _end(ExitStatus.INTERNAL_ERROR, "this is an error in levinv; please report it")
+
+
+def _replace_what_a_stream_cannot_encode() -> None:
+    """Write characters that the console or a redirected stream cannot encode as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _end(ended: ExitStatus, message: str) -> ExitStatus:

@@ -259,8 +259,11 @@ class _Reading:
         width = self.lines.width
         for line, fields in chunk:
             if len(fields) != width:
+                hint = self._other_delimiter(fields)
+                if not hint and self.lines.delimiter == "," and len(fields) == 2 * width:
+                    hint = " (--decimal , if these are decimal commas)"
                 raise self._refuse(line, f"the number of columns changed from {width} to "
-                                         f"{len(fields)}{self._other_delimiter(fields)}")
+                                         f"{len(fields)}{hint}")
 
     def _numbers(self, chunk: list[tuple[int, list[str]]], form: _Form) -> Floats:
         rows = [fields for _, fields in chunk]

@@ -253,7 +253,8 @@ _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0,
 def _read_npz(file: io.BufferedReader, path: Path) -> MatrixLike:
     import scipy.sparse
 
-    with _refused(path, "not a sparse matrix as scipy.sparse.save_npz writes it"):
+    with _refused(path, "not a sparse matrix as scipy.sparse.save_npz writes it (numpy.save writes "
+                        "a dense one, as .npy)"):
         _check_archive(file, path)
         file.seek(0)
         matrix = scipy.sparse.load_npz(file)

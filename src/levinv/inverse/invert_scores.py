@@ -301,7 +301,9 @@ def clipped_scores(scores: Floats, noise: Floats | None) -> Floats:
     outside = (scores < -room) | (scores > 1.0 + room)
     if outside.any():
         index = _validate.first_index(outside)
-        raise ValueError(f"scores must lie in [0, 1], got {scores[index]} at index {index}")
+        per_cent = np.min(scores) >= 0.0 and np.max(scores) <= 100.0
+        raise ValueError(f"scores must lie in [0, 1], got {scores[index]} at index {index}"
+                         + ": divide scores in per cent by 100" * bool(per_cent))
     if scores.min() >= 0.0 and scores.max() <= 1.0:
         return scores
     return np.clip(scores, 0.0, 1.0)
