@@ -147,3 +147,27 @@ def test_analytic_centre(seed):
     np.testing.assert_allclose(y, other.x, atol=1e-6)
     assert decrement > 1e-3
     assert analytic_centre(changes, residual + changes @ y)[1] < 1e-6
+
+
+def test_alternatives_differ_on_few_components():
+    rng = np.random.default_rng(20)
+    level = rng.integers(0, 8, 120)
+    A = np.column_stack([np.ones(120), np.eye(8)[level][:, 1:]])
+    x, b = rng.standard_normal(8), rng.standard_normal(120)
+    scores = LeverageMap(A, b).scores(x).round(2)
+    result = invert_scores(A, b, scores, decimals=2, rng=0)
+    assert result.success and len(result.alternatives) > 1
+    for other in result.alternatives:
+        moved = np.abs(A @ (other - result.x)) > 1e-9
+        assert 1 <= len(np.unique(level[moved])) <= 2
+
+
+def test_no_slack_passes_zero():
+    # Beyond a zero slack another branch begins: the centre stays on that of least squares.
+    rng = np.random.default_rng(7)
+    for seed in range(5):
+        A, b = rng.standard_normal((30, 3)), rng.standard_normal(30)
+        scores = LeverageMap(A, b).scores(rng.standard_normal(3)).round(2)
+        pair = [invert_scores(A, b, scores, rng=seed, **noise)
+                for noise in ({"decimals": 2}, {"noise": 0.01 / 12 ** 0.5})]
+        np.testing.assert_array_equal(*(found.signs for found in pair))

@@ -24,6 +24,7 @@ from levinv.inverse.noisy import (
     enumerated_minima,
     rivals,
     with_known_signs,
+    with_parts_of,
 )
 from levinv.inverse.result import InversionResult, Progress, Stopped
 from levinv.inverse.search import attempt, search, start_from, try_sign_flips
@@ -37,7 +38,7 @@ from levinv.inverse.verdict.acceptance import (
     is_solution,
     is_solution_to_rounding,
 )
-from levinv.inverse.verdict.alternatives import agreeing, alternatives
+from levinv.inverse.verdict.alternatives import agreeing, alternatives, close
 from levinv.inverse.verdict.outliers import leave_out_outliers
 from levinv.inverse.verdict.report import report
 
@@ -116,7 +117,8 @@ def _search_noisy(presolved: Presolved, found: Found, progress: Progress) -> Fou
         records = tuple(BranchSearch(one.starts, one.enumerated, len(one.y))
                         for one in minima.values())
         others = rivals(presolved, best, minima) if is_solution(presolved, best) else ()
-        return replace(found, best=best, branches=records, rivals=(*found.rivals, *others))
+        different = (x for x in (*found.rivals, *others) if not close(x, best.point.x))
+        return replace(found, best=best, branches=records, rivals=tuple(different))
     except Stopped:
         return replace(found, stopped=True)
 
@@ -146,8 +148,9 @@ def _centred(presolved: Presolved, found: Found, progress: Progress) -> Found:
             moved = None if start is None else centre(presolved, start, progress)
             if (moved is not None and is_solution(presolved, moved)
                 and has_known_signs(presolved, moved)):
-                others = tuple(y for y in (best.point.x, *found.rivals) if y is not x)
-                return replace(found, best=moved, rivals=others)
+                others = (y for y in (best.point.x, *found.rivals) if y is not x)
+                return replace(found, best=moved, rivals=tuple(
+                    with_parts_of(presolved, other, x, moved.point.x) for other in others))
     except Stopped:
         return replace(found, stopped=True)
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from levinv._tolerances import EPS
 from levinv._typing import Floats
 from levinv.inverse.barrier_gradient.feasibility import interior_point
 from levinv.inverse.result import Progress
@@ -99,6 +100,19 @@ def rivals(presolved: Presolved, best: Refined, minima: Minima) -> tuple[Floats,
                  for c, found in minima.items()
                  for y, misfit in zip(found.y[1:], found.misfit[1:], strict=True)
                  if misfit - found.misfit[0] <= room and misfit <= _own_limit(presolved, c))
+
+
+def with_parts_of(presolved: Presolved, other: Floats, start: Floats, moved: Floats) -> Floats:
+    """``other`` with the parts of ``moved`` on the components where it is the same as ``start``: it
+    then differs from ``moved`` where it differed from ``start``.
+    """
+    reduced, x = presolved.reduced, moved
+    images = [presolved.problem.rows.matvec(point) for point in (other, start, moved)]
+    for c, basis in enumerate(reduced.bases):
+        its_own, before, after = (coordinates(reduced, image, c) for image in images)
+        if not np.allclose(its_own, before, rtol=EPS ** 0.25, atol=0.0):
+            x = x + basis @ (its_own - after)
+    return x
 
 
 def _component(presolved: Presolved, c: int) -> NoisyComponent:

@@ -42,13 +42,14 @@ def centre(presolved: Presolved, found: Refined, progress: Progress) -> Refined 
     inside = _moved_inside(presolved, found, progress)
     if inside is None:
         return None
-    found = inside
+    found, before = inside, np.inf
     while True:
         changes, residual = _linear(presolved, found)
         y, decrement = analytic_centre(changes, residual)
         # the ellipsoid of decrements below 1 is inside F: a small part of it changes nothing
-        if decrement <= EPS ** 0.25:
+        if decrement <= EPS ** 0.25 or decrement >= before:
             return found
+        before = decrement
         barrier, length = _barrier(residual), 1.0
         while True:
             moved = _at(presolved, found, length * y, progress)
@@ -61,7 +62,9 @@ def centre(presolved: Presolved, found: Refined, progress: Progress) -> Refined 
 
 
 def _moved_inside(presolved: Presolved, found: Refined, progress: Progress) -> Refined | None:
-    """A point of F, by steps that each lower the largest residual; None if they end outside."""
+    """A point of F, by steps that each lower what the largest residual exceeds 1 by; None if they
+    end outside.
+    """
     while True:
         changes, residual = _linear(presolved, found)
         largest = np.abs(residual).max(initial=0.0)
@@ -73,9 +76,8 @@ def _moved_inside(presolved: Presolved, found: Refined, progress: Progress) -> R
         moved = _at(presolved, found, y, progress)
         if moved is None:
             return None
-        predicted = largest - np.abs(residual + changes @ y).max()
         decrease = largest - np.abs(_linear(presolved, moved)[1]).max()
-        if decrease <= max(POOR_MODEL * predicted, EPS ** 0.25 * (largest - 1.0)):
+        if decrease <= POOR_MODEL * (largest - 1.0):
             return None
         found = moved
 
@@ -89,8 +91,14 @@ def _linear(presolved: Presolved, found: Refined) -> tuple[Floats, Floats]:
 
 
 def _at(presolved: Presolved, found: Refined, y: Floats, progress: Progress) -> Refined | None:
-    """The point a step of coordinates y away; None if the scores are not defined there."""
-    return refine(presolved, found.point.x + found.linearisation.steps @ y, progress, maxiter=0)
+    """The point a step of coordinates y away; None if the scores are not defined there or if a
+    slack passes a pole, beyond which another part of F begins.
+    """
+    moved = refine(presolved, found.point.x + found.linearisation.steps @ y, progress, maxiter=0)
+    if moved is not None and moved.point.model.has_pole:
+        passed = moved.point.slack * found.point.slack < 0
+        return None if np.any(passed & presolved.reduced.active) else moved
+    return moved
 
 
 def _barrier(residual: Floats) -> float:

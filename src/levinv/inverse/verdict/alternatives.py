@@ -36,7 +36,7 @@ def alternatives(presolved: Presolved, best: Refined, rivals: tuple[Floats, ...]
     except Stopped:
         stopped = True
     for rival in rivals:
-        if not any(_close(rival, known) for known in (best.point.x, *found)):
+        if not any(close(rival, known) for known in (best.point.x, *found)):
             found.append(rival)
     return np.array(found).reshape(-1, len(best.point.x)), stopped
 
@@ -61,6 +61,11 @@ def agreeing(presolved: Presolved, best: Refined, others: Floats,
             return best, others
         best = moved
     return best, np.array(agreed[1:]).reshape(-1, len(x))
+
+
+def close(one: Floats, other: Floats) -> bool:
+    """Whether two solutions are one, reached from two starts."""
+    return bool(np.linalg.norm(one - other) <= EPS ** 0.25 * np.linalg.norm(other))
 
 
 def _others(presolved: Presolved, best: Refined, progress: Progress) -> Iterator[Floats]:
@@ -88,11 +93,11 @@ def _others(presolved: Presolved, best: Refined, progress: Progress) -> Iterator
         here = coordinates(reduced, slack + presolved.response, c)
         for candidate in enumerated(part):
             start = x + basis @ (candidate.y - here)
-            if any(_close(start, other) for other in (x, *found)):
+            if any(close(start, other) for other in (x, *found)):
                 continue
             other = refine(presolved, start, progress, progress.maxiter)
             if (other is not None and is_solution_to_rounding(presolved, other)
-                    and not any(_close(other.point.x, known) for known in (x, *found))):
+                    and not any(close(other.point.x, known) for known in (x, *found))):
                 found.append(other.point.x)
                 yield found[-1]
 
@@ -106,7 +111,3 @@ def _mirrored(presolved: Presolved, x: Floats, slack: Floats, c: int) -> Floats:
     """x with the predictors of component c of the other sign."""
     reduced, centred = presolved.reduced, slack - presolved.problem.model.mode
     return x - 2.0 * (reduced.bases[c] @ coordinates(reduced, centred, c))
-
-
-def _close(one: Floats, other: Floats) -> bool:
-    return bool(np.linalg.norm(one - other) <= EPS ** 0.25 * np.linalg.norm(other))

@@ -97,13 +97,17 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
                     and not known.undetermined.size and not known.flat.size
                     and (determined or (problem.known_signs is not None and not len(others)))
                     and (not problem.exact or presolved.rms(best.point) <= SETTLED_RESIDUAL)
-                    and (problem.model.is_power or not problem.exact
-                         or SIGNIFICANT * np.hypot.reduce(known.standard_errors)
-                         <= np.hypot.reduce(best.point.x))),
+                    and (problem.model.is_power or _is_known(known, best, problem.exact))),
         null_space=known.null_space, standard_errors=known.standard_errors,
         condition=known.condition,
         evidence=plain(_of_stages(presolved, found, determined_on, determined)
                        | _of_x(presolved, best, outliers, known) | (further_evidence or {})))
+
+
+def _is_known(known: Uncertainty, best: Refined, exact: bool) -> bool:
+    """Whether standard errors are small beside x: if not, x far away may have these scores."""
+    errors = np.hypot.reduce(known.standard_errors)
+    return bool((SIGNIFICANT if exact else 1.0) * errors <= np.hypot.reduce(best.point.x))
 
 
 def _enumerated(presolved: Presolved, magnitude: Floats) -> list[bool]:
