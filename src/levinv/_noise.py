@@ -12,7 +12,7 @@ def rounding_noise(decimals: object) -> float:
         raise TypeError(f"decimals must be an integer, got {type(decimals).__name__}")
     if decimals < 0:
         raise ValueError(f"decimals must be at least 0, got {decimals}")
-    if decimals > sys.float_info.max_10_exp:
+    if int(decimals) > sys.float_info.max_10_exp:
         raise ValueError(f"decimals must be at most {sys.float_info.max_10_exp}, got {decimals}: "
                          "doubles hold 17, leave decimals out for exact scores")
     return 10.0 ** -int(decimals) / math.sqrt(12)
