@@ -50,10 +50,10 @@ print(f"\nunique: {found.unique}")
 #
 # Does rounding help?
 # -------------------
-# The attack is repeated with fewer and fewer decimals. ``noise`` is the standard deviation of a
-# rounding error. The standard errors in the result are the Cramér–Rao bound: no unbiased method
-# does better. Each error of a coefficient is multiplied by the root mean square of its column, so
-# that it measures the effect on the predictions.
+# The attack is repeated with fewer and fewer decimals. The standard errors in the result are the
+# Cramér–Rao bound: with normal errors, no unbiased method does better. Each error of a coefficient
+# is multiplied by the root mean square of its column, so that it measures the effect on the
+# predictions.
 
 share = np.sqrt(np.mean(A**2, axis=0))
 

@@ -58,7 +58,7 @@ class TestPrediction:
         assert_allclose(report.standard_errors, errors, rtol=1e-5)
         assert_allclose(report.row_influence, influence, atol=1e-6)
         assert report.row_influence.sum() == pytest.approx(d)
-        assert_allclose(report.relative_errors, report.standard_errors / abs(x))
+        assert_allclose(report.relative_errors, report.predicted_errors / abs(x))
 
     @pytest.mark.parametrize("name, A, b, x", list(real_sets()), ids=lambda value: (
         value if isinstance(value, str) else ""))
@@ -171,7 +171,7 @@ class TestUndetermined:
         report = audit(A, b, x, decimals=4)
         slacks = np.sqrt(np.mean((A @ x - b) ** 2))
         assert np.sqrt(np.mean((A[:, 1] * report.sizes[1]) ** 2)) == pytest.approx(slacks)
-        assert_allclose(report.relative_errors, report.standard_errors / report.sizes)
+        assert_allclose(report.relative_errors, report.predicted_errors / report.sizes)
         assert report.verdict.startswith("GIVEN AWAY.")
         assert 0 < report.recovered_error < 0.01
         audited = audit(A, b, x, noise=report.safe_noise(1e-3))

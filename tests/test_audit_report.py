@@ -81,7 +81,7 @@ class TestText:
         for j in range(1, 11):
             x, error, relative = rows[report.names[j]][1:4]
             assert float(x) == pytest.approx(report.x[j], rel=1e-5)
-            assert float(error) == pytest.approx(report.standard_errors[j], rel=0.06)
+            assert float(error) == pytest.approx(report.predicted_errors[j], rel=0.06)
             assert float(relative) == pytest.approx(100 * report.relative_errors[j], rel=0.06)
         top = np.argsort(-report.row_influence)[:10]
         assert set(map(str, top)) <= set(rows)
@@ -224,8 +224,8 @@ class TestPage:
                         "Singular values of the Jacobian", "What the figures mean"):
             assert heading in read.text
         assert read.tags.count("svg") == 4
-        low = report.recovered_x[3] - 2 * report.standard_errors[3]
-        assert f"{low:.6g} to " in read.text
+        low, high = report.intervals[3]
+        assert f"{low:.6g} to {high:.6g}" in read.text
 
     def test_names_are_escaped(self, page):
         assert "<i>" not in page

@@ -5,7 +5,7 @@ from scipy.optimize import linprog, minimize
 
 from levinv import LeverageMap, invert_scores
 from levinv.data import load_diabetes
-from levinv.inverse.stages.intervals import analytic_centre, least_largest
+from levinv.inverse.stages.polytope import analytic_centre, least_largest
 
 
 def cases():

@@ -56,7 +56,7 @@ def error_against_decimals(report: AuditFigures, ax: Axes) -> Axes:
     if not attacked:
         ax.set_ylim(LEAST, 1.0)
     ax.semilogy(decimals, [max(at["predicted_error"], LEAST) for at in attacked],
-                color=PREDICTED, label="predicted bound")
+                color=PREDICTED, label="predicted")
     for success, face in ((True, FOUND), (False, "none")):
         chosen = [at for at in attacked if at["success"] == success]
         if chosen:
@@ -76,7 +76,7 @@ def error_against_decimals(report: AuditFigures, ax: Axes) -> Axes:
 def coefficients(report: AuditFigures, ax: Axes) -> Axes:
     """Relative error of each coefficient.
 
-    A bar spans one to two standard errors, a dot is the error of the attack. The coefficients that
+    A bar spans one to two predicted errors, a dot is the error of the attack. The coefficients that
     are known best come first, at most 30 of them. Those that are not determined are left out.
 
     Parameters
@@ -98,7 +98,7 @@ def coefficients(report: AuditFigures, ax: Axes) -> Axes:
     >>> report = audit(A, b.ravel(), [1.0, -2.0, 3.0], decimals=4)
     >>> ax = plot.coefficients(report, Figure().add_subplot())
     >>> [label.get_text() for label in ax.get_yticklabels()]
-    ['x[1]', 'x[2]', 'x[0]']
+    ['x[2]', 'x[1]', 'x[0]']
     """
     errors = report.relative_errors
     order = np.argsort(errors, kind="stable")
@@ -108,7 +108,7 @@ def coefficients(report: AuditFigures, ax: Axes) -> Axes:
         bar = np.maximum(errors[order], LEAST)
         found = np.abs(report.recovered_x - report.x)[order] / report.sizes[order]
         ax.hlines(places, bar, 2.0 * bar, color=PREDICTED, linewidth=5, alpha=0.5,
-                  label="1 to 2 standard errors")
+                  label="1 to 2 predicted errors")
         ax.plot(np.maximum(found, LEAST), places, "o", color=FOUND, label="error of the attack")
         ax.set_xscale("log")
     ax.set_yticks(places, [_without_formula(report.names[j]) for j in order])

@@ -1,4 +1,4 @@
-"""The front of the audit: it checks the arguments, predicts standard errors and runs an attack.
+"""The front of the audit: it checks the arguments, predicts errors and runs an attack.
 
 The attacker has A, b or the offset, and the published scores, and knows how they were made and
 rounded. The person who audits also has x. What the scores determine (``unique``, ``null_space``,
@@ -22,6 +22,7 @@ from levinv.auditing.figures import Publication, Setting, nearest
 from levinv.auditing.of_fit import subject_of
 from levinv.auditing.progress import Told
 from levinv.auditing.report import AuditReport
+from levinv.auditing.rounding import Rounding, rounded
 from levinv.auditing.sensitivity import departure, sensitivity
 from levinv.forward.basis import orthonormal_basis
 from levinv.forward.leverage_map import LeverageMap
@@ -107,14 +108,19 @@ def audit(A: MatrixLike, b: VectorLike | None = None, x: VectorLike | None = Non
     Notes
     -----
     Standard errors are the Cramér-Rao bound, to first order in the noise (see
-    ``levinv/auditing/sensitivity.py``): with independent errors of the given size no unbiased
-    method does better. The attack computes the maximum likelihood estimate, which reaches the bound
-    while the noise is small. For larger noise ``prediction_holds`` is False: the bound remains
-    valid but cannot be attained. Then use the attack's actual error instead. The bound does not
-    apply to somebody who knows something of x beforehand.
+    ``levinv/auditing/sensitivity.py``): with independent normal errors of the given size no
+    unbiased method does better. The attack computes the maximum likelihood estimate, which reaches
+    the bound while the noise is small. For larger noise ``prediction_holds`` is False: the bound
+    remains valid but cannot be attained. Then use the attack's actual error instead. The bound does
+    not apply to somebody who knows something of x beforehand.
 
-    Rounding counts as noise. It acts like noise while most scores are larger than the last decimal
-    that is kept.
+    Errors of rounding are bounded, and the Cramér-Rao bound does not hold for them: with very many
+    rows x can be found more precisely, up to twenty times where the scores are of similar size. x
+    certainly lies in the set of all x whose scores round to those published. Predicted errors are
+    those of an ellipsoid inside this set, or the standard errors where they are smaller (see
+    ``levinv/auditing/rounding.py``). The attack computes the centre of the set. How the scores
+    of this x are rounded is known, so nothing is assumed of the errors. The prediction is of
+    first order, and fails if rounding is coarser than most scores.
 
     The report keeps references to A and b, without copies, for the attacks that it runs on request.
 
@@ -207,7 +213,7 @@ def audit(A: MatrixLike, b: VectorLike | None = None, x: VectorLike | None = Non
     usual = np.linalg.norm(slack[:n]) / np.sqrt(n) / np.where(share > 0, share, 1.0)
     sizes = np.where(x != 0, np.abs(x), np.where(usual > 0, usual, 1.0))
     deviation = np.append(_deviation(published, scores[:n], model), np.full(hidden, np.inf))
-    prediction = _predicted(scores_at, x, deviation, identified, share)
+    prediction = _predicted(scores_at, x, scores[:n], deviation, published, identified, share)
     mirrored = model.weighting.even and _mirrored(scores_at, slack, identified.alternatives)
     certain = prediction.pop("certain") and bool(identified.success)
     return AuditReport(
@@ -238,9 +244,10 @@ def _deviation(published: Publication, scores: Floats, model: Model) -> Floats:
     return np.hypot(published.noise, rounding)
 
 
-def _predicted(scores_at: LeverageMap, x: Floats, deviation: Floats, identified: InversionResult,
+def _predicted(scores_at: LeverageMap, x: Floats, scores: Floats, deviation: Floats,
+               published: Publication, identified: InversionResult,
                share: Floats) -> dict[str, Any]:
-    """What the report says of sensitivity and standard errors; "certain" says that the Jacobian
+    """What the report says of sensitivity and predicted errors; "certain" says that the Jacobian
     has no further direction of singular value zero. The deviation (n + k,) of scores that are not
     published is inf.
     """
@@ -248,24 +255,42 @@ def _predicted(scores_at: LeverageMap, x: Floats, deviation: Floats, identified:
     free = null_space.shape[1] - (len(x) - scores_at._map.rank)
     point, jacobian = scores_at._map.at(x), scores_at.jacobian(x)
     with scores_at._map.threads():
-        model = sensitivity(jacobian, deviation, point.projection, free)
         unit = np.where(np.isfinite(deviation), 1.0, np.inf)
         at_unit_noise = sensitivity(jacobian, unit, point.projection, free)
-    # The x that an attacker finds is rounded to double.
-    errors = np.hypot(model.standard_errors(null_space), UNIT_ROUNDOFF * np.abs(x))
+        model = (at_unit_noise.at(deviation[0]) if np.ptp(deviation) <= EPS * deviation[0] else
+                 sensitivity(jacobian, deviation, point.projection, free))
+    errors, shrunk, n = model.standard_errors(null_space), 1.0, len(scores)
+    least, direction = errors, _direction_error(model.steps, x, null_space, share)
+    rounding = Rounding(functools.partial(_published_jacobian, scores_at, x, n), x, scores,
+                        at_unit_noise.steps, np.sqrt(at_unit_noise.influence[:n]))
+    if published.decimals is not None:
+        axes = rounding.axes(published.decimals, jacobian[:n])
+        direction = min(direction, _direction_error(axes, x, null_space, share))
+        least = rounding.least_errors(errors, published.decimals)
+        known = np.isfinite(errors)
+        if known.any():
+            shrunk = float(np.linalg.norm((share * least)[known])
+                           / np.linalg.norm((share * errors)[known]))
     with np.errstate(over="ignore"):
         # in units of the weights themselves, not of the largest
         values = model.values * np.exp(-0.5 * point.weights.unit)
     # no direction shows to first order, as where all linear predictors are at the largest weight
     hidden = bool(model.flat.shape[1]) and not model.steps.shape[1]
-    return {"standard_errors": errors,
-            "errors_per_noise": at_unit_noise.standard_errors(null_space),
-            "singular_values": values, "row_influence": model.influence[np.isfinite(deviation)],
-            "direction_error": _direction_error(model.steps, x, null_space, share),
-            "departure": math.inf if hidden else departure(scores_at, x, model.steps, deviation),
+    in_double = UNIT_ROUNDOFF * np.abs(x)         # the x that an attacker finds is rounded
+    return {"standard_errors": np.hypot(errors, in_double),
+            "predicted_errors": np.hypot(least, in_double),
+            "errors_per_noise": at_unit_noise.standard_errors(null_space), "rounding": rounding,
+            "singular_values": values, "row_influence": model.influence[:n],
+            "direction_error": direction,
+            "departure": (math.inf if hidden else
+                          departure(scores_at, x, model.steps, deviation, shrunk)),
             "departure_with": (lambda noise: math.inf) if hidden else functools.partial(
                 departure, scores_at, x, at_unit_noise.steps, unit),
             "certain": not model.flat.shape[1]}
+
+
+def _published_jacobian(scores_at: LeverageMap, x: Floats, n: int) -> Floats:
+    return scores_at.jacobian(x)[:n]
 
 
 def _direction_error(steps: Floats, x: Floats, null_space: Floats, share: Floats) -> float:
@@ -315,17 +340,18 @@ def _attack(A: MatrixLike, b: Floats, scores: Floats, exactly: Floats, hidden: i
         errors = np.random.default_rng(SAMPLE_SEED).standard_normal(n)
         published = scores[:n] + publication.noise * errors
     else:
-        published = np.round(scores[:n], publication.decimals)
+        published = rounded(scores[:n], publication.decimals)
     published, noise = np.clip(published, 0.0, 1.0), publication.noise
+    how: dict[str, Any] = {"noise": None if publication.exact else noise}
     if hidden:
         left = (float(scores.sum()) - float(published.sum())) / hidden
         published = np.append(published, np.full(hidden, min(max(left, 0.0), 1.0)))
-        noise = np.append(np.hypot(noise, exactly[:n]), np.full(hidden, rounding_noise(0)))
+        how["noise"] = np.append(np.hypot(noise, exactly[:n]), np.full(hidden, rounding_noise(0)))
+    elif publication.decimals is not None:
+        how = {"decimals": publication.decimals}
     part = ("attack" if publication.decimals is None else
             f"attack on {publication.decimals} decimal{'s' * (publication.decimals != 1)}")
-    return invert_scores(A, b, published, rng=SAMPLE_SEED, **given,
-                         noise=None if publication.exact and not hidden else noise,
-                         callback=told.of(part))
+    return invert_scores(A, b, published, rng=SAMPLE_SEED, **given, **how, callback=told.of(part))
 
 
 def _publication(n: int, noise: VectorLike | None, decimals: int | None,

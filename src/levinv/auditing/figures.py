@@ -15,6 +15,7 @@ from levinv import _validate
 from levinv._noise import rounding_noise
 from levinv._tolerances import EPS, GIVEN_AWAY, LARGEST_DEPARTURE, SIGNIFICANT
 from levinv._typing import Booleans, Floats, RowIndex
+from levinv.auditing.rounding import Rounding
 from levinv.inverse.result import InversionResult
 
 DECIMALS = range(13)            # numbers of decimals that the page and the plots compare
@@ -90,6 +91,7 @@ class AuditFigures:
     up_to_signs: bool
     direction_error: float
     standard_errors: Floats
+    predicted_errors: Floats
     errors_per_noise: Floats
     singular_values: Floats
     row_influence: Floats
@@ -98,6 +100,7 @@ class AuditFigures:
     recovered_x: Floats
     least_squares_x: Floats
     share: Floats = field(repr=False)         # root mean squares of A's columns
+    rounding: Rounding = field(repr=False)
     attack_on: Callable[[Publication], InversionResult] = field(repr=False)
     departure_with: Callable[[float], float] = field(repr=False)    # this noise in every score
 
@@ -131,7 +134,7 @@ class AuditFigures:
 
     @property
     def predicted_error(self) -> float:
-        return self.relative_size(self.standard_errors, np.isfinite(self.standard_errors))
+        return self.relative_size(self.predicted_errors, np.isfinite(self.predicted_errors))
 
     @property
     def least_squares_error(self) -> float:
@@ -148,18 +151,32 @@ class AuditFigures:
 
     @property
     def relative_errors(self) -> Floats:
-        return self.standard_errors / self.sizes
+        return self.predicted_errors / self.sizes
+
+    @functools.cached_property
+    def intervals(self) -> Floats:
+        if self.published.decimals is None:
+            return np.tile([-np.inf, np.inf], (len(self.x), 1))
+        known = np.isfinite(self.standard_errors)[:, None]
+        return np.where(known, self.rounding.intervals(self.published.decimals), [-np.inf, np.inf])
+
+    @property
+    def half_widths(self) -> Floats:
+        widths: Floats = 0.5 * (self.intervals[:, 1] - self.intervals[:, 0])
+        return widths
 
     @property
     def given_away(self) -> Booleans:
-        errors = (self.relative_errors if self.prediction_holds
-                  else np.abs(self.recovered_x - self.x) / self.sizes)
-        return errors <= GIVEN_AWAY
+        found: Booleans = np.abs(self.recovered_x - self.x) / self.sizes <= GIVEN_AWAY
+        # Noise differs from attack to attack. Rounding does not: every attacker finds this x.
+        if not self.prediction_holds or (self.published.decimals is not None and found.all()):
+            return found
+        return self.relative_errors <= GIVEN_AWAY
 
     @property
     def level(self) -> Level:
         known = self.given_away
-        # Standard errors are a lower bound even at noise where the prediction fails.
+        # Predicted errors are a lower bound even at noise where the prediction fails.
         safe = (self.relative_errors.min() > GIVEN_AWAY and not known.any()
                 and not self.ratios_given_away)
         if not (self.prediction_holds or known.all() or safe):
@@ -194,8 +211,9 @@ class AuditFigures:
         return target / least if least > 0 else math.inf
 
     def safe_decimals(self, target: float) -> float | None:
-        """Largest number of decimals in the scores at which every coefficient's relative standard
-        error is above ``target``, by the prediction and with the errors of :meth:`safe_noise`.
+        """Largest number of decimals in the scores at which the prediction for every coefficient's
+        relative error is above ``target``: the smaller of the standard error and of how far x can
+        move without any rounded score changing.
 
         Returns
         -------
@@ -207,8 +225,17 @@ class AuditFigures:
             return math.inf
         if math.isinf(noise):
             return None
-        decimals = math.ceil(-math.log10(noise * math.sqrt(12))) - 1
-        return math.inf if decimals > MOST_DECIMALS else decimals if decimals >= 0 else None
+        by_noise = math.ceil(-math.log10(noise * math.sqrt(12))) - 1
+        decimals = min(by_noise, MOST_DECIMALS)
+        while decimals >= 0 and (self._least_errors(decimals) / self.sizes).min() <= target:
+            decimals -= 1
+        return math.inf if MOST_DECIMALS == decimals < by_noise else (
+            decimals if decimals >= 0 else None)
+
+    def _least_errors(self, decimals: int) -> Floats:
+        """The errors predicted for scores rounded to so many decimals, (d,)."""
+        return self.rounding.least_errors(rounding_noise(decimals) * self.errors_per_noise,
+                                          decimals)
 
     def departure_at(self, noise: float) -> float:
         """The ``departure`` at another standard deviation of the noise, a float above 0; inf if
@@ -223,9 +250,10 @@ class AuditFigures:
         for decimals in DECIMALS:
             noise = rounding_noise(decimals)
             attack = self.attack_on(Publication(noise, decimals))
-            predicted = self.relative_size(noise * self.errors_per_noise, known)
+            predicted = self.relative_size(self._least_errors(decimals), known)
             recovered = self.relative_size(nearest(attack, self.x, self.share) - self.x, known)
-            holds = self._holds(self.departure_with(noise), attack, recovered, predicted)
+            size = predicted / self.relative_size(self.errors_per_noise, known)
+            holds = self._holds(self.departure_with(size), attack, recovered, predicted)
             attacked.append({"decimals": decimals, "predicted_error": predicted,
                              "recovered_error": recovered, "success": bool(attack.success),
                              "prediction_holds": holds})

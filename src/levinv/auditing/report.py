@@ -31,16 +31,29 @@ class AuditReport(AuditFigures):
     weighting : str
         The name of the model or of the weights.
     direction_error : float
-        Relative standard error of x up to a factor, if nothing but a factor of x is free, as in
+        Relative predicted error of x up to a factor, if nothing but a factor of x is free, as in
         gamma regression with the link 1/μ; otherwise inf.
     null_space : (d, k) ndarray
         Orthonormal columns: the directions in which x can move with every score unchanged.
     standard_errors : (d,) ndarray
-        Smallest standard error of each coefficient that an attacker can reach: the Cramér-Rao
-        bound. inf where the scores do not determine a coefficient. For exact scores, the noise is
-        their rounding to double; the errors of the attack's arithmetic are not included.
+        Smallest standard error of each coefficient that an attacker can reach if the errors of the
+        scores are normal: the Cramér-Rao bound. inf where the scores do not determine a
+        coefficient. For exact scores, the noise is their rounding to double; the errors of the
+        attack's arithmetic are not included.
+    predicted_errors : (d,) ndarray
+        For noise and exact scores ``standard_errors``. For rounded scores, whose errors are
+        bounded, the smaller of ``standard_errors`` and of how far the coefficient can move to
+        either side within an ellipsoid of x whose scores all round to those published.
+    half_widths : (d,) ndarray
+        Of rounded scores: half the length of ``intervals``; otherwise inf. First access solves 2d
+        linear programs.
+    intervals : (d, 2) ndarray
+        Of rounded scores: the smallest and the largest value of each coefficient over all x whose
+        scores round to those published, to first order. Whoever has the scores can compute them,
+        and the coefficient is between them for certain. -inf and inf for other scores, and for
+        coefficients that the scores do not determine.
     relative_errors : (d,) ndarray
-        ``standard_errors`` divided by ``sizes``.
+        ``predicted_errors`` divided by ``sizes``.
     sizes : (d,) ndarray
         The absolute values of the coefficients. For a coefficient of 0, the value that moves A x by
         as much as the slacks A x - b are (root mean squares).
@@ -49,8 +62,8 @@ class AuditReport(AuditFigures):
     recovered_error, predicted_error : float
         Relative error of x as a whole: ``|D (recovered_x - x)| / |D x|``, where D holds the root
         mean squares of A's columns, which make coefficients comparable. ``predicted_error`` has
-        ``standard_errors`` in place of the difference. Both count only coefficients that the scores
-        determine, and are inf if the scores determine no coefficient.
+        ``predicted_errors`` in place of the difference. Both count only coefficients that the
+        scores determine, and are inf if the scores determine no coefficient.
     row_influence : (n,) ndarray
         Between 0 and 1: how much the score of each row contributes to what the scores reveal. It is
         the diagonal of W J (Jᵀ W² J)⁺ Jᵀ W, with the Jacobian J of the scores with respect to x and
@@ -63,13 +76,14 @@ class AuditReport(AuditFigures):
         Relative departure of the scores from the linear prediction, for errors of x of the
         predicted size.
     prediction_holds : bool
-        Whether the standard errors can be relied on: the departure is at most 0.3, the attack
+        Whether the predicted errors can be relied on: the departure is at most 0.3, the attack
         matched the scores, and its error is at most 4 times the predicted one. It is False if the
         noise is too large, or if rounding is coarser than most scores and no longer acts like
         noise.
     given_away : (d,) ndarray of bool
-        The coefficients known to within 10 %: by their standard errors if the prediction holds,
-        otherwise by the error of the attack.
+        The coefficients known to within 10 %: by their predicted errors if the prediction holds,
+        otherwise by the error of the attack. If the attack on rounded scores finds every
+        coefficient to within 10 %, all are given away: other attackers have the same scores.
     least_squares_x : (d,) ndarray
         The least-squares solution of A x = b, which needs no scores. It is close to x if x comes
         from a regression. Without b it is 0.

@@ -1,6 +1,6 @@
 """How the scores change with x, and how precisely scores with noise therefore determine x.
 
-Let the scores be c = sigma(x) + e with independent errors e of standard deviations ν_i, and let
+Let the scores be c = sigma(x) + e with independent normal errors e of deviations ν_i, and let
 W = diag(1/ν). To first order the covariance of the best unbiased estimate of x is (Jᵀ W² J)⁺, the
 Cramér-Rao bound, and the standard errors are the roots of its diagonal. J is decomposed in
 coordinates z, dx = T z, in which the slacks change by the relative amounts U z with orthonormal
@@ -20,8 +20,10 @@ is zero, to full precision.
 The prediction is linear. *departure* measures the error of linearisation: it draws errors δ of x of
 the predicted size and computes |W (sigma(x + δ) - sigma(x) - J δ)| / |W J δ|.
 """
+from __future__ import annotations
+
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,6 +42,10 @@ class Sensitivity:
     steps: Floats             # (d, r) changes of x: see above
     flat: Floats              # (d, f) directions whose singular values are zero to rounding
     influence: Floats         # (n,)
+
+    def at(self, noise: float) -> Sensitivity:
+        """With ``noise`` times the deviations."""
+        return replace(self, values=self.values / noise, steps=self.steps * noise)
 
     def standard_errors(self, null_space: Floats) -> Floats:
         """(d,): inf if a coefficient changes along a direction in which no score changes."""

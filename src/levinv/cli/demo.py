@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from levinv._json import plain
-from levinv._noise import rounding_noise
 from levinv._typing import Floats
 from levinv.cli.status import ExitStatus
 from levinv.data import load_anes96, load_diabetes
@@ -95,10 +94,9 @@ def relative_size(A: Floats, change: Floats, x: Floats) -> float:
 def recover(A: Floats, b: Floats, scores: Floats, true: Floats, decimals: int | None,
             seed: int) -> dict[str, Any]:
     """Round the scores, invert them and compare with the true x."""
-    noise = None if decimals is None else rounding_noise(decimals)
     published = scores if decimals is None else scores.round(decimals)
     start = time.perf_counter()
-    result = invert_scores(A, b, published, noise=noise, rng=seed)
+    result = invert_scores(A, b, published, decimals=decimals, rng=seed)
     seconds = time.perf_counter() - start
     return {"decimals": decimals, "x": result.x,
             "relative_error": relative_size(A, result.x - true, true),
@@ -123,8 +121,9 @@ scores alone levinv finds x. Publishing such scores publishes the model."""
 EXPLANATION = """\
 error     relative error of x; each coefficient counts by its share in the prediction (times the
           root mean square of its column)
-expected  the smallest error that an unbiased method can reach from the rounded scores, by the
-          Cramér-Rao bound. Exact scores are also rounded: to double precision.
+expected  the smallest error that an unbiased method can reach if the scores' errors are normal, by
+          the Cramér-Rao bound. Those of rounding are bounded, which allows less where rows are very
+          many. Exact scores are also rounded: to double precision.
 seconds   time for the inversion"""
 
 

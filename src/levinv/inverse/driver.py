@@ -10,11 +10,12 @@
 Stages are functions of frozen values (:mod:`levinv.inverse.values`). This driver and ``search``
 decide which one runs next.
 """
+import math
 from dataclasses import replace
 
 import numpy as np
 
-from levinv._tolerances import ROUNDING_FACTOR, SIGNIFICANT
+from levinv._tolerances import COPY_ENTRIES, ROUNDING_FACTOR, SIGNIFICANT
 from levinv._typing import Floats
 from levinv.inverse.compiled import recover_compiled
 from levinv.inverse.infinity import reaches_infinity
@@ -139,8 +140,8 @@ def _centred(presolved: Presolved, found: Found, progress: Progress) -> Found:
     """The centre of the intervals of rounded scores at the best x; at the first rival with scores
     in the intervals if there is none at the best x; the best x itself if there is none at all.
     """
-    best = found.best
-    if best is None or not presolved.problem.rows.in_memory:
+    best, rows = found.best, presolved.problem.rows
+    if best is None or not (rows.in_memory or math.prod(rows.shape) <= COPY_ENTRIES):
         return found
     try:
         for x in (best.point.x, *found.rivals):

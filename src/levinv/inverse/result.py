@@ -116,8 +116,8 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
     null_space : (d, k) ndarray
         Orthonormal columns: the directions in which x can move without changing any score.
     standard_errors : (d,) ndarray
-        Of x, by the Cramér-Rao bound for the given noise, if x and not one of the
-        ``alternatives`` is the true one. Without noise: for rounding of the
+        Of x, by the Cramér-Rao bound for the given noise, if it is normal and x, not one of the
+        ``alternatives``, is the true one. Without noise: for rounding of the
         scores, of x and of A x - b, and for the remaining residual. inf if a coefficient is not
         determined. If A has many rows (n > 32 d² and n > 4096), they are computed from a sample of
         its rows, and are accurate to a few per cent, or to a third if the rows are heavy-tailed.

@@ -28,6 +28,10 @@ DESCRIBED = {
 }
 CSS_CLASSES = {Level.GIVEN_AWAY: "unsafe", Level.PARTLY_GIVEN_AWAY: "doubtful",
                Level.IN_DOUBT: "doubtful", Level.NOT_GIVEN_AWAY: "safe"}
+NOISY = ("The attacker's interval reaches two standard errors to either side of what the attack "
+         "found.")
+CERTAIN = ("The attacker's interval holds the coefficient for certain, to first order: with no "
+           "value outside do all {scores} round to those published.")
 WITHOUT = ("<p class=\"note\">There is no picture here, since matplotlib is not installed "
            "(<code>pip install \"levinv[plot]\"</code>); the tables hold the same figures.</p>")
 
@@ -38,7 +42,7 @@ def html(figures: AuditFigures, inputs: Mapping[str, str]) -> str:
     heading, verdict = text.verdict_parts(figures)
     return string.Template(template.read_text(encoding="utf-8")).substitute(
         kind=_escaped(heading), level=CSS_CLASSES[figures.level],
-        verdict=_escaped(verdict), meaning=_escaped(text.filled(text.MEANING, figures)),
+        verdict=_escaped(verdict), meaning=_escaped(text.meaning(figures)),
         facts="\n".join(f"<dt>{_escaped(label)}</dt><dd>{_escaped(fact)}</dd>"
                         for label, fact in text.facts(figures)),
         decimals=_table(("decimals", "predicted", "attack", "prediction"), [
@@ -46,8 +50,10 @@ def html(figures: AuditFigures, inputs: Mapping[str, str]) -> str:
              text.percent(at["recovered_error"], brief=True),
              "holds" if at["prediction_holds"] else "fails")
             for at in figures.decimals_attacked]),
-        levels=_table(("every standard error above", "decimals at most", "or noise at least",
+        levels=_table(("every predicted error above", "decimals at most", "or noise at least",
                        "prediction"), text.levels(figures)),
+        interval=_escaped(text.filled(NOISY if figures.published.decimals is None else CERTAIN,
+                                      figures)),
         beyond=_escaped(text.filled(text.BEYOND, figures)), coefficients=_coefficients(figures),
         influence=_table(("row", "influence"), text.influential(figures, plot.ROWS)),
         influence_sentence=_escaped(text.influence_sentence(figures)),
@@ -58,9 +64,10 @@ def html(figures: AuditFigures, inputs: Mapping[str, str]) -> str:
 def _coefficients(figures: AuditFigures) -> str:
     rows = []
     for j, cells in enumerate(text.coefficients(figures)[:SHOWN_COEFFICIENTS]):
-        half = 2.0 * figures.standard_errors[j]
-        interval = ("any value" if not np.isfinite(half) else
-                    f"{figures.recovered_x[j] - half:.6g} to {figures.recovered_x[j] + half:.6g}")
+        least, most = figures.recovered_x[j] + np.array([-2.0, 2.0]) * figures.predicted_errors[j]
+        if figures.published.decimals is not None:
+            least, most = figures.intervals[j]
+        interval = f"{least:.6g} to {most:.6g}" if np.isfinite(most - least) else "any value"
         rows.append((*cells, interval))
     more = len(figures.x) - len(rows)
     return (_table((*text.heads(figures), "attacker's interval"), rows)

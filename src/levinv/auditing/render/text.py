@@ -18,21 +18,29 @@ TARGETS = (0.01, 0.1, 0.5)
 SMALLEST_SAID, LARGEST_SAID = 1e-5, 10.0        # errors that are stated as numbers
 AS_THEY_ARE = (                                 # attributes that as_dict copies
     "weighting", "names", "unique", "null_space", "alternatives", "x", "standard_errors",
-    "relative_errors", "given_away", "predicted_error", "departure", "prediction_holds",
-    "recovered_x", "recovered_error",
-    "least_squares_x", "least_squares_error", "singular_values", "row_influence", "row_labels")
+    "predicted_errors", "half_widths", "relative_errors", "given_away", "predicted_error",
+    "departure", "prediction_holds", "recovered_x", "recovered_error", "least_squares_x",
+    "least_squares_error", "singular_values", "row_influence", "row_labels")
+
+NOISE = """\
+The standard errors are the Cramér-Rao bound: with independent normal errors, no unbiased estimate \
+of {x} from these {scores} has smaller ones. An attacker's estimate lies within one standard error \
+of the truth in about two cases of three, and within two in nineteen of twenty."""
+
+ROUNDING = """\
+A rounded {score} is off by at most half a unit. The predicted error of a coefficient is the \
+smaller of two. One is how far it can move to either side of a centre, within an ellipsoid in \
+which every {score} stays the same when rounded: from these alone, nobody can tell the points \
+inside it apart. The other is the standard error for normal errors of the same size (Cramér-Rao \
+bound). The error of an attack is typically one to two times as large as predicted."""
 
 MEANING = """\
-The standard errors are the Cramér-Rao bound: no unbiased estimate of {x} from these {scores} has \
-smaller ones. An attacker's estimate lies within one standard error of the truth in about two \
-cases of three, and within two in nineteen of twenty. An error of 10 % is a tenth of the \
-coefficient's own size. For a coefficient of 0 the size is the one that moves {predictor} by as \
-much as {predictors} are. A coefficient that is "not determined" can take any value without any \
-{score} changing. The bound holds to first order in the noise and assumes independent errors. With \
-very many rows, rounded {scores} reveal somewhat more than noise of the same size does, because \
-each {score} certainly lies in its rounding interval. An attacker who knows something of {x} \
-beforehand gets closer. The error of {x} as a whole counts each coefficient by its share in \
-{predictor} (times the root mean square of its column)."""
+An error of 10 % is a tenth of the coefficient's own size. For a coefficient of 0 the size is the \
+one that moves {predictor} by as much as {predictors} are. A coefficient that is "not determined" \
+can take any value without any {score} changing. The prediction holds to first order in the \
+errors of the {scores}. An attacker who knows something of {x} beforehand gets closer. The error \
+of {x} as a whole counts each coefficient by its share in {predictor} (times the root mean square \
+of its column)."""
 
 BEYOND = """\
 The bound can prove that {scores} are safe, but not that they are not: where the prediction fails, \
@@ -47,13 +55,23 @@ FACTOR = ("up to one common factor. A single fact settles the factor, such as th
 
 
 def filled(template: str, figures: AuditFigures) -> str:
-    """MEANING or BEYOND in the words of this report."""
+    """A template in the words of this report."""
     return template.format_map(vars(words(figures)))
+
+
+def meaning(figures: AuditFigures) -> str:
+    """What the figures mean."""
+    return filled(f"{NOISE if figures.published.decimals is None else ROUNDING} {MEANING}", figures)
+
+
+def error_name(figures: AuditFigures) -> str:
+    """What the errors of coefficients are."""
+    return "standard error" if figures.published.decimals is None else "predicted error"
 
 
 def heads(figures: AuditFigures) -> tuple[str, ...]:
     """The heads of the table of coefficients."""
-    return ("coefficient", words(figures).value, "standard error", "relative", "attack found",
+    return ("coefficient", words(figures).value, error_name(figures), "relative", "attack found",
             "off by")
 
 
@@ -75,8 +93,8 @@ def verdict_parts(figures: AuditFigures) -> tuple[str, str]:
     elif np.isfinite(errors).any():
         best = int(np.argmin(errors))
         heading += " to within 10 %"
-        said = (f"The coefficient best known ({shortened(figures.names[best])}) has a standard "
-                f"error of {percent(errors[best])}.")
+        said = (f"The coefficient best known ({shortened(figures.names[best])}) has a "
+                f"{error_name(figures)} of {percent(errors[best])}.")
     else:
         said = f"The {said_of.scores} do not determine any coefficient."
     missed, predicted = figures.recovered_error, figures.predicted_error
@@ -208,7 +226,7 @@ def _determined(figures: AuditFigures) -> str:
         return f"uniquely, by exact {said_of.scores}"
     if said_of.scores == "hat values" and math.isfinite(figures.direction_error):
         return ("up to one common factor, which no hat value shows; for the right factor the "
-                f"standard error is {percent(figures.direction_error)}")
+                f"{error_name(figures)} is {percent(figures.direction_error)}")
     if moving:
         return (f"up to {moving} direction{'s' if moving > 1 else ''} in which {said_of.x} can "
                 f"move with every {said_of.score} unchanged")
@@ -223,7 +241,7 @@ def _determined(figures: AuditFigures) -> str:
 
 def coefficients(figures: AuditFigures) -> list[tuple[str, ...]]:
     """Rows of the table with these ``heads``."""
-    columns = (figures.names, figures.x, figures.standard_errors, figures.relative_errors,
+    columns = (figures.names, figures.x, figures.predicted_errors, figures.relative_errors,
                figures.recovered_x, np.abs(figures.recovered_x - figures.x) / figures.sizes)
     return [(name, f"{x:.6g}",
              *((f"{error:.2g}", percent(relative, brief=True)) if np.isfinite(error) else
@@ -273,13 +291,13 @@ def text(figures: AuditFigures) -> str:
     if len(table) > SHOWN_COEFFICIENTS:
         lines.append(f"... and {len(table) - SHOWN_COEFFICIENTS} more")
     beyond = any(row[-1] == "fails" for row in safe)
-    lines += ["", "To keep every coefficient's standard error above",
+    lines += ["", "To keep every coefficient's predicted error above",
               *aligned(("", "decimals at most", "or noise at least", "prediction"), safe),
               *([_filled(filled(BEYOND, figures))] if beyond else []),
               "", f"Rows whose {words(figures).scores} give most away (influence, at most 1)",
               *_table(("row", "influence"), influential(figures)),
               _filled(influence_sentence(figures)),
-              "", _filled(filled(MEANING, figures))]
+              "", _filled(meaning(figures))]
     return "\n".join(line.rstrip() for line in lines)
 
 

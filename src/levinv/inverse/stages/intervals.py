@@ -14,135 +14,128 @@ The estimate is the analytic centre of F, the maximum of sum_i log(h² - (sigma_
 near the mean of F. With the residual r = (sigma - c)/h and its changes G y by a step of coordinates
 y, the programs are solved for |r + G y| <= 1, and again at the new x with its own G:
 
-1.  While r is outside, the step that minimises the largest |r + G y| is a linear program. Only the
-    rows that bound it matter: it is solved for some rows, and those that it violates most are
-    added.
-2.  From a point of F Newton's method finds the centre of the linear problem. The barrier is
-    self-concordant: a step of 1/(1 + λ), λ the Newton decrement, stays inside (Nesterov and
-    Nemirovskii, "Interior-Point Polynomial Algorithms in Convex Programming", SIAM 1994).
+1.  While r is outside, the step that minimises the largest |r + G y| (a linear program).
+2.  From a point of F the step to the analytic centre of the linear problem.
+
+Both are in :mod:`levinv.inverse.stages.polytope`. Many rows reuse one G while steps succeed.
 """
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.optimize
 
 from levinv._noise import half_unit
 from levinv._tolerances import EPS, POOR_MODEL
 from levinv._typing import Floats
 from levinv.inverse.result import Progress
-from levinv.inverse.stages.refine import refine
+from levinv.inverse.stages.loss import Loss, gradient
+from levinv.inverse.stages.polytope import analytic_centre, barrier, least_largest
+from levinv.inverse.stages.refine import is_long, refine
 from levinv.inverse.stages.whitened_jacobian import effects
-from levinv.inverse.values import Presolved, Refined
+from levinv.inverse.values import Point, Presolved, Refined
+
+
+@dataclass(frozen=True, eq=False)
+class _Near:
+    """The rows of F near a point: its residual r, and the changes G found there or at a point
+    before.
+    """
+
+    found: Refined             # the point; the linearisation that G belongs to
+    changes: Floats            # (n, r) G of the active rows
+    residual: Floats           # (n,) of the active rows
+    fresh: bool                # whether G is that of the point
 
 
 def centre(presolved: Presolved, found: Refined, progress: Progress) -> Refined | None:
     """The centre of F near a point; None if no x of F is found near it."""
-    inside = _moved_inside(presolved, found, progress)
-    if inside is None:
-        return None
-    found, before = inside, np.inf
-    while True:
-        changes, residual = _linear(presolved, found)
-        y, decrement = analytic_centre(changes, residual)
-        # the ellipsoid of decrements below 1 is inside F: a small part of it changes nothing
-        if decrement <= EPS ** 0.25 or decrement >= before:
-            return found
-        before = decrement
-        barrier, length = _barrier(residual), 1.0
-        while True:
-            moved = _at(presolved, found, length * y, progress)
-            if moved is not None and _barrier(_linear(presolved, moved)[1]) < barrier:
-                break
-            length /= 2.0
-            if length < math.sqrt(EPS):
-                return found
-        found = moved
+    near, before = _moved_inside(presolved, _near(presolved, found), progress), np.inf
+    while near is not None:
+        y, decrement = analytic_centre(near.changes, near.residual)
+        # the ellipsoid of decrements below 1 is inside F: a hundredth of it changes nothing
+        if decrement <= 0.01:
+            break
+        moved = None if decrement >= before else _lower(presolved, near, y, progress)
+        if moved is None and near.fresh:
+            break
+        before = min(decrement, before)
+        near = _next(presolved, moved or near, progress, again=moved is None)
+    return None if near is None else _refined(presolved, near)
 
 
-def _moved_inside(presolved: Presolved, found: Refined, progress: Progress) -> Refined | None:
+def _lower(presolved: Presolved, near: _Near, y: Floats, progress: Progress) -> _Near | None:
+    """The point y away, or a part of y, where the barrier is lower; None if there is none."""
+    before, length = barrier(near.residual), 1.0
+    while length >= math.sqrt(EPS):
+        moved = _at(presolved, near, length * y, progress)
+        if moved is not None and barrier(moved.residual) < before:
+            return moved
+        length = length / 2.0 if near.fresh else 0.0
+    return None
+
+
+def _moved_inside(presolved: Presolved, near: _Near | None, progress: Progress) -> _Near | None:
     """A point of F, by steps that each lower what the largest residual exceeds 1 by; None if they
     end outside.
     """
-    while True:
-        changes, residual = _linear(presolved, found)
-        largest = np.abs(residual).max(initial=0.0)
+    while near is not None:
+        largest = np.abs(near.residual).max(initial=0.0)
         if largest < 1.0:
-            return found
-        y = least_largest(changes, residual)
-        if y is None:
+            return near
+        y = least_largest(near.changes, near.residual)
+        moved = None if y is None else _at(presolved, near, y, progress)
+        if moved is not None and (largest - np.abs(moved.residual).max()
+                                  <= POOR_MODEL * (largest - 1.0)):
+            moved = None
+        if moved is None and near.fresh:
             return None
-        moved = _at(presolved, found, y, progress)
-        if moved is None:
-            return None
-        decrease = largest - np.abs(_linear(presolved, moved)[1]).max()
-        if decrease <= POOR_MODEL * (largest - 1.0):
-            return None
-        found = moved
+        near = _next(presolved, moved or near, progress, again=moved is None)
+    return None
 
 
-def _linear(presolved: Presolved, found: Refined) -> tuple[Floats, Floats]:
-    """The changes G of the residual and the residual r, of the active rows."""
+def _near(presolved: Presolved, found: Refined) -> _Near:
     weight = presolved.weight()
-    active, unit = weight > 0, half_unit(1.0)
-    return (effects(found.point, weight, found.linearisation)[active] / unit,
-            (found.point.residual * weight)[active] / unit)
+    changes = effects(found.point, weight, found.linearisation)[weight > 0] / half_unit(1.0)
+    return _Near(found, changes, _residual(found.point, weight), fresh=True)
 
 
-def _at(presolved: Presolved, found: Refined, y: Floats, progress: Progress) -> Refined | None:
+def _residual(point: Point, weight: Floats) -> Floats:
+    """r of the active rows."""
+    whitened: Floats = (point.residual * weight)[weight > 0]
+    return whitened / half_unit(1.0)
+
+
+def _at(presolved: Presolved, near: _Near, y: Floats, progress: Progress) -> _Near | None:
     """The point a step of coordinates y away; None if the scores are not defined there or if a
     slack passes a pole, beyond which another part of F begins.
     """
-    moved = refine(presolved, found.point.x + found.linearisation.steps @ y, progress, maxiter=0)
-    if moved is not None and moved.point.model.has_pole:
-        passed = moved.point.slack * found.point.slack < 0
-        return None if np.any(passed & presolved.reduced.active) else moved
-    return moved
+    problem, weight, model = presolved.problem, presolved.weight(), near.found.linearisation
+    loss = Loss(presolved.reduced, problem.b, problem.scores, weight)
+    point = loss.at(near.found.point.x + model.steps @ y)
+    progress.nfev += 1
+    if point is None or (point.model.has_pole and np.any(
+            (point.slack * near.found.point.slack < 0) & presolved.reduced.active)):
+        return None
+    return _Near(replace(near.found, point=point), near.changes, _residual(point, weight),
+                 fresh=False)
 
 
-def _barrier(residual: Floats) -> float:
-    room = 1.0 - residual ** 2
-    return -float(np.log(room).sum()) if room.min(initial=1.0) > 0 else np.inf
+def _refined(presolved: Presolved, near: _Near) -> Refined:
+    """The point with a linearisation that says from where it is."""
+    found, model = near.found, near.found.linearisation
+    if near.fresh:
+        return found
+    left = model.steps.T @ gradient(found.point, presolved.weight())
+    return replace(found, linearisation=replace(model, left=left, rotation=None, blocks=None))
 
 
-def least_largest(changes: Floats, residual: Floats) -> Floats | None:
-    """y that minimises the largest |residual + changes y|; None if the program is not solved."""
-    n, k = changes.shape
-    wanted = min(n, 4 * (k + 1))
-    rows = np.argpartition(-np.abs(residual), wanted - 1)[:wanted]
-    while True:
-        part, level = changes[rows], -np.ones((len(rows), 1))
-        solved = scipy.optimize.linprog(
-            np.append(np.zeros(k), 1.0), A_ub=np.block([[part, level], [-part, level]]),
-            b_ub=np.concatenate([-residual[rows], residual[rows]]),
-            bounds=[(None, None)] * k + [(0.0, None)], method="highs")
-        if solved.x is None:
-            return None
-        y: Floats = solved.x[:k]
-        largest = float(solved.x[k])
-        error = np.abs(residual + changes @ y)
-        error[rows] = 0.0
-        violated = np.flatnonzero(error > largest * (1.0 + math.sqrt(EPS)))
-        if not len(violated):
-            return y
-        worst = violated[np.argsort(-error[violated])[:wanted]]
-        rows = np.append(rows, worst)
-
-
-def analytic_centre(changes: Floats, residual: Floats) -> tuple[Floats, float]:
-    """The analytic centre of |residual + changes y| <= 1, from y = 0 inside, and the Newton
-    decrement at y = 0.
+def _next(presolved: Presolved, near: _Near, progress: Progress, again: bool) -> _Near | None:
+    """With G of the point itself, unless many rows reuse that of another, as in
+    :mod:`levinv.inverse.stages.refine`, until a step fails (``again``).
     """
-    y, image, first, before = np.zeros(changes.shape[1]), residual, np.inf, np.inf
-    while True:
-        above, below = 1.0 / (1.0 - image), 1.0 / (1.0 + image)
-        gradient = changes.T @ (above - below)
-        hessian = (changes * (above ** 2 + below ** 2)[:, None]).T @ changes
-        step = -np.linalg.lstsq(hessian, gradient)[0]
-        decrement = math.sqrt(max(-float(gradient @ step), 0.0))
-        first = decrement if first == np.inf else first
-        if decrement <= math.sqrt(EPS) or (decrement < 0.25 and decrement >= before):
-            return y, first
-        y = y + step / (1.0 + decrement if decrement > 0.25 else 1.0)
-        image, before = residual + changes @ y, decrement
+    if not again and is_long(*near.changes.shape):
+        return near
+    found = refine(presolved, near.found.point.x, progress, maxiter=0)
+    return None if found is None else _near(presolved, found)
