@@ -97,7 +97,10 @@ def _moved_inside(presolved: Presolved, near: _Near | None, progress: Progress) 
 
 def _near(presolved: Presolved, found: Refined) -> _Near:
     weight = presolved.weight()
-    changes = effects(found.point, weight, found.linearisation)[weight > 0] / half_unit(1.0)
+    changes = effects(found.point, weight, found.linearisation)
+    if not weight.all():
+        changes = changes[weight > 0]
+    changes /= half_unit(1.0)
     return _Near(found, changes, _residual(found.point, weight), fresh=True)
 
 

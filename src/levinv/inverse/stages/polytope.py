@@ -55,7 +55,7 @@ def analytic_centre(changes: Floats, residual: Floats) -> tuple[Floats, float]:
     """
     n, k = changes.shape
     step, decrement = _newton_step(changes, residual)
-    if decrement <= EPS ** 0.25:
+    if decrement <= 0.01:
         return step, decrement
     if n > 64 * (k + 1) and decrement > 0.25:
         start = _centre_of_near_rows(changes, residual)
@@ -97,7 +97,7 @@ def _centre_from(y: Floats, changes: Floats, residual: Floats) -> Floats:
         if decrement < 0.25 and decrement >= before:
             return y
         y = y + step / (1.0 + decrement if decrement > 0.25 else 1.0)
-        if decrement <= EPS ** 0.25:              # the next one is about the square of it
+        if decrement <= 1e-3:                     # the next one is about the square of it
             return y
         before = decrement
 
