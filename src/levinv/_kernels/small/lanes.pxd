@@ -8,9 +8,26 @@ defined has NaN somewhere, and the χ² INFINITY.
 from libc.math cimport INFINITY, exp, fabs, sqrt
 
 from kernel_settings cimport SIGN_TOLERANCE, TINY
-from levinv._kernels.small.algebra cimport LANES, levinv_row
+from levinv._kernels.small.algebra cimport LANES
 from levinv._kernels.small.weightings cimport INVERSE_SQUARE, weigh
 from levinv._kernels.small.workspace cimport Workspace
+
+
+cdef extern from "lanes.h" nogil:
+    # out <- value, factor a, a b, 1/a
+    void put "lanes_put"(double value, double* out)
+    void scale "lanes_scale"(double factor, const double* a, double* out)
+    void multiply "lanes_multiply"(const double* a, const double* b, double* out)
+    void invert "lanes_invert"(const double* a, double* out)
+    # out += a, factor a, a b; out -= a b
+    void add "lanes_add"(const double* a, double* out)
+    void add_scaled "lanes_add_scaled"(double factor, const double* a, double* out)
+    void add_product "lanes_add_product"(const double* a, const double* b, double* out)
+    void subtract_product "lanes_subtract_product"(const double* a, const double* b, double* out)
+    # out <- factor (a - value), min(out, |a|), |a| b
+    void difference "lanes_difference"(double factor, const double* a, double value, double* out)
+    void least_size "lanes_least_size"(const double* a, double* out)
+    void times_size "lanes_times_size"(const double* a, const double* b, double* out)
 
 
 cdef struct Noisy:                  # a component: m rows, rank r
@@ -67,41 +84,6 @@ cdef inline void divide(Noisy* p, double* memory) noexcept nogil:
     p.moved, p.point, p.work = (of_lanes(&memory, r), of_lanes(&memory, r), of_lanes(&memory, r))
 
 
-cdef inline void put(double value, levinv_row out) noexcept nogil:
-    """out <- value."""
-    cdef Py_ssize_t l
-    for l in range(LANES):
-        out[l] = value
-
-
-cdef inline void add_scaled(double factor, const double* a, levinv_row out) noexcept nogil:
-    """out += factor a."""
-    cdef Py_ssize_t l
-    for l in range(LANES):
-        out[l] += factor * a[l]
-
-
-cdef inline void add_product(const double* a, const double* b, levinv_row out) noexcept nogil:
-    """out += a b."""
-    cdef Py_ssize_t l
-    for l in range(LANES):
-        out[l] += a[l] * b[l]
-
-
-cdef inline void subtract_product(const double* a, const double* b, levinv_row out) noexcept nogil:
-    """out -= a b."""
-    cdef Py_ssize_t l
-    for l in range(LANES):
-        out[l] -= a[l] * b[l]
-
-
-cdef inline void multiply(const double* a, levinv_row out) noexcept nogil:
-    """out <- a out."""
-    cdef Py_ssize_t l
-    for l in range(LANES):
-        out[l] *= a[l]
-
-
 cdef inline void factorise_lanes(Py_ssize_t r, double* matrix) noexcept nogil:
     """The lower triangle becomes L with L Lᵀ = matrix, its diagonal inverted; NaN where it is not
     positive definite.
@@ -114,7 +96,7 @@ cdef inline void factorise_lanes(Py_ssize_t r, double* matrix) noexcept nogil:
         for b in range(a):
             for c in range(b):
                 subtract_product(row + c * LANES, matrix + (b * r + c) * LANES, row + b * LANES)
-            multiply(matrix + (b * r + b) * LANES, row + b * LANES)
+            multiply(matrix + (b * r + b) * LANES, row + b * LANES, row + b * LANES)
         pivot = row + a * LANES
         for c in range(a):
             subtract_product(row + c * LANES, row + c * LANES, pivot)
@@ -128,7 +110,7 @@ cdef inline void forward_lanes(Py_ssize_t r, const double* lower, double* v) noe
     for a in range(r):
         for b in range(a):
             subtract_product(lower + (a * r + b) * LANES, v + b * LANES, v + a * LANES)
-        multiply(lower + (a * r + a) * LANES, v + a * LANES)
+        multiply(lower + (a * r + a) * LANES, v + a * LANES, v + a * LANES)
 
 
 cdef inline void solve_lanes(Py_ssize_t r, const double* lower, double* v) noexcept nogil:
@@ -138,7 +120,7 @@ cdef inline void solve_lanes(Py_ssize_t r, const double* lower, double* v) noexc
     for a in range(r - 1, -1, -1):
         for b in range(a + 1, r):
             subtract_product(lower + (b * r + a) * LANES, v + b * LANES, v + a * LANES)
-        multiply(lower + (a * r + a) * LANES, v + a * LANES)
+        multiply(lower + (a * r + a) * LANES, v + a * LANES, v + a * LANES)
 
 
 cdef inline void predictors(Noisy* p, const double* y) noexcept nogil:
@@ -163,16 +145,12 @@ cdef inline void weigh_lanes(Noisy* p) noexcept nogil:
     if p.weighing.weighting.kind == INVERSE_SQUARE:
         put(INFINITY, top)
         for i in range(m):
-            for l in range(LANES):
-                top[l] = min(top[l], fabs(eta[i * LANES + l]))
+            least_size(eta + i * LANES, top)
         for i in range(m):
-            for l in range(LANES):
-                slope[i * LANES + l] = 1.0 / eta[i * LANES + l]
-                root[i * LANES + l] = top[l] * fabs(slope[i * LANES + l])
+            invert(eta + i * LANES, slope + i * LANES)
+            times_size(slope + i * LANES, top, root + i * LANES)
             if p.log_prior != NULL:
-                prior = exp(0.5 * p.log_prior[i])
-                for l in range(LANES):
-                    root[i * LANES + l] *= prior
+                scale(exp(0.5 * p.log_prior[i]), root + i * LANES, root + i * LANES)
         return
     put(-INFINITY, top)
     for i in range(m):
@@ -193,6 +171,7 @@ cdef inline void evaluate_lanes(Noisy* p, const double* y, double* misfit) noexc
     cdef double* row
     cdef double* sigma
     cdef double[LANES] total
+    cdef double[LANES] residual
     predictors(p, y)
     weigh_lanes(p)
     for a in range(r * r):
@@ -200,8 +179,7 @@ cdef inline void evaluate_lanes(Noisy* p, const double* y, double* misfit) noexc
     for i in range(m):
         row = p.rows + i * r * LANES
         for a in range(r):
-            for l in range(LANES):
-                row[a * LANES + l] = p.matrix[i * r + a] * p.root[i * LANES + l]
+            scale(p.matrix[i * r + a], p.root + i * LANES, row + a * LANES)
             for b in range(a + 1):
                 add_product(row + a * LANES, row + b * LANES, p.gram + (a * r + b) * LANES)
     factorise_lanes(r, p.gram)
@@ -213,9 +191,9 @@ cdef inline void evaluate_lanes(Noisy* p, const double* y, double* misfit) noexc
         put(0.0, sigma)
         for a in range(r):
             add_product(row + a * LANES, row + a * LANES, sigma)
-        for l in range(LANES):
-            total[l] += sigma[l]
-            misfit[l] += (p.weight[i] * (sigma[l] - p.scores[i])) ** 2
+        add(sigma, total)
+        difference(p.weight[i], sigma, p.scores[i], residual)
+        add_product(residual, residual, misfit)
     for l in range(LANES):               # rounding: the scores sum to the rank
         if not (fabs(total[l] - r) < SIGN_TOLERANCE and misfit[l] < INFINITY):
             misfit[l] = INFINITY
@@ -223,23 +201,22 @@ cdef inline void evaluate_lanes(Noisy* p, const double* y, double* misfit) noexc
 
 cdef inline void jacobian_row(Noisy* p, Py_ssize_t i) noexcept nogil:
     """``jacobian`` <- row i of the whitened Jacobian, from ``pairs``."""
-    cdef Py_ssize_t r = p.r, a, b, k, l, place = 0
+    cdef Py_ssize_t r = p.r, a, b, k, place = 0
     cdef const double* row = p.rows + i * r * LANES
     cdef double[LANES] product
+    multiply(p.sigma + i * LANES, p.slope + i * LANES, product)
     for k in range(r):
-        for l in range(LANES):
-            p.jacobian[k * LANES + l] = (-p.sigma[i * LANES + l] * p.matrix[i * r + k]
-                                         * p.slope[i * LANES + l])
+        scale(-p.matrix[i * r + k], product, p.jacobian + k * LANES)
     for a in range(r):
         for b in range(a + 1):
-            for l in range(LANES):
-                product[l] = row[a * LANES + l] * row[b * LANES + l] * (1.0 if a == b else 2.0)
+            multiply(row + a * LANES, row + b * LANES, product)
+            if a != b:
+                scale(2.0, product, product)
             for k in range(r):
                 add_product(product, p.pairs + (place + k) * LANES, p.jacobian + k * LANES)
             place += r
     for k in range(r):
-        for l in range(LANES):
-            p.jacobian[k * LANES + l] *= 2.0 * p.weight[i]
+        scale(2.0 * p.weight[i], p.jacobian + k * LANES, p.jacobian + k * LANES)
 
 
 cdef inline void linearise_lanes(Noisy* p) noexcept nogil:
@@ -247,7 +224,7 @@ cdef inline void linearise_lanes(Noisy* p) noexcept nogil:
     the residual. With Q the projection on the scaled rows and F = slope∘M, J is twice
     (Q∘Q - diag σ) F. The entries of Q∘Q are sums of products of pairs of entries of basis rows.
     """
-    cdef Py_ssize_t m = p.m, r = p.r, i, a, b, k, l, place
+    cdef Py_ssize_t m = p.m, r = p.r, i, a, b, k, place
     cdef const double* row
     cdef double[LANES] product
     cdef double[LANES] residual
@@ -257,9 +234,8 @@ cdef inline void linearise_lanes(Noisy* p) noexcept nogil:
         row, place = p.rows + i * r * LANES, 0
         for a in range(r):
             for b in range(a + 1):
-                for l in range(LANES):
-                    product[l] = (row[a * LANES + l] * row[b * LANES + l]
-                                  * p.slope[i * LANES + l])
+                multiply(row + a * LANES, row + b * LANES, product)
+                multiply(product, p.slope + i * LANES, product)
                 for k in range(r):
                     add_scaled(p.matrix[i * r + k], product, p.pairs + (place + k) * LANES)
                 place += r
@@ -269,8 +245,7 @@ cdef inline void linearise_lanes(Noisy* p) noexcept nogil:
         put(0.0, p.gradient + a * LANES)
     for i in range(m):
         jacobian_row(p, i)
-        for l in range(LANES):
-            residual[l] = p.weight[i] * (p.sigma[i * LANES + l] - p.scores[i])
+        difference(p.weight[i], p.sigma + i * LANES, p.scores[i], residual)
         for a in range(r):
             add_product(residual, p.jacobian + a * LANES, p.gradient + a * LANES)
             for b in range(a + 1):
@@ -289,8 +264,9 @@ cdef inline void set_metric(Noisy* p, bint in_cell) noexcept nogil:
         put(0.0, p.metric + a * LANES)
     if in_cell:
         for i in range(p.m):
-            for l in range(LANES):
-                square[l] = 1.0 / (p.eta[i * LANES + l] - p.mode) ** 2
+            difference(1.0, p.eta + i * LANES, p.mode, square)
+            multiply(square, square, square)
+            invert(square, square)
             for a in range(r):
                 for b in range(a + 1):
                     add_scaled(p.matrix[i * r + a] * p.matrix[i * r + b], square,
@@ -308,7 +284,5 @@ cdef inline void set_metric(Noisy* p, bint in_cell) noexcept nogil:
             for l in range(LANES):
                 p.work[a * LANES + l] = p.normal[(max(a, k) * r + min(a, k)) * LANES + l]
         solve_lanes(r, p.factor, p.work)
-        for l in range(LANES):
-            size[l] += p.work[k * LANES + l]
-    for l in range(LANES):
-        p.work[l] = size[l]
+        add(p.work + k * LANES, size)
+    scale(1.0, size, p.work)
