@@ -18,10 +18,12 @@ relation to their size (:func:`levinv.inverse.search.try_sign_flips`).
 """
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +41,7 @@ from levinv._tolerances import (
     ZERO_ENTRY,
 )
 from levinv._typing import Floats, Integers
+from levinv.inverse.compiled import cells, compiled_weighting
 from levinv.weighting.peaked import Peaked
 from levinv.weighting.protocol import Power, Weighting
 
@@ -86,6 +89,16 @@ class NoisyComponent:
             defined &= np.abs(scores.sum(axis=1) - gram.shape[1]) < SIGN_TOLERANCE
         misfit[~(defined & np.isfinite(misfit))] = np.inf
         return misfit, scaled, inverse, eta
+
+    @functools.cached_property
+    def compiled(self) -> tuple[Any, ...] | None:
+        """What the kernel is told of the component; None if it does not know the weighting."""
+        weighting = compiled_weighting(self.weighting)
+        if weighting is None:
+            return None
+        return (*(None if array is None else np.ascontiguousarray(array) for array in
+                  (self.matrix, self.offset, self.scores, self.weight, self.log_prior)),
+                *weighting[:2])
 
     @property
     def mode(self) -> float:
@@ -163,7 +176,7 @@ def branches(part: NoisyComponent, known: Floats | None, limit: float) -> Branch
     m, rank = part.matrix.shape
     starts, enumerated = np.zeros((0, rank)), can_enumerate(m, rank)
     if enumerated:
-        starts = _in_all_cells(part)[:BRANCH_STARTS]
+        starts = _in_all_cells(part)
     elif known is not None and m * m <= PASS_ENTRIES:
         starts = _reflections(part, known)
     y, misfit = descended(part, starts, limit, in_cell=part.has_pole,
@@ -194,7 +207,11 @@ def _new(part: NoisyComponent, y: Floats, misfit: float, found: Floats, misfits:
 
 
 def _in_all_cells(part: NoisyComponent) -> Floats:
-    """The best of the points beside the vertices in each cell, (k, r), the best cells first."""
+    """The best of the points beside the vertices in each cell, in the BRANCH_STARTS best cells, (k,
+    r), the best first.
+    """
+    if part.compiled is not None:
+        return cells.best_points(*part.compiled, np.array(BRANCH_PARTS), BRANCH_STARTS)[0]
     m, rank = part.matrix.shape
     offset = part.offset + part.mode
     rows = np.array(list(itertools.combinations(range(m), rank)))
@@ -216,10 +233,10 @@ def _in_all_cells(part: NoisyComponent) -> Floats:
     points = np.concatenate([(vertices[:, None] + step * ahead[:, :, None] * moves)
                              .reshape(-1, rank) for step in BRANCH_PARTS])
     misfit = part.misfits(points)
-    cells = points @ part.matrix.T > offset
     order = np.argsort(misfit, kind="stable")
-    _, first = np.unique(cells[order], axis=0, return_index=True)
-    best: Floats = points[order[np.sort(first)]]
+    above = points[order] @ part.matrix.T > offset
+    first = list({row.tobytes(): i for i, row in reversed(list(enumerate(above)))}.values())
+    best: Floats = points[order[np.sort(first)[:BRANCH_STARTS]]]
     return best
 
 
@@ -269,6 +286,10 @@ def descended(part: NoisyComponent, y: Floats, limit: float, *, in_cell: bool,
     decrease within the limit: a slack may tend to zero there while no score changes visibly.
     """
     y = y.copy()
+    if part.compiled is not None:
+        misfit = np.empty(len(y))
+        cells.descend(*part.compiled, y, misfit, limit, hopeless, in_cell)
+        return y, misfit
     misfit = part.misfits(y)
     damping = np.full(len(y), LEAST_DAMPING)
     working = np.flatnonzero(np.isfinite(misfit))
