@@ -235,6 +235,9 @@ BRANCH_ENTRIES, BRANCH_STARTS, BRANCH_PARTS = 1 << 19, 64, (0.01, 0.1, 0.5)
 # cells whose best points start; their distances from a vertex, as parts of the way through the
 # cell. Fewer parts miss minima: tests/acceptance.py noise.
 
+LINEAR_MARGIN, CHANGE_ROWS, CHANGE_STEPS = 10.0, 256, 1 << 13
+# Factor of the limit, for χ² by a linear model; rows that it compares; steps of the search.
+
 FAR_FROM_LIMIT = 1e-3
 # Limit over χ², and relative decrease at which a start so far away ends. 0.02 misses minima.
 

@@ -4,11 +4,13 @@ core of :mod:`levinv.inverse.stages.branches`, where the mathematics stands.
 from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport uint64_t, uintptr_t
 
-from kernel_settings cimport FAR_FROM_LIMIT, LEAST_DAMPING, PATIENCE, PREDICTED_DECREASE, ZERO_ENTRY
+from kernel_settings cimport ZERO_ENTRY
 from levinv._kernels.small.algebra cimport LANES
-from levinv._kernels.small.lanes cimport (Noisy, add_scaled, divide, doubles_needed,
-                                          evaluate_lanes, factorise_lanes, linearise_lanes, put,
-                                          set_metric, solve_lanes)
+from levinv._kernels.small.changes cimport (Changes, changes_needed, divide_changes,
+                                            find_changes)
+from levinv._kernels.small.descent cimport Descent, descend_all
+from levinv._kernels.small.lanes cimport (Noisy, add_scaled, cell_of, divide, doubles_needed,
+                                          evaluate_lanes, put)
 
 import numpy as np
 
@@ -142,21 +144,6 @@ cdef void to_next_hyperplane(const Noisy* p, const Vertex* v, double* ahead) noe
             ahead[l] = 2.0 * farthest[l]
 
 
-cdef uint64_t cell_of(const Noisy* p, Py_ssize_t l) noexcept nogil:
-    """A number for the signs of the last point evaluated in this lane: random ones of the rows
-    below (splitmix64), added.
-    """
-    cdef Py_ssize_t i
-    cdef uint64_t total = 0, z
-    for i in range(p.m):
-        if p.eta[i * LANES + l] > p.mode:
-            z = (<uint64_t> i + 1) * <uint64_t> 0x9E3779B97F4A7C15
-            z = (z ^ (z >> 30)) * <uint64_t> 0xBF58476D1CE4E5B9
-            z = (z ^ (z >> 27)) * <uint64_t> 0x94D049BB133111EB
-            total += z ^ (z >> 31)
-    return total
-
-
 cdef void keep(const Noisy* p, Best* best, const double* misfit) noexcept nogil:
     """Put the last points evaluated, at ``p.point``, among the best of their cells."""
     cdef Py_ssize_t l, j, k, place
@@ -276,111 +263,6 @@ def best_points(const double[:, ::1] matrix, const double[::1] offset, const dou
     return y[order], misfit[order]
 
 
-cdef struct Descent:
-    bint in_cell
-    double limit, hopeless
-    Py_ssize_t[LANES] start         # in each lane, -1: none
-    int[LANES] steps
-    double[LANES] damping
-    bint[LANES] cut                 # the last step was shortened to stay in the cell
-
-
-cdef void propose(Noisy* p, Descent* d, double* predicted) noexcept nogil:
-    """``moved`` <- the points after a step from ``point``; the decrease that the model predicts."""
-    cdef Py_ssize_t r = p.r, i, a, k, l
-    cdef double[LANES] change
-    cdef double[LANES] room
-    linearise_lanes(p)
-    set_metric(p, d.in_cell)
-    for a in range(r * r):
-        for l in range(LANES):
-            p.factor[a * LANES + l] = (p.normal[a * LANES + l] + d.damping[l] * p.work[l]
-                                       * p.metric[a * LANES + l])
-    factorise_lanes(r, p.factor)
-    for a in range(r * LANES):
-        p.move[a] = -p.gradient[a]
-    solve_lanes(r, p.factor, p.move)
-    put(0.0, predicted)
-    put(INFINITY, room)
-    for k in range(r):
-        for l in range(LANES):
-            predicted[l] -= p.gradient[k * LANES + l] * p.move[k * LANES + l]
-    for i in range(p.m if d.in_cell else 0):
-        put(0.0, change)
-        for k in range(r):
-            add_scaled(p.matrix[i * r + k], p.move + k * LANES, change)
-        for l in range(LANES):
-            change[l] = (p.mode - p.eta[i * LANES + l]) / change[l]
-            room[l] = change[l] if change[l] > 0.0 and change[l] < room[l] else room[l]
-    for l in range(LANES):
-        d.cut[l] = 0.9 * room[l] < 1.0
-        room[l] = min(1.0, 0.9 * room[l])
-    for k in range(r):
-        for l in range(LANES):
-            p.moved[k * LANES + l] = (p.point[k * LANES + l] + room[l] * p.move[k * LANES + l])
-
-
-cdef bint ended(Descent* d, Py_ssize_t l, double before, double after,
-                double predicted) noexcept nogil:
-    """Whether the iteration in a lane is over; adapts its damping."""
-    cdef bint better = after < before, settled
-    settled = predicted <= before * (FAR_FROM_LIMIT if before > d.limit / FAR_FROM_LIMIT
-                                     else PREDICTED_DECREASE)
-    settled = better and (settled or (after <= d.limit and before - after <= FAR_FROM_LIMIT))
-    if better and not d.cut[l]:
-        d.damping[l] *= 0.1
-    else:
-        d.damping[l] = max(10.0 * d.damping[l], LEAST_DAMPING)
-    d.steps[l] += 1
-    return (settled or before - predicted > d.hopeless or d.damping[l] > 1.0 / LEAST_DAMPING
-            or d.steps[l] == 2 * PATIENCE)
-
-
-cdef Py_ssize_t fill(Noisy* p, Descent* d, const double[:, ::1] y, Py_ssize_t next) noexcept nogil:
-    """Put the next starts into free lanes; the first that is left."""
-    cdef Py_ssize_t l, k
-    for l in range(LANES):
-        if d.start[l] < 0 and next < y.shape[0]:
-            d.start[l], d.steps[l], d.damping[l] = next, 0, LEAST_DAMPING
-            for k in range(p.r):
-                p.point[k * LANES + l] = y[next, k]
-            next += 1
-    return next
-
-
-cdef void descend_all(Noisy* p, Descent* d, double[:, ::1] y, double[::1] misfit) noexcept nogil:
-    """Levenberg-Marquardt from every start, LANES of them at a time."""
-    cdef Py_ssize_t r = p.r, l, k, next = 0
-    cdef double[LANES] before
-    cdef double[LANES] after
-    cdef double[LANES] predicted
-    cdef bint working = True
-    for l in range(LANES):
-        d.start[l] = -1
-        d.damping[l] = LEAST_DAMPING
-        for k in range(r):
-            p.point[k * LANES + l] = y[0, k]
-    while working:
-        next = fill(p, d, y, next)
-        evaluate_lanes(p, p.point, before)
-        propose(p, d, predicted)
-        evaluate_lanes(p, p.moved, after)
-        working = False
-        for l in range(LANES):
-            if d.start[l] < 0:
-                continue
-            misfit[d.start[l]] = before[l]
-            if after[l] < before[l]:
-                misfit[d.start[l]] = after[l]
-                for k in range(r):
-                    p.point[k * LANES + l] = y[d.start[l], k] = p.moved[k * LANES + l]
-            if not before[l] < INFINITY or ended(d, l, before[l], after[l], predicted[l]):
-                d.start[l] = -1
-            else:
-                working = True
-        working = working or next < y.shape[0]
-
-
 def descend(const double[:, ::1] matrix, const double[::1] offset, const double[::1] scores,
             const double[::1] weight, const double[::1] log_prior, int kind,
             const double[::1] parameters, double[:, ::1] y, double[::1] misfit, double limit,
@@ -396,4 +278,28 @@ def descend(const double[:, ::1] matrix, const double[::1] offset, const double[
     memory = describe(&p, matrix, offset, scores, weight, log_prior, kind, parameters)
     d.limit, d.hopeless, d.in_cell = limit, hopeless, in_cell
     with nogil:
-        descend_all(&p, &d, y, misfit)
+        descend_all(&p, &d, &y[0, 0], y.shape[0], &misfit[0])
+
+
+def sign_changes(const double[:, ::1] matrix, const double[::1] offset, const double[::1] scores,
+                 const double[::1] weight, const double[::1] log_prior, int kind,
+                 const double[::1] parameters, const double[::1] y, double limit):
+    """Points in the other cells that the linear model at a solution y allows, for powers.
+
+    The other arguments are those of ``best_points``; ``limit`` is the largest χ² of a solution.
+
+    Returns
+    -------
+    points : (k, r) array. complete : bool, whether all sign vectors were tried, not only those with
+    one or two signs changed.
+    """
+    cdef Noisy p
+    cdef Changes c
+    memory = describe(&p, matrix, offset, scores, weight, log_prior, kind, parameters)
+    cdef double[::1] room = np.empty(changes_needed(p.m, p.r))
+    cdef Py_ssize_t i
+    cdef bint complete
+    divide_changes(&c, p.m, p.r, &room[0])
+    with nogil:
+        complete = find_changes(&p, &c, &y[0], limit)
+    return np.array([c.y[i] for i in range(c.found * p.r)]).reshape(-1, p.r), complete

@@ -6,6 +6,7 @@ components of few rows and columns leave no part of it empty. A point at which t
 defined has NaN somewhere, and the χ² INFINITY.
 """
 from libc.math cimport INFINITY, exp, fabs, sqrt
+from libc.stdint cimport uint64_t
 
 from kernel_settings cimport SIGN_TOLERANCE, TINY
 from levinv._kernels.small.algebra cimport LANES
@@ -286,3 +287,23 @@ cdef inline void set_metric(Noisy* p, bint in_cell) noexcept nogil:
         solve_lanes(r, p.factor, p.work)
         add(p.work + k * LANES, size)
     scale(1.0, size, p.work)
+
+
+cdef inline uint64_t number_of(Py_ssize_t i) noexcept nogil:
+    """A random number for row i (splitmix64)."""
+    cdef uint64_t z = (<uint64_t> i + 1) * <uint64_t> 0x9E3779B97F4A7C15
+    z = (z ^ (z >> 30)) * <uint64_t> 0xBF58476D1CE4E5B9
+    z = (z ^ (z >> 27)) * <uint64_t> 0x94D049BB133111EB
+    return z ^ (z >> 31)
+
+
+cdef inline uint64_t cell_of(const Noisy* p, Py_ssize_t l) noexcept nogil:
+    """A number for the signs of the last point evaluated in this lane: those of the rows above the
+    mode, added.
+    """
+    cdef Py_ssize_t i
+    cdef uint64_t total = 0
+    for i in range(p.m):
+        if p.eta[i * LANES + l] > p.mode:
+            total += number_of(i)
+    return total
