@@ -30,7 +30,7 @@ from levinv.inverse.stages.branches import can_enumerate
 from levinv.inverse.verdict.acceptance import chi_squared_limit
 from levinv.weighting.arguments import model_and_response
 from levinv.weighting.names import WeightingLike
-from levinv.weighting.protocol import Weighting
+from levinv.weighting.protocol import Power, Weighting
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,15 +220,17 @@ def _invert(problems: _Problems, compiled: Compiled | None, chunk: slice, out: _
     """Solve the problems of a chunk that the kernel can solve."""
     _, n, d = problems.shape
     solved = np.zeros(chunk.stop - chunk.start, dtype=np.uint8)
-    # with noise, all cells are compared where they are few: the kernel tries one changed sign
-    enumerated = problems.noise is not None and problems.signs is None and can_enumerate(n, d)
-    if compiled is not None and fits_kernel(n, d) and not enumerated:
+    compared = can_enumerate(n, d)
+    # of other weightings than powers the kernel tries one changed sign, not all cells
+    left = (problems.noise is not None and problems.signs is None and compared
+            and not isinstance(problems.weighting, Power))
+    if compiled is not None and fits_kernel(n, d) and not left:
         signs, noise, log_prior = (None if array is None else _part(array, chunk) for array in
                                    (problems.signs, problems.noise, problems.log_prior))
         kernel.invert(
             _part(problems.A, chunk), _part(problems.b, chunk), _part(problems.scores, chunk),
             signs, noise, log_prior, problems.seeds[chunk], *compiled, problems.tol,
-            chi_squared_limit(n - d), out.x[chunk], out.fun[chunk], out.nit[chunk], solved,
+            chi_squared_limit(n - d), compared, out.x[chunk], out.fun[chunk], out.nit[chunk], solved,
             np.zeros((len(solved), kernel.RECORDS)))
     out.success[chunk], out.unique[chunk] = solved > 0, solved == 1
     for i in np.flatnonzero(solved == 2) + chunk.start:

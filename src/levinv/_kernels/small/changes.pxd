@@ -20,7 +20,7 @@ from libc.stdint cimport uint64_t
 
 from kernel_settings cimport CHANGE_ROWS, CHANGE_STEPS, FAR_FROM_LIMIT, LINEAR_MARGIN, ZERO_ENTRY
 from levinv._kernels.small.algebra cimport LANES, add_one, cholesky, dot, solve
-from levinv._kernels.small.lanes cimport Noisy, cell_of, evaluate_lanes, number_of
+from levinv._kernels.small.lanes cimport Noisy, evaluate_lanes, number_of
 from levinv._kernels.small.weightings cimport INVERSE_SQUARE
 
 
@@ -155,7 +155,7 @@ cdef inline bint prepare_changes(Noisy* p, Changes* c, const double* y) noexcept
         for l in range(LANES):
             p.point[k * LANES + l] = y[k]
     evaluate_lanes(p, p.point, misfit)
-    c.found, c.known = 0, cell_of(p, 0)
+    c.found, c.known = 0, cell_at(p, y)
     if not misfit[0] < INFINITY or c.count < q or not choose_rows(p, c):
         return False
     for k in range(c.count):
@@ -190,15 +190,25 @@ cdef inline bint prepare_changes(Noisy* p, Changes* c, const double* y) noexcept
     return True
 
 
+cdef inline uint64_t cell_at(const Noisy* p, const double* y) noexcept nogil:
+    """The number of y's cell, as ``cell_of`` counts them."""
+    cdef Py_ssize_t i
+    cdef uint64_t total = 0
+    for i in range(p.m):
+        if dot(p.r, p.matrix + i * p.r, y) > p.offset[i]:
+            total += number_of(i)
+    return total
+
+
 cdef inline bint add_start(const Noisy* p, Changes* c) noexcept nogil:
     """The y' with the signs ``change``, if no start is in its cell; False where there is no room.
 
     Least squares may leave a sign as it is at y. Then z moves, in the metric of the inverse, as far
     as these rows ask.
     """
-    cdef Py_ssize_t q = c.p, k, a, i, turn, place = c.found
+    cdef Py_ssize_t q = c.p, k, a, turn, place = c.found
     cdef double sign, along, factor
-    cdef uint64_t cell = 0
+    cdef uint64_t cell
     cdef bint moved
     for a in range(q):
         c.gain[a] = 0.0
@@ -217,7 +227,7 @@ cdef inline bint add_start(const Noisy* p, Changes* c) noexcept nogil:
                 moved = True
                 factor = gain_of(c, c.relative + k * q)
                 for a in range(q):
-                    c.z[a] += (0.3 * sign - along) / factor * c.gain[a]
+                    c.z[a] += (sign - along) / factor * c.gain[a]
         if not moved:
             break
     if place == CAPACITY:
@@ -226,9 +236,7 @@ cdef inline bint add_start(const Noisy* p, Changes* c) noexcept nogil:
         c.y[place * p.r + a] = c.z[a] / c.z[p.r]
         if not fabs(c.y[place * p.r + a]) < INFINITY:
             return True
-    for i in range(p.m):
-        if dot(p.r, p.matrix + i * p.r, c.y + place * p.r) > p.offset[i]:
-            cell += number_of(i)
+    cell = cell_at(p, c.y + place * p.r)
     if cell == c.known:
         return True
     for k in range(place):

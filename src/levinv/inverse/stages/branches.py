@@ -22,7 +22,7 @@ import functools
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -177,16 +177,35 @@ def branches(part: NoisyComponent, known: Floats | None, limit: float) -> Branch
     starts, enumerated = np.zeros((0, rank)), can_enumerate(m, rank)
     if enumerated:
         starts = _in_all_cells(part)
-    elif known is not None and m * m <= PASS_ENTRIES:
+    elif known is not None and m * m <= PASS_ENTRIES and not isinstance(part.weighting, Power):
         starts = _reflections(part, known)
     y, misfit = descended(part, starts, limit, in_cell=part.has_pole,
                           hopeless=np.inf if enumerated else limit / FAR_FROM_LIMIT)
+    return _different(part, y, misfit, limit, enumerated)
+
+
+def _different(part: NoisyComponent, y: Floats, misfit: Floats, limit: float,
+               enumerated: bool) -> Branches:
+    """The minima among the ends of descents."""
     order = np.argsort(misfit, kind="stable")
     found: list[int] = []
     for i in order[:max(int(np.count_nonzero(misfit <= limit)), 1)]:
         if np.isfinite(misfit[i]) and _new(part, y[i], misfit[i], y[found], misfit[found]):
             found.append(int(i))
     return Branches(y[found], misfit[found], len(y), enumerated)
+
+
+def with_changed_signs(part: NoisyComponent, found: Branches, limit: float) -> Branches:
+    """The branches and those that a linear model at the smallest finds, for power weights."""
+    if (not isinstance(part.weighting, Power) or part.compiled is None or not len(found.y)
+            or len(part.offset) ** 2 > PASS_ENTRIES):
+        return found
+    starts, complete = cells.sign_changes(*part.compiled, found.y[0], limit)
+    y, misfit = descended(part, starts, limit, in_cell=part.has_pole,
+                          hopeless=np.inf if complete else limit / FAR_FROM_LIMIT)
+    joined = _different(part, np.vstack([found.y, y]), np.append(found.misfit, misfit), limit,
+                        found.enumerated or complete)
+    return replace(joined, starts=found.starts + len(y))
 
 
 def with_minimum(part: NoisyComponent, found: Branches, y: Floats) -> Branches:
