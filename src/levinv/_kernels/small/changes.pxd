@@ -90,50 +90,61 @@ cdef inline double info(const Noisy* p, Py_ssize_t i) noexcept nogil:
     return q * p.weight[i] * p.sigma[i * LANES]
 
 
-cdef inline bint choose_rows(const Noisy* p, Changes* c) noexcept nogil:
-    """``row``: p rows that determine z best, by Gram-Schmidt with pivots, then those of largest D;
-    and ``size``. False where D R does not determine z.
+cdef inline bint choose_pivots(Noisy* p, Changes* c) noexcept nogil:
+    """The first p entries of ``row``: rows of D R that determine z best, by Gram-Schmidt with
+    pivots. False where they do not.
     """
     cdef Py_ssize_t m = p.m, q = c.p, i, k, a, best
     cdef double* work = c.work
-    cdef double total, largest, first = 0.0, key
+    cdef double total, largest, first = 0.0
     for i in range(m):
         total = info(p, i) * (1.0 - p.sigma[i * LANES]) / p.eta[i * LANES]
         for a in range(p.r):
             work[i * q + a] = total * p.matrix[i * p.r + a]
         work[i * q + p.r] = -total * p.offset[i]
-    for k in range(c.count):
-        best, largest = -1, -1.0
+    for k in range(q):
+        best, largest = 0, -1.0
         for i in range(m):
-            for a in range(k):
-                if c.row[a] == i:
-                    break
-            else:
-                if k < q:
-                    key = dot(q, work + i * q, work + i * q)
-                else:
-                    key = info(p, i) * (1.0 - p.sigma[i * LANES])
-                    if m > c.count and p.sigma[i * LANES] > 0.5:
-                        key = INFINITY           # its sign may change alone
-                if key > largest:
-                    best, largest = i, key
-        if best < 0:
-            return False
-        c.row[k] = best
-        c.size[k] = info(p, best) * (1.0 - p.sigma[best * LANES])
-        c.light[k] = info(p, best) < 1.0
-        if k >= q:
-            continue
+            total = dot(q, work + i * q, work + i * q)
+            if total > largest:
+                best, largest = i, total
         first = max(first, largest)
         if not largest > ZERO_ENTRY * ZERO_ENTRY * first:
             return False
+        c.row[k] = best
         for a in range(q):
             c.z[a] = work[best * q + a] / largest
             c.gain[a] = work[best * q + a]
         for i in range(m):
-            total = dot(q, work + i * q, c.gain)
-            for a in range(q):
-                work[i * q + a] -= total * c.z[a]
+            add_one(q, -dot(q, work + i * q, c.gain), c.z, work + i * q)
+        for a in range(q):
+            work[best * q + a] = 0.0             # not rounding errors
+    return True
+
+
+cdef inline bint choose_rows(Noisy* p, Changes* c) noexcept nogil:
+    """``row``: the pivots, then the rows of largest D; ``size`` and ``light``. Among many rows those
+    whose sign may change alone come first. False where D R does not determine z.
+    """
+    cdef Py_ssize_t m = p.m, i, k, best
+    cdef double* key = p.root                    # one number of each vector
+    if not choose_pivots(p, c):
+        return False
+    for i in range(m):
+        key[i * LANES] = info(p, i) * (1.0 - p.sigma[i * LANES])
+        if m > c.count and p.sigma[i * LANES] > 0.5:
+            key[i * LANES] = INFINITY
+    for k in range(c.count):
+        best = c.row[k]
+        if k >= c.p:
+            best = 0
+            for i in range(m):
+                if key[i * LANES] > key[best * LANES]:
+                    best = i
+        c.row[k] = best
+        c.size[k] = info(p, best) * (1.0 - p.sigma[best * LANES])
+        c.light[k] = info(p, best) < 1.0
+        key[best * LANES] = -1.0
     return True
 
 
