@@ -173,6 +173,11 @@ cdef void keep(const Noisy* p, Best* best, const double* misfit) noexcept nogil:
                 best.worst = j
 
 
+cdef double enough(const Best* best) noexcept nogil:
+    """The χ² from which a point is not among the best."""
+    return INFINITY if best.count < best.capacity else best.misfit[best.worst]
+
+
 cdef bint next_rows(Py_ssize_t m, Py_ssize_t r, Py_ssize_t* rows) noexcept nogil:
     """The next r of m rows in order; False after the last."""
     cdef Py_ssize_t a = r - 1, b
@@ -210,13 +215,13 @@ cdef void visit_cells(Noisy* p, Vertex* v, const double[::1] parts, Best* best) 
                             p.point[k * LANES + filled] = v.point[k] + parts[j] * ahead[l] * move
                         filled += 1
                         if filled == LANES:
-                            evaluate_lanes(p, p.point, misfit)
+                            evaluate_lanes(p, p.point, misfit, enough(best))
                             keep(p, best, misfit)
                             filled = 0
         if not next_rows(p.m, r, v.rows):
             break
     if filled:                               # the other lanes hold earlier points
-        evaluate_lanes(p, p.point, misfit)
+        evaluate_lanes(p, p.point, misfit, enough(best))
         keep(p, best, misfit)
 
 

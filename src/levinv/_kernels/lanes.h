@@ -4,7 +4,7 @@
 #ifndef LEVINV_LANES_H
 #define LEVINV_LANES_H
 
-#include <math.h>
+#include <stddef.h>
 
 #if defined(__GNUC__) && !defined(LEVINV_PORTABLE)
 #if defined(__AVX512F__)
@@ -69,29 +69,34 @@ static inline void lanes_subtract_product(const double *a, const double *b, doub
     LANES_DO(out, OF(out) - OF(a) * OF(b));
 }
 
+/* out <- start + a combination of k vectors */
+static inline void lanes_combine(ptrdiff_t k, const double *coefficients, const double *a,
+                                 double start, double *out)
+{
+    for (int l = 0; l < 8; l += LANES_VECTOR) {
+        lanes_vector total = LANES_NUMBER(start);
+        for (ptrdiff_t i = 0; i < k; i++)
+            total += coefficients[i] * OF(a + 8 * i);
+        *(lanes_vector *)(out + l) = total;
+    }
+}
+
+/* out <- the sum of a b over `count` vectors, `stride` vectors apart */
+static inline void lanes_inner(ptrdiff_t count, ptrdiff_t stride, const double *a, const double *b,
+                               double *out)
+{
+    for (int l = 0; l < 8; l += LANES_VECTOR) {
+        lanes_vector total = LANES_NUMBER(0.0);
+        for (ptrdiff_t i = 0; i < count; i++)
+            total += OF(a + 8 * i * stride) * OF(b + 8 * i * stride);
+        *(lanes_vector *)(out + l) = total;
+    }
+}
+
 /* out <- factor (a - value) */
 static inline void lanes_difference(double factor, const double *a, double value, double *out)
 {
     LANES_DO(out, factor * (OF(a) - value));
-}
-
-/* out <- the smaller of |a| and out */
-static inline void lanes_least_size(const double *a, double *out)
-{
-    double size[8];
-    for (int l = 0; l < 8; l++)
-        size[l] = fabs(a[l]);
-    for (int l = 0; l < 8; l++)
-        out[l] = size[l] < out[l] ? size[l] : out[l];
-}
-
-/* out <- |a| b */
-static inline void lanes_times_size(const double *a, const double *b, double *out)
-{
-    double size[8];
-    for (int l = 0; l < 8; l++)
-        size[l] = fabs(a[l]);
-    LANES_DO(out, OF(size) * OF(b));
 }
 
 #undef OF

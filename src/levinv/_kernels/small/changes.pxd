@@ -165,7 +165,7 @@ cdef inline bint prepare_changes(Noisy* p, Changes* c, const double* y) noexcept
     for k in range(p.r):
         for l in range(LANES):
             p.point[k * LANES + l] = y[k]
-    evaluate_lanes(p, p.point, misfit)
+    evaluate_lanes(p, p.point, misfit, INFINITY)
     c.found, c.known = 0, cell_at(p, y)
     if not misfit[0] < INFINITY or c.count < q or not choose_rows(p, c):
         return False

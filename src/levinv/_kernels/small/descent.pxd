@@ -99,9 +99,9 @@ cdef inline void descend_all(Noisy* p, Descent* d, double* y, Py_ssize_t count,
             p.point[k * LANES + l] = y[k]
     while working:
         next = fill(p, d, y, count, next)
-        evaluate_lanes(p, p.point, before)
+        evaluate_lanes(p, p.point, before, INFINITY)
         propose(p, d, predicted)
-        evaluate_lanes(p, p.moved, after)
+        evaluate_lanes(p, p.moved, after, INFINITY)
         working = False
         for l in range(LANES):
             if d.start[l] < 0:

@@ -25,10 +25,13 @@ cdef extern from "lanes.h" nogil:
     void add_scaled "lanes_add_scaled"(double factor, const double* a, double* out)
     void add_product "lanes_add_product"(const double* a, const double* b, double* out)
     void subtract_product "lanes_subtract_product"(const double* a, const double* b, double* out)
-    # out <- factor (a - value), min(out, |a|), |a| b
+    # out <- start + coefficientsᵀ a; the sum of a b over vectors at a stride
+    void combine "lanes_combine"(Py_ssize_t k, const double* coefficients, const double* a,
+                                 double start, double* out)
+    void inner "lanes_inner"(Py_ssize_t count, Py_ssize_t stride, const double* a, const double* b,
+                             double* out)
+    # out <- factor (a - value)
     void difference "lanes_difference"(double factor, const double* a, double value, double* out)
-    void least_size "lanes_least_size"(const double* a, double* out)
-    void times_size "lanes_times_size"(const double* a, const double* b, double* out)
 
 
 cdef struct Noisy:                  # a component: m rows, rank r
@@ -126,17 +129,13 @@ cdef inline void solve_lanes(Py_ssize_t r, const double* lower, double* v) noexc
 
 cdef inline void predictors(Noisy* p, const double* y) noexcept nogil:
     """η at the points y (r vectors)."""
-    cdef Py_ssize_t i, k, r = p.r
-    cdef double* eta
+    cdef Py_ssize_t i
     for i in range(p.m):
-        eta = p.eta + i * LANES
-        put(-p.offset[i], eta)
-        for k in range(r):
-            add_scaled(p.matrix[i * r + k], y + k * LANES, eta)
+        combine(p.r, p.matrix + i * p.r, y, -p.offset[i], p.eta + i * LANES)
 
 
 cdef inline void weigh_lanes(Noisy* p) noexcept nogil:
-    """The roots of the weights, at most 1 without prior weights, and the slopes."""
+    """Roots of the weights, and the slopes."""
     cdef Py_ssize_t m = p.m, i, l
     cdef double* root = p.root
     cdef double* slope = p.slope
@@ -144,14 +143,10 @@ cdef inline void weigh_lanes(Noisy* p) noexcept nogil:
     cdef double[LANES] top
     cdef double prior
     if p.weighing.weighting.kind == INVERSE_SQUARE:
-        put(INFINITY, top)
-        for i in range(m):
-            least_size(eta + i * LANES, top)
-        for i in range(m):
+        for i in range(m):                       # a root may be negative
             invert(eta + i * LANES, slope + i * LANES)
-            times_size(slope + i * LANES, top, root + i * LANES)
-            if p.log_prior != NULL:
-                scale(exp(0.5 * p.log_prior[i]), root + i * LANES, root + i * LANES)
+            prior = 1.0 if p.log_prior == NULL else exp(0.5 * p.log_prior[i])
+            scale(prior, slope + i * LANES, root + i * LANES)
         return
     put(-INFINITY, top)
     for i in range(m):
@@ -166,8 +161,18 @@ cdef inline void weigh_lanes(Noisy* p) noexcept nogil:
             root[i * LANES + l] = exp(0.5 * (root[i * LANES + l] - top[l]))
 
 
-cdef inline void evaluate_lanes(Noisy* p, const double* y, double* misfit) noexcept nogil:
-    """χ² at the points y (r vectors)."""
+cdef inline bint any_within(const double* misfit, double enough) noexcept nogil:
+    """Whether a number is at most ``enough``."""
+    cdef Py_ssize_t l
+    cdef bint within = False
+    for l in range(LANES):
+        within = within or misfit[l] <= enough
+    return within
+
+
+cdef inline void evaluate_lanes(Noisy* p, const double* y, double* misfit,
+                                double enough) noexcept nogil:
+    """χ² at the points y (r vectors); INFINITY once it is above ``enough`` at all of them."""
     cdef Py_ssize_t m = p.m, r = p.r, i, a, b, l
     cdef double* row
     cdef double* sigma
@@ -175,26 +180,25 @@ cdef inline void evaluate_lanes(Noisy* p, const double* y, double* misfit) noexc
     cdef double[LANES] residual
     predictors(p, y)
     weigh_lanes(p)
-    for a in range(r * r):
-        put(0.0, p.gram + a * LANES)
     for i in range(m):
-        row = p.rows + i * r * LANES
         for a in range(r):
-            scale(p.matrix[i * r + a], p.root + i * LANES, row + a * LANES)
-            for b in range(a + 1):
-                add_product(row + a * LANES, row + b * LANES, p.gram + (a * r + b) * LANES)
+            scale(p.matrix[i * r + a], p.root + i * LANES, p.rows + (i * r + a) * LANES)
+    for a in range(r):
+        for b in range(a + 1):
+            inner(m, r, p.rows + a * LANES, p.rows + b * LANES, p.gram + (a * r + b) * LANES)
     factorise_lanes(r, p.gram)
     put(0.0, misfit)
     put(0.0, total)
     for i in range(m):
         row, sigma = p.rows + i * r * LANES, p.sigma + i * LANES
         forward_lanes(r, p.gram, row)
-        put(0.0, sigma)
-        for a in range(r):
-            add_product(row + a * LANES, row + a * LANES, sigma)
+        inner(r, 1, row, row, sigma)
         add(sigma, total)
         difference(p.weight[i], sigma, p.scores[i], residual)
         add_product(residual, residual, misfit)
+        if i % LANES == LANES // 2 and enough < INFINITY and not any_within(misfit, enough):
+            put(INFINITY, misfit)
+            return
     for l in range(LANES):               # rounding: the scores sum to the rank
         if not (fabs(total[l] - r) < SIGN_TOLERANCE and misfit[l] < INFINITY):
             misfit[l] = INFINITY
