@@ -181,12 +181,6 @@ def branches(part: NoisyComponent, known: Floats | None, limit: float) -> Branch
         starts = _reflections(part, known)
     y, misfit = descended(part, starts, limit, in_cell=part.has_pole,
                           hopeless=np.inf if enumerated else limit / FAR_FROM_LIMIT)
-    return _different(part, y, misfit, limit, enumerated)
-
-
-def _different(part: NoisyComponent, y: Floats, misfit: Floats, limit: float,
-               enumerated: bool) -> Branches:
-    """The minima among the ends of descents."""
     order = np.argsort(misfit, kind="stable")
     found: list[int] = []
     for i in order[:max(int(np.count_nonzero(misfit <= limit)), 1)]:
@@ -203,9 +197,10 @@ def with_changed_signs(part: NoisyComponent, found: Branches, limit: float) -> B
     starts, complete = cells.sign_changes(*part.compiled, found.y[0], limit)
     y, misfit = descended(part, starts, limit, in_cell=part.has_pole,
                           hopeless=np.inf if complete else limit / FAR_FROM_LIMIT)
-    joined = _different(part, np.vstack([found.y, y]), np.append(found.misfit, misfit), limit,
-                        found.enumerated or complete)
-    return replace(joined, starts=found.starts + len(y))
+    joined = replace(found, starts=found.starts + len(y), enumerated=found.enumerated or complete)
+    for i in np.flatnonzero(misfit <= limit):
+        joined = with_minimum(part, joined, y[i])
+    return joined
 
 
 def with_minimum(part: NoisyComponent, found: Branches, y: Floats) -> Branches:
@@ -215,7 +210,7 @@ def with_minimum(part: NoisyComponent, found: Branches, y: Floats) -> Branches:
         return found
     misfit = np.append(found.misfit, here)
     order = np.argsort(misfit, kind="stable")
-    return Branches(np.vstack([found.y, y])[order], misfit[order], found.starts, found.enumerated)
+    return replace(found, y=np.vstack([found.y, y])[order], misfit=misfit[order])
 
 
 def _new(part: NoisyComponent, y: Floats, misfit: float, found: Floats, misfits: Floats) -> bool:
