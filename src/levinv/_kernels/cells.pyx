@@ -295,16 +295,16 @@ def sign_changes(const double[:, ::1] matrix, const double[::1] offset, const do
 
     Returns
     -------
-    points : (k, r) array. complete : bool, whether all sign vectors were tried, not only those with
-    one or two signs changed.
+    points : (k, r) array. tried : 2 if all sign vectors within reach of the noise were tried, 1 if
+    those with one or two signs changed, 0 if the linear model is singular.
     """
     cdef Noisy p
     cdef Changes c
     memory = describe(&p, matrix, offset, scores, weight, log_prior, kind, parameters)
     cdef double[::1] room = np.empty(changes_needed(p.m, p.r))
     cdef Py_ssize_t i
-    cdef bint complete
+    cdef int tried
     divide_changes(&c, p.m, p.r, &room[0])
     with nogil:
-        complete = find_changes(&p, &c, &y[0], limit)
-    return np.array([c.y[i] for i in range(c.found * p.r)]).reshape(-1, p.r), complete
+        tried = find_changes(&p, &c, &y[0], limit)
+    return np.array([c.y[i] for i in range(c.found * p.r)]).reshape(-1, p.r), tried

@@ -15,8 +15,8 @@ from libc.stdint cimport uint64_t, uintptr_t
 from kernel_settings cimport (BATCH_EXTREME, BATCH_STARTS, BRANCH_STARTS, ENUMERATED,
                               FAR_FROM_LIMIT, PASS_ENTRIES, ROUNDING_FACTOR, SETTLED_RESIDUAL, SIGN_TOLERANCE)
 from levinv._kernels.small.algebra cimport LANES, combine, products, transposed_times
-from levinv._kernels.small.changes cimport (Changes, cell_at, changes_needed, divide_changes,
-                                            find_changes)
+from levinv._kernels.small.changes cimport (ALL, SOME, UNDEFINED, Changes, cell_at,
+                                            changes_needed, divide_changes, find_changes)
 from levinv._kernels.small.descent cimport Descent, descend_all
 from levinv._kernels.small.lanes cimport Noisy, divide, doubles_needed
 from levinv._kernels.small.levels cimport (level_attempt, misfit, prepare_exponential,
@@ -135,7 +135,7 @@ cdef bint other_signs_fit(Workspace* s, Others* others, double most) noexcept no
     cdef Descent descent
     cdef Py_ssize_t i, k
     cdef double q = 2.0
-    cdef bint complete
+    cdef int tried
     p.offset, p.scores, p.weight = s.response.outside, s.scores.given, s.scores.inverse_noise
     p.weighing.weighting, p.mode, p.log_prior = s.weighting, 0.0, NULL
     for i in range(s.n):
@@ -146,13 +146,13 @@ cdef bint other_signs_fit(Workspace* s, Others* others, double most) noexcept no
         for i in range(s.n):
             others.log_prior[i] = (s.weighting.log_prior[i] - q * log(s.weighting.unit[i])
                                    - 2.0 * log(s.basis.row_scale[i]))
-    complete = find_changes(p, c, s.recovery.y, most)
-    if not complete and others.compared:
+    tried = find_changes(p, c, s.recovery.y, most)
+    if tried == UNDEFINED or (tried == SOME and others.compared):
         return True
     if not c.found:
         return False
     descent.limit, descent.in_cell = most, q > 0.0
-    descent.hopeless = INFINITY if complete else most / FAR_FROM_LIMIT
+    descent.hopeless = INFINITY if tried == ALL else most / FAR_FROM_LIMIT
     descend_all(p, &descent, c.y, c.found, c.misfit)
     for k in range(c.found):
         if c.misfit[k] <= most and cell_at(p, c.y + k * s.d) != c.known:

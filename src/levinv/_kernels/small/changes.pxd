@@ -2,8 +2,9 @@
 model is within reach of the noise (levinv.inverse.stages.branches).
 
 Where y explains the scores, another y' does only if its weights are those at y, to the noise and up
-to a common factor. So with rows R_i = [M_i, -o_i] / s_i relative to the slack s at y, R z is near
-+1 or -1 in every row for a multiple z of (y', 1). With D_i = q σ_i (1 - σ_i) / deviation, the change
+to a common factor. So with rows [M_i, -o_i] / s_i relative to the slack s at y, their product with
+a multiple of (y', 1) is near +1 or -1 in every row. With V = diag(1/s) M L⁻ᵀ, whose columns are
+orthonormal, it is R z, R_i = [V_i, 1], and y' = y + L⁻ᵀ (z_1 ... z_r) / z_p. With D_i = q σ_i (1 - σ_i) / deviation, the change
 of a score in units of its noise per relative change of the slack,
 
     χ²(t) ≥ about min over z of |D (R z - t)|²,  t = 1 - 2e,  e = 1 where the sign changes.
@@ -19,7 +20,7 @@ from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport uint64_t
 
 from kernel_settings cimport CHANGE_ROWS, CHANGE_STEPS, FAR_FROM_LIMIT, LINEAR_MARGIN, ZERO_ENTRY
-from levinv._kernels.small.algebra cimport LANES, add_one, cholesky, dot, solve
+from levinv._kernels.small.algebra cimport LANES, add_one, back, cholesky, dot, solve
 from levinv._kernels.small.lanes cimport Noisy, evaluate_lanes, number_of
 from levinv._kernels.small.weightings cimport INVERSE_SQUARE
 
@@ -27,8 +28,11 @@ from levinv._kernels.small.weightings cimport INVERSE_SQUARE
 cdef struct Changes:
     Py_ssize_t count, p             # rows that are compared, and r + 1
     double* work                    # m x p
+    double* whole                   # R, m x p
+    double* lower                   # L, r x r, its diagonal inverted
+    const double* solution          # y
     Py_ssize_t* row                 # of the component
-    double* relative                # R, count x p
+    double* relative                # the rows of R that are compared, count x p
     double* size                    # D
     double* light                   # whether the score is below its noise
     double* form                    # 2 H D, count x count
@@ -55,7 +59,7 @@ cdef enum:
 cdef inline Py_ssize_t changes_needed(Py_ssize_t m, Py_ssize_t r) noexcept nogil:
     """Doubles for ``divide_changes``."""
     cdef Py_ssize_t p = r + 1, count = min(m, CHANGE_ROWS)
-    return (count * (2 * count + p + 7) + m * p + 2 * p * p + 2 * p + CAPACITY * (r + 2) + 3)
+    return (count * (2 * count + p + 7) + 2 * m * p + 3 * p * p + 2 * p + CAPACITY * (r + 2) + 3)
 
 
 cdef inline void divide_changes(Changes* c, Py_ssize_t m, Py_ssize_t r,
@@ -66,7 +70,9 @@ cdef inline void divide_changes(Changes* c, Py_ssize_t m, Py_ssize_t r,
     c.form = memory
     c.normal = c.form + count * count
     c.work = c.normal + count * count
-    c.relative = c.work + m * p
+    c.whole = c.work + m * p
+    c.lower = c.whole + m * p
+    c.relative = c.lower + p * p
     c.row = <Py_ssize_t*> (c.relative + count * p)
     c.size = c.relative + count * p + count
     c.light = c.size + count
@@ -98,10 +104,9 @@ cdef inline bint choose_pivots(Noisy* p, Changes* c) noexcept nogil:
     cdef double* work = c.work
     cdef double total, largest, first = 0.0
     for i in range(m):
-        total = info(p, i) * (1.0 - p.sigma[i * LANES]) / p.eta[i * LANES]
-        for a in range(p.r):
-            work[i * q + a] = total * p.matrix[i * p.r + a]
-        work[i * q + p.r] = -total * p.offset[i]
+        total = info(p, i) * (1.0 - p.sigma[i * LANES])
+        for a in range(q):
+            work[i * q + a] = total * c.whole[i * q + a]
     for k in range(q):
         best, largest = 0, -1.0
         for i in range(m):
@@ -156,9 +161,33 @@ cdef inline double gain_of(Changes* c, const double* row) noexcept nogil:
     return dot(q, row, c.gain)
 
 
+cdef inline bint relative_rows(const Noisy* p, Changes* c) noexcept nogil:
+    """``whole`` and ``lower``; False where they are not defined."""
+    cdef Py_ssize_t m = p.m, r = p.r, q = c.p, i, a, b
+    cdef double total
+    for i in range(m):
+        for a in range(r):
+            c.whole[i * q + a] = p.matrix[i * r + a] / p.eta[i * LANES]
+        c.whole[i * q + r] = 1.0
+    for a in range(r):
+        for b in range(a + 1):
+            total = 0.0
+            for i in range(m):
+                total += c.whole[i * q + a] * c.whole[i * q + b]
+            c.lower[a * r + b] = total
+    if not cholesky(r, c.lower) > 0.0:
+        return False
+    for i in range(m):
+        for a in range(r):
+            for b in range(a):
+                c.whole[i * q + a] -= c.lower[a * r + b] * c.whole[i * q + b]
+            c.whole[i * q + a] *= c.lower[a * r + a]
+    return True
+
+
 cdef inline bint prepare_changes(Noisy* p, Changes* c, const double* y) noexcept nogil:
     """Everything that does not depend on signs; False where the linear model is singular."""
-    cdef Py_ssize_t q = c.p, i, j, k, a, b, l
+    cdef Py_ssize_t q = c.p, j, k, a, b, l
     cdef double[LANES] misfit
     cdef double* row
     cdef double total, factor
@@ -166,14 +195,13 @@ cdef inline bint prepare_changes(Noisy* p, Changes* c, const double* y) noexcept
         for l in range(LANES):
             p.point[k * LANES + l] = y[k]
     evaluate_lanes(p, p.point, misfit, INFINITY)
-    c.found, c.known = 0, cell_at(p, y)
-    if not misfit[0] < INFINITY or c.count < q or not choose_rows(p, c):
+    c.found, c.known, c.solution = 0, cell_at(p, y), y
+    if (not misfit[0] < INFINITY or c.count < q or not relative_rows(p, c)
+            or not choose_rows(p, c)):
         return False
     for k in range(c.count):
-        i = c.row[k]
-        for a in range(p.r):
-            c.relative[k * q + a] = p.matrix[i * p.r + a] / p.eta[i * LANES]
-        c.relative[k * q + p.r] = -p.offset[i] / p.eta[i * LANES]
+        for a in range(q):
+            c.relative[k * q + a] = c.whole[c.row[k] * q + a]
     for a in range(q):
         for b in range(a + 1):
             total = 0.0
@@ -211,16 +239,14 @@ cdef inline uint64_t cell_at(const Noisy* p, const double* y) noexcept nogil:
     return total
 
 
-cdef inline bint add_start(const Noisy* p, Changes* c) noexcept nogil:
-    """The y' with the signs ``change``, if no start is in its cell; False where there is no room.
-
-    Least squares may leave a sign as it is at y. Then z moves, in the metric of the inverse, as far
-    as these rows ask.
+cdef inline bint least_squares(Changes* c, double target) noexcept nogil:
+    """``z`` with the signs ``change``; whether R z has them but in light rows. Least squares may
+    leave a sign as it is at y. Then z moves, in the metric of ``inverse``, until the row is at
+    ``target`` beyond zero, and others that this moves across zero are moved back.
     """
-    cdef Py_ssize_t q = c.p, k, a, turn, place = c.found
+    cdef Py_ssize_t q = c.p, k, a, turn
     cdef double sign, along, factor
-    cdef uint64_t cell
-    cdef bint moved
+    cdef bint moved = True
     for a in range(q):
         c.gain[a] = 0.0
     for k in range(c.count):
@@ -234,27 +260,46 @@ cdef inline bint add_start(const Noisy* p, Changes* c) noexcept nogil:
         for k in range(c.count):
             sign = 1.0 - 2.0 * c.change[k]
             along = dot(q, c.relative + k * q, c.z)
-            if c.light[k] == 0.0 and sign * along < 0.03:
+            if c.light[k] == 0.0 and sign * along < FAR_FROM_LIMIT:
                 moved = True
                 factor = gain_of(c, c.relative + k * q)
                 for a in range(q):
-                    c.z[a] += (sign - along) / factor * c.gain[a]
+                    c.z[a] += (sign * target - along) / factor * c.gain[a]
         if not moved:
             break
-    if place == CAPACITY:
-        return False
-    for a in range(p.r):
-        c.y[place * p.r + a] = c.z[a] / c.z[p.r]
-        if not fabs(c.y[place * p.r + a]) < INFINITY:
-            return True
-    cell = cell_at(p, c.y + place * p.r)
-    if cell == c.known:
-        return True
-    for k in range(place):
-        if c.cell[k] == cell:
-            return True
-    c.cell[place] = cell
-    c.found += 1
+    return not moved
+
+
+cdef inline bint add_start(const Noisy* p, Changes* c) noexcept nogil:
+    """The y' with the signs ``change``, if no start is in its cell; False where there is no room.
+    """
+    cdef Py_ssize_t r = p.r, k, a, part, place
+    cdef double* y
+    cdef double target = 1.0
+    cdef uint64_t cell
+    cdef bint reached = False, finite
+    for part in range(3):
+        if reached:
+            break
+        reached = least_squares(c, target)
+        target *= 0.1
+        if c.found == CAPACITY:
+            return False
+        place, finite = c.found, True
+        y = c.y + place * r
+        for a in range(r):
+            y[a] = c.z[a]
+        back(r, c.lower, y)
+        for a in range(r):
+            y[a] = c.solution[a] + y[a] / c.z[r]
+            finite = finite and fabs(y[a]) < INFINITY
+        cell = cell_at(p, y)
+        for k in range(place):
+            if c.cell[k] == cell:
+                finite = False
+        if finite and cell != c.known:
+            c.cell[place] = cell
+            c.found += 1
     return True
 
 
@@ -339,11 +384,17 @@ cdef inline void few_changes(const Noisy* p, Changes* c, double limit) noexcept 
         c.change[first[k]] = c.change[second[k]] = 0.0
 
 
-cdef inline bint find_changes(Noisy* p, Changes* c, const double* y, double limit) noexcept nogil:
-    """Starts in other cells than that of y; whether they are all that the linear model allows."""
+cdef enum:
+    UNDEFINED                       # the linear model is singular
+    SOME                            # changes of one and two signs were tried
+    ALL                             # all sign vectors within reach
+
+
+cdef inline int find_changes(Noisy* p, Changes* c, const double* y, double limit) noexcept nogil:
+    """Starts in other cells than that of y, and how many sign vectors were tried for them."""
     if not prepare_changes(p, c, y):
-        return False
+        return UNDEFINED
     if all_changes(p, c, limit):
-        return True
+        return ALL
     few_changes(p, c, limit)
-    return False
+    return SOME

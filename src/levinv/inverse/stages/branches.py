@@ -194,7 +194,10 @@ def with_changed_signs(part: NoisyComponent, found: Branches, limit: float) -> B
     if (not isinstance(part.weighting, Power) or part.compiled is None or not len(found.y)
             or len(part.offset) ** 2 > PASS_ENTRIES):
         return found
-    starts, complete = cells.sign_changes(*part.compiled, found.y[0], limit)
+    starts, tried = cells.sign_changes(*part.compiled, found.y[0], limit)
+    complete = tried == 2
+    if not tried and not found.enumerated:
+        starts = _reflections(part, found.y[0])
     y, misfit = descended(part, starts, limit, in_cell=part.has_pole,
                           hopeless=np.inf if complete else limit / FAR_FROM_LIMIT)
     joined = replace(found, starts=found.starts + len(y), enumerated=found.enumerated or complete)
