@@ -63,6 +63,11 @@ cdef struct Noisy:                  # a component: m rows, rank r
     double* work                    # r
 
 
+cdef inline bint by_pairs(const Noisy* p) noexcept nogil:
+    """Whether the m r³ products with pairs of columns are fewer than the 2 m² r with Q∘Q."""
+    return p.r * p.r <= 2 * p.m
+
+
 cdef inline double* of_lanes(double** memory, Py_ssize_t size) noexcept nogil:
     """The next ``size`` vectors of the memory."""
     cdef double* part = memory[0]
@@ -72,7 +77,8 @@ cdef inline double* of_lanes(double** memory, Py_ssize_t size) noexcept nogil:
 
 cdef inline Py_ssize_t doubles_needed(Py_ssize_t m, Py_ssize_t r) noexcept nogil:
     """For ``divide``."""
-    return LANES * (1 + m * (4 + r) + 4 * r * r + r * r * (r + 1) // 2 + 6 * r)
+    cdef Py_ssize_t pairs = r * r * (r + 1) // 2 if r * r <= 2 * m else 0
+    return LANES * (1 + m * (4 + r) + 4 * r * r + pairs + 6 * r)
 
 
 cdef inline void divide(Noisy* p, double* memory) noexcept nogil:
@@ -81,7 +87,7 @@ cdef inline void divide(Noisy* p, double* memory) noexcept nogil:
     p.eta, p.root = of_lanes(&memory, m), of_lanes(&memory, m)
     p.slope, p.sigma = of_lanes(&memory, m), of_lanes(&memory, m)
     p.rows, p.gram = of_lanes(&memory, m * r), of_lanes(&memory, r * r)
-    p.pairs = of_lanes(&memory, r * (r + 1) // 2 * r)
+    p.pairs = of_lanes(&memory, r * r * (r + 1) // 2 if by_pairs(p) else 0)
     p.normal, p.metric = of_lanes(&memory, r * r), of_lanes(&memory, r * r)
     p.factor, p.jacobian = of_lanes(&memory, r * r), of_lanes(&memory, r)
     p.gradient, p.move = of_lanes(&memory, r), of_lanes(&memory, r)
@@ -205,14 +211,20 @@ cdef inline void evaluate_lanes(Noisy* p, const double* y, double* misfit,
 
 
 cdef inline void jacobian_row(Noisy* p, Py_ssize_t i) noexcept nogil:
-    """``jacobian`` <- row i of the whitened Jacobian, from ``pairs``."""
-    cdef Py_ssize_t r = p.r, a, b, k, place = 0
+    """``jacobian`` <- row i of the whitened Jacobian, from ``pairs`` or row i of Q∘Q."""
+    cdef Py_ssize_t r = p.r, a, b, j, k, place = 0
     cdef const double* row = p.rows + i * r * LANES
     cdef double[LANES] product
     multiply(p.sigma + i * LANES, p.slope + i * LANES, product)
     for k in range(r):
         scale(-p.matrix[i * r + k], product, p.jacobian + k * LANES)
-    for a in range(r):
+    for j in range(0 if by_pairs(p) else p.m):
+        inner(r, 1, row, p.rows + j * r * LANES, product)
+        multiply(product, product, product)
+        multiply(product, p.slope + j * LANES, product)
+        for k in range(r):
+            add_scaled(p.matrix[j * r + k], product, p.jacobian + k * LANES)
+    for a in range(r if by_pairs(p) else 0):
         for b in range(a + 1):
             multiply(row + a * LANES, row + b * LANES, product)
             if a != b:
@@ -227,15 +239,16 @@ cdef inline void jacobian_row(Noisy* p, Py_ssize_t i) noexcept nogil:
 cdef inline void linearise_lanes(Noisy* p) noexcept nogil:
     """JᵀJ, lower triangle, and Jᵀρ at the last points evaluated: J is the whitened Jacobian and ρ
     the residual. With Q the projection on the scaled rows and F = slope∘M, J is twice
-    (Q∘Q - diag σ) F. The entries of Q∘Q are sums of products of pairs of entries of basis rows.
+    (Q∘Q - diag σ) F. The entries of Q∘Q are sums of products of pairs of entries of basis rows: where
+    there are fewer pairs than rows, they are summed over the rows of F once.
     """
     cdef Py_ssize_t m = p.m, r = p.r, i, a, b, k, place
     cdef const double* row
     cdef double[LANES] product
     cdef double[LANES] residual
-    for a in range(r * (r + 1) // 2 * r):
+    for a in range(r * (r + 1) // 2 * r if by_pairs(p) else 0):
         put(0.0, p.pairs + a * LANES)
-    for i in range(m):
+    for i in range(m if by_pairs(p) else 0):
         row, place = p.rows + i * r * LANES, 0
         for a in range(r):
             for b in range(a + 1):
