@@ -19,7 +19,8 @@ score is below its noise, take the sign of R z.
 from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport uint64_t
 
-from kernel_settings cimport CHANGE_ROWS, CHANGE_STEPS, FAR_FROM_LIMIT, LINEAR_MARGIN, ZERO_ENTRY
+from kernel_settings cimport (CHANGE_ROWS, CHANGE_STEPS, FAR_FROM_LIMIT, LINEAR_MARGIN,
+                              PASS_ENTRIES, PATIENCE, ZERO_ENTRY)
 from levinv._kernels.small.algebra cimport LANES, add_one, back, cholesky, dot, solve
 from levinv._kernels.small.lanes cimport Noisy, evaluate_lanes, number_of
 from levinv._kernels.small.weightings cimport INVERSE_SQUARE
@@ -384,6 +385,28 @@ cdef inline void few_changes(const Noisy* p, Changes* c, double limit) noexcept 
         c.change[first[k]] = c.change[second[k]] = 0.0
 
 
+cdef inline void keep_best(Noisy* p, Changes* c, Py_ssize_t most) noexcept nogil:
+    """Keep the starts of smallest χ², at most so many."""
+    cdef Py_ssize_t r = p.r, first, l, k, a, best
+    cdef double[LANES] misfit
+    for first in range(0, c.found, 8):                   # LANES
+        for l in range(LANES):
+            for a in range(r):
+                p.point[a * LANES + l] = c.y[min(first + l, c.found - 1) * r + a]
+        evaluate_lanes(p, p.point, misfit, INFINITY)
+        for l in range(min(LANES, c.found - first)):
+            c.misfit[first + l] = misfit[l]
+    for k in range(min(most, c.found)):
+        best = k
+        for l in range(k + 1, c.found):
+            if c.misfit[l] < c.misfit[best]:
+                best = l
+        c.misfit[k], c.misfit[best] = c.misfit[best], c.misfit[k]
+        for a in range(r):
+            c.y[k * r + a], c.y[best * r + a] = c.y[best * r + a], c.y[k * r + a]
+    c.found = min(most, c.found)
+
+
 cdef enum:
     UNDEFINED                       # the linear model is singular
     SOME                            # changes of one and two signs were tried
@@ -397,4 +420,6 @@ cdef inline int find_changes(Noisy* p, Changes* c, const double* y, double limit
     if all_changes(p, c, limit):
         return ALL
     few_changes(p, c, limit)
+    if p.m * p.m * p.r > PASS_ENTRIES:           # a descent is long
+        keep_best(p, c, PATIENCE // 2)
     return SOME
