@@ -107,8 +107,8 @@ def recover_compiled(presolved: Presolved, progress: Progress) -> tuple[Floats, 
     x, fun, records = np.zeros((1, d)), np.zeros(1), np.zeros((1, kernel.RECORDS))
     iterations, solved = np.zeros(1, dtype=np.intp), np.zeros(1, dtype=np.uint8)
     seed = progress.rng.integers(2 ** 64, size=1, dtype=np.uint64)
-    kernel.invert(A, b, scores, signs, None, log_prior, seed, *weighting, problem.tol, np.inf, False,
-                  x, fun, iterations, solved, records)
+    kernel.invert(A, b, scores, signs, None, log_prior, seed, *weighting, problem.tol, np.inf,
+                  False, x, fun, iterations, solved, records)
     if not solved[0]:
         return None
     progress.nit += int(iterations[0])

@@ -12,9 +12,15 @@ points v + M_S⁻¹ ε δ lie in the cells around it, δ so small that no other 
 there are few such points, χ² is computed at all of them (*enumeration*). A Levenberg-Marquardt
 iteration starts at the best point of each cell, in the BRANCH_STARTS cells where χ² is smallest.
 
-Otherwise the starts are the known solution and its reflections at the hyperplanes of one and of two
-rows: x moves so that these slacks change their signs and the others change as little as possible in
-relation to their size (:func:`levinv.inverse.search.try_sign_flips`).
+For power weights there is a second way, whose work does not grow with the number of cells: another
+solution has nearly the weights of the one known. All sign vectors whose χ² by a linear model is
+within reach of the limit are found row by row, as in sphere decoding (``_kernels/small/changes``).
+Where they are too many, those with one and with two signs changed of least χ² are tried.
+
+Otherwise, for other weightings, the starts are the known solution and its reflections at the
+hyperplanes of one and of two rows: x moves so that these slacks change their signs and the others
+change as little as possible in relation to their size
+(:func:`levinv.inverse.search.try_sign_flips`).
 """
 from __future__ import annotations
 
@@ -23,7 +29,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
@@ -44,6 +50,9 @@ from levinv._typing import Floats, Integers
 from levinv.inverse.compiled import cells, compiled_weighting
 from levinv.weighting.peaked import Peaked
 from levinv.weighting.protocol import Power, Weighting
+
+# matrix, offset, scores, weight, log_prior, and the weighting's number and parameters
+Compiled: TypeAlias = tuple[Floats, Floats, Floats, Floats, Floats | None, int, Floats]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,14 +100,15 @@ class NoisyComponent:
         return misfit, scaled, inverse, eta
 
     @functools.cached_property
-    def compiled(self) -> tuple[Any, ...] | None:
+    def compiled(self) -> Compiled | None:
         """What the kernel is told of the component; None if it does not know the weighting."""
         weighting = compiled_weighting(self.weighting)
         if weighting is None:
             return None
-        return (*(None if array is None else np.ascontiguousarray(array) for array in
-                  (self.matrix, self.offset, self.scores, self.weight, self.log_prior)),
-                *weighting[:2])
+        matrix, offset, scores, weight = (np.ascontiguousarray(array) for array in
+                                          (self.matrix, self.offset, self.scores, self.weight))
+        log_prior = None if self.log_prior is None else np.ascontiguousarray(self.log_prior)
+        return matrix, offset, scores, weight, log_prior, *weighting[:2]
 
     @property
     def mode(self) -> float:
