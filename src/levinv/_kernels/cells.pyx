@@ -308,3 +308,24 @@ def sign_changes(const double[:, ::1] matrix, const double[::1] offset, const do
     with nogil:
         tried = find_changes(&p, &c, &y[0], limit)
     return np.array([c.y[i] for i in range(c.found * p.r)]).reshape(-1, p.r), tried
+
+
+def misfits(const double[:, ::1] matrix, const double[::1] offset, const double[::1] scores,
+            const double[::1] weight, const double[::1] log_prior, int kind,
+            const double[::1] parameters, const double[:, ::1] y):
+    """χ² at each row of y (k, r); inf where the scores are not defined."""
+    cdef Noisy p
+    memory = describe(&p, matrix, offset, scores, weight, log_prior, kind, parameters)
+    cdef Py_ssize_t count = y.shape[0], first, l, k
+    cdef double[LANES] misfit
+    out = np.empty(count)
+    cdef double[::1] sizes = out
+    with nogil:
+        for first in range(0, count, 8):                     # LANES
+            for l in range(LANES):
+                for k in range(p.r):
+                    p.point[k * LANES + l] = y[min(first + l, count - 1), k]
+            evaluate_lanes(&p, p.point, misfit, INFINITY)
+            for l in range(min(LANES, count - first)):
+                sizes[first + l] = misfit[l]
+    return out

@@ -97,6 +97,13 @@ cdef inline double info(const Noisy* p, Py_ssize_t i) noexcept nogil:
     return q * p.weight[i] * p.sigma[i * LANES]
 
 
+cdef inline double size_of(const Noisy* p, Py_ssize_t i) noexcept nogil:
+    """D_i. While a slack tends to zero, D does, too, and z is not determined: here it stays above a
+    number that is nothing beside the noise.
+    """
+    return max(info(p, i) * (1.0 - p.sigma[i * LANES]), FAR_FROM_LIMIT)
+
+
 cdef inline bint choose_pivots(Noisy* p, Changes* c) noexcept nogil:
     """The first p entries of ``row``: rows of D R that determine z best, by Gram-Schmidt with
     pivots. False where they do not.
@@ -105,7 +112,7 @@ cdef inline bint choose_pivots(Noisy* p, Changes* c) noexcept nogil:
     cdef double* work = c.work
     cdef double total, largest, first = 0.0
     for i in range(m):
-        total = info(p, i) * (1.0 - p.sigma[i * LANES])
+        total = size_of(p, i)
         for a in range(q):
             work[i * q + a] = total * c.whole[i * q + a]
     for k in range(q):
@@ -137,7 +144,7 @@ cdef inline bint choose_rows(Noisy* p, Changes* c) noexcept nogil:
     if not choose_pivots(p, c):
         return False
     for i in range(m):
-        key[i * LANES] = info(p, i) * (1.0 - p.sigma[i * LANES])
+        key[i * LANES] = size_of(p, i)
         if m > c.count and p.sigma[i * LANES] > 0.5:
             key[i * LANES] = INFINITY
     for k in range(c.count):
@@ -148,7 +155,7 @@ cdef inline bint choose_rows(Noisy* p, Changes* c) noexcept nogil:
                 if key[i * LANES] > key[best * LANES]:
                     best = i
         c.row[k] = best
-        c.size[k] = info(p, best) * (1.0 - p.sigma[best * LANES])
+        c.size[k] = size_of(p, best)
         c.light[k] = info(p, best) < 1.0
         key[best * LANES] = -1.0
     return True

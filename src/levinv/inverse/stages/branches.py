@@ -122,6 +122,8 @@ class NoisyComponent:
 
     def misfits(self, y: Floats) -> Floats:
         """χ² at many y (k, r), some at a time."""
+        if self.compiled is not None:
+            return cells.misfits(*self.compiled, np.ascontiguousarray(y))
         step = max(1, PASS_ENTRIES // self.matrix.size)
         return np.concatenate([self.evaluate(y[first:first + step])[0]
                                for first in range(0, len(y), step)] or [np.zeros(0)])
