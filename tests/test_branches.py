@@ -1,4 +1,6 @@
 """Rounded scores: the local minima of a component, and no `unique` that another x contradicts."""
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -6,9 +8,21 @@ from numpy.testing import assert_allclose
 import oracles
 from acceptance_rooms.noise import DESIGNS, nearest, rounded_problem
 from levinv import LeverageMap, invert_scores, leverage_scores
-from levinv.inverse.stages.branches import NoisyComponent, branches, can_enumerate, reflected
+from levinv._kernels import cells as portable
+from levinv.inverse.compiled import cells as kernel
+from levinv.inverse.stages.branches import (
+    Branches,
+    NoisyComponent,
+    branches,
+    can_enumerate,
+    descended,
+    reflected,
+    with_changed_signs,
+)
 from levinv.inverse.stages.branches import _in_all_cells as points_in_all_cells
+from levinv.inverse.verdict.acceptance import chi_squared_limit
 from levinv.weighting.names import as_weighting
+from levinv.weighting.protocol import Power
 
 
 def component(rng, m, rank, weighting=None, log_prior=None, noise=1e-3):
@@ -52,13 +66,61 @@ def test_normal_matrix(rng):
 @pytest.mark.parametrize("m, rank", [(6, 1), (30, 1), (7, 2), (15, 2), (8, 3)])
 def test_points_in_all_cells(rng, m, rank):
     part, _ = component(rng, m, rank)
-    points = points_in_all_cells(part)
+    points, misfit = kernel.best_points(*part.compiled, np.array([0.01, 0.1, 0.5]), 4000)
     cells = {tuple(row) for row in points @ part.matrix.T > part.offset}
     drawn = np.concatenate([rng.standard_normal((20000, rank)) * scale
                             for scale in (0.3, 1.0, 3.0, 30.0)])
     assert {tuple(row) for row in drawn @ part.matrix.T > part.offset} <= cells
     assert len(cells) == len(points)
-    assert np.all(np.diff(part.misfits(points)) >= 0)
+    assert np.all(np.diff(misfit) >= 0)
+    assert_allclose(part.misfits(points), misfit, rtol=1e-6)
+
+
+@pytest.mark.parametrize("m, rank", [(12, 1), (9, 2), (8, 3)])
+@pytest.mark.parametrize("weighting", [None, "binomial", ("binomial", "cloglog"), "poisson"])
+@pytest.mark.parametrize("module", [portable, kernel])
+def test_kernel_and_python(rng, m, rank, weighting, module):
+    part, y = component(rng, m, rank, weighting, np.log(rng.uniform(0.5, 2.0, m)))
+    general = replace(part)
+    general.__dict__["compiled"] = None      # as of a weighting that the kernel does not know
+    assert_allclose(module.misfits(*part.compiled, y[None] + 0.1), general.misfits(y[None] + 0.1))
+    points = points_in_all_cells(general)
+    here, misfit = module.best_points(*part.compiled, np.array([0.01, 0.1, 0.5]), 64)
+    assert_allclose(misfit[:20], general.misfits(points)[:20], rtol=1e-7)
+    starts = points[:5]
+    ends, least = descended(general, starts, 30.0, in_cell=part.has_pole)
+    y, after = starts.copy(), np.empty(len(starts))
+    module.descend(*part.compiled, y, after, 30.0, np.inf, part.has_pole)
+    defined = np.isfinite(part.misfits(y))         # where both sums of the scores are the rank
+    assert_allclose(after[defined], part.misfits(y)[defined], rtol=1e-5, atol=1e-6)
+    assert_allclose(after, least, rtol=0.01, atol=1e-3)
+
+
+@pytest.mark.parametrize("rows, rank", [(20, 1), (16, 2), (20, 3)])
+@pytest.mark.parametrize("decimals, weighting", [(2, None), (3, None), (2, Power(1.0)),
+                                                 (3, Power(3.0))])
+def test_sign_changes(rows, rank, decimals, weighting):
+    """All sign vectors that the cells show are among those of the linear model."""
+    cases = missed = others = 0
+    for seed in range(12):
+        rng = np.random.default_rng([seed, rank, decimals])
+        exact, _ = component(rng, rows, rank, weighting, noise=10.0 ** -decimals / np.sqrt(12.0))
+        part = replace(exact, scores=exact.scores.round(decimals))
+        limit = chi_squared_limit(rows - rank)
+        found = branches(part, None, limit)
+        if not found.misfit[0] <= limit:
+            continue
+        starts, tried = kernel.sign_changes(*part.compiled, found.y[0], limit)
+        if tried < 2:
+            continue
+        cases += 1
+        ends, misfit = descended(part, starts, limit, in_cell=part.has_pole)
+        sides = {tuple(row) for row in ends[misfit <= limit] @ part.matrix.T > part.offset}
+        for other in found.y[1:][found.misfit[1:] <= limit]:
+            others += 1
+            missed += tuple(part.matrix @ other > part.offset) not in sides
+    assert missed <= others // 20
+    assert cases >= 6
 
 
 @pytest.mark.parametrize("rank", [1, 2])
@@ -144,3 +206,21 @@ def test_no_reflection_where_squares_underflow(rng):
                           part.weighting, None)
     assert reflected(tiny, y, [np.array([3]), np.array([1, 3])]).shape == (0, 2)
     assert reflected(part, y, [np.array([3]), np.array([1, 3])]).shape == (2, 2)
+
+
+@pytest.mark.parametrize("size", [1e-4, 3e-5])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_slack_of_almost_zero(seed, size):
+    """On its other side χ² is hardly larger. It was not computed accurately enough to count."""
+    rng = np.random.default_rng(seed)
+    part, y = component(rng, 60, 8)
+    y = y - (part.matrix[0] @ y - part.offset[0] - size) * np.linalg.pinv(part.matrix[:1])[:, 0]
+    slack = part.matrix @ y - part.offset
+    scores = oracles.scores(part.matrix / slack[:, None]).round(3)
+    part = replace(part, scores=scores, weight=np.full(60, 1e3 * np.sqrt(12.0)))
+    limit = chi_squared_limit(52)
+    found = with_changed_signs(part, Branches(y[None], part.misfits(y[None]), 0, False), limit)
+    other = slack > 0
+    other[0] = False
+    assert tuple(other) in {tuple(side) for side in found.y @ part.matrix.T > part.offset}
+    assert found.misfit[0] <= limit

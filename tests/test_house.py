@@ -159,7 +159,7 @@ def table():
 
 # The compiled kernels read the table when they are built; their sources are not in a wheel.
 READ_BY_KERNELS = {"BATCH_DOUBT", "BATCH_EXTREME", "BATCH_ITERATIONS", "BATCH_ROUGHLY",
-                   "BATCH_STARTS", "L1_BYTES"}
+                   "BATCH_STARTS", "CHANGE_ROWS", "CHANGE_STEPS", "L1_BYTES", "LINEAR_MARGIN"}
 
 
 @pytest.mark.parametrize("constant", sorted(table().keys() - READ_BY_KERNELS))

@@ -95,6 +95,26 @@ def test_noise(decimals, known, handed_over):
             assert_allclose(result.fun[i], one.fun, rtol=1e-4)
 
 
+@pytest.mark.parametrize("n, d, decimals", [(60, 8, 2), (60, 8, 3), (25, 3, 2), (25, 3, 3),
+                                            (30, 3, 2)])
+def test_other_signs_as_one_by_one(n, d, decimals):
+    rng = np.random.default_rng([n, decimals])
+    A, b, x = (rng.standard_normal(shape) for shape in ((30, n, d), (30, n), (30, d)))
+    A[15:] = [np.vander(rng.uniform(-1, 1, n), d) for _ in range(15)] if d < 5 else A[15:]
+    slacks = np.einsum("knd,kd->kn", A, x) - b
+    scores = np.array([oracles.scores(part / slack[:, None])
+                       for part, slack in zip(A, slacks, strict=True)]).round(decimals)
+    noise = 10.0 ** -decimals / np.sqrt(12.0)
+    result = invert_many(A, b, scores, noise=noise, rng=0)
+    found = 0
+    for i in range(30):
+        one = invert_scores(A[i], b[i], scores[i], noise=noise, rng=0)
+        assert result.unique[i] == one.unique
+        assert len(result.alternatives[i]) == len(one.alternatives)
+        found += not one.unique
+    assert found or decimals == 3
+
+
 def test_noise_for_each_row_and_problem():
     A, b, x, slack, scores = problems()
     rng = np.random.default_rng(1)

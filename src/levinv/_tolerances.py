@@ -231,12 +231,12 @@ TRIMMED_STARTS = 400
 # Starts of least trimmed squares. Rousseeuw and Van Driessen use 500. tests/test_noise.py.
 
 BRANCH_ENTRIES, BRANCH_STARTS, BRANCH_PARTS = 1 << 19, 64, (0.01, 0.1, 0.5)
-# Noisy scores: slacks at the points in all cells of a component, up to which all cells are tried;
-# cells whose best points start; their distances from a vertex, as parts of the way through the
-# cell. Fewer parts miss minima: tests/acceptance.py noise.
+# Noisy scores: slacks at points in all cells of a component, up to which all cells are tried; cells
+# that start; parts of the way from a vertex. Fewer parts miss minima: tests/acceptance.py noise.
 
-FAR_FROM_LIMIT = 1e-3
-# Limit over χ², and relative decrease at which a start so far away ends. 0.02 misses minima.
+FAR_FROM_LIMIT, LINEAR_MARGIN, CHANGE_ROWS, CHANGE_STEPS = 1e-3, 10.0, 256, 1 << 13
+# Limit over χ², and relative decrease at which a start so far away ends: 0.02 misses minima. Reach,
+# in limits (4 misses minima), most rows and steps of the linear model of sign changes.
 
 # --- recovery of x and refinement (inverse/stages) ----------------------------------------------
 

@@ -9,12 +9,16 @@ Problems with a doubtful decision are left to the caller, which solves them by t
 rank or components in doubt, scores close to 0 or 1, a stage without success, or an x that may not
 be the only one.
 """
-from libc.math cimport INFINITY, fabs, sqrt
-from libc.stdint cimport uint64_t
+from libc.math cimport INFINITY, fabs, log, sqrt
+from libc.stdint cimport uint64_t, uintptr_t
 
 from kernel_settings cimport (BATCH_EXTREME, BATCH_STARTS, BRANCH_STARTS, ENUMERATED,
-                              FAR_FROM_LIMIT, ROUNDING_FACTOR, SETTLED_RESIDUAL, SIGN_TOLERANCE)
-from levinv._kernels.small.algebra cimport combine, products, transposed_times
+                              FAR_FROM_LIMIT, PASS_ENTRIES, ROUNDING_FACTOR, SETTLED_RESIDUAL, SIGN_TOLERANCE)
+from levinv._kernels.small.algebra cimport LANES, combine, products, transposed_times
+from levinv._kernels.small.changes cimport (ALL, SOME, UNDEFINED, Changes, cell_at,
+                                            changes_needed, divide_changes, find_changes)
+from levinv._kernels.small.descent cimport Descent, descend_all
+from levinv._kernels.small.lanes cimport Noisy, divide, doubles_needed
 from levinv._kernels.small.levels cimport (level_attempt, misfit, prepare_exponential,
                                            prepare_levels)
 from levinv._kernels.small.magnitudes cimport find_magnitudes, relative_error
@@ -102,6 +106,60 @@ cdef bint solve_from(Workspace* s, Py_ssize_t start, double tolerance, const dou
             and (unknown or signs_agree(s, signs)))
 
 
+cdef struct Others:                 # for noisy scores: the search for other signs
+    Noisy noisy
+    Changes changes
+    double* matrix                  # n x d, rows at unit norm
+    double* log_prior
+    bint compared                   # whether the general route compares all cells
+
+
+cdef void divide_others(Others* others, Py_ssize_t n, Py_ssize_t d, double* memory) noexcept:
+    """Divide the memory, whose first vectors begin at a cache line."""
+    cdef Noisy* p = &others.noisy
+    memory += (LANES - <uintptr_t> memory // sizeof(double) % LANES) % LANES
+    p.m, p.r = n, d
+    divide(p, memory)
+    memory += doubles_needed(n, d) - LANES
+    divide_changes(&others.changes, n, d, memory)
+    p.matrix = others.matrix = memory + changes_needed(n, d)
+    others.log_prior = others.matrix + n * d
+
+
+cdef bint other_signs_fit(Workspace* s, Others* others, double most) noexcept nogil:
+    """Whether noise allows other signs at power weights (``small/changes``), or not all could be
+    tried and the general route tries more.
+    """
+    cdef Noisy* p = &others.noisy
+    cdef Changes* c = &others.changes
+    cdef Descent descent
+    cdef Py_ssize_t i, k
+    cdef double q = 2.0
+    cdef int tried
+    p.offset, p.scores, p.weight = s.response.outside, s.scores.given, s.scores.inverse_noise
+    p.weighing.weighting, p.mode, p.log_prior = s.weighting, 0.0, NULL
+    for i in range(s.n):
+        for k in range(s.d):
+            others.matrix[i * s.d + k] = s.basis.rows[k * s.width + i]
+    if s.weighting.kind != INVERSE_SQUARE:
+        q, p.log_prior = s.weighting.parameter, others.log_prior
+        for i in range(s.n):
+            others.log_prior[i] = (s.weighting.log_prior[i] - q * log(s.weighting.unit[i])
+                                   - 2.0 * log(s.basis.row_scale[i]))
+    tried = find_changes(p, c, s.recovery.y, most)
+    if tried == UNDEFINED or (tried == SOME and others.compared):
+        return True
+    if not c.found:
+        return False
+    descent.limit, descent.in_cell = most, q > 0.0
+    descent.hopeless = INFINITY if tried == ALL else most / FAR_FROM_LIMIT
+    descend_all(p, &descent, c.y, c.found, c.misfit)
+    for k in range(c.found):
+        if c.misfit[k] <= most and cell_at(p, c.y + k * s.d) != c.known:
+            return True
+    return False
+
+
 cdef bint reflection_fits(Workspace* s, double most) noexcept nogil:
     """Whether noise allows other signs too: stage 4 from reflections of y at the zero slacks of the
     rows of largest score, whose signs change at the least change of the other rows
@@ -158,9 +216,9 @@ cdef bint reflection_fits(Workspace* s, double most) noexcept nogil:
     return other
 
 
-cdef bint invert_one(Workspace* s, const double* A, const double* b, const double* signs,
-                     bint exact, double tol, double most, double* x, double* fun,
-                     double* record) noexcept nogil:
+cdef bint invert_one(Workspace* s, Others* others, const double* A, const double* b,
+                     const double* signs, bint exact, double tol, double most, double* x,
+                     double* fun, double* record) noexcept nogil:
     """Stages 1 to 4; True where the scores are matched and x is the only solution, or one of a
     mirrored pair.
     """
@@ -188,8 +246,10 @@ cdef bint invert_one(Workspace* s, const double* A, const double* b, const doubl
         return False
     if not regular(s):
         return False
-    if not exact and signs == NULL and (is_power(s) or has_peak(s)) and reflection_fits(s, most):
-        return False
+    if not exact and signs == NULL and (is_power(s) or has_peak(s)):
+        if (reflection_fits(s, most) if others == NULL
+                else other_signs_fit(s, others, most)):
+            return False
     size = finish(s, A, b, x)
     if exact and not accurate(s, size, SIGN_TOLERANCE if s.weighting.kind != INVERSE_SQUARE
                               else 1.0 / ROUNDING_FACTOR):
@@ -236,8 +296,8 @@ cdef bint prepare(Workspace* s, const double* A, const double* b, const double* 
 def invert(const double[:, :, ::1] A, const double[:, ::1] b, const double[:, ::1] scores,
            const double[:, ::1] signs, const double[:, ::1] noise, const double[:, ::1] log_prior,
            const uint64_t[::1] seeds, int kind, const double[::1] parameters,
-           const double[:, ::1] table, double tol, double most, double[:, ::1] x, double[::1] fun,
-           Py_ssize_t[::1] nit, unsigned char[::1] solved, double[:, ::1] records):
+           const double[:, ::1] table, double tol, double most, bint compared, double[:, ::1] x,
+           double[::1] fun, Py_ssize_t[::1] nit, unsigned char[::1] solved, double[:, ::1] records):
     """Invert each problem in which no decision is doubtful.
 
     Parameters
@@ -254,6 +314,8 @@ def invert(const double[:, :, ::1] A, const double[:, ::1] b, const double[:, ::
         ``spacing``.
     tol : float, largest max|sigma - c| of a success without noise.
     most : float, largest sum of squares of the whitened residual that noise explains.
+    compared : bool, whether the general route compares points of all cells: then a problem is left
+        to it if not all sign vectors within reach of the noise could be tried.
     x, fun, nit, solved : output, one row for each problem; x and fun only if it is solved.
         ``solved`` is 1 if x is the only solution, 2 if -x is the only other one, 3 if the level of
         an exponential weighting is free.
@@ -269,8 +331,16 @@ def invert(const double[:, :, ::1] A, const double[:, ::1] b, const double[:, ::
     cdef const double* known = NULL
     cdef const double* deviation = NULL
     cdef const double* prior = NULL
+    cdef Others others
+    cdef Others* search = NULL
+    cdef double[::1] room
     lay_out(&s, n, d, &memory[0])
     set_weighting(&s, kind, parameters, table)
+    if not exact and signs is None and is_power(&s) and n * n <= PASS_ENTRIES:
+        room = np.empty(n * (d + 1) + doubles_needed(n, d) + changes_needed(n, d))
+        search = &others
+        divide_others(search, n, d, &room[0])
+        others.compared = compared
     with nogil:
         for i in range(count):
             rows = &A[0 if shared else i, 0, 0]
@@ -286,8 +356,8 @@ def invert(const double[:, :, ::1] A, const double[:, ::1] b, const double[:, ::
             s.iterations = 0
             solved[i] = (clear and prepare(&s, rows, &b[i, 0], &scores[i, 0], known, deviation,
                                            prior, tol)
-                         and invert_one(&s, rows, &b[i, 0], known, exact, tol, most, &x[i, 0],
-                                        &fun[i], &records[i, 0]))
+                         and invert_one(&s, search, rows, &b[i, 0], known, exact, tol, most,
+                                        &x[i, 0], &fun[i], &records[i, 0]))
             if solved[i] and (s.response.mirrored or s.response.free):
                 solved[i] = 2 if s.response.mirrored else 3
             nit[i] = s.iterations

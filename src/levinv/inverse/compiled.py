@@ -36,11 +36,13 @@ from levinv.weighting.peaked import Cauchit, Cloglog, Logit, Peaked, Probit
 from levinv.weighting.protocol import INVERSE_SQUARE, Exponential, Power, Weighting
 
 if has_avx2():
+    from levinv._kernels import cells_avx2 as cells
     from levinv._kernels import many_avx2 as kernel
 else:
+    from levinv._kernels import cells  # type: ignore[no-redef]
     from levinv._kernels import many as kernel  # type: ignore[no-redef]  # the same, for any CPU
 
-__all__ = ["Compiled", "compiled_weighting", "fits_kernel", "kernel", "recover_compiled"]
+__all__ = ["Compiled", "cells", "compiled_weighting", "fits_kernel", "kernel", "recover_compiled"]
 
 # What the kernel knows: its number of a kind is the place in this list, 0 the papers' 1/s².
 COMPILED: tuple[type[Weighting], ...] = (Power, Exponential, Logit, Probit, Cloglog, Cauchit)
@@ -105,8 +107,8 @@ def recover_compiled(presolved: Presolved, progress: Progress) -> tuple[Floats, 
     x, fun, records = np.zeros((1, d)), np.zeros(1), np.zeros((1, kernel.RECORDS))
     iterations, solved = np.zeros(1, dtype=np.intp), np.zeros(1, dtype=np.uint8)
     seed = progress.rng.integers(2 ** 64, size=1, dtype=np.uint64)
-    kernel.invert(A, b, scores, signs, None, log_prior, seed, *weighting, problem.tol, np.inf, x,
-                  fun, iterations, solved, records)
+    kernel.invert(A, b, scores, signs, None, log_prior, seed, *weighting, problem.tol, np.inf,
+                  False, x, fun, iterations, solved, records)
     if not solved[0]:
         return None
     progress.nit += int(iterations[0])

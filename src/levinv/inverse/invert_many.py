@@ -30,7 +30,7 @@ from levinv.inverse.stages.branches import can_enumerate
 from levinv.inverse.verdict.acceptance import chi_squared_limit
 from levinv.weighting.arguments import model_and_response
 from levinv.weighting.names import WeightingLike
-from levinv.weighting.protocol import Weighting
+from levinv.weighting.protocol import Power, Weighting
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,9 +166,10 @@ def invert_many(A: npt.ArrayLike, b: npt.ArrayLike | None, scores: npt.ArrayLike
     -----
     The compiled kernel does not solve problems with rank-deficient A, zero slacks, independent or
     unconnected rows, scores that no x has, more than 32 columns or more than 2000 rows. With noise
-    and unknown signs it does not solve problems so small that all combinations of signs are
-    compared (512 rows and 1 column, 64 and 2, 25 and 3). These go to :func:`levinv.invert_scores`,
-    which is a hundred times slower. Call it to see why a problem failed. Of the weightings it knows
+    and unknown signs it does not solve problems in which other signs explain the scores, too, and
+    with other weightings than powers none so small that all combinations of signs are compared (512
+    rows and 1 column, 64 and 2, 25 and 3). These go to :func:`levinv.invert_scores`, which is a
+    hundred times slower. Call it to see why a problem failed. Of the weightings it knows
     powers, exponential ones and those of binomial regressions with any link; the latter with
     unknown signs and, for exact scores, 15 different rows.
 
@@ -220,16 +221,18 @@ def _invert(problems: _Problems, compiled: Compiled | None, chunk: slice, out: _
     """Solve the problems of a chunk that the kernel can solve."""
     _, n, d = problems.shape
     solved = np.zeros(chunk.stop - chunk.start, dtype=np.uint8)
-    # with noise, all cells are compared where they are few: the kernel tries one changed sign
-    enumerated = problems.noise is not None and problems.signs is None and can_enumerate(n, d)
-    if compiled is not None and fits_kernel(n, d) and not enumerated:
+    compared = can_enumerate(n, d)
+    # of other weightings than powers the kernel tries one changed sign, not all cells
+    left = (problems.noise is not None and problems.signs is None and compared
+            and not isinstance(problems.weighting, Power))
+    if compiled is not None and fits_kernel(n, d) and not left:
         signs, noise, log_prior = (None if array is None else _part(array, chunk) for array in
                                    (problems.signs, problems.noise, problems.log_prior))
         kernel.invert(
             _part(problems.A, chunk), _part(problems.b, chunk), _part(problems.scores, chunk),
             signs, noise, log_prior, problems.seeds[chunk], *compiled, problems.tol,
-            chi_squared_limit(n - d), out.x[chunk], out.fun[chunk], out.nit[chunk], solved,
-            np.zeros((len(solved), kernel.RECORDS)))
+            chi_squared_limit(n - d), compared, out.x[chunk], out.fun[chunk], out.nit[chunk],
+            solved, np.zeros((len(solved), kernel.RECORDS)))
     out.success[chunk], out.unique[chunk] = solved > 0, solved == 1
     for i in np.flatnonzero(solved == 2) + chunk.start:
         out.alternatives[i] = -out.x[i, None]

@@ -20,6 +20,7 @@ from levinv.inverse.stages.branches import (
     can_enumerate,
     descended,
     reflected,
+    with_changed_signs,
     with_minimum,
 )
 from levinv.inverse.stages.presolve import coordinates
@@ -62,7 +63,8 @@ def all_minima(presolved: Presolved, best: Refined, minima: Minima) -> tuple[Flo
         part, y = _component(presolved, c), coordinates(reduced, image, c)
         if c not in found:
             found[c] = branches(part, y, _own_limit(presolved, c))
-        found[c] = with_minimum(part, found[c], y)
+        found[c] = with_changed_signs(part, with_minimum(part, found[c], y),
+                                      _own_limit(presolved, c))
         x = x + reduced.bases[c] @ (found[c].y[0] - y)
     return x, found
 

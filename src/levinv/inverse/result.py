@@ -178,9 +178,10 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
         branches
             With noise and unknown signs, on each component: the number of ``starts``, of local
             ``minima`` that its own chi-squared test allows, and whether points of every cell
-            between the hyperplanes of zero slack were compared (``enumerated``): at most 64 cells
-            of smallest chi-squared start. If not, the starts are x with the signs of one and of two
-            slacks changed.
+            between the hyperplanes of zero slack were compared, or for power weights all sign
+            vectors that a linear model at x allows (``enumerated``): at most 64 cells of smallest
+            chi-squared start. If not, the starts are x with the signs of one and of two slacks
+            changed.
         levels
             For other weightings. Stages 2 and 3 on each component: the smallest ``misfit`` of the
             log weights, and the number of ``starts``.

@@ -12,16 +12,24 @@ points v + M_S⁻¹ ε δ lie in the cells around it, δ so small that no other 
 there are few such points, χ² is computed at all of them (*enumeration*). A Levenberg-Marquardt
 iteration starts at the best point of each cell, in the BRANCH_STARTS cells where χ² is smallest.
 
-Otherwise the starts are the known solution and its reflections at the hyperplanes of one and of two
-rows: x moves so that these slacks change their signs and the others change as little as possible in
-relation to their size (:func:`levinv.inverse.search.try_sign_flips`).
+For power weights there is a second way, whose work does not grow with the number of cells: another
+solution has nearly the weights of the one known. All sign vectors whose χ² by a linear model is
+within reach of the limit are found row by row, as in sphere decoding (``_kernels/small/changes``).
+Where they are too many, those with one and with two signs changed of least χ² are tried.
+
+Otherwise, for other weightings, the starts are the known solution and its reflections at the
+hyperplanes of one and of two rows: x moves so that these slacks change their signs and the others
+change as little as possible in relation to their size
+(:func:`levinv.inverse.search.try_sign_flips`).
 """
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -39,8 +47,12 @@ from levinv._tolerances import (
     ZERO_ENTRY,
 )
 from levinv._typing import Floats, Integers
+from levinv.inverse.compiled import cells, compiled_weighting
 from levinv.weighting.peaked import Peaked
 from levinv.weighting.protocol import Power, Weighting
+
+# matrix, offset, scores, weight, log_prior, and the weighting's number and parameters
+Compiled: TypeAlias = tuple[Floats, Floats, Floats, Floats, Floats | None, int, Floats]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +99,17 @@ class NoisyComponent:
         misfit[~(defined & np.isfinite(misfit))] = np.inf
         return misfit, scaled, inverse, eta
 
+    @functools.cached_property
+    def compiled(self) -> Compiled | None:
+        """What the kernel is told of the component; None if it does not know the weighting."""
+        weighting = compiled_weighting(self.weighting)
+        if weighting is None:
+            return None
+        matrix, offset, scores, weight = (np.ascontiguousarray(array) for array in
+                                          (self.matrix, self.offset, self.scores, self.weight))
+        log_prior = None if self.log_prior is None else np.ascontiguousarray(self.log_prior)
+        return matrix, offset, scores, weight, log_prior, *weighting[:2]
+
     @property
     def mode(self) -> float:
         """The η at which sides change."""
@@ -99,6 +122,8 @@ class NoisyComponent:
 
     def misfits(self, y: Floats) -> Floats:
         """χ² at many y (k, r), some at a time."""
+        if self.compiled is not None:
+            return cells.misfits(*self.compiled, np.ascontiguousarray(y))
         step = max(1, PASS_ENTRIES // self.matrix.size)
         return np.concatenate([self.evaluate(y[first:first + step])[0]
                                for first in range(0, len(y), step)] or [np.zeros(0)])
@@ -163,8 +188,8 @@ def branches(part: NoisyComponent, known: Floats | None, limit: float) -> Branch
     m, rank = part.matrix.shape
     starts, enumerated = np.zeros((0, rank)), can_enumerate(m, rank)
     if enumerated:
-        starts = _in_all_cells(part)[:BRANCH_STARTS]
-    elif known is not None and m * m <= PASS_ENTRIES:
+        starts = _in_all_cells(part)
+    elif known is not None and m * m <= PASS_ENTRIES and not isinstance(part.weighting, Power):
         starts = _reflections(part, known)
     y, misfit = descended(part, starts, limit, in_cell=part.has_pole,
                           hopeless=np.inf if enumerated else limit / FAR_FROM_LIMIT)
@@ -176,6 +201,23 @@ def branches(part: NoisyComponent, known: Floats | None, limit: float) -> Branch
     return Branches(y[found], misfit[found], len(y), enumerated)
 
 
+def with_changed_signs(part: NoisyComponent, found: Branches, limit: float) -> Branches:
+    """The branches and those that a linear model at the smallest finds, for power weights."""
+    if (not isinstance(part.weighting, Power) or part.compiled is None or not len(found.y)
+            or len(part.offset) ** 2 > PASS_ENTRIES):
+        return found
+    starts, tried = cells.sign_changes(*part.compiled, found.y[0], limit)
+    complete = tried == 2
+    if not tried and not found.enumerated:
+        starts = _reflections(part, found.y[0])
+    y, misfit = descended(part, starts, limit, in_cell=part.has_pole,
+                          hopeless=np.inf if complete else limit / FAR_FROM_LIMIT)
+    joined = replace(found, starts=found.starts + len(y), enumerated=found.enumerated or complete)
+    for i in np.flatnonzero(misfit <= limit):
+        joined = with_minimum(part, joined, y[i])
+    return joined
+
+
 def with_minimum(part: NoisyComponent, found: Branches, y: Floats) -> Branches:
     """The branches and another minimum, if it is not among them."""
     here = part.misfits(y[None])                                   # inf at a zero slack
@@ -183,7 +225,7 @@ def with_minimum(part: NoisyComponent, found: Branches, y: Floats) -> Branches:
         return found
     misfit = np.append(found.misfit, here)
     order = np.argsort(misfit, kind="stable")
-    return Branches(np.vstack([found.y, y])[order], misfit[order], found.starts, found.enumerated)
+    return replace(found, y=np.vstack([found.y, y])[order], misfit=misfit[order])
 
 
 def _new(part: NoisyComponent, y: Floats, misfit: float, found: Floats, misfits: Floats) -> bool:
@@ -194,7 +236,11 @@ def _new(part: NoisyComponent, y: Floats, misfit: float, found: Floats, misfits:
 
 
 def _in_all_cells(part: NoisyComponent) -> Floats:
-    """The best of the points beside the vertices in each cell, (k, r), the best cells first."""
+    """The best of the points beside the vertices in each cell, in the BRANCH_STARTS best cells, (k,
+    r), the best first.
+    """
+    if part.compiled is not None:
+        return cells.best_points(*part.compiled, np.array(BRANCH_PARTS), BRANCH_STARTS)[0]
     m, rank = part.matrix.shape
     offset = part.offset + part.mode
     rows = np.array(list(itertools.combinations(range(m), rank)))
@@ -216,10 +262,10 @@ def _in_all_cells(part: NoisyComponent) -> Floats:
     points = np.concatenate([(vertices[:, None] + step * ahead[:, :, None] * moves)
                              .reshape(-1, rank) for step in BRANCH_PARTS])
     misfit = part.misfits(points)
-    cells = points @ part.matrix.T > offset
     order = np.argsort(misfit, kind="stable")
-    _, first = np.unique(cells[order], axis=0, return_index=True)
-    best: Floats = points[order[np.sort(first)]]
+    above = points[order] @ part.matrix.T > offset
+    first = list({row.tobytes(): i for i, row in reversed(list(enumerate(above)))}.values())
+    best: Floats = points[order[np.sort(first)[:BRANCH_STARTS]]]
     return best
 
 
@@ -269,6 +315,10 @@ def descended(part: NoisyComponent, y: Floats, limit: float, *, in_cell: bool,
     decrease within the limit: a slack may tend to zero there while no score changes visibly.
     """
     y = y.copy()
+    if part.compiled is not None:
+        misfit = np.empty(len(y))
+        cells.descend(*part.compiled, y, misfit, limit, hopeless, in_cell)
+        return y, misfit
     misfit = part.misfits(y)
     damping = np.full(len(y), LEAST_DAMPING)
     working = np.flatnonzero(np.isfinite(misfit))
