@@ -43,7 +43,7 @@ def solve(problem: Problem, progress: Progress) -> InversionResult:
     if not found.stopped and not problem.exact and problem.known_signs is None:
         found = _search_noisy(presolved, found, progress)
     elif not found.stopped and not is_solution_to_rounding(presolved, found.best):
-        found = search(presolved, found, progress)
+        found = search(presolved, replace(found, alone=False), progress)
         if not found.stopped and not problem.exact and is_solution(presolved, found.best):
             found = replace(found, best=_in_known_cell(presolved, found.best, progress))
     if not found.stopped:
@@ -64,17 +64,16 @@ def solve(problem: Problem, progress: Progress) -> InversionResult:
                                      or not is_solution(presolved, found.best)):
             found = replace(found, best=outliers.fit)
     best = found.best
-    if (not found.stopped and best is not None and is_solution(presolved, best)
-            and not (problem.exact and problem.model.is_power)):
-        others, stopped = alternatives(presolved, best, found.rivals, progress)
-        if problem.coefficient_signs is not None and not stopped:
-            best, others = agreeing(presolved, best, others, progress)
-        found = replace(found, best=best, stopped=stopped)
-    best = found.best
-    endless = (not found.stopped and best is not None and is_solution(presolved, best)
-               and reaches_infinity(presolved, best, progress))
+    if not found.stopped and best is not None and is_solution(presolved, best):
+        others = alternatives(presolved, best, found.rivals, progress, found.alone)
+        if problem.coefficient_signs is not None and not others.stopped:
+            best, agreed = agreeing(presolved, best, others.x, progress)
+            others = replace(others, x=agreed)
+        found = replace(found, best=best, stopped=others.stopped)
+        others = replace(others, endless=others.endless or (
+            not found.stopped and reaches_infinity(presolved, best, progress)))
     return report(presolved, found, progress, outliers=outliers, other_signs=other_signs,
-                  others=others, endless=endless)
+                  others=others)
 
 
 def _started(presolved: Presolved, progress: Progress) -> Found:

@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from levinv._tolerances import EPS, ROUNDING_FACTOR
+from levinv._typing import Floats
 from levinv.inverse.result import Progress
 from levinv.inverse.stages.presolve import coordinates
 from levinv.inverse.stages.refine import refine
@@ -29,15 +30,22 @@ def reaches_infinity(presolved: Presolved, best: Refined, progress: Progress) ->
         return False
     image = best.point.slack + presolved.response
     for c in np.flatnonzero(~presolved.range.inside).tolist():
-        member = reduced.members(c)
-        largest = float(np.abs(image[member]).max())
-        if not largest:
-            continue
-        # so far that the response does not show in half the digits of the slack
-        factor = float(np.abs(presolved.response[member]).max()) / largest / math.sqrt(EPS)
-        move = reduced.bases[c] @ coordinates(reduced, image, c)
-        far = refine(presolved, x + max(factor, 1.0 / math.sqrt(EPS)) * move,
-                     Progress(None, progress.rng), maxiter=0)
-        if is_solution(presolved, far):
+        if (image[reduced.members(c)].any()
+            and matched_far_away(presolved, x, image, c, progress, math.sqrt(EPS))):
             return True
     return False
+
+
+def matched_far_away(presolved: Presolved, x: Floats, image: Floats, c: int, progress: Progress,
+                     shown: float = math.sqrt(EPS) / ROUNDING_FACTOR) -> bool:
+    """Whether the scores are matched where the slack of component c is a large multiple of
+    ``image`` (n,), in the range of A, but for the response: so far that this shows in a part
+    ``shown`` of the slack.
+    """
+    reduced = presolved.reduced
+    member = reduced.members(c)
+    factor = float(np.abs(presolved.response[member]).max() / np.abs(image[member]).max())
+    move = reduced.bases[c] @ coordinates(reduced, image, c)
+    far = refine(presolved, x + max(factor, 1.0) / shown * move, Progress(None, progress.rng),
+                 maxiter=0)
+    return is_solution(presolved, far)

@@ -199,7 +199,7 @@ def _try_candidates(presolved: Presolved, found: Found, magnitudes: Magnitudes,
                 if candidate is not None:
                     exhausted = False
                     signs[reduced.members(c)] = candidate.signs
-                    searches[c] = _counted(searches[c], candidate, enumerated=not starts[c])
+                    searches[c] = _counted(searches[c], candidate)
             if exhausted:
                 break
             if progress.nfev > most:
@@ -263,12 +263,9 @@ def _try_levels(presolved: Presolved, found: Found, magnitudes: Magnitudes,
                    rivals=tuple(rivals))
 
 
-def _counted(search: SignSearch, candidate: SignCandidate, enumerated: bool) -> SignSearch:
-    fitting = search.fitting
-    if enumerated:                 # candidates are all that fit, and the closest others
-        fitting = (fitting or 0) + candidate.fits
+def _counted(search: SignSearch, candidate: SignCandidate) -> SignSearch:
     return SignSearch(min(candidate.misfit, search.misfit),
-                      max(candidate.restarts, search.restarts), fitting)
+                      max(candidate.restarts, search.restarts), candidate.fitting)
 
 
 def try_sign_flips(presolved: Presolved, best: Refined,

@@ -52,6 +52,7 @@ from levinv._tolerances import EPS, TINY
 from levinv._typing import Floats, Integers
 from levinv.inverse.stages.isotropic import isotropic, range_basis, spectral_start
 from levinv.inverse.stages.presolve import Augmented
+from levinv.inverse.stages.sides import side_vectors
 from levinv.inverse.values import SignCandidate
 
 
@@ -70,9 +71,13 @@ def sign_candidates(matrix: Augmented, magnitude: Floats, rng: np.random.Generat
     to ``outcomes``.
     """
     n, p = matrix.shape
-    if accuracy is None and n <= _tolerances.ENUMERATED:
-        yield from enumerate_signs(matrix, magnitude, tolerance)
-        return
+    if accuracy is None:
+        found = side_vectors(matrix, magnitude, tolerance)
+        for signs, misfit in zip(found.signs, found.misfit, strict=True):
+            yield SignCandidate(signs, float(misfit), fits=True,
+                                fitting=len(found.signs) if found.complete else None)
+        if found.complete and len(found.signs):
+            return
     usable = np.arange(n) if accuracy is None else np.flatnonzero(np.isfinite(accuracy))
     size = _tolerances.SUBSET_PER_UNKNOWN * p
     rejected: list[SignCandidate] = []
@@ -102,22 +107,6 @@ def _squarable(values: Floats) -> Floats:
     magnitudes overflow if prior weights differ by many orders. Digits do not change.
     """
     return np.ldexp(values, -int(np.frexp(values.max())[1]))
-
-
-def enumerate_signs(matrix: Augmented, magnitude: Floats, tolerance: float) -> list[SignCandidate]:
-    """All sign vectors with first entry +1 that fit the magnitudes; the closest few in any case."""
-    n = len(magnitude)
-    weight, basis = isotropic(matrix.block(np.arange(n)))
-    target = _squarable(weight * magnitude)
-    target /= np.linalg.norm(target)
-    bits = (np.arange(2 ** (n - 1))[:, None] >> np.arange(n - 1)) & 1
-    signs = np.column_stack([np.ones(len(bits)), 1.0 - 2.0 * bits])
-    signed = signs * target
-    misfits = np.linalg.norm(signed - (signed @ basis) @ basis.T, axis=1)
-    order = np.argsort(misfits, kind="stable")
-    kept = order[:max(int(np.count_nonzero(misfits <= tolerance)), _tolerances.CLOSEST)]
-    return [SignCandidate(signs[i], float(misfits[i]), len(bits), bool(misfits[i] <= tolerance))
-            for i in kept]
 
 
 def _choose(usable: Integers, size: int, accuracy: Floats | None,

@@ -1,0 +1,128 @@
+"""Other x with the same scores that have other sides of the slack, at the level of x.
+
+Their sides are ±1 vectors of a subspace, which :mod:`levinv.inverse.stages.sides` enumerates on
+each component. With ε∘s in its range, r the part of b outside range(A_C), and rows at unit norm,
+
+    ε∘s = κ' (A_C y' - b_C),    κ' = ⟨r, ε∘s⟩ / ⟨r, s⟩.
+
+Where κ' is zero to rounding, x' is at infinity: scores of slacks proportional to A_C y'. Every x'
+is refined and has to pass the acceptance test. A component with b in range(A_C) has no κ'.
+"""
+import numpy as np
+
+from levinv._tolerances import EPS, SIGN_TOLERANCE
+from levinv._typing import Floats
+from levinv.inverse.infinity import matched_far_away
+from levinv.inverse.result import Progress, Stopped
+from levinv.inverse.stages.presolve import Augmented, coordinates, response_in_range
+from levinv.inverse.stages.refine import refine
+from levinv.inverse.stages.sides import side_vectors
+from levinv.inverse.values import Others, Presolved, Range, Refined, SideSearch
+from levinv.inverse.verdict.acceptance import is_solution
+from levinv.weighting.peaked import Peaked
+
+
+def other_sides(presolved: Presolved, best: Refined, progress: Progress,
+                alone: bool = False) -> Others:
+    """The other x with the scores of ``best``, exact ones, each different on one component.
+
+    ``alone`` says that the enumeration is done and found no other. Empty if signs are known or
+    weights have no two sides.
+    """
+    problem, reduced = presolved.problem, presolved.reduced
+    found: list[Floats] = []
+    searches: list[SideSearch] = []
+    stopped = False
+    if alone:
+        searches = [SideSearch(Augmented(reduced, presolved.range, c).shape[1], True, 1, 0)
+                    for c in range(reduced.count)]
+    elif (problem.exact and problem.known_signs is None
+          and (problem.model.is_power or isinstance(problem.model.weighting, Peaked))):
+        half, outside = _halves(presolved, best)
+        try:
+            for c in range(reduced.count):
+                searches.append(_searched(presolved, best, half, outside, c, found, progress))
+        except Stopped:
+            stopped = True
+    return Others(np.array(found).reshape(-1, len(best.point.x)), tuple(searches),
+                  any(search.at_infinity for search in searches), stopped)
+
+
+def _searched(presolved: Presolved, best: Refined, half: Floats, outside: Range, c: int,
+              found: list[Floats], progress: Progress) -> SideSearch:
+    """Add the other x that differ on component c to ``found``."""
+    matrix, member = Augmented(presolved.reduced, outside, c), presolved.reduced.members(c)
+    accuracy = SIGN_TOLERANCE
+    if not outside.inside[c]:
+        accuracy = max(accuracy, 1.0 / float(outside.ratio[c]))
+    vectors = side_vectors(matrix, half[member], accuracy)
+    before, endless, x = len(found), 0, best.point.x
+    for signs in vectors.signs:
+        if np.all(signs == signs[0]):
+            continue
+        image = np.zeros(len(half))
+        image[member] = signs * half[member]
+        images = _images(presolved, image, half, outside, c, accuracy)
+        if not images:
+            endless += matched_far_away(presolved, x, image, c, progress)
+        for moved in images:
+            start = x + presolved.reduced.bases[c] @ coordinates(presolved.reduced, moved - half, c)
+            other = _accepted(presolved, start, (x, *found), progress)
+            if other is not None:
+                found.append(other)
+    return SideSearch(matrix.shape[1], vectors.complete, len(vectors.signs), len(found) - before,
+                      endless)
+
+
+def _images(presolved: Presolved, image: Floats, half: Floats, outside: Range, c: int,
+            accuracy: float) -> list[Floats]:
+    """The possible ``half`` at x' with ``image``, ε∘half on component c, or a multiple of it: none
+    if x' is at infinity.
+    """
+    member, unit = presolved.reduced.members(c), presolved.reduced.unit
+    if not presolved.problem.model.is_power:
+        return [image, -image]
+    if outside.inside[c]:
+        return [image if image[member] @ np.sign(half[member]) >= 0 else -image]
+    assert outside.residual is not None
+    terms = unit[member] * outside.residual[member] * (unit[member] * half[member])
+    scale = float(np.sum(terms * np.where(image[member] * half[member] < 0, -1.0, 1.0)))
+    if abs(scale) <= accuracy * float(np.sum(np.abs(terms))):
+        return []
+    return [image * (float(np.sum(terms)) / scale)]
+
+
+def _accepted(presolved: Presolved, start: Floats, known: tuple[Floats, ...],
+              progress: Progress) -> Floats | None:
+    """The solution close to ``start``, if there is one that is not among the known ones."""
+    if not np.isfinite(start).all() or any(close(start, other) for other in known):
+        return None
+    fit = refine(presolved, start, progress)
+    if not is_solution(presolved, fit):
+        return None
+    assert fit is not None
+    return None if any(close(fit.point.x, other) for other in known) else fit.point.x
+
+
+def close(one: Floats, other: Floats) -> bool:
+    """Whether two x are the same solution."""
+    return bool(np.linalg.norm(one - other) <= EPS ** 0.25 * np.linalg.norm(other))
+
+
+def _halves(presolved: Presolved, best: Refined) -> tuple[Floats, Range]:
+    """Half the distance of each predictor from the one at the other side, (n,), and whether it is
+    in the range of A on each component.
+    """
+    model, slack = presolved.problem.model, best.point.slack
+    if model.is_power:
+        return slack, presolved.range
+    weighting = model.weighting
+    assert isinstance(weighting, Peaked)
+    half = slack - weighting.mode
+    if not weighting.even:
+        with np.errstate(over="ignore", invalid="ignore"):
+            lower, upper = weighting.branches(np.maximum(
+                weighting.peak - weighting.log_weight(slack), 0.0))
+        half = np.where(half > 0, 0.5 * (upper - lower), 0.5 * (lower - upper))
+    half = np.where(presolved.reduced.active, half, 0.0)
+    return half, response_in_range(presolved.reduced, half, half)
