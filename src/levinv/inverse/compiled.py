@@ -130,6 +130,7 @@ def _records_of(presolved: Presolved, x: Floats, records: list[float]) -> Found:
             signs = (SignSearch(misfit, int(starts), starts=(found,)),)
     else:
         levels = (SignSearch(misfit, int(starts)),)
-    alone = problem.model.weighting.even and problem.rows.shape[1] < SIGN_RANK
+    alone = (problem.known_signs is None and problem.model.weighting.even
+             and problem.rows.shape[1] < SIGN_RANK)
     return Found(magnitude_work=MagnitudeWork(int(iterations), 0, error), recovered=recovered,
                  signs=signs, levels=levels, alone=alone)

@@ -34,8 +34,9 @@ def other_sides(presolved: Presolved, best: Refined, progress: Progress,
     searches: list[SideSearch] = []
     stopped = False
     if alone:
-        searches = [SideSearch(Augmented(reduced, presolved.range, c).shape[1], True, 1, 0)
-                    for c in range(reduced.count)]
+        inside = presolved.range.inside if problem.model.is_power else presolved.mirrored
+        searches = [SideSearch(basis.shape[1] + (not within), True, 1, 0)
+                    for basis, within in zip(reduced.bases, inside, strict=True)]
     elif (problem.exact and problem.known_signs is None
           and (problem.model.is_power or isinstance(problem.model.weighting, Peaked))):
         half, outside = _halves(presolved, best)
