@@ -249,8 +249,8 @@ EARLY_ACCURACIES = (1e-8,), (0.1, 0.01)
 # (well below SIGN_TOLERANCE), signs known. benchmarks/benchmarks/inversion.py.
 
 MAX_EVALUATIONS = 10_000
-# Evaluations of the scores in one search for signs. Slacks over many orders of magnitude leave
-# thousands of sign vectors that fit alike. tests/test_rounding_decisions.py.
+# Evaluations of the scores in one search over levels, of which many may fit alike. A choice: some
+# seconds.
 
 PREDICTED_DECREASE = 1e-10
 # Relative decrease of the squared residual, predicted by the linear model, that ends stage 4. A

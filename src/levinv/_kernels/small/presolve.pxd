@@ -174,14 +174,13 @@ cdef inline bint enough_different_rows(Workspace* s, const double* A, const doub
     return enough
 
 
-cdef inline Py_ssize_t response_pivot(Workspace* s, double* outside,
-                                      double* pivot_column) noexcept nogil:
-    """One more step of the elimination, on ``response.outside``: its column, divided by the pivot,
-    that of the pivot's row in the ``coefficients``, and this row; -1 if all may be zero.
+cdef inline Py_ssize_t column_pivot(Workspace* s, const double* q, double* outside,
+                                    double* pivot_column) noexcept nogil:
+    """One more step of the elimination, on a column q: the column, divided by the pivot, the
+    ``coefficients`` of the pivot's row, and this row; -1 if the column may lie in range(A).
     """
     cdef Py_ssize_t n = s.n, d = s.d, i, k, best = 0
     cdef double largest = 0.0, size = 0.0
-    cdef double* q = s.response.outside
     for k in range(d):
         pivot_column[k] = q[s.basis.pivot_rows[k]]
     combine(d, s.width, pivot_column, s.basis.coefficients, outside)
@@ -209,7 +208,7 @@ cdef inline bint signs_determined(Workspace* s) noexcept nogil:
     cdef double* outside = s.scratch.image
     cdef double* entry = s.scratch.coordinates
     cdef double* pivot_column = s.scratch.vector
-    best = response_pivot(s, outside, pivot_column)
+    best = column_pivot(s, s.response.outside, outside, pivot_column)
     if best < 0:
         return False
     for i in range(n):

@@ -8,9 +8,9 @@ from kernel_settings cimport (BATCH_DOUBT, BRANCH_STARTS, EPS, FEW_ITERATIONS, F
                               SIGN_RANK, SIGN_TOLERANCE, SIGNIFICANT)
 from levinv._kernels.small.algebra cimport (back, cholesky, combine, dot, forward, gram, lengths,
                                             products, times)
-from levinv._kernels.small.presolve cimport response_pivot
+from levinv._kernels.small.presolve cimport column_pivot
 from levinv._kernels.small.sides cimport sign_vectors
-from levinv._kernels.small.weightings cimport is_even
+from levinv._kernels.small.weightings cimport half_distance, is_even
 from levinv._kernels.small.workspace cimport Workspace
 
 
@@ -170,13 +170,15 @@ cdef inline bint find_signs(Workspace* s, Py_ssize_t start, double tolerance) no
 
 
 cdef inline bint other_sides(Workspace* s) noexcept nogil:
-    """Whether other sides of the slack may have the same scores (levinv.inverse.stages.sides): of
-    rows with an even weight, and a rank up to which all are tried. Uses the Jacobian's memory.
+    """Whether other sides of the slack or of the mode may have the same scores, at the same level
+    (levinv.inverse.stages.sides). False for a rank at which not all are tried. Uses the Jacobian's
+    memory.
     """
     cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, k, last = 0
     cdef Py_ssize_t q = d if s.response.mirrored else d + 1
     cdef double turn, size
-    cdef double* slack = s.refinement.slack
+    cdef const double* slack = s.refinement.slack
+    cdef const double* response = s.response.outside
     cdef double* matrix = s.refinement.jacobian
     cdef double* column
     cdef const double* own
@@ -184,10 +186,15 @@ cdef inline bint other_sides(Workspace* s) noexcept nogil:
     cdef double* outside = s.scratch.image
     cdef double* pivot_column = s.scratch.vector
     cdef double* tolerance = s.scratch.row
-    if q > SIGN_RANK or not is_even(s):
+    if q > SIGN_RANK:
         return False
+    if not is_even(s):
+        for i in range(n):
+            s.levels.half[i] = half_distance(s, s.weighting.unit[i] * slack[i])
+            s.levels.half[i] /= s.weighting.unit[i]
+        slack = response = s.levels.half
     if q > d:
-        last = response_pivot(s, outside, pivot_column)
+        last = column_pivot(s, response, outside, pivot_column)
         if last < 0:
             return True
     for i in range(n):

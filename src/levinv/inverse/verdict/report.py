@@ -15,6 +15,7 @@ from levinv._tolerances import (
     ALLOWED_ROUNDINGS,
     CHI_SQUARED_LEVEL,
     SETTLED_RESIDUAL,
+    SIGN_RANK,
     SIGN_TOLERANCE,
     SIGNIFICANT,
 )
@@ -76,7 +77,7 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
     others = Others(np.zeros((0, len(best.point.x)))) if others is None else others
     if problem.coefficient_signs is None:
         for c, search in enumerate(others.sides):
-            determined_on[c] &= not search.others and (search.complete or not search.fitting)
+            determined_on[c] &= not search.others and (search.complete or search.rank > SIGN_RANK)
     if not problem.model.is_power and problem.coefficient_signs is None:
         determined_on = [known and not mirrored for known, mirrored
                          in zip(determined_on, presolved.mirrored, strict=True)]

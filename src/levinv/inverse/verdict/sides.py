@@ -71,8 +71,9 @@ def _searched(presolved: Presolved, best: Refined, half: Floats, outside: Range,
             other = _accepted(presolved, start, (x, *found), progress)
             if other is not None:
                 found.append(other)
-    return SideSearch(matrix.shape[1], vectors.complete, len(vectors.signs), len(found) - before,
-                      endless)
+    # that of x is one of them, if the arithmetic is accurate enough
+    return SideSearch(matrix.shape[1], vectors.complete and len(vectors.signs) > 0,
+                      len(vectors.signs), len(found) - before, endless)
 
 
 def _images(presolved: Presolved, image: Floats, half: Floats, outside: Range, c: int,
