@@ -37,18 +37,42 @@ from levinv import _tolerances
 from levinv._kernels.sides import sign_vectors
 from levinv._tolerances import ALLOWED_ROUNDINGS, EPS, SIGN_TOLERANCE
 from levinv._typing import Floats, Integers, RowIndex
+from levinv.weighting.peaked import Peaked
+from levinv.weighting.protocol import Weighting
 
 
 class Matrix(Protocol):
     """M: some of its rows, and its products."""
 
-    shape: tuple[int, int]
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, q)."""
 
     def block(self, index: RowIndex) -> Floats:
         """Some of the rows, as an array."""
 
     def matvec(self, v: Floats) -> Floats:
         """M v."""
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """A matrix in memory."""
+
+    matrix: Floats
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, q)."""
+        return self.matrix.shape[0], self.matrix.shape[1]
+
+    def block(self, index: RowIndex) -> Floats:
+        """Some of the rows."""
+        return self.matrix[index]
+
+    def matvec(self, v: Floats) -> Floats:
+        """M v."""
+        return self.matrix @ v
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +84,14 @@ class SideVectors:
     complete: bool               # all were tried, and those that fit are here
 
 
-def side_vectors(matrix: Matrix, values: Floats, accuracy: float = SIGN_TOLERANCE) -> SideVectors:
+def side_vectors(matrix: Matrix, values: Floats,
+                 accuracy: float | Floats = SIGN_TOLERANCE) -> SideVectors:
     """All ε with ε∘values in the range of ``matrix`` (n, q).
 
-    ``accuracy`` is that of the values (n,), relative: ε that fit to that are among them. Not
-    complete if q is above SIGN_RANK, if too many fit some of the rows, or all.
+    ``accuracy``, a number or (n,), is that of the values (n,), relative: ε that fit to that are
+    among them. Not complete if q is above SIGN_RANK, if too many fit some of the rows, or all.
     """
+    accuracy = np.broadcast_to(accuracy, values.shape)
     n, q = matrix.shape
     found = SideVectors(np.zeros((0, n)), np.zeros(0), False)
     if q > _tolerances.SIGN_RANK:
@@ -77,7 +103,7 @@ def side_vectors(matrix: Matrix, values: Floats, accuracy: float = SIGN_TOLERANC
         if size < len(usable):
             rows = np.sort(np.random.default_rng(_tolerances.SAMPLE_SEED).choice(
                 usable, size, replace=False))
-        found = _enumerated(matrix, rows, values, accuracy)
+        found = _enumerated(matrix, rows, values, accuracy[rows])
         if size >= len(usable):
             break
         size *= 4
@@ -86,7 +112,8 @@ def side_vectors(matrix: Matrix, values: Floats, accuracy: float = SIGN_TOLERANC
     return found
 
 
-def _enumerated(matrix: Matrix, rows: Integers, values: Floats, accuracy: float) -> SideVectors:
+def _enumerated(matrix: Matrix, rows: Integers, values: Floats,
+                accuracy: Floats) -> SideVectors:
     """The sign vectors of these rows."""
     q = matrix.shape[1]
     failed = SideVectors(np.zeros((0, len(rows))), np.zeros(0), False)
@@ -95,8 +122,8 @@ def _enumerated(matrix: Matrix, rows: Integers, values: Floats, accuracy: float)
     tableau = _tableau(scaled) if len(rows) >= q and np.isfinite(scaled).all() else None
     if tableau is None:
         return failed
-    coefficients, rounding = tableau
-    tolerance = accuracy * np.abs(coefficients).sum(axis=0) + rounding
+    coefficients, pivots, rounding = tableau
+    tolerance = accuracy[pivots] @ np.abs(coefficients) + accuracy + rounding
     most = 1 << (q - 1)
     found, count = sign_vectors(coefficients, tolerance, most, 2 * most,
                                 _tolerances.BRANCH_STARTS)
@@ -106,7 +133,7 @@ def _enumerated(matrix: Matrix, rows: Integers, values: Floats, accuracy: float)
 
 
 def _extended(matrix: Matrix, rows: Integers, values: Floats, found: SideVectors,
-              accuracy: float) -> SideVectors:
+              accuracy: Floats) -> SideVectors:
     """The sign vectors of all rows from those of some; without those that do not fit the others to
     half of the digits.
     """
@@ -121,13 +148,13 @@ def _extended(matrix: Matrix, rows: Integers, values: Floats, found: SideVectors
         error = (size[usable] - wanted[usable]) / (size[usable] + wanted[usable])
         misfit[i] = max(found.misfit[i], float(np.sqrt(np.mean(error ** 2))))
         signs[i] = np.where(image * np.sign(values) < 0, -1.0, 1.0)
-    fits = misfit <= math.sqrt(accuracy)
+    fits = misfit <= math.sqrt(float(np.mean(accuracy)))
     return SideVectors(signs[fits], misfit[fits], found.complete)
 
 
-def _tableau(scaled: Floats) -> tuple[Floats, Floats] | None:
-    """Cᵀ (q, n), and bounds of the errors of the sums of its columns by rounding, (n,); None if N
-    has not the rank q.
+def _tableau(scaled: Floats) -> tuple[Floats, Integers, Floats] | None:
+    """Cᵀ (q, n), the rows β, and bounds of the errors of the sums of its columns by rounding, (n,);
+    None if N has not the rank q.
     """
     q = scaled.shape[1]
     norms = np.linalg.norm(scaled, axis=1)
@@ -143,4 +170,18 @@ def _tableau(scaled: Floats) -> tuple[Floats, Floats] | None:
     coefficients[np.arange(q), pivots[:q]] = 1.0
     coefficients[:, pivots[q:]] = inverse @ others
     rounding[pivots[q:]] = q * EPS * (np.abs(inverse) @ np.abs(others)).sum(axis=0)
-    return coefficients, rounding
+    return coefficients, pivots[:q], rounding
+
+
+def opposite_halves(weighting: Weighting, eta: Floats) -> Floats:
+    """δ, half of what each predictor is above the one of the same weight on the other side of the
+    mode or pole, (n,): not finite where there is none.
+    """
+    if weighting.even:
+        return eta - (weighting.mode if isinstance(weighting, Peaked) else 0.0)
+    assert isinstance(weighting, Peaked)
+    with np.errstate(over="ignore", invalid="ignore"):
+        lower, upper = weighting.branches(np.maximum(
+            weighting.peak - weighting.log_weight(eta), 0.0))
+        half: Floats = 0.5 * (upper - lower)
+        return np.where(eta > weighting.mode, half, -half)

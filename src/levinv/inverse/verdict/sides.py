@@ -16,7 +16,7 @@ from levinv.inverse.infinity import matched_far_away
 from levinv.inverse.result import Progress, Stopped
 from levinv.inverse.stages.presolve import Augmented, coordinates, response_in_range
 from levinv.inverse.stages.refine import refine
-from levinv.inverse.stages.sides import side_vectors
+from levinv.inverse.stages.sides import opposite_halves, side_vectors
 from levinv.inverse.values import Others, Presolved, Range, Refined, SideSearch
 from levinv.inverse.verdict.acceptance import is_solution
 from levinv.weighting.peaked import Peaked
@@ -116,15 +116,8 @@ def _halves(presolved: Presolved, best: Refined) -> tuple[Floats, Range]:
     in the range of A on each component.
     """
     model, slack = presolved.problem.model, best.point.slack
+    half = opposite_halves(model.weighting, slack)
     if model.is_power:
-        return slack, presolved.range
-    weighting = model.weighting
-    assert isinstance(weighting, Peaked)
-    half = slack - weighting.mode
-    if not weighting.even:
-        with np.errstate(over="ignore", invalid="ignore"):
-            lower, upper = weighting.branches(np.maximum(
-                weighting.peak - weighting.log_weight(slack), 0.0))
-        half = np.where(half > 0, 0.5 * (upper - lower), 0.5 * (lower - upper))
+        return half, presolved.range
     half = np.where(presolved.reduced.active, half, 0.0)
     return half, response_in_range(presolved.reduced, half, half)
