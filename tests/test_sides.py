@@ -141,7 +141,8 @@ def test_all_other_x_are_found(integers):
     for case in range(25):
         parts = [designs.exceptional(int(rng.integers(8, 60)), int(rng.integers(1, 6)), rng,
                                      integers) for _ in range(1 + case % 3)]
-        A, b = scipy.linalg.block_diag(*(p[0] for p in parts)), np.concatenate([p[1] for p in parts])
+        A = scipy.linalg.block_diag(*(part[0] for part in parts))
+        b = np.concatenate([part[1] for part in parts])
         x = np.concatenate([p[2] for p in parts])
         result = invert_scores(A, b, leverage_scores(A, slack=A @ x - b), rng=case)
         assert result.success and not result.unique

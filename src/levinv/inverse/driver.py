@@ -17,7 +17,6 @@ import numpy as np
 from levinv._tolerances import ROUNDING_FACTOR, SIGNIFICANT
 from levinv._typing import Floats
 from levinv.inverse.compiled import recover_compiled
-from levinv.inverse.infinity import reaches_infinity
 from levinv.inverse.noisy import (
     all_minima,
     best_of,
@@ -34,6 +33,7 @@ from levinv.inverse.verdict.acceptance import hidden_slacks, is_solution, is_sol
 from levinv.inverse.verdict.alternatives import agreeing, alternatives
 from levinv.inverse.verdict.outliers import leave_out_outliers
 from levinv.inverse.verdict.report import report
+from levinv.inverse.verdict.sides import other_sides, reaches_infinity
 
 
 def solve(problem: Problem, progress: Progress) -> InversionResult:
@@ -65,7 +65,9 @@ def solve(problem: Problem, progress: Progress) -> InversionResult:
             found = replace(found, best=outliers.fit)
     best = found.best
     if not found.stopped and best is not None and is_solution(presolved, best):
-        others = alternatives(presolved, best, found.rivals, progress, found.alone)
+        others = other_sides(presolved, best, progress, found.alone)
+        if not others.stopped:
+            others = alternatives(presolved, best, found.rivals, progress, others)
         if problem.coefficient_signs is not None and not others.stopped:
             best, agreed = agreeing(presolved, best, others.x, progress)
             others = replace(others, x=agreed)

@@ -393,3 +393,8 @@ class Uncertainty:
     information_limit: float | None        # of exact scores: norm of the errors by their rounding
     accuracy: float                        # of exact scores: largest error of sigma(x)
     condition: float
+
+
+def same_solution(one: Floats, other: Floats) -> bool:
+    """Whether two x are one solution, to a quarter of the digits."""
+    return bool(np.linalg.norm(one - other) <= EPS ** 0.25 * np.linalg.norm(other))

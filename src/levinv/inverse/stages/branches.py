@@ -279,7 +279,9 @@ def _other_sides(part: NoisyComponent, y: Floats) -> Floats:
         return np.zeros((0, rank))
     whole = np.column_stack([part.matrix, half])
     signs = side_vectors(Whole(whole), half, accuracy).signs
-    turned, scale = np.vstack([signs, -signs]), np.ones(2 * len(signs))
+    turned = np.vstack([signs, -signs])
+    turned = turned[turned.min(axis=1) < 0]    # others than those of y
+    scale = np.ones(len(turned))
     if power:                                  # ε∘half = M v + κ' half; with a peak κ' is 1
         scale = np.linalg.lstsq(whole / half[:, None], turned.T, rcond=None)[0][-1]
     moves = np.linalg.lstsq(part.matrix / half[:, None], turned.T - scale, rcond=None)[0]

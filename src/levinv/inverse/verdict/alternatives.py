@@ -1,7 +1,7 @@
-"""Other x that have the same scores.
+"""Other x that have the same scores, beside those of other sides at the level of x, which are
+enumerated (:mod:`levinv.inverse.verdict.sides`). Scores of powers have no further ones.
 
-Those of other sides at the level of x are enumerated (:mod:`levinv.inverse.verdict.sides`); of
-powers of exact scores they are all that there are. Weights with a peak have others: those symmetric about their mode have a mirror image on a component with b + mode in range(A):
+Weights symmetric about their mode have a mirror image on a component with b + mode in range(A):
 with A x₀ = b + mode, 2 x₀ - x has the predictor 2 mode - η. (For logit without an offset it is -x.)
 Solutions at other levels are searched for on a grid of levels, on a component of few rows with all
 sides of the mode.
@@ -17,32 +17,30 @@ from levinv.inverse.result import Progress, Stopped
 from levinv.inverse.stages.levels import Component, enumerated
 from levinv.inverse.stages.presolve import coordinates, different_rows
 from levinv.inverse.stages.refine import refine
-from levinv.inverse.values import Others, Presolved, Refined
+from levinv.inverse.values import Others, Presolved, Refined, same_solution
 from levinv.inverse.verdict.acceptance import is_solution_to_rounding
-from levinv.inverse.verdict.sides import close, other_sides
 from levinv.weighting.monotone import Monotone
 
 
 def alternatives(presolved: Presolved, best: Refined, rivals: tuple[Floats, ...],
-                 progress: Progress, alone: bool = False) -> Others:
-    """The other solutions that are found.
+                 progress: Progress, sides: Others) -> Others:
+    """The other solutions that are found, those of other ``sides`` first.
 
     Each solution differs from the best on one component. Those of the ``rivals`` that are not
-    among them follow. ``alone`` says that there is none of other sides.
+    among them follow.
     """
-    sides = other_sides(presolved, best, progress, alone)
     found, stopped = list(sides.x), sides.stopped
     if presolved.problem.model.is_power:
         found.extend(rivals)
     else:
         try:
             for other in _others(presolved, best, progress):
-                if not any(close(other, known) for known in found):
+                if not any(same_solution(other, known) for known in found):
                     found.append(other)
         except Stopped:
             stopped = True
         for rival in rivals:
-            if not any(close(rival, known) for known in (best.point.x, *found)):
+            if not any(same_solution(rival, known) for known in (best.point.x, *found)):
                 found.append(rival)
     return replace(sides, x=np.array(found).reshape(-1, len(best.point.x)), stopped=stopped)
 
@@ -94,11 +92,11 @@ def _others(presolved: Presolved, best: Refined, progress: Progress) -> Iterator
         here = coordinates(reduced, slack + presolved.response, c)
         for candidate in enumerated(part):
             start = x + basis @ (candidate.y - here)
-            if any(close(start, other) for other in (x, *found)):
+            if any(same_solution(start, other) for other in (x, *found)):
                 continue
             other = refine(presolved, start, progress, progress.maxiter)
             if (other is not None and is_solution_to_rounding(presolved, other)
-                    and not any(close(other.point.x, known) for known in (x, *found))):
+                    and not any(same_solution(other.point.x, known) for known in (x, *found))):
                 found.append(other.point.x)
                 yield found[-1]
 

@@ -107,7 +107,8 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
         null_space=known.null_space, standard_errors=known.standard_errors,
         condition=known.condition,
         evidence=plain(_of_stages(presolved, found, determined_on, determined)
-                       | _of_sides(others) | _of_x(presolved, best, outliers, known) | (further_evidence or {})))
+                       | _of_sides(others) | _of_x(presolved, best, outliers, known)
+                       | (further_evidence or {})))
 
 
 def _has_known_signs(presolved: Presolved, best: Refined) -> bool:

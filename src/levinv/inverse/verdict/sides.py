@@ -5,19 +5,31 @@ each component. With ε∘s in its range, r the part of b outside range(A_C), an
 
     ε∘s = κ' (A_C y' - b_C),    κ' = ⟨r, ε∘s⟩ / ⟨r, s⟩.
 
-Where κ' is zero to rounding, x' is at infinity: scores of slacks proportional to A_C y'. Every x'
-is refined and has to pass the acceptance test. A component with b in range(A_C) has no κ'.
+Every x' is refined and has to pass the acceptance test. A component with b in range(A_C) has no κ'.
+
+*At infinity.* On a component the slack A x - b tends to a multiple of A y if x = offset + T y
+grows. So scores of slacks proportional to A y, which do not depend on b, are those of every large
+multiple of y, to rounding. This is so where κ' is zero to rounding. The hat values of an ordinary
+regression with an intercept are such scores as well: those of equal slacks.
 """
+import math
+
 import numpy as np
 
-from levinv._tolerances import EPS, SIGN_TOLERANCE
+from levinv._tolerances import EPS, ROUNDING_FACTOR, SIGN_TOLERANCE
 from levinv._typing import Floats
-from levinv.inverse.infinity import matched_far_away
 from levinv.inverse.result import Progress, Stopped
 from levinv.inverse.stages.presolve import Augmented, coordinates, response_in_range
 from levinv.inverse.stages.refine import refine
 from levinv.inverse.stages.sides import opposite_halves, side_vectors
-from levinv.inverse.values import Others, Presolved, Range, Refined, SideSearch
+from levinv.inverse.values import (
+    Others,
+    Presolved,
+    Range,
+    Refined,
+    SideSearch,
+    same_solution,
+)
 from levinv.inverse.verdict.acceptance import is_solution
 from levinv.weighting.peaked import Peaked
 
@@ -97,18 +109,13 @@ def _images(presolved: Presolved, image: Floats, half: Floats, outside: Range, c
 def _accepted(presolved: Presolved, start: Floats, known: tuple[Floats, ...],
               progress: Progress) -> Floats | None:
     """The solution close to ``start``, if there is one that is not among the known ones."""
-    if not np.isfinite(start).all() or any(close(start, other) for other in known):
+    if not np.isfinite(start).all() or any(same_solution(start, other) for other in known):
         return None
     fit = refine(presolved, start, progress)
     if not is_solution(presolved, fit):
         return None
     assert fit is not None
-    return None if any(close(fit.point.x, other) for other in known) else fit.point.x
-
-
-def close(one: Floats, other: Floats) -> bool:
-    """Whether two x are the same solution."""
-    return bool(np.linalg.norm(one - other) <= EPS ** 0.25 * np.linalg.norm(other))
+    return None if any(same_solution(fit.point.x, other) for other in known) else fit.point.x
 
 
 def _halves(presolved: Presolved, best: Refined) -> tuple[Floats, Range]:
@@ -121,3 +128,36 @@ def _halves(presolved: Presolved, best: Refined) -> tuple[Floats, Range]:
         return half, presolved.range
     half = np.where(presolved.reduced.active, half, 0.0)
     return half, response_in_range(presolved.reduced, half, half)
+
+
+def reaches_infinity(presolved: Presolved, best: Refined, progress: Progress) -> bool:
+    """Whether the scores stay matched while x goes to infinity on a component. The size of x is
+    then not determined: it is tried only if the standard errors are a per cent of x or more.
+    """
+    reduced, x, model = presolved.reduced, best.point.x, best.linearisation
+    errors = np.hypot.reduce(model.steps.ravel()) * max(1.0, presolved.rms(best.point))
+    known = not model.flat.size and (ROUNDING_FACTOR * errors
+                                     < np.hypot.reduce(x - reduced.offset))
+    if known or not presolved.problem.model.is_power:
+        return False
+    image = best.point.slack + presolved.response
+    for c in np.flatnonzero(~presolved.range.inside).tolist():
+        if (image[reduced.members(c)].any()
+            and matched_far_away(presolved, x, image, c, progress, math.sqrt(EPS))):
+            return True
+    return False
+
+
+def matched_far_away(presolved: Presolved, x: Floats, image: Floats, c: int, progress: Progress,
+                     shown: float = math.sqrt(EPS) / ROUNDING_FACTOR) -> bool:
+    """Whether the scores are matched where the slack of component c is a large multiple of
+    ``image`` (n,), in the range of A, but for the response: so far that this shows in a part
+    ``shown`` of the slack.
+    """
+    reduced = presolved.reduced
+    member = reduced.members(c)
+    factor = float(np.abs(presolved.response[member]).max() / np.abs(image[member]).max())
+    move = reduced.bases[c] @ coordinates(reduced, image, c)
+    far = refine(presolved, x + max(factor, 1.0) / shown * move, Progress(None, progress.rng),
+                 maxiter=0)
+    return is_solution(presolved, far)
