@@ -137,3 +137,25 @@ def regression_sets():
         data = getattr(sm.datasets, name).load()
         response = np.asarray(data.endog, dtype=float)
         yield name, with_intercept(data.exog), response if response.ndim == 1 else response[:, 0]
+
+
+def exceptional(n, d, rng, integers=False):
+    """A, b, x and another x with the same scores: the rows of [A b] lie in two hyperplanes, so that
+    |A x' - b| is a multiple of |A x - b|.
+    """
+    while True:
+        if integers:
+            A, x, other = (rng.integers(-4, 5, shape).astype(float) for shape in ((8 * n, d), d, d))
+            factor = float(rng.choice([2.0, -2.0, 3.0, -3.0, 0.5]))
+            A *= 4.0 * abs((1.0 + factor) * (1.0 - factor))
+        else:
+            A, x, other = (rng.standard_normal(shape) for shape in ((8 * n, d), d, d))
+            factor = float(rng.choice([-1.0, 1.0]) * rng.uniform(1.1, 3.0))
+        b = np.where(rng.random(8 * n) < 0.5, A @ (x + factor * other) / (1.0 + factor),
+                     A @ (x - factor * other) / (1.0 - factor))
+        b = np.round(b) if integers else b
+        good = np.flatnonzero(A.any(axis=1) & (np.abs(A @ x - b) > 1e-6 * np.abs(A @ x - b).max()))
+        A, b = A[good[:n]], b[good[:n]]
+        if (len(b) == n and np.linalg.matrix_rank(np.column_stack([A, b])) == d + 1
+                and np.linalg.matrix_rank(A) == d):
+            return A, b, x, other

@@ -125,6 +125,26 @@ def unique_by_enumeration(A, b, x):
     return True
 
 
+def other_solutions(A, b, x):
+    """All other x whose slack has the magnitudes of that of x up to a factor, (k, d), and the
+    number of those at infinity: all signs of as many rows as [A b] has columns.
+    """
+    M, slack = np.column_stack([A, b]), A @ x - b
+    rows = []
+    for i in range(len(M)):
+        if np.linalg.matrix_rank(M[[*rows, i]]) > len(rows):
+            rows.append(i)
+    assert len(rows) == M.shape[1]
+    signs = np.array([(1.0, *rest) for rest in itertools.product((1.0, -1.0),
+                                                                 repeat=len(rows) - 1)])
+    z = np.linalg.solve(M[rows], (signs * slack[rows]).T).T
+    z = z[np.all(np.abs(np.abs(z @ M.T) - np.abs(slack)) <= 1e-7 * np.abs(slack), axis=1)]
+    far = np.abs(z[:, -1]) <= 1e-8 * np.linalg.norm(z, axis=1)
+    found = -z[~far, :-1] / z[~far, -1:]
+    away = np.linalg.norm(found - x, axis=1) > 1e-6 * (1.0 + np.linalg.norm(x))
+    return found[away], int(far.sum())
+
+
 def loss_hessian_terms(A, slack, c, row):
     """D_{i,1} ... D_{i,6} of the loss's Hessian for one row i, n x n matrices throughout."""
     B = A / slack[:, None]

@@ -208,9 +208,9 @@ LEVEL_SETS = 32
 
 # --- signs (inverse/stages/signs) ---------------------------------------------------------------
 
-ENUMERATED = 14
-# Rows up to which all 2^(n-1) sign vectors are tried. 8192 of them take some milliseconds, and each
-# further row doubles time and memory. tests/test_uniqueness.py.
+ENUMERATED, SIGN_RANK = 14, 21
+# Rows up to which all sides of a peak are tried at many levels; rank of [A b] up to which all sign
+# vectors are found: 2^(20/2) sums take 10 µs, less than 5 % of an inversion. tests/test_sides.py.
 
 RESTARTS = 60
 # Starts of the sign search on a component. A choice, stated in the docstring of invert_scores.
@@ -249,8 +249,8 @@ EARLY_ACCURACIES = (1e-8,), (0.1, 0.01)
 # (well below SIGN_TOLERANCE), signs known. benchmarks/benchmarks/inversion.py.
 
 MAX_EVALUATIONS = 10_000
-# Evaluations of the scores in one search for signs. Slacks over many orders of magnitude leave
-# thousands of sign vectors that fit alike. tests/test_rounding_decisions.py.
+# Evaluations of the scores in one search over levels, of which many may fit alike. A choice: some
+# seconds.
 
 PREDICTED_DECREASE = 1e-10
 # Relative decrease of the squared residual, predicted by the linear model, that ends stage 4. A

@@ -27,7 +27,7 @@ from levinv._kernels.small.presolve cimport (enough_different_rows, prepare_basi
 from levinv._kernels.small.recover cimport recover
 from levinv._kernels.small.refine cimport (accurate, evaluate_at, finish, linearise, refine,
                                            regular, signs_agree)
-from levinv._kernels.small.signs cimport ambiguous, find_signs, prepare_signs, sign_tolerance
+from levinv._kernels.small.signs cimport find_signs, other_sides, prepare_signs, sign_tolerance
 from levinv._kernels.small.weightings cimport INVERSE_SQUARE, has_peak, is_power, prepare_weighting
 from levinv._kernels.small.workspace cimport Workspace, lay_out
 
@@ -257,8 +257,7 @@ cdef bint invert_one(Workspace* s, Others* others, const double* A, const double
     if (not acceptable(s, size, exact, tol, most)
             or (exact and size > SETTLED_RESIDUAL * SETTLED_RESIDUAL * n)):
         return False
-    if (exact and signs == NULL and n <= ENUMERATED and is_power(s)
-            and ambiguous(s, s.refinement.slack, s.refinement.jacobian)):
+    if exact and signs == NULL and (is_power(s) or has_peak(s)) and other_sides(s):
         return False                 # the Jacobian's memory is no longer needed
     for i in range(n):
         if s.projection.scores[i] > 1.0 - ROUNDING_FACTOR * BATCH_EXTREME:

@@ -18,8 +18,8 @@ from levinv._tolerances import (
     BATCH_ROWS,
     BATCH_WORK,
     BRANCH_NODES,
-    ENUMERATED,
     LEAST_GAP,
+    SIGN_RANK,
     WEIGHT_RANGE,
 )
 from levinv._typing import Floats
@@ -129,9 +129,10 @@ def _records_of(presolved: Presolved, x: Floats, records: list[float]) -> Found:
         recovered = Recovered(x, np.where(presolved.range.inside, np.nan, scale), of_magnitudes)
         if problem.known_signs is None:
             found = SignCandidate(np.where(slack < 0, -1.0, 1.0), misfit, int(starts), True)
-            signs = (SignSearch(misfit, int(starts), 1, (found,)) if len(slack) > ENUMERATED
-                     else SignSearch(misfit, 2 ** (len(slack) - 1), 1),)
+            signs = (SignSearch(misfit, int(starts), starts=(found,)),)
     else:
         levels = (SignSearch(misfit, int(starts)),)
+    alone = (problem.known_signs is None and problem.model.weighting.even
+             and problem.rows.shape[1] < SIGN_RANK)
     return Found(magnitude_work=MagnitudeWork(int(iterations), 0, error), recovered=recovered,
-                 signs=signs, levels=levels)
+                 signs=signs, levels=levels, alone=alone)

@@ -18,7 +18,6 @@ import numpy as np
 from levinv._tolerances import COPY_ENTRIES, ROUNDING_FACTOR, SIGNIFICANT
 from levinv._typing import Floats
 from levinv.inverse.compiled import recover_compiled
-from levinv.inverse.infinity import reaches_infinity
 from levinv.inverse.noisy import (
     all_minima,
     best_of,
@@ -32,16 +31,24 @@ from levinv.inverse.search import attempt, search, start_from, try_sign_flips
 from levinv.inverse.stages.intervals import centre
 from levinv.inverse.stages.presolve import presolve
 from levinv.inverse.stages.refine import refine
-from levinv.inverse.values import BranchSearch, Found, Presolved, Problem, Refined
+from levinv.inverse.values import (
+    BranchSearch,
+    Found,
+    Presolved,
+    Problem,
+    Refined,
+    same_solution,
+)
 from levinv.inverse.verdict.acceptance import (
     has_known_signs,
     hidden_slacks,
     is_solution,
     is_solution_to_rounding,
 )
-from levinv.inverse.verdict.alternatives import agreeing, alternatives, close
+from levinv.inverse.verdict.alternatives import agreeing, alternatives
 from levinv.inverse.verdict.outliers import leave_out_outliers
 from levinv.inverse.verdict.report import report
+from levinv.inverse.verdict.sides import other_sides, reaches_infinity
 
 
 def solve(problem: Problem, progress: Progress) -> InversionResult:
@@ -51,7 +58,7 @@ def solve(problem: Problem, progress: Progress) -> InversionResult:
     if not found.stopped and not problem.exact and problem.known_signs is None:
         found = _search_noisy(presolved, found, progress)
     elif not found.stopped and not is_solution_to_rounding(presolved, found.best):
-        found = search(presolved, found, progress)
+        found = search(presolved, replace(found, alone=False), progress)
         if not found.stopped and not problem.exact and is_solution(presolved, found.best):
             found = replace(found, best=_in_known_cell(presolved, found.best, progress))
     if not found.stopped:
@@ -74,17 +81,18 @@ def solve(problem: Problem, progress: Progress) -> InversionResult:
     if not found.stopped and problem.rounded and is_solution(presolved, found.best):
         found = _centred(presolved, found, progress)
     best = found.best
-    if (not found.stopped and best is not None and is_solution(presolved, best)
-            and not (problem.exact and problem.model.is_power)):
-        others, stopped = alternatives(presolved, best, found.rivals, progress)
-        if problem.coefficient_signs is not None and not stopped:
-            best, others = agreeing(presolved, best, others, progress)
-        found = replace(found, best=best, stopped=stopped)
-    best = found.best
-    endless = (not found.stopped and best is not None and is_solution(presolved, best)
-               and reaches_infinity(presolved, best, progress))
+    if not found.stopped and best is not None and is_solution(presolved, best):
+        others = other_sides(presolved, best, progress, found.alone)
+        if not others.stopped:
+            others = alternatives(presolved, best, found.rivals, progress, others)
+        if problem.coefficient_signs is not None and not others.stopped:
+            best, agreed = agreeing(presolved, best, others.x, progress)
+            others = replace(others, x=agreed)
+        found = replace(found, best=best, stopped=others.stopped)
+        others = replace(others, endless=others.endless or (
+            not found.stopped and reaches_infinity(presolved, best, progress)))
     return report(presolved, found, progress, outliers=outliers, other_signs=other_signs,
-                  others=others, endless=endless)
+                  others=others)
 
 
 def _started(presolved: Presolved, progress: Progress) -> Found:
@@ -118,7 +126,7 @@ def _search_noisy(presolved: Presolved, found: Found, progress: Progress) -> Fou
         records = tuple(BranchSearch(one.starts, one.enumerated, len(one.y))
                         for one in minima.values())
         others = rivals(presolved, best, minima) if is_solution(presolved, best) else ()
-        different = (x for x in (*found.rivals, *others) if not close(x, best.point.x))
+        different = (x for x in (*found.rivals, *others) if not same_solution(x, best.point.x))
         return replace(found, best=best, branches=records, rivals=tuple(different))
     except Stopped:
         return replace(found, stopped=True)

@@ -109,10 +109,10 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
         rows; several of these changes may be combined. For even weightings with one peak (logit,
         probit, cauchit) and b in range(A) on a component: the x with the negative predictors there,
         without an offset -x. On small components with exact scores also x of other levels and
-        sides, as far as a search finds them. With noise and unknown signs: other x that noise
-        explains, usually with other signs; x is the likeliest. Empty for exact scores of power
-        weights (there ``null_space`` or ``unique`` says it), with :func:`levinv.invert_gradient`
-        and with local methods: no search is made.
+        sides, as far as a search finds them. For exact scores of power weights: all x of other
+        signs, if ``evidence["sides"]`` is complete. With noise and unknown signs: other x that
+        noise explains, usually with other signs; x is the likeliest. Empty with
+        :func:`levinv.invert_gradient`: no search is made. Local methods look for other signs only.
     null_space : (d, k) ndarray
         Orthonormal columns: the directions in which x can move without changing any score.
     standard_errors : (d,) ndarray
@@ -156,9 +156,15 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
             range, x can move without changing a score.
         signs_determined, signs_determined_on, sign_decision
             Whether the scores determine the signs for almost every x, up to one common sign per
-            component on which b lies in range(A); the same for each component; the components of [A
-            b], which decide it. For other weightings than powers: the sides of the mode, and False
-            if there is a mirror image.
+            component on which b lies in range(A), and ``sides`` found no exception; the same for
+            each component; the components of [A b], which decide it. For other weightings than
+            powers: the sides of the mode, and False if there is a mirror image.
+        sides
+            For exact scores, if signs are unknown, on each component: the ``rank`` of [A b], the
+            number 2^(rank - 1) of ``sign_vectors`` that there are, and whether all were enumerated
+            at the x found (``complete``; not if the rank is above 21 or too many fit). How many of
+            them are ``fitting``, that of x included; how many ``others`` are an x with the same
+            scores; and how many belong to x that go to infinity (``at_infinity``).
         jacobian_decision
             Singular values of the Jacobian divided by the noise, in coordinates in which the scaled
             rows are orthonormal, and their ``rank``. Those dropped belong to the null space, whose
@@ -172,9 +178,10 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
             Stages 1, 3 and 4: work, errors, the scale of the slack on each component.
         signs
             For powers of A x - b. Stage 2 on each component, if signs are unknown: the number of
-            ``restarts``; the smallest ``misfit``; for each start its misfit and the number of rows
-            in which its signs differ from those of x (``misfits``, ``rows_differing``); how many
-            starts fit (``fitting``) and how many found the signs of x (``same_signs``).
+            ``restarts``, 0 if all sign vectors were enumerated; the smallest ``misfit``; for each
+            start its misfit and the number of rows in which its signs differ from those of x
+            (``misfits``, ``rows_differing``); how many starts, or of all sign vectors, fit
+            (``fitting``) and how many starts found the signs of x (``same_signs``).
         branches
             With noise and unknown signs, on each component: the number of ``starts``, of local
             ``minima`` that its own chi-squared test allows, and whether points of every cell

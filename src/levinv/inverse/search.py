@@ -189,8 +189,7 @@ def _try_candidates(presolved: Presolved, found: Found, magnitudes: Magnitudes,
     signs = np.ones(len(presolved.problem.b))
     searches = [SignSearch() for _ in candidates]
     unsettled = list(range(reduced.count))
-    best, recovered, remarks, stopped = found.best, found.recovered, found.remarks, False
-    most = progress.nfev + max(MAX_EVALUATIONS, 100 * progress.restarts)
+    best, recovered, stopped = found.best, found.recovered, False
     try:
         while unsettled:
             exhausted = True
@@ -199,11 +198,8 @@ def _try_candidates(presolved: Presolved, found: Found, magnitudes: Magnitudes,
                 if candidate is not None:
                     exhausted = False
                     signs[reduced.members(c)] = candidate.signs
-                    searches[c] = _counted(searches[c], candidate, enumerated=not starts[c])
+                    searches[c] = _counted(searches[c], candidate)
             if exhausted:
-                break
-            if progress.nfev > most:
-                remarks = (*remarks, "not all signs that fit were tried")
                 break
             recovered = recover_signed(presolved, magnitudes, signs, deviation)
             best = attempt(presolved, recovered.x, best, progress)
@@ -213,8 +209,7 @@ def _try_candidates(presolved: Presolved, found: Found, magnitudes: Magnitudes,
         stopped = True
     records = tuple(replace(search, starts=tuple(tried))
                     for search, tried in zip(searches, starts, strict=True))
-    return replace(found, best=best, recovered=recovered, signs=records, remarks=remarks,
-                   stopped=stopped)
+    return replace(found, best=best, recovered=recovered, signs=records, stopped=stopped)
 
 
 def _try_levels(presolved: Presolved, found: Found, magnitudes: Magnitudes,
@@ -263,12 +258,9 @@ def _try_levels(presolved: Presolved, found: Found, magnitudes: Magnitudes,
                    rivals=tuple(rivals))
 
 
-def _counted(search: SignSearch, candidate: SignCandidate, enumerated: bool) -> SignSearch:
-    fitting = search.fitting
-    if enumerated:                 # candidates are all that fit, and the closest others
-        fitting = (fitting or 0) + candidate.fits
+def _counted(search: SignSearch, candidate: SignCandidate) -> SignSearch:
     return SignSearch(min(candidate.misfit, search.misfit),
-                      max(candidate.restarts, search.restarts), fitting)
+                      max(candidate.restarts, search.restarts), candidate.fitting)
 
 
 def try_sign_flips(presolved: Presolved, best: Refined,

@@ -308,8 +308,9 @@ class SignCandidate:
     signs: Floats
     misfit: float              # relative distance of m∘signs from range([A b]) or, with trimmed
                                # rows, the root mean square of log |R z| over the others
-    restarts: int = 0          # starts made so far, or sign vectors enumerated
+    restarts: int = 0          # starts made so far
     fits: bool = False         # whether the misfit is within the tolerance
+    fitting: int | None = None      # sign vectors that fit, if all were enumerated
     left_out: Booleans | None = None      # rows whose magnitudes seem to be wrong
 
 
@@ -321,6 +322,27 @@ class SignSearch:
     restarts: int = 0
     fitting: int | None = None               # sign vectors that fit, if all were enumerated
     starts: tuple[SignCandidate, ...] = ()   # the result of each start
+
+
+@dataclass(frozen=True)
+class SideSearch:
+    """Other sides of the slack, or of the mode, on one component (inverse/stages/sides)."""
+
+    rank: int                    # q: 2^(q-1) sign vectors
+    complete: bool               # all were enumerated; else q is too large, or too many fit
+    fitting: int                 # sign vectors that fit, that of x included
+    others: int                  # of these, other x that have the scores
+    at_infinity: int = 0         # and x to which the scores tend as it goes to infinity
+
+
+@dataclass(frozen=True, eq=False)
+class Others:
+    """Other x that have the same scores."""
+
+    x: Floats                                # (m, d)
+    sides: tuple[SideSearch, ...] = ()       # for each component; empty: signs are known, or noise
+    endless: bool = False                    # x may go to infinity
+    stopped: bool = False                    # by the callback
 
 
 @dataclass(frozen=True)
@@ -346,6 +368,7 @@ class Found:
     levels: tuple[SignSearch, ...] | None = None     # of stages 2 and 3, for other weightings
     branches: tuple[BranchSearch, ...] | None = None     # of noisy scores
     rivals: tuple[Floats, ...] = ()          # further x that match noisy scores
+    alone: bool = False                      # the compiled kernel found no other sides that fit
     proofs: tuple[str, ...] = ()             # that no row weights have the scores
     remarks: tuple[str, ...] = ()            # further reasons for the message
     stopped: bool = False                    # by the callback
@@ -371,3 +394,8 @@ class Uncertainty:
     information_limit: float | None        # of exact scores: norm of the errors by their rounding
     accuracy: float                        # of exact scores: largest error of sigma(x)
     condition: float
+
+
+def same_solution(one: Floats, other: Floats) -> bool:
+    """Whether two x are one solution, to a quarter of the digits."""
+    return bool(np.linalg.norm(one - other) <= EPS ** 0.25 * np.linalg.norm(other))

@@ -174,31 +174,44 @@ cdef inline bint enough_different_rows(Workspace* s, const double* A, const doub
     return enough
 
 
-cdef inline bint signs_determined(Workspace* s) noexcept nogil:
-    """Whether [A b] is connected beyond doubt: one more step of the elimination, on b at
-    ``response.outside``. Overwrites the patterns of the rows, which are not needed afterwards.
+cdef inline Py_ssize_t column_pivot(Workspace* s, const double* q, double* outside,
+                                    double* pivot_column) noexcept nogil:
+    """One more step of the elimination, on a column q: the column, divided by the pivot, the
+    ``coefficients`` of the pivot's row, and this row; -1 if the column may lie in range(A).
     """
-    cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, k, best = 0
-    cdef double largest = 0.0, pivot, size = 0.0
-    cdef double* q = s.response.outside
-    cdef double* outside = s.scratch.image
-    cdef double* entry = s.scratch.coordinates
-    cdef double* pivot_column = s.scratch.vector
+    cdef Py_ssize_t n = s.n, d = s.d, i, k, best = 0
+    cdef double largest = 0.0, size = 0.0
     for k in range(d):
-        entry[k] = q[s.basis.pivot_rows[k]]
-    combine(d, width, entry, s.basis.coefficients, outside)
+        pivot_column[k] = q[s.basis.pivot_rows[k]]
+    combine(d, s.width, pivot_column, s.basis.coefficients, outside)
     for i in range(n):
         size = max(size, fabs(q[i]))
         outside[i] = q[i] - outside[i]
         if fabs(outside[i]) > largest:
             best, largest = i, fabs(outside[i])
     if not largest > BATCH_DOUBT * size:
-        return False
-    pivot = 1.0 / outside[best]
-    for k in range(d):
-        pivot_column[k] = s.basis.coefficients[k * width + best]
+        return -1
+    largest = 1.0 / outside[best]
     for i in range(n):
-        outside[i] *= pivot
+        outside[i] *= largest
+    for k in range(d):
+        pivot_column[k] = s.basis.coefficients[k * s.width + best]
+    return best
+
+
+cdef inline bint signs_determined(Workspace* s) noexcept nogil:
+    """Whether [A b] is connected beyond doubt, b at ``response.outside``. Overwrites the patterns
+    of the rows, which are not needed afterwards.
+    """
+    cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, k, best
+    cdef double largest
+    cdef double* outside = s.scratch.image
+    cdef double* entry = s.scratch.coordinates
+    cdef double* pivot_column = s.scratch.vector
+    best = column_pivot(s, s.response.outside, outside, pivot_column)
+    if best < 0:
+        return False
+    for i in range(n):
         largest = entry[d] = fabs(outside[i])
         for k in range(d):
             entry[k] = fabs(s.basis.coefficients[k * width + i] - outside[i] * pivot_column[k])

@@ -4,10 +4,13 @@
 from libc.math cimport copysign, fabs, sqrt
 from libc.stdint cimport uint64_t
 
-from kernel_settings cimport (BATCH_DOUBT, EPS, FEW_ITERATIONS, FEW_ROUNDS, PATIENCE,
-                              ROUNDING_FACTOR, SIGN_TOLERANCE, SIGNIFICANT)
+from kernel_settings cimport (BATCH_DOUBT, BRANCH_STARTS, EPS, FEW_ITERATIONS, FEW_ROUNDS, PATIENCE,
+                              SIGN_RANK, SIGN_TOLERANCE, SIGNIFICANT)
 from levinv._kernels.small.algebra cimport (back, cholesky, combine, dot, forward, gram, lengths,
                                             products, times)
+from levinv._kernels.small.presolve cimport column_pivot
+from levinv._kernels.small.sides cimport sign_vectors
+from levinv._kernels.small.weightings cimport half_distance, is_even
 from levinv._kernels.small.workspace cimport Workspace
 
 
@@ -166,35 +169,45 @@ cdef inline bint find_signs(Workspace* s, Py_ssize_t start, double tolerance) no
     return False
 
 
-cdef inline bint ambiguous(Workspace* s, const double* slack, double* columns) noexcept nogil:
-    """Whether other signs of the slack almost fit. All sign vectors are tried in Gray code order,
-    which flips one sign at a time. ``columns``: workspace of n (d + 1) numbers.
+cdef inline bint other_sides(Workspace* s) noexcept nogil:
+    """Whether other sides of the slack or of the mode may have the same scores, at the same level
+    (levinv.inverse.stages.sides). False for a rank at which not all are tried. Uses the Jacobian's
+    memory.
     """
-    cdef Py_ssize_t n = s.n, p = s.d + 1, width = s.width, i, k
-    cdef uint64_t step, bits
-    cdef double size = 0.0
-    cdef double almost = ROUNDING_FACTOR * SIGN_TOLERANCE       # no second solution is missed
-    cdef int fitting = 0
-    cdef double* aim = s.signs.aim
-    cdef double* sign = s.signs.sign
-    cdef double* coordinates = s.scratch.coordinates
+    cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, k, last = 0
+    cdef Py_ssize_t q = d if s.response.mirrored else d + 1
+    cdef double turn, size
+    cdef const double* slack = s.refinement.slack
+    cdef const double* response = s.response.outside
+    cdef double* matrix = s.refinement.jacobian
+    cdef double* column
+    cdef const double* own
+    cdef double* inverse = s.signs.point
+    cdef double* outside = s.scratch.image
+    cdef double* pivot_column = s.scratch.vector
+    cdef double* tolerance = s.scratch.row
+    if q > SIGN_RANK:
+        return False
+    if not is_even(s):
+        for i in range(n):
+            s.levels.half[i] = half_distance(s, s.weighting.unit[i] * slack[i])
+            s.levels.half[i] /= s.weighting.unit[i]
+        slack = response = s.levels.half
+    if q > d:
+        last = column_pivot(s, response, outside, pivot_column)
+        if last < 0:
+            return True
     for i in range(n):
-        aim[i] = s.signs.weight[i] * fabs(slack[i])
-        size += aim[i] * aim[i]
-        sign[i] = 1.0
-        for k in range(p):
-            columns[i * p + k] = aim[i] * s.signs.rows[k * width + i]
-    products(p, width, s.signs.rows, aim, coordinates)
-    for step in range(1, (<uint64_t> 1 << (n - 1)) + 1):
-        fitting += (dot(p, coordinates, coordinates)
-                    >= (1.0 - almost * almost) * size)
-        i, bits = 0, step                   # the first sign stays: ±z are one solution
-        while not bits & 1:
-            bits >>= 1
-            i += 1
-        if i == n - 1:
-            break
-        sign[i] = -sign[i]
-        for k in range(p):
-            coordinates[k] += 2.0 * sign[i] * columns[i * p + k]
-    return fitting != 1
+        inverse[i], tolerance[i] = 1.0 / slack[i], 0.0
+    for k in range(q):
+        column = matrix + k * width
+        if k < d:
+            own, turn = s.basis.coefficients + k * width, -pivot_column[k] if q > d else 0.0
+            size = slack[s.basis.pivot_rows[k]]
+        else:
+            own, turn, size = outside, 0.0, slack[last]
+        for i in range(n):
+            column[i] = (own[i] + turn * outside[i]) * size * inverse[i]
+            tolerance[i] += SIGN_TOLERANCE * fabs(column[i])
+    return sign_vectors(n, q, width, matrix, tolerance, True, BRANCH_STARTS,
+                        BRANCH_STARTS * BRANCH_STARTS, s.signs.memory, s.signs.found) != 1

@@ -7,7 +7,8 @@ the rate of exp(rate η), and -1 for the mirror image of cloglog.
 from libc.math cimport (INFINITY, M_PI, atan, atan2, copysign, erfc, exp, expm1, fabs, log, log1p,
                         sqrt)
 
-from kernel_settings cimport LEAST_GAP, SMALL_ARGUMENT, TINY, WEIGHT_RANGE
+from kernel_settings cimport (BRANCH_STEPS, LEAST_GAP, SIGN_TOLERANCE, SMALL_ARGUMENT, TINY,
+                              WEIGHT_RANGE)
 from levinv._kernels.small.workspace cimport Workspace
 
 cdef enum:
@@ -139,3 +140,21 @@ cdef inline double branch(const Workspace* s, Py_ssize_t side, double gap) noexc
     cdef double place = min((log(gap) - log(LEAST_GAP)) / s.weighting.spacing, <double> nodes)
     j = min(max(<Py_ssize_t> place, 0), nodes - 2)
     return exp(table[j] + (place - j) * (table[j + 1] - table[j]))
+
+
+cdef inline double half_distance(const Workspace* s, double eta) noexcept nogil:
+    """Half of what η is above the predictor of the same weight on the other side of the mode: by
+    Newton's method from the table. 0 if that is not found, or the gap is too small to show it.
+    """
+    cdef double mode = s.weighting.mode, side = -1.0 if eta > mode else 1.0, slope, value
+    cdef double gap = weigh(s, mode, &slope) - weigh(s, eta, &slope), other
+    cdef int _
+    if not gap > SIGN_TOLERANCE:
+        return 0.0
+    other = mode + side * branch(s, side > 0.0, gap)
+    for _ in range(BRANCH_STEPS):
+        value = weigh(s, mode, &slope) - weigh(s, other, &slope) - gap
+        other += value / slope
+    if not fabs(value) <= SIGN_TOLERANCE * gap:
+        return 0.0
+    return 0.5 * (eta - other)

@@ -7,7 +7,9 @@ results. Any function may use ``Scratch`` during its call, but no result is kept
 from libc.math cimport INFINITY
 from libc.stdint cimport uint64_t, uintptr_t
 
+from kernel_settings cimport BRANCH_STARTS, SIGN_RANK
 from levinv._kernels.small.algebra cimport LANES, whole_vectors
+from levinv._kernels.small.sides cimport room
 
 
 cdef struct Basis:                  # of range(A); kept while problems share A
@@ -77,6 +79,8 @@ cdef struct Signs:                  # stage 2
     double* projected
     double* signed
     double* sign                    # the result
+    double* memory                  # for the enumeration of all sign vectors
+    uint64_t* found
 
 
 cdef struct Levels:                 # stages 2 and 3 of weightings that are not powers
@@ -169,6 +173,7 @@ cdef inline Py_ssize_t lay_out(Workspace* s, Py_ssize_t n, Py_ssize_t d,
     Returns the number of doubles needed.
     """
     cdef Py_ssize_t p = d + 1, width = whole_vectors(n), line = LANES * sizeof(double)
+    cdef Py_ssize_t enumeration = room(p, n, BRANCH_STARTS) if p <= SIGN_RANK else 0
     if memory != NULL:
         memory += (line - <uintptr_t> memory % line) % line // sizeof(double)
     s.n, s.d, s.width, s.width_d = n, d, width, whole_vectors(d)
@@ -188,7 +193,8 @@ cdef inline Py_ssize_t lay_out(Workspace* s, Py_ssize_t n, Py_ssize_t d,
                               inverse_degree=take(s, n), magnitude=take(s, n))
     s.signs = Signs(rows=take(s, p * width), factor=take(s, p * p), weight=take(s, n),
                     aim=take(s, n), point=take(s, n), projected=take(s, n), signed=take(s, n),
-                    sign=take(s, n))
+                    sign=take(s, n), memory=take(s, enumeration),
+                    found=<uint64_t*> take(s, BRANCH_STARTS))
     s.levels = Levels(log_weight=take(s, n), fall=take(s, n), highest=0.0, likeliest=0.0,
                       enough=0.0, weight=take(s, n), half=take(s, n), middle=take(s, n),
                       outside=take(s, n), count=0, usable=False,

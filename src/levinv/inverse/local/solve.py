@@ -30,7 +30,9 @@ from levinv.inverse.stages.presolve import presolve
 from levinv.inverse.stages.refine import minimise as fit
 from levinv.inverse.stages.refine import refine
 from levinv.inverse.values import Found, Presolved, Problem
+from levinv.inverse.verdict.acceptance import is_solution
 from levinv.inverse.verdict.report import report
+from levinv.inverse.verdict.sides import other_sides
 
 Method: TypeAlias = Literal["trust-region", "newton", "gradient-descent"]
 
@@ -90,7 +92,11 @@ def solve(problem: Problem, progress: Progress, method: Method, A: MatrixLike,
                if ended in REMARKS and not (regularised and at_rest) else ())
     found = Found(refine(presolved, latest, progress, maxiter=0), remarks=remarks,
                   stopped=ended is None)
-    result = report(presolved, found, progress, converged=regularised and at_rest,
+    others = None
+    if not found.stopped and found.best is not None and is_solution(presolved, found.best):
+        others = other_sides(presolved, found.best, progress)
+        found = replace(found, stopped=others.stopped)
+    result = report(presolved, found, progress, others=others, converged=regularised and at_rest,
                     further_evidence={method: {
                         "iterations": iterations, "evaluations": scaled.nfev,
                         "ended": "stopped" if ended is None else ended}})

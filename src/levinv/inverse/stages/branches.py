@@ -20,7 +20,9 @@ Where they are too many, those with one and with two signs changed of least χ²
 Otherwise, for other weightings, the starts are the known solution and its reflections at the
 hyperplanes of one and of two rows: x moves so that these slacks change their signs and the others
 change as little as possible in relation to their size
-(:func:`levinv.inverse.search.try_sign_flips`).
+(:func:`levinv.inverse.search.try_sign_flips`). In both cases the x of other sides that fit the
+known slack (:mod:`levinv.inverse.stages.sides`) to its accuracy, SIGNIFICANT standard deviations,
+are starts, too.
 """
 from __future__ import annotations
 
@@ -43,11 +45,13 @@ from levinv._tolerances import (
     PATIENCE,
     PREDICTED_DECREASE,
     SIGN_TOLERANCE,
+    SIGNIFICANT,
     TINY,
     ZERO_ENTRY,
 )
 from levinv._typing import Floats, Integers
 from levinv.inverse.compiled import cells, compiled_weighting
+from levinv.inverse.stages.sides import Whole, opposite_halves, side_vectors
 from levinv.weighting.peaked import Peaked
 from levinv.weighting.protocol import Power, Weighting
 
@@ -189,8 +193,10 @@ def branches(part: NoisyComponent, known: Floats | None, limit: float) -> Branch
     starts, enumerated = np.zeros((0, rank)), can_enumerate(m, rank)
     if enumerated:
         starts = _in_all_cells(part)
-    elif known is not None and m * m <= PASS_ENTRIES and not isinstance(part.weighting, Power):
-        starts = _reflections(part, known)
+    elif known is not None:
+        starts = _other_sides(part, known)
+        if m * m <= PASS_ENTRIES and not isinstance(part.weighting, Power):
+            starts = np.vstack([starts, _reflections(part, known)])
     y, misfit = descended(part, starts, limit, in_cell=part.has_pole,
                           hopeless=np.inf if enumerated else limit / FAR_FROM_LIMIT)
     order = np.argsort(misfit, kind="stable")
@@ -301,6 +307,31 @@ def _reflections(part: NoisyComponent, y: Floats) -> Floats:
     if not np.isfinite(inverse).all():
         return np.zeros((0, len(y)))
     points = reflected(part, y, [*nearest[:, None], *map(np.array, pairs)])
+    best: Floats = points[np.argsort(part.misfits(points), kind="stable")[:PATIENCE]]
+    return best
+
+
+def _other_sides(part: NoisyComponent, y: Floats) -> Floats:
+    """The points of other sides that may have the scores of y, (k, r), at the same level."""
+    rank, power = part.matrix.shape[1], isinstance(part.weighting, Power)
+    if not power and not isinstance(part.weighting, Peaked):
+        return np.zeros((0, rank))
+    normal, _, eta = part.normal_equations(y[None])
+    half = opposite_halves(part.weighting, eta[0])
+    with np.errstate(all="ignore"):
+        spread = np.sqrt(np.einsum("mr,rs,ms->m", part.matrix, _inverses(normal)[0], part.matrix))
+        accuracy = SIGNIFICANT * spread / np.abs(half)
+    if not np.isfinite(accuracy).all():
+        return np.zeros((0, rank))
+    whole = np.column_stack([part.matrix, half])
+    signs = side_vectors(Whole(whole), half, accuracy).signs
+    turned = np.vstack([signs, -signs])
+    turned = turned[turned.min(axis=1) < 0]    # others than those of y
+    scale = np.ones(len(turned))
+    if power:                                  # ε∘half = M v + κ' half; with a peak κ' is 1
+        scale = np.linalg.lstsq(whole / half[:, None], turned.T, rcond=None)[0][-1]
+    moves = np.linalg.lstsq(part.matrix / half[:, None], turned.T - scale, rcond=None)[0]
+    points = y + (moves[:, scale > 0] / scale[scale > 0]).T
     best: Floats = points[np.argsort(part.misfits(points), kind="stable")[:PATIENCE]]
     return best
 

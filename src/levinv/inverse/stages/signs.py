@@ -22,11 +22,14 @@ rows by α_i m_i, so that g_i = ε_i/α_i, and let K = I - Π for these rows: th
 closed formula gives its change if one or two signs are flipped. Flips that lower the misfit are
 made, the best first.
 
-*When are the signs determined?* Let M = [A b]. Two solutions ±z, ±z' split the rows into S, where
-M (z + z') = 0, and its complement, where M (z - z') = 0. Such z lie in ker M_S + ker M_{S^c}. This
-has dimension 2p - r(S) - r(S^c) < p, unless r(S) + r(S^c) = p, that is, unless S separates the
-matroid of M. So for almost every x the signs are determined iff [A_C b_C] is connected on every
-component C (:mod:`levinv.inverse.stages.reduction`).
+*When are the signs determined?* Let M = [A b], of rank q. Two solutions ±z, ±z' split the rows into
+S, where M (z + z') = 0, and its complement, where M (z - z') = 0. Such z lie in
+ker M_S + ker M_{S^c}. This has dimension 2q - r(S) - r(S^c) < q, unless r(S) + r(S^c) = q, that is,
+unless S separates the matroid of M. So for almost every x the signs are determined iff [A_C b_C] is
+connected on every component C with b_C not in range(A_C)
+(:mod:`levinv.inverse.stages.reduction`). On the others [A_C b_C] has the rank q - 1 and the
+connected matroid of A_C; x moves along a line there, and 2 x₀ - x, with A_C x₀ = b_C, has all signs
+reversed. At the x found, :mod:`levinv.inverse.stages.sides` decides.
 
 *Outliers among the scores.* A wrong score spoils the magnitude of its own row, and changes those of
 other rows by some per cent. Let R = diag(1/m) [A b]. The other rows satisfy |R z| = 1 to this
@@ -52,6 +55,7 @@ from levinv._tolerances import EPS, TINY
 from levinv._typing import Floats, Integers
 from levinv.inverse.stages.isotropic import isotropic, range_basis, spectral_start
 from levinv.inverse.stages.presolve import Augmented
+from levinv.inverse.stages.sides import side_vectors
 from levinv.inverse.values import SignCandidate
 
 
@@ -65,14 +69,21 @@ def sign_candidates(matrix: Augmented, magnitude: Floats, rng: np.random.Generat
 
     ``accuracy`` (n,) holds relative standard deviations of the magnitudes; inf leaves a row out.
     A sign vector fits if its relative distance from the range is at most ``tolerance`` plus the
-    distance that the deviations explain. After each of the ``restarts`` starts
-    ``on_restart(number of starts, smallest misfit so far)`` is called, and the outcome is appended
-    to ``outcomes``.
+    distance that the deviations explain. Exact magnitudes are tried with all signs first, if the
+    rank allows it (:mod:`levinv.inverse.stages.sides`). After that, and after each of the
+    ``restarts`` starts, ``on_restart(number of starts, smallest misfit so far)`` is called. The
+    outcomes of starts are appended to ``outcomes``.
     """
     n, p = matrix.shape
-    if accuracy is None and n <= _tolerances.ENUMERATED:
-        yield from enumerate_signs(matrix, magnitude, tolerance)
-        return
+    if accuracy is None:
+        every = side_vectors(matrix, magnitude, tolerance)
+        if len(every.signs) and on_restart is not None:
+            on_restart(0, float(every.misfit.min()))
+        for signs, misfit in zip(every.signs, every.misfit, strict=True):
+            yield SignCandidate(signs, float(misfit), fits=True,
+                                fitting=len(every.signs) if every.complete else None)
+        if every.complete and len(every.signs):
+            return
     usable = np.arange(n) if accuracy is None else np.flatnonzero(np.isfinite(accuracy))
     size = _tolerances.SUBSET_PER_UNKNOWN * p
     rejected: list[SignCandidate] = []
@@ -102,22 +113,6 @@ def _squarable(values: Floats) -> Floats:
     magnitudes overflow if prior weights differ by many orders. Digits do not change.
     """
     return np.ldexp(values, -int(np.frexp(values.max())[1]))
-
-
-def enumerate_signs(matrix: Augmented, magnitude: Floats, tolerance: float) -> list[SignCandidate]:
-    """All sign vectors with first entry +1 that fit the magnitudes; the closest few in any case."""
-    n = len(magnitude)
-    weight, basis = isotropic(matrix.block(np.arange(n)))
-    target = _squarable(weight * magnitude)
-    target /= np.linalg.norm(target)
-    bits = (np.arange(2 ** (n - 1))[:, None] >> np.arange(n - 1)) & 1
-    signs = np.column_stack([np.ones(len(bits)), 1.0 - 2.0 * bits])
-    signed = signs * target
-    misfits = np.linalg.norm(signed - (signed @ basis) @ basis.T, axis=1)
-    order = np.argsort(misfits, kind="stable")
-    kept = order[:max(int(np.count_nonzero(misfits <= tolerance)), _tolerances.CLOSEST)]
-    return [SignCandidate(signs[i], float(misfits[i]), len(bits), bool(misfits[i] <= tolerance))
-            for i in kept]
 
 
 def _choose(usable: Integers, size: int, accuracy: Floats | None,

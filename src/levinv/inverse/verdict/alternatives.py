@@ -1,44 +1,48 @@
-"""Other x that have the same scores, for weightings that are not powers.
+"""Other x that have the same scores, beside those of other sides at the level of x, which are
+enumerated (:mod:`levinv.inverse.verdict.sides`). Scores of powers have no further ones.
 
 Weights symmetric about their mode have a mirror image on a component with b + mode in range(A):
 with A x₀ = b + mode, 2 x₀ - x has the predictor 2 mode - η. (For logit without an offset it is -x.)
-Other solutions lie at other levels or have other sides of the mode. On a component of few rows all
-sides are enumerated.
+Solutions at other levels are searched for on a grid of levels, on a component of few rows with all
+sides of the mode.
 """
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from levinv._tolerances import ENUMERATED, EPS
+from levinv._tolerances import ENUMERATED
 from levinv._typing import Floats
 from levinv.inverse.result import Progress, Stopped
 from levinv.inverse.stages.levels import Component, enumerated
 from levinv.inverse.stages.presolve import coordinates, different_rows
 from levinv.inverse.stages.refine import refine
-from levinv.inverse.values import Presolved, Refined
+from levinv.inverse.values import Others, Presolved, Refined, same_solution
 from levinv.inverse.verdict.acceptance import is_solution_to_rounding
 from levinv.weighting.monotone import Monotone
 
 
 def alternatives(presolved: Presolved, best: Refined, rivals: tuple[Floats, ...],
-                 progress: Progress) -> tuple[Floats, bool]:
-    """The other solutions, (m, d), and whether the callback stopped.
+                 progress: Progress, sides: Others) -> Others:
+    """The other solutions that are found, those of other ``sides`` first.
 
     Each solution differs from the best on one component. Those of the ``rivals`` that are not
     among them follow.
     """
-    found: list[Floats] = []
-    stopped = False
+    found, stopped = list(sides.x), sides.stopped
     if presolved.problem.model.is_power:
-        return np.array(rivals).reshape(-1, len(best.point.x)), stopped
-    try:
-        found.extend(_others(presolved, best, progress))
-    except Stopped:
-        stopped = True
-    for rival in rivals:
-        if not any(close(rival, known) for known in (best.point.x, *found)):
-            found.append(rival)
-    return np.array(found).reshape(-1, len(best.point.x)), stopped
+        found.extend(rivals)
+    else:
+        try:
+            for other in _others(presolved, best, progress):
+                if not any(same_solution(other, known) for known in found):
+                    found.append(other)
+        except Stopped:
+            stopped = True
+        for rival in rivals:
+            if not any(same_solution(rival, known) for known in (best.point.x, *found)):
+                found.append(rival)
+    return replace(sides, x=np.array(found).reshape(-1, len(best.point.x)), stopped=stopped)
 
 
 def agreeing(presolved: Presolved, best: Refined, others: Floats,
@@ -61,11 +65,6 @@ def agreeing(presolved: Presolved, best: Refined, others: Floats,
             return best, others
         best = moved
     return best, np.array(agreed[1:]).reshape(-1, len(x))
-
-
-def close(one: Floats, other: Floats) -> bool:
-    """Whether two solutions are one, reached from two starts."""
-    return bool(np.linalg.norm(one - other) <= EPS ** 0.25 * np.linalg.norm(other))
 
 
 def _others(presolved: Presolved, best: Refined, progress: Progress) -> Iterator[Floats]:
@@ -93,11 +92,11 @@ def _others(presolved: Presolved, best: Refined, progress: Progress) -> Iterator
         here = coordinates(reduced, slack + presolved.response, c)
         for candidate in enumerated(part):
             start = x + basis @ (candidate.y - here)
-            if any(close(start, other) for other in (x, *found)):
+            if any(same_solution(start, other) for other in (x, *found)):
                 continue
             other = refine(presolved, start, progress, progress.maxiter)
             if (other is not None and is_solution_to_rounding(presolved, other)
-                    and not any(close(other.point.x, known) for known in (x, *found))):
+                    and not any(same_solution(other.point.x, known) for known in (x, *found))):
                 found.append(other.point.x)
                 yield found[-1]
 

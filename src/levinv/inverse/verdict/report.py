@@ -15,17 +15,23 @@ from levinv._noise import half_unit
 from levinv._tolerances import (
     ALLOWED_ROUNDINGS,
     CHI_SQUARED_LEVEL,
-    ENUMERATED,
     SETTLED_RESIDUAL,
+    SIGN_RANK,
     SIGN_TOLERANCE,
     SIGNIFICANT,
 )
 from levinv._typing import Floats
 from levinv.inverse.result import InversionResult, Progress, without_scores
-from levinv.inverse.stages.presolve import Augmented
-from levinv.inverse.stages.signs import enumerate_signs
 from levinv.inverse.stages.whitened_jacobian import negligible
-from levinv.inverse.values import Found, Outliers, Presolved, Refined, SignSearch, Uncertainty
+from levinv.inverse.values import (
+    Found,
+    Others,
+    Outliers,
+    Presolved,
+    Refined,
+    SignSearch,
+    Uncertainty,
+)
 from levinv.inverse.verdict.acceptance import (
     chi_squared_limit,
     has_known_signs,
@@ -40,14 +46,13 @@ from levinv.inverse.verdict.uncertainty import uncertainty
 
 def report(presolved: Presolved, found: Found, progress: Progress, *,
            outliers: Outliers | None = None, other_signs: bool = False,
-           others: Floats | None = None, endless: bool = False, converged: bool = False,
+           others: Others | None = None, converged: bool = False,
            further_evidence: dict[str, Any] | None = None) -> InversionResult:
     """Decide success and uniqueness at the best x found, and assemble the result.
 
     ``outliers`` are None if they were not looked for or if no small set of rows explains the
     misfit. ``other_signs`` says whether another x with these scores was found, ``others`` holds
-    such x, (m, d). ``endless`` says whether x can go to infinity. ``converged`` says whether a
-    method with a loss of its own converged, which is success.
+    such x. ``converged`` says whether a method with a loss of its own converged, which is success.
     """
     problem, best = presolved.problem, found.best
     determined_on = list(presolved.signs_determined_on)
@@ -71,16 +76,17 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
         found = replace(found, remarks=(*found.remarks, "no x with these scores and the given "
                                                         "signs of coefficients was found"))
     success = (matched or converged) and not found.stopped
-    others = np.zeros((0, len(best.point.x))) if others is None else others
-    if matched and problem.known_signs is None and problem.model.is_power:
-        determined_on = _enumerated(presolved, np.abs(best.point.slack))
+    others = Others(np.zeros((0, len(best.point.x)))) if others is None else others
+    if problem.coefficient_signs is None:
+        for c, search in enumerate(others.sides):
+            determined_on[c] &= not search.others and (search.complete or search.rank > SIGN_RANK)
     if not problem.model.is_power and problem.coefficient_signs is None:
         determined_on = [known and not mirrored for known, mirrored
                          in zip(determined_on, presolved.mirrored, strict=True)]
-    determined = all(determined_on) and not other_signs and not len(others)
+    determined = all(determined_on) and not other_signs and not len(others.x)
     with np.errstate(over="ignore"):                   # standard errors may be inf
         known = uncertainty(presolved, best, rounding)
-    endless = endless and matched
+    endless = others.endless and matched
     if endless:
         found = replace(found, remarks=(*found.remarks, AT_INFINITY))
     status = 4 if found.stopped else 0 if success else _failure(presolved, found, outliers)
@@ -91,42 +97,24 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
     return InversionResult(
         x=best.point.x, fun=0.5 * float(np.sum((scores - problem.scores) ** 2)), scores=scores,
         slack=slack, signs=problem.model.side(slack), success=success, status=status,
-        message=message(presolved, found, status, outliers, known, len(others)), nit=progress.nit,
-        nfev=progress.nfev, alternatives=others,
+        message=message(presolved, found, status, outliers, known, len(others.x)), nit=progress.nit,
+        nfev=progress.nfev, alternatives=others.x,
         unique=bool(success and not converged and not endless and not known.null_space.size
                     and not known.undetermined.size and not known.flat.size
-                    and (determined or (problem.known_signs is not None and not len(others)))
+                    and (determined or (problem.known_signs is not None and not len(others.x)))
                     and (not problem.exact or presolved.rms(best.point) <= SETTLED_RESIDUAL)
                     and (problem.model.is_power or _is_known(known, best, problem.exact))),
         null_space=known.null_space, standard_errors=known.standard_errors,
         condition=known.condition,
         evidence=plain(_of_stages(presolved, found, determined_on, determined)
-                       | _of_x(presolved, best, outliers, known) | (further_evidence or {})))
+                       | _of_sides(others) | _of_x(presolved, best, outliers, known)
+                       | (further_evidence or {})))
 
 
 def _is_known(known: Uncertainty, best: Refined, exact: bool) -> bool:
     """Whether standard errors are small beside x: if not, x far away may have these scores."""
     errors = np.hypot.reduce(known.standard_errors)
     return bool((SIGNIFICANT if exact else 1.0) * errors <= np.hypot.reduce(best.point.x))
-
-
-def _enumerated(presolved: Presolved, magnitude: Floats) -> list[bool]:
-    """Whether signs are determined on each component: False if several vectors fit exact scores.
-
-    The connectivity rule holds for almost every x. With few rows all sign vectors are enumerated,
-    to catch the exceptions.
-    """
-    reduced = presolved.reduced
-    determined_on = list(presolved.signs_determined_on)
-    for c in range(reduced.count):
-        member = reduced.members(c)
-        if (presolved.problem.exact and not presolved.range.inside[c]
-                and len(member) <= ENUMERATED):
-            candidates = enumerate_signs(Augmented(reduced, presolved.range, c), magnitude[member],
-                                         SIGN_TOLERANCE)
-            if sum(candidate.misfit <= SIGN_TOLERANCE for candidate in candidates) > 1:
-                determined_on[c] = False
-    return determined_on
 
 
 def _failure(presolved: Presolved, found: Found, outliers: Outliers | None) -> int:
@@ -169,6 +157,14 @@ def _of_stages(presolved: Presolved, found: Found, determined_on: Sequence[bool]
         records["signs"] = [_of_search(search, None if slack is None else slack[reduced.members(c)])
                             for c, search in enumerate(found.signs)]
     return records
+
+
+def _of_sides(others: Others) -> dict[str, Any]:
+    """The records of the enumeration of other sides."""
+    if not others.sides:
+        return {}
+    return {"sides": [vars(search) | {"sign_vectors": 2 ** (search.rank - 1)}
+                      for search in others.sides]}
 
 
 def _of_search(search: SignSearch, slack: Floats | None) -> dict[str, Any]:
