@@ -13,7 +13,8 @@ from libc.math cimport INFINITY, fabs, log, sqrt
 from libc.stdint cimport uint64_t, uintptr_t
 
 from kernel_settings cimport (BATCH_EXTREME, BATCH_STARTS, BRANCH_STARTS, ENUMERATED,
-                              FAR_FROM_LIMIT, NOISE_UNCERTAINTY, PASS_ENTRIES, ROUNDING_FACTOR, SETTLED_RESIDUAL, SIGN_TOLERANCE)
+                              FAR_FROM_LIMIT, NOISE_UNCERTAINTY, PASS_ENTRIES, ROUNDING_FACTOR,
+                              SETTLED_RESIDUAL, SIGN_TOLERANCE)
 from levinv._kernels.small.algebra cimport LANES, combine, products, transposed_times
 from levinv._kernels.small.changes cimport (ALL, SOME, UNDEFINED, Changes, cell_at,
                                             changes_needed, divide_changes, find_changes)
