@@ -11,13 +11,11 @@ from levinv import LeverageMap, invert_scores, leverage_scores
 from levinv._kernels import cells as portable
 from levinv.inverse.compiled import cells as kernel
 from levinv.inverse.stages.branches import (
-    Branches,
     NoisyComponent,
     branches,
     can_enumerate,
     descended,
     reflected,
-    with_changed_signs,
 )
 from levinv.inverse.stages.branches import _in_all_cells as points_in_all_cells
 from levinv.inverse.verdict.acceptance import chi_squared_limit
@@ -208,19 +206,15 @@ def test_no_reflection_where_squares_underflow(rng):
     assert reflected(part, y, [np.array([3]), np.array([1, 3])]).shape == (2, 2)
 
 
-@pytest.mark.parametrize("size", [1e-4, 3e-5])
-@pytest.mark.parametrize("seed", range(5))
-def test_a_slack_of_almost_zero(seed, size):
-    """On its other side χ² is hardly larger. It was not computed accurately enough to count."""
+@pytest.mark.parametrize("seed", [8, 47, 106])
+def test_a_slack_of_almost_zero(seed):
+    """On its other side χ² was not computed accurately enough to count."""
     rng = np.random.default_rng(seed)
-    part, y = component(rng, 60, 8)
-    y = y - (part.matrix[0] @ y - part.offset[0] - size) * np.linalg.pinv(part.matrix[:1])[:, 0]
-    slack = part.matrix @ y - part.offset
-    scores = oracles.scores(part.matrix / slack[:, None]).round(3)
-    part = replace(part, scores=scores, weight=np.full(60, 1e3 * np.sqrt(12.0)))
-    limit = chi_squared_limit(52)
-    found = with_changed_signs(part, Branches(y[None], part.misfits(y[None]), 0, False), limit)
-    other = slack > 0
-    other[0] = False
-    assert tuple(other) in {tuple(side) for side in found.y @ part.matrix.T > part.offset}
-    assert found.misfit[0] <= limit
+    A, b, x = rng.standard_normal((60, 8)), rng.standard_normal(60), rng.standard_normal(8)
+    c = oracles.scores(A / (A @ x - b)[:, None]).round(3)
+    result = invert_scores(A, b, c, decimals=3, rng=0)
+    assert result.success and not result.unique and len(result.alternatives) == 1
+    slacks = A @ np.array([result.x, result.alternatives[0]]).T - b[:, None]
+    changed = np.flatnonzero(slacks[:, 0] * slacks[:, 1] < 0)
+    assert len(changed) == 1 and c[changed[0]] == 1.0
+    assert_allclose(leverage_scores(A, slack=slacks[:, 1]), c, atol=1.5e-3)

@@ -13,7 +13,8 @@ from libc.math cimport INFINITY, fabs, log, sqrt
 from libc.stdint cimport uint64_t, uintptr_t
 
 from kernel_settings cimport (BATCH_EXTREME, BATCH_STARTS, BRANCH_STARTS, ENUMERATED,
-                              FAR_FROM_LIMIT, PASS_ENTRIES, ROUNDING_FACTOR, SETTLED_RESIDUAL, SIGN_TOLERANCE)
+                              FAR_FROM_LIMIT, NOISE_UNCERTAINTY, PASS_ENTRIES, ROUNDING_FACTOR,
+                              SETTLED_RESIDUAL, SIGN_TOLERANCE)
 from levinv._kernels.small.algebra cimport LANES, combine, products, transposed_times
 from levinv._kernels.small.changes cimport (ALL, SOME, UNDEFINED, Changes, cell_at,
                                             changes_needed, divide_changes, find_changes)
@@ -154,8 +155,8 @@ cdef bint other_signs_fit(Workspace* s, Others* others, double most) noexcept no
     descent.limit, descent.in_cell = most, q > 0.0
     descent.hopeless = INFINITY if tried == ALL else most / FAR_FROM_LIMIT
     descend_all(p, &descent, c.y, c.found, c.misfit)
-    for k in range(c.found):
-        if c.misfit[k] <= most and cell_at(p, c.y + k * s.d) != c.known:
+    for k in range(c.found):             # near the limit the general route decides
+        if c.misfit[k] <= NOISE_UNCERTAINTY ** 2 * most and cell_at(p, c.y + k * s.d) != c.known:
             return True
     return False
 
