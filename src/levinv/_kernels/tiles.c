@@ -1,5 +1,6 @@
 #include "tiles.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -53,6 +54,7 @@ void tiles_free(double *memory)
 #define WIDE 0
 #include "tiles_version.h"
 #else
+#define VERSION portable
 #define common portable
 #include "tiles_portable.h"
 #endif
@@ -76,7 +78,9 @@ void tiles_free(double *memory)
 #endif
 
 #define TABLE(suffix) {NAMED(gram, suffix), NAMED(tn, suffix), NAMED(nn, suffix), \
-                       NAMED(quad, suffix), NAMED(scaled, suffix), NAMED(pairs, suffix)}
+                       NAMED(quad, suffix), NAMED(scaled, suffix), NAMED(pairs, suffix), \
+                       NAMED(forms, suffix), NAMED(sandwich, suffix), \
+                       NAMED(weigh, suffix)}
 
 static const Tiles versions[] = {
     TABLE(common),

@@ -21,4 +21,10 @@ cdef extern from "tiles.h" nogil:
                        const double* scale, Py_ssize_t width, double* block) noexcept nogil
         void (*pairs)(const double* u, Py_ssize_t ldu, Py_ssize_t rows, Py_ssize_t k,
                       Py_ssize_t width, double* products) noexcept nogil
+        void (*forms)(double* c, Py_ssize_t q, Py_ssize_t k, double* work,
+                      double* pivots) noexcept nogil
+        void (*sandwich)(const double* form, double* c, Py_ssize_t q, Py_ssize_t k,
+                         double* work) noexcept nogil
+        int (*weigh)(const double* values, Py_ssize_t n, int slack, double least, double most,
+                     double* out) noexcept nogil
     const Tiles* tiles()

@@ -69,3 +69,13 @@ static void pairs_portable(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdi
             *to++ = 0.0;
     }
 }
+
+typedef double Vector_portable;
+typedef int Mask_portable;
+#define TARGET
+#define LANES 1
+#define SPLAT(x) (x)
+#define LOAD(p) (*(p))
+#define STORE(p, v) (*(p) = (v))
+#define LANE(v, j) (v)
+#include "tiles_forms.h"

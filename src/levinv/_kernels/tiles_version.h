@@ -195,6 +195,10 @@ TARGET static void OF(pairs)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptr
     }
 }
 
+#define LANE(v, j) (v)[j]
+#include "tiles_forms.h"
+#undef LANE
+
 /* The other macros read the same in each version. */
 #undef VERSION
 #undef TARGET
