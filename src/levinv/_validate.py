@@ -34,8 +34,8 @@ UNKNOWN_SCORES = ": give rows of unknown scores the noise 1 and any score"
 __all__ = ["NO_LABELS", "Axes", "Axis", "axes", "beneath", "choice", "finite", "first_index",
            "first_labels", "generator", "index", "is_dask", "is_streamed", "labelled", "labels_of",
            "listed", "matrix", "noise", "nonnegative", "options", "ordinary_columns",
-           "ordinary_size", "positive_int", "positive_number", "real_array", "refuse", "scalar",
-           "signs", "vector"]
+           "ordinary_size", "output", "positive_int", "positive_number", "real_array",
+           "refuse", "scalar", "signs", "vector"]
 
 FLOAT = np.dtype(np.float64)
 
@@ -274,6 +274,19 @@ def signs(value: Any, name: str, n: int, axis: Axis | None = None) -> Floats:
     array = vector(value, name, n, "row of A", axis)
     refuse(np.abs(array) != 1.0, array, name, "+1 or -1")
     return array
+
+
+def output(out: Any, shape: tuple[int, ...]) -> None:
+    """Refuse an ``out``, unless it is None, into which a result of this shape does not go."""
+    if out is None:
+        return
+    if type(out) is not np.ndarray or out.dtype != FLOAT or not out.flags.writeable:
+        raise TypeError("out must be a writable float64 array, got "
+                        + (f"dtype {out.dtype}" if getattr(out, "dtype", FLOAT) != FLOAT
+                           else f"a read-only {type(out).__name__}" if type(out) is np.ndarray
+                           else type(out).__name__))
+    if out.shape != shape:
+        raise ValueError(f"out must have the shape {shape} of the result, got {out.shape}")
 
 
 def ordinary_size(array: Floats, name: str) -> Floats:

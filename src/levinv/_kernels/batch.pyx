@@ -10,16 +10,17 @@ matrices are inverted, a problem in each lane of a vector. The form K = (AᵀWA)
 columns. Its errors are of the order ε κ², like those of the Gram matrix. The Laplacian takes two
 more products: Q y = W ∘ (X (K C K)) with C = Xᵀ (W∘y).
 """
-from libc.math cimport INFINITY, log, sqrt
+from libc.math cimport INFINITY, fabs, log, sqrt
 from libc.string cimport memset
 
 from kernel_settings cimport CACHE_ENTRIES, SAFE_SIZE
 from levinv._kernels.dense cimport Rows, allocate, describe, load, padded, whole_tiles
 from levinv._kernels.tiles cimport TILE, tiles, tiles_free
 
-# Problems side by side: four tiles. Twice as many are slower in the L1 cache, half as many leave
-# more of the time to the products of rows.
+# Problems side by side: four tiles. Twice as many leave the L1 cache, half as many share the
+# products of rows with fewer others.
 cdef Py_ssize_t LANES = 4 * TILE
+lanes = LANES                         # for callers: a whole number of times to a call
 
 
 cdef struct Batch:
@@ -44,12 +45,13 @@ def one_pass(const double[:, :] A, const double[:, ::1] values, bint slack, doub
 
     condition[j] <- as in ``factor.gram_inverse_factor``; inf or nan where there is no factor in
     double precision, or if a weight is not between 1 / SAFE_SIZE and SAFE_SIZE: the rest is then
-    useless. The entries of A have to be in that range, too, or 0. log_det[j] <- logarithm of the
+    useless. So it is if an entry of A is not in that range and not 0. log_det[j] <- logarithm of the
     determinant of the Gram matrix; product[j] <- (Q - diag(σ)) (σ - target); None: not computed.
     """
     cdef Batch b
-    cdef Py_ssize_t n = A.shape[0], d = A.shape[1], problems = values.shape[0], first, count
+    cdef Py_ssize_t n = A.shape[0], d = A.shape[1], problems = values.shape[0], first, count, j
     cdef Py_ssize_t panels
+    cdef bint ordinary
     b.rows = describe(A, None)
     b.pairs = d * (d + 1) // 2
     b.width = padded(b.pairs)
@@ -64,18 +66,36 @@ def one_pass(const double[:, :] A, const double[:, ::1] values, bint slack, doub
     b.pivots = b.moments + b.width * LANES
     b.work = b.pivots + (d + 1) * LANES
     with nogil:
-        if b.kept:
+        ordinary = in_range(&b.rows)
+        if b.kept and ordinary:
             products_of(&b, 0, n)
+        if not ordinary:
+            for first in range(problems):
+                condition[first] = INFINITY
+            problems = 0
         for first from 0 <= first < problems by LANES:
             count = min(LANES, problems - first)
-            weigh(&b, &values[first, 0], slack, count, &out[first, 0], &condition[first])
+            for j in range(first, first + count):
+                condition[j] = 0.0 if weigh(&values[j, 0], n, slack, &out[j, 0]) else INFINITY
             add_moments(&b, &out[first, 0], count, b.forms)
             invert(&b, count, &condition[first], NULL if log_det is None else &log_det[first])
             contract(&b, b.forms, &out[first, 0], count, True)
             if target is not None:
                 laplacian(&b, &values[first, 0], slack, count, &out[first, 0], &target[0],
-                          &condition[first], &product[first, 0])
+                          &product[first, 0])
     tiles_free(b.block)
+
+
+cdef bint in_range(const Rows* rows) noexcept nogil:
+    """Whether all entries are of ordinary size: products with weights are then in range."""
+    cdef Py_ssize_t i, j
+    cdef double size
+    cdef bint found = True
+    for i in range(rows.n):
+        for j in range(rows.d):
+            size = fabs(rows.data[i * rows.row_stride + j * rows.column_stride])
+            found &= size == 0.0 or 1.0 / SAFE_SIZE <= size <= SAFE_SIZE
+    return found
 
 
 cdef void products_of(Batch* b, Py_ssize_t first, Py_ssize_t count) noexcept nogil:
@@ -84,13 +104,9 @@ cdef void products_of(Batch* b, Py_ssize_t first, Py_ssize_t count) noexcept nog
     tiles().pairs(b.block, padded(b.rows.d), whole_tiles(count), b.rows.d, b.width, b.products)
 
 
-cdef void weigh(Batch* b, const double* values, bint slack, Py_ssize_t problems, double* out,
-                double* condition) noexcept nogil:
-    """The weights of the rows, a row of ``out`` for each problem, and whether they are in range."""
-    cdef Py_ssize_t n = b.rows.n, j
-    for j in range(problems):
-        condition[j] = 0.0 if tiles().weigh(values + j * n, n, slack, 1.0 / SAFE_SIZE, SAFE_SIZE,
-                                            out + j * n) else INFINITY
+cdef bint weigh(const double* values, Py_ssize_t n, bint slack, double* out) noexcept nogil:
+    """The weights of the rows; whether they are in range."""
+    return tiles().weigh(values, n, slack, 1.0 / SAFE_SIZE, SAFE_SIZE, out)
 
 
 cdef void add_moments(Batch* b, const double* factors, Py_ssize_t problems,
@@ -144,23 +160,18 @@ cdef void invert(Batch* b, Py_ssize_t problems, double* condition,
 
 
 cdef void laplacian(Batch* b, const double* values, bint slack, Py_ssize_t problems,
-                    const double* scores, const double* target, double* condition,
+                    const double* scores, const double* target,
                     double* product) noexcept nogil:
     """product <- (Q - diag(scores)) (scores - target), a row for each problem."""
-    cdef Py_ssize_t n = b.rows.n, m = whole_tiles(problems), i, j
-    cdef double kept
+    cdef Py_ssize_t n = b.rows.n, i, j
     for j in range(problems):
-        kept = condition[j]
-        weigh(b, values + j * n, slack, 1, product + j * n, &condition[j])
-        condition[j] = kept
+        weigh(values + j * n, n, slack, product + j * n)
         for i in range(n):
             product[j * n + i] = product[j * n + i] * (scores[j * n + i] - target[i])
     add_moments(b, product, problems, b.moments)
-    tiles().sandwich(b.forms, b.moments, m, b.rows.d, b.work)
+    tiles().sandwich(b.forms, b.moments, whole_tiles(problems), b.rows.d, b.work)
     for j in range(problems):
-        kept = condition[j]
-        weigh(b, values + j * n, slack, 1, product + j * n, &condition[j])
-        condition[j] = kept
+        weigh(values + j * n, n, slack, product + j * n)
     contract(b, b.moments, product, problems, False)
     for j in range(problems):
         for i in range(n):

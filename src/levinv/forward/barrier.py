@@ -23,13 +23,16 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 
 from levinv import _validate
-from levinv._typing import Floats, MatrixLike, SignsLike, VectorLike
+from levinv._typing import Floats, Many, MatrixLike, SignsLike, VectorLike
 from levinv.forward.basis import accurate_squares, orthonormal_basis
 from levinv.forward.log_weights import LogWeights
+from levinv.forward.many_points import coefficients, evaluate_points, is_batch, slacks
+from levinv.forward.many_weights import numbered
 from levinv.forward.projection import Projection, row_scale
 from levinv.forward.score_map import ScoreMap
 from levinv.storage.blocked import Rows
@@ -180,18 +183,46 @@ class LogDeterminant:
         """(n, d) of A."""
         return self._map.shape
 
-    def fun(self, x: VectorLike) -> float:
-        """V(x); inf where a weight is infinite, at a zero slack."""
+    @overload
+    def fun(self, x: Many) -> Floats: ...        # type: ignore[overload-overlap]
+
+    @overload
+    def fun(self, x: VectorLike) -> float: ...
+
+    def fun(self, x: VectorLike) -> float | Floats:
+        """V(x), inf where a weight is infinite, at a zero slack; (k,) for k points x (k, d)."""
+        if is_batch(x):
+            return self._many_values(coefficients(self._map.scores, x))
         if self._map.touching(x) is not None:
             return np.inf
         with self._map.threads():
             return self._map.at(x).value()
 
+    def _many_values(self, x: Floats) -> Floats:
+        many = evaluate_points(self._map.scores, x, determinants=True)
+        out = np.empty(len(x))
+        if many.found.log_det is not None:
+            out = 0.5 * (many.found.log_det + self.shape[1] * many.unit)
+        for i in many.left:
+            with numbered("x", i):
+                out[i] = self.fun(x[i])
+        return out
+
     def grad(self, x: VectorLike) -> Floats:
-        """∇V(x), (d,)."""
+        """∇V(x), (d,); (k, d) for k points x (k, d)."""
+        if is_batch(x):
+            return self._many_gradients(coefficients(self._map.scores, x))
         point = self._map.at(x, 1)
         with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
             return self._map.finite(point.gradient())
+
+    def _many_gradients(self, x: Floats) -> Floats:
+        many = evaluate_points(self._map.scores, x, order=1)
+        out = -many.pull(many.found.scores)
+        for i in np.flatnonzero(~(many.served & np.isfinite(out).all(axis=1))):
+            with numbered("x", i):
+                out[i] = self.grad(x[i])
+        return out
 
     def hess(self, x: VectorLike) -> Floats:
         """∇²V(x), (d, d); positive definite for the barrier."""
@@ -292,8 +323,25 @@ class VolumetricBarrier(LogDeterminant):
         if self._signs is not None and scores.left_out is not None:
             self._signs = np.where(scores.left_out, 0.0, self._signs)
 
-    def fun(self, x: VectorLike) -> float:
-        """V(x); inf at a zero slack and, with ``signs``, outside the cell."""
+    @overload
+    def fun(self, x: Many) -> Floats: ...        # type: ignore[overload-overlap]
+
+    @overload
+    def fun(self, x: VectorLike) -> float: ...
+
+    def fun(self, x: VectorLike) -> float | Floats:
+        """V(x), inf at a zero slack and, with ``signs``, outside the cell; (k,) for k points x
+        (k, d).
+        """
+        if is_batch(x):
+            return super().fun(x)
         if self._signs is not None and np.any(self._map.scores.slack(x) * self._signs < 0.0):
             return np.inf
         return super().fun(x)
+
+    def _many_values(self, x: Floats) -> Floats:
+        out = super()._many_values(x)
+        if self._signs is not None:
+            outside = slacks(self._map.scores, x) * self._signs < 0.0
+            out[outside.any(axis=1)] = np.inf
+        return out

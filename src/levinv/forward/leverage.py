@@ -9,6 +9,7 @@ entries are therefore first multiplied by powers of two, which is exact.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
@@ -20,9 +21,10 @@ from levinv._kernels.factor import triangular_inverse_factor
 from levinv._kernels.scores import one_pass
 from levinv._parallel import count, share, sharing
 from levinv._tolerances import CHUNK_WORK, SQUARABLE
-from levinv._typing import Floats, MatrixLike, Seed, VectorLike
+from levinv._typing import Floats, Integers, MatrixLike, Seed, VectorLike
 from levinv.forward import basis, projection
 from levinv.forward.approximate import sketched_scores
+from levinv.forward.many_weights import evaluate, numbered, serves, writes_into
 from levinv.forward.more_scores import more_scores
 from levinv.forward.row_scales import dependent_zeros, row_values, slack_scale, weight_scale
 from levinv.storage import Rows
@@ -35,7 +37,8 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
                     rcond: float | None = None, check_finite: bool = True,
                     workers: int | None = None, rtol: float | None = None,
                     rng: Seed = None, ridge: VectorLike | None = None,
-                    rows: MatrixLike | None = None, rank: int | None = None) -> Floats:
+                    rows: MatrixLike | None = None, rank: int | None = None,
+                    out: Floats | None = None) -> Floats:
     """Leverage scores of a matrix, of its scaled rows, or of each matrix of a stack.
 
     With B = A, B = diag(1/slack) A or B = diag(sqrt(weights)) A, row i has the score
@@ -50,11 +53,13 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
         shape, a dtype and slices of rows, dense or sparse (a dataset of h5py or zarr, a matrix of
         anndata); or a dask array of known shape, whose blocks of rows stay where they are. Real;
         integers and single precision are converted to double. Any memory layout; n < d is allowed.
-    slack : (n,) or (..., n) array_like, optional
+    slack : (n,), (k, n) or (..., n) array_like, optional
         Divide row i by ``slack[i]``. Its sign does not matter. A row with zero slack has score 1,
         and the other rows have the scores of the quotient by it: this is the continuous limit. A
-        series is brought into the order of A by its labels, here and elsewhere.
-    weights : (n,) or (..., n) array_like, optional
+        series is brought into the order of A by its labels, here and elsewhere. One matrix may
+        have k slack vectors (k, n), which share what is computed from A; a stack of matrices has
+        one vector for each, (..., n), or for all.
+    weights : (n,), (k, n) or (..., n) array_like, optional
         Multiply row i by ``sqrt(weights[i])``; weights are at least 0. Give at most one of slack
         and weights.
     method : {"auto", "cholesky", "qr", "sketch"}, default "auto"
@@ -88,11 +93,14 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
     rank : int, optional
         Scores of the best approximation of B of this rank: squared row norms of its first left
         singular vectors [4]_. They depend on the units of the columns. Not with ridge and rows.
+    out : ndarray, optional
+        Where to write the scores: a float64 array of their shape, which is also returned.
 
     Returns
     -------
-    scores : (n,), (..., n) or, with ``rows``, (m,) ndarray, pandas.Series or xarray.DataArray
-        A series if the rows are those of a frame of pandas, with its index.
+    scores : (n,), (k, n), (..., n) or, with ``rows``, (m,) ndarray, pandas.Series or DataArray
+        A series if the rows are those of a frame of pandas, with its index. An array if there are k
+        slack or weight vectors.
 
     Raises
     ------
@@ -173,26 +181,29 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
     array([0.25, 6.03])
     >>> leverage_scores(A, rank=1).round(3)
     array([0.   , 0.015, 0.051, 0.934])
+    >>> leverage_scores(A, slack=[[1.0, 1.0, 1.0, 1.0], [1.0, 2.0, 0.0, 3.0]]).round(3)
+    array([[0.43 , 0.33 , 0.27 , 0.97 ],
+           [0.413, 0.026, 1.   , 0.562]])
     """
     source, axes = A, None
     if type(A) is not np.ndarray:
         A, axes = _validate.beneath(A), _validate.axes(A)
+    if slack is not None and weights is not None:
+        raise ValueError("slack and weights cannot both be given")
+    kind, given = ("weights", weights) if slack is None else ("slack", slack)
     if method == "sketch":
         for name, value in (("ridge", ridge), ("rows", rows), ("rank", rank)):
             if value is not None:
                 raise ValueError(f"{name} must be None with method='sketch', got "
                                  f"{type(value).__name__}")
-        return _sketch(A, slack, weights, rcond, workers, rtol, rng)
+        return _returned(_sketch(A, slack, weights, rcond, workers, rtol, rng), A, out)
     if rtol is not None or rng is not None:
         raise ValueError(f"{'rng' if rtol is None else 'rtol'} belongs to method='sketch', got "
                          f"method={method!r}")
     if ridge is not None or rows is not None or rank is not None:
-        if slack is not None and weights is not None:
-            raise ValueError("slack and weights cannot both be given")
-        kind, given = ("weights", weights) if slack is None else ("slack", slack)
         more = more_scores(A, kind, given, ridge, rows, rank, method, rcond, check_finite, workers,
                            axes or _validate.NO_LABELS)
-        return _labelled(_with_doubt(*more), source if rows is None else rows)
+        return _returned(_with_doubt(*more), source if rows is None else rows, out)
     dense = type(A) is np.ndarray or not (scipy.sparse.issparse(A) or _validate.is_dask(A)
                                       or _validate.is_streamed(A))
     if dense:
@@ -203,13 +214,15 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
         _validate.choice(method, "method", METHODS)
     if rcond is not None:
         rcond = _validate.positive_number(rcond, "rcond", zero=True)
-    if slack is not None and weights is not None:
-        raise ValueError("slack and weights cannot both be given")
-    kind, given = ("weights", weights) if slack is None else ("slack", slack)
     values = None if given is None else row_values(given, kind, A, axes and axes.rows,
-                                                   check_finite and type(given) is not np.ndarray)
+                                                   check_finite and type(given) is not np.ndarray,
+                                                   many=True)
     in_one_pass = method != "qr" and rcond is None
     work = A.size * A.shape[-1] if dense else CHUNK_WORK
+    if values is not None and values.ndim > A.ndim - 1:
+        _validate.output(out, values.shape)
+        return _with_doubt(*_many_scores(A, kind, values, method, rcond, check_finite, workers,
+                                         in_one_pass, out))
     if in_one_pass and A.ndim == 2 and work < CHUNK_WORK:      # a single chunk, for one thread
         if workers is not None:
             _validate.positive_int(workers, "workers")
@@ -217,7 +230,8 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
         one_pass(A[None], None if values is None else values[None], kind == "weights",
                  _tolerances.ONE_PASS_CONDITION, one, condition)
         if condition[0] <= _tolerances.ONE_PASS_CONDITION:
-            return one.ravel() if axes is None else _labelled(one.ravel(), source)
+            return (one.ravel() if axes is None and out is None
+                    else _returned(one.ravel(), source, out))
     stored = storage.of(A) if A.ndim == 2 else None
     workers = count(workers, 4 * work if stored is None else stored.flops)
     if stored is not None:
@@ -226,14 +240,17 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
     else:
         scores, doubt = _stack_scores(A, kind, values, method, rcond, check_finite, workers,
                                       in_one_pass)
-    scores = _with_doubt(scores, doubt)
-    return scores if axes is None else _labelled(scores, source)
+    return _returned(_with_doubt(scores, doubt), source, out)
 
 
-def _labelled(scores: Floats, matrix: MatrixLike) -> Floats:
-    """The scores with the labels of the rows that they belong to, if these have labels."""
-    # for a type checker an array: it cannot tell a frame from a matrix of unknown type
-    return cast("Floats", _validate.labelled(scores, matrix, "leverage_score"))
+def _returned(scores: Floats, matrix: MatrixLike, out: Floats | None) -> Floats:
+    """``out`` with the scores, or the scores with the labels of the rows that they belong to."""
+    if out is None:
+        # for a type checker an array: it cannot tell a frame from a matrix of unknown type
+        return cast("Floats", _validate.labelled(scores, matrix, "leverage_score"))
+    _validate.output(out, scores.shape)
+    out[...] = scores
+    return out
 
 
 def _with_doubt(scores: Floats, doubt: str) -> Floats:
@@ -259,8 +276,6 @@ def _sketch(A: MatrixLike, slack: VectorLike | None, weights: VectorLike | None,
     rng = _validate.generator(rng, "rng")
     if workers is not None:
         _validate.positive_int(workers, "workers")
-    if slack is not None and weights is not None:
-        raise ValueError("slack and weights cannot both be given")
     scale = None
     if slack is not None:
         magnitude = np.abs(_validate.vector(slack, "slack", A.shape[0], "row of A"))
@@ -303,6 +318,35 @@ def _stack_scores(A: Floats, kind: str, values: Floats | None, method: str,
                                        None if rows is None else rows[i], method, rcond, False)
         doubts += [f"matrix {i} of the stack: {doubt}"] if doubt else []
     return out.reshape(A.shape[:-1]), "; ".join(doubts[:3])
+
+
+def _many_scores(A: MatrixLike, kind: str, values: Floats, method: str, rcond: float | None,
+                 check_finite: bool, workers: int | None, in_one_pass: bool,
+                 out: Floats | None) -> tuple[Floats, str]:
+    """Scores (k, n) of one matrix for k slacks or weights, and the doubts (see :class:`Basis`)."""
+    left: Sequence[int] | Integers = range(len(values))
+    if in_one_pass and serves(A):
+        into = out if out is not None and writes_into(out, values, A) else None
+        found = evaluate(A, values, kind == "slack", workers, out=into)
+        scores, left = found.scores, np.flatnonzero(~found.served)
+    else:
+        scores = np.empty(values.shape)
+    if len(left):
+        if check_finite:
+            _validate.finite(values, kind)
+        if kind == "weights":
+            _validate.refuse(values < 0, values, "weights", "at least 0")
+        stored = storage.of(A)
+        stored.workers = count(workers, stored.flops)
+    doubts = []
+    for i in left:
+        with numbered(kind, i):
+            scores[i], doubt = _matrix_scores(A, stored, kind, values[i], method, rcond,
+                                              check_finite)
+        doubts += [f"{kind}[{i}]: {doubt}"] if doubt else []
+    if out is not None and scores is not out:
+        out[...] = scores
+    return scores if out is None else out, "; ".join(doubts[:3])
 
 
 def _matrix_scores(A: MatrixLike, rows: Rows, kind: str, values: Floats | None, method: str,

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from levinv import _validate
 from levinv._typing import Floats, MatrixLike, VectorLike
+from levinv.forward.many_points import coefficients, evaluate_points, is_batch, slacks
+from levinv.forward.many_weights import numbered, writes_into
 from levinv.forward.score_map import ScoreMap
 from levinv.weighting.names import WeightingLike
 
@@ -60,6 +62,8 @@ class LeverageMap:
     and never modified, so that threads may share an object. A and b are not modified; float64
     arrays are not copied.
 
+    ``slack`` and ``scores`` also take many points, the rows of an x (k, d).
+
     Methods raise ValueError if x is not a finite vector of length d or if A x - b overflows; all
     but ``slack`` also if linearly dependent rows have zero slack at x, if a linear predictor is
     outside the domain of its link, if the scores depend on ratios of weights beyond the range of
@@ -82,6 +86,12 @@ class LeverageMap:
     >>> scores_at.jvp([0.0, 0.0], [1.0, 0.0]).round(4)
     array([-0.1157,  0.0661,  0.0496])
 
+    Several points:
+
+    >>> scores_at.scores([[0.0, 0.0], [0.5, -2.0]]).round(4)
+    array([[0.9091, 0.9091, 0.1818],
+           [0.8963, 0.963 , 0.1407]])
+
     The hat values of a logistic regression with the coefficients x:
 
     >>> A = np.column_stack([np.ones(4), [0.0, 1.0, 2.0, 3.0]])
@@ -100,12 +110,39 @@ class LeverageMap:
         return self._map.shape
 
     def slack(self, x: VectorLike) -> Floats:
-        """A x - b, (n,)."""
+        """A x - b, (n,), or (k, n) for k points x (k, d)."""
+        if is_batch(x):
+            return slacks(self._map, coefficients(self._map, x))
         return self._map.slack(x)
 
-    def scores(self, x: VectorLike) -> Floats:
-        """Leverage scores at x, (n,)."""
-        return self._map.at(x).projection.scores.copy()
+    def scores(self, x: VectorLike, out: Floats | None = None) -> Floats:
+        """Leverage scores at x, (n,), or (k, n) for k points x (k, d).
+
+        Many points share what is computed from A. ``out`` is a float64 array for the result, which
+        is also returned.
+        """
+        if is_batch(x):
+            return self._many_scores(x, out)
+        scores = self._map.at(x).projection.scores
+        if out is None:
+            return scores.copy()
+        _validate.output(out, scores.shape)
+        out[...] = scores
+        return out
+
+    def _many_scores(self, x: VectorLike, out: Floats | None) -> Floats:
+        points = coefficients(self._map, x)
+        _validate.output(out, (len(points), self.shape[0]))
+        into = out if out is not None and writes_into(out, points) else None
+        many = evaluate_points(self._map, points, out=into)
+        scores = many.found.scores
+        for i in many.left:
+            with numbered("x", i):
+                scores[i] = self._map.point(many.slack[i].copy()).projection.scores
+        if out is None or scores is out:
+            return scores
+        out[...] = scores
+        return out
 
     def jvp(self, x: VectorLike, v: VectorLike) -> Floats:
         """Directional derivative of the scores at x along v, (n,)."""

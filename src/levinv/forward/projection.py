@@ -83,7 +83,7 @@ class Projection:
     def complete(self) -> bool:
         """Whether every heavy row was eliminated."""
         kept = np.delete(self.scores, self.heavy)
-        return bool(kept.max(initial=0.0) <= 1.0 - _heavy_below(self.rank))
+        return bool(kept.max(initial=0.0) <= 1.0 - heavy_below(self.rank))
 
     def complement(self) -> Floats:
         """1 - sigma, (n,), without cancellation in heavy rows."""
@@ -242,8 +242,8 @@ def project(rows: Rows, magnitude: Floats, columns: Floats | None = None,
         found = orthonormal_basis(rows, scale, columns, rcond=0.0)
         scores = found.scores if found.scores is not None else rows.quad(scale, found.transform)
         # 1 - σ loses at most half of its digits if rough, which iterations tolerate, else three
-        if scores.max() > 1.0 - (math.sqrt(EPS) if rough else _heavy_below(k)):
-            heavy = np.flatnonzero(scores > 1.0 - _heavy_below(k))
+        if scores.max() > 1.0 - (math.sqrt(EPS) if rough else heavy_below(k)):
+            heavy = np.flatnonzero(scores > 1.0 - heavy_below(k))
             try:
                 return _eliminate(rows, magnitude, columns, left_out, heavy)
             except DependentZeroSlackError:          # the scores are too inaccurate for this
@@ -266,7 +266,7 @@ def compiled_projection(rows: Rows, magnitude: Floats, columns: Floats | None,
     scale, scores, transform = np.empty(n), np.empty(n), np.empty((k, k))
     smallest, condition, largest = points.project(A, magnitude, scale, transform, scores)
     if (not norm_bound(condition, k) <= _tolerances.ONE_PASS_CONDITION
-            or largest > 1.0 - (math.sqrt(EPS) if rough else _heavy_below(k))):
+            or largest > 1.0 - (math.sqrt(EPS) if rough else heavy_below(k))):
         return None
     own = rough or condition <= _tolerances.OWN_FORMS_CONDITION * math.sqrt(k)
     return Projection(rows, scale, smallest, transform, transform, np.empty(0, dtype=int),
@@ -276,7 +276,7 @@ def compiled_projection(rows: Rows, magnitude: Floats, columns: Floats | None,
 rough_projection = functools.partial(project, rough=True)
 
 
-def _heavy_below(k: int) -> float:
+def heavy_below(k: int) -> float:
     """Rows with a smaller 1 - σ are heavy."""
     return min(_tolerances.HEAVY_COMPLEMENT, 0.25 / max(k, 1))
 
@@ -299,7 +299,7 @@ def _eliminate(rows: Rows, magnitude: Floats, columns: Floats | None,
         light_out |= scale == 0
     found = orthonormal_basis(rows, scale, null, rcond=0.0)
     light_scores = found.scores if found.scores is not None else rows.quad(scale, found.transform)
-    more = np.flatnonzero((light_scores > 1.0 - _heavy_below(k)) & ~light_out)
+    more = np.flatnonzero((light_scores > 1.0 - heavy_below(k)) & ~light_out)
     if len(more):
         try:
             return _eliminate(rows, magnitude, columns, left_out,

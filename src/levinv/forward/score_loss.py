@@ -10,11 +10,15 @@ The gradient is one vector-Jacobian product, O(nd²), where the paper's Lemma F.
 """
 from __future__ import annotations
 
+from typing import overload
+
 import numpy as np
 
 from levinv import _validate
 from levinv._tolerances import DOT_ENTRIES, SAFE_SIZE
-from levinv._typing import Floats, MatrixLike, VectorLike
+from levinv._typing import Floats, Many, MatrixLike, VectorLike
+from levinv.forward.many_points import coefficients, evaluate_points, is_batch, times
+from levinv.forward.many_weights import numbered
 from levinv.forward.projection import Projection
 from levinv.forward.score_hessian import ScoreHessian
 from levinv.forward.score_map import Point, ScoreMap
@@ -99,18 +103,52 @@ class ScoreLoss:
         """(n, d) of A."""
         return self._map.shape
 
-    def fun(self, x: VectorLike) -> float:
-        """L(x)."""
+    @overload
+    def fun(self, x: Many) -> Floats: ...        # type: ignore[overload-overlap]
+
+    @overload
+    def fun(self, x: VectorLike) -> float: ...
+
+    def fun(self, x: VectorLike) -> float | Floats:
+        """L(x); (k,) for k points x (k, d), which share what is computed from A."""
+        if is_batch(x):
+            return self._many_values(coefficients(self._map, x))
         return self._fun(self._map.at(x), x)
 
     def grad(self, x: VectorLike) -> Floats:
-        """∇L(x), (d,)."""
+        """∇L(x), (d,); (k, d) for k points x (k, d)."""
+        if is_batch(x):
+            return self._many_gradients(coefficients(self._map, x))
         return self._grad(self._map.at(x), x)
 
     def fun_and_grad(self, x: VectorLike) -> tuple[float, Floats]:
         """(L(x), ∇L(x)), for ``minimize(..., jac=True)``."""
         point = self._map.at(x)
         return self._fun(point, x), self._grad(point, x)
+
+    def _many_values(self, x: Floats) -> Floats:
+        many = evaluate_points(self._map, x)
+        residual = np.where(many.served[:, None], many.found.scores, 0.0) - self._target
+        out = 0.5 * np.einsum("ij,ij->i", residual, residual)
+        if self._ridge_hessian is not None:
+            shrunk = self._ridge * times(self._map, x)
+            out += 0.5 * np.einsum("ij,ij->i", shrunk, shrunk)
+        for i in many.left:
+            with numbered("x", i):
+                out[i] = self.fun(x[i])
+        return out
+
+    def _many_gradients(self, x: Floats) -> Floats:
+        many = evaluate_points(self._map, x, order=1, target=self._target)
+        out = np.empty(x.shape)
+        if many.found.product is not None:
+            out = 2.0 * many.pull(many.found.product)
+            if self._ridge_hessian is not None:
+                out += x @ self._ridge_hessian
+        for i in np.flatnonzero(~(many.served & np.isfinite(out).all(axis=1))):
+            with numbered("x", i):
+                out[i] = self.grad(x[i])
+        return out
 
     def _fun(self, point: Point, x: VectorLike) -> float:
         residual = point.projection.residual(self._target)

@@ -69,7 +69,7 @@ class ScoreMap:
         self.axes = _validate.axes(A, b=b, offset=offset, prior_weights=prior_weights)
         A = _validate.matrix(A, "A", sparse=True)
         n = A.shape[0]
-        self._b = right_hand_side(b, offset, weighting, n, self.axes.rows)
+        self.b = right_hand_side(b, offset, weighting, n, self.axes.rows)
         self.weighting = _for_rows(as_weighting(weighting), n).in_order(self.axes.rows)
         prior = None if prior_weights is None else _prior(prior_weights, n, self.axes.rows)
         self.rows = storage.of(A)
@@ -82,14 +82,15 @@ class ScoreMap:
         # Forms in A's own columns have products of four entries, which must not over- or underflow.
         own_columns = (self.rank == A.shape[1] and sizes.min() > math.sqrt(SQUARABLE)
                        and sizes.max() < 1.0 / math.sqrt(SQUARABLE))
+        self.in_own_columns = own_columns
         self._columns = None if own_columns else uncombined(self.rows, transform)
         left_out = ~self.rows.nonzero()
         if used is not None:
             left_out |= ~used
         self.left_out = left_out if left_out.any() else None
         # The weighting of the papers takes its own way, without logarithms.
-        self._direct = self.weighting is INVERSE_SQUARE and prior is None
-        self._log_prior = None if self._direct else _log_prior(prior, self.left_out)
+        self.direct = self.weighting is INVERSE_SQUARE and prior is None
+        self.log_prior = None if self.direct else _log_prior(prior, self.left_out)
         self._last: tuple[bytes, Point] | None = None
 
     @property
@@ -115,26 +116,26 @@ class ScoreMap:
         with np.errstate(over="ignore", invalid="ignore"):
             slack = self.rows.matvec(x)
         # reciprocals of denormal numbers would overflow
-        if not finish_slack(slack, self._b):
+        if not finish_slack(slack, self.b):
             raise ValueError("x must not be so large that A x - b overflows")
         return slack
 
     def point(self, slack: Floats) -> Point:
         """The point of a slack vector, which becomes read-only."""
         slack.flags.writeable = False
-        if self._direct:
+        if self.direct:
             weights = LogWeights(self.weighting, slack, 0.0)
             return Point(weights, self._project(np.abs(slack), self.left_out))
         self._check_domain(slack)
-        magnitude, unit = self.weighting.magnitude(slack, self._log_prior)
+        magnitude, unit = self.weighting.magnitude(slack, self.log_prior)
         largest = magnitude.max()
         if largest <= GREATEST_MAGNITUDE:
             projection = self._project(magnitude, None)
             if projection.smallest_slack < WEIGHTED_ROUNDING * largest:
                 self._check_rounding(projection)
-            return Point(LogWeights(self.weighting, slack, unit, self._log_prior), projection)
+            return Point(LogWeights(self.weighting, slack, unit, self.log_prior), projection)
         idle = ~(magnitude <= GREATEST_MAGNITUDE)
-        weights = LogWeights(self.weighting, slack, unit, self._log_prior, idle)
+        weights = LogWeights(self.weighting, slack, unit, self.log_prior, idle)
         faint = idle if self.left_out is None else idle & ~self.left_out
         if not faint.any():
             projection = self._project(magnitude, idle)
@@ -142,8 +143,8 @@ class ScoreMap:
             return Point(weights, projection)
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             log_weight = self.weighting.log_weight(slack)
-            if self._log_prior is not None:
-                log_weight = log_weight + self._log_prior
+            if self.log_prior is not None:
+                log_weight = log_weight + self.log_prior
         undefined = faint & np.isnan(log_weight)
         if undefined.any():
             raise ValueError(self.weighting.undefined(slack, int(np.argmax(undefined))))
@@ -201,7 +202,7 @@ class ScoreMap:
                 with self.threads(), np.errstate(over="raise"):
                     projection = project(self.rows, magnitude, self._columns, left_out)
         except FloatingPointError:
-            if not self._direct:
+            if not self.direct:
                 raise ValueError("x must not make the weights of rows so different that their "
                                  "quotients overflow") from None
             raise ValueError("x must not make slacks so large beside the entries of A that their "
