@@ -22,6 +22,8 @@ cdef Py_ssize_t workspace_of(const double[:, ::1] transform) noexcept nogil
 cdef void transform_by(Rows* rows, const double[:, ::1] transform,
                        double* packed) noexcept nogil
 cdef void pack(const double[:, ::1] matrix, double* out, Py_ssize_t width) noexcept nogil
+cdef void pack_entries(const double* matrix, Py_ssize_t rows, Py_ssize_t columns, double* out,
+                       Py_ssize_t width) noexcept nogil
 cdef void pack_transposed(const double[:, ::1] matrix, double* out,
                           Py_ssize_t width) noexcept nogil
 cdef void add_packed(const double* packed, Py_ssize_t width, double[:, ::1] out) noexcept nogil
@@ -33,3 +35,6 @@ cdef void add_gram(const Rows* rows, const double* weights, Py_ssize_t step, dou
                    double* c) noexcept nogil
 cdef void triangular_quad(const Rows* rows, const double* t, bint square, Py_ssize_t step,
                           double* workspace, double* out) noexcept nogil
+cdef Py_ssize_t moments_room(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, Py_ssize_t m) noexcept nogil
+cdef void add_moments(const Rows* rows, const Rows* factors, double* workspace,
+                      double* c) noexcept nogil

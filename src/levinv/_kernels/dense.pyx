@@ -79,10 +79,16 @@ cdef void transform_by(Rows* rows, const double[:, ::1] transform,
 
 cdef void pack(const double[:, ::1] matrix, double* out, Py_ssize_t width) noexcept nogil:
     """``matrix`` with rows of ``width`` entries, the rest zero."""
-    cdef Py_ssize_t i, j, columns = matrix.shape[1]
-    for i in range(matrix.shape[0]):
+    pack_entries(&matrix[0, 0], matrix.shape[0], matrix.shape[1], out, width)
+
+
+cdef void pack_entries(const double* matrix, Py_ssize_t rows, Py_ssize_t columns, double* out,
+                       Py_ssize_t width) noexcept nogil:
+    """The same for a matrix that is no memoryview."""
+    cdef Py_ssize_t i, j
+    for i in range(rows):
         for j in range(columns):
-            out[i * width + j] = matrix[i, j]
+            out[i * width + j] = matrix[i * columns + j]
         for j in range(columns, width):
             out[i * width + j] = 0.0
 
@@ -267,27 +273,46 @@ def moments(const double[:, :] A, const double[::1] scale, const double[:, ::1] 
     """out[(a, b), m] += sum_i y_scale_i Y_im u_ia u_ib, a <= b (y_scale None: 1)."""
     cdef Rows rows = describe(A, scale), factors = describe(Y, y_scale)
     cdef Py_ssize_t k = rows.d if transform is None else transform.shape[1]
-    cdef Py_ssize_t pairs = padded(out.shape[0]), columns = padded(Y.shape[1])
-    cdef Py_ssize_t wide = padded(rows.d) + padded(k) + pairs + columns
-    cdef Py_ssize_t step = block_rows(rows.n, wide, 32), first, count
-    cdef double* workspace = allocate(step * wide + TILE + pairs * columns
-                                      + workspace_of(transform))
+    cdef Py_ssize_t room = moments_room(rows.n, rows.d, k, Y.shape[1])
+    cdef Py_ssize_t columns = padded(Y.shape[1])
+    cdef Py_ssize_t size = padded(out.shape[0]) * columns
+    cdef double* workspace = allocate(room + size + workspace_of(transform))
+    cdef double* c = workspace + room
+    with nogil:
+        transform_by(&rows, transform, c + size)
+        memset(c, 0, size * sizeof(double))
+        add_moments(&rows, &factors, workspace, c)
+        add_packed(c, columns, out)
+    tiles_free(workspace)
+
+
+cdef Py_ssize_t moments_width(Py_ssize_t d, Py_ssize_t k, Py_ssize_t m) noexcept nogil:
+    """Doubles of a row of A, its image, its products and its factors."""
+    return padded(d) + padded(k) + padded(k * (k + 1) // 2) + padded(m)
+
+
+cdef Py_ssize_t moments_room(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, Py_ssize_t m) noexcept nogil:
+    """Doubles of the workspace of :func:`add_moments`."""
+    cdef Py_ssize_t wide = moments_width(d, k, m)
+    return block_rows(n, wide, 32) * wide + TILE
+
+
+cdef void add_moments(const Rows* rows, const Rows* factors, double* workspace,
+                      double* c) noexcept nogil:
+    """c (packed, a row for each pair a <= b) += sum_i u_ia u_ib times row i of the factors."""
+    cdef Py_ssize_t k = rows.k, pairs = padded(k * (k + 1) // 2), columns = padded(factors.d)
+    cdef Py_ssize_t step = block_rows(rows.n, moments_width(rows.d, k, factors.d), 32)
+    cdef Py_ssize_t first, count
     cdef double* product = workspace + step * padded(rows.d)
     cdef double* weights = product + step * padded(k)
     cdef double* products = weights + step * columns
-    cdef double* c = products + step * pairs + TILE
     cdef const double* u
-    with nogil:
-        transform_by(&rows, transform, c + pairs * columns)
-        memset(c, 0, pairs * columns * sizeof(double))
-        for first from 0 <= first < rows.n by step:
-            count = min(step, rows.n - first)
-            u = rows_of(&rows, first, count, workspace, product)
-            tiles().pairs(u, padded(k), count, k, pairs, products)
-            load(&factors, factors.scale, first, count, weights)
-            tiles().tn(products, pairs, weights, columns, count, c)
-        add_packed(c, columns, out)
-    tiles_free(workspace)
+    for first from 0 <= first < rows.n by step:
+        count = min(step, rows.n - first)
+        u = rows_of(rows, first, count, workspace, product)
+        tiles().pairs(u, padded(k), count, k, pairs, products)
+        load(factors, factors.scale, first, count, weights)
+        tiles().tn(products, pairs, weights, columns, count, c)
 
 
 cdef void add_packed(const double* packed, Py_ssize_t width, double[:, ::1] out) noexcept nogil:

@@ -9,8 +9,8 @@ from libc.math cimport HUGE_VAL, NAN, exp, fabs, isfinite
 from libc.string cimport memset
 
 from kernel_settings cimport TINY
-from levinv._kernels.dense cimport (Rows, add_gram, allocate, block_rows, describe, padded,
-                                    transform_by, triangular_quad, workspace_of)
+from levinv._kernels.dense cimport (Rows, add_gram, allocate, block_rows, describe, pack_entries,
+                                    padded, triangular_quad)
 from levinv._kernels.factor cimport inverse_factor
 from levinv._kernels.tiles cimport tiles_free
 
@@ -57,33 +57,64 @@ def project(const double[:, :] A, const double[::1] magnitude, double[::1] scale
     as in ``factor.gram_inverse_factor``, and the largest score. The condition is nan if a magnitude
     is zero or nan; then nothing else is computed.
     """
-    cdef Py_ssize_t n = A.shape[0], k = A.shape[1], width = padded(k), i, j
-    cdef Py_ssize_t step = block_rows(n, 3 * width, 64)
-    cdef double* workspace = allocate(step * (3 * width + 1) + 2 * width * width + width)
-    cdef double* c = workspace + step * (3 * width + 1)
-    cdef double* packed = c + width * width
-    cdef double least = magnitude[0], condition = NAN, largest = 0.0
-    cdef bint positive = True
     cdef Rows rows = describe(A, scale)
+    cdef Py_ssize_t i
+    cdef double* workspace = allocate(projection_room(rows.n, rows.k))
+    cdef double least = 0.0, condition = NAN, largest = 0.0
     with nogil:
-        for i in range(n):
-            positive = positive and magnitude[i] > 0.0
-            least = min(least, magnitude[i])
-        if positive and isfinite(least):
-            for i in range(n):
-                scale[i] = least / magnitude[i]
-            memset(c, 0, width * width * sizeof(double))
-            add_gram(&rows, NULL, step, workspace, c)
-            condition = inverse_factor(c, k, width, packed + width * width, packed)
-            if isfinite(condition):
-                for i in range(k):
-                    for j in range(k):
-                        transform[i, j] = packed[i * width + j]
-                triangular_quad(&rows, packed, True, step, workspace, &scores[0])
-                for i in range(n):
-                    largest = max(largest, scores[i])
+        condition = gram_factor(&rows, &magnitude[0], &scale[0], &transform[0, 0], &least,
+                                workspace)
+        if isfinite(condition):
+            scores_of(&rows, &transform[0, 0], &scores[0], workspace)
+            for i in range(rows.n):
+                largest = max(largest, scores[i])
     tiles_free(workspace)
     return least, condition, largest
+
+
+cdef Py_ssize_t projection_room(Py_ssize_t n, Py_ssize_t k) noexcept nogil:
+    """Doubles of the workspace of :func:`gram_factor` and :func:`scores_of`."""
+    cdef Py_ssize_t width = padded(k)
+    return block_rows(n, 3 * width, 64) * (3 * width + 1) + 2 * width * width + width
+
+
+cdef double gram_factor(Rows* rows, const double* magnitude, double* scale, double* transform,
+                        double* least, double* workspace) noexcept nogil:
+    """``scale`` and ``transform`` (k x k) as in :func:`project`, the least magnitude; returns the
+    condition. The rows get the scale.
+    """
+    cdef Py_ssize_t n = rows.n, k = rows.k, width = padded(k), i, j
+    cdef Py_ssize_t step = block_rows(n, 3 * width, 64)
+    cdef double* c = workspace + step * (3 * width + 1)
+    cdef double* packed = c + width * width
+    cdef double condition
+    cdef bint positive = True
+    least[0] = magnitude[0]
+    for i in range(n):
+        positive = positive and magnitude[i] > 0.0
+        least[0] = min(least[0], magnitude[i])
+    if not (positive and isfinite(least[0])):
+        return NAN
+    for i in range(n):
+        scale[i] = least[0] / magnitude[i]
+    rows.scale = scale
+    memset(c, 0, width * width * sizeof(double))
+    add_gram(rows, NULL, step, workspace, c)
+    condition = inverse_factor(c, k, width, packed + width * width, packed)
+    if isfinite(condition):
+        for i in range(k):
+            for j in range(k):
+                transform[i * k + j] = packed[i * width + j]
+    return condition
+
+
+cdef void scores_of(const Rows* rows, const double* transform, double* scores,
+                    double* workspace) noexcept nogil:
+    """Squared lengths of the rows times an upper triangular transform (k x k)."""
+    cdef Py_ssize_t k = rows.k, width = padded(k), step = block_rows(rows.n, 3 * width, 64)
+    cdef double* packed = workspace + step * (3 * width + 1) + width * width
+    pack_entries(transform, k, k, packed, width)
+    triangular_quad(rows, packed, True, step, workspace, scores)
 
 
 def laplacian(const double[:, :] A, const double[::1] scale, const double[:, ::1] transform,
@@ -91,43 +122,55 @@ def laplacian(const double[:, :] A, const double[::1] scale, const double[:, ::1
     """out <- (Q - diag(scores)) y for U = diag(scale) A T: one Gram matrix and one quadratic form,
     in A's ``own_columns`` or in those of U. The transform is upper triangular.
     """
-    cdef Py_ssize_t n = A.shape[0], d = A.shape[1], k = transform.shape[1], i, j
-    cdef Py_ssize_t width = padded(d if own_columns else k)
-    cdef Py_ssize_t step = block_rows(n, padded(d) + 2 * width, 64)
-    cdef Py_ssize_t room = step * (padded(d) + 2 * width + 1)
-    cdef double* workspace = allocate(room + 3 * width * width + workspace_of(transform))
-    cdef double* c = workspace + room
-    cdef double* half = c + width * width
-    cdef double* form = half + width * width
     cdef Rows rows = describe(A, scale)
+    cdef double* workspace = allocate(laplacian_room(rows.n, rows.k))
     with nogil:
-        if not own_columns:
-            transform_by(&rows, transform, form + width * width)
-        memset(c, 0, width * width * sizeof(double))
-        add_gram(&rows, &y[0], step, workspace, c)
-        if own_columns:                # T (Tᵀ C T) Tᵀ
-            sandwich(transform, True, width, c, half)
-            sandwich(transform, False, width, c, half)
-        memset(form, 0, width * width * sizeof(double))
-        for i in range(rows.k):        # twice the entries above the diagonal: a triangular form
-            form[i * width + i] = c[i * width + i]
-            for j in range(i + 1, rows.k):
-                form[i * width + j] = c[i * width + j] + c[j * width + i]
-        triangular_quad(&rows, form, False, step, workspace, &out[0])
-        for i in range(n):
-            out[i] = out[i] - scores[i] * y[i]
+        laplacian_of(&rows, &transform[0, 0], own_columns, &scores[0], &y[0], &out[0], workspace)
     tiles_free(workspace)
 
 
-cdef void sandwich(const double[:, ::1] t, bint transposed, Py_ssize_t width, double* c,
+cdef Py_ssize_t laplacian_room(Py_ssize_t n, Py_ssize_t k) noexcept nogil:
+    """Doubles of the workspace of :func:`laplacian_of`."""
+    cdef Py_ssize_t width = padded(k)
+    return block_rows(n, 3 * width, 64) * (3 * width + 1) + 4 * width * width
+
+
+cdef void laplacian_of(Rows* rows, const double* transform, bint own_columns,
+                       const double* scores, const double* y, double* out,
+                       double* workspace) noexcept nogil:
+    """:func:`laplacian` for a transform (k x k); out is not y."""
+    cdef Py_ssize_t n = rows.n, k = rows.k, width = padded(k), i, j
+    cdef Py_ssize_t step = block_rows(n, 3 * width, 64)
+    cdef double* c = workspace + step * (3 * width + 1)
+    cdef double* half = c + width * width
+    cdef double* form = half + width * width
+    if not own_columns:
+        pack_entries(transform, k, k, form + width * width, width)
+        rows.transform = form + width * width
+    memset(c, 0, width * width * sizeof(double))
+    add_gram(rows, y, step, workspace, c)
+    if own_columns:                # T (Tᵀ C T) Tᵀ
+        sandwich(transform, k, True, width, c, half)
+        sandwich(transform, k, False, width, c, half)
+    memset(form, 0, width * width * sizeof(double))
+    for i in range(k):             # twice the entries above the diagonal: a triangular form
+        form[i * width + i] = c[i * width + i]
+        for j in range(i + 1, k):
+            form[i * width + j] = c[i * width + j] + c[j * width + i]
+    triangular_quad(rows, form, False, step, workspace, out)
+    for i in range(n):
+        out[i] = out[i] - scores[i] * y[i]
+
+
+cdef void sandwich(const double* t, Py_ssize_t k, bint transposed, Py_ssize_t width, double* c,
                    double* half) noexcept nogil:
     """c <- Tᵀ c T if ``transposed``, else T c Tᵀ, for an upper triangular T and a symmetric c."""
-    cdef Py_ssize_t k = t.shape[0], i, j, l
+    cdef Py_ssize_t i, j, l
     cdef double factor
     memset(half, 0, k * width * sizeof(double))
     for i in range(k):                         # half <- Tᵀ c or T c
         for l in range(0 if transposed else i, i + 1 if transposed else k):
-            factor = t[l, i] if transposed else t[i, l]
+            factor = t[l * k + i] if transposed else t[i * k + l]
             for j in range(k):
                 half[i * width + j] += factor * c[l * width + j]
     memset(c, 0, k * width * sizeof(double))
@@ -136,7 +179,7 @@ cdef void sandwich(const double[:, ::1] t, bint transposed, Py_ssize_t width, do
             factor = half[i * width + l]
             if transposed:
                 for j in range(l, k):
-                    c[i * width + j] += factor * t[l, j]
+                    c[i * width + j] += factor * t[l * k + j]
             else:
                 for j in range(l + 1):
-                    c[i * width + j] += factor * t[j, l]
+                    c[i * width + j] += factor * t[j * k + l]
