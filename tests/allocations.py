@@ -146,6 +146,7 @@ def calls():
         "scores of many columns": lambda: levinv.leverage_scores(wide),
         "scores in chunks": lambda: levinv.leverage_scores(long, workers=2),
         "scores close to 1": lambda: levinv.leverage_scores(A, slack=heavy),
+        "scores of many slacks": lambda: levinv.leverage_scores(A, slack=[slack, heavy, 2 * slack]),
         "scores of a stack": lambda: levinv.leverage_scores(stack),
         "scores of sparse rows": lambda: levinv.leverage_scores(sparse),
         "scores of sparse rows by QR": lambda: levinv.leverage_scores(sparse, method="qr"),
@@ -154,6 +155,9 @@ def calls():
         "a logit map": lambda: levinv.LeverageMap(A, b, weighting="binomial").scores(x),
         "derivatives": each(at.jacobian, lambda point: at.jvp(point, x),
                             lambda point: at.vjp(point, b)),
+        "many points": lambda: [
+            found for method in (at.scores, loss.fun, loss.grad, barrier.fun, barrier.grad)
+            for found in method(np.array([x, other]))],
         "a loss": each(loss.fun, loss.grad, loss.hess, loss.hess_terms,
                        lambda point: loss.hessp(point, x)),
         "short derivatives": each(few.jacobian),

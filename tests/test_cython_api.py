@@ -1,4 +1,4 @@
-"""What other compiled code may call: by its pointers, and compiled against the installed package."""
+"""What other compiled code may call: by pointers, and compiled against the installed package."""
 import ctypes
 import importlib.util
 import pathlib

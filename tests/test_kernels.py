@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import levinv.storage.dense
 import levinv.storage.sparse
 from designs import LAYOUTS, frozen, layouts
-from levinv._kernels import dense, factor, points
+from levinv._kernels import batch, dense, factor, points
 from levinv.storage import DenseRows, SparseRows
 
 # Blocks hold 32 to 512 rows, chunks at least 64.
@@ -97,9 +97,11 @@ def check_rows(rows, A, rng, scale, transform):
 
 @pytest.fixture(params=INSTRUCTION_SETS)
 def instruction_set(request):
-    dense.limit_tiles(request.param)
+    for module in (dense, batch):
+        module.limit_tiles(request.param)
     yield
-    dense.limit_tiles(INSTRUCTION_SETS[-1])
+    for module in (dense, batch):
+        module.limit_tiles(INSTRUCTION_SETS[-1])
 
 
 @pytest.mark.parametrize("present", range(6))
@@ -451,3 +453,57 @@ def test_slack_is_finished(rng):
     assert_array_equal(slack, expected)
     slack[2] = np.inf
     assert not points.finish_slack(slack, None)
+
+
+# 300 x 40: several blocks of rows
+@pytest.mark.parametrize("problems", [1, 31, 33, 70])
+@pytest.mark.parametrize("n, d", [(1, 1), (4, 2), (37, 5), (300, 17), (300, 40)])
+def test_many_weights(rng, n, d, problems, instruction_set):
+    slack, target = rng.uniform(0.5, 2.0, (problems, n)), rng.normal(size=n)
+    slack *= rng.choice([-1.0, 1.0], slack.shape)
+    weights = slack ** -2.0
+    for layout, A in layouts(rng.normal(size=(n, d)) + 2.0 * np.eye(n, d)):
+        if layout in ("big-endian", "unaligned"):
+            continue
+        for values in (slack, weights):
+            scores, product = np.empty((2, problems, n))
+            condition, log_det = np.empty((2, problems))
+            batch.one_pass(A, *frozen(values), values is slack, scores, condition, log_det,
+                           *frozen(target), product)
+            for j in {0, problems // 2, problems - 1}:
+                B = A / slack[j, :, None]
+                norms = np.linalg.norm(B, axis=0)
+                error = 1e-14 * condition[j] ** 2
+                assert_allclose(condition[j], np.linalg.norm(np.linalg.pinv(B / norms)), rtol=error)
+                Q = np.linalg.qr(B)[0]
+                P = Q @ Q.T
+                assert_allclose(scores[j], np.diag(P), atol=error)
+                assert_allclose(log_det[j], np.linalg.slogdet(B.T @ B)[1], atol=10 * error)
+                y = np.diag(P) - target
+                assert_allclose(product[j], (P * P) @ y - np.diag(P) * y, atol=10 * error)
+
+
+def test_scores_do_not_depend_on_the_other_problems(rng):
+    A, slack = rng.normal(size=(50, 6)), rng.uniform(0.5, 2.0, (70, 50))
+    scores, condition = np.empty((70, 50)), np.empty(70)
+    batch.one_pass(A, slack, True, scores, condition, None, None, None)
+    for first, last in ((0, 1), (3, 20), (40, 70)):
+        some = np.empty((last - first, 50))
+        batch.one_pass(A, slack[first:last], True, some, condition[:len(some)], None, None, None)
+        assert_array_equal(some, scores[first:last])
+
+
+@pytest.mark.parametrize("slack", [False, True])
+def test_many_weights_out_of_range(rng, slack):
+    """Where anything is out of range the condition says so, for this problem alone."""
+    A, values = rng.normal(size=(20, 3)), rng.uniform(0.5, 2.0, (9, 20))
+    values[1, 3], values[2, 19], values[3, 0], values[4, 8] = np.nan, np.inf, 1e-170, -1e170
+    values[5], values[6, 2:], values[7, 17] = (0.0, 0.0, 0.0)
+    scores, condition = np.empty((9, 20)), np.empty(9)
+    batch.one_pass(A, values, slack, scores, condition, None, None, None)
+    served = condition <= 1e10
+    assert_array_equal(np.flatnonzero(served), [0, 8] if slack else [0, 7, 8])
+    for wrong in (np.nan, np.inf, 1e101, -1e-101):
+        A[7, 1] = wrong
+        batch.one_pass(A, values, slack, scores, condition, None, None, None)
+        assert not (condition <= 1e10).any()

@@ -15,7 +15,7 @@ from libc.string cimport memset
 
 from kernel_settings cimport CACHE_ENTRIES, SAFE_SIZE
 from levinv._kernels.dense cimport Rows, allocate, describe, load, padded, whole_tiles
-from levinv._kernels.tiles cimport TILE, tiles, tiles_free
+from levinv._kernels.tiles cimport TILE, tiles, tiles_free, tiles_limit
 
 # Problems side by side: four tiles. Twice as many leave the L1 cache, half as many share the
 # products of rows with fewer others.
@@ -177,3 +177,8 @@ cdef void laplacian(Batch* b, const double* values, bint slack, Py_ssize_t probl
         for i in range(n):
             product[j * n + i] = product[j * n + i] - scores[j * n + i] * (
                 scores[j * n + i] - target[i])
+
+
+def limit_tiles(int version):
+    """As ``dense.limit_tiles``, in this module."""
+    tiles_limit(version)

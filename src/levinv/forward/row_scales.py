@@ -10,10 +10,10 @@ from levinv.forward.projection import row_scale
 def row_values(value: VectorLike, name: str, A: MatrixLike, axis: _validate.Axis | None = None,
                check_finite: bool = False, many: bool = False) -> Floats:
     """A value for each row, (..., n). One vector serves all matrices of a stack; ``many``: one
-    matrix may have several vectors, (k, n).
+    matrix has several vectors, (k, n).
     """
     n = A.shape[-2]
-    if many and A.ndim == 2 and np.ndim(value) == 2:
+    if many and A.ndim == 2:
         values = _validate.real_array(value, name, 2, check_finite=check_finite)
         if values.shape[1] != n:
             raise ValueError(f"{name} must have shape ({n},) or (k, {n}), one entry per row of A, "
