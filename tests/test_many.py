@@ -291,5 +291,5 @@ def test_what_is_wrong_at_a_point_is_found_by_its_index(problem):
     A = np.vstack([A, A[:1]])
     with pytest.raises(ValueError, match=r"slack of linearly dependent rows zero.*\(x\[9\]\)"):
         LeverageMap(A, np.append(b, b[0])).scores(X)
-    with pytest.raises(ValueError, match=r"linear predictor in \(0, inf\) .* \(x\[0\]\)"):
-        LeverageMap(A, weighting=("poisson", "identity")).scores(X)
+    with pytest.raises(ValueError, match=r"linear predictor in \(-inf, 0\) .*\(x\[0\]\)"):
+        LeverageMap(A, weighting=("binomial", "log")).scores(X)
