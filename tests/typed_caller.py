@@ -46,6 +46,7 @@ def maps() -> list[Any]:
     return [
         assert_type(scores_at.slack(X), Floats),
         assert_type(scores_at.scores([0, 0]), Floats),
+        assert_type(scores_at.scores(np.zeros((3, 2)), out=np.empty((3, 3))), Floats),
         assert_type(scores_at.jvp(X, [1.0, 0.0]), Floats),
         assert_type(scores_at.vjp(X, [1.0, 0.0, 0.0]), Floats),
         assert_type(scores_at.jacobian(X), Floats),
@@ -60,6 +61,7 @@ def losses() -> list[Any]:
     numbers = [
         value,
         assert_type(score_loss.fun(X), float),
+        assert_type(score_loss.fun([0.0, 1.0]), float),
         assert_type(gradient_loss.fun(X), float),
         assert_type(barrier.fun(X), float),
     ]

@@ -18,7 +18,7 @@ RowIndex: TypeAlias = Integers | Booleans | slice          # selects rows
 # A matrix as callers have it: array_like, scipy.sparse, h5py or zarr, dask.array, a data frame.
 MatrixLike: TypeAlias = Any
 VectorLike: TypeAlias = npt.ArrayLike
-Many: TypeAlias = np.ndarray[tuple[int, int], np.dtype[Any]]       # an array of points (k, d)
+One: TypeAlias = np.ndarray[tuple[int], np.dtype[Any]] | Sequence[float]      # one point
 
 # Signs of the slack as callers have them: one sign for all rows, or one for each row.
 SignsLike: TypeAlias = Literal[1, -1] | VectorLike

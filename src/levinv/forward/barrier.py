@@ -23,12 +23,12 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
 from levinv import _validate
-from levinv._typing import Floats, Many, MatrixLike, SignsLike, VectorLike
+from levinv._typing import Floats, MatrixLike, One, SignsLike, VectorLike
 from levinv.forward.basis import accurate_squares, orthonormal_basis
 from levinv.forward.log_weights import LogWeights
 from levinv.forward.many_points import coefficients, evaluate_points, is_batch, slacks
@@ -184,12 +184,12 @@ class LogDeterminant:
         return self._map.shape
 
     @overload
-    def fun(self, x: Many) -> Floats: ...        # type: ignore[overload-overlap]
+    def fun(self, x: One) -> float: ...
 
     @overload
-    def fun(self, x: VectorLike) -> float: ...
+    def fun(self, x: VectorLike) -> Any: ...
 
-    def fun(self, x: VectorLike) -> float | Floats:
+    def fun(self, x: VectorLike) -> Any:
         """V(x), inf where a weight is infinite, at a zero slack; (k,) for k points x (k, d)."""
         if is_batch(x):
             return self._many_values(coefficients(self._map.scores, x))
@@ -204,7 +204,7 @@ class LogDeterminant:
         if many.found.log_det is not None:
             out = 0.5 * (many.found.log_det + self.shape[1] * many.unit)
         for i in many.left:
-            with numbered("x", i):
+            with numbered("x", int(i)):
                 out[i] = self.fun(x[i])
         return out
 
@@ -220,7 +220,7 @@ class LogDeterminant:
         many = evaluate_points(self._map.scores, x, order=1)
         out = -many.pull(many.found.scores)
         for i in np.flatnonzero(~(many.served & np.isfinite(out).all(axis=1))):
-            with numbered("x", i):
+            with numbered("x", int(i)):
                 out[i] = self.grad(x[i])
         return out
 
@@ -324,12 +324,12 @@ class VolumetricBarrier(LogDeterminant):
             self._signs = np.where(scores.left_out, 0.0, self._signs)
 
     @overload
-    def fun(self, x: Many) -> Floats: ...        # type: ignore[overload-overlap]
+    def fun(self, x: One) -> float: ...
 
     @overload
-    def fun(self, x: VectorLike) -> float: ...
+    def fun(self, x: VectorLike) -> Any: ...
 
-    def fun(self, x: VectorLike) -> float | Floats:
+    def fun(self, x: VectorLike) -> Any:
         """V(x), inf at a zero slack and, with ``signs``, outside the cell; (k,) for k points x
         (k, d).
         """

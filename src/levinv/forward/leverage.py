@@ -214,13 +214,13 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
         _validate.choice(method, "method", METHODS)
     if rcond is not None:
         rcond = _validate.positive_number(rcond, "rcond", zero=True)
-    fast = type(given) is np.ndarray
-    many = given is not None and (given.ndim if fast else np.ndim(given)) == A.ndim
+    plain = given if type(given) is np.ndarray else None
+    many = given is not None and (np.ndim(given) if plain is None else plain.ndim) == A.ndim
     values = None if given is None else row_values(given, kind, A, axes and axes.rows,
-                                                   check_finite and not fast, many)
+                                                   check_finite and plain is None, many)
     in_one_pass = method != "qr" and rcond is None
     work = A.size * A.shape[-1] if dense else CHUNK_WORK
-    if many:
+    if many and values is not None:
         _validate.output(out, values.shape)
         return _with_doubt(*_many_scores(A, kind, values, method, rcond, check_finite, workers,
                                          in_one_pass, out))

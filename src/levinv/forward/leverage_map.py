@@ -90,7 +90,7 @@ class LeverageMap:
 
     >>> scores_at.scores([[0.0, 0.0], [0.5, -2.0]]).round(4)
     array([[0.9091, 0.9091, 0.1818],
-           [0.8963, 0.963 , 0.1407]])
+           [0.5909, 0.8182, 0.5909]])
 
     The hat values of a logistic regression with the coefficients x:
 

@@ -6,6 +6,7 @@ rows in another storage than an array) are left to the caller, who computes them
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -16,15 +17,29 @@ from levinv._tolerances import SAFE_SIZE
 from levinv._typing import Booleans, Floats, Integers, VectorLike
 from levinv.forward.many_weights import ManyWeights, evaluate, parts, serves
 from levinv.forward.projection import heavy_below
-from levinv.forward.score_map import ScoreMap
-from levinv.storage import DenseRows
+from levinv.storage import DenseRows, Rows
+from levinv.weighting.protocol import Weighting
+
+
+class Composed(Protocol):
+    """What is used here of the composed map, :class:`levinv.forward.score_map.ScoreMap`."""
+
+    rows: Rows
+    b: Floats | None
+    axes: _validate.Axes
+    weighting: Weighting
+    log_prior: Floats | None
+    left_out: Booleans | None
+    rank: int
+    direct: bool
+    in_own_columns: bool
 
 
 @dataclass(frozen=True)
 class ManyPoints:
     """The compiled results at k points. Immutable."""
 
-    map: ScoreMap
+    map: Composed
     x: Floats                    # (k, d)
     slack: Floats                # (k, n)
     unit: Floats                 # (k,) the weights are relative to exp(unit)
@@ -49,29 +64,39 @@ def is_batch(x: VectorLike) -> bool:
     return np.ndim(x) == 2
 
 
-def coefficients(points: ScoreMap, x: VectorLike) -> Floats:
+def coefficients(points: Composed, x: VectorLike) -> Floats:
     """Many points as a float64 array (k, d), in the order of the columns."""
     array = _validate.real_array(x, "x", 2)
-    if array.shape[1] != points.shape[1]:
-        raise ValueError(f"x must have shape ({points.shape[1]},) or (k, {points.shape[1]}), one "
-                         f"entry per column of A, got {array.shape}")
+    d = points.rows.shape[1]
+    if array.shape[1] != d:
+        raise ValueError(f"x must have shape ({d},) or (k, {d}), one entry per column of A, got "
+                         f"{array.shape}")
     return np.ascontiguousarray(points.axes.columns.aligned(array, x, "x", axis=1))
 
 
-def times(points: ScoreMap, values: Floats, transposed: bool = False) -> Floats:
+def times(points: Composed, values: Floats, transposed: bool = False) -> Floats:
     """values Aᵀ (k, n) or, ``transposed``, values A (k, d)."""
-    rows = points.rows
-    if not (isinstance(rows, DenseRows) and serves(rows.A)):
-        return np.ascontiguousarray((rows.rmatvec if transposed else rows.matvec)(values.T).T)
-    factor = rows.A if transposed else rows.A.T
+    A = array_of(points)
+    if A is None:
+        product = points.rows.rmatvec if transposed else points.rows.matvec
+        return np.ascontiguousarray(product(values.T).T)
+    factor = A if transposed else A.T
     out = np.empty((len(values), factor.shape[1]))
-    with sharing(None, 2 * len(values) * rows.A.size) as workers:
+    with sharing(None, 2 * len(values) * A.size) as workers:
         share(lambda part: np.matmul(values[part], factor, out=out[part]),
-              parts(len(values), rows.A), workers)
+              parts(len(values), A), workers)
     return out
 
 
-def slacks(points: ScoreMap, x: Floats) -> Floats:
+def array_of(points: Composed) -> Floats | None:
+    """A if it is an array for the compiled route."""
+    rows = points.rows
+    if isinstance(rows, DenseRows) and isinstance(rows.A, np.ndarray) and serves(rows.A):
+        return rows.A
+    return None
+
+
+def slacks(points: Composed, x: Floats) -> Floats:
     """A x - b for each x, (k, n)."""
     with np.errstate(over="ignore", invalid="ignore"):
         slack = times(points, x)
@@ -83,15 +108,15 @@ def slacks(points: ScoreMap, x: Floats) -> Floats:
     return slack
 
 
-def evaluate_points(points: ScoreMap, x: Floats, *, order: int = 0, determinants: bool = False,
+def evaluate_points(points: Composed, x: Floats, *, order: int = 0, determinants: bool = False,
                     target: Floats | None = None, out: Floats | None = None) -> ManyPoints:
     """What the compiled route finds, for derivatives up to an order; with ``target`` (n,) products
     with the Laplacian.
     """
     slack = slacks(points, x)
     k, unit = len(x), np.zeros(len(x))
-    rows = points.rows
-    if not (isinstance(rows, DenseRows) and serves(rows.A) and points.in_own_columns):
+    A = array_of(points)
+    if A is None or not points.in_own_columns:
         nothing = np.zeros(slack.shape) if out is None else out
         return ManyPoints(points, x, slack, unit, ManyWeights(np.full(k, np.inf), nothing),
                           np.zeros(k, dtype=bool))
@@ -100,7 +125,7 @@ def evaluate_points(points: ScoreMap, x: Floats, *, order: int = 0, determinants
         values, unit = _weights(points, slack)
     elif points.left_out is not None:
         values = np.where(points.left_out, 1.0, slack)       # zero rows
-    found = evaluate(rows.A, values, points.direct, out=out, determinants=determinants,
+    found = evaluate(A, values, points.direct, out=out, determinants=determinants,
                      target=target)
     served = found.served
     if target is not None:
@@ -112,7 +137,7 @@ def evaluate_points(points: ScoreMap, x: Floats, *, order: int = 0, determinants
     return ManyPoints(points, x, slack, unit, found, served)
 
 
-def _weights(points: ScoreMap, slack: Floats) -> tuple[Floats, Floats]:
+def _weights(points: Composed, slack: Floats) -> tuple[Floats, Floats]:
     """Weights (k, n) relative to exp(unit), and the units (k,). NaN where a weight is beyond the
     range, or a linear predictor outside the domain.
     """

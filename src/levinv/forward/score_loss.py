@@ -10,13 +10,13 @@ The gradient is one vector-Jacobian product, O(nd²), where the paper's Lemma F.
 """
 from __future__ import annotations
 
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
 from levinv import _validate
 from levinv._tolerances import DOT_ENTRIES, SAFE_SIZE
-from levinv._typing import Floats, Many, MatrixLike, VectorLike
+from levinv._typing import Floats, MatrixLike, One, VectorLike
 from levinv.forward.many_points import coefficients, evaluate_points, is_batch, times
 from levinv.forward.many_weights import numbered
 from levinv.forward.projection import Projection
@@ -104,12 +104,12 @@ class ScoreLoss:
         return self._map.shape
 
     @overload
-    def fun(self, x: Many) -> Floats: ...        # type: ignore[overload-overlap]
+    def fun(self, x: One) -> float: ...
 
     @overload
-    def fun(self, x: VectorLike) -> float: ...
+    def fun(self, x: VectorLike) -> Any: ...
 
-    def fun(self, x: VectorLike) -> float | Floats:
+    def fun(self, x: VectorLike) -> Any:
         """L(x); (k,) for k points x (k, d), which share what is computed from A."""
         if is_batch(x):
             return self._many_values(coefficients(self._map, x))
@@ -129,12 +129,12 @@ class ScoreLoss:
     def _many_values(self, x: Floats) -> Floats:
         many = evaluate_points(self._map, x)
         residual = np.where(many.served[:, None], many.found.scores, 0.0) - self._target
-        out = 0.5 * np.einsum("ij,ij->i", residual, residual)
+        out: Floats = 0.5 * np.einsum("ij,ij->i", residual, residual)
         if self._ridge_hessian is not None:
             shrunk = self._ridge * times(self._map, x)
             out += 0.5 * np.einsum("ij,ij->i", shrunk, shrunk)
         for i in many.left:
-            with numbered("x", i):
+            with numbered("x", int(i)):
                 out[i] = self.fun(x[i])
         return out
 
@@ -146,7 +146,7 @@ class ScoreLoss:
             if self._ridge_hessian is not None:
                 out += x @ self._ridge_hessian
         for i in np.flatnonzero(~(many.served & np.isfinite(out).all(axis=1))):
-            with numbered("x", i):
+            with numbered("x", int(i)):
                 out[i] = self.grad(x[i])
         return out
 
