@@ -18,6 +18,7 @@ nox.needs_version = ">=2025.10.14"
 nox.options.default_venv_backend = "uv|virtualenv"
 
 SOURCES = {".c", ".h", ".pxd", ".pyx"}
+PUBLIC = {"src/levinv/cython_api.pxd"}  # other compiled code needs it
 OF_THE_REPOSITORY = (".ci/", ".git", ".pre-commit", ".readthedocs")  # not in the sdist
 LARGEST_WHEEL = 3 << 20
 
@@ -30,7 +31,7 @@ def lint(session):
     )
     session.run("ruff", "check", *session.posargs)
     session.run("ruff", "format", "--check", "examples", "noxfile.py")
-    session.run("cython-lint", "src")
+    session.run("cython-lint", "src", "examples")
     session.run("codespell")
     session.run("sp-repo-review", ".")
 
@@ -104,7 +105,8 @@ def wheel(session):
         {
             name.removeprefix("src/")
             for name in tracked
-            if name.startswith("src/") and pathlib.Path(name).suffix not in SOURCES
+            if name.startswith("src/")
+            and (name in PUBLIC or pathlib.Path(name).suffix not in SOURCES)
         },
     )
     session.notify("installed", [str(built.resolve()), str(unpacked.resolve())])

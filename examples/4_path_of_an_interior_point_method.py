@@ -38,7 +38,7 @@ for t in times:
     path.append(x)
 path = np.array(path)
 
-logged = leverage_scores(np.broadcast_to(A, (len(path), *A.shape)), slack=path @ A.T - b)
+logged = leverage_scores(A, slack=path @ A.T - b)
 print(f"{len(path)} points, {logged.shape[1]} scores each")
 
 # %%

@@ -87,3 +87,21 @@ class Accuracy:
 
     def track_numpy_qr(self, problem):
         return self.error(numpy_qr)
+
+
+class Many:
+    """One A, 1000 slacks: in one call, and in a call for each."""
+
+    params = [[(20, 3), (100, 5), (100, 10), (200, 20), (500, 50)]]
+    param_names = ["shape"]
+
+    def setup(self, shape):
+        self.A = problems.design(*shape)
+        self.slacks = np.random.default_rng(0).uniform(0.5, 2.0, (1000, shape[0]))
+
+    def time_together(self, shape):
+        leverage_scores(self.A, slack=self.slacks)
+
+    def time_one_by_one(self, shape):
+        for slack in self.slacks:
+            leverage_scores(self.A, slack=slack)

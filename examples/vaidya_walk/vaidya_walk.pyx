@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The Vaidya walk in the polytope A x > b, without a return to Python between the steps.
 
-Chen, Dwivedi, Wainwright and Yu, "Fast MCMC sampling algorithms on polytopes", JMLR 19 (2018). At x,
-with slack s and leverage scores σ, the proposal is normal about x with covariance h² V⁻¹,
+Chen, Dwivedi, Wainwright and Yu, "Fast MCMC sampling algorithms on polytopes", JMLR 19 (2018). At
+x, with slack s and leverage scores σ, the proposal is normal about x with covariance h² V⁻¹,
 V = Aᵀ diag((σ + d/n) / s²) A; h = radius / (n d)^(1/4).
 """
 from libc.math cimport exp, log, sqrt
