@@ -455,9 +455,9 @@ def test_slack_is_finished(rng):
     assert not points.finish_slack(slack, None)
 
 
-# 300 x 40: several blocks of rows
+# 100 x 40: several blocks of rows
 @pytest.mark.parametrize("problems", [1, 31, 33, 70])
-@pytest.mark.parametrize("n, d", [(1, 1), (4, 2), (37, 5), (300, 17), (300, 40)])
+@pytest.mark.parametrize("n, d", [(1, 1), (4, 2), (37, 5), (70, 17), (100, 40)])
 def test_many_weights(rng, n, d, problems, instruction_set):
     slack, target = rng.uniform(0.5, 2.0, (problems, n)), rng.normal(size=n)
     slack *= rng.choice([-1.0, 1.0], slack.shape)
@@ -470,7 +470,7 @@ def test_many_weights(rng, n, d, problems, instruction_set):
             condition, log_det = np.empty((2, problems))
             batch.one_pass(A, *frozen(values), values is slack, scores, condition, log_det,
                            *frozen(target), product)
-            for j in {0, problems // 2, problems - 1}:
+            for j in {0, problems - 1}:
                 B = A / slack[j, :, None]
                 norms = np.linalg.norm(B, axis=0)
                 error = 1e-14 * condition[j] ** 2

@@ -62,7 +62,7 @@ def test_accuracy(rng, kappa):
     """Up to the largest condition number of the compiled route."""
     A = np.linalg.qr(rng.standard_normal((60, 6)))[0] @ np.diag(np.geomspace(1.0, 1.0 / kappa, 6))
     A = A @ np.linalg.qr(rng.standard_normal((6, 6)))[0]
-    slack = rng.uniform(0.9, 1.1, (20, 60))
+    slack = rng.uniform(0.9, 1.1, (5, 60))
     found = leverage_scores(A, slack=slack)
     served = evaluate(A, slack, True).served
     assert served.any() or kappa == 60.0

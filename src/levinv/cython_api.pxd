@@ -2,10 +2,10 @@
 #
 #     from levinv cimport cython_api
 #
-# A is row-major, n rows of d entries, of full column rank; slack holds n numbers. A vector of
-# doubles, ``memory``, which the caller provides, holds a point: what ``scores`` finds at a slack,
-# and room for the calculations. No function allocates, raises, checks its arguments or needs the GIL;
-# threads may run with a memory each.
+# A is row-major, n rows of d entries, of full column rank; slack holds n numbers. ``memory``,
+# doubles that the caller provides, holds a point: what ``scores`` finds at a slack, and room for
+# the calculations. No function allocates, raises, checks its arguments or needs the GIL; threads
+# may run with a memory each.
 
 cdef enum:                        # what is returned
     ACCURATE = 0                  # errors of at most 100 ε κ: κ is the condition number of

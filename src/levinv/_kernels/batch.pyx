@@ -46,7 +46,7 @@ def one_pass(const double[:, :] A, const double[:, ::1] values, bint slack, doub
     condition[j] <- as in ``factor.gram_inverse_factor``; inf or nan where there is no factor in
     double precision, or if a weight is not between 1 / SAFE_SIZE and SAFE_SIZE: the rest is then
     useless. So it is if an entry of A is not in that range and not 0. log_det[j] <- logarithm of
-    the determinant of the Gram matrix; product[j] <- (Q - diag(σ)) (σ - target); None: not computed.
+    the determinant of the Gram matrix; product[j] <- (Q - diag(σ)) (σ - target). None: neither.
     """
     cdef Batch b
     cdef Py_ssize_t n = A.shape[0], d = A.shape[1], problems = values.shape[0], panels
