@@ -48,7 +48,7 @@ def test_package_and_a_caller_are_clean():
 def test_stubs_are_those_of_the_compiled_modules():
     passes("mypy.stubtest", f"--mypy-config-file={CONFIGURATION}",
            "--allowlist=tests/stubtest_allowed.txt", "--ignore-unused-allowlist",
-           "levinv._kernels")
+           "levinv._kernels", "levinv.cython_api")
 
 
 def test_caller_gets_what_types_say():
