@@ -118,9 +118,12 @@ def test_none(argument):
 
 
 @VECTORS
-@pytest.mark.parametrize("value", [1.0, np.ones((3, 1)), np.ones((1, 2)), np.ones((2, 2, 2))])
+@pytest.mark.parametrize("value", [1.0, np.ones((3, 1)), np.ones((1, 5)), np.ones((2, 2, 2))])
 def test_vector_of_other_dimension(argument, value):
+    n = len(CALLS[argument][0])
+    many = argument in ("slack", "weights", "x", "x of slack") and np.ndim(value) == 2
     refuse(ValueError, argument, value,
+           f"must have shape ({n},) or (k, {n}), one entry per " if many else
            f"must be a one-dimensional array, got shape {np.shape(value)}")
 
 

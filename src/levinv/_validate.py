@@ -31,11 +31,11 @@ from levinv.tables.values import GAPS, array_of, place_of
 
 UNKNOWN_SCORES = ": give rows of unknown scores the noise 1 and any score"
 
-__all__ = ["NO_LABELS", "Axes", "Axis", "axes", "beneath", "choice", "finite", "first_index",
-           "first_labels", "generator", "index", "is_dask", "is_streamed", "labelled", "labels_of",
-           "listed", "matrix", "noise", "nonnegative", "options", "ordinary_columns",
-           "ordinary_size", "output", "positive_int", "positive_number", "real_array",
-           "refuse", "scalar", "signs", "vector"]
+__all__ = ["NO_LABELS", "Axes", "Axis", "axes", "beneath", "choice", "dimensions", "finite",
+           "first_index", "first_labels", "generator", "index", "is_dask", "is_streamed",
+           "labelled", "labels_of", "listed", "matrix", "noise", "nonnegative", "options",
+           "ordinary_columns", "ordinary_size", "output", "positive_int", "positive_number",
+           "real_array", "refuse", "scalar", "signs", "vector"]
 
 FLOAT = np.dtype(np.float64)
 
@@ -274,6 +274,16 @@ def signs(value: Any, name: str, n: int, axis: Axis | None = None) -> Floats:
     array = vector(value, name, n, "row of A", axis)
     refuse(np.abs(array) != 1.0, array, name, "+1 or -1")
     return array
+
+
+def dimensions(value: Any) -> int:
+    """The number of dimensions of an argument; 1 if it cannot be told, so that another check says
+    what is wrong with it.
+    """
+    try:
+        return np.ndim(value)
+    except (TypeError, ValueError):
+        return 1
 
 
 def output(out: Any, shape: tuple[int, ...]) -> None:

@@ -215,7 +215,9 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
     if rcond is not None:
         rcond = _validate.positive_number(rcond, "rcond", zero=True)
     plain = given if type(given) is np.ndarray else None
-    many = given is not None and (np.ndim(given) if plain is None else plain.ndim) == A.ndim
+    ndim: int = A.ndim
+    many = given is not None and (_validate.dimensions(given) if plain is None
+                                  else plain.ndim) == ndim
     values = None if given is None else row_values(given, kind, A, axes and axes.rows,
                                                    check_finite and plain is None, many)
     in_one_pass = method != "qr" and rcond is None
@@ -224,7 +226,7 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
         _validate.output(out, values.shape)
         return _with_doubt(*_many_scores(A, kind, values, method, rcond, check_finite, workers,
                                          in_one_pass, out))
-    if in_one_pass and A.ndim == 2 and work < CHUNK_WORK:      # a single chunk, for one thread
+    if in_one_pass and ndim == 2 and work < CHUNK_WORK:      # a single chunk, for one thread
         if workers is not None:
             _validate.positive_int(workers, "workers")
         one, condition = np.empty((1, len(A))), np.empty(1)
@@ -233,7 +235,7 @@ def leverage_scores(A: MatrixLike, *, slack: VectorLike | None = None,
         if condition[0] <= _tolerances.ONE_PASS_CONDITION:
             return (one.ravel() if axes is None and out is None
                     else _returned(one.ravel(), source, out))
-    stored = storage.of(A) if A.ndim == 2 else None
+    stored = storage.of(A) if ndim == 2 else None
     workers = count(workers, 4 * work if stored is None else stored.flops)
     if stored is not None:
         stored.workers = workers

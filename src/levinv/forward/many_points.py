@@ -61,7 +61,7 @@ class ManyPoints:
 
 def is_batch(x: VectorLike) -> bool:
     """Whether an argument holds many points."""
-    return np.ndim(x) == 2
+    return (x.ndim if type(x) is np.ndarray else _validate.dimensions(x)) == 2
 
 
 def coefficients(points: Composed, x: VectorLike) -> Floats:

@@ -13,14 +13,14 @@ def row_values(value: VectorLike, name: str, A: MatrixLike, axis: _validate.Axis
     matrix has several vectors, (k, n).
     """
     n = A.shape[-2]
-    if many and A.ndim == 2:
+    if A.ndim == 2 and not many:
+        return _validate.vector(value, name, n, "row of A", axis, check_finite=check_finite)
+    if A.ndim == 2:
         values = _validate.real_array(value, name, 2, check_finite=check_finite)
         if values.shape[1] != n:
             raise ValueError(f"{name} must have shape ({n},) or (k, {n}), one entry per row of A, "
                              f"got {values.shape}")
         return values if axis is None else axis.aligned(values, value, name, axis=1)
-    if A.ndim == 2:
-        return _validate.vector(value, name, n, "row of A", axis, check_finite=check_finite)
     if np.ndim(value) == 1:
         values = _validate.vector(value, name, n, "row of A", axis, check_finite=check_finite)
         return np.broadcast_to(values, A.shape[:-1])
