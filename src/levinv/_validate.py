@@ -94,8 +94,7 @@ def finite(array: MatrixLike, name: str, given: object = None) -> None:
     entry = array[place]
     where = place_of(given, name, of).at(*(place if isinstance(place, tuple) else [place]))
     raise ValueError(f"{name} must be finite, got {entry:g} in {where}"
-                     f"{f': {GAPS}' if np.isnan(entry) and name != 'scores' else ''}"
-                     + UNKNOWN_SCORES * (name == "scores"))
+                     f"{f': {GAPS}' if np.isnan(entry) else ''}")
 
 
 def _all_finite(entries: Floats) -> bool:
