@@ -20,6 +20,8 @@ not hold.
     python tests/acceptance.py fitted         hat values of regressions fitted by statsmodels
     python tests/acceptance.py sides          `unique` of logistic models against enumeration
     python tests/acceptance.py noise          rounded scores: every x that they allow
+    python tests/acceptance.py intervals      rounded scores: errors of x, by least squares and at
+                                              the centre of the intervals
     python tests/acceptance.py speed          small calls of models against the weights 1/s²
     python tests/acceptance.py large          200 000 rows: time, in that of the scores, and memory
 """
@@ -29,6 +31,7 @@ import sys
 from acceptance_rooms.audit import audit
 from acceptance_rooms.cluster import cluster
 from acceptance_rooms.gradient import gradient
+from acceptance_rooms.intervals import intervals
 from acceptance_rooms.large import large
 from acceptance_rooms.local import local
 from acceptance_rooms.mapped import mapped
@@ -46,7 +49,8 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     for claim in (signs, unique, regression, netlib, gradient, local, large, sparse, sketch,
-                  mapped, cluster, audit, models, fitted, sides, noise, speed):
+                  mapped, cluster, audit, models, fitted, sides, noise, intervals,
+                  speed):
         command = commands.add_parser(claim.__name__, help=claim.__doc__.replace("%", "%%"))
         command.set_defaults(run=claim)
         command.add_argument("-v", "--verbose", action="store_true")

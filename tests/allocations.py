@@ -151,6 +151,7 @@ def calls():
         "scores of sparse rows by QR": lambda: levinv.leverage_scores(sparse, method="qr"),
         "scores of crowded rows": lambda: levinv.leverage_scores(crowded),
         "a map": lambda: levinv.LeverageMap(A, b).scores(x),
+        "a logit map": lambda: levinv.LeverageMap(A, b, weighting="binomial").scores(x),
         "derivatives": each(at.jacobian, lambda point: at.jvp(point, x),
                             lambda point: at.vjp(point, b)),
         "a loss": each(loss.fun, loss.grad, loss.hess, loss.hess_terms,

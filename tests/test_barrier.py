@@ -313,3 +313,31 @@ def test_inputs_are_not_written_to(polytope):
     loss.hess(x)
     loss.hessp(x, v)
     assert VolumetricBarrier(A, b).hess(x).flags.writeable
+
+
+# inside one cell
+
+TRIANGLE = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]]), np.array([0.0, 0.0, -1.0])
+
+
+@pytest.mark.parametrize("method", ["BFGS", "CG", "Newton-CG", "trust-exact", "trust-krylov",
+                                    "SLSQP"])
+@pytest.mark.parametrize("x0", [[0.01, 0.5], [0.3, 0.001], [0.49, 0.5]])
+def test_minimisers_stay_in_the_cell(method, x0):
+    # By symmetry the centre of a triangle is its centroid.
+    barrier = VolumetricBarrier(*TRIANGLE, signs=1)
+    hess = {} if method in ("BFGS", "CG", "SLSQP") else {"hess": barrier.hess}
+    found = scipy.optimize.minimize(barrier.fun, x0, jac=barrier.grad, method=method, **hess)
+    assert_allclose(found.x, [1 / 3, 1 / 3], atol=1e-3)
+
+
+def test_signs_of_the_cell():
+    A, b = TRIANGLE
+    barrier, inside = VolumetricBarrier(A, b), VolumetricBarrier(A, b, signs=[1, 1, 1])
+    assert inside.fun([0.2, 0.3]) == barrier.fun([0.2, 0.3])
+    assert inside.fun([2.0, 2.0]) == np.inf > barrier.fun([2.0, 2.0])
+    assert VolumetricBarrier(A, b, signs=[1, 1, -1]).fun([2.0, 2.0]) == barrier.fun([2.0, 2.0])
+    zero_row = VolumetricBarrier(np.vstack([A, [0.0, 0.0]]), np.append(b, 1.0), signs=1)
+    assert_allclose(zero_row.fun([0.2, 0.3]), barrier.fun([0.2, 0.3]), rtol=1e-15)
+    with pytest.raises(ValueError, match="signs"):
+        VolumetricBarrier(A, b, signs=[1, 1, 0])

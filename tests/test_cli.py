@@ -94,6 +94,16 @@ class TestUsage:
         assert ended.value.code == BAD_INPUT
         assert "usage:" in capsys.readouterr().err
 
+    def test_first_steps(self, capsys):
+        with pytest.raises(SystemExit):
+            main([])
+        assert "recover a regression from its hat values" in capsys.readouterr().err
+        for command, option in ("audit", "--response"), ("invert", "--scores"):
+            with pytest.raises(SystemExit):
+                main([command, "A.csv"])
+            assert (f"(of a regression on columns of A: {option} COLUMN --family FAMILY)\n"
+                    in capsys.readouterr().err)
+
 
 class TestScores:
     def test_plain(self, problem, capsys):
@@ -561,3 +571,18 @@ def test_plain():
     assert plain(value) == {"a": [1.0, None, None], "2": [3, True, None, "text"], "s": [1],
                             "o": str(object)}
     assert type(plain(np.float64(1.0))) is float
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "cp932", "ascii"])
+def test_characters_that_the_console_lacks(tmp_path, encoding, rng):
+    table = tmp_path / "table.csv"
+    np.savetxt(table, rng.standard_normal((8, 2)), delimiter=",", header="年齢,ä", comments="",
+               encoding="utf-8")
+    for name, vector in (("b", rng.standard_normal(8)), ("x", [1.0, -1.0])):
+        np.save(tmp_path / f"{name}.npy", vector)
+    ended = subprocess.run(
+        [sys.executable, "-m", "levinv", "audit", table, tmp_path / "b.npy", tmp_path / "x.npy",
+         "--decimals", "3"], capture_output=True, check=False,
+        env={**os.environ, "PYTHONIOENCODING": encoding})
+    assert ended.returncode == 0, ended.stderr
+    assert "\\xe4" in ended.stdout.decode(encoding)

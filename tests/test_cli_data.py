@@ -213,6 +213,16 @@ class TestScoresAndInversion:
                                                             "-o", "-")
 
 
+def test_names_with_commas(fit, capsys):
+    named = VOTES.rename(columns={"age": "age, years", "income": 'income "net"'})
+    named.to_csv("named.csv", index=False)
+    report = told(capsys, "audit", "named.csv", *BINOMIAL, "--decimals", "4", "--json", "--columns",
+                  'self, "age, years",party,income "net"')
+    assert report["names"] == ["intercept", "self", "age, years", "party", 'income "net"']
+    assert "--columns \"age: unexpected end of data" in refused(
+        capsys, "audit", "named.csv", *BINOMIAL, "--columns", '"age')
+
+
 class TestRefused:
     @pytest.mark.parametrize("arguments, message", [
         (["--response", "vote"], "data need the family of their regression: --family"),

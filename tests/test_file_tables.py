@@ -194,9 +194,40 @@ class TestText:
         refused("A.csv.gz, line", saved(tmp_path, content, "A.csv.gz"))
 
     def test_gzip_bomb(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("levinv.cli.delimited.HARMLESS_BYTES", 1 << 20)
+        monkeypatch.setattr("levinv.cli.unpacked.HARMLESS_BYTES", 1 << 20)
         refused("bytes would take more than", saved(tmp_path, gzip.compress(bytes(1 << 25)),
                                                     "A.csv.gz"))
+
+    @pytest.mark.parametrize("array", [NUMBERS, np.asfortranarray(NUMBERS), NUMBERS[:, 0],
+                                       np.arange(6).reshape(2, 3), NUMBERS[:0]])
+    def test_compressed_arrays(self, tmp_path, array):
+        content = io.BytesIO()
+        np.save(content, array)
+        path = saved(tmp_path, gzip.compress(content.getvalue()), "A.npy.gz")
+        found = read_table(path).numbers if array.ndim == 2 else read_labelled(path).numbers
+        np.testing.assert_array_equal(found, array)
+        assert found.dtype == array.dtype
+
+    def test_broken_compressed_arrays(self, tmp_path, monkeypatch):
+        content = io.BytesIO()
+        np.save(content, NUMBERS)
+        whole = gzip.compress(content.getvalue())
+        wrong = bytearray(whole)
+        wrong[-5] ^= 1
+        short = gzip.compress(content.getvalue()[:-8])
+        for broken, message in ((whole[:-9], "Compressed file ended"), (wrong, "CRC check failed"),
+                                (short, "takes 96 bytes, 88 are there"), (b"", "expected 8 bytes"),
+                                (content.getvalue(), "Not a gzipped file")):
+            path = saved(tmp_path, bytes(broken), "A.npy.gz")
+            refused("A.npy.gz: not a compressed .npy file of numbers: ", path)
+            refused(message, path)
+        for module in ("unpacked", "files"):
+            monkeypatch.setattr(f"levinv.cli.{module}.HARMLESS_BYTES", 1 << 20)
+        content = io.BytesIO()
+        np.save(content, np.zeros(1 << 22))
+        path = saved(tmp_path, gzip.compress(content.getvalue()), "A.npy.gz")
+        with pytest.raises(InputError, match="an array of shape .* takes 33554432 bytes, "):
+            read_labelled(path)
 
 
 class TestColumns:

@@ -179,7 +179,7 @@ class TestReadRefuses:
         with pytest.raises(InputError, match="A.npy: "):
             read_matrix(tmp_path / "A.npy")
 
-    @pytest.mark.parametrize("name", ["A.txt", "A", "A.npy.gz"])
+    @pytest.mark.parametrize("name", ["A.txt", "A", "A.npz.gz"])
     def test_unknown_suffix(self, tmp_path, name):
         with pytest.raises(InputError, match="suffix .* only .npy, .npz, .csv, .mtx"):
             read_matrix(tmp_path / name)

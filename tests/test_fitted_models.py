@@ -1,5 +1,5 @@
-"""Fits of statsmodels and scikit-learn: hat values, diagnostics and audits, against statsmodels'
-own hat values, against the definitions written out, and against fits without a row.
+"""Fits of statsmodels and scikit-learn: diagnostics against fits without a row, labels, audits and
+messages. (test_fits_by_definition.py compares every kind of fit with the definitions.)
 """
 import re
 import subprocess
@@ -18,6 +18,7 @@ from sklearn.linear_model import (
     GammaRegressor,
     LinearRegression,
     LogisticRegression,
+    LogisticRegressionCV,
     PoissonRegressor,
     Ridge,
     TweedieRegressor,
@@ -42,111 +43,6 @@ def hat_by_definition(A, weights, ridge=None):
     """The diagonal of √w A (Aᵀ W A + Λ)⁻¹ Aᵀ √w."""
     gram = A.T @ (weights[:, None] * A) + (0.0 if ridge is None else np.diag(ridge))
     return weights * np.einsum("ij,jk,ik->i", A, np.linalg.inv(gram), A)
-
-
-# --- statsmodels: generalised linear models ------------------------------------------------------
-
-def means(eta, family, link):
-    """A response for each family, with coefficients that keep η inside the domain of the link."""
-    _, rng = design(seed=11)
-    mu = link.inverse(eta)
-    kind = type(family).__name__
-    if kind == "Binomial":
-        return rng.binomial(1, mu).astype(float)
-    if kind in ("Poisson", "NegativeBinomial"):
-        return rng.poisson(mu).astype(float)
-    return mu + 0.1 * rng.standard_normal(N) if kind == "Gaussian" else mu * rng.gamma(20, 0.05, N)
-
-
-GLMS = [(FAMILY.Binomial, LINK.Logit, {}, 0.0), (FAMILY.Binomial, LINK.Probit, {}, 0.0),
-        (FAMILY.Binomial, LINK.CLogLog, {}, -0.5), (FAMILY.Binomial, LINK.LogLog, {}, 0.5),
-        (FAMILY.Binomial, LINK.Cauchy, {}, 0.0),
-        (FAMILY.Poisson, LINK.Log, {}, 1.0), (FAMILY.Poisson, LINK.Identity, {}, 6.0),
-        (FAMILY.Poisson, LINK.Sqrt, {}, 3.0),
-        (FAMILY.Gamma, LINK.InversePower, {}, 3.0), (FAMILY.Gamma, LINK.Log, {}, 1.0),
-        (FAMILY.Gamma, LINK.Identity, {}, 4.0),
-        (FAMILY.Gaussian, LINK.Identity, {}, 1.0), (FAMILY.Gaussian, LINK.Log, {}, 1.0),
-        (FAMILY.Gaussian, LINK.InversePower, {}, 3.0),
-        (FAMILY.InverseGaussian, LINK.InverseSquared, {}, 3.0),
-        (FAMILY.InverseGaussian, LINK.Log, {}, 1.0),
-        (FAMILY.NegativeBinomial, LINK.Log, {"alpha": 0.7}, 1.5),
-        (FAMILY.Tweedie, LINK.Log, {"var_power": 1.4}, 1.0)]
-
-
-@pytest.mark.parametrize("family, link, given, middle", GLMS,
-                         ids=lambda value: getattr(value, "__name__", ""))
-@pytest.mark.filterwarnings("ignore")           # statsmodels: on links that may leave the domain
-def test_generalised_linear_models(family, link, given, middle):
-    A, _ = design()
-    model_family = family(link=link(), **given)
-    y = means(middle + A[:, 1:] @ [0.6, -0.4, 0.3], model_family, model_family.link)
-    for weights in ({}, {"freq_weights": np.arange(N) % 3 + 1.0},
-                    {"var_weights": np.linspace(0.5, 2.0, N)}):
-        fit = sm.GLM(y, A, family=model_family, **weights).fit()
-        expected = fit.get_hat_matrix_diag(observed=False)
-        np.testing.assert_allclose(hat_values(fit), expected, rtol=1e-10)
-        influence = fit.get_influence(observed=False)
-        frame = diagnostics(fit)
-        np.testing.assert_allclose(frame.hat_value, expected, rtol=1e-10)
-        if "freq_weights" in weights:          # statsmodels: residuals of one observation of a row
-            continue
-        np.testing.assert_allclose(frame.standardized_residual, influence.resid_studentized,
-                                   rtol=1e-8, atol=1e-12)
-        np.testing.assert_allclose(frame.cooks_distance, influence.cooks_distance[0], rtol=1e-8,
-                                   atol=1e-14)
-
-
-def test_offset_exposure_and_trials():
-    A, rng = design()
-    time, offset = rng.uniform(1.0, 3.0, N), rng.uniform(-1.0, 1.0, N)
-    y = rng.poisson(time * np.exp(offset + A @ [0.5, 1.0, -1.0, 0.2]))
-    fits = [sm.GLM(y, A, family=FAMILY.Poisson(), exposure=time, offset=offset).fit(),
-            sm.GLM(y, A, family=FAMILY.Poisson(), exposure=time).fit(),
-            sm.GLM(y, A, family=FAMILY.Poisson(), offset=offset).fit(scale="X2")]
-    star = sm.datasets.star98.load()
-    fits.append(sm.GLM(star.endog, star.exog.iloc[:, :6], family=FAMILY.Binomial()).fit())
-    for fit in fits:
-        np.testing.assert_allclose(hat_values(fit), fit.get_hat_matrix_diag(observed=False),
-                                   rtol=1e-10)
-        influence = fit.get_influence(observed=False)
-        np.testing.assert_allclose(diagnostics(fit).standardized_residual,
-                                   influence.resid_studentized, rtol=1e-8, atol=1e-12)
-
-
-def test_discrete_models():
-    A, rng = design()
-    eta, offset = A @ [0.3, 1.0, -1.0, 0.2], rng.uniform(-0.5, 0.5, N)
-    binary = (rng.uniform(size=N) < 1 / (1 + np.exp(-eta))).astype(float)
-    counts = rng.negative_binomial(2, 1 / (1 + np.exp(eta + offset) / 2))
-    quiet = {"disp": False}
-    for model, glm_family, data in (
-            (sm.Logit(binary, A), FAMILY.Binomial(), binary),
-            (sm.Probit(binary, A), FAMILY.Binomial(LINK.Probit()), binary),
-            (sm.Poisson(counts, A, offset=offset), FAMILY.Poisson(), counts),
-            (sm.Poisson(counts, A, exposure=np.exp(offset)), FAMILY.Poisson(), counts)):
-        fit = model.fit(tol=1e-12, **quiet)
-        given = {"offset": offset} if data is counts else {}
-        twin = sm.GLM(data, A, family=glm_family, **given).fit(tol=1e-14)
-        np.testing.assert_allclose(hat_values(fit), twin.get_hat_matrix_diag(observed=False),
-                                   rtol=1e-7)
-        mean, slope = np.asarray(fit.predict()), np.asarray(
-            twin.family.link.inverse_deriv(twin.family.link(fit.predict())))
-        weights = slope ** 2 / twin.family.variance(mean)
-        np.testing.assert_allclose(hat_values(fit), hat_by_definition(A, weights), rtol=1e-10)
-
-
-@pytest.mark.parametrize("form", ["nb2", "nb1", "geometric"])
-def test_discrete_negative_binomial(form):
-    A, rng = design(300)
-    offset = rng.uniform(-0.5, 0.5, 300)
-    counts = rng.negative_binomial(2, 1 / (1 + np.exp(A @ [1.0, 1.0, -1.0, 0.2] + offset) / 2))
-    fit = sm.NegativeBinomial(counts, A, loglike_method=form, offset=offset).fit(
-        disp=False, maxiter=200)
-    mean = np.exp(A @ fit.params[:D] + offset)
-    alpha = 1.0 if form == "geometric" else fit.params[D]
-    weights = mean / (1.0 + alpha * (mean if form != "nb1" else 1.0))
-    np.testing.assert_allclose(hat_values(fit), hat_by_definition(A, weights), rtol=1e-10)
-    assert read(fit).names == ["const", "x1", "x2", "x3"]
 
 
 # --- statsmodels: linear models ------------------------------------------------------------------
@@ -304,98 +200,33 @@ def sklearn_data():
 
 
 TIGHT = {"tol": 1e-12, "max_iter": 10_000}
-SKLEARN = {      # fit, response, p in V = μ^p (None: binomial), log link, λ for weights of sum s
-    "linear": (LinearRegression(), "linear", 0, False, lambda s: 0.0),
-    "no intercept": (LinearRegression(fit_intercept=False), "linear", 0, False, lambda s: 0.0),
-    "ridge": (Ridge(alpha=3.0), "linear", 0, False, lambda s: 3.0),
-    "ridge, no intercept": (Ridge(alpha=3.0, fit_intercept=False), "linear", 0, False,
-                            lambda s: 3.0),
-    "logistic": (LogisticRegression(C=0.25, **TIGHT), "binary", None, False, lambda s: 4.0),
-    "logistic, no penalty": (LogisticRegression(C=np.inf, **TIGHT), "binary", None, False,
-                             lambda s: 0.0),
-    "logistic, no intercept": (LogisticRegression(fit_intercept=False, **TIGHT), "binary", None,
-                               False, lambda s: 1.0),
-    "Poisson": (PoissonRegressor(alpha=0.1, **TIGHT), "counts", 1, True, lambda s: 0.1 * s),
-    "Poisson, no penalty": (PoissonRegressor(alpha=0, **TIGHT), "counts", 1, True, lambda s: 0.0),
-    "gamma": (GammaRegressor(alpha=0.2, **TIGHT), "positive", 2, True, lambda s: 0.2 * s),
-    "Tweedie": (TweedieRegressor(power=1.5, alpha=0.3, **TIGHT), "positive", 1.5, True,
-                lambda s: 0.3 * s),
-    "Tweedie, identity": (TweedieRegressor(power=0, alpha=0.3, **TIGHT), "linear", 0, False,
-                          lambda s: 0.3 * s),
-    "Tweedie, gaussian log": (TweedieRegressor(power=0, link="log", alpha=0.1, **TIGHT), "positive",
-                              0, True, lambda s: 0.1 * s),
-}
+NEW_CV = {"l1_ratios": (0.0,), "use_legacy_attributes": False, "scoring": "accuracy"}
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("name", SKLEARN)
-@pytest.mark.filterwarnings("ignore")                      # scikit-learn: rounding in line searches
-def test_sklearn_against_rows_added_for_the_penalty(name, weighted):
-    estimator, response, power, log, penalty = SKLEARN[name]
-    data = sklearn_data()
-    X, y = data["X"], data[response]
-    given = {"sample_weight": data["weights"]} if weighted else {}
-    fit = estimator.fit(X, y, **given)
-    s = data["weights"] if weighted else np.ones(N)
-    A, beta, ridge = X, np.ravel(fit.coef_), np.full(3, penalty(s.sum()))
-    if fit.fit_intercept:
-        A = np.column_stack([np.ones(N), X])
-        beta, ridge = np.append(fit.intercept_, beta), np.append(0.0, ridge)
-    eta = A @ beta
-    if power is None:
-        mean = 1 / (1 + np.exp(-eta))
-        weights, error = s * mean * (1 - mean), s * ((y == "yes") - mean)
-    else:
-        mean, slope = (np.exp(eta), np.exp(eta)) if log else (eta, np.ones(N))
-        variance = np.abs(mean) ** power
-        weights, error = s * slope ** 2 / variance, s * slope / variance * (y - mean)
-    # the equations of the fit hold with this penalty: its factor is right
-    assert (np.abs(A.T @ error - ridge * beta) <= 1e-5 * np.abs(A.T) @ np.abs(error)).all()
-    rows = np.sqrt(np.append(weights, ridge))[:, None] * np.vstack([A, np.eye(A.shape[1])])
-    expected = np.sum(np.linalg.qr(rows[rows.any(axis=1)])[0] ** 2, axis=1)[:N]
-    np.testing.assert_allclose(hat_values(fit, X, **given), expected, rtol=1e-10)
-    found = diagnostics(fit, X, y, **given)
-    np.testing.assert_allclose(found["hat_value"], expected, rtol=1e-10)
-    root = np.sqrt(weights)[:, None] * A
-    hat = root @ np.linalg.inv(root.T @ root + np.diag(ridge)) @ root.T
-    pearson = error / np.sqrt(weights)
-    scale = 1.0 if response in ("binary", "counts") else (
-        np.sum(pearson ** 2) / (N - np.trace(hat)))
-    cook = pearson ** 2 * np.diag(hat @ hat) / (1 - np.diag(hat)) ** 2 / (scale * np.trace(hat))
-    np.testing.assert_allclose(found["cooks_distance"], cook, rtol=1e-9)
-    np.testing.assert_allclose(found["standardized_residual"],
-                               pearson / np.sqrt(scale * (1 - np.diag(hat))), rtol=1e-9)
-
-
-@pytest.mark.parametrize("name", ["linear", "ridge", "ridge, no intercept"])
-def test_sklearn_without_a_row(name):
+@pytest.mark.parametrize("estimator", [LinearRegression(), Ridge(alpha=3.0),
+                                       Ridge(alpha=3.0, fit_intercept=False)])
+def test_sklearn_without_a_row(estimator):
     data = sklearn_data()
     X, y, s = data["X"], data["linear"], data["weights"]
     s[5] = 0.0
-    fit = SKLEARN[name][0].fit(X, y, sample_weight=s)
+    fit = estimator.fit(X, y, sample_weight=s)
     coefficients = fit.coef_.copy(), fit.intercept_
     found = diagnostics(fit, X, y, sample_weight=s)
-    trace = found["hat_value"].sum()
-    scale = s @ (y - fit.predict(X)) ** 2 / (N - 1 - trace)
+    hats = found["hat_value"]
+    scale = s @ (y - fit.predict(X)) ** 2 / (N - 1 - hats.sum())
     for i in range(N):
         rest = np.arange(N) != i
         other = type(fit)(**fit.get_params()).fit(X[rest], y[rest], sample_weight=s[rest])
-        assert found["loo_residual"][i] == pytest.approx(y[i] - other.predict(X)[i], rel=1e-9)
+        errors = y - other.predict(X)
+        assert found["loo_residual"][i] == pytest.approx(errors[i], rel=1e-9)
+        assert found["press"][i] == pytest.approx(s[i] * errors[i] ** 2, rel=1e-9)
         change = s @ (other.predict(X) - X @ coefficients[0] - coefficients[1]) ** 2
-        assert found["cooks_distance"][i] == pytest.approx(change / (scale * trace), rel=1e-8,
+        assert found["cooks_distance"][i] == pytest.approx(change / (scale * hats.sum()), rel=1e-8,
                                                            abs=1e-14)
-
-
-def test_liblinear_penalises_the_intercept():
-    data = sklearn_data()
-    fit = LogisticRegression(C=0.5, solver="liblinear", intercept_scaling=2.0, tol=1e-10).fit(
-        data["X"], data["binary"])
-    A = np.column_stack([np.ones(N), data["X"]])
-    mean, ridge = fit.predict_proba(data["X"])[:, 1], np.array([0.5, 2.0, 2.0, 2.0])
-    beta = np.append(fit.intercept_, fit.coef_)
-    np.testing.assert_allclose(A.T @ ((data["binary"] == "yes") - mean), ridge * beta, atol=1e-4)
-    np.testing.assert_allclose(hat_values(fit, data["X"]),
-                               hat_by_definition(A, mean * (1 - mean), ridge), rtol=1e-10)
+        freedom = np.sum(s[rest] > 0) - hat_values(other, X[rest], sample_weight=s[rest]).sum()
+        error = y[i] - X[i] @ coefficients[0] - coefficients[1]
+        assert found["studentized_residual"][i] == pytest.approx(np.sqrt(s[i] / (1 - hats[i])) * (
+            error / np.sqrt(s[rest] @ errors[rest] ** 2 / freedom)), rel=1e-9)
 
 
 def test_default_fits_pass_the_check_of_their_data():
@@ -497,10 +328,69 @@ def test_audit_of_sklearn():
         report.scores, hat_values(fit, frame, sample_weight=data["weights"]), rtol=1e-10)
 
 
+def penalised():
+    data = sklearn_data()
+    X, weights = data["X"], data["weights"]
+    logistic, poisson = LogisticRegression(C=0.25, **TIGHT), PoissonRegressor(alpha=0.1, **TIGHT)
+    return {"logistic": (logistic.fit(X, data["binary"]), X, None),
+            "weights": (LogisticRegression(C=2.0, **TIGHT).fit(
+                X, data["binary"], sample_weight=weights), X, weights),
+            "Poisson": (poisson.fit(X, data["counts"]), X, None),
+            "liblinear": (LogisticRegression(C=0.5, solver="liblinear", tol=1e-10).fit(
+                X, data["binary"]), X, None),
+            "sparse": (LogisticRegression(**TIGHT).fit(
+                scipy.sparse.csr_array(X), data["binary"]), scipy.sparse.csr_array(X), None),
+            "few rows": (LogisticRegression(**TIGHT).fit(X[:8], np.arange(8) % 3 == 1), X[:8],
+                         None)}
+
+
+@pytest.mark.parametrize("name", penalised())
+def test_audit_of_a_penalised_fit(name):
+    fit, X, weights = penalised()[name]
+    report = audit(fit, X=X, prior_weights=weights, decimals=6)
+    model = read(fit, X, sample_weight=weights)
+    A = model.design.toarray() if scipy.sparse.issparse(X) else np.asarray(model.design)
+    prior = np.ones(len(A)) if weights is None else weights
+
+    def scores(x):
+        mean = np.exp(A @ x) if name == "Poisson" else 1 / (1 + np.exp(-A @ x))
+        return hat_by_definition(A, prior * mean * (1 if name == "Poisson" else 1 - mean),
+                                 model.ridge)
+
+    np.testing.assert_allclose(report.scores, scores(model.params), rtol=1e-10)
+    # the Cramér-Rao bound, from differences
+    steps = 1e-5 * np.eye(len(model.params))
+    jacobian = np.column_stack([(scores(model.params + step) - scores(model.params - step)) / 2e-5
+                                for step in steps])
+    bound = np.linalg.pinv(jacobian.T @ jacobian) * 1e-12 / 12
+    np.testing.assert_allclose(report.standard_errors, np.sqrt(np.diag(bound)), rtol=1e-4)
+    assert report.prediction_holds
+    assert report.recovered_error < 4 * report.predicted_error
+    assert report.level == "given away"
+    assert "and the penalty" in report.verdict
+    assert len(report.row_influence) == len(A)
+    assert report.row_influence.sum() == pytest.approx(len(model.params))
+
+
+def test_audit_of_a_penalised_fit_of_a_frame():
+    data = sklearn_data()
+    frame = pd.DataFrame(data["X"], columns=list("abc"), index=[f"row {i}" for i in range(N)])
+    fit = make_pipeline(StandardScaler(), LogisticRegression(**TIGHT)).fit(frame, data["binary"])
+    noise = pd.Series(np.linspace(1e-7, 1e-5, N), index=frame.index)
+    report = audit(fit, X=frame, noise=noise)
+    assert report.row_labels == list(frame.index)
+    assert report.names == ["intercept", "a", "b", "c"]
+    np.testing.assert_array_equal(report.published.noise, noise)
+    assert report.recovered_error < 4 * report.predicted_error
+    exact = audit(fit, X=frame)
+    assert exact.recovered_error < 1e-9
+
+
 @pytest.mark.parametrize("fit, X", [
     (linear_fits()["OLS"][-1], None), (linear_fits()["WLS"][-1], None),
     (LinearRegression().fit(sklearn_data()["X"], sklearn_data()["linear"]), sklearn_data()["X"]),
-    (GammaRegressor(alpha=0).fit(sklearn_data()["X"], sklearn_data()["positive"]),
+    (Ridge().fit(sklearn_data()["X"], sklearn_data()["linear"]), sklearn_data()["X"]),
+    (GammaRegressor().fit(sklearn_data()["X"], sklearn_data()["positive"]),
      sklearn_data()["X"])])
 def test_audit_says_that_constant_weights_give_nothing_away(fit, X):
     with pytest.raises(ValueError, match="give nothing of the coefficients away"):
@@ -555,8 +445,14 @@ def test_what_is_refused():
             (ValueError, "a degree of freedom",
              lambda: diagnostics(sm.OLS(y[:5], A[:5]).fit())),
             (ValueError, "fitted without error", lambda: diagnostics(sm.OLS(A[:, 1], A).fit())),
-            (ValueError, "fit must have no penalty", lambda: audit(
-                LogisticRegression().fit(X, binary), X=X)),
+            (ValueError, "signs must not be given with a penalised fit", lambda: audit(
+                LogisticRegression().fit(X, binary), X=X, signs=1)),
+            (ValueError, "independent columns, but those of scikit-learn LogisticRegression have "
+             "rank 4, less than 7", lambda: audit(
+                 LogisticRegression().fit(np.hstack([X, X]), binary), X=np.hstack([X, X]))),
+            (ValueError, "a fit to all rows of X, got LogisticRegressionCV(refit=False)",
+             lambda: hat_values(LogisticRegressionCV(
+                 refit=False, **NEW_CV).fit(X, binary), X)),
             (ValueError, "weighting must not be given with a fit",
              lambda: audit(ols, weighting="binomial")),
             (ValueError, "X must be given for a fit of scikit-learn only",

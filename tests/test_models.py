@@ -203,14 +203,14 @@ def test_exponential_with_an_intercept(rng):
 
 @pytest.mark.parametrize("name", ["logit", "cloglog", "negative binomial", "poisson", "power 1"])
 def test_rounded_scores(name, rng):
-    A, x = categorical(rng, 200), np.array([0.3, -1.0, 0.5, 0.2, 0.7])
-    given = {"weighting": WEIGHTINGS[name], "offset": 0.3 * rng.standard_normal(200)}
+    A, x = categorical(rng, 120), np.array([0.3, -1.0, 0.5, 0.2, 0.7])
+    given = {"weighting": WEIGHTINGS[name], "offset": 0.3 * rng.standard_normal(120)}
     forward = levinv.LeverageMap(A, **given)
     noise = 10.0 ** -5 / 12 ** 0.5
     whitened = forward.jacobian(x) / noise
     deviations = []
-    for seed in range(20):
-        noisy = forward.scores(x) + noise * np.random.default_rng(seed).standard_normal(200)
+    for seed in range(12):
+        noisy = forward.scores(x) + noise * np.random.default_rng(seed).standard_normal(120)
         found = invert_scores(A, None, noisy, noise=noise, rng=0, **given)
         assert found.success, found.message
         known = np.isfinite(found.standard_errors)

@@ -86,6 +86,23 @@ def test_tiny_ridge(rng, design, ridge):
         assert oracles.worst_relative_error(found, expected) <= 1e-12
 
 
+@pytest.mark.parametrize("ridge", [1e300, 1e20, 1.0, 1e-12, 1e-20, 1e-40, 1e-300, "columns"])
+@pytest.mark.parametrize("design", ["integers", "equal rows", "long columns"])
+def test_ridge_of_wide_matrices(rng, design, ridge):
+    A = rng.integers(-9, 10, size=(5, 12)).astype(float)
+    if design == "equal rows":
+        A[3], A[4] = A[1], A[0] - 2 * A[2]
+    elif design == "long columns":             # the short ones alone tell rows apart
+        A[:, :2] = 1e7 * A[0, :2]
+    ridge = 10.0 ** rng.integers(-20, 20, 12) if ridge == "columns" else ridge
+    expected = exact_hat(A, ridge, 1300)
+    assert oracles.worst_relative_error(leverage_scores(A, ridge=ridge), np.diag(expected)) <= 1e-11
+    entries = hat_entries(A, np.arange(5), ridge=ridge)
+    assert np.abs(entries - expected).max() <= 1e-11 * np.diag(expected).max()
+    assert_allclose(leverage_scores(A, rows=A, ridge=ridge), leverage_scores(A, ridge=ridge),
+                    rtol=1e-7, atol=1e-9)
+
+
 @pytest.mark.parametrize("condition, ridge", [(1e4, 1e-6), (1e8, 1e-12), (1e12, 1e-10),
                                               (1e10, 1e-22)])
 def test_ridge_of_an_ill_conditioned_matrix(rng, condition, ridge):
@@ -309,7 +326,38 @@ def test_hat_entries_of_an_ill_conditioned_matrix(rng):
         assert np.abs(found - hat).max() <= 100 * 2.3e-16 * 1e7
 
 
+@pytest.mark.parametrize("ridge", [1e-300, 1e-150, 1e-20, 1e20, 1e150, 1e300])
+@pytest.mark.parametrize("shape", [(9, 3), (3, 6)])
+def test_new_rows_and_entries_for_any_ridge(rng, shape, ridge):
+    A = rng.integers(-9, 10, size=shape).astype(float)
+    inside, out = rng.integers(-3, 4, size=(2, shape[0])) @ A, rng.normal(size=(2, shape[1]))
+    new = np.vstack([inside, out])
+    expected = exact_new(A, new, ridge, 700)
+    found = leverage_scores(A, rows=new, ridge=ridge)
+    assert oracles.worst_relative_error(found, expected) <= 1e-11
+    expected = exact_hat(A, ridge, 700)
+    found = hat_entries(A, np.arange(shape[0]), ridge=ridge)
+    size = float(abs(expected).max())
+    assert np.abs((found - expected) / size).max() <= 1e-12
+
+
 # the best approximation of a rank
+
+@pytest.mark.parametrize("shape", [(20, 4), (4, 9)])
+@pytest.mark.parametrize("method", ["auto", "qr"])
+def test_best_rank_to_the_last_digits(rng, shape, method):
+    B = rng.integers(-9, 10, size=shape).astype(float)
+    with mpmath.workdps(60):
+        exact = oracles.exact(B)
+        squares, vectors = mpmath.eigsy(mpmath.matrix(exact.T @ exact))
+        order = np.argsort([-float(square) for square in squares])
+        image = exact @ np.array(vectors.tolist())[:, order]
+        parts = image ** 2 / np.array(list(squares))[order]
+        for rank in (1, 2, 3):
+            found = leverage_scores(B, rank=rank, method=method)
+            expected = parts[:, :rank].sum(axis=1)
+            assert oracles.worst_relative_error(found, expected) <= 1e-12
+
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", [(200, 6), (5, 9)])

@@ -306,9 +306,27 @@ def test_decimals_are_the_noise_of_rounding(rng):
     given = LeverageMap(A, b).scores(x).round(5)
     found = invert_scores(A, b, given, decimals=5, rng=0)
     expected = invert_scores(A, b, given, noise=1e-5 / 12 ** 0.5, rng=0)
-    np.testing.assert_array_equal(found.x, expected.x)
+    np.testing.assert_allclose(found.standard_errors, expected.standard_errors, rtol=1e-3)
+    assert np.all(np.abs(found.x - expected.x) < 3 * expected.standard_errors)
     with pytest.raises(ValueError, match="noise and decimals must not both be given"):
         invert_scores(A, b, given, decimals=5, noise=1e-5)
     for wrong, error in ((-1, ValueError), (2.0, TypeError), (True, TypeError)):
         with pytest.raises(error, match="decimals must be"):
             invert_scores(A, b, given, decimals=wrong)
+
+
+def test_scores_in_other_forms_are_refused_with_what_to_do(rng):
+    A = np.column_stack([np.ones(60), rng.standard_normal((60, 3))])
+    slack = A @ rng.standard_normal(4) - rng.standard_normal(60)
+    b, scores, weights = -slack, leverage_scores(A, slack=slack), slack ** -2
+    with pytest.raises(ValueError, match=r"in \[0, 1\].*divide scores in per cent by 100"):
+        invert_scores(A, b, 100 * scores)
+    with pytest.raises(ValueError, match=r"in \[0, 1\], got -1.0 at index 0$"):
+        invert_scores(A, b, np.append(-1.0, scores[1:]))
+    unknown = np.append(np.nan, scores[1:])
+    with pytest.raises(ValueError, match="index 0: give rows of unknown scores the noise 1"):
+        invert_scores(A, b, unknown)
+    centred = invert_scores(A, b, scores - weights / weights.sum(), rng=0)
+    assert "rank 4, got 3, as if the share of an intercept were subtracted" in centred.message
+    with pytest.raises(ValueError, match="decimals must be at most 308, got 400"):
+        invert_scores(A, b, scores, decimals=400)

@@ -448,7 +448,7 @@ def test_inverse(weighting, eta):
 # observed information
 
 @pytest.mark.parametrize("family, link, y, eta", [
-    ("binomial", "probit", [0.0, 1.0, 0.3], [-40.0, -2.0, 0.1, 2.0, 6.0]),
+    ("binomial", "probit", [0.0, 1.0, 0.3], [-20.0, -2.0, 0.1, 2.0, 6.0]),
     ("binomial", "cloglog", [0.0, 1.0, 0.3], [-40.0, -2.0, 0.1, 2.0]),
     ("binomial", "loglog", [0.0, 1.0, 0.3], [-2.0, 0.1, 2.0, 40.0]),
     ("binomial", "cauchit", [0.0, 1.0, 0.3], [-0.4, 0.1, 0.3]),
@@ -471,7 +471,7 @@ def test_observed(family, link, y, eta):
         weighting = observed(family, link, np.full(len(eta), response))
         values = np.exp(weighting.log_weight(np.array(eta)))
         slopes = values * weighting.derivative(np.array(eta))
-        with mpmath.workdps(900 if link == "probit" else 200):
+        with mpmath.workdps(300 if link == "probit" else 200):
             def at(e, response=response):
                 return likelihood(mean(e), mpf(response))
 

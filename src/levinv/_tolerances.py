@@ -260,8 +260,7 @@ LEAST_DAMPING = 1e-6
 # Least damping of Levenberg-Marquardt, relative to the largest squared singular value.
 
 POOR_MODEL = 0.25
-# Part of what a model predicts, below which the model is poor; then the step shrinks to this part.
-# Value of Nocedal and Wright, Numerical Optimization, algorithm 4.1.
+# Part of what a model predicts, below which it is poor (Nocedal and Wright, algorithm 4.1).
 
 MAX_USELESS_STEPS = 8, 2
 # Useless steps above the rounding error after which quasi-Newton steps end; the second number is
@@ -399,6 +398,9 @@ MAX_EXPANSION, HARMLESS_BYTES = 100, 1 << 30
 
 # --- weightings (weighting/) and weights far apart (forward/score_map) --------------------------
 
+COMPILED_LENGTH = 2000
+# Most rows whose weights a scalar loop computes sooner than NumPy's vectors. Measured crossover.
+
 SMALL_ARGUMENT = 1e-3
 # Below it a function that cancels is computed by the first terms of its series, whose next one is
 # below rounding: u⁴/2880 (cloglog). Noticed by tests/test_weighting.py.
@@ -435,15 +437,13 @@ LEVEL_REFLECTIONS, LEVEL_STEPS = 300, 40
 # Most Douglas-Rachford iterations at one level, and most Levenberg-Marquardt steps in (y, level)
 # from one start. Starts that succeed do so early. tests/acceptance.py models.
 
-FAR_BRANCH = 8.0
-# Ratio of distances from the mode beyond which a row is first put on the nearer branch: models.
-
-NOISY_STARTS = 30
-# Starts of a noisy search, of which the closest solutions are tried. tests/acceptance.py fitted.
+FAR_BRANCH, NOISY_STARTS = 8.0, 30
+# Ratio of distances from the mode beyond which a row is first put on the nearer branch (models);
+# starts of a noisy search, of which the closest solutions are tried (acceptance.py fitted).
 
 ROUNDED_PATTERN = 1e-10
 # Relative difference of random combinations of two rows below which the rows count as equal: far
-# above rounding, far below differences of data. tests/test_models.py.
+# above rounding and below differences of data. tests/test_models.py.
 
 LEVEL_DISTANCE, ENUMERATED_STARTS = 0.3, 200
 # Relative distance from the range, at the closest level, beyond which signs are not tried in an

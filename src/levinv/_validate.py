@@ -29,6 +29,8 @@ from levinv.tables.kinds import beneath, is_lazy, library
 from levinv.tables.labels import NO_LABELS, Axes, Axis, axes, first_labels, labelled, labels_of
 from levinv.tables.values import GAPS, array_of, place_of
 
+UNKNOWN_SCORES = ": give rows of unknown scores the noise 1 and any score"
+
 __all__ = ["NO_LABELS", "Axes", "Axis", "axes", "beneath", "choice", "finite", "first_index",
            "first_labels", "generator", "index", "is_dask", "is_streamed", "labelled", "labels_of",
            "listed", "matrix", "noise", "nonnegative", "options", "ordinary_columns",
@@ -87,11 +89,13 @@ def finite(array: MatrixLike, name: str, given: object = None) -> None:
         return
     of = library(given)
     if not of:
-        raise ValueError(f"{name} must be finite, got NaN or inf at index {place}")
+        raise ValueError(f"{name} must be finite, got NaN or inf at index {place}"
+                         + UNKNOWN_SCORES * (name == "scores"))
     entry = array[place]
     where = place_of(given, name, of).at(*(place if isinstance(place, tuple) else [place]))
     raise ValueError(f"{name} must be finite, got {entry:g} in {where}"
-                     f"{f': {GAPS}' if np.isnan(entry) else ''}")
+                     f"{f': {GAPS}' if np.isnan(entry) and name != 'scores' else ''}"
+                     + UNKNOWN_SCORES * (name == "scores"))
 
 
 def _all_finite(entries: Floats) -> bool:

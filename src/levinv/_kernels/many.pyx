@@ -22,7 +22,7 @@ from levinv._kernels.small.presolve cimport (enough_different_rows, prepare_basi
                                              prepare_scores)
 from levinv._kernels.small.recover cimport recover
 from levinv._kernels.small.refine cimport (accurate, evaluate_at, finish, linearise, refine,
-                                           regular, signs_agree)
+                                           regular, signs_agree, slack_deviations)
 from levinv._kernels.small.signs cimport find_signs, other_sides, prepare_signs, sign_tolerance
 from levinv._kernels.small.weightings cimport INVERSE_SQUARE, has_peak, is_power, prepare_weighting
 from levinv._kernels.small.workspace cimport Workspace, lay_out
@@ -188,8 +188,10 @@ cdef bint invert_one(Workspace* s, const double* A, const double* b, const doubl
         return False
     if not regular(s):
         return False
-    if not exact and signs == NULL and (is_power(s) or has_peak(s)) and reflection_fits(s, most):
-        return False
+    if not exact and signs == NULL and (is_power(s) or has_peak(s)):
+        slack_deviations(s, s.levels.fall)
+        if other_sides(s, s.levels.fall) or reflection_fits(s, most):
+            return False
     size = finish(s, A, b, x)
     if exact and not accurate(s, size, SIGN_TOLERANCE if s.weighting.kind != INVERSE_SQUARE
                               else 1.0 / ROUNDING_FACTOR):
@@ -197,7 +199,7 @@ cdef bint invert_one(Workspace* s, const double* A, const double* b, const doubl
     if (not acceptable(s, size, exact, tol, most)
             or (exact and size > SETTLED_RESIDUAL * SETTLED_RESIDUAL * n)):
         return False
-    if exact and signs == NULL and (is_power(s) or has_peak(s)) and other_sides(s):
+    if exact and signs == NULL and (is_power(s) or has_peak(s)) and other_sides(s, NULL):
         return False                 # the Jacobian's memory is no longer needed
     for i in range(n):
         if s.projection.scores[i] > 1.0 - ROUNDING_FACTOR * BATCH_EXTREME:

@@ -5,7 +5,7 @@ The arithmetic is that of ``dense.gram``, ``factor.triangular_inverse_factor`` a
 in the same order: results are the same bit by bit, except for the sums over the k columns of a
 transform.
 """
-from libc.math cimport NAN, fabs, isfinite
+from libc.math cimport HUGE_VAL, NAN, exp, fabs, isfinite
 from libc.string cimport memset
 
 from kernel_settings cimport TINY
@@ -27,6 +27,25 @@ def finish_slack(double[::1] slack, const double[::1] b):
             if fabs(slack[i]) < TINY:
                 slack[i] = 0.0
     return total == 0.0
+
+
+def logistic(const double[::1] eta, double[::1] magnitude):
+    """magnitude <- cosh(eta / 2), divided by the least; returns the least |eta|.
+
+    2 cosh(η/2) e^(-m/2) = p + e^-m / p with p = e^((|η| - m)/2), m the least: one exponential, and
+    an overflow to inf is right.
+    """
+    cdef Py_ssize_t n = eta.shape[0], i
+    cdef double least = HUGE_VAL, tail, unit, p
+    with nogil:
+        for i in range(n):
+            least = min(least, fabs(eta[i]))
+        tail = exp(-least)
+        unit = 1.0 / (1.0 + tail)
+        for i in range(n):
+            p = exp(0.5 * (fabs(eta[i]) - least))
+            magnitude[i] = (p + tail / p) * unit
+    return least
 
 
 def project(const double[:, :] A, const double[::1] magnitude, double[::1] scale,

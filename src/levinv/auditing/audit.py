@@ -19,6 +19,7 @@ from levinv._noise import rounding_noise
 from levinv._tolerances import EPS, SAMPLE_SEED, UNIT_ROUNDOFF
 from levinv._typing import Floats, MatrixLike, SignsLike, VectorLike
 from levinv.auditing.figures import Publication, Setting, nearest
+from levinv.auditing.of_fit import subject_of
 from levinv.auditing.progress import Told
 from levinv.auditing.report import AuditReport
 from levinv.auditing.sensitivity import departure, sensitivity
@@ -31,7 +32,6 @@ from levinv.storage.blocked import Rows
 from levinv.weighting.arguments import model_and_response
 from levinv.weighting.model import Model
 from levinv.weighting.names import WeightingLike
-from levinv.weighting.protocol import Weighting
 
 
 def audit(A: MatrixLike, b: VectorLike | None = None, x: VectorLike | None = None, *,
@@ -48,8 +48,9 @@ def audit(A: MatrixLike, b: VectorLike | None = None, x: VectorLike | None = Non
     ----------
     A : (n, d) array_like, data frame, sparse matrix, stored or dask array, or fitted regression
         Real, n >= d. The report keeps the names of columns and rows. Or a fit that
-        :func:`hat_values` accepts, without a penalty: its design, coefficients and weights replace
-        b, x, weighting and offset. Rows of weight 0 are left out: their hat values are 0.
+        :func:`hat_values` accepts: its design, coefficients and weights replace b, x, weighting and
+        offset. Rows of weight 0 are left out: their hat values are 0. The attacker knows the
+        penalty of a penalised fit.
     b : (n,) array_like or series
         Right-hand side: the slack is A x - b. Not needed with a weighting.
     x : (d,) array_like or series
@@ -91,9 +92,9 @@ def audit(A: MatrixLike, b: VectorLike | None = None, x: VectorLike | None = Non
         noise and decimals, signs that are not those of A x - b, labels in another order, a wrong
         number of names, an x at which the scores are not defined. Both b and an offset,
         an unknown weighting, one whose hat values do not depend on x, such as those of a fit of
-        ordinary least squares: they give nothing of the coefficients away. A fit with a penalty. A
-        dask array of more than 2²⁴ entries, because the Jacobian has the shape of A and is gathered
-        in memory.
+        ordinary least squares or of Ridge: they give nothing of the coefficients away. A penalised
+        fit with dependent columns, or with signs. A dask array of more than 2²⁴ entries, because
+        the Jacobian has the shape of A and is gathered in memory.
     TypeError
         Complex, object or string input; decimals that are not an integer; no x; neither b nor a
         weighting.
@@ -168,10 +169,14 @@ def audit(A: MatrixLike, b: VectorLike | None = None, x: VectorLike | None = Non
     >>> bool(abs(report.scores - scores).max() < 1e-12)
     True
     """
-    columns: list[str] | None
+    hidden, weighted = 0, prior_weights is not None
     if reading.is_fit(A):
-        _refuse_with_a_fit(b=b, x=x, weighting=weighting, offset=offset)
-        A, x, weighting, offset, prior_weights, axes = _fitted(A, X, prior_weights)
+        _refuse_with_a_fit("a fit, which has it (the design of scikit-learn: X=)", b=b, x=x,
+                           weighting=weighting, offset=offset)
+        A, x, weighting, offset, prior_weights, axes, hidden, weighted = subject_of(
+            A, X, prior_weights)
+        if hidden:
+            _refuse_with_a_fit("a penalised fit", signs=signs)
     elif X is not None:
         raise ValueError("X must be given for a fit of scikit-learn only; A is the design here")
     elif x is None:
@@ -181,8 +186,8 @@ def audit(A: MatrixLike, b: VectorLike | None = None, x: VectorLike | None = Non
                               noise=noise, signs=signs)
     columns, row_labels = _names(axes, x)
     A = _validate.matrix(A, "A", min_aspect=True, sparse=True)
-    n, d = A.shape
-    model, b = model_and_response(weighting, b, offset, prior_weights, n, axes.rows)
+    n, d = A.shape[0] - hidden, A.shape[1]
+    model, b = model_and_response(weighting, b, offset, prior_weights, n + hidden, axes.rows)
     x = _validate.vector(x, "x", d, "column of A", axes.columns).copy()
     published = _publication(n, noise, decimals, axes.rows)
     weights: dict[str, Any] = {"weighting": model.weighting, "prior_weights": prior_weights}
@@ -193,20 +198,22 @@ def audit(A: MatrixLike, b: VectorLike | None = None, x: VectorLike | None = Non
     told = Told(callback)
     identified = invert_scores(A, b, scores, x0=x, rng=SAMPLE_SEED, **given,
                                callback=told.of("what the scores determine"))
-    attack_on = functools.partial(_attack, A, b, scores, given, told)
+    exactly = _deviation(Publication(0.0, None), scores, model)
+    attack_on = functools.partial(_attack, A, b, scores, exactly, hidden, given, told)
     attack = attack_on(published)
     told("standard errors")
     share = scores_at._map.rows.column_norms() / np.sqrt(n)
     # A coefficient of 0 has the size that moves A x like the slacks, in a column of zeros 1.
-    usual = np.linalg.norm(slack) / np.sqrt(n) / np.where(share > 0, share, 1.0)
+    usual = np.linalg.norm(slack[:n]) / np.sqrt(n) / np.where(share > 0, share, 1.0)
     sizes = np.where(x != 0, np.abs(x), np.where(usual > 0, usual, 1.0))
-    prediction = _predicted(scores_at, x, _deviation(published, scores, model), identified, share)
+    deviation = np.append(_deviation(published, scores[:n], model), np.full(hidden, np.inf))
+    prediction = _predicted(scores_at, x, deviation, identified, share)
     mirrored = model.weighting.even and _mirrored(scores_at, slack, identified.alternatives)
     certain = prediction.pop("certain") and bool(identified.success)
     return AuditReport(
         setting=Setting(model.weighting.name, model.mode, bool(b.any()),
-                        model.log_prior is not None),
-        x=x, sizes=sizes, scores=scores, published=published, signs_known=signs is not None,
+                        weighted, bool(hidden)),
+        x=x, sizes=sizes, scores=scores[:n], published=published, signs_known=signs is not None,
         names=_coefficient_names(names, columns, d), row_labels=row_labels,
         decided=bool(identified.success), unique=bool(identified.unique and certain),
         null_space=identified.null_space, alternatives=identified.alternatives,
@@ -216,33 +223,10 @@ def audit(A: MatrixLike, b: VectorLike | None = None, x: VectorLike | None = Non
         least_squares_x=_least_squares(scores_at._map.rows, b), share=share, attack_on=attack_on)
 
 
-def _refuse_with_a_fit(**given: object) -> None:
+def _refuse_with_a_fit(which: str, **given: object) -> None:
     for name, value in given.items():
         if value is not None:
-            raise ValueError(f"{name} must not be given with a fit, which has it")
-
-
-def _fitted(fit: Any, X: MatrixLike | None, sample_weight: VectorLike | None) -> tuple[
-        MatrixLike, Floats, Weighting, Floats | None, Floats | None, _validate.Axes]:
-    """What a fit supplies: A, x, weighting, offset, prior weights, labels."""
-    model = reading.read(fit, X, sample_weight=sample_weight)
-    if model.weighting.kind == "constant":
-        raise ValueError(f"fit must have hat values that depend on its coefficients: those of "
-                         f"{model.kind} depend on the design and known weights alone, and give "
-                         "nothing of the coefficients away")
-    if model.ridge is not None:
-        raise ValueError(f"fit must have no penalty, got {model.kind} with one of up to "
-                         f"{model.ridge.max():.4g}: no way back from such hat values is known. "
-                         "Audit the hat values without the penalty: audit(A, x=..., weighting=...)")
-    A, offset, prior, rows = model.design, model.offset, model.prior_weights, model.labels
-    if prior is not None and not prior.all():
-        used = np.flatnonzero(prior)
-        A, prior = A[used], prior[used]
-        offset = None if offset is None else offset[used]
-        rows = None if rows is None else rows[used]
-    axes = _validate.Axes(_validate.Axis(rows, "the fit's rows", fixed=True),
-                          _validate.Axis(model.names, "the fit's columns", fixed=True, named=True))
-    return A, model.params, model.weighting, offset, prior, axes
+            raise ValueError(f"{name} must not be given with {which}")
 
 
 def _deviation(published: Publication, scores: Floats, model: Model) -> Floats:
@@ -257,14 +241,16 @@ def _deviation(published: Publication, scores: Floats, model: Model) -> Floats:
 def _predicted(scores_at: LeverageMap, x: Floats, deviation: Floats, identified: InversionResult,
                share: Floats) -> dict[str, Any]:
     """What the report says of sensitivity and standard errors; "certain" says that the Jacobian
-    has no further direction of singular value zero.
+    has no further direction of singular value zero. The deviation (n + k,) of scores that are not
+    published is inf.
     """
     null_space = identified.null_space
     free = null_space.shape[1] - (len(x) - scores_at._map.rank)
     point, jacobian = scores_at._map.at(x), scores_at.jacobian(x)
     with scores_at._map.threads():
         model = sensitivity(jacobian, deviation, point.projection, free)
-        at_unit_noise = sensitivity(jacobian, np.ones(len(deviation)), point.projection, free)
+        unit = np.where(np.isfinite(deviation), 1.0, np.inf)
+        at_unit_noise = sensitivity(jacobian, unit, point.projection, free)
     # The x that an attacker finds is rounded to double.
     errors = np.hypot(model.standard_errors(null_space), UNIT_ROUNDOFF * np.abs(x))
     with np.errstate(over="ignore"):
@@ -274,11 +260,11 @@ def _predicted(scores_at: LeverageMap, x: Floats, deviation: Floats, identified:
     hidden = bool(model.flat.shape[1]) and not model.steps.shape[1]
     return {"standard_errors": errors,
             "errors_per_noise": at_unit_noise.standard_errors(null_space),
-            "singular_values": values, "row_influence": model.influence,
+            "singular_values": values, "row_influence": model.influence[np.isfinite(deviation)],
             "direction_error": _direction_error(model.steps, x, null_space, share),
             "departure": math.inf if hidden else departure(scores_at, x, model.steps, deviation),
             "departure_with": (lambda noise: math.inf) if hidden else functools.partial(
-                departure, scores_at, x, at_unit_noise.steps, np.ones(1)),
+                departure, scores_at, x, at_unit_noise.steps, unit),
             "certain": not model.flat.shape[1]}
 
 
@@ -317,18 +303,28 @@ def _checked_signs(signs: SignsLike, model: Model, slack: Floats,
     return known
 
 
-def _attack(A: MatrixLike, b: Floats, scores: Floats, given: dict[str, Any], told: Told,
-            publication: Publication) -> InversionResult:
-    """The inversion of scores as published, without a starting point."""
+def _attack(A: MatrixLike, b: Floats, scores: Floats, exactly: Floats, hidden: int,
+            given: dict[str, Any], told: Told, publication: Publication) -> InversionResult:
+    """The inversion of scores as published, without a starting point.
+
+    ``exactly`` (n + k,) are the rounding errors of the scores. The last k, ``hidden``, are not
+    published: the attack divides among them what the others leave of the rank.
+    """
+    n = len(scores) - hidden
     if publication.decimals is None:
-        errors = np.random.default_rng(SAMPLE_SEED).standard_normal(len(scores))
-        published = scores + publication.noise * errors
+        errors = np.random.default_rng(SAMPLE_SEED).standard_normal(n)
+        published = scores[:n] + publication.noise * errors
     else:
-        published = np.round(scores, publication.decimals)
+        published = np.round(scores[:n], publication.decimals)
+    published, noise = np.clip(published, 0.0, 1.0), publication.noise
+    if hidden:
+        left = (float(scores.sum()) - float(published.sum())) / hidden
+        published = np.append(published, np.full(hidden, min(max(left, 0.0), 1.0)))
+        noise = np.append(np.hypot(noise, exactly[:n]), np.full(hidden, rounding_noise(0)))
     part = ("attack" if publication.decimals is None else
             f"attack on {publication.decimals} decimal{'s' * (publication.decimals != 1)}")
-    return invert_scores(A, b, np.clip(published, 0.0, 1.0), rng=SAMPLE_SEED, **given,
-                         noise=None if publication.exact else publication.noise,
+    return invert_scores(A, b, published, rng=SAMPLE_SEED, **given,
+                         noise=None if publication.exact and not hidden else noise,
                          callback=told.of(part))
 
 

@@ -51,6 +51,7 @@ class Setting:
     mode: float                    # signs are those of the linear predictor less the mode
     offset: bool                   # whether b or an offset is given
     prior: bool                    # whether prior weights are given
+    penalty: bool                  # whether the fit has a penalty
 
     @property
     def regression(self) -> bool:

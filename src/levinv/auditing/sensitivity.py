@@ -52,8 +52,9 @@ class Sensitivity:
 
 def sensitivity(jacobian: Floats, deviation: Floats, projection: Projection,
                 free: int) -> Sensitivity:
-    """Decompose the Jacobian J (n, d) divided by the deviations ν of the scores (n,). T is
-    ``steps`` of the projection at x, ``free`` the dimension of the null space in A's row space.
+    """Decompose the Jacobian J (n, d) divided by the deviations ν of the scores (n,), inf for one
+    that is not published. T is ``steps`` of the projection at x, ``free`` the dimension of the null
+    space in A's row space.
     """
     n = len(jacobian)
     coordinates = projection.smallest_slack * projection.steps
@@ -90,7 +91,7 @@ def departure(scores_at: LeverageMap, x: Floats, steps: Floats, deviation: Float
         return 0.0
     steps, deviation = noise * steps, noise * deviation
     # then the second-order part, the square of the change, is 100 roundings of a score
-    larger = max(1.0, math.sqrt(ROUNDING_FACTOR * EPS) / deviation.max())
+    larger = max(1.0, math.sqrt(ROUNDING_FACTOR * EPS) / deviation[np.isfinite(deviation)].max())
     shape = DEPARTURE_DRAWS, steps.shape[1]
     errors = larger * np.random.default_rng(SAMPLE_SEED).standard_normal(shape) @ steps.T
     scores = scores_at.scores(x)

@@ -9,12 +9,13 @@ import argparse
 import contextlib
 import enum
 import importlib
+import io
 import os
 import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Self, TypeAlias
+from typing import NoReturn, Self, TypeAlias
 
 from levinv.cli.status import EXPLAINED, ExitStatus, InputError
 
@@ -22,10 +23,11 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 FILES = """\
 files:
-  matrices and vectors are read from .npy, .npz (sparse, as scipy.sparse.save_npz writes it), .mtx
-  (Matrix Market), .csv or .tsv (also .csv.gz), and .parquet (needs pyarrow). A vector may be stored
-  as one row or one column. A matrix in .npy is not loaded and may be larger than memory. Output
-  goes to .npy or .csv; it is written completely or not at all. Only --force overwrites a file.
+  matrices and vectors are read from .npy, .csv or .tsv (each also with .gz), .npz (sparse, as
+  scipy.sparse.save_npz writes it), .mtx (Matrix Market), and .parquet (needs pyarrow). A vector may
+  be stored as one row or one column. A matrix in .npy is not loaded and may be larger than memory.
+  Output goes to .npy or .csv; it is written completely or not at all. Only --force overwrites a
+  file.
   The name - stands for a .csv at the standard input or output.
 
   The first line of a .csv may hold names. A first column without a name, as pandas and R write it,
@@ -38,7 +40,12 @@ files:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status. Wrong usage raises SystemExit (status 2)."""
     given = sys.argv[1:] if argv is None else list(argv)
-    arguments = _parser(_Mode.of(given)).parse_args(given)
+    parser = _parser(_Mode.of(given))
+    if not given:
+        parser.print_help(sys.stderr)
+        parser.exit(ExitStatus.BAD_INPUT)
+    arguments = parser.parse_args(given)
+    _replace_what_a_stream_cannot_encode()
     try:
         with _warnings_in_one_line():
             _check_standard_input(arguments)
@@ -60,6 +67,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception:
         traceback.print_exc()
         return _end(ExitStatus.INTERNAL_ERROR, "this is an error in levinv; please report it")
+
+
+def _replace_what_a_stream_cannot_encode() -> None:
+    """Write characters that the console or a redirected stream cannot encode as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _end(ended: ExitStatus, message: str) -> ExitStatus:
@@ -104,6 +118,14 @@ OF_DATA = ("\nWith {} all comes from one file with names in its first line:\n{}\
            "The design is a column of ones and the other columns, or those of --columns.")
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        column = {"levinv audit": "--response", "levinv invert": "--scores"}.get(self.prog)
+        if column and message.startswith("the following arguments are required"):
+            message += f" (of a regression on columns of A: {column} COLUMN --family FAMILY)"
+        super().error(message)
+
+
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
@@ -115,7 +137,7 @@ class _Version(argparse.Action):
 def _parser(mode: _Mode = _Mode.SLACK) -> argparse.ArgumentParser:
     """The arguments of all sub-commands."""
     parser = _add_parser(
-        argparse.ArgumentParser, prog="levinv",
+        _Parser, prog="levinv",
         description="Leverage scores of a matrix, and the way back: find x from the leverage "
                     "scores\nof diag(1/(A x - b)) A, or the coefficients of a regression from its "
                     "hat values.")
@@ -260,7 +282,8 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
     """How a table of text is read."""
     group = parser.add_argument_group("options of tables (.csv, .tsv, .parquet)")
     add, index = group.add_argument, group.add_mutually_exclusive_group().add_argument
-    add("--columns", metavar="NAME,...", help="the columns of the design, in this order")
+    add("--columns", metavar="NAME,...", help="the columns of the design, in this order; a name "
+        "that holds a comma in double quotes")
     add("--intercept", action=argparse.BooleanOptionalAction,
         help="a first column of ones in the design; with --response, and with scores in a column, "
              "it is there unless --no-intercept is given")

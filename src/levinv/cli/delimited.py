@@ -15,7 +15,6 @@ import csv
 import gzip
 import io
 import itertools
-import os
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,10 +23,10 @@ from typing import IO, cast
 
 import numpy as np
 
-from levinv._tolerances import HARMLESS_BYTES, MAX_EXPANSION
 from levinv._typing import Floats
 from levinv.cli.status import InputError
 from levinv.cli.tables import Layout, Table, Wanted, counts, listed
+from levinv.cli.unpacked import Unpacked
 
 MISSING = frozenset(("", "na", "n/a", "#n/a", "nan", "null", "none", "<na>", "."))
 TRUTH = {"True": 1.0, "TRUE": 1.0, "true": 1.0, "False": 0.0, "FALSE": 0.0, "false": 0.0}
@@ -39,7 +38,7 @@ def read(file: IO[bytes], path: Path, layout: Layout, wanted: Wanted) -> Table:
     """The table in a file. Raises InputError with the line for whatever cannot be read."""
     delimiter = layout.delimiter or ("\t" if ".tsv" in path.suffixes[-2:] else ",")
     if path.suffix.lower() == ".gz":
-        file = cast(IO[bytes], _Unpacked(file, path))
+        file = cast(IO[bytes], Unpacked(file, path))
     if delimiter == layout.decimal:
         raise InputError(f"{path}: {delimiter!r} cannot divide both columns and decimals: give "
                          "another --delimiter")
@@ -53,27 +52,6 @@ def read(file: IO[bytes], path: Path, layout: Layout, wanted: Wanted) -> Table:
         raise InputError(f"{path}, line {lines.number + 1}: {error}") from error
     finally:
         text.detach()                     # closing it would close the standard input
-
-
-class _Unpacked(io.BufferedIOBase):
-    """The bytes of a gzip file, up to as many as levinv accepts from a file of this size."""
-
-    def __init__(self, file: IO[bytes], path: Path) -> None:
-        self._inner, self._path, self._read = gzip.GzipFile(fileobj=file), path, 0
-        self._own = os.stat(path).st_size
-
-    def readable(self) -> bool:
-        return True
-
-    def read1(self, size: int | None = -1, /) -> bytes:
-        found = self._inner.read1(size if size and size > 0 else io.DEFAULT_BUFFER_SIZE)
-        self._read += len(found)
-        if self._read > max(MAX_EXPANSION * self._own, HARMLESS_BYTES):
-            raise InputError(f"{self._path}: refused, its {self._own} bytes would take more than "
-                             f"{self._read} in memory")
-        return found
-
-    read = read1
 
 
 class _Lines:
@@ -281,8 +259,11 @@ class _Reading:
         width = self.lines.width
         for line, fields in chunk:
             if len(fields) != width:
+                hint = self._other_delimiter(fields)
+                if not hint and self.lines.delimiter == "," and len(fields) == 2 * width:
+                    hint = " (--decimal , if these are decimal commas)"
                 raise self._refuse(line, f"the number of columns changed from {width} to "
-                                         f"{len(fields)}{self._other_delimiter(fields)}")
+                                         f"{len(fields)}{hint}")
 
     def _numbers(self, chunk: list[tuple[int, list[str]]], form: _Form) -> Floats:
         rows = [fields for _, fields in chunk]

@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import scipy.special
 
 from levinv._json import plain
 from levinv._noise import rounding_noise
@@ -26,6 +25,8 @@ from levinv.cli.status import ExitStatus
 from levinv.data import load_anes96, load_diabetes
 from levinv.forward.leverage_map import LeverageMap
 from levinv.inverse.invert_scores import invert_scores
+from levinv.models.fit import Regression, fit
+from levinv.models.likelihood import likelihood
 
 WIDTH = 100
 DECIMALS = (None, 6, 4, 3)      # None: exact, in double precision
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> ExitStatus:
 def logistic_regression(seed: int) -> dict[str, Any]:
     """Fit a logistic regression, and find its coefficients from its hat values alone."""
     A, y, names = load_anes96()
-    fitted = logistic_fit(A, y)
+    fitted = fit(Regression(likelihood("binomial"), A, names, y)).params
     hat_values = LeverageMap(A, weighting="binomial").scores(fitted)
     recoveries = []
     for decimals in (None, 4):
@@ -77,16 +78,6 @@ def logistic_regression(seed: int) -> dict[str, Any]:
             "success": result.success, "unique": result.unique, "message": result.message})
     return {"data": "anes96", "rows": len(y), "coefficients": names, "fitted": fitted,
             "hat_values": hat_values.round(4), "recoveries": recoveries}
-
-
-def logistic_fit(A: Floats, y: Floats) -> Floats:
-    """The coefficients of maximum likelihood, by Fisher scoring."""
-    x = np.zeros(A.shape[1])
-    for _ in range(25):                            # eight would do
-        mean = scipy.special.expit(A @ x)
-        weight = mean * (1.0 - mean)
-        x = x + np.linalg.solve(A.T @ (weight[:, None] * A), A.T @ (y - mean))
-    return x
 
 
 def half_fit(A: Floats, b: Floats, seed: int) -> Floats:

@@ -20,7 +20,7 @@ import sys
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -30,9 +30,10 @@ from levinv._typing import MatrixLike, SignsLike
 from levinv.cli import delimited
 from levinv.cli.status import InputError
 from levinv.cli.tables import LabelledVector, Layout, Table, Wanted
+from levinv.cli.unpacked import Unpacked
 
 STANDARD = "-"                         # the standard input or output
-READ = (".npy", ".npz", ".csv", ".mtx", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
+READ = (".npy", ".npz", ".csv", ".mtx", ".tsv", ".npy.gz", ".csv.gz", ".tsv.gz", ".parquet")
 INDICES = tuple(f"{name}.npy" for name in ("shape", "indices", "indptr", "row", "col", "coords",
                                            "offsets"))
 NAMED_SIGNS: dict[str, SignsLike] = {"positive": 1, "negative": -1}
@@ -43,9 +44,9 @@ def read_table(path: str | Path, layout: Layout | None = None,
     """The matrix in a file, with the names and labels that it has: an array (for a .npy file a
     memory map), or a sparse matrix. The dtype and the entries are checked only for tables.
 
-    The suffix is ``.npy``; ``.npz`` written by scipy.sparse.save_npz; ``.mtx`` (Matrix Market,
-    dense or sparse); ``.csv`` or ``.tsv``, also with ``.gz``; ``.parquet``. Raises InputError if
-    the file cannot be read, has another suffix, or does not hold a matrix.
+    The suffix is ``.npy``, ``.csv`` or ``.tsv``, each also with ``.gz``; ``.npz`` written by
+    scipy.sparse.save_npz; ``.mtx`` (Matrix Market, dense or sparse); ``.parquet``. Raises
+    InputError if the file cannot be read, has another suffix, or does not hold a matrix.
     """
     wanted = wanted or Wanted()
     table = _read(path, layout or Layout(), wanted)
@@ -196,7 +197,8 @@ def _reader(path: Path) -> tuple[Any, bool]:
     for suffix, reader in _TABLE_READERS.items():
         if name.endswith(suffix):
             return reader, True
-    return _format(path, _READERS, "read", READ), False
+    return _read_npy_gz if name.endswith(".npy.gz") else _format(
+        path, _READERS, "read", READ), False
 
 
 def _read_npy(file: io.BufferedReader, path: Path) -> npt.NDArray[Any]:
@@ -205,6 +207,21 @@ def _read_npy(file: io.BufferedReader, path: Path) -> npt.NDArray[Any]:
     with _refused(path, "not a .npy file of numbers"):
         shape, fortran_order, dtype = _npy_header(file, os.fstat(file.fileno()).st_size)
         return np.memmap(file, dtype, "r", file.tell(), shape, "F" if fortran_order else "C")
+
+
+def _read_npy_gz(file: io.BufferedReader, path: Path) -> npt.NDArray[Any]:
+    unpacked, own = cast(IO[bytes], Unpacked(file, path)), os.fstat(file.fileno()).st_size
+    with _refused(path, "not a compressed .npy file of numbers"):
+        shape, fortran_order, dtype = _npy_header(
+            unpacked, max(MAX_EXPANSION * own, HARMLESS_BYTES))
+        size, entries = math.prod(shape) * dtype.itemsize, bytearray()
+        while part := unpacked.read():                    # to the end, where the checksum is
+            entries += part
+        if len(entries) < size:
+            raise ValueError(f"an array of shape {shape} and dtype {dtype} takes {size} bytes, "
+                             f"{len(entries)} are there")
+        return np.frombuffer(entries, dtype, math.prod(shape)).reshape(
+            shape, order="F" if fortran_order else "C")
 
 
 def _npy_header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -236,7 +253,8 @@ _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0,
 def _read_npz(file: io.BufferedReader, path: Path) -> MatrixLike:
     import scipy.sparse
 
-    with _refused(path, "not a sparse matrix as scipy.sparse.save_npz writes it"):
+    with _refused(path, "not a sparse matrix as scipy.sparse.save_npz writes it (numpy.save writes "
+                        "a dense one, as .npy)"):
         _check_archive(file, path)
         file.seek(0)
         matrix = scipy.sparse.load_npz(file)

@@ -6,6 +6,7 @@ consists of the other columns, after a column of ones.
 from __future__ import annotations
 
 import argparse
+import csv
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -58,7 +59,11 @@ def layout_of(arguments: argparse.Namespace) -> Layout:
 def _columns(arguments: argparse.Namespace) -> tuple[str, ...] | None:
     if arguments.columns is None:
         return None
-    return tuple(name.strip() for name in arguments.columns.split(","))
+    try:
+        names = next(csv.reader([arguments.columns], skipinitialspace=True, strict=True), [])
+    except csv.Error as error:
+        raise InputError(f"--columns {arguments.columns}: {error}") from None
+    return tuple(name.strip() for name in names)
 
 
 def _tell(arguments: argparse.Namespace, *notes: str) -> None:

@@ -29,7 +29,7 @@ exit status:
 
 
 OPTIONS = (            # what the library's messages say of its arguments; an option for each
-    (r"give noise=1e-(\d+) / 12\*\*0\.5", r"give --decimals \1"),
+    (r"give decimals=(\d+)", r"give --decimals \1"),
     (r"give noise=np\.spacing\(np\.float32\(scores\)\) / 12\*\*0\.5", "give --noise 1.7e-8"),
     (r"try options=\{'restarts': \.\.\.\}, or give noise", "try another --seed, or give noise"),
     (r" \(or give noise, large in these? rows?\)| \(or give noise, large in this row\)", ""),

@@ -26,7 +26,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from levinv._typing import Floats, MatrixLike, VectorLike
+from levinv import _validate
+from levinv._typing import Floats, MatrixLike, SignsLike, VectorLike
 from levinv.forward.basis import accurate_squares, orthonormal_basis
 from levinv.forward.log_weights import LogWeights
 from levinv.forward.projection import Projection, row_scale
@@ -218,11 +219,15 @@ class VolumetricBarrier(LogDeterminant):
         Real, of full column rank. A zero row has no effect.
     b : (n,) array_like
         Right-hand side: the slack is A x - b.
+    signs : None, +1, -1 or (n,) array_like of +1 and -1
+        The signs of the slack in the cell of interest, +1 for the polytope A x > b. ``fun`` is then
+        inf outside the cell. None: V is finite in every cell.
 
     Raises
     ------
     ValueError
-        Wrong shapes or lengths, empty input, NaN or inf, A not of full column rank.
+        Wrong shapes or lengths, empty input, NaN or inf, A not of full column rank, signs other
+        than +1 and -1.
     TypeError
         Complex, object or string input; sparse input other than A.
 
@@ -235,8 +240,11 @@ class VolumetricBarrier(LogDeterminant):
     -----
     Works with SciPy's minimisers:
     ``minimize(barrier.fun, x0, jac=barrier.grad, hess=barrier.hess)`` or ``hessp=barrier.hessp``.
-    ``fun`` is inf at a zero slack, as a line search expects of a barrier. It is finite again in the
-    neighbouring cell, where a minimiser that takes long steps can end.
+    ``fun`` is inf at a zero slack, as a line search expects of a barrier. Without ``signs`` it is
+    finite again in the neighbouring cell, where a minimiser that takes long steps can end. With
+    ``signs``, the methods BFGS, CG, Newton-CG and the trust-region methods stay in the cell from a
+    start inside; L-BFGS-B and TNC cannot deal with infinite values, and do not move. ``grad``,
+    ``hess`` and ``hessp`` do not depend on ``signs``.
 
     ``fun``, ``grad`` and ``hessp`` cost O(n d²), ``hess`` O(n d²·min(n/d, d)). The last point is
     remembered.
@@ -265,7 +273,27 @@ class VolumetricBarrier(LogDeterminant):
            [0., 3.]])
     >>> barrier.fun([1.0, 0.0])
     inf
+
+    Its minimum is its centre. A long step must not leave it:
+
+    >>> from scipy.optimize import minimize
+    >>> inside = VolumetricBarrier(A, -np.ones(4), signs=1)
+    >>> inside.fun([2.0, 0.0])
+    inf
+    >>> abs(minimize(inside.fun, [0.99, 0.5], jac=inside.grad, method="BFGS").x).round(4)
+    array([0., 0.])
     """
 
-    def __init__(self, A: MatrixLike, b: VectorLike):
+    def __init__(self, A: MatrixLike, b: VectorLike, signs: SignsLike | None = None):
         self._map = FullRankMap(A, b)
+        scores = self._map.scores
+        self._signs = None if signs is None else _validate.signs(
+            signs, "signs", self.shape[0], scores.axes.rows)
+        if self._signs is not None and scores.left_out is not None:
+            self._signs = np.where(scores.left_out, 0.0, self._signs)
+
+    def fun(self, x: VectorLike) -> float:
+        """V(x); inf at a zero slack and, with ``signs``, outside the cell."""
+        if self._signs is not None and np.any(self._map.scores.slack(x) * self._signs < 0.0):
+            return np.inf
+        return super().fun(x)

@@ -106,7 +106,7 @@ def hat_entries(A: MatrixLike, i: npt.ArrayLike, j: npt.ArrayLike | None = None,
         raise ValueError("slack and weights cannot both be given")
     kind, given = ("weights", weights) if slack is None else ("slack", slack)
     values = None if given is None else row_values(given, kind, A, axes.rows, check_finite=True)
-    inverse = inverse_of(A, kind, values, ridge, method, rcond, workers, axes.columns)
+    inverse = inverse_of(A, kind, values, ridge, method, rcond, workers, axes.columns, own=True)
     if inverse.doubt:
         warnings.warn(f"method='cholesky' cannot be accurate here ({inverse.doubt}); use 'auto' or "
                       f"'qr'", scipy.linalg.LinAlgWarning, stacklevel=2)

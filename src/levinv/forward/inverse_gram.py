@@ -219,7 +219,9 @@ def _basis(rows: Rows, scale: Floats | None, zero: Integers, method: str, rcond:
 def _condition(rows: Rows, scale: Floats | None, transform: Floats) -> float:
     """The condition number of the columns that a transform combines, at unit norm, up to √k."""
     norms = np.sqrt(np.diag(rows.gram(scale)))
-    return max(float(np.linalg.norm(norms[:, None] * transform)), 1.0)
+    columns = norms[:, None] * transform
+    largest = float(np.abs(columns).max(initial=0.0)) or 1.0              # its square may overflow
+    return max(largest * float(np.linalg.norm(columns / largest)), 1.0)
 
 
 def _small_ridge(rows: Rows, scale: Floats, roots: Floats, own: Floats,

@@ -1,14 +1,24 @@
-"""Scores in a regularised Gram matrix, of new rows, and of the best approximation of a rank."""
+"""Scores in a regularised Gram matrix, of new rows, and of the best approximation of a rank.
+
+**Wide matrices.** For n < d and a ridge λ in every column, with A diag(λ)^-½ = M Qᵀ, M of n columns
+and Q of orthonormal ones, the scores of A with the ridge λ are those of M with the ridge 1: a
+problem of n x n. M comes from a QR factorisation of the transpose. The long columns of A come first
+there and its rows are pivoted, so that the errors are small column by column (Cox and Higham). The
+rounding errors E of M change the scores by about (|E|/√λ)² where rows are dependent; if that is not
+below ε, A is left as it is.
+"""
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 import scipy.sparse
 
 from levinv import _validate, storage
-from levinv._parallel import count, sharing
+from levinv._parallel import aside, count, sharing
+from levinv._tolerances import EPS, SAFE_SIZE
 from levinv._typing import Floats, MatrixLike, VectorLike
 from levinv.forward.best_rank import best_rank_scores
 from levinv.forward.inverse_gram import InverseGram, inverse_gram
@@ -37,7 +47,8 @@ def more_scores(A: MatrixLike, kind: str, given: VectorLike | None, ridge: Vecto
     if A.ndim == 2:
         if rank is not None:
             return _best_rank(A, kind, values, rank, method, workers)
-        inverse = inverse_of(A, kind, values, ridge, method, rcond, workers, axes.columns)
+        inverse = inverse_of(A, kind, values, ridge, method, rcond, workers, axes.columns,
+                             own=rows is None)
         return (inverse.scores() if rows is None
                 else _new_scores(inverse, rows, workers, axes.columns), inverse.doubt)
     if rows is not None:
@@ -54,18 +65,44 @@ def more_scores(A: MatrixLike, kind: str, given: VectorLike | None, ridge: Vecto
 
 def inverse_of(A: MatrixLike, kind: str, values: Floats | None, ridge: VectorLike | None,
                method: str, rcond: float | None, workers: int | None,
-               columns: _validate.Axis) -> InverseGram:
-    """G⁻¹ for a checked matrix and row values; ridge and rcond are checked here."""
+               columns: _validate.Axis, *, own: bool) -> InverseGram:
+    """G⁻¹ for a checked matrix and row values; ridge and rcond are checked here. If it is only for
+    A's ``own`` rows, it may be in other coordinates of the row space.
+    """
     d = A.shape[1]
     if rcond is not None:
         rcond = _validate.positive_number(rcond, "rcond", zero=True)
     if ridge is not None:
         checked = _validate.nonnegative(ridge, "ridge", d, "column of A", columns)
         ridge = checked if checked.any() else None
+        narrow = _narrowed(A, checked) if own and rcond is None else None
+        if narrow is not None:
+            rcond = d * EPS                  # of A's own columns
+            A, ridge = narrow
     stored = storage.of(A)
     stored.workers = count(workers, stored.flops)
     with sharing(stored.workers, stored.flops):
         return inverse_gram(stored, kind, values, ridge, method, rcond)
+
+
+def _narrowed(A: MatrixLike, ridge: Floats) -> tuple[Floats, Floats] | None:
+    """M (n, n), and the ridge of its columns, if A is dense and wide (see the module)."""
+    n, d = A.shape
+    if type(A) is not np.ndarray or 2 * n > d or not ridge.min() > ridge.max() / SAFE_SIZE:
+        return None
+    columns = np.sqrt(ridge.max() / ridge)[:, None] * A.T
+    if not np.isfinite(columns).all():
+        return None
+    order = np.argsort(-np.abs(columns).max(axis=1), kind="stable")
+    triangle, rows = aside(lambda: scipy.linalg.qr(
+        columns[order], mode="r", pivoting=True, overwrite_a=True, check_finite=False),
+        4 * A.size * n)
+    pivots = np.abs(np.diag(triangle))
+    if not max(pivots[-1], np.sqrt(ridge.max())) > np.sqrt(EPS) * pivots[0]:
+        return None                          # rounding would make dependent rows independent
+    narrow = np.empty((n, n))
+    narrow[rows] = triangle[:n].T
+    return narrow, np.full(n, ridge.max())
 
 
 def _new_scores(inverse: InverseGram, rows: MatrixLike, workers: int | None,

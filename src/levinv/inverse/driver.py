@@ -23,13 +23,27 @@ from levinv.inverse.noisy import (
     enumerated_minima,
     rivals,
     with_known_signs,
+    with_parts_of,
 )
 from levinv.inverse.result import InversionResult, Progress, Stopped
 from levinv.inverse.search import attempt, search, start_from, try_sign_flips
+from levinv.inverse.stages.intervals import centre
 from levinv.inverse.stages.presolve import presolve
 from levinv.inverse.stages.refine import refine
-from levinv.inverse.values import BranchSearch, Found, Presolved, Problem, Refined
-from levinv.inverse.verdict.acceptance import hidden_slacks, is_solution, is_solution_to_rounding
+from levinv.inverse.values import (
+    BranchSearch,
+    Found,
+    Presolved,
+    Problem,
+    Refined,
+    same_solution,
+)
+from levinv.inverse.verdict.acceptance import (
+    has_known_signs,
+    hidden_slacks,
+    is_solution,
+    is_solution_to_rounding,
+)
 from levinv.inverse.verdict.alternatives import agreeing, alternatives
 from levinv.inverse.verdict.outliers import leave_out_outliers
 from levinv.inverse.verdict.report import report
@@ -63,6 +77,8 @@ def solve(problem: Problem, progress: Progress) -> InversionResult:
         if outliers is not None and (len(outliers.rows)
                                      or not is_solution(presolved, found.best)):
             found = replace(found, best=outliers.fit)
+    if not found.stopped and problem.rounded and is_solution(presolved, found.best):
+        found = _centred(presolved, found, progress)
     best = found.best
     if not found.stopped and best is not None and is_solution(presolved, best):
         others = other_sides(presolved, best, progress, found.alone)
@@ -109,7 +125,9 @@ def _search_noisy(presolved: Presolved, found: Found, progress: Progress) -> Fou
         records = tuple(BranchSearch(one.starts, one.enumerated, len(one.y))
                         for one in minima.values())
         others = rivals(presolved, best, minima) if is_solution(presolved, best) else ()
-        return replace(found, best=best, branches=records, rivals=(*found.rivals, *others))
+        different = (x for x in (*found.rivals, *others)
+                     if not same_solution(x, best.point.x))
+        return replace(found, best=best, branches=records, rivals=tuple(different))
     except Stopped:
         return replace(found, stopped=True)
 
@@ -119,14 +137,32 @@ def _in_known_cell(presolved: Presolved, best: Refined | None,
     """The fit with the known signs in every row; the fit itself if it has them or if no x with
     these signs is found.
     """
-    problem = presolved.problem
-    if best is None or problem.known_signs is None or np.all(
-            (problem.known_signs * (best.point.slack - problem.model.mode) > 0)
-            | ~presolved.reduced.active):
+    if best is None or has_known_signs(presolved, best):
         return best
     x = with_known_signs(presolved, best)
     moved = None if x is None else refine(presolved, x, progress, maxiter=0)
     return best if moved is None else moved
+
+
+def _centred(presolved: Presolved, found: Found, progress: Progress) -> Found:
+    """The centre of the intervals of rounded scores at the best x; at the first rival with scores
+    in the intervals if there is none at the best x; the best x itself if there is none at all.
+    """
+    best = found.best
+    if best is None or not presolved.problem.rows.in_memory:
+        return found
+    try:
+        for x in (best.point.x, *found.rivals):
+            start = best if x is best.point.x else refine(presolved, x, progress, maxiter=0)
+            moved = None if start is None else centre(presolved, start, progress)
+            if (moved is not None and is_solution(presolved, moved)
+                and has_known_signs(presolved, moved)):
+                others = (y for y in (best.point.x, *found.rivals) if y is not x)
+                return replace(found, best=moved, rivals=tuple(
+                    with_parts_of(presolved, other, x, moved.point.x) for other in others))
+    except Stopped:
+        return replace(found, stopped=True)
+    return found
 
 
 def _refined(presolved: Presolved, x: Floats, best: Refined | None,

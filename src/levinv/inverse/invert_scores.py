@@ -81,7 +81,9 @@ def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
     noise : float or (n,) array_like, optional
         Standard deviation of the scores' error (more in docs/noise.md). None: exact to rounding.
     decimals : int, optional
-        The scores were rounded to so many decimals: noise of 10**-decimals / sqrt(12).
+        The scores were rounded to so many decimals: noise of 10**-decimals / sqrt(12) of which no
+        error exceeds half a unit. x is then the centre of the set of all x that round to these
+        scores, if one is found: with many scores it is much more accurate than least squares.
     tol : float
         Largest max|sigma(x) - scores| that counts as solved, without noise.
     maxiter : int, optional
@@ -237,7 +239,7 @@ def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
     problem = Problem(
         rows, b, scores, noise, _validate.positive_number(tol, "tol"),
         None if signs is None else _validate.signs(signs, "signs", n, axes.rows), x0, model,
-        coefficient_signs)
+        coefficient_signs, decimals is not None)
     if maxiter is not None:
         maxiter = _validate.positive_int(maxiter, "maxiter")
     restarts = _validate.positive_int(options.get("restarts", RESTARTS), "options['restarts']")
@@ -299,7 +301,9 @@ def clipped_scores(scores: Floats, noise: Floats | None) -> Floats:
     outside = (scores < -room) | (scores > 1.0 + room)
     if outside.any():
         index = _validate.first_index(outside)
-        raise ValueError(f"scores must lie in [0, 1], got {scores[index]} at index {index}")
+        per_cent = np.min(scores) >= 0.0 and np.max(scores) <= 100.0
+        raise ValueError(f"scores must lie in [0, 1], got {scores[index]} at index {index}"
+                         + ": divide scores in per cent by 100" * bool(per_cent))
     if scores.min() >= 0.0 and scores.max() <= 1.0:
         return scores
     return np.clip(scores, 0.0, 1.0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from levinv._tolerances import EPS
 from levinv._typing import Floats
 from levinv.inverse.barrier_gradient.feasibility import interior_point
 from levinv.inverse.result import Progress
@@ -20,6 +21,7 @@ from levinv.inverse.stages.branches import (
     descended,
     reflected,
     with_minimum,
+    with_other_sides,
 )
 from levinv.inverse.stages.presolve import coordinates
 from levinv.inverse.values import Presolved, Refined
@@ -62,6 +64,7 @@ def all_minima(presolved: Presolved, best: Refined, minima: Minima) -> tuple[Flo
         if c not in found:
             found[c] = branches(part, y, _own_limit(presolved, c))
         found[c] = with_minimum(part, found[c], y)
+        found[c] = with_other_sides(part, found[c], y, _own_limit(presolved, c))
         x = x + reduced.bases[c] @ (found[c].y[0] - y)
     return x, found
 
@@ -99,6 +102,19 @@ def rivals(presolved: Presolved, best: Refined, minima: Minima) -> tuple[Floats,
                  for c, found in minima.items()
                  for y, misfit in zip(found.y[1:], found.misfit[1:], strict=True)
                  if misfit - found.misfit[0] <= room and misfit <= _own_limit(presolved, c))
+
+
+def with_parts_of(presolved: Presolved, other: Floats, start: Floats, moved: Floats) -> Floats:
+    """``other`` with the parts of ``moved`` on the components where it is the same as ``start``: it
+    then differs from ``moved`` where it differed from ``start``.
+    """
+    reduced, x = presolved.reduced, moved
+    images = [presolved.problem.rows.matvec(point) for point in (other, start, moved)]
+    for c, basis in enumerate(reduced.bases):
+        its_own, before, after = (coordinates(reduced, image, c) for image in images)
+        if not np.allclose(its_own, before, rtol=EPS ** 0.25, atol=0.0):
+            x = x + basis @ (its_own - after)
+    return x
 
 
 def _component(presolved: Presolved, c: int) -> NoisyComponent:

@@ -133,9 +133,10 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
 
         fit
             ``test``: "tolerance" with ``largest_error`` and ``tolerance``, or "chi-squared" with
-            ``chi_squared``, ``degrees_of_freedom``, ``level``, ``limit`` and ``p_value``. ``rows``
-            is the number of scores compared, without zero slacks, outliers and, if there is no
-            noise, coloops.
+            ``chi_squared``, ``degrees_of_freedom``, ``level``, ``limit`` and ``p_value``. With
+            ``decimals``, ``half_unit``: if no error is larger, all scores round to those given.
+            ``rows`` is the number of scores compared, without zero slacks, outliers and, if there
+            is no noise, coloops.
         outliers, studentised_residuals, outlier_threshold
             Rows whose scores disagree with the x that fits all others; sigma(x) - c in these rows
             over its standard deviation (that of rounding, without noise); with noise, the value
@@ -186,7 +187,7 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
             ``minima`` that its own chi-squared test allows, and whether points of every cell
             between the hyperplanes of zero slack were compared (``enumerated``): at most 64 cells
             of smallest chi-squared start. If not, the starts are x with the signs of one and of two
-            slacks changed.
+            slacks changed. In any case x start that have other signs at nearly the same magnitudes.
         levels
             For other weightings. Stages 2 and 3 on each component: the smallest ``misfit`` of the
             log weights, and the number of ``starts``.

@@ -30,7 +30,7 @@ class Problem:
     Exact scores of the weights 1/s² have the relative error of one rounding to double. Those of
     other models, hat values as other packages compute them, are squared lengths of rows of an
     orthonormal matrix that has this error: theirs is √score times one rounding. Noisy scores have
-    independent normal errors with known standard deviations.
+    independent normal errors with known standard deviations, or errors of rounding to decimals.
     """
 
     rows: Rows                     # of A, shape (n, d)
@@ -42,6 +42,7 @@ class Problem:
     x0: Floats | None              # (d,)
     model: Model = INVERSE_SQUARE_MODEL
     coefficient_signs: Floats | None = None      # (d,) of x, 0 where unknown
+    rounded: bool = False          # no error exceeds √3 standard deviations: that of rounding
 
     @property
     def exact(self) -> bool:

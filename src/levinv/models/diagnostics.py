@@ -9,14 +9,18 @@ step of Fisher scoring from the fit changes the coefficients by
 In a linear regression, weighted or with a ridge, this step is the fit without row i, and
 
     y_i - (its prediction)    (y_i - μ_i)/(1 - h_i)
-    Cook's distance           r_i² (P²)_ii / ((1 - h_i)² p φ),   (P²)_ii = h_i without a penalty.
+    Cook's distance           c_i² (P²)_ii / (p φ),      c_i = r_i / (1 - h_i),
+    Pearson's statistic       Σ r² + 2 c_i (P r)_i - c_i² (1 - (P²)_ii),
+    effective coefficients    p - (h_i - (P²)_ii) / (1 - h_i),      p = Σ h.
 
-In other models both are the first order: means change with the linear predictor at the rate μ'.
+Without a penalty P² = P and P r = 0; with one, P r = diag(√w) A H⁻¹ diag(λ) x.
+
+In other models all are the first order: means change with the linear predictor at the rate μ'.
 """
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -76,8 +80,9 @@ def diagnostics(fit: Any, X: MatrixLike | None = None, y: VectorLike | None = No
     A row of weight 0 has no influence, and its ``loo_residual`` is its residual. A row of hat value
     1 has the entry inf in all columns but the first: without it the model is not determined.
 
-    With a penalty, p is the sum of the hat values. An estimated dispersion is Pearson's statistic
-    divided by the number of observations of positive weight less p. The dispersions of binomial,
+    With a penalty, p is the sum of the hat values, the effective number of coefficients. An
+    estimated dispersion is Pearson's statistic divided by the number of observations of positive
+    weight less p, both without the row for ``studentized_residual``. The dispersions of binomial,
     Poisson and negative binomial regressions are known, and both columns of residuals agree. A row
     of frequency f is left out as a whole.
 
@@ -113,36 +118,50 @@ def _columns(model: FittedModel, response: Floats, *, given: bool) -> dict[str, 
     """The columns; data that the caller has ``given`` are checked: they may not be the fit's."""
     error = response - model.mean
     squares = _in_variances(model, error)
-    step = 0.0
+    pearson = np.sign(error) * np.sqrt(squares)
     if given:
-        hat, squared, step = _with_basis(model, np.sign(error) * np.sqrt(squares))
+        traces = _with_basis(model, pearson)
     else:
-        hat = squared = scores_of(model)
+        hat = scores_of(model)
+        traces = _Traces(hat, hat, np.zeros(1), 0.0)
+    hat = traces.hat
     parameters = float(hat.sum())
     if model.ridge is None:
         parameters = float(round(parameters))            # the rank
-    rest = 1.0 - hat
-    alone = rest <= ALLOWED_ROUNDINGS * EPS
-    rest = np.where(alone, 1.0, rest)
-    dispersion, without = _dispersions(model, response, np.where(alone, 0.0, squares / rest),
-                                       float(squares.sum()), parameters)
+    alone = 1.0 - hat <= ALLOWED_ROUNDINGS * EPS
+    rest = np.where(alone, 1.0, 1.0 - hat)
+    without = np.where(alone, 0.0, pearson / rest)
+    total = float(squares.sum())
+    dispersion, dispersion_without = _dispersions(
+        model, response, total, parameters,
+        without ** 2 * (1.0 - traces.squared) - 2.0 * without * traces.fitted,
+        (hat - traces.squared) / rest)
     if given:
-        _check_data(step, dispersion * parameters, float(squares.sum()))
-    standardized = np.sign(error) * np.sqrt(squares / (dispersion * rest))
+        _check_data(traces.step, dispersion * parameters, total)
+    standardized = pearson / np.sqrt(dispersion * rest)
     found = {
         "loo_residual": error / rest,
         "press": squares / rest ** 2,
         "standardized_residual": standardized,
-        "studentized_residual": standardized * np.sqrt(dispersion / without),
-        "cooks_distance": squares * squared / (rest ** 2 * (dispersion * parameters)),
+        "studentized_residual": standardized * np.sqrt(dispersion / dispersion_without),
+        "cooks_distance": without ** 2 * traces.squared / (dispersion * parameters),
     }
     return {"hat_value": hat,
             **{name: np.where(alone, np.inf, column) for name, column in found.items()}}
 
 
-def _with_basis(model: FittedModel, pearson: Floats) -> tuple[Floats, Floats, float]:
-    """h and diag(P²), (n,) both, and the square of the step g H⁻¹ g that would still improve the
-    fit, for its gradient g. Pearson residuals (n,) have the unit of √dispersion.
+class _Traces(NamedTuple):
+    """What the columns take of P."""
+
+    hat: Floats                  # (n,) h
+    squared: Floats              # (n,) diag(P²)
+    fitted: Floats               # (n,) or (1,) P r for the Pearson residuals r
+    step: float                  # g H⁻¹ g for the gradient g: what a further step would gain
+
+
+def _with_basis(model: FittedModel, pearson: Floats) -> _Traces:
+    """P of a model whose data the caller has given. Pearson residuals (n,) have the unit of
+    √dispersion.
     """
     weights, largest = model.weights()
     matrix, all_weights = model.augmented(weights, largest)
@@ -152,12 +171,14 @@ def _with_basis(model: FittedModel, pearson: Floats) -> tuple[Floats, Floats, fl
     hat = np.minimum(rows.quad(scale, transform)[:n], 1.0)
     # all links of scikit-learn increase: the score of a row is √w times its Pearson residual
     score = model.design.T @ (scale[:n] * pearson)
-    squared = hat
+    squared, fitted = hat, np.zeros(1)
     if model.ridge is not None:
         penalty = np.sqrt(model.ridge / largest)
         squared = hat - rows.quad(scale, transform @ (penalty[:, None] * transform).T)[:n]
-        score = score - penalty ** 2 * np.sqrt(largest) * model.params
-    return hat, squared, float(np.sum((transform.T @ score) ** 2))
+        pull = penalty ** 2 * np.sqrt(largest) * model.params
+        score = score - pull
+        fitted = scale[:n] * (model.design @ (transform @ (transform.T @ pull)))
+    return _Traces(hat, squared, fitted, float(np.sum((transform.T @ score) ** 2)))
 
 
 def _in_variances(model: FittedModel, error: Floats) -> Floats:
@@ -172,11 +193,12 @@ def _in_variances(model: FittedModel, error: Floats) -> Floats:
     return squares
 
 
-def _dispersions(model: FittedModel, response: Floats, explained: Floats, pearson: float,
-                 parameters: float) -> tuple[float, Floats | float]:
+def _dispersions(model: FittedModel, response: Floats, pearson: float, parameters: float,
+                 explained: Floats, freed: Floats) -> tuple[float, Floats | float]:
     """The dispersion of the fit and those without each row, (n,), where it is estimated.
 
-    Without row i, Pearson's statistic is smaller by r_i²/(1 - h_i), ``explained``.
+    Without a row, Pearson's statistic is smaller by ``explained`` and the number of coefficients
+    by ``freed``, (n,) both.
     """
     if model.dispersion is not None:
         return model.dispersion, model.dispersion
@@ -185,7 +207,8 @@ def _dispersions(model: FittedModel, response: Floats, explained: Floats, pearso
     if model.prior_weights is not None:
         counts = np.where(model.prior_weights > 0, counts, 0.0)
     freedom = float(counts.sum()) - parameters
-    if freedom <= 0 or (freedom - counts <= 0).any():
+    left_freedom = freedom - counts + freed
+    if freedom <= 0 or (left_freedom <= 0).any():
         raise ValueError("fit must have a degree of freedom for its dispersion without any row, "
                          f"got {float(counts.sum()):g} observations and {parameters:g} parameters")
     left = pearson - explained
@@ -194,7 +217,7 @@ def _dispersions(model: FittedModel, response: Floats, explained: Floats, pearso
     if exact.any():
         raise ValueError("fit must have errors in more than one row, but all rows are fitted "
                          f"without error without row {_validate.first_index(exact)}")
-    return pearson / freedom, left / (freedom - counts)
+    return pearson / freedom, left / left_freedom
 
 
 def _check_data(step: float, variance: float, pearson: float) -> None:

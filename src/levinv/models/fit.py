@@ -93,8 +93,8 @@ def fit(regression: Regression) -> FittedModel:
         kind=likelihood.weighting.name, design=regression.design, names=regression.names,
         labels=regression.labels, framed=False, weighting=likelihood.weighting,
         offset=regression.offset, prior_weights=regression.prior_weights,
-        params=transform @ state.c, mean=mean, variance=variance, response=y,
-        dispersion=1.0 if likelihood.known_dispersion else None)
+        params=transform @ state.c, linear_predictor=state.eta, mean=mean, variance=variance,
+        response=y, dispersion=1.0 if likelihood.known_dispersion else None)
 
 
 def _iterated(regression: Regression, state: _State) -> _State:

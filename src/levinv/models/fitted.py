@@ -32,18 +32,13 @@ class FittedModel:
     offset: Floats | None              # (n,)
     prior_weights: Floats | None       # (n,) v, at least 0
     params: Floats                     # (d,)
+    linear_predictor: Floats           # (n,) η
     mean: Floats                       # (n,) μ
     variance: Floats                   # (n,) V(μ), the variance for v = 1 and dispersion 1
     response: Floats | None            # (n,)
     dispersion: float | None           # None: it is estimated by Pearson's statistic
     counts: Floats | None = None       # (n,) observations in each row; None: 1
     ridge: Floats | None = None        # (d,) λ; None: 0
-
-    @property
-    def linear_predictor(self) -> Floats:
-        """η, (n,)."""
-        eta: Floats = self.design @ self.params
-        return eta if self.offset is None else eta + self.offset
 
     def weights(self) -> tuple[Floats | None, float]:
         """The weights w divided by the largest, (n,), and that one; None: all are the same."""
@@ -63,8 +58,8 @@ class FittedModel:
         if self.prior_weights is None and float(t.min()) == top:
             return None, float(np.exp(top))
         weights: Floats = np.exp(t - top)
-        if (weights[used] < TINY).any() and (_rank(self.design, weights >= TINY / EPS ** 2)
-                                             < _rank(self.design, used)):
+        if (weights[used] < TINY).any() and (rank(self.design, weights >= TINY / EPS ** 2)
+                                             < rank(self.design, used)):
             # otherwise hat values of rows that are lost are below the rounding error of the others
             raise ValueError("fit must have weights within 300 orders of magnitude, or more rows "
                              f"of large weight, got log weights from {t[used].min():.4g} to "
@@ -83,6 +78,6 @@ class FittedModel:
         return rows, np.concatenate([own, np.ones(len(penalty))])
 
 
-def _rank(design: MatrixLike, active: Booleans) -> int:
-    rank: int = column_space(storage.of(design), active).transform.shape[1]
-    return rank
+def rank(design: MatrixLike, active: Booleans | None = None) -> int:
+    """The rank of the active rows of a design."""
+    return int(column_space(storage.of(design), active).transform.shape[1])

@@ -7,7 +7,8 @@ likelihood ℓ_i of dispersion 1 (half the unit deviance, up to constants), scik
     LogisticRegression           C Σ s_i ℓ_i + ½ |x|²                              λ = 1/C
     Poisson-, Gamma-, Tweedie-   Σ s_i ℓ_i / Σ s_i + (α/2) |x|²                    λ = α Σ s_i
 
-without the intercept in |x|. The solver "liblinear" alone penalises it, as the coefficient of a
+without the intercept in |x|. RidgeCV and LogisticRegressionCV keep the strength that they chose as
+α or C with an underscore. The solver "liblinear" alone penalises it, as the coefficient of a
 column of entries ``intercept_scaling``: λ = 1 / (C intercept_scaling²) for the intercept.
 """
 from __future__ import annotations
@@ -24,8 +25,9 @@ from levinv.models.fitted import FittedModel
 from levinv.weighting.names import VARIANCES, glm
 from levinv.weighting.protocol import Weighting
 
-ESTIMATORS = ("LinearRegression", "Ridge", "LogisticRegression", "PoissonRegressor",
-              "GammaRegressor", "TweedieRegressor")
+ESTIMATORS = ("LinearRegression", "Ridge", "RidgeCV", "LogisticRegression", "LogisticRegressionCV",
+              "PoissonRegressor", "GammaRegressor", "TweedieRegressor")
+RIDGE, LOGISTIC = ("Ridge", "RidgeCV"), ("LogisticRegression", "LogisticRegressionCV")
 FAMILIES = {"PoissonRegressor": "poisson", "GammaRegressor": "gamma"}
 
 
@@ -49,7 +51,7 @@ def read(fit: Any, X: MatrixLike | None, y: VectorLike | None,
         features = order.aligned(features, X, "X", axis=1)
     coefficients = np.atleast_2d(np.asarray(fit.coef_, dtype=float))
     if len(coefficients) != 1:
-        of = "two classes" if kind == "LogisticRegression" else "one target"
+        of = "two classes" if kind in LOGISTIC else "one target"
         raise ValueError(f"fit must be of {of}, got {len(coefficients)} rows of coefficients")
     if features.shape[1] != coefficients.shape[1]:
         raise ValueError(f"X must have the {coefficients.shape[1]} columns of the fit, got "
@@ -66,12 +68,13 @@ def read(fit: Any, X: MatrixLike | None, y: VectorLike | None,
         design = _with_ones(features)
         params = np.concatenate([np.ravel(np.asarray(fit.intercept_, dtype=float)), params])
         names = ["intercept", *names]
-    weighting, mean, variance, dispersion = _model(fit, kind, design @ params)
+    eta = design @ params
+    weighting, mean, variance, dispersion = _model(fit, kind, eta)
     return FittedModel(
         kind=f"scikit-learn {kind}", design=design, names=names, labels=labels,
         framed=labels is not None, weighting=weighting, offset=None, prior_weights=weight,
-        params=params, mean=mean, variance=variance, response=_response(fit, kind, y, n, rows),
-        dispersion=dispersion,
+        params=params, linear_predictor=eta, mean=mean, variance=variance,
+        response=_response(fit, kind, y, n, rows), dispersion=dispersion,
         ridge=_ridge(fit, kind, len(params), n if weight is None else float(weight.sum())))
 
 
@@ -97,25 +100,34 @@ def _refuse_others(fit: Any, kind: str) -> None:
     """Refuse penalties and constraints that are no ridge."""
     if getattr(fit, "positive", False):
         raise ValueError(f"fit must have no constraints, got {kind}(positive=True)")
-    if kind == "LogisticRegression":
+    if not getattr(fit, "refit", True):
+        raise ValueError(f"fit must be a fit to all rows of X, got {kind}(refit=False)")
+    if kind in LOGISTIC:
+        ratio = np.ravel(fit.l1_ratio_)[0] if hasattr(fit, "l1_ratio_") else fit.l1_ratio
         if getattr(fit, "penalty", None) in ("l1", "elasticnet") or (
-                getattr(fit, "penalty", None) == "deprecated" and fit.l1_ratio):
+                getattr(fit, "penalty", None) == "deprecated" and ratio):
             raise ValueError("fit must have a ridge penalty or none, got one with absolute values "
                              "of the coefficients")
         if getattr(fit, "multi_class", None) == "multinomial":
             raise ValueError("fit must be a binary regression, got multi_class='multinomial'")
-    if kind == "Ridge" and np.size(fit.alpha) != 1:
-        raise ValueError(f"fit must have one alpha, got {np.size(fit.alpha)}")
+    if kind in RIDGE and np.size(_chosen(fit, "alpha")) != 1:
+        raise ValueError(f"fit must have one alpha, got {np.size(_chosen(fit, 'alpha'))}")
+
+
+def _chosen(fit: Any, name: str) -> Any:
+    """The strength of a penalty: the one that cross-validation chose, or the given one."""
+    return getattr(fit, f"{name}_", getattr(fit, name, None))
 
 
 def _ridge(fit: Any, kind: str, d: int, total: float) -> Floats | None:
     """λ for each coefficient, (d,); None if there is no penalty."""
     if kind == "LinearRegression":
         strength = 0.0
-    elif kind == "Ridge":
-        strength = float(np.ravel(fit.alpha)[0])
-    elif kind == "LogisticRegression":
-        strength = 0.0 if getattr(fit, "penalty", "l2") in (None, "none") else 1.0 / float(fit.C)
+    elif kind in RIDGE:
+        strength = float(np.ravel(_chosen(fit, "alpha"))[0])
+    elif kind in LOGISTIC:
+        free = getattr(fit, "penalty", "l2") in (None, "none")
+        strength = 0.0 if free else 1.0 / float(np.ravel(_chosen(fit, "C"))[0])
     else:
         strength = float(fit.alpha) * total
     if not strength:
@@ -129,9 +141,9 @@ def _ridge(fit: Any, kind: str, d: int, total: float) -> Floats | None:
 
 def _model(fit: Any, kind: str, eta: Floats) -> tuple[Weighting, Floats, Floats, float | None]:
     """The weighting, μ, V(μ) and the dispersion, or None where it is to be estimated."""
-    if kind in ("LinearRegression", "Ridge"):
+    if kind in ("LinearRegression", *RIDGE):
         return glm("gaussian"), eta, np.ones_like(eta), None
-    if kind == "LogisticRegression":
+    if kind in LOGISTIC:
         mean = scipy.special.expit(eta)
         return glm("binomial"), mean, mean * scipy.special.expit(-eta), 1.0
     family = FAMILIES.get(kind)
@@ -156,7 +168,7 @@ def _response(fit: Any, kind: str, y: VectorLike | None, n: int,
         return None
     if np.ma.is_masked(y):
         raise TypeError("y must not have masked entries")
-    if kind == "LogisticRegression":
+    if kind in LOGISTIC:
         classes = np.ravel(np.asarray(y))
         if len(classes) != n or not np.isin(classes, fit.classes_).all():
             raise ValueError(f"y must hold one of the classes {list(fit.classes_)} for each of the "

@@ -60,7 +60,8 @@ def _linear(fit: Any, model: Any, kind: str) -> FittedModel:
     mean = common["design"] @ common["params"]
     return FittedModel(
         kind=f"statsmodels {kind}", **common, weighting=glm("gaussian"), offset=None,
-        prior_weights=_precisions(model, kind), mean=mean, variance=np.ones(n),
+        prior_weights=_precisions(model, kind), linear_predictor=mean, mean=mean,
+        variance=np.broadcast_to(1.0, n),
         response=np.asarray(model.endog, dtype=float), dispersion=None)
 
 
@@ -85,7 +86,7 @@ def _precisions(model: Any, kind: str) -> Floats | None:
 def _glm(fit: Any, model: Any) -> FittedModel:
     common = _common(fit, model)
     n = len(common["design"])
-    family = type(model.family).__name__
+    family, offset = type(model.family).__name__, _offset(model, n)
     mean = np.asarray(fit.fittedvalues, dtype=float)
     frequencies = np.asarray(model.freq_weights, dtype=float)
     prior = frequencies * model.var_weights * model.n_trials
@@ -97,7 +98,8 @@ def _glm(fit: Any, model: Any) -> FittedModel:
         dispersion = 1.0 if family in KNOWN_DISPERSION else None
     return FittedModel(
         kind=f"statsmodels GLM ({family}, {type(model.family.link).__name__})", **common,
-        weighting=as_weighting(model.family), offset=_offset(model, n),
+        weighting=as_weighting(model.family), offset=offset,
+        linear_predictor=_linear_predictor(common, offset),
         prior_weights=None if (prior == 1.0).all() else prior, mean=mean,
         variance=np.broadcast_to(np.asarray(model.family.variance(mean), dtype=float), n),
         response=np.asarray(model.endog, dtype=float), dispersion=dispersion,
@@ -108,7 +110,7 @@ def _discrete(fit: Any, model: Any, kind: str) -> FittedModel:
     common = _common(fit, model)
     n = len(common["design"])
     mean = np.asarray(model.predict(np.asarray(fit.params)), dtype=float)
-    prior = None
+    prior, offset = None, _offset(model, n)
     weighting: Weighting
     if kind in ("Logit", "Probit"):
         weighting, variance = glm("binomial", kind.lower()), mean * (1.0 - mean)
@@ -124,9 +126,15 @@ def _discrete(fit: Any, model: Any, kind: str) -> FittedModel:
             weighting = glm("negative-binomial", alpha=alpha)
             variance = mean * (1.0 + alpha * mean)
     return FittedModel(
-        kind=f"statsmodels {kind}", **common, weighting=weighting, offset=_offset(model, n),
+        kind=f"statsmodels {kind}", **common, weighting=weighting, offset=offset,
+        linear_predictor=_linear_predictor(common, offset),
         prior_weights=prior, mean=mean, variance=variance,
         response=np.asarray(model.endog, dtype=float), dispersion=1.0)
+
+
+def _linear_predictor(common: dict[str, Any], offset: Floats | None) -> Floats:
+    eta: Floats = common["design"] @ common["params"]
+    return eta if offset is None else eta + offset
 
 
 def _offset(model: Any, n: int) -> Floats | None:

@@ -22,8 +22,9 @@ def hat_values(fit: Any, X: MatrixLike | None = None, *,
     ----------
     fit : fitted regression
         Of statsmodels: OLS, WLS, GLS with a diagonal sigma, GLM, Logit, Probit, Poisson,
-        NegativeBinomial. Of scikit-learn: LinearRegression, Ridge, LogisticRegression of two
-        classes, PoissonRegressor, GammaRegressor, TweedieRegressor, or a Pipeline that ends in one.
+        NegativeBinomial. Of scikit-learn: LinearRegression, Ridge, RidgeCV, LogisticRegression and
+        LogisticRegressionCV of two classes, PoissonRegressor, GammaRegressor, TweedieRegressor, or
+        a Pipeline that ends in one.
     X : (n, d) array_like, data frame or sparse matrix
         The design of a fit of scikit-learn, as its method ``fit`` had it. A fit of statsmodels has
         its own.
@@ -60,8 +61,8 @@ def hat_values(fit: Any, X: MatrixLike | None = None, *,
     design, with a penalty to the effective number of coefficients.
 
     Penalties are those that scikit-learn documents: λ is ``alpha`` for Ridge, ``1/C`` for
-    LogisticRegression, and ``alpha`` times the sum of the sample weights for PoissonRegressor,
-    GammaRegressor and TweedieRegressor.
+    LogisticRegression (``alpha_`` and ``1/C_`` where cross-validation chose it), and ``alpha``
+    times the sum of the sample weights for PoissonRegressor, GammaRegressor and TweedieRegressor.
 
     Examples
     --------

@@ -19,7 +19,8 @@ import math
 import numpy as np
 import scipy.special
 
-from levinv._tolerances import SMALL_ARGUMENT, TAIL_START, TAIL_TERMS
+from levinv._kernels.points import logistic
+from levinv._tolerances import COMPILED_LENGTH, SMALL_ARGUMENT, TAIL_START, TAIL_TERMS
 from levinv._typing import Floats
 from levinv.weighting.branches import Branch
 from levinv.weighting.protocol import Kind, Weighting
@@ -65,18 +66,27 @@ class Logit(Peaked):
     def magnitude(self, eta: Floats, log_prior: Floats | None = None) -> tuple[Floats, float]:
         if log_prior is not None:
             return super().magnitude(eta, log_prior)
-        # w^(-1/2) = 2 cosh(η/2) = e^(|η|/2) (1 + e^-|η|)
-        size = np.abs(eta)
-        least = float(size.min(initial=np.inf))
-        with np.errstate(over="ignore"):
-            magnitude: Floats = np.exp(0.5 * (size - least))
+        if eta.ndim == 1 and len(eta) <= COMPILED_LENGTH:
+            magnitude = np.empty(len(eta))
+            least = logistic(eta, magnitude)
+            return magnitude, -least - 2.0 * math.log1p(math.exp(-least))
+        # w^(-1/2) = 2 cosh(η/2) = e^(m/2) (p + e^-m / p), p = e^((|η| - m)/2), m the least |η|
+        magnitude = np.abs(eta)
+        least = float(magnitude.min(initial=np.inf))
         tail = math.exp(-least)
-        magnitude *= (1.0 + np.exp(-size)) / (1.0 + tail)
+        magnitude -= least
+        magnitude *= 0.5
+        with np.errstate(over="ignore"):
+            np.exp(magnitude, out=magnitude)
+        magnitude += tail / magnitude
+        magnitude /= 1.0 + tail
         return magnitude, -least - 2.0 * math.log1p(tail)
 
     def times_slope(self, values: Floats | float, eta: Floats) -> Floats:
-        slope: Floats = values * (0.5 * np.tanh(0.5 * eta))
-        return slope
+        slope: Floats = 0.5 * eta
+        np.tanh(slope, out=slope)
+        slope *= 0.5
+        return slope * values
 
     def derivative(self, eta: Floats) -> Floats:
         derivative: Floats = -np.tanh(0.5 * eta)

@@ -45,7 +45,8 @@ def _had(figures: AuditFigures, shape: str = "") -> list[str]:
     setting = figures.setting
     return [f"the design matrix{shape}" if setting.regression else f"A{shape}",
             *((["the offset"] if setting.offset else []) if setting.regression else ["b"]),
-            *(["the prior weights"] if setting.prior else [])]
+            *(["the prior weights"] if setting.prior else []),
+            *(["the penalty"] if setting.penalty else [])]
 
 
 def known(figures: AuditFigures) -> str:

@@ -14,16 +14,16 @@ iteration starts at the best point of each cell, in the BRANCH_STARTS cells wher
 
 Otherwise the starts are reflections of the known solution at the hyperplanes of one and of two
 rows: x moves so that these slacks change their signs and the others change as little as possible in
-relation to their size (:func:`levinv.inverse.search.try_sign_flips`). Others are the x of other
-sides that fit the known slack (:mod:`levinv.inverse.stages.sides`) to its accuracy, SIGNIFICANT
-standard deviations.
+relation to their size (:func:`levinv.inverse.search.try_sign_flips`). In any case the x of other
+sides are starts, too, where the known slack fits (:mod:`levinv.inverse.stages.sides`) to its
+accuracy, SIGNIFICANT standard deviations.
 """
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -168,10 +168,8 @@ def branches(part: NoisyComponent, known: Floats | None, limit: float) -> Branch
     starts, enumerated = np.zeros((0, rank)), can_enumerate(m, rank)
     if enumerated:
         starts = _in_all_cells(part)[:BRANCH_STARTS]
-    elif known is not None:
-        starts = _other_sides(part, known)
-        if m * m <= PASS_ENTRIES:
-            starts = np.vstack([starts, _reflections(part, known)])
+    elif known is not None and m * m <= PASS_ENTRIES:
+        starts = _reflections(part, known)
     y, misfit = descended(part, starts, limit, in_cell=part.has_pole,
                           hopeless=np.inf if enumerated else limit / FAR_FROM_LIMIT)
     order = np.argsort(misfit, kind="stable")
@@ -190,6 +188,17 @@ def with_minimum(part: NoisyComponent, found: Branches, y: Floats) -> Branches:
     misfit = np.append(found.misfit, here)
     order = np.argsort(misfit, kind="stable")
     return Branches(np.vstack([found.y, y])[order], misfit[order], found.starts, found.enumerated)
+
+
+def with_other_sides(part: NoisyComponent, found: Branches, y: Floats, limit: float) -> Branches:
+    """The branches and the minima within the limit at other sides, where the slack fits that at y.
+    """
+    starts = _other_sides(part, y)
+    points, misfit = descended(part, starts, limit, in_cell=part.has_pole,
+                               hopeless=limit / FAR_FROM_LIMIT)
+    for point in points[misfit <= limit]:
+        found = with_minimum(part, found, point)
+    return replace(found, starts=found.starts + len(starts))
 
 
 def _new(part: NoisyComponent, y: Floats, misfit: float, found: Floats, misfits: Floats) -> bool:

@@ -285,9 +285,12 @@ def sum_faults(reduced: Reduced, scores: Floats, tol: float) -> list[str]:
     for c in range(reduced.count):
         member = reduced.members(c)
         rank, total = reduced.bases[c].shape[1], float(scores[member].sum())
-        if abs(total - rank) > tol * len(member) + 64 * EPS * rank:
+        allowed = tol * len(member) + 64 * EPS * rank
+        if abs(total - rank) > allowed:
             where = "" if reduced.count == 1 else f" over the component of row {member[0]}"
-            faults.append(f"scores must sum to the rank {rank}{where}, got {total:.10g}")
+            centred = abs(total - (rank - 1)) <= allowed
+            faults.append(f"scores must sum to the rank {rank}{where}, got {total:.10g}"
+                          + ", as if the share of an intercept were subtracted" * centred)
     return faults
 
 

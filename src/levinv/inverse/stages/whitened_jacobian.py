@@ -150,8 +150,12 @@ def _as_list(block: Floats) -> list[Floats]:
     return [block]
 
 
+def _as_image(block: Floats, steps: Floats) -> list[Floats]:
+    return [block[:, :len(steps)] @ steps]
+
+
 def _as_lengths(block: Floats, steps: Floats) -> list[Floats]:
-    image = block[:, :len(steps)] @ steps
+    (image,) = _as_image(block, steps)
     return [np.einsum("ij,ij->i", image, image)]
 
 
@@ -197,16 +201,33 @@ def leverages(point: Point, weight: Floats, model: Linearisation, left_out: Bool
     """
     if model.sampled:
         return np.zeros(len(weight))
-    if model.rotation is not None:
-        steps = model.rotation.T / model.values
-    else:
-        magnitude = point.magnitude
-        steps = (point.projection.rows.matvec(model.steps).T
-                 / np.where(magnitude == 0, np.inf, magnitude))
-        steps = point.projection.coordinates(steps.T)
+    steps = _in_basis(point, model)
     if model.blocks is None or left_out.any():
         return np.concatenate(_LongJacobian(point, weight).fold(_as_lengths, operator.add, steps))
     return np.concatenate([_as_lengths(block, steps)[0] for block in model.blocks])
+
+
+def effects(point: Point, weight: Floats, model: Linearisation) -> Floats:
+    """How much a step along each column of ``model.steps`` changes the whitened residual, (n, r).
+
+    That of a model of all rows is orthonormal.
+    """
+    steps = _in_basis(point, model)
+    if model.blocks is None:
+        blocks = _LongJacobian(point, weight).fold(_as_image, operator.add, steps)
+        return np.concatenate(blocks)
+    return np.concatenate([_as_image(block, steps)[0] for block in model.blocks])
+
+
+def _in_basis(point: Point, model: Linearisation) -> Floats:
+    """``model.steps`` in the coordinates z, (k, r)."""
+    if model.rotation is not None:
+        steps: Floats = model.rotation.T / model.values
+        return steps
+    magnitude = point.magnitude
+    image = (point.projection.rows.matvec(model.steps).T
+             / np.where(magnitude == 0, np.inf, magnitude))
+    return point.projection.coordinates(image.T)
 
 
 def _sampled_triangle(point: Point, weight: Floats) -> Floats:

@@ -1,8 +1,9 @@
 """The acceptance test: is a point a solution?
 
 Exact scores match if every error is at most ``tol``, plus what rounding of x and of A x - b can
-change (at most 100 tol). Noisy scores match if the whitened residual passes a chi-squared test, and
-rounding of A x - b changes no score by more than its noise. In both cases
+change (at most 100 tol). Noisy scores match if the whitened residual passes a chi-squared test, or
+if all errors are within those of the rounding to decimals, and rounding of A x - b changes no score
+by more than its noise. In both cases
 
 * zero slacks must be zero to rounding, or their scores 1 to tol;
 * the slack must have the known signs where it is significantly different from zero;
@@ -22,6 +23,7 @@ import numpy as np
 import scipy.special
 
 from levinv import _tolerances
+from levinv._noise import half_unit
 from levinv._tolerances import EPS, TINY, UNIT_ROUNDOFF
 from levinv._typing import Floats, RowIndex
 from levinv.inverse.values import Point, Presolved, Refined
@@ -41,7 +43,9 @@ def is_solution(presolved: Presolved, found: Refined | None) -> bool:
     residual[coloops] = 1.0 - problem.scores[coloops]
     degrees = (np.count_nonzero(presolved.reduced.active) + len(coloops)
                - found.linearisation.steps.shape[1])
-    return (explained_by_noise(residual / presolved.problem.deviation(), degrees)
+    whitened = residual / presolved.problem.deviation()
+    return ((explained_by_noise(whitened, degrees)
+             or (problem.rounded and bool(np.all(np.abs(whitened) <= half_unit(1.0)))))
             and scores_are_accurate(presolved, point, score_rounding(presolved, point))
             and _separation_holds(presolved, point))
 
@@ -79,6 +83,17 @@ def signs_agree(presolved: Presolved, found: Refined) -> bool:
     significant = counted & (np.abs(slack) > _tolerances.SIGNIFICANT * spread
                              + slack_rounding(presolved, found.point))
     return bool(np.all(np.sign(slack[significant]) == problem.known_signs[significant]))
+
+
+def has_known_signs(presolved: Presolved, best: Refined) -> bool:
+    """Whether noisy scores are matched with the known signs in all rows: exact scores may leave the
+    sign of a slack open that is zero to rounding.
+    """
+    problem = presolved.problem
+    if problem.exact or problem.known_signs is None:
+        return True
+    sides = problem.known_signs * (best.point.slack - problem.model.mode)
+    return bool(np.all((sides > 0) | ~presolved.reduced.active))
 
 
 def within_tolerance(presolved: Presolved, point: Point, member: RowIndex) -> bool:

@@ -100,8 +100,8 @@ def _advice(scores: Floats) -> str:
         return ""
     for decimals in range(1, spacing.precision + 1):
         if np.all(np.abs(single - inside.round(decimals)) <= spacing.eps * inside):
-            return (f"; the scores look rounded to {decimals} decimals: give noise=1e-{decimals} / "
-                    f"12**0.5")
+            return (f"; the scores look rounded to {decimals} decimals: give "
+                    f"decimals={decimals}")
     if np.array_equal(single, inside):
         return ("; the scores are those of single precision: give "
                 "noise=np.spacing(np.float32(scores)) / 12**0.5")

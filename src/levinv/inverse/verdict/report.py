@@ -11,6 +11,7 @@ import numpy as np
 import scipy.special
 
 from levinv._json import plain
+from levinv._noise import half_unit
 from levinv._tolerances import (
     ALLOWED_ROUNDINGS,
     CHI_SQUARED_LEVEL,
@@ -33,6 +34,7 @@ from levinv.inverse.values import (
 )
 from levinv.inverse.verdict.acceptance import (
     chi_squared_limit,
+    has_known_signs,
     is_solution,
     outlier_threshold,
     score_rounding,
@@ -62,7 +64,7 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
                               progress, plain(records | (further_evidence or {})))
     rounding = score_rounding(presolved, best.point)
     accurate = scores_are_accurate(presolved, best.point, rounding)
-    matched = (is_solution(presolved, best) and accurate and _has_known_signs(presolved, best)
+    matched = (is_solution(presolved, best) and accurate and has_known_signs(presolved, best)
                and (outliers is None or not len(outliers.rows)))
     if not accurate:
         found = replace(found, remarks=(*found.remarks,
@@ -101,9 +103,7 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
                     and not known.undetermined.size and not known.flat.size
                     and (determined or (problem.known_signs is not None and not len(others.x)))
                     and (not problem.exact or presolved.rms(best.point) <= SETTLED_RESIDUAL)
-                    and (problem.model.is_power or not problem.exact
-                         or SIGNIFICANT * np.hypot.reduce(known.standard_errors)
-                         <= np.hypot.reduce(best.point.x))),
+                    and (problem.model.is_power or _is_known(known, best, problem.exact))),
         null_space=known.null_space, standard_errors=known.standard_errors,
         condition=known.condition,
         evidence=plain(_of_stages(presolved, found, determined_on, determined)
@@ -111,15 +111,10 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
                        | (further_evidence or {})))
 
 
-def _has_known_signs(presolved: Presolved, best: Refined) -> bool:
-    """Whether noisy scores are matched with the known signs in all rows: exact scores may leave the
-    sign of a slack open that is zero to rounding.
-    """
-    problem = presolved.problem
-    if problem.exact or problem.known_signs is None:
-        return True
-    sides = problem.known_signs * (best.point.slack - problem.model.mode)
-    return bool(np.all((sides > 0) | ~presolved.reduced.active))
+def _is_known(known: Uncertainty, best: Refined, exact: bool) -> bool:
+    """Whether standard errors are small beside x: if not, x far away may have these scores."""
+    errors = np.hypot.reduce(known.standard_errors)
+    return bool((SIGNIFICANT if exact else 1.0) * errors <= np.hypot.reduce(best.point.x))
 
 
 def _failure(presolved: Presolved, found: Found, outliers: Outliers | None) -> int:
@@ -244,6 +239,8 @@ def _fit(presolved: Presolved, best: Refined, outliers: Outliers | None) -> dict
     deviation = np.append(problem.deviation()[rows], problem.deviation()[reduced.coloops])
     chi_squared = np.sum((error / deviation) ** 2)
     degrees = max(len(error) - best.linearisation.steps.shape[1], 1)
+    if problem.rounded:
+        record["half_unit"] = half_unit(float(problem.deviation()[0]))
     return record | {
         "test": "chi-squared", "chi_squared": chi_squared, "degrees_of_freedom": degrees,
         "level": CHI_SQUARED_LEVEL, "limit": chi_squared_limit(degrees),
