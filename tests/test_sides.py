@@ -161,6 +161,18 @@ def test_all_other_x_are_found(integers):
         assert not many.unique[0] and len(many.alternatives[0]) == count
 
 
+def test_noisy_scores_allow_the_other_x(rng):
+    for n, d in ((49, 2), (60, 5), (120, 6)):
+        A, b, x, other = designs.exceptional(n, d, rng)
+        scores, noise = leverage_scores(A, slack=A @ x - b).round(6), 1e-6 / 12 ** 0.5
+        result = invert_scores(A, b, scores, noise=noise, rng=0)
+        found = np.vstack([result.x, result.alternatives])
+        assert result.success and not result.unique
+        for wanted in (x, other):
+            assert np.linalg.norm(found - wanted, axis=1).min() < 0.01 * np.linalg.norm(wanted)
+        assert not invert_many(A, b[None], scores[None], noise=noise, rng=0).unique[0]
+
+
 def test_generic_x_is_unique(rng):
     for n, d in ((12, 2), (40, 5), (45, 20), (300, 8)):
         A, b, x = rng.standard_normal((n, d)), rng.standard_normal(n), rng.standard_normal(d)

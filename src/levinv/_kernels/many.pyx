@@ -27,7 +27,7 @@ from levinv._kernels.small.presolve cimport (enough_different_rows, prepare_basi
                                              prepare_scores)
 from levinv._kernels.small.recover cimport recover
 from levinv._kernels.small.refine cimport (accurate, evaluate_at, finish, linearise, refine,
-                                           regular, signs_agree)
+                                           regular, signs_agree, slack_deviations)
 from levinv._kernels.small.signs cimport find_signs, other_sides, prepare_signs, sign_tolerance
 from levinv._kernels.small.weightings cimport INVERSE_SQUARE, has_peak, is_power, prepare_weighting
 from levinv._kernels.small.workspace cimport Workspace, lay_out
@@ -248,6 +248,9 @@ cdef bint invert_one(Workspace* s, Others* others, const double* A, const double
     if not regular(s):
         return False
     if not exact and signs == NULL and (is_power(s) or has_peak(s)):
+        slack_deviations(s, s.levels.fall)
+        if other_sides(s, s.levels.fall):
+            return False
         if (reflection_fits(s, most) if others == NULL
                 else other_signs_fit(s, others, most)):
             return False
@@ -258,7 +261,7 @@ cdef bint invert_one(Workspace* s, Others* others, const double* A, const double
     if (not acceptable(s, size, exact, tol, most)
             or (exact and size > SETTLED_RESIDUAL * SETTLED_RESIDUAL * n)):
         return False
-    if exact and signs == NULL and (is_power(s) or has_peak(s)) and other_sides(s):
+    if exact and signs == NULL and (is_power(s) or has_peak(s)) and other_sides(s, NULL):
         return False                 # the Jacobian's memory is no longer needed
     for i in range(n):
         if s.projection.scores[i] > 1.0 - ROUNDING_FACTOR * BATCH_EXTREME:

@@ -22,6 +22,7 @@ from levinv.inverse.stages.branches import (
     reflected,
     with_changed_signs,
     with_minimum,
+    with_other_sides,
 )
 from levinv.inverse.stages.presolve import coordinates
 from levinv.inverse.values import Presolved, Refined
@@ -65,6 +66,7 @@ def all_minima(presolved: Presolved, best: Refined, minima: Minima) -> tuple[Flo
             found[c] = branches(part, y, _own_limit(presolved, c))
         found[c] = with_changed_signs(part, with_minimum(part, found[c], y),
                                       _own_limit(presolved, c))
+        found[c] = with_other_sides(part, found[c], y, _own_limit(presolved, c))
         x = x + reduced.bases[c] @ (found[c].y[0] - y)
     return x, found
 

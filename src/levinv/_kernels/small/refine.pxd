@@ -5,12 +5,13 @@ Steps are taken in the basis V in which the scaled rows are orthonormal, by norm
 right-hand side determines the limit of the iteration, their matrix does not. So the matrix is kept
 as long as steps with it reduce the residual enough.
 """
-from libc.math cimport INFINITY, copysign, fabs
+from libc.math cimport INFINITY, copysign, fabs, sqrt
 
 from kernel_settings cimport (ALLOWED_ROUNDINGS, BATCH_EXTREME, BATCH_ITERATIONS, EPS,
                               FAR_FROM_LIMIT, LEAST_DAMPING, POOR_MODEL, SIGNIFICANT, SQUARABLE)
 from levinv._kernels.small.algebra cimport (cholesky, combine, forward, forward_small, gram,
-                                            lengths, products, quad, solve, times, transposed_times)
+                                            lengths, lower_times, products, quad, solve, times,
+                                            transposed_times)
 from levinv._kernels.small.recover cimport project_scaled
 from levinv._kernels.small.weightings cimport INVERSE_SQUARE, has_peak, is_power, weigh_rows
 from levinv._kernels.small.workspace cimport Workspace
@@ -43,12 +44,17 @@ cdef inline double evaluate(Workspace* s) noexcept nogil:
     return total
 
 
-cdef inline double evaluate_at(Workspace* s, const double* y) noexcept nogil:
-    """The same as ``evaluate``, at y."""
+cdef inline void slack_at(Workspace* s, const double* y) noexcept nogil:
+    """The slack at y, of rows at unit norm."""
     cdef Py_ssize_t i
     combine(s.d, s.width, y, s.basis.rows, s.refinement.slack)
     for i in range(s.n):
         s.refinement.slack[i] -= s.response.outside[i]
+
+
+cdef inline double evaluate_at(Workspace* s, const double* y) noexcept nogil:
+    """The same as ``evaluate``, at y."""
+    slack_at(s, y)
     return evaluate(s)
 
 
@@ -255,6 +261,22 @@ cdef inline bint signs_agree(Workspace* s, const double* known) noexcept nogil:
                 and SIGNIFICANT * SIGNIFICANT * deviation[i] < 1.0):
             return False
     return True
+
+
+cdef inline void slack_deviations(Workspace* s, double* out) noexcept nogil:
+    """The slack at ``recovery.y`` and its standard deviations by the noise, after ``regular``. Uses
+    the memory of ``levels``.
+    """
+    cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i
+    cdef double* rows = s.levels.rows
+    slack_at(s, s.recovery.y)
+    for i in range(n):
+        out[i] = 1.0
+    lower_times(d, width, s.refinement.transform, s.basis.rows, out, s.scratch.row, rows)
+    forward(d, width, s.refinement.factor, rows)
+    lengths(d, width, rows, out)
+    for i in range(n):
+        out[i] = sqrt(out[i])
 
 
 cdef inline double finish(Workspace* s, const double* A, const double* b,

@@ -169,14 +169,15 @@ cdef inline bint find_signs(Workspace* s, Py_ssize_t start, double tolerance) no
     return False
 
 
-cdef inline bint other_sides(Workspace* s) noexcept nogil:
+cdef inline bint other_sides(Workspace* s, double* accuracy) noexcept nogil:
     """Whether other sides of the slack or of the mode may have the same scores, at the same level
-    (levinv.inverse.stages.sides). False for a rank at which not all are tried. Uses the Jacobian's
-    memory.
+    (levinv.inverse.stages.sides). False for a rank at which not all are tried. ``accuracy`` has the
+    standard deviations of the slack; NULL: it is exact. Uses the Jacobian's memory.
     """
     cdef Py_ssize_t n = s.n, d = s.d, width = s.width, i, k, last = 0
     cdef Py_ssize_t q = d if s.response.mirrored else d + 1
-    cdef double turn, size
+    cdef Py_ssize_t row
+    cdef double turn, size, share
     cdef const double* slack = s.refinement.slack
     cdef const double* response = s.response.outside
     cdef double* matrix = s.refinement.jacobian
@@ -198,16 +199,22 @@ cdef inline bint other_sides(Workspace* s) noexcept nogil:
         if last < 0:
             return True
     for i in range(n):
-        inverse[i], tolerance[i] = 1.0 / slack[i], 0.0
+        inverse[i] = 1.0 / slack[i]
+        tolerance[i] = SIGN_TOLERANCE
+        if accuracy != NULL:
+            accuracy[i] = tolerance[i] = max(SIGNIFICANT * accuracy[i] * fabs(inverse[i]),
+                                             SIGN_TOLERANCE)
     for k in range(q):
+        row = s.basis.pivot_rows[k] if k < d else last
+        share = SIGN_TOLERANCE if accuracy == NULL else accuracy[row]
         column = matrix + k * width
         if k < d:
             own, turn = s.basis.coefficients + k * width, -pivot_column[k] if q > d else 0.0
-            size = slack[s.basis.pivot_rows[k]]
         else:
-            own, turn, size = outside, 0.0, slack[last]
+            own, turn = outside, 0.0
+        size = slack[row]
         for i in range(n):
             column[i] = (own[i] + turn * outside[i]) * size * inverse[i]
-            tolerance[i] += SIGN_TOLERANCE * fabs(column[i])
+            tolerance[i] += share * fabs(column[i])
     return sign_vectors(n, q, width, matrix, tolerance, True, BRANCH_STARTS,
                         BRANCH_STARTS * BRANCH_STARTS, s.signs.memory, s.signs.found) != 1

@@ -20,9 +20,9 @@ Where they are too many, those with one and with two signs changed of least χ²
 Otherwise, for other weightings, the starts are the known solution and its reflections at the
 hyperplanes of one and of two rows: x moves so that these slacks change their signs and the others
 change as little as possible in relation to their size
-(:func:`levinv.inverse.search.try_sign_flips`). In both cases the x of other sides that fit the
-known slack (:mod:`levinv.inverse.stages.sides`) to its accuracy, SIGNIFICANT standard deviations,
-are starts, too.
+(:func:`levinv.inverse.search.try_sign_flips`). In any case the x of other sides are starts, too,
+where the known slack fits (:mod:`levinv.inverse.stages.sides`) to its accuracy, SIGNIFICANT
+standard deviations.
 """
 from __future__ import annotations
 
@@ -193,10 +193,8 @@ def branches(part: NoisyComponent, known: Floats | None, limit: float) -> Branch
     starts, enumerated = np.zeros((0, rank)), can_enumerate(m, rank)
     if enumerated:
         starts = _in_all_cells(part)
-    elif known is not None:
-        starts = _other_sides(part, known)
-        if m * m <= PASS_ENTRIES and not isinstance(part.weighting, Power):
-            starts = np.vstack([starts, _reflections(part, known)])
+    elif known is not None and m * m <= PASS_ENTRIES and not isinstance(part.weighting, Power):
+        starts = _reflections(part, known)
     y, misfit = descended(part, starts, limit, in_cell=part.has_pole,
                           hopeless=np.inf if enumerated else limit / FAR_FROM_LIMIT)
     order = np.argsort(misfit, kind="stable")
@@ -232,6 +230,17 @@ def with_minimum(part: NoisyComponent, found: Branches, y: Floats) -> Branches:
     misfit = np.append(found.misfit, here)
     order = np.argsort(misfit, kind="stable")
     return replace(found, y=np.vstack([found.y, y])[order], misfit=misfit[order])
+
+
+def with_other_sides(part: NoisyComponent, found: Branches, y: Floats, limit: float) -> Branches:
+    """The branches and the minima within the limit at other sides, where the slack fits that at y.
+    """
+    starts = _other_sides(part, y)
+    points, misfit = descended(part, starts, limit, in_cell=part.has_pole,
+                               hopeless=limit / FAR_FROM_LIMIT)
+    for point in points[misfit <= limit]:
+        found = with_minimum(part, found, point)
+    return replace(found, starts=found.starts + len(starts))
 
 
 def _new(part: NoisyComponent, y: Floats, misfit: float, found: Floats, misfits: Floats) -> bool:
