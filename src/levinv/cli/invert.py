@@ -108,7 +108,12 @@ def _checked(evidence: dict[str, Any]) -> list[str]:
              f"{_gap(jacobian)}"]
     if evidence["outliers"]:
         lines.append("outliers in rows " + ", ".join(map(str, evidence["outliers"])))
-    if "signs" in evidence:
+    sides = evidence.get("sides") or []
+    if sides and all(part["complete"] for part in sides):
+        others = sum(part["others"] for part in sides)
+        lines.append(f"signs: all {sum(part['sign_vectors'] for part in sides)} vectors compared, "
+                     f"{others or 'no'} other{'s' * (others > 1)} fit{'s' * (others <= 1)}")
+    elif "signs" in evidence:
         starts = sum(len(part.get("misfits", ())) for part in evidence["signs"])
         if starts:
             same = sum(part["same_signs"] for part in evidence["signs"] if "misfits" in part)

@@ -31,7 +31,10 @@ def alternatives(presolved: Presolved, best: Refined, rivals: tuple[Floats, ...]
     """
     found, stopped = list(sides.x), sides.stopped
     if presolved.problem.model.is_power:
-        found.extend(rivals)
+        # they may be close to the best x, if only a slack of almost zero changes its sign
+        for rival in rivals:
+            if not any(same_solution(rival, known) for known in found):
+                found.append(rival)
     else:
         try:
             for other in _others(presolved, best, progress):
