@@ -76,7 +76,8 @@ void tiles_free(double *memory)
 #endif
 
 #define TABLE(suffix) {NAMED(gram, suffix), NAMED(tn, suffix), NAMED(nn, suffix), \
-                       NAMED(quad, suffix), NAMED(scaled, suffix), NAMED(pairs, suffix)}
+                       NAMED(quad, suffix), NAMED(scaled, suffix), NAMED(pairs, suffix), \
+                       NAMED(dots, suffix)}
 
 static const Tiles versions[] = {
     TABLE(common),

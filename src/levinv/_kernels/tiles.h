@@ -13,6 +13,7 @@
  *     quad    out_i = u_i t u_iᵀ, or |u_i t|² if `square`, for an upper triangular t
  *     scaled  block = diag(scale) a for contiguous rows of d entries, the rest of `width` zero
  *     pairs   products (rows x width): u_a u_b for a <= b, the rest of `width` zero
+ *     dots    out_i = u_i v_iᵀ for rows of k entries, in any layout
  *
  * `ahead` points to the block that the pass over memory reads next: rows `stride` doubles apart, as
  * many and as long as those of u. It is fetched during the work on u, because tiles go across rows
@@ -58,6 +59,8 @@ typedef struct {
                    const double *scale, ptrdiff_t width, double *block);
     void (*pairs)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t k, ptrdiff_t width,
                   double *products);
+    void (*dots)(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv, ptrdiff_t rows,
+                 ptrdiff_t k, double *out);
 } Tiles;
 
 const Tiles *tiles(void);

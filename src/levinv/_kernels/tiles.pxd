@@ -21,4 +21,6 @@ cdef extern from "tiles.h" nogil:
                        const double* scale, Py_ssize_t width, double* block) noexcept nogil
         void (*pairs)(const double* u, Py_ssize_t ldu, Py_ssize_t rows, Py_ssize_t k,
                       Py_ssize_t width, double* products) noexcept nogil
+        void (*dots)(const double* u, Py_ssize_t ldu, const double* v, Py_ssize_t ldv,
+                     Py_ssize_t rows, Py_ssize_t k, double* out) noexcept nogil
     const Tiles* tiles()
