@@ -1,5 +1,6 @@
 #include "tiles.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -32,6 +33,12 @@ void tiles_free(double *memory)
     char *aligned = (char *)memory;
     if (aligned)
         free(aligned - aligned[-1]);
+}
+
+/* Whether every value is a number, and slacks (or weights) have a common scale. */
+static int scalable(double least, double most, double lowest, double zero, int weights)
+{
+    return zero == 0.0 && (weights ? lowest >= 0.0 && most > 0.0 : least > 0.0);
 }
 
 /* Each version: LANES doubles to a vector, tiles of DOWN rows by ACROSS vectors. The accumulators
@@ -77,7 +84,7 @@ void tiles_free(double *memory)
 
 #define TABLE(suffix) {NAMED(gram, suffix), NAMED(tn, suffix), NAMED(nn, suffix), \
                        NAMED(quad, suffix), NAMED(scaled, suffix), NAMED(pairs, suffix), \
-                       NAMED(dots, suffix)}
+                       NAMED(turned, suffix), NAMED(scales, suffix), NAMED(dots, suffix)}
 
 static const Tiles versions[] = {
     TABLE(common),
