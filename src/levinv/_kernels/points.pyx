@@ -58,9 +58,9 @@ def project(const double[:, :] A, const double[::1] magnitude, double[::1] scale
     is zero or nan; then nothing else is computed.
     """
     cdef Py_ssize_t n = A.shape[0], k = A.shape[1], width = padded(k), i, j
-    cdef Py_ssize_t step = block_rows(n, 3 * width, 64)
-    cdef double* workspace = allocate(step * (3 * width + 1) + 2 * width * width + width)
-    cdef double* c = workspace + step * (3 * width + 1)
+    cdef Py_ssize_t step = block_rows(n, 2 * width, 64)
+    cdef double* workspace = allocate(step * (2 * width + 1) + 2 * width * width + width)
+    cdef double* c = workspace + step * (2 * width + 1)
     cdef double* packed = c + width * width
     cdef double least = magnitude[0], condition = NAN, largest = 0.0
     cdef bint positive = True
@@ -93,8 +93,8 @@ def laplacian(const double[:, :] A, const double[::1] scale, const double[:, ::1
     """
     cdef Py_ssize_t n = A.shape[0], d = A.shape[1], k = transform.shape[1], i, j
     cdef Py_ssize_t width = padded(d if own_columns else k)
-    cdef Py_ssize_t step = block_rows(n, padded(d) + 2 * width, 64)
-    cdef Py_ssize_t room = step * (padded(d) + 2 * width + 1)
+    cdef Py_ssize_t step = block_rows(n, padded(d) + width, 64)
+    cdef Py_ssize_t room = step * (padded(d) + width + 1)
     cdef double* workspace = allocate(room + 3 * width * width + workspace_of(transform))
     cdef double* c = workspace + room
     cdef double* half = c + width * width
