@@ -243,7 +243,7 @@ def best_points(const double[:, ::1] matrix, const double[::1] offset, const dou
     cdef Noisy p
     cdef Vertex v
     cdef Best best
-    memory = describe(&p, matrix, offset, scores, weight, log_prior, kind, parameters)
+    _memory = describe(&p, matrix, offset, scores, weight, log_prior, kind, parameters)
     cdef Py_ssize_t r = p.r, a
     cdef Py_ssize_t[::1] rows = np.arange(r, dtype=np.intp)
     cdef double[::1] room = np.empty(2 * r * r + r + p.m * (r + 1) + r * LANES)
@@ -280,7 +280,7 @@ def descend(const double[:, ::1] matrix, const double[::1] offset, const double[
     cdef Descent d
     if not y.shape[0]:
         return
-    memory = describe(&p, matrix, offset, scores, weight, log_prior, kind, parameters)
+    _memory = describe(&p, matrix, offset, scores, weight, log_prior, kind, parameters)
     d.limit, d.hopeless, d.in_cell = limit, hopeless, in_cell
     with nogil:
         descend_all(&p, &d, &y[0, 0], y.shape[0], &misfit[0])
@@ -300,7 +300,7 @@ def sign_changes(const double[:, ::1] matrix, const double[::1] offset, const do
     """
     cdef Noisy p
     cdef Changes c
-    memory = describe(&p, matrix, offset, scores, weight, log_prior, kind, parameters)
+    _memory = describe(&p, matrix, offset, scores, weight, log_prior, kind, parameters)
     cdef double[::1] room = np.empty(changes_needed(p.m, p.r))
     cdef Py_ssize_t i
     cdef int tried
@@ -315,7 +315,7 @@ def misfits(const double[:, ::1] matrix, const double[::1] offset, const double[
             const double[::1] parameters, const double[:, ::1] y):
     """χ² at each row of y (k, r); inf where the scores are not defined."""
     cdef Noisy p
-    memory = describe(&p, matrix, offset, scores, weight, log_prior, kind, parameters)
+    _memory = describe(&p, matrix, offset, scores, weight, log_prior, kind, parameters)
     cdef Py_ssize_t count = y.shape[0], first, l, k
     cdef double[LANES] misfit
     out = np.empty(count)

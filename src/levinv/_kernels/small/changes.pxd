@@ -4,8 +4,8 @@ model is within reach of the noise (levinv.inverse.stages.branches).
 Where y explains the scores, another y' does only if its weights are those at y, to the noise and up
 to a common factor. So with rows [M_i, -o_i] / s_i relative to the slack s at y, their product with
 a multiple of (y', 1) is near +1 or -1 in every row. With V = diag(1/s) M L⁻ᵀ, whose columns are
-orthonormal, it is R z, R_i = [V_i, 1], and y' = y + L⁻ᵀ (z_1 ... z_r) / z_p. With D_i = q σ_i (1 - σ_i) / deviation, the change
-of a score in units of its noise per relative change of the slack,
+orthonormal, it is R z, R_i = [V_i, 1], and y' = y + L⁻ᵀ (z_1 ... z_r) / z_p. With D_i = q σ_i
+(1 - σ_i) / deviation, the change of a score in units of its noise per relative change of the slack,
 
     χ²(t) ≥ about min over z of |D (R z - t)|²,  t = 1 - 2e,  e = 1 where the sign changes.
 
@@ -136,8 +136,8 @@ cdef inline bint choose_pivots(Noisy* p, Changes* c) noexcept nogil:
 
 
 cdef inline bint choose_rows(Noisy* p, Changes* c) noexcept nogil:
-    """``row``: the pivots, then the rows of largest D; ``size`` and ``light``. Among many rows those
-    whose sign may change alone come first. False where D R does not determine z.
+    """``row``: the pivots, then the rows of largest D; ``size`` and ``light``. Among many rows
+    those whose sign may change alone come first. False where D R does not determine z.
     """
     cdef Py_ssize_t m = p.m, i, k, best
     cdef double* key = p.root                    # one number of each vector
@@ -252,7 +252,7 @@ cdef inline bint least_squares(Changes* c, double target) noexcept nogil:
     leave a sign as it is at y. Then z moves, in the metric of ``inverse``, until the row is at
     ``target`` beyond zero, and others that this moves across zero are moved back.
     """
-    cdef Py_ssize_t q = c.p, k, a, turn
+    cdef Py_ssize_t q = c.p, k, a, _turn
     cdef double sign, along, factor
     cdef bint moved = True
     for a in range(q):
@@ -263,7 +263,7 @@ cdef inline bint least_squares(Changes* c, double target) noexcept nogil:
             c.gain[a] += factor * c.relative[k * q + a]
     for a in range(q):
         c.z[a] = dot(q, c.inverse + a * q, c.gain)
-    for turn in range(4):
+    for _turn in range(4):
         moved = False
         for k in range(c.count):
             sign = 1.0 - 2.0 * c.change[k]
@@ -281,12 +281,12 @@ cdef inline bint least_squares(Changes* c, double target) noexcept nogil:
 cdef inline bint add_start(const Noisy* p, Changes* c) noexcept nogil:
     """The y' with the signs ``change``, if no start is in its cell; False where there is no room.
     """
-    cdef Py_ssize_t r = p.r, k, a, part, place
+    cdef Py_ssize_t r = p.r, k, a, _part, place
     cdef double* y
     cdef double target = 1.0
     cdef uint64_t cell
     cdef bint reached = False, finite
-    for part in range(3):
+    for _part in range(3):
         if reached:
             break
         reached = least_squares(c, target)

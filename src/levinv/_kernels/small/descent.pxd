@@ -54,7 +54,7 @@ cdef inline void propose(Noisy* p, Descent* d, double* predicted) noexcept nogil
 
 
 cdef inline bint ended(Descent* d, Py_ssize_t l, double before, double after,
-                double predicted) noexcept nogil:
+                       double predicted) noexcept nogil:
     """Whether the iteration in a lane is over; adapts its damping."""
     cdef bint better = after < before, settled
     settled = predicted <= before * (FAR_FROM_LIMIT if before > d.limit / FAR_FROM_LIMIT

@@ -239,8 +239,8 @@ cdef inline void jacobian_row(Noisy* p, Py_ssize_t i) noexcept nogil:
 cdef inline void linearise_lanes(Noisy* p) noexcept nogil:
     """JᵀJ, lower triangle, and Jᵀρ at the last points evaluated: J is the whitened Jacobian and ρ
     the residual. With Q the projection on the scaled rows and F = slope∘M, J is twice
-    (Q∘Q - diag σ) F. The entries of Q∘Q are sums of products of pairs of entries of basis rows: where
-    there are fewer pairs than rows, they are summed over the rows of F once.
+    (Q∘Q - diag σ) F. The entries of Q∘Q are sums of products of pairs of entries of basis rows:
+    where there are fewer pairs than rows, they are summed over the rows of F once.
     """
     cdef Py_ssize_t m = p.m, r = p.r, i, a, b, k, place
     cdef const double* row

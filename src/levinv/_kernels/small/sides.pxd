@@ -1,7 +1,8 @@
 """All ±1 vectors in the range of a matrix C (levinv.inverse.stages.sides).
 
-C (n x q), stored column by column, is the identity in q of its rows. A vector e of q signs is determined by these, and C e is
-a ±1 vector iff |c_i e| = 1 for every row. The first sign is +: C e and -C e are one solution.
+C (n x q), stored column by column, is the identity in q of its rows. A vector e of q signs is
+determined by these, and C e is a ±1 vector iff |c_i e| = 1 for every row. The first sign is +: C e
+and -C e are one solution.
 
 Rows are used one after another, the one with the fewest columns of unknown sign first. A *partial*
 vector has the signs of all columns so far. For a row with k open columns, the sums ±c_i1 ... ±c_ik
