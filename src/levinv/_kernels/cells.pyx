@@ -42,7 +42,9 @@ cdef object describe(Noisy* p, const double[:, ::1] matrix, const double[::1] of
     memory = np.empty(doubles_needed(p.m, p.r))
     p.matrix, p.offset = &matrix[0, 0], &offset[0]
     p.scores, p.weight = &scores[0], &weight[0]
-    p.log_prior = NULL if log_prior is None else &log_prior[0]
+    p.log_prior = NULL
+    if log_prior is not None:
+        p.log_prior = &log_prior[0]
     p.mode = parameters[1]
     p.weighing.weighting.kind, p.weighing.weighting.parameter = kind, parameters[0]
     p.weighing.weighting.mode = p.mode
