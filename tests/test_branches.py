@@ -218,3 +218,16 @@ def test_a_slack_of_almost_zero(seed):
     changed = np.flatnonzero(slacks[:, 0] * slacks[:, 1] < 0)
     assert len(changed) == 1 and c[changed[0]] == 1.0
     assert_allclose(leverage_scores(A, slack=slacks[:, 1]), c, atol=1.5e-3)
+
+
+@pytest.mark.parametrize("weighting", [None, "binomial"])
+def test_other_x_beside_a_large_offset(weighting):
+    """A large b moves every x: a difference that is small beside x counts all the same."""
+    rng = np.random.default_rng(18)
+    A = np.column_stack([np.ones(30), np.eye(4)[rng.integers(0, 4, 30)][:, 1:]])
+    x, b = rng.standard_normal(4), rng.standard_normal(30)
+    scores = LeverageMap(A, b, weighting=weighting).scores(x).round(3)
+    near, far = (invert_scores(A, b + A @ shift, scores, weighting=weighting, decimals=3, rng=0)
+                 for shift in (np.zeros(4), np.full(4, 1e5)))
+    assert near.success and far.success
+    assert near.unique == far.unique and len(near.alternatives) == len(far.alternatives)

@@ -23,6 +23,7 @@ from levinv.inverse.noisy import (
     best_of,
     enumerated_minima,
     rivals,
+    same_minimum,
     with_known_signs,
     with_parts_of,
 )
@@ -31,14 +32,7 @@ from levinv.inverse.search import attempt, search, start_from, try_sign_flips
 from levinv.inverse.stages.intervals import centre
 from levinv.inverse.stages.presolve import presolve
 from levinv.inverse.stages.refine import refine
-from levinv.inverse.values import (
-    BranchSearch,
-    Found,
-    Presolved,
-    Problem,
-    Refined,
-    same_solution,
-)
+from levinv.inverse.values import BranchSearch, Found, Presolved, Problem, Refined
 from levinv.inverse.verdict.acceptance import (
     has_known_signs,
     hidden_slacks,
@@ -126,7 +120,7 @@ def _search_noisy(presolved: Presolved, found: Found, progress: Progress) -> Fou
         records = tuple(BranchSearch(one.starts, one.enumerated, len(one.y))
                         for one in minima.values())
         others = rivals(presolved, best, minima) if is_solution(presolved, best) else ()
-        different = (x for x in (*found.rivals, *others) if not same_solution(x, best.point.x))
+        different = (x for x in (*found.rivals, *others) if not same_minimum(best, x))
         return replace(found, best=best, branches=records, rivals=tuple(different))
     except Stopped:
         return replace(found, stopped=True)

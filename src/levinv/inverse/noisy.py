@@ -7,9 +7,11 @@ component a test of its own, at a level divided by the number of components.
 """
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from levinv._tolerances import EPS
+from levinv._tolerances import EPS, ROUNDING_FACTOR
 from levinv._typing import Floats
 from levinv.inverse.barrier_gradient.feasibility import interior_point
 from levinv.inverse.result import Progress
@@ -104,6 +106,14 @@ def rivals(presolved: Presolved, best: Refined, minima: Minima) -> tuple[Floats,
                  for c, found in minima.items()
                  for y, misfit in zip(found.y[1:], found.misfit[1:], strict=True)
                  if misfit - found.misfit[0] <= room and misfit <= _own_limit(presolved, c))
+
+
+def same_minimum(best: Refined, x: Floats) -> bool:
+    """Whether x is the best fit, reached from another start: the difference is a per cent of the
+    standard errors at most. A relative difference would not do: standard errors may be smaller.
+    """
+    move, errors = np.abs(x - best.point.x), np.hypot.reduce(best.linearisation.steps, axis=1)
+    return bool(np.all(ROUNDING_FACTOR * move <= errors + math.sqrt(EPS) * np.abs(best.point.x)))
 
 
 def with_parts_of(presolved: Presolved, other: Floats, start: Floats, moved: Floats) -> Floats:
