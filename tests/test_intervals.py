@@ -171,3 +171,11 @@ def test_no_slack_passes_zero():
         pair = [invert_scores(A, b, scores, rng=seed, **noise)
                 for noise in ({"decimals": 2}, {"noise": 0.01 / 12 ** 0.5})]
         np.testing.assert_array_equal(*(found.signs for found in pair))
+
+
+def test_unique_with_known_sides():
+    A, _, weighting, x, decimals = CASES["logit"]
+    forward = LeverageMap(A, weighting=weighting)
+    result = invert_scores(A, None, forward.scores(x).round(decimals), weighting=weighting,
+                           decimals=decimals, signs=np.sign(A @ x), rng=0)
+    assert result.success and result.unique and not len(result.alternatives)

@@ -58,6 +58,8 @@ def solve(problem: Problem, progress: Progress) -> InversionResult:
     if not found.stopped:
         presolved, found = _zero_slacks_freed(presolved, found, progress)
     best = found.best
+    if best is not None:
+        found = replace(found, rivals=tuple(x for x in found.rivals if not same_minimum(best, x)))
     if (not found.stopped and best is not None and problem.known_signs is None
         and problem.model.is_power
         and is_solution(presolved, best)):
@@ -120,8 +122,7 @@ def _search_noisy(presolved: Presolved, found: Found, progress: Progress) -> Fou
         records = tuple(BranchSearch(one.starts, one.enumerated, len(one.y))
                         for one in minima.values())
         others = rivals(presolved, best, minima) if is_solution(presolved, best) else ()
-        different = (x for x in (*found.rivals, *others) if not same_minimum(best, x))
-        return replace(found, best=best, branches=records, rivals=tuple(different))
+        return replace(found, best=best, branches=records, rivals=(*found.rivals, *others))
     except Stopped:
         return replace(found, stopped=True)
 

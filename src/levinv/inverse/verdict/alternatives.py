@@ -43,7 +43,7 @@ def alternatives(presolved: Presolved, best: Refined, rivals: tuple[Floats, ...]
         except Stopped:
             stopped = True
         for rival in rivals:
-            if not any(same_solution(rival, known) for known in (best.point.x, *found)):
+            if not any(same_solution(rival, known) for known in found):
                 found.append(rival)
     return replace(sides, x=np.array(found).reshape(-1, len(best.point.x)), stopped=stopped)
 
