@@ -466,6 +466,7 @@ BAD = {
     "option": ({"options": {"magic": 1}}, ValueError, "unknown key 'magic'"),
     "options": ({"options": 3}, TypeError, "options must be a dict"),
     "restarts": ({"options": {"restarts": 0}}, ValueError, "restarts"),
+    "maxtime": ({"options": {"maxtime": 0}}, ValueError, "maxtime"),
     "signs 0": ({"signs": 0}, ValueError, r"signs must be \+1 or -1"),
     "signs 2": ({"signs": np.full(30, 2)}, ValueError, r"signs must be \+1 or -1"),
     "ridge": ({"ridge": 1.0}, ValueError, "ridge must be 0"),

@@ -1,4 +1,6 @@
 """Decisions that rounding errors could turn: the answer must hold all the same."""
+import itertools
+
 import mpmath
 import numpy as np
 import pytest
@@ -193,3 +195,29 @@ def test_callback_stops_at_every_step():
     for last in range(1, len(steps) + 1):
         steps.clear()
         assert invert_scores(A, b, c, rng=0, callback=count).status == 4, last
+
+
+@pytest.mark.parametrize("decimals", [None, 3])
+def test_maxtime_ends_every_step(monkeypatch, decimals):
+    """Whatever was left out, the result says so and promises nothing."""
+    rng = np.random.default_rng(18)
+    A = np.column_stack([np.ones(30), np.eye(4)[rng.integers(0, 4, 30)][:, 1:]])
+    x, b = rng.standard_normal(4), rng.standard_normal(30)
+    c = leverage_scores(A, slack=A @ x - b)
+    c = c if decimals is None else c.round(decimals)
+    looks = itertools.count()
+    monkeypatch.setattr("levinv.inverse.result.time.monotonic", lambda: float(next(looks)))
+
+    def invert(maxtime):
+        return invert_scores(A, b, c, decimals=decimals, rng=0, options={"maxtime": maxtime})
+
+    whole = invert(1e9)
+    assert whole.success and whole.nit > 3
+    matched = 0
+    for maxtime in np.arange(whole.nit) + 0.5:
+        result = invert(maxtime)
+        assert (result.status, result.success, result.unique) == (5, False, False)
+        assert result.message.startswith("Stopped at maxtime")
+        assert np.isfinite(result.x).all()
+        matched += "x has these scores, but the search for other x" in result.message
+    assert 0 < matched < whole.nit

@@ -116,7 +116,7 @@ def _search_noisy(presolved: Presolved, found: Found, progress: Progress) -> Fou
         best = found.best
         if found.stopped or best is None:
             return found
-        x, minima = all_minima(presolved, best, minima)
+        x, minima = all_minima(presolved, best, minima, progress)
         if np.any(x != best.point.x):
             best = _refined(presolved, x, best, progress) or best
         records = tuple(BranchSearch(one.starts, one.enumerated, len(one.y))

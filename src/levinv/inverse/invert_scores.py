@@ -22,7 +22,7 @@ from levinv.weighting.names import WeightingLike
 Method: TypeAlias = Literal["global", "trust-region", "newton", "gradient-descent"]
 
 METHODS = ("global", *local.METHODS)
-OPTIONS = {"global": ("restarts",)} | local.OPTIONS
+OPTIONS = {"global": ("restarts", "maxtime")} | local.OPTIONS
 
 
 def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
@@ -99,7 +99,9 @@ def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
         Number of threads that share the rows; default as in :func:`levinv.leverage_scores`.
         Results do not depend on it.
     options : dict, optional
-        "global": "restarts", starts of the sign search on each component (default 60).
+        "global": "restarts", starts of the sign search on each component (default 60); "maxtime",
+        seconds after which the search ends with the best x so far and success False (default no
+        limit; an iteration that has begun is finished, and results depend on the machine's speed).
         "trust-region": "initial_radius". "gradient-descent": "step", either "backtracking"
         (default), a fixed step, or "strongly convex" for Lemma 7.4's steps 2/(α(k+1)) with weighted
         averaging, which takes α from "strong_convexity".
@@ -243,7 +245,9 @@ def invert_scores(A: MatrixLike, b: VectorLike | None, scores: VectorLike, *,
     if maxiter is not None:
         maxiter = _validate.positive_int(maxiter, "maxiter")
     restarts = _validate.positive_int(options.get("restarts", RESTARTS), "options['restarts']")
-    progress = Progress(callback, _validate.generator(rng, "rng"), maxiter, restarts)
+    maxtime = (_validate.positive_number(options["maxtime"], "options['maxtime']")
+               if "maxtime" in options else math.inf)
+    progress = Progress(callback, _validate.generator(rng, "rng"), maxiter, restarts, maxtime)
     # scores may overflow at a trial point: the point is then refused
     with (sharing(workers, EVALUATIONS * rows.flops) as rows.workers,
           np.errstate(over="ignore", invalid="ignore", divide="ignore")):

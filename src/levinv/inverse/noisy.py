@@ -56,7 +56,8 @@ def best_of(presolved: Presolved, minima: Minima) -> Floats | None:
     return x
 
 
-def all_minima(presolved: Presolved, best: Refined, minima: Minima) -> tuple[Floats, Minima]:
+def all_minima(presolved: Presolved, best: Refined, minima: Minima,
+               progress: Progress) -> tuple[Floats, Minima]:
     """With the minima at ``best`` and, where not all cells were tried, beside it; and x moved to
     the smallest on each component.
     """
@@ -69,6 +70,7 @@ def all_minima(presolved: Presolved, best: Refined, minima: Minima) -> tuple[Flo
         found[c] = with_changed_signs(part, with_minimum(part, found[c], y),
                                       _own_limit(presolved, c))
         found[c] = with_other_sides(part, found[c], y, _own_limit(presolved, c))
+        progress("signs", float(found[c].misfit[0]))
         x = x + reduced.bases[c] @ (found[c].y[0] - y)
     return x, found
 

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import inspect
+import math
+import time
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
@@ -17,6 +19,7 @@ MESSAGES = {
     2: "The signs of the slack were not found",
     3: "The scores are not matched at the best x found",
     4: "Stopped by the callback",
+    5: "Stopped at maxtime",
 }
 
 
@@ -31,7 +34,7 @@ Callback: TypeAlias = ResultCallback | Callable[[Floats], object]
 
 
 class Stopped(Exception):
-    """The callback raised StopIteration."""
+    """The callback raised StopIteration, or maxtime has passed."""
 
 
 class Progress:
@@ -39,16 +42,19 @@ class Progress:
 
     Stages share this mutable object and no other: the random generator ``rng``, ``nit`` iterations,
     ``nfev`` evaluations of the scores, and ``latest``, the last x that was reported. ``maxiter``
-    limits stage 1 and stage 4, ``restarts`` the starts of the sign search on each component.
+    limits stage 1 and stage 4, ``restarts`` the starts of the sign search on each component,
+    ``maxtime`` the seconds from now on; ``late`` says that they have passed.
     """
 
     def __init__(self, callback: Callback | None, rng: np.random.Generator,
-                 maxiter: int | None = None, restarts: int = 1) -> None:
+                 maxiter: int | None = None, restarts: int = 1,
+                 maxtime: float = math.inf) -> None:
         if callback is not None and not callable(callback):
             raise TypeError(f"callback must be callable, got {type(callback).__name__}")
         self.callback: Callable[..., object] | None = callback
         self.rng, self.maxiter, self.restarts = rng, maxiter, restarts
         self.nit = self.nfev = 0
+        self.end, self.late = time.monotonic() + maxtime, False
         self.latest: Floats | None = None
         try:
             self.wants_result = (callback is not None and "intermediate_result"
@@ -57,10 +63,15 @@ class Progress:
             self.wants_result = False
 
     def __call__(self, stage: str, error: float, x: Floats | None = None) -> None:
-        """Count an iteration of ``stage``; raises Stopped if the callback raises StopIteration."""
+        """Count an iteration of ``stage``; raises Stopped if the callback raises StopIteration or
+        time is over.
+        """
         self.nit += 1
         if x is not None:
             self.latest = x
+        if time.monotonic() > self.end:
+            self.late = True
+            raise Stopped
         if self.callback is None:
             return
         try:
@@ -90,7 +101,7 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
         most 1.1 noise levels, and no row is an outlier.
     status : int
         0 matched, 1 no x has these scores, 2 signs not found, 3 not matched, 4 stopped by the
-        callback.
+        callback, 5 stopped at maxtime. ``message`` says what a stopped search has left out.
     message : str
         The status in words, with the reasons.
     fun : float

@@ -7,7 +7,7 @@ from levinv._tolerances import CHI_SQUARED_LEVEL, EPS, SETTLED_RESIDUAL, TINY
 from levinv._typing import Floats
 from levinv.inverse.result import MESSAGES
 from levinv.inverse.values import Found, Outliers, Presolved, Refined, Uncertainty
-from levinv.inverse.verdict.acceptance import outlier_threshold
+from levinv.inverse.verdict.acceptance import is_solution, outlier_threshold
 
 AT_INFINITY = ("x may be arbitrarily large: these are scores of slacks proportional to A x, such "
                "as the hat values of an ordinary regression, which do not depend on b")
@@ -32,6 +32,10 @@ def message(presolved: Presolved, found: Found, status: int, outliers: Outliers 
                        "{'restarts': ...}, or give noise if the scores are rounded)")
     if status == 3 and presolved.problem.known_signs is not None and outliers is None:
         reasons.append("no x with the given signs and scores was found")
+    if status in (4, 5) and found.best is not None:
+        reasons.append("x has these scores, but the search for other x and for outliers was not "
+                       "finished" if is_solution(presolved, found.best)
+                       else _closest(presolved, found.best))
     if status in (1, 2, 3) and found.best is not None and presolved.reduced.count:
         reasons.append(_named(presolved, found.best, outliers)
                        if outliers is not None and len(outliers.rows)

@@ -59,7 +59,7 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
     if best is None:
         x = presolved.reduced.offset if problem.x0 is None else problem.x0
         records = _of_stages(presolved, found, determined_on, all(determined_on))
-        status = 4 if found.stopped else 3
+        status = (4 + progress.late) if found.stopped else 3
         return without_scores(x, problem.slack(x), status, message(presolved, found, status),
                               progress, plain(records | (further_evidence or {})))
     rounding = score_rounding(presolved, best.point)
@@ -89,7 +89,8 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
     endless = others.endless and matched
     if endless:
         found = replace(found, remarks=(*found.remarks, AT_INFINITY))
-    status = 4 if found.stopped else 0 if success else _failure(presolved, found, outliers)
+    status = (4 + progress.late if found.stopped else 0 if success
+              else _failure(presolved, found, outliers))
     reduced, slack = presolved.reduced, best.point.slack.copy()      # of all rows
     scores = np.where(reduced.active, best.point.projection.scores, 0.0)
     scores[reduced.coloops] = scores[reduced.zero_slack] = 1.0
