@@ -231,3 +231,15 @@ def test_other_x_beside_a_large_offset(weighting):
                  for shift in (np.zeros(4), np.full(4, 1e5)))
     assert near.success and far.success
     assert near.unique == far.unique and len(near.alternatives) == len(far.alternatives)
+
+
+@pytest.mark.parametrize("kind, decimals, seed", [("slopes", 3, 135), ("real", 2, 101)])
+def test_the_cell_of_another_start(kind, decimals, seed):
+    """The truth differs in the sign of one small slack: a start of other signs had taken the place
+    in its cell, and a linear model away from a solution did not reach it.
+    """
+    A, b, x, scores, jacobian = rounded_problem(np.random.default_rng([seed, decimals]), kind,
+                                                None, decimals)
+    found = invert_scores(A, b, scores, decimals=decimals, rng=seed)
+    assert found.success and not found.unique
+    assert np.linalg.norm(jacobian @ (nearest(A, found, x, jacobian) - x)) < 10.0

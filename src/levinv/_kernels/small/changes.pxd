@@ -278,11 +278,12 @@ cdef inline bint least_squares(Changes* c, double target) noexcept nogil:
     return not moved
 
 
-cdef inline bint add_start(const Noisy* p, Changes* c) noexcept nogil:
-    """The y' with the signs ``change``, if no start is in its cell; False where there is no room.
+cdef inline bint add_start(const Noisy* p, Changes* c, double cost) noexcept nogil:
+    """The y' with the signs ``change``, of linear χ² ``cost``; False where there is no room. Of two
+    starts in a cell, that of the smaller cost stays: a y' may miss the signs that it is meant for.
     """
     cdef Py_ssize_t r = p.r, k, a, _part, place
-    cdef double* y
+    cdef double* y = c.z
     cdef double target = 1.0
     cdef uint64_t cell
     cdef bint reached = False, finite
@@ -294,20 +295,20 @@ cdef inline bint add_start(const Noisy* p, Changes* c) noexcept nogil:
         if c.found == CAPACITY:
             return False
         place, finite = c.found, True
-        y = c.y + place * r
-        for a in range(r):
-            y[a] = c.z[a]
         back(r, c.lower, y)
         for a in range(r):
             y[a] = c.solution[a] + y[a] / c.z[r]
             finite = finite and fabs(y[a]) < INFINITY
         cell = cell_at(p, y)
-        for k in range(place):
+        for k in range(c.found):
             if c.cell[k] == cell:
-                finite = False
-        if finite and cell != c.known:
-            c.cell[place] = cell
-            c.found += 1
+                place = k
+        if (finite and cell != c.known
+                and (place == c.found or cost < c.misfit[place])):
+            for a in range(r):
+                c.y[place * r + a] = y[a]
+            c.cell[place], c.misfit[place] = cell, cost
+            c.found += place == c.found
     return True
 
 
@@ -329,7 +330,7 @@ cdef inline bint all_changes(const Noisy* p, Changes* c, double limit) noexcept 
             any_change = False
             for i in range(count):
                 any_change = any_change or c.change[i] != 0.0
-            if any_change and not add_start(p, c):
+            if any_change and not add_start(p, c, c.cost[count]):
                 return False
         elif k < c.p:
             c.change[k], c.other[k], c.cost[k + 1] = 0.0, c.cost[k], c.cost[k]
@@ -388,7 +389,7 @@ cdef inline void few_changes(const Noisy* p, Changes* c, double limit) noexcept 
         c.change[i] = 0.0
     for k in range(kept):
         c.change[first[k]] = c.change[second[k]] = 1.0
-        add_start(p, c)
+        add_start(p, c, cost[k])
         c.change[first[k]] = c.change[second[k]] = 0.0
 
 

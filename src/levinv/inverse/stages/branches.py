@@ -206,10 +206,22 @@ def branches(part: NoisyComponent, known: Floats | None, limit: float) -> Branch
 
 
 def with_changed_signs(part: NoisyComponent, found: Branches, limit: float) -> Branches:
-    """The branches and those that a linear model at the smallest finds, for power weights."""
+    """The branches and those that a linear model at the smallest finds, for power weights.
+
+    The model holds at a solution: if a smaller minimum is found, it is made again there.
+    """
     if (not isinstance(part.weighting, Power) or part.compiled is None or not len(found.y)
             or len(part.offset) ** 2 > PASS_ENTRIES):
         return found
+    enumerated, before = found.enumerated, np.inf
+    while found.misfit[0] < before:
+        before = found.misfit[0]
+        found = _changed_at_smallest(part, replace(found, enumerated=enumerated), limit)
+    return found
+
+
+def _changed_at_smallest(part: NoisyComponent, found: Branches, limit: float) -> Branches:
+    assert part.compiled is not None
     starts, tried = cells.sign_changes(*part.compiled, found.y[0], limit)
     complete = tried == 2
     if not tried and not found.enumerated:
