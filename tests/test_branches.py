@@ -108,7 +108,8 @@ def test_sign_changes(rows, rank, decimals, weighting):
         found = branches(part, None, limit)
         if not found.misfit[0] <= limit:
             continue
-        starts, tried = kernel.sign_changes(*part.compiled, found.y[0], limit)
+        starts, tried = kernel.sign_changes(*part.compiled, found.y[0],
+                                            *part.halves(found.y[0]), limit)
         if tried < 2:
             continue
         cases += 1
@@ -243,3 +244,23 @@ def test_the_cell_of_another_start(kind, decimals, seed):
     found = invert_scores(A, b, scores, decimals=decimals, rng=seed)
     assert found.success and not found.unique
     assert np.linalg.norm(jacobian @ (nearest(A, found, x, jacobian) - x)) < 10.0
+
+
+@pytest.mark.parametrize("seed", [16, 101])
+def test_almost_mirrored(seed):
+    """The offset is small beside A x, so that -x almost has the scores of x."""
+    A, b, x, scores, jacobian = rounded_problem(np.random.default_rng([seed, 2]), "cauchy",
+                                                "binomial", 2)
+    found = invert_scores(A, b, scores, weighting="binomial", decimals=2, rng=seed)
+    assert found.success and not found.unique
+    assert np.linalg.norm(jacobian @ (nearest(A, found, x, jacobian) - x)) < 10.0
+
+
+@pytest.mark.parametrize("seed", [3, 15, 33])
+def test_rounding_errors_that_are_alike(seed):
+    """Least squares leaves 1.27 noise levels, because most rows have nearly the same score."""
+    A, b, x, scores, _ = rounded_problem(np.random.default_rng([seed, 2]), "real", "binomial", 2)
+    found = invert_scores(A, b, scores, weighting="binomial", decimals=2, rng=seed)
+    assert found.success and np.abs(found.scores - scores).max() <= 0.005
+    plain = invert_scores(A, b, scores, weighting="binomial", noise=0.01 / 12 ** 0.5, rng=seed)
+    assert not plain.success

@@ -290,10 +290,12 @@ def descend(const double[:, ::1] matrix, const double[::1] offset, const double[
 
 def sign_changes(const double[:, ::1] matrix, const double[::1] offset, const double[::1] scores,
                  const double[::1] weight, const double[::1] log_prior, int kind,
-                 const double[::1] parameters, const double[::1] y, double limit):
-    """Points in the other cells that the linear model at a solution y allows, for powers.
+                 const double[::1] parameters, const double[::1] y, const double[::1] half,
+                 const double[::1] rate, double limit):
+    """Points in the other cells that the linear model at a solution y allows.
 
-    The other arguments are those of ``best_points``; ``limit`` is the largest χ² of a solution.
+    The other arguments are those of ``best_points``; ``limit`` is the largest χ² of a solution,
+    ``half`` and ``rate`` are s and q of small/changes.pxd at y, (m,).
 
     Returns
     -------
@@ -308,6 +310,8 @@ def sign_changes(const double[:, ::1] matrix, const double[::1] offset, const do
     cdef int tried
     divide_changes(&c, p.m, p.r, &room[0])
     with nogil:
+        for i in range(p.m):
+            c.half[i], c.rate[i] = half[i], rate[i]
         tried = find_changes(&p, &c, &y[0], limit)
     return np.array([c.y[i] for i in range(c.found * p.r)]).reshape(-1, p.r), tried
 

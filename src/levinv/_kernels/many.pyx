@@ -17,7 +17,8 @@ from kernel_settings cimport (BATCH_EXTREME, BATCH_STARTS, BRANCH_STARTS, ENUMER
                               SETTLED_RESIDUAL, SIGN_TOLERANCE)
 from levinv._kernels.small.algebra cimport LANES, combine, products, transposed_times
 from levinv._kernels.small.changes cimport (ALL, SOME, UNDEFINED, Changes, cell_at,
-                                            changes_needed, divide_changes, find_changes)
+                                            changes_needed, divide_changes, find_changes,
+                                            set_halves_of_power)
 from levinv._kernels.small.descent cimport Descent, descend_all
 from levinv._kernels.small.lanes cimport Noisy, divide, doubles_needed
 from levinv._kernels.small.levels cimport (level_attempt, misfit, prepare_exponential,
@@ -147,6 +148,7 @@ cdef bint other_signs_fit(Workspace* s, Others* others, double most) noexcept no
         for i in range(s.n):
             others.log_prior[i] = (s.weighting.log_prior[i] - q * log(s.weighting.unit[i])
                                    - 2.0 * log(s.basis.row_scale[i]))
+    set_halves_of_power(p, c, s.recovery.y, q)
     tried = find_changes(p, c, s.recovery.y, most)
     if tried == UNDEFINED or (tried == SOME and others.compared):
         return True

@@ -21,9 +21,9 @@ from levinv.inverse.compiled import recover_compiled
 from levinv.inverse.noisy import (
     all_minima,
     best_of,
+    different_minima,
     enumerated_minima,
     rivals,
-    same_minimum,
     with_known_signs,
     with_parts_of,
 )
@@ -58,24 +58,25 @@ def solve(problem: Problem, progress: Progress) -> InversionResult:
     if not found.stopped:
         presolved, found = _zero_slacks_freed(presolved, found, progress)
     best = found.best
-    if best is not None:
-        found = replace(found, rivals=tuple(x for x in found.rivals if not same_minimum(best, x)))
     if (not found.stopped and best is not None and problem.known_signs is None
         and problem.model.is_power
         and is_solution(presolved, best)):
         flipped, other_signs, stopped = try_sign_flips(presolved, best, progress)
         left = () if flipped is best or problem.exact else (best.point.x,)
         found = replace(found, best=flipped, stopped=stopped, rivals=(*found.rivals, *left))
+    if found.best is not None and found.rivals:
+        found = replace(found, rivals=different_minima(found.best, found.rivals))
     if found.stopped and found.best is None and progress.latest is not None:
         found = replace(found, best=refine(presolved, progress.latest,
                                            Progress(None, progress.rng), maxiter=0))
-    if not found.stopped and found.best is not None:
+    centred = False
+    if not found.stopped and problem.rounded:
+        found, centred = _centred(presolved, found, progress)
+    if not found.stopped and found.best is not None and not centred:
         outliers = leave_out_outliers(presolved, found.best, found, progress)
         if outliers is not None and (len(outliers.rows)
                                      or not is_solution(presolved, found.best)):
             found = replace(found, best=outliers.fit)
-    if not found.stopped and problem.rounded and is_solution(presolved, found.best):
-        found = _centred(presolved, found, progress)
     best = found.best
     if not found.stopped and best is not None and is_solution(presolved, best):
         others = other_sides(presolved, best, progress, found.alone)
@@ -116,12 +117,15 @@ def _search_noisy(presolved: Presolved, found: Found, progress: Progress) -> Fou
         best = found.best
         if found.stopped or best is None:
             return found
-        x, minima = all_minima(presolved, best, minima, progress)
+        certain = (presolved.problem.rounded and not is_solution(presolved, best)
+                   and _centre(presolved, best, progress) is not None)
+        x, minima = all_minima(presolved, best, minima, progress, certain)
         if np.any(x != best.point.x):
             best = _refined(presolved, x, best, progress) or best
         records = tuple(BranchSearch(one.starts, one.enumerated, len(one.y))
                         for one in minima.values())
-        others = rivals(presolved, best, minima) if is_solution(presolved, best) else ()
+        others = (rivals(presolved, best, minima, certain)
+                  if certain or is_solution(presolved, best) else ())
         return replace(found, best=best, branches=records, rivals=(*found.rivals, *others))
     except Stopped:
         return replace(found, stopped=True)
@@ -139,25 +143,40 @@ def _in_known_cell(presolved: Presolved, best: Refined | None,
     return best if moved is None else moved
 
 
-def _centred(presolved: Presolved, found: Found, progress: Progress) -> Found:
+def _centred(presolved: Presolved, found: Found, progress: Progress) -> tuple[Found, bool]:
     """The centre of the intervals of rounded scores at the best x; at the first rival with scores
-    in the intervals if there is none at the best x; the best x itself if there is none at all.
+    in the intervals if there is none at the best x; the best x itself if there is none at all. And
+    whether there is one.
+
+    Where least squares fails the chi-squared test, rounding errors are not independent. Only the
+    intervals decide then, and rivals that have no scores in them are dropped.
     """
-    best, rows = found.best, presolved.problem.rows
-    if best is None or not (rows.in_memory or math.prod(rows.shape) <= COPY_ENTRIES):
-        return found
+    best = found.best
+    if best is None:
+        return found, False
+    points, certain = [best.point.x, *found.rivals], not is_solution(presolved, best)
     try:
-        for x in (best.point.x, *found.rivals):
-            start = best if x is best.point.x else refine(presolved, x, progress, maxiter=0)
-            moved = None if start is None else centre(presolved, start, progress)
-            if (moved is not None and is_solution(presolved, moved)
-                and has_known_signs(presolved, moved)):
-                others = (y for y in (best.point.x, *found.rivals) if y is not x)
-                return replace(found, best=moved, rivals=tuple(
-                    with_parts_of(presolved, other, x, moved.point.x) for other in others))
+        for i, x in enumerate(points):
+            moved = _centre(presolved, best if not i else x, progress)
+            if moved is None:
+                continue
+            others = [y for j, y in enumerate(points) if (j > i if certain else j != i)
+                      and not (certain and _centre(presolved, y, progress) is None)]
+            return replace(found, best=moved, rivals=tuple(
+                with_parts_of(presolved, other, x, moved.point.x) for other in others)), True
     except Stopped:
-        return replace(found, stopped=True)
-    return found
+        return replace(found, stopped=True), False
+    return found, False
+
+
+def _centre(presolved: Presolved, start: Refined | Floats, progress: Progress) -> Refined | None:
+    """The centre of the intervals near a fit or an x, if there is one with the known signs."""
+    rows = presolved.problem.rows
+    if not (rows.in_memory or math.prod(rows.shape) <= COPY_ENTRIES):
+        return None
+    fit = start if isinstance(start, Refined) else refine(presolved, start, progress, maxiter=0)
+    moved = None if fit is None else centre(presolved, fit, progress)
+    return moved if is_solution(presolved, moved) and has_known_signs(presolved, moved) else None
 
 
 def _refined(presolved: Presolved, x: Floats, best: Refined | None,

@@ -8,9 +8,11 @@ component a test of its own, at a level divided by the number of components.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
+from levinv._noise import half_unit
 from levinv._tolerances import EPS, ROUNDING_FACTOR
 from levinv._typing import Floats
 from levinv.inverse.barrier_gradient.feasibility import interior_point
@@ -56,20 +58,20 @@ def best_of(presolved: Presolved, minima: Minima) -> Floats | None:
     return x
 
 
-def all_minima(presolved: Presolved, best: Refined, minima: Minima,
-               progress: Progress) -> tuple[Floats, Minima]:
+def all_minima(presolved: Presolved, best: Refined, minima: Minima, progress: Progress,
+               certain: bool = False) -> tuple[Floats, Minima]:
     """With the minima at ``best`` and, where not all cells were tried, beside it; and x moved to
-    the smallest on each component.
+    the smallest on each component. ``certain``: those that errors of at most half a unit allow.
     """
     reduced, x, found = presolved.reduced, best.point.x, dict(minima)
     image = best.point.slack + presolved.response
     for c in np.flatnonzero(~presolved.range.inside).tolist():
         part, y = _component(presolved, c), coordinates(reduced, image, c)
+        limit = _own_limit(presolved, c, certain)
         if c not in found:
-            found[c] = branches(part, y, _own_limit(presolved, c))
-        found[c] = with_changed_signs(part, with_minimum(part, found[c], y),
-                                      _own_limit(presolved, c))
-        found[c] = with_other_sides(part, found[c], y, _own_limit(presolved, c))
+            found[c] = branches(part, y, limit)
+        found[c] = with_changed_signs(part, with_minimum(part, found[c], y), limit)
+        found[c] = with_other_sides(part, found[c], y, limit)
         progress("signs", float(found[c].misfit[0]))
         x = x + reduced.bases[c] @ (found[c].y[0] - y)
     return x, found
@@ -99,23 +101,31 @@ def with_known_signs(presolved: Presolved, best: Refined) -> Floats | None:
     return x
 
 
-def rivals(presolved: Presolved, best: Refined, minima: Minima) -> tuple[Floats, ...]:
-    """x with another minimum on one component, if noise explains them."""
+def rivals(presolved: Presolved, best: Refined, minima: Minima,
+           certain: bool = False) -> tuple[Floats, ...]:
+    """x with another minimum on one component, if noise explains them; ``certain`` as above."""
     coloops = presolved.reduced.coloops
     left = (1.0 - presolved.problem.scores[coloops]) / presolved.problem.deviation()[coloops]
-    room = _limit(presolved) - best.point.norm ** 2 - float(left @ left)
+    room = _limit(presolved, certain) - best.point.norm ** 2 - float(left @ left)
     return tuple(best.point.x + presolved.reduced.bases[c] @ (y - found.y[0])
                  for c, found in minima.items()
                  for y, misfit in zip(found.y[1:], found.misfit[1:], strict=True)
-                 if misfit - found.misfit[0] <= room and misfit <= _own_limit(presolved, c))
+                 if misfit - found.misfit[0] <= room and misfit <= _own_limit(presolved, c, certain))
 
 
-def same_minimum(best: Refined, x: Floats) -> bool:
-    """Whether x is the best fit, reached from another start: the difference is a per cent of the
-    standard errors at most. A relative difference would not do: standard errors may be smaller.
+def different_minima(best: Refined, points: Sequence[Floats]) -> tuple[Floats, ...]:
+    """The x that are neither the best fit nor one of those before, reached from another start: such
+    differences are a per cent of the standard errors at most. A relative difference would not do:
+    standard errors may be smaller.
     """
-    move, errors = np.abs(x - best.point.x), np.hypot.reduce(best.linearisation.steps, axis=1)
-    return bool(np.all(ROUNDING_FACTOR * move <= errors + math.sqrt(EPS) * np.abs(best.point.x)))
+    errors = np.hypot.reduce(best.linearisation.steps, axis=1)
+    known = np.array([best.point.x, *points])
+    kept = [0]
+    for i, x in enumerate(known[1:], 1):
+        move = ROUNDING_FACTOR * np.abs(x - known[kept])
+        if not np.any(np.all(move <= errors + math.sqrt(EPS) * np.abs(x), axis=1)):
+            kept.append(i)
+    return tuple(known[kept[1:]])
 
 
 def with_parts_of(presolved: Presolved, other: Floats, start: Floats, moved: Floats) -> Floats:
@@ -140,17 +150,21 @@ def _component(presolved: Presolved, c: int) -> NoisyComponent:
         None if log_prior is None else log_prior[member])
 
 
-def _own_limit(presolved: Presolved, c: int) -> float:
-    """The largest χ² of a component that noise explains."""
+def _own_limit(presolved: Presolved, c: int, certain: bool = False) -> float:
+    """The largest χ² of a component that noise explains, or rounding for ``certain``."""
     reduced = presolved.reduced
+    if certain:
+        return half_unit(1.0) ** 2 * len(reduced.members(c))
     degrees = len(reduced.members(c)) - reduced.bases[c].shape[1]
     return chi_squared_limit(degrees, reduced.count)
 
 
-def _limit(presolved: Presolved) -> float:
+def _limit(presolved: Presolved, certain: bool) -> float:
     """The largest χ² of a solution: that of :func:`levinv.inverse.verdict.acceptance.is_solution`.
     """
     reduced = presolved.reduced
     ranks = sum(basis.shape[1] for basis in reduced.bases) - presolved.null_dimension
     rows = int(np.count_nonzero(reduced.active)) + len(reduced.coloops)
+    if certain:
+        return half_unit(1.0) ** 2 * rows
     return chi_squared_limit(rows - ranks)

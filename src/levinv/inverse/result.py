@@ -199,7 +199,8 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
             between the hyperplanes of zero slack were compared, or for power weights all sign
             vectors that a linear model at x allows (``enumerated``): at most 64 cells of smallest
             chi-squared start. If not, the starts are x with the signs of one and of two slacks
-            changed. In any case x start that have other signs at nearly the same magnitudes.
+            changed and, with a peak, all sign vectors that the linear model allows. In any case x
+            start that have other signs at nearly the same magnitudes.
         levels
             For other weightings. Stages 2 and 3 on each component: the smallest ``misfit`` of the
             log weights, and the number of ``starts``.

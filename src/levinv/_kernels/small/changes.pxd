@@ -1,10 +1,10 @@
-"""Which signs of a component may change, for power weights: all sign vectors whose χ² by a linear
-model is within reach of the noise (levinv.inverse.stages.branches).
+"""Which signs of a component may change, for weights with a pole or a peak: all sign vectors whose
+χ² by a linear model is within reach of the noise (levinv.inverse.stages.branches).
 
 Where y explains the scores, another y' does only if its weights are those at y, to the noise and up
 to a common factor. So with rows [M_i, -o_i] / s_i relative to the slack s at y, their product with
 a multiple of (y', 1) is near +1 or -1 in every row. With V = diag(1/s) M L⁻ᵀ, whose columns are
-orthonormal, it is R z, R_i = [V_i, 1], and y' = y + L⁻ᵀ (z_1 ... z_r) / z_p. With D_i = q σ_i
+orthonormal, it is R z, R_i = [V_i, 1], and y' = y + L⁻ᵀ (z_1 ... z_r) / z_p. With D_i = q_i σ_i
 (1 - σ_i) / deviation, the change of a score in units of its noise per relative change of the slack,
 
     χ²(t) ≥ about min over z of |D (R z - t)|²,  t = 1 - 2e,  e = 1 where the sign changes.
@@ -15,6 +15,10 @@ adds to χ² after the best z for the rows before. The sum grows with every row,
 row after row until it exceeds LINEAR_MARGIN times the limit (sphere decoding). The first rows are
 those that determine z best, and the others follow in the order of D. Rows that are light, whose
 score is below its noise, take the sign of R z.
+
+For a power, q_i is the power. For weights with a peak at mode, s is half of what each predictor is
+above the one of the same weight on the other side, and q_i = |τ' s|: then y' of the same level has
+R z near ±1 with z_p = 1 (levinv.inverse.stages.sides). That z_p is free allows for more.
 """
 from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport uint64_t
@@ -23,11 +27,12 @@ from kernel_settings cimport (CHANGE_ROWS, CHANGE_STEPS, FAR_FROM_LIMIT, LINEAR_
                               PASS_ENTRIES, PATIENCE, ZERO_ENTRY)
 from levinv._kernels.small.algebra cimport LANES, add_one, back, cholesky, dot, solve
 from levinv._kernels.small.lanes cimport Noisy, evaluate_lanes, number_of
-from levinv._kernels.small.weightings cimport INVERSE_SQUARE
 
 
 cdef struct Changes:
     Py_ssize_t count, p             # rows that are compared, and r + 1
+    double* half                    # s, m; set before find_changes
+    double* rate                    # q, m; likewise
     double* work                    # m x p
     double* whole                   # R, m x p
     double* lower                   # L, r x r, its diagonal inverted
@@ -60,7 +65,7 @@ cdef enum:
 cdef inline Py_ssize_t changes_needed(Py_ssize_t m, Py_ssize_t r) noexcept nogil:
     """Doubles for ``divide_changes``."""
     cdef Py_ssize_t p = r + 1, count = min(m, CHANGE_ROWS)
-    return (count * (2 * count + p + 7) + 2 * m * p + 3 * p * p + 2 * p + CAPACITY * (r + 2) + 3)
+    return (count * (2 * count + p + 7) + 2 * m * (p + 1) + 3 * p * p + 2 * p + CAPACITY * (r + 2) + 3)
 
 
 cdef inline void divide_changes(Changes* c, Py_ssize_t m, Py_ssize_t r,
@@ -72,7 +77,9 @@ cdef inline void divide_changes(Changes* c, Py_ssize_t m, Py_ssize_t r,
     c.normal = c.form + count * count
     c.work = c.normal + count * count
     c.whole = c.work + m * p
-    c.lower = c.whole + m * p
+    c.half = c.whole + m * p
+    c.rate = c.half + m
+    c.lower = c.rate + m
     c.relative = c.lower + p * p
     c.row = <Py_ssize_t*> (c.relative + count * p)
     c.size = c.relative + count * p + count
@@ -89,19 +96,16 @@ cdef inline void divide_changes(Changes* c, Py_ssize_t m, Py_ssize_t r,
     c.cell = <uint64_t*> (c.misfit + CAPACITY)
 
 
-cdef inline double info(const Noisy* p, Py_ssize_t i) noexcept nogil:
+cdef inline double info(const Noisy* p, const Changes* c, Py_ssize_t i) noexcept nogil:
     """q σ / deviation of a row, at the points evaluated last."""
-    cdef double q = 2.0
-    if p.weighing.weighting.kind != INVERSE_SQUARE:
-        q = fabs(p.weighing.weighting.parameter)
-    return q * p.weight[i] * p.sigma[i * LANES]
+    return c.rate[i] * p.weight[i] * p.sigma[i * LANES]
 
 
-cdef inline double size_of(const Noisy* p, Py_ssize_t i) noexcept nogil:
+cdef inline double size_of(const Noisy* p, const Changes* c, Py_ssize_t i) noexcept nogil:
     """D_i. While a slack tends to zero, D does, too, and z is not determined: here it stays above a
     number that is nothing beside the noise.
     """
-    return max(info(p, i) * (1.0 - p.sigma[i * LANES]), FAR_FROM_LIMIT)
+    return max(info(p, c, i) * (1.0 - p.sigma[i * LANES]), FAR_FROM_LIMIT)
 
 
 cdef inline bint choose_pivots(Noisy* p, Changes* c) noexcept nogil:
@@ -112,7 +116,7 @@ cdef inline bint choose_pivots(Noisy* p, Changes* c) noexcept nogil:
     cdef double* work = c.work
     cdef double total, largest, first = 0.0
     for i in range(m):
-        total = size_of(p, i)
+        total = size_of(p, c, i)
         for a in range(q):
             work[i * q + a] = total * c.whole[i * q + a]
     for k in range(q):
@@ -144,7 +148,7 @@ cdef inline bint choose_rows(Noisy* p, Changes* c) noexcept nogil:
     if not choose_pivots(p, c):
         return False
     for i in range(m):
-        key[i * LANES] = size_of(p, i)
+        key[i * LANES] = size_of(p, c, i)
         if m > c.count and p.sigma[i * LANES] > 0.5:
             key[i * LANES] = INFINITY
     for k in range(c.count):
@@ -155,8 +159,8 @@ cdef inline bint choose_rows(Noisy* p, Changes* c) noexcept nogil:
                 if key[i * LANES] > key[best * LANES]:
                     best = i
         c.row[k] = best
-        c.size[k] = size_of(p, best)
-        c.light[k] = info(p, best) < 1.0
+        c.size[k] = size_of(p, c, best)
+        c.light[k] = info(p, c, best) < 1.0
         key[best * LANES] = -1.0
     return True
 
@@ -175,7 +179,7 @@ cdef inline bint relative_rows(const Noisy* p, Changes* c) noexcept nogil:
     cdef double total
     for i in range(m):
         for a in range(r):
-            c.whole[i * q + a] = p.matrix[i * r + a] / p.eta[i * LANES]
+            c.whole[i * q + a] = p.matrix[i * r + a] / c.half[i]
         c.whole[i * q + r] = 1.0
     for a in range(r):
         for b in range(a + 1):
@@ -242,7 +246,7 @@ cdef inline uint64_t cell_at(const Noisy* p, const double* y) noexcept nogil:
     cdef Py_ssize_t i
     cdef uint64_t total = 0
     for i in range(p.m):
-        if dot(p.r, p.matrix + i * p.r, y) > p.offset[i]:
+        if dot(p.r, p.matrix + i * p.r, y) > p.offset[i] + p.mode:
             total += number_of(i)
     return total
 
@@ -413,6 +417,15 @@ cdef inline void keep_best(Noisy* p, Changes* c, Py_ssize_t most) noexcept nogil
         for a in range(r):
             c.y[k * r + a], c.y[best * r + a] = c.y[best * r + a], c.y[k * r + a]
     c.found = min(most, c.found)
+
+
+cdef inline void set_halves_of_power(const Noisy* p, Changes* c, const double* y,
+                                     double q) noexcept nogil:
+    """``half`` and ``rate`` at y, for a power with this q."""
+    cdef Py_ssize_t i
+    for i in range(p.m):
+        c.half[i] = dot(p.r, p.matrix + i * p.r, y) - p.offset[i]
+        c.rate[i] = fabs(q)
 
 
 cdef enum:

@@ -12,12 +12,13 @@ points v + M_S⁻¹ ε δ lie in the cells around it, δ so small that no other 
 there are few such points, χ² is computed at all of them (*enumeration*). A Levenberg-Marquardt
 iteration starts at the best point of each cell, in the BRANCH_STARTS cells where χ² is smallest.
 
-For power weights there is a second way, whose work does not grow with the number of cells: another
-solution has nearly the weights of the one known. All sign vectors whose χ² by a linear model is
-within reach of the limit are found row by row, as in sphere decoding (``_kernels/small/changes``).
-Where they are too many, those with one and with two signs changed of least χ² are tried.
+For weights with a pole or a peak there is a second way, whose work does not grow with the number of
+cells: another solution has nearly the weights of the one known, with a peak if it has its level, too.
+All sign vectors whose χ² by a linear model is within reach of the limit are found row by row, as in
+sphere decoding (``_kernels/small/changes``). Where they are too many, those with one and with two
+signs changed of least χ² are tried.
 
-Otherwise, for other weightings, the starts are the known solution and its reflections at the
+For weightings that are no powers, the starts are the known solution and its reflections at the
 hyperplanes of one and of two rows: x moves so that these slacks change their signs and the others
 change as little as possible in relation to their size
 (:func:`levinv.inverse.search.try_sign_flips`). In any case the x of other sides are starts, too,
@@ -124,6 +125,16 @@ class NoisyComponent:
         """Whether weights are infinite between the cells."""
         return isinstance(self.weighting, Power) and self.weighting.q > 0
 
+    def halves(self, y: Floats) -> tuple[Floats, Floats]:
+        """What small/changes.pxd knows of the sides at y: s and q, (m,). inf or nan where none is.
+        """
+        eta = self.matrix @ y - self.offset
+        half = opposite_halves(self.weighting, eta)
+        if isinstance(self.weighting, Power):
+            return half, np.full(len(eta), abs(self.weighting.q))
+        with np.errstate(all="ignore"):
+            return half, np.abs(self.weighting.derivative(eta) * half)
+
     def misfits(self, y: Floats) -> Floats:
         """χ² at many y (k, r), some at a time."""
         if self.compiled is not None:
@@ -206,12 +217,13 @@ def branches(part: NoisyComponent, known: Floats | None, limit: float) -> Branch
 
 
 def with_changed_signs(part: NoisyComponent, found: Branches, limit: float) -> Branches:
-    """The branches and those that a linear model at the smallest finds, for power weights.
+    """The branches and those that a linear model at the smallest finds, for weights with a pole or
+    a peak.
 
     The model holds at a solution: if a smaller minimum is found, it is made again there.
     """
-    if (not isinstance(part.weighting, Power) or part.compiled is None or not len(found.y)
-            or len(part.offset) ** 2 > PASS_ENTRIES):
+    if (not isinstance(part.weighting, Power | Peaked) or part.compiled is None
+            or not len(found.y) or len(part.offset) ** 2 > PASS_ENTRIES):
         return found
     enumerated, before = found.enumerated, np.inf
     while found.misfit[0] < before:
@@ -222,13 +234,17 @@ def with_changed_signs(part: NoisyComponent, found: Branches, limit: float) -> B
 
 def _changed_at_smallest(part: NoisyComponent, found: Branches, limit: float) -> Branches:
     assert part.compiled is not None
-    starts, tried = cells.sign_changes(*part.compiled, found.y[0], limit)
+    half, rate = part.halves(found.y[0])
+    if not (np.isfinite(half).all() and half.all() and np.isfinite(rate).all()):
+        return found
+    starts, tried = cells.sign_changes(*part.compiled, found.y[0], half, rate, limit)
     complete = tried == 2
     if not tried and not found.enumerated:
         starts = _reflections(part, found.y[0])
     y, misfit = descended(part, starts, limit, in_cell=part.has_pole,
                           hopeless=np.inf if complete else limit / FAR_FROM_LIMIT)
-    joined = replace(found, starts=found.starts + len(y), enumerated=found.enumerated or complete)
+    joined = replace(found, starts=found.starts + len(y),
+                     enumerated=found.enumerated or (complete and part.has_pole))
     for i in np.flatnonzero(misfit <= limit):
         joined = with_minimum(part, joined, y[i])
     return joined
@@ -346,7 +362,7 @@ def _other_sides(part: NoisyComponent, y: Floats) -> Floats:
         return np.zeros((0, rank))
     whole = np.column_stack([part.matrix, half])
     signs = side_vectors(Whole(whole), half, accuracy).signs
-    turned = np.vstack([signs, -signs])
+    turned = np.vstack([signs, -signs, -np.ones((1 - power, len(half)))])    # with a peak, all
     turned = turned[turned.min(axis=1) < 0]    # others than those of y
     scale = np.ones(len(turned))
     if power:                                  # ε∘half = M v + κ' half; with a peak κ' is 1

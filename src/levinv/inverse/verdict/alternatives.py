@@ -27,24 +27,19 @@ def alternatives(presolved: Presolved, best: Refined, rivals: tuple[Floats, ...]
     """The other solutions that are found, those of other ``sides`` first.
 
     Each solution differs from the best on one component. Those of the ``rivals`` that are not
-    among them follow.
+    among them follow. Rivals are different from each other and from the best, however close: only
+    a slack of almost zero may change its sign.
     """
     found, stopped = list(sides.x), sides.stopped
-    if presolved.problem.model.is_power:
-        # they may be close to the best x, if only a slack of almost zero changes its sign
-        for rival in rivals:
-            if not any(same_solution(rival, known) for known in found):
-                found.append(rival)
-    else:
+    if not presolved.problem.model.is_power:
         try:
             for other in _others(presolved, best, progress):
                 if not any(same_solution(other, known) for known in found):
                     found.append(other)
         except Stopped:
             stopped = True
-        for rival in rivals:
-            if not any(same_solution(rival, known) for known in found):
-                found.append(rival)
+    found += [rival for rival in rivals
+              if not any(same_solution(rival, known) for known in found)]
     return replace(sides, x=np.array(found).reshape(-1, len(best.point.x)), stopped=stopped)
 
 
