@@ -2,10 +2,12 @@
 
     python benchmarks/compare.py                        everything
     python benchmarks/compare.py --quick "scores 20"    works whose name contains "scores 20"
+    python benchmarks/compare.py sweep                  scores over shapes, orders and threads
     python benchmarks/compare.py --check                exit status 1 if a promise does not hold
     python benchmarks/compare.py --write docs/comparison.md
 
 To install the other libraries: python -m pip install ".[peers]". Missing libraries are left out.
+The program starts itself again without variables that limit the instructions of BLAS.
 comparison/works.py defines the works, comparison/peers.py the calls of the other libraries and
 comparison/promises.py the promises.
 """
@@ -17,7 +19,7 @@ import sys
 import numpy as np
 import threadpoolctl
 
-from comparison import machine, report, timing
+from comparison import machine, report, sweep, timing
 from comparison.peers import PEERS
 from comparison.promises import PROMISES
 from comparison.works import KINDS, WORKS
@@ -58,6 +60,7 @@ def run(work, threads, budget, fewest):
         calls, notes = prepare(work.kind, problem)
         calls[DGEMM] = timing.square_product()
         with threadpoolctl.threadpool_limits(threads):
+            machine.check_threads(threads)
             errors = judge(calls, kind, kind.known(problem))
             alone = {} if threads == 1 else timing.medians({DGEMM: calls.pop(DGEMM)}, 1, 1.0, 3)
             took = timing.medians(calls, threads, budget, fewest) | alone
@@ -83,15 +86,18 @@ def main():
     parser.add_argument("--threads", type=int, default=1, help="for every library (default 1)")
     parser.add_argument("--write", type=pathlib.Path, metavar="FILE", help="write Markdown to FILE")
     arguments = parser.parse_args()
+    machine.run_without_limits()
+    swept = not arguments.works or "sweep" in arguments.works
     chosen = [work for work in WORKS if not arguments.works
               or any(part in work.name for part in arguments.works)]
     if arguments.threads < 1:
         parser.error(f"--threads must be at least 1, got {arguments.threads}")
-    if not chosen:
-        parser.error(f"no such work; there are {', '.join(work.name for work in WORKS)}")
+    if not chosen and not swept:
+        parser.error(f"no such work; there are sweep, {', '.join(work.name for work in WORKS)}")
     budget, fewest = (1.0, 3) if arguments.quick else (8.0, 5)
 
-    measured, tables, notes, rates = {}, [], [], {}
+    print("\n".join(machine.blas()))
+    measured, tables, notes, rates, lines = {}, [], [], {}, []
     for work in chosen:
         threads = work.threads or arguments.threads
         if threads > machine.cores():
@@ -102,6 +108,13 @@ def main():
         tables.append(text)
         notes += missing
         rates.setdefault(threads, []).append(rate)
+    if swept:
+        lines = sweep.measure_all([threads for threads in (1, 2) if threads <= machine.cores()],
+                                  budget / 4, 3)
+        for line in lines:
+            rates.setdefault(line.threads, []).append(line.rate)
+        tables.append(sweep.table(lines))
+        print(tables[-1])
     names = {work.name for work in chosen}
     judged = [(promise, promise.ratio(measured.get(promise.work, {}))) for promise in PROMISES
               if promise.work in names]
@@ -114,7 +127,7 @@ def main():
         arguments.write.write_text(
             "\n".join([report.introduction(command, rates, PEERS, notes), promises, *tables]),
             encoding="utf-8")
-    broken = any(ratio is not None and not promise.holds(ratio) for promise, ratio in judged)
+    broken = any(not line.holds for line in lines) or any(ratio is not None and not promise.holds(ratio) for promise, ratio in judged)
     sys.exit(1 if arguments.check and broken else 0)
 
 

@@ -1,12 +1,44 @@
-"""The machine, the versions of the libraries, and the cores that a measurement may use."""
+"""The machine, the versions of the libraries, BLAS, and the cores that a measurement may use."""
 import contextlib
 import importlib.metadata
 import os
 import pathlib
 import platform
+import sys
+
+import threadpoolctl
+
+from benchmarks import environment
 
 LIBRARIES = ("levinv", "numpy", "scipy")
 STATUS = pathlib.Path("/proc/self/status")
+
+
+def run_without_limits():
+    """Start this program again, in its place, if variables limit the instructions of BLAS."""
+    limits = environment.limits()
+    if limits:
+        print(f"Without {', '.join(limits)}, which limit BLAS:", file=sys.stderr, flush=True)
+        os.execve(sys.executable, [sys.executable, *sys.argv], environment.without_limits())
+
+
+def blas():
+    """What each BLAS in this process is: owner, name, version and kernel."""
+    found = []
+    for pool in threadpoolctl.threadpool_info():
+        if pool["user_api"] == "blas":
+            owner = pathlib.Path(pool["filepath"]).parent.name.removesuffix(".libs")
+            found.append(f"{owner}: {pool['internal_api']} {pool['version']} "
+                         f"({pool.get('architecture', 'kernel unknown')})")
+    return found
+
+
+def check_threads(threads):
+    """Refuse to compare libraries that have different numbers of threads."""
+    for pool in threadpoolctl.threadpool_info():
+        if pool["user_api"] == "blas" and pool["num_threads"] != threads:
+            raise RuntimeError(f"every library must have {threads} threads, {pool['filepath']} has "
+                               f"{pool['num_threads']}")
 
 
 def cores():

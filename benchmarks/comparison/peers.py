@@ -14,6 +14,8 @@ import scipy.optimize
 from benchmarks import recipes
 from levinv import ScoreLoss
 
+from . import calls
+
 
 @dataclasses.dataclass(frozen=True)
 class Peer:
@@ -124,8 +126,10 @@ PEERS = [
     Peer("NumPy inverse", "numpy",
          {"scores": lambda problem: lambda: recipes.numpy_inverse(problem.A)}),
     Peer("NumPy QR", "numpy", {"scores": lambda problem: lambda: recipes.numpy_qr(problem.A)}),
-    Peer("statsmodels", "statsmodels", {"scores": statsmodels_scores}),
-    Peer("polytopewalk", "polytopewalk", {"scores": polytopewalk_scores}),
+    Peer("statsmodels", "statsmodels",
+         {"scores": statsmodels_scores, "forster": calls.statsmodels_tyler}),
+    Peer("polytopewalk", "polytopewalk",
+         {"scores": polytopewalk_scores, "slacks": calls.polytopewalk_slacks}),
     Peer("pylspack", "pylspack", {"scores": pylspack_scores}),
     Peer("JAX inverse", "jax", {
         "scores": lambda problem: jax_call(problem, jax_inverse, problem.A),

@@ -42,6 +42,7 @@ class Promise:
 
 
 RECIPES = ("SciPy Cholesky", "NumPy inverse")
+BARRIER = "VolumetricBarrier value, gradient, Hessian, new x"
 JAX = ("JAX inverse", "JAX Cholesky")
 
 PROMISES = [
@@ -64,7 +65,7 @@ PROMISES = [
     Promise("hessian 2000x20", ("JAX inverse",), "levinv, new x", at_least=30),
     Promise("hessian 2000x50", ("JAX inverse",), "levinv, new x", at_least=20),
     Promise("hessian 2000x20", ("levinv, new x",), "floor", at_most=2.5),
-    Promise("hessian 2000x20", ("levinv, last x",), "floor", at_most=2.5),
+    Promise("hessian 2000x20", ("levinv, last x",), "floor", at_most=1.5),
     Promise("hessian 2000x50", ("levinv, new x",), "floor", at_most=2),
     Promise("hessian 2000x50", ("levinv, last x",), "floor", at_most=2),
     Promise("gradient 20000x50", ("grad, last x",), "scores", at_most=2.5),
@@ -74,4 +75,15 @@ PROMISES = [
     Promise("many 60x8", ("invert_many: not recovered",), "1", at_most=0.01),
     Promise("large 200000x40", ("invert_scores",), "scores", at_most=60),
     Promise("large 200000x40", ("peak memory",), "1", at_most=3),
+    Promise("points 100x5", ("LeverageMap.scores, new x",), "1 µs", at_most=6),
+    Promise("points 100x5", ("LeverageMap.jvp, last x",), "1 µs", at_most=5),
+    Promise("points 100x5", (BARRIER,), "scores", at_most=6),
+    Promise("points 2000x20", (BARRIER,), "scores", at_most=4),
+    Promise("slacks 100x5", ("levinv, one call",), "1 µs", at_most=0.9),
+    Promise("slacks 100x5", ("polytopewalk",), "levinv, one call", at_least=2),
+    Promise("inverse 60x8", ("signs unknown",), "1 µs", at_most=400),
+    *(Promise(work, ("signs known",), "scores", at_most=100)
+      for work in ("inverse 60x8", "inverse 2000x20", "inverse 20000x50")),
+    *(Promise(work, ("statsmodels", "fixed point, NumPy"), "levinv", at_least=2)
+      for work in ("forster 200x5", "forster 2000x10", "forster 400x100", "forster 20000x30")),
 ]

@@ -1,6 +1,8 @@
 """The tables of the comparison, in Markdown."""
 import dataclasses
 
+from benchmarks import environment
+
 from . import machine
 
 
@@ -49,7 +51,12 @@ def promise_table(judged):
 
 
 def introduction(command, rates, peers, notes):
-    """Machine, versions and method; ``rates`` maps a number of threads to the rate of dgemm."""
+    """Machine, versions and method; ``rates`` maps a number of threads to the rate of dgemm.
+
+    Refuses while variables limit BLAS.
+    """
+    if environment.limits():
+        raise RuntimeError(f"{', '.join(environment.limits())} must not be set: they limit BLAS")
     speeds = ", ".join(f"{rate / 1e9:.1f} Gflop/s on {threads} thread{'s' * (threads > 1)}"
                        for threads, rate in rates.items())
     return f"""# levinv beside other libraries
@@ -59,6 +66,7 @@ Written by `{command}`.
 - Machine: {machine.processor()}, {machine.cores()} cores. `dgemm` of 1500 x 1500 in the same run:
   {speeds}.
 - {", ".join(machine.versions(peer.distribution for peer in peers))}.
+- BLAS, with all instructions of the processor: {"; ".join(machine.blas())}.
 - Times are medians of interleaved repeats. All libraries run in one process, on the same cores and
   with the same number of threads. The time to compile, and to move data to a library's own arrays,
   is not counted.

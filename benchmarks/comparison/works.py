@@ -23,7 +23,7 @@ from levinv import (
     leverage_scores,
 )
 
-from . import machine
+from . import calls, machine
 
 EXACT = 10 ** 6         # largest n d² for which known scores have 50 digits
 RECOVERED = 1e-6        # relative error of an x that counts as found
@@ -254,6 +254,26 @@ KINDS = {
         {"scores": scores_at_slack, "invert_scores": invert_known_signs}, "scores",
         lambda problem: {"invert_scores": problem.x}, largest_relative, "largest relative error",
         extras=peak_copies),
+    "points": Kind(
+        "Calls at a new x, and a product with the Jacobian at a known one", calls.point_problem,
+        {"scores": calls.one_evaluation, "LeverageMap.scores, new x": calls.map_scores,
+         "LeverageMap.jvp, last x": calls.map_product,
+         "VolumetricBarrier value, gradient, Hessian, new x": calls.barrier_at_new_point},
+        "scores", lambda problem: {}, largest, "largest error"),
+    "slacks": Kind(
+        "One A, 1000 slacks: time of one", calls.slacks_problem,
+        {"levinv, one call": calls.slacks_together, "levinv, one by one": calls.slacks_one_by_one},
+        "levinv, one call", calls.known_slack_scores, largest, "largest error", per=calls.SLACKS),
+    "inverse": Kind(
+        "Inversion beside one evaluation of the scores", calls.known_signs_problem,
+        {"scores": calls.one_evaluation, "signs known": calls.invert_with_signs,
+         "signs unknown": calls.invert_without_signs},
+        "scores", lambda problem: dict.fromkeys(["signs known", "signs unknown"], problem.x),
+        largest_relative, "largest relative error"),
+    "forster": Kind(
+        "Forster's transform, Tyler's estimator: weights with the scores d/n to 1e-10, t data",
+        calls.forster_problem, {"levinv": calls.forster, "fixed point, NumPy": calls.fixed_point},
+        "levinv", lambda problem: problem.A, calls.not_isotropic, "largest error of a score"),
 }
 
 WORKS = [
@@ -274,4 +294,14 @@ WORKS = [
     Work("inversion", 60, 8),
     Work("many", 60, 8),
     Work("large", 200000, 40),
+    Work("points", 100, 5),
+    Work("points", 2000, 20),
+    Work("slacks", 100, 5),
+    Work("inverse", 60, 8),
+    Work("inverse", 2000, 20),
+    Work("inverse", 20000, 50),
+    Work("forster", 200, 5),
+    Work("forster", 2000, 10),
+    Work("forster", 400, 100),
+    Work("forster", 20000, 30),
 ]
