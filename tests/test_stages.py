@@ -11,6 +11,7 @@ import designs
 import levinv.inverse.stages.magnitudes as magnitudes_stage
 import oracles
 from levinv import NoSolutionError, forster_weights, leverage_scores
+from levinv.inverse.stages.accelerated import Accelerator
 from levinv.inverse.stages.infeasible import find_infeasible_set
 from levinv.inverse.stages.magnitudes import find_magnitudes
 from levinv.inverse.stages.reduction import components, reduce
@@ -260,3 +261,38 @@ def test_flips_find_the_closest_signs_nearby(rng):
     assert_array_equal(signs, best)
     residual = g - matrix @ np.linalg.lstsq(matrix, g, rcond=None)[0]
     assert rms == pytest.approx(np.linalg.norm(residual) / np.sqrt(6))
+
+
+def test_acceleration():
+    """On a linear fixed point in r dimensions, r + 1 differences are enough."""
+    rng = np.random.default_rng(0)
+    matrix, limit = 0.5 * np.linalg.qr(rng.standard_normal((4, 4)))[0], rng.standard_normal(4)
+    accelerator, t, plain = Accelerator(4), np.zeros(4), np.zeros(4)
+    for _ in range(6):
+        t = accelerator.next(t, matrix @ (t - limit) - (t - limit))
+        plain = plain + matrix @ (plain - limit) - (plain - limit)
+    assert np.linalg.norm(t - limit) < 1e-10 < np.linalg.norm(plain - limit)
+    assert_array_equal(accelerator.next(t, np.zeros(4)), t)
+
+
+@pytest.mark.parametrize("n, d", [(60, 4), (60, 8), (150, 60), (2500, 6)])
+@pytest.mark.parametrize("tails", [1, 30])
+def test_forster_weights_by_each_way(n, d, tails):
+    """The kernel, accelerated sweeps and Newton's method alone have the same weights."""
+    A = np.random.default_rng([n, d]).standard_t(tails, (n, d))
+    weights = forster_weights(A, tol=1e-12)
+    assert_allclose(oracles.scores(np.sqrt(weights)[:, None] * A), d / n, rtol=0, atol=2e-12)
+    assert_allclose(np.exp(np.mean(np.log(weights))), 1.0)
+    assert_allclose(forster_weights(A, tol=1e-12, maxiter=100), weights, rtol=1e-8)
+    reduced = reduce(DenseRows(A))
+    newton = find_magnitudes(reduced.rows, reduced.start, np.full(n, d / n), reduced.active,
+                             reduced.label)
+    assert_allclose(np.exp(newton.log_weight - newton.log_weight.mean()), weights, rtol=1e-8)
+
+
+def test_forster_weights_of_a_limit():
+    """Equal rows with c(S) = rank(S): scores as near as one likes exist, but not these."""
+    A = np.vstack([np.tile([1.0, 2.0, 0.5], (4, 1)),
+                   np.random.default_rng(1).standard_normal((8, 3))])
+    with pytest.raises(NoSolutionError, match="rank"):
+        forster_weights(A)

@@ -4,6 +4,7 @@ levinv and each recipe start from A and the slack. A process for each number of 
 takes its number when it starts.
 """
 import concurrent.futures
+import contextlib
 import dataclasses
 import multiprocessing
 from types import SimpleNamespace
@@ -75,10 +76,8 @@ def calls(A, slack, threads):
                   SimpleNamespace(threads=threads),
                   lambda A, slack: jax_inverse(A / slack[:, None]), A, slack)}
     for name, make in others.items():
-        try:
+        with contextlib.suppress(ImportError):
             made[name] = make()
-        except ImportError:
-            pass
     return made
 
 
@@ -133,6 +132,6 @@ def table(lines):
             "levinv / floor"]
     below = sum(not line.holds for line in lines)
     return ("## Leverage scores with a slack: the sweep\n\n"
-            "From A, stored by rows or by columns, and the slack. The floor is 2 n d² + d³ flops at "
-            f"the rate of `dgemm`. {below} of {len(lines)} lines miss their promise.\n\n"
+            "From A, stored by rows or by columns, and the slack. The floor is 2 n d² + d³ flops "
+            f"at the rate of `dgemm`. {below} of {len(lines)} lines miss their promise.\n\n"
             + report.table(head, [row(line) for line in lines], 2))

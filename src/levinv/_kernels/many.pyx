@@ -23,7 +23,7 @@ from levinv._kernels.small.descent cimport Descent, descend_all
 from levinv._kernels.small.lanes cimport Noisy, divide, doubles_needed
 from levinv._kernels.small.levels cimport (level_attempt, misfit, prepare_exponential,
                                            prepare_levels)
-from levinv._kernels.small.magnitudes cimport find_magnitudes, relative_error
+from levinv._kernels.small.magnitudes cimport find_magnitudes, match_scores, relative_error
 from levinv._kernels.small.presolve cimport (enough_different_rows, prepare_basis, prepare_response,
                                              prepare_scores)
 from levinv._kernels.small.recover cimport recover
@@ -369,6 +369,33 @@ def invert(const double[:, :, ::1] A, const double[:, ::1] b, const double[:, ::
             if not solved[i]:            # a failed problem may leave infinities
                 for j in range(memory.shape[0]):
                     memory[j] = 0.0
+
+
+def weights(const double[:, ::1] A, const double[::1] scores, double tol, double[::1] out):
+    """Stage 1 alone: ``out`` <- weights of A's rows with these scores, up to a factor.
+
+    Returns
+    -------
+    float : largest ratio of two weights of the rows at unit norm; inf if no such weights were found
+    or a decision on the rank or the components of A, or on the scores, is in doubt.
+    """
+    cdef Py_ssize_t n = A.shape[0], d = A.shape[1], i
+    cdef Workspace s
+    cdef double[::1] memory = np.zeros(lay_out(&s, n, d, NULL))
+    cdef double margin = 0.0, largest = 0.0, smallest = INFINITY, weight
+    cdef bint found
+    lay_out(&s, n, d, &memory[0])
+    s.weighting.kind, s.weighting.parameter, s.iterations = INVERSE_SQUARE, 2.0, 0
+    with nogil:
+        found = prepare_basis(&s, &A[0, 0]) and prepare_scores(&s, &scores[0], NULL, tol)
+        for i in range(n if found else 0):
+            margin = max(margin, min(s.scores.target[i], 1.0 - s.scores.target[i]))
+        found = found and match_scores(&s, True, 0.1 * tol / margin)
+        for i in range(n if found else 0):
+            weight = s.magnitudes.weight[i]
+            largest, smallest = max(largest, weight), min(smallest, weight)
+            out[i] = weight * s.basis.row_scale[i] * s.basis.row_scale[i]
+    return largest / smallest if found else np.inf
 
 
 cdef part(memory, const Workspace* s, const double* first, Py_ssize_t count, Py_ssize_t width):

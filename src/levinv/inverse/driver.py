@@ -176,7 +176,9 @@ def _centre(presolved: Presolved, start: Refined | Floats, progress: Progress) -
         return None
     fit = start if isinstance(start, Refined) else refine(presolved, start, progress, maxiter=0)
     moved = None if fit is None else centre(presolved, fit, progress)
-    return moved if is_solution(presolved, moved) and has_known_signs(presolved, moved) else None
+    inside = (moved is not None and is_solution(presolved, moved)
+              and has_known_signs(presolved, moved))
+    return moved if inside else None
 
 
 def _refined(presolved: Presolved, x: Floats, best: Refined | None,

@@ -11,6 +11,8 @@ from levinv._tolerances import EPS, EVALUATIONS, FEW_ROUNDINGS, TINY
 from levinv._typing import Floats, MatrixLike, VectorLike
 from levinv.errors import NoSolutionError
 from levinv.forward.basis import independent_columns, orthonormal_basis
+from levinv.forward.leverage import leverage_scores
+from levinv.inverse.compiled import fits_kernel, kernel
 from levinv.inverse.stages.infeasible import find_infeasible_set
 from levinv.inverse.stages.laplacian import component_mean
 from levinv.inverse.stages.magnitudes import find_magnitudes, shift_to_sum
@@ -84,12 +86,17 @@ def forster_weights(A: MatrixLike, scores: VectorLike | None = None, *, tol: flo
     _validate.ordinary_size(_validate.ordinary_columns(rows.column_max(), "A"), "A")
     n = rows.shape[0]
     tol = _validate.positive_number(tol, "tol")
-    maxiter = 100 if maxiter is None else _validate.positive_int(maxiter, "maxiter")
+    if maxiter is not None:
+        maxiter = _validate.positive_int(maxiter, "maxiter")
     if scores is not None:
         scores = _validate.vector(scores, "scores", n, "row of A", axes.rows)
         if (scores < 0).any() or (scores > 1).any():
             index = _validate.first_index((scores < 0) | (scores > 1))
             raise ValueError(f"scores must lie in [0, 1], got {scores[index]} at index {index}")
+    small = _small_weights(rows, scores, tol) if maxiter is None else None
+    if small is not None:
+        return cast("Floats", _validate.labelled(small, source, "weight"))
+    maxiter = maxiter or 100
     with sharing(workers, EVALUATIONS * rows.flops) as rows.workers:
         reduced = reduce(rows)
         try:
@@ -100,6 +107,25 @@ def forster_weights(A: MatrixLike, scores: VectorLike | None = None, *, tol: flo
             # entries that were rounded to zero may connect rows
             weights = _weights(rows, reduce(rows, zero_entry=FEW_ROUNDINGS), scores, tol, maxiter)
     return cast("Floats", _validate.labelled(weights, source, "weight"))
+
+
+def _small_weights(rows: Rows, scores: Floats | None, tol: float) -> Floats | None:
+    """The weights of a small problem by the kernel; None if it leaves it to the general route.
+
+    Where weights are far apart, scores may be those of the limit only, which no weights have.
+    """
+    A = rows.small
+    if A is None or not fits_kernel(*A.shape):
+        return None
+    n, d = A.shape
+    scores, weights = np.full(n, d / n) if scores is None else scores, np.empty(n)
+    A = np.ascontiguousarray(A)
+    if not kernel.weights(A, scores, tol, weights) <= EPS ** -0.25:
+        return None
+    log_weight = np.log(weights)
+    weights = np.exp(log_weight - log_weight.mean())
+    found = leverage_scores(A, weights=weights)
+    return weights if np.abs(found - scores).max() <= tol else None
 
 
 def _weights(rows: Rows, reduced: Reduced, scores: Floats | None, tol: float,
@@ -159,11 +185,13 @@ def _log_weights(rows: Rows, reduced: Reduced, scores: Floats, tol: float,
     if reduced.count > 1:         # unit rows keep almost disconnected parts separate
         log_squared_norm = -2.0 * np.log(np.where(active, reduced.unit, 1.0))
         log_squared_norm[active] -= log_squared_norm[active].mean()
-    found = find_magnitudes(rows, reduced.start, target, active, label,
-                            log_squared_norm=log_squared_norm, maxiter=maxiter)
+    found = find_magnitudes(
+        rows, reduced.start, target, active, label, own_columns=reduced.use_A,
+        log_squared_norm=log_squared_norm, maxiter=maxiter, sweeps=True,
+        enough=lambda residual: bool(np.abs(residual).max() <= 0.1 * tol))
     infeasible = found.infeasible or find_infeasible_set(
         rows, reduced.start, target, active, label, found.log_weight,
-        2 * FEW_ROUNDINGS * reduced.rank)
+        2 * FEW_ROUNDINGS * reduced.rank, found.projection.scores)
     if infeasible is not None:
         raise NoSolutionError(f"no weights have these scores: {infeasible}")
     worst = float(np.max(np.abs(found.projection.residual(target)[active])))

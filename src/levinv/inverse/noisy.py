@@ -107,10 +107,11 @@ def rivals(presolved: Presolved, best: Refined, minima: Minima,
     coloops = presolved.reduced.coloops
     left = (1.0 - presolved.problem.scores[coloops]) / presolved.problem.deviation()[coloops]
     room = _limit(presolved, certain) - best.point.norm ** 2 - float(left @ left)
+    own = {c: _own_limit(presolved, c, certain) for c in minima}
     return tuple(best.point.x + presolved.reduced.bases[c] @ (y - found.y[0])
                  for c, found in minima.items()
                  for y, misfit in zip(found.y[1:], found.misfit[1:], strict=True)
-                 if misfit - found.misfit[0] <= room and misfit <= _own_limit(presolved, c, certain))
+                 if misfit - found.misfit[0] <= room and misfit <= own[c])
 
 
 def different_minima(best: Refined, points: Sequence[Floats]) -> tuple[Floats, ...]:

@@ -65,7 +65,8 @@ cdef enum:
 cdef inline Py_ssize_t changes_needed(Py_ssize_t m, Py_ssize_t r) noexcept nogil:
     """Doubles for ``divide_changes``."""
     cdef Py_ssize_t p = r + 1, count = min(m, CHANGE_ROWS)
-    return (count * (2 * count + p + 7) + 2 * m * (p + 1) + 3 * p * p + 2 * p + CAPACITY * (r + 2) + 3)
+    return (count * (2 * count + p + 7) + 2 * m * (p + 1) + 3 * p * p + 2 * p
+            + CAPACITY * (r + 2) + 3)
 
 
 cdef inline void divide_changes(Changes* c, Py_ssize_t m, Py_ssize_t r,

@@ -95,11 +95,10 @@ cdef inline void newton_step(Workspace* s, double tolerance) noexcept nogil:
             direction[i] = inverse[i] * remainder[i] + length * direction[i]
 
 
-cdef inline bint match_scores(Workspace* s, bint exact) noexcept nogil:
-    """Weights whose scores are ``target``."""
+cdef inline bint match_scores(Workspace* s, bint exact, double enough) noexcept nogil:
+    """Weights whose scores are ``target``, to a relative error that is ``enough``."""
     cdef Py_ssize_t n = s.n, i, _, _shortening
     cdef double error, before, length, longest, slope, new_slope
-    cdef double enough = 0.1 * SIGN_TOLERANCE     # signs need no more, and stage 4 converges
     cdef double* weight = s.magnitudes.weight
     cdef double* sigma = s.projection.scores
     cdef double* step = s.magnitudes.step
@@ -156,7 +155,8 @@ cdef inline bint match_scores(Workspace* s, bint exact) noexcept nogil:
 cdef inline bint find_magnitudes(Workspace* s, bint exact) noexcept nogil:
     """The weights whose scores are ``target`` and, of a power, the slack's ``magnitude``."""
     cdef Py_ssize_t i
-    if not match_scores(s, exact):
+    # signs need no more, and stage 4 converges
+    if not match_scores(s, exact, 0.1 * SIGN_TOLERANCE):
         return False
     for i in range(s.n):
         if s.weighting.kind == INVERSE_SQUARE:

@@ -13,10 +13,10 @@ there are few such points, χ² is computed at all of them (*enumeration*). A Le
 iteration starts at the best point of each cell, in the BRANCH_STARTS cells where χ² is smallest.
 
 For weights with a pole or a peak there is a second way, whose work does not grow with the number of
-cells: another solution has nearly the weights of the one known, with a peak if it has its level, too.
-All sign vectors whose χ² by a linear model is within reach of the limit are found row by row, as in
-sphere decoding (``_kernels/small/changes``). Where they are too many, those with one and with two
-signs changed of least χ² are tried.
+cells: another solution has nearly the weights of the one known (with a peak, if it has its level,
+too). All sign vectors whose χ² by a linear model is within reach of the limit are found row by row,
+as in sphere decoding (``_kernels/small/changes``). Where they are too many, those with one and with
+two signs changed of least χ² are tried.
 
 For weightings that are no powers, the starts are the known solution and its reflections at the
 hyperplanes of one and of two rows: x moves so that these slacks change their signs and the others
@@ -144,7 +144,9 @@ class NoisyComponent:
                                for first in range(0, len(y), step)] or [np.zeros(0)])
 
     def normal_equations(self, y: Floats) -> tuple[Floats, Floats, Floats]:
-        """JᵀJ (k, r, r) and Jᵀρ (k, r), ρ the whitened residual and J its Jacobian; η (k, m)."""
+        """JᵀJ (k, r, r) and Jᵀρ (k, r), ρ the whitened residual and J its Jacobian; η (k, m). nan
+        where the scores are not defined, as at a zero slack.
+        """
         m, rank = self.matrix.shape
         step = max(1, PASS_ENTRIES // (m * rank ** 2))
         normal, gradient = np.empty((len(y), rank, rank)), np.empty((len(y), rank))
@@ -152,6 +154,8 @@ class NoisyComponent:
         for first in range(0, len(y), step):
             part = slice(first, first + step)
             _, scaled, inverse, eta[part] = self.evaluate(y[part])
+            defined = np.isfinite(inverse).all(axis=(1, 2))
+            inverse[~defined] = 0.0
             factors = self.weighting.times_slope(1.0, eta[part])[:, :, None] * self.matrix
             # Q F from the products u_a u_b of the entries of rows of an orthonormal basis
             values, vectors = np.linalg.eigh(inverse)
@@ -164,6 +168,7 @@ class NoisyComponent:
             normal[part] = jacobian.swapaxes(1, 2) @ jacobian
             gradient[part] = np.einsum("kmr,km->kr", jacobian,
                                        self.weight * (scores - self.scores))
+            normal[part][~defined] = gradient[part][~defined] = np.nan
         return normal, gradient, eta
 
 

@@ -3,8 +3,11 @@
 Weights exist only if c(S) <= rank(S) for every set S of rows, with equality exactly for unions of
 components. A set that violates this is a certificate. If there is one, the iteration of stage 1
 diverges, and the upper level sets {i : t_i >= level} of its log weights tend to violated sets. So
-the level sets at the widest gaps between sorted log weights are tried.
+the level sets at the widest gaps between sorted log weights are tried. The scores at these weights
+sum to at most rank(S) on every S, which excludes most sets without a look at their rank.
 """
+import math
+
 import numpy as np
 
 from levinv._tolerances import EPS, LEVEL_SETS
@@ -14,8 +17,10 @@ from levinv.storage.blocked import Rows
 
 
 def find_infeasible_set(rows: Rows, transform: Floats, target: Floats, active: Booleans,
-                        label: Labels, log_weight: Floats, margin: float) -> InfeasibleSet | None:
+                        label: Labels, log_weight: Floats, margin: float,
+                        scores: Floats | None = None) -> InfeasibleSet | None:
     """Find the infeasible level set of ``log_weight`` with the largest c(S) - rank(S), or None.
+    ``scores`` are those at these weights, if they are known.
 
     A set is infeasible if c(S) > rank(S) - margin, c = ``target``. If S is a union of components or
     has the rank of A, equality is allowed, and S is infeasible if c(S) > rank(S) + abs(margin). The
@@ -35,6 +40,12 @@ def find_infeasible_set(rows: Rows, transform: Floats, target: Floats, active: B
     for cut in np.argsort(-gaps, kind="stable")[:LEVEL_SETS]:
         chosen = order[:cut + 1]
         total = float(target[chosen].sum())
+        if scores is not None:
+            least = math.ceil(float(scores[chosen].sum()) - math.sqrt(EPS))      # of its rank
+            few = chosen[:2 * least + 2]                                         # often exceed it
+            if not violated(total, least, union=False) or (len(few) < len(chosen) and not violated(
+                    total, _rank(rows, transform, few, lengths), union=False)):
+                continue
         if len(chosen) < full_rank and total - len(chosen) <= excess:
             continue                                  # not worse if its rows are independent
         union = np.isin(label[index], np.unique(label[chosen])).sum() == len(chosen)

@@ -12,6 +12,10 @@ Up to here the weights are arbitrary. The slack s = A x - b enters through
 t_i + k_C = log w(s_i). For the weighting w(s) = 1/s² that gives |s_i| = e^(-k_C/2) e^(-t_i/2):
 magnitudes up to one factor on each component (:attr:`Magnitudes.magnitude`).
 
+Some digits may be enough. Then sweeps t <- t + logit c - logit sigma come first, each of which
+minimises f - cᵀt along every coordinate, with Anderson acceleration
+(:mod:`levinv.inverse.stages.accelerated`), while one of a few steps halves the error.
+
 The method is damped Newton from t = -2 log|a_i| + log(c_i/(1 - c_i)), columns orthonormal. If the
 relative error of the scores exceeds 1, sweeps t <- t + log(c/sigma) come first, while each halves
 the error. This is Tyler's fixed-point iteration, which always decreases f - cᵀt. A Newton step
@@ -33,6 +37,7 @@ from levinv._tolerances import (
     EPS,
     FEW_ROUNDINGS,
     PASS_ENTRIES,
+    PATIENCE,
     QUADRATIC,
     SIGNIFICANT,
     TINY,
@@ -40,6 +45,7 @@ from levinv._tolerances import (
 from levinv._typing import Booleans, Floats, Labels
 from levinv.forward.projection import Projection, project, rough_projection
 from levinv.inverse.result import Progress
+from levinv.inverse.stages.accelerated import Accelerator
 from levinv.inverse.stages.infeasible import find_infeasible_set
 from levinv.inverse.stages.laplacian import (
     DirectSolver,
@@ -64,7 +70,8 @@ class _Iterate:
 def find_magnitudes(rows: Rows, transform: Floats, target: Floats, active: Booleans, label: Labels,
                     *, own_columns: bool = False, log_weight: Floats | None = None,
                     log_squared_norm: Floats | None = None, accuracy: float = 0.0,
-                    enough: Callable[[Floats], bool] | None = None, maxiter: int = 100,
+                    enough: Callable[[Floats], bool] | None = None, sweeps: bool = False,
+                    maxiter: int = 100,
                     on_step: Callable[[int, float], None] | None = None) -> Magnitudes:
     """Find log weights whose scores are ``target`` on the active rows. Returns the best found, with
     their ``error``; ``infeasible`` holds a proof, if there is one, that no better ones exist.
@@ -74,7 +81,8 @@ def find_magnitudes(rows: Rows, transform: Floats, target: Floats, active: Boole
     ``own_columns`` projections may use the columns of A instead. ``log_weight`` is the first t. The
     mean of t on each component is 0; with ``log_squared_norm``, log |a_i|², the mean of
     t + log_squared_norm is 0. The iteration ends at an error of ``accuracy`` (0: as rounding
-    permits) or if ``enough(residual)``. Each step calls ``on_step(iteration, max |sigma - c|)``.
+    permits) or if ``enough(residual)``, which accelerated ``sweeps`` may reach. Each Newton step
+    calls ``on_step(iteration, max |sigma - c|)``.
     """
     if log_weight is None:
         log_weight = np.zeros(rows.shape[0])
@@ -100,6 +108,8 @@ def find_magnitudes(rows: Rows, transform: Floats, target: Floats, active: Boole
     best = evaluate(log_weight)
     del log_weight
     products = iteration = 0
+    if sweeps and enough is not None:
+        best = _swept(evaluate, best, target, active, enough)
     damping, infeasible, sweeping, stalled = 0.0, None, True, False
     while (iteration < maxiter and best.error > accuracy
            and not (enough is not None and enough(best.residual))):
@@ -128,11 +138,28 @@ def find_magnitudes(rows: Rows, transform: Floats, target: Floats, active: Boole
         stalled = stagnant
         if enough is None and iteration % _tolerances.PATIENCE == 0 and best.error > QUADRATIC:
             infeasible = find_infeasible_set(rows, transform, target, active, label, best.t,
-                                             -QUADRATIC)
+                                             -QUADRATIC, best.projection.scores)
             if infeasible is not None:
                 break
     return Magnitudes(best.t, best.projection, best.error, iteration, evaluations, products,
                       infeasible)
+
+
+def _swept(evaluate: Callable[[Floats], _Iterate], best: _Iterate, target: Floats,
+           active: Booleans, enough: Callable[[Floats], bool]) -> _Iterate:
+    """The best iterate of accelerated sweeps, which end where several in turn have not halved its
+    error.
+    """
+    accelerator, last, failures = Accelerator(len(target)), best, 0
+    odds = np.log(target) - np.log1p(-target)
+    while failures < PATIENCE // 4 and not enough(best.residual):
+        scores = np.clip(last.projection.scores, TINY, 1.0 - EPS)
+        sweep = np.where(active, odds - np.log(scores) + np.log1p(-scores), 0.0)
+        sweep[active] -= sweep[active].mean()
+        last = evaluate(accelerator.next(last.t, sweep))
+        failures = 0 if last.error <= 0.5 * best.error else failures + 1
+        best = last if last.error < best.error else best
+    return best
 
 
 def _solver(iterate: _Iterate, active: Booleans, label: Labels) -> DirectSolver | IterativeSolver:
