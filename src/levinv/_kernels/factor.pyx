@@ -5,9 +5,138 @@ from libc.math cimport INFINITY, sqrt
 from libc.string cimport memset
 
 from kernel_settings cimport SQUARABLE, UNBLOCKED_COLUMNS
-from levinv._kernels.linalg cimport blas_int, geqp3, orgqr, potrf, pstrf, trtri
+from levinv._kernels.linalg cimport (blas_int, gemm, gemm_nn, geqp3, orgqr, pstrf, trmm_left,
+                                     trmm_right, trtri)
 
 import numpy as np
+
+
+cdef Py_ssize_t block_size(Py_ssize_t k) noexcept nogil:
+    """Columns of a block: the blocks on the diagonal are factored by loops, or by smaller blocks."""
+    return UNBLOCKED_COLUMNS if k <= 8 * UNBLOCKED_COLUMNS else 2 * UNBLOCKED_COLUMNS
+
+
+cdef bint small_cholesky(double* a, Py_ssize_t k, Py_ssize_t lda) noexcept nogil:
+    """The upper triangle of a <- R with RᵀR = a, by loops; False at a pivot that is not positive."""
+    cdef Py_ssize_t i, j, l
+    cdef double factor
+    cdef double* row
+    cdef double* other
+    for l in range(k):
+        row = a + l * lda
+        if not row[l] > 0.0:
+            return False
+        factor = 1.0 / sqrt(row[l])
+        for j in range(l, k):
+            row[j] = factor * row[j]
+        for i in range(l + 1, k):
+            other = a + i * lda
+            factor = row[i]
+            for j in range(i, k):
+                other[j] = other[j] - factor * row[j]
+    return True
+
+
+cdef void small_inverse(const double* r, Py_ssize_t k, Py_ssize_t ldr, double* t,
+                        Py_ssize_t ldt) noexcept nogil:
+    """t <- R⁻¹ (zero below the diagonal before), by loops."""
+    cdef Py_ssize_t i, j, l
+    cdef double factor
+    cdef double* row
+    cdef double* other
+    for i in range(k - 1, -1, -1):                # rows of R⁻¹ from the last one up
+        row = t + i * ldt
+        row[i] = 1.0
+        for l in range(i + 1, k):
+            factor = r[i * ldr + l]
+            other = t + l * ldt
+            for j in range(l, k):
+                row[j] = row[j] - factor * other[j]
+        factor = 1.0 / r[i * ldr + i]
+        for j in range(i, k):
+            row[j] = factor * row[j]
+
+
+cdef bint diagonal_block(double* a, Py_ssize_t lda, double* t, Py_ssize_t ldt, Py_ssize_t first,
+                         Py_ssize_t last, bint factored) noexcept nogil:
+    """R and T in the diagonal block of columns ``first`` to ``last``."""
+    a = a + first * lda + first
+    t = t + first * ldt + first
+    if last - first > UNBLOCKED_COLUMNS:
+        return by_blocks(a, last - first, lda, t, ldt, UNBLOCKED_COLUMNS, factored)
+    if not factored and not small_cholesky(a, last - first, lda):
+        return False
+    small_inverse(a, last - first, lda, t, ldt)
+    return True
+
+
+cdef void prepare_strip(double* a, Py_ssize_t lda, const double* t, Py_ssize_t ldt,
+                        Py_ssize_t first, Py_ssize_t last, Py_ssize_t begin,
+                        Py_ssize_t end) noexcept nogil:
+    """A strip of columns: of R = T_JJᵀ A. One of rows: of R T_JJ, which takes the place of R."""
+    cdef const double* diagonal = t + first * ldt + first
+    if begin >= last:
+        trmm_left(last - first, end - begin, diagonal, ldt, a + first * lda + begin, lda)
+    else:
+        trmm_right(end - begin, last - first, diagonal, ldt, a + begin * lda + first, lda)
+
+
+cdef void finish_strip(double* a, Py_ssize_t lda, double* t, Py_ssize_t ldt, Py_ssize_t first,
+                       Py_ssize_t last, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    """A strip of columns: of the Schur complement A - RᵀR. One of rows: of T = -T (R T_JJ)."""
+    if begin >= last:
+        gemm(end - last, end - begin, last - first, -1.0, a + first * lda + last, lda,
+             a + first * lda + begin, lda, 1.0, a + last * lda + begin, lda)
+    else:
+        gemm_nn(end - begin, last - first, first - begin, -1.0, t + begin * ldt + begin, ldt,
+                a + begin * lda + first, lda, 0.0, t + begin * ldt + first, ldt)
+
+
+cdef bint by_blocks(double* a, Py_ssize_t k, Py_ssize_t lda, double* t, Py_ssize_t ldt,
+                    Py_ssize_t size, bint factored) noexcept nogil:
+    """R and T of all blocks (see the top of the file)."""
+    cdef Py_ssize_t first, last, begin
+    for first from 0 <= first < k by size:
+        last = min(first + size, k)
+        if not diagonal_block(a, lda, t, ldt, first, last, factored):
+            return False
+        for begin from 0 <= begin < k by size:
+            if begin < first or (begin > first and not factored):
+                prepare_strip(a, lda, t, ldt, first, last, begin, min(begin + size, k))
+        for begin from 0 <= begin < k by size:
+            if begin < first or (begin > first and not factored):
+                finish_strip(a, lda, t, ldt, first, last, begin, min(begin + size, k))
+    return True
+
+
+cdef double scale_columns(double* gram, Py_ssize_t k, Py_ssize_t width,
+                          double* column_scale) noexcept nogil:
+    """gram <- D⁻¹ gram D⁻¹ (upper triangle), column_scale <- D⁻¹; 0, or the value of
+    :func:`inverse_factor` where squares are out of range.
+    """
+    cdef Py_ssize_t i, j
+    cdef double factor
+    cdef double* row
+    for i in range(k):
+        factor = gram[i * width + i]
+        if not (SQUARABLE * SQUARABLE < factor < 1.0 / (SQUARABLE * SQUARABLE)):
+            return factor - factor + INFINITY                 # nan for nan and inf
+        column_scale[i] = 1.0 / sqrt(factor)
+    for i in range(k):
+        row = gram + i * width
+        for j in range(i, k):
+            row[j] = row[j] * column_scale[i] * column_scale[j]
+    return 0.0
+
+
+cdef double norm(const double* t, Py_ssize_t k, Py_ssize_t width) noexcept nogil:
+    """The Frobenius norm of an upper triangle."""
+    cdef Py_ssize_t i, j
+    cdef double total = 0.0
+    for i in range(k):
+        for j in range(i, k):
+            total = total + t[i * width + j] * t[i * width + j]
+    return sqrt(total)
 
 
 cdef double inverse_factor(double* gram, Py_ssize_t k, Py_ssize_t width, double* column_scale,
@@ -19,57 +148,18 @@ cdef double inverse_factor(double* gram, Py_ssize_t k, Py_ssize_t width, double*
     of R⁻¹ (see :func:`gram_inverse_factor`), inf if there is no factor in double precision, or nan
     if the diagonal holds nan or inf.
     """
-    cdef Py_ssize_t i, j, l
-    cdef double total = 0.0, factor
-    cdef double* row
-    cdef double* other
+    cdef Py_ssize_t i, j
+    cdef double condition = scale_columns(gram, k, width, column_scale)
     memset(transform, 0, k * width * sizeof(double))
-    for i in range(k):
-        factor = gram[i * width + i]
-        if not (SQUARABLE * SQUARABLE < factor < 1.0 / (SQUARABLE * SQUARABLE)):
-            return factor - factor + INFINITY                 # nan for nan and inf
-        column_scale[i] = 1.0 / sqrt(factor)
-    for i in range(k):
-        row = gram + i * width
-        for j in range(i, k):
-            row[j] = row[j] * column_scale[i] * column_scale[j]
-    if k > UNBLOCKED_COLUMNS:                             # upper by rows is lower by columns
-        if potrf(k, gram, width) != 0 or trtri(True, k, gram, width) != 0:
-            return INFINITY
-        for i in range(k):
-            for j in range(i, k):
-                factor = gram[i * width + j]
-                total = total + factor * factor
-                transform[i * width + j] = column_scale[i] * factor
-        return sqrt(total)
-    for l in range(k):
-        row = gram + l * width
-        if not row[l] > 0.0:
-            return INFINITY
-        factor = 1.0 / sqrt(row[l])
-        for j in range(l, k):
-            row[j] = factor * row[j]
-        for i in range(l + 1, k):
-            other = gram + i * width
-            factor = row[i]
-            for j in range(i, k):
-                other[j] = other[j] - factor * row[j]
-    for i in range(k - 1, -1, -1):                # rows of R⁻¹ from the last one up
-        row = transform + i * width
-        row[i] = 1.0
-        for l in range(i + 1, k):
-            factor = gram[i * width + l]
-            other = transform + l * width
-            for j in range(l, k):
-                row[j] = row[j] - factor * other[j]
-        factor = 1.0 / gram[i * width + i]
-        for j in range(i, k):
-            row[j] = factor * row[j]
-            total = total + row[j] * row[j]
+    if condition != 0.0:
+        return condition
+    if not by_blocks(gram, k, width, transform, width, block_size(k), False):
+        return INFINITY
+    condition = norm(transform, k, width)
     for i in range(k):
         for j in range(i, k):
             transform[i * width + j] = column_scale[i] * transform[i * width + j]
-    return sqrt(total)
+    return condition
 
 
 def triangular_inverse_factor(double[:, ::1] gram):
