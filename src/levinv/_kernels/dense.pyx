@@ -255,17 +255,12 @@ cdef bint upper_triangular(const double[:, ::1] transform) noexcept nogil:
 cdef void row_squares(const Rows* rows, Py_ssize_t step, double* workspace,
                       double* out) noexcept nogil:
     """out_i <- |u_i|²."""
-    cdef Py_ssize_t k = rows.k, width = padded(rows.k), first, count, i, j
+    cdef Py_ssize_t width = padded(rows.k), first, count
     cdef const double* u
-    cdef double total
     for first from 0 <= first < rows.n by step:
         count = min(step, rows.n - first)
         u = rows_of(rows, first, count, workspace, workspace + step * padded(rows.d))
-        for i in range(count):
-            total = 0.0
-            for j in range(k):
-                total = total + u[i * width + j] * u[i * width + j]
-            out[first + i] = total
+        tiles().dots(u, width, u, width, count, rows.k, out + first)
 
 
 def moments(const double[:, :] A, const double[::1] scale, const double[:, ::1] transform,

@@ -7,13 +7,14 @@ from libc.string cimport memset
 from kernel_settings cimport SQUARABLE, UNBLOCKED_COLUMNS
 from levinv._kernels.linalg cimport (blas_int, gemm, gemm_nn, geqp3, orgqr, pstrf, trmm_left,
                                      trmm_right, trtri)
+from levinv._kernels.tiles cimport tiles
 
 import numpy as np
 
 
 cdef Py_ssize_t block_size(Py_ssize_t k) noexcept nogil:
     """Columns of a block: the blocks on the diagonal are factored by loops, or by smaller blocks."""
-    return UNBLOCKED_COLUMNS if k <= 8 * UNBLOCKED_COLUMNS else 2 * UNBLOCKED_COLUMNS
+    return UNBLOCKED_COLUMNS * min(1 + k // (8 * UNBLOCKED_COLUMNS), 4)
 
 
 cdef bint small_cholesky(double* a, Py_ssize_t k, Py_ssize_t lda) noexcept nogil:
@@ -131,11 +132,11 @@ cdef double scale_columns(double* gram, Py_ssize_t k, Py_ssize_t width,
 
 cdef double norm(const double* t, Py_ssize_t k, Py_ssize_t width) noexcept nogil:
     """The Frobenius norm of an upper triangle."""
-    cdef Py_ssize_t i, j
-    cdef double total = 0.0
+    cdef Py_ssize_t i
+    cdef double total = 0.0, square
     for i in range(k):
-        for j in range(i, k):
-            total = total + t[i * width + j] * t[i * width + j]
+        tiles().dots(t + i * width + i, width, t + i * width + i, width, 1, k - i, &square)
+        total = total + square
     return sqrt(total)
 
 

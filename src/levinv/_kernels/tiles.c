@@ -78,9 +78,9 @@ void tiles_free(double *memory)
 #endif
 
 #define TABLE(suffix) {NAMED(gram, suffix), NAMED(tn, suffix), NAMED(nn, suffix), \
+                       NAMED(forms, suffix), NAMED(sandwich, suffix), NAMED(weigh, suffix), \
                        NAMED(quad, suffix), NAMED(scaled, suffix), NAMED(pairs, suffix), \
-                       NAMED(forms, suffix), NAMED(sandwich, suffix), \
-                       NAMED(weigh, suffix)}
+                       NAMED(dots, suffix)}
 
 static const Tiles versions[] = {
     TABLE(common),

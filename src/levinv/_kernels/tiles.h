@@ -10,10 +10,11 @@
  *     gram    lower triangle of c (k x k, rows of `width`) += uᵀ v
  *     tn      c (p x q) += uᵀ v
  *     nn      c (rows x q) = u t, u of `depth` columns
+ *     forms, sandwich, weigh   see tiles_forms.h
  *     quad    out_i = u_i t u_iᵀ, or |u_i t|² if `square`, for an upper triangular t
  *     scaled  block = diag(scale) a for contiguous rows of d entries, the rest of `width` zero
  *     pairs   products (rows x width): u_a u_b for a <= b, the rest of `width` zero
- *     forms, sandwich, weigh   see tiles_forms.h
+ *     dots    out_i = u_i v_iᵀ for rows of k entries, in any layout
  *
  * `ahead` points to the block that the pass over memory reads next: rows `stride` doubles apart, as
  * many and as long as those of u. It is fetched during the work on u, because tiles go across rows
@@ -53,16 +54,18 @@ typedef struct {
                double *c);
     void (*nn)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth, const double *t,
                ptrdiff_t q, double *c);
+    void (*forms)(double *c, ptrdiff_t q, ptrdiff_t k, double *work, double *pivots);
+    void (*sandwich)(const double *form, double *c, ptrdiff_t q, ptrdiff_t k, double *work);
+    int (*weigh)(const double *values, ptrdiff_t n, int slack, double least, double most,
+                 double *out);
     void (*quad)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth, const double *t,
                  ptrdiff_t width, int square, double *out, const double *ahead, ptrdiff_t stride);
     void (*scaled)(const double *a, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t d,
                    const double *scale, ptrdiff_t width, double *block);
     void (*pairs)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t k, ptrdiff_t width,
                   double *products);
-    void (*forms)(double *c, ptrdiff_t q, ptrdiff_t k, double *work, double *pivots);
-    void (*sandwich)(const double *form, double *c, ptrdiff_t q, ptrdiff_t k, double *work);
-    int (*weigh)(const double *values, ptrdiff_t n, int slack, double least, double most,
-                 double *out);
+    void (*dots)(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv, ptrdiff_t rows,
+                 ptrdiff_t k, double *out);
 } Tiles;
 
 const Tiles *tiles(void);

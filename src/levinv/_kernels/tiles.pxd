@@ -14,6 +14,12 @@ cdef extern from "tiles.h" nogil:
                    double* c) noexcept nogil
         void (*nn)(const double* u, Py_ssize_t ldu, Py_ssize_t rows, Py_ssize_t depth,
                    const double* t, Py_ssize_t q, double* c) noexcept nogil
+        void (*forms)(double* c, Py_ssize_t q, Py_ssize_t k, double* work,
+                      double* pivots) noexcept nogil
+        void (*sandwich)(const double* form, double* c, Py_ssize_t q, Py_ssize_t k,
+                         double* work) noexcept nogil
+        int (*weigh)(const double* values, Py_ssize_t n, int slack, double least, double most,
+                     double* out) noexcept nogil
         void (*quad)(const double* u, Py_ssize_t ldu, Py_ssize_t rows, Py_ssize_t depth,
                      const double* t, Py_ssize_t width, int square, double* out,
                      const double* ahead, Py_ssize_t stride) noexcept nogil
@@ -21,10 +27,6 @@ cdef extern from "tiles.h" nogil:
                        const double* scale, Py_ssize_t width, double* block) noexcept nogil
         void (*pairs)(const double* u, Py_ssize_t ldu, Py_ssize_t rows, Py_ssize_t k,
                       Py_ssize_t width, double* products) noexcept nogil
-        void (*forms)(double* c, Py_ssize_t q, Py_ssize_t k, double* work,
-                      double* pivots) noexcept nogil
-        void (*sandwich)(const double* form, double* c, Py_ssize_t q, Py_ssize_t k,
-                         double* work) noexcept nogil
-        int (*weigh)(const double* values, Py_ssize_t n, int slack, double least, double most,
-                     double* out) noexcept nogil
+        void (*dots)(const double* u, Py_ssize_t ldu, const double* v, Py_ssize_t ldv,
+                     Py_ssize_t rows, Py_ssize_t k, double* out) noexcept nogil
     const Tiles* tiles()

@@ -57,6 +57,16 @@ static void scaled_portable(const double *a, ptrdiff_t lda, ptrdiff_t rows, ptrd
             block[i * width + j] = j < d ? (scale ? scale[i] : 1.0) * a[i * lda + j] : 0.0;
 }
 
+static void dots_portable(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv,
+                          ptrdiff_t rows, ptrdiff_t k, double *out)
+{
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        out[i] = 0.0;
+        for (ptrdiff_t j = 0; j < k; j++)
+            out[i] += u[i * ldu + j] * v[i * ldv + j];
+    }
+}
+
 static void pairs_portable(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t k,
                            ptrdiff_t width, double *products)
 {

@@ -177,6 +177,25 @@ TARGET static void OF(scaled)(const double *a, ptrdiff_t lda, ptrdiff_t rows, pt
     }
 }
 
+TARGET static void OF(dots)(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv,
+                            ptrdiff_t rows, ptrdiff_t k, double *out)
+{
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const double *left = u + i * ldu, *right = v + i * ldv;
+        OF(Vector) even = SPLAT(0.0), odd = SPLAT(0.0);
+        double rest = 0.0;
+        ptrdiff_t j = 0;
+        for (; j + 2 * LANES <= k; j += 2 * LANES) {
+            even += LOAD(left + j) * LOAD(right + j);
+            odd += LOAD(left + j + LANES) * LOAD(right + j + LANES);
+        }
+        for (; j < k; j++)
+            rest += left[j] * right[j];
+        even += odd;
+        out[i] = SUM(even) + rest;
+    }
+}
+
 TARGET static void OF(pairs)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t k,
                              ptrdiff_t width, double *products)
 {
