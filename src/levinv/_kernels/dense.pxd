@@ -29,6 +29,8 @@ cdef void pack_transposed(const double[:, ::1] matrix, double* out,
 cdef void add_packed(const double* packed, Py_ssize_t width, double[:, ::1] out) noexcept nogil
 cdef void load(const Rows* rows, const double* scale, Py_ssize_t first, Py_ssize_t count,
                double* block) noexcept nogil
+cdef void load_rows(const Rows* rows, const double* scale, Py_ssize_t first, Py_ssize_t count,
+                    double* block, Py_ssize_t width) noexcept nogil
 cdef const double* rows_of(const Rows* rows, Py_ssize_t first, Py_ssize_t count, double* block,
                            double* product) noexcept nogil
 cdef void add_gram(const Rows* rows, const double* weights, Py_ssize_t step, double* workspace,

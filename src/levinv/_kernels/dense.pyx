@@ -96,8 +96,15 @@ cdef void pack_entries(const double* matrix, Py_ssize_t rows, Py_ssize_t columns
 cdef void load(const Rows* rows, const double* scale, Py_ssize_t first, Py_ssize_t count,
                double* block) noexcept nogil:
     """block <- diag(scale) times rows of A, packed; zero rows up to a multiple of TILE."""
-    cdef Py_ssize_t d = rows.d, width = padded(rows.d), whole = whole_tiles(count)
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t width = padded(rows.d), whole = whole_tiles(count)
+    load_rows(rows, scale, first, count, block, width)
+    memset(block + count * width, 0, (whole - count) * width * sizeof(double))
+
+
+cdef void load_rows(const Rows* rows, const double* scale, Py_ssize_t first, Py_ssize_t count,
+                    double* block, Py_ssize_t width) noexcept nogil:
+    """block <- diag(scale) times rows of A, zero beyond column d of ``width``."""
+    cdef Py_ssize_t d = rows.d, i, j
     cdef const double* source = rows.data + first * rows.row_stride
     cdef const double* factor = scale
     if factor != NULL:
@@ -115,7 +122,6 @@ cdef void load(const Rows* rows, const double* scale, Py_ssize_t first, Py_ssize
             for i in range(count):
                 for j in range(d):
                     block[i * width + j] = factor[i] * block[i * width + j]
-    memset(block + count * width, 0, (whole - count) * width * sizeof(double))
 
 
 cdef const double* rows_of(const Rows* rows, Py_ssize_t first, Py_ssize_t count, double* block,

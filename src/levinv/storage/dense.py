@@ -17,6 +17,7 @@ from levinv._tolerances import (
     UNBLOCKED_COLUMNS,
 )
 from levinv._typing import Booleans, Floats, RowIndex
+from levinv.storage import many_columns
 from levinv.storage.blocked import Pieces, Rows, part_of
 
 
@@ -130,6 +131,8 @@ class DenseRows(Rows):
     def gram(self, scale: Floats | None = None, transform: Floats | None = None,
              weights: Floats | None = None) -> Floats:
         k = self._width(transform)
+        if many_columns.is_wide_gram(k, transform):
+            return many_columns.gram(self.A, self.workers, scale, transform, weights)
 
         def add(chunk: slice, out: Floats) -> None:
             dense.gram(self.A[chunk], part_of(scale, chunk), transform, part_of(weights, chunk),
@@ -139,6 +142,9 @@ class DenseRows(Rows):
 
     def quad(self, scale: Floats | None = None, transform: Floats | None = None,
              form: Floats | None = None) -> Floats:
+        if self._width(transform) > many_columns.WIDE_FORM and (form is not None
+                                                                or transform is not None):
+            return many_columns.quad(self.A, self.workers, scale, transform, form)
         out = np.empty(self.shape[0])
 
         def work(chunk: slice) -> None:
