@@ -275,7 +275,7 @@ def test_kernels_accumulate_or_overwrite_as_they_say(rng):
     upper = np.triu_indices(3)
     close(packed, 1.0 + np.einsum("im,ia,ib->abm", Y, A, A)[upper])
     overwritten = np.full(50, np.nan)
-    dense.quad(A, None, None, None, overwritten)
+    dense.quad(A, None, dense.Form(3, None, None), overwritten)
     close(overwritten, (A ** 2).sum(axis=1))
 
 

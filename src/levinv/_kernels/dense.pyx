@@ -219,29 +219,51 @@ def gram(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
     tiles_free(workspace)
 
 
-def quad(const double[:, :] A, const double[::1] scale, const double[:, ::1] transform,
-         const double[:, ::1] form, double[::1] out):
-    """out_i <- u_iᵀ form u_i; form None: |u_i|²."""
+cdef class Form:
+    """What :func:`quad` computes for rows of d entries: a transform and a form, packed once."""
+
+    cdef double* transform            # T, or NULL
+    cdef double* triangle             # upper triangular: the form; T itself if ``square``; or NULL
+    cdef Py_ssize_t d, k
+    cdef bint square                  # |u_i t|²
+
+    def __cinit__(self, Py_ssize_t d, const double[:, ::1] transform, const double[:, ::1] form):
+        cdef Py_ssize_t k = d if transform is None else transform.shape[1], width = padded(k), i, j
+        self.d, self.k = d, k
+        self.square = form is None and upper_triangular(transform)
+        if self.square or form is not None:
+            self.triangle = allocate(width * width)
+        if transform is not None and not self.square:
+            self.transform = allocate(d * width)
+        with nogil:
+            if self.transform != NULL:
+                pack(transform, self.transform, width)
+            if self.square:
+                pack(transform, self.triangle, width)
+            elif self.triangle != NULL:
+                memset(self.triangle, 0, width * width * sizeof(double))
+                for i in range(k):
+                    self.triangle[i * width + i] = form[i, i]
+                    for j in range(i + 1, k):
+                        self.triangle[i * width + j] = form[i, j] + form[j, i]
+
+    def __dealloc__(self):
+        tiles_free(self.transform)
+        tiles_free(self.triangle)
+
+
+def quad(const double[:, :] A, const double[::1] scale, Form form not None, double[::1] out):
+    """out_i <- u_iᵀ form u_i; without a form |u_i|²."""
     cdef Rows rows = describe(A, scale)
-    cdef bint direct = form is None and upper_triangular(transform)
-    cdef Py_ssize_t k = rows.d if transform is None else transform.shape[1], width = padded(k)
-    cdef Py_ssize_t step = block_rows(rows.n, padded(rows.d) + width, 64), i, j
-    cdef double* workspace = allocate(step * (padded(rows.d) + width + 1) + width * width
-                                      + workspace_of(transform))
-    cdef double* t = workspace + step * (padded(rows.d) + width + 1)
+    cdef Py_ssize_t width = padded(form.k)
+    cdef Py_ssize_t step = block_rows(rows.n, padded(rows.d) + width, 64)
+    cdef double* workspace = allocate(step * (padded(rows.d) + width + 1))
     with nogil:
-        if direct:
-            pack(transform, t, width)
-        else:
-            transform_by(&rows, transform, t + width * width)
-        if form is not None:
-            memset(t, 0, width * width * sizeof(double))
-            for i in range(k):
-                t[i * width + i] = form[i, i]
-                for j in range(i + 1, k):
-                    t[i * width + j] = form[i, j] + form[j, i]
-        if direct or form is not None:
-            triangular_quad(&rows, t, direct, step, workspace, &out[0])
+        if form.transform != NULL:
+            rows.k = form.k
+            rows.transform = form.transform
+        if form.triangle != NULL:
+            triangular_quad(&rows, form.triangle, form.square, step, workspace, &out[0])
         else:
             row_squares(&rows, step, workspace, &out[0])
     tiles_free(workspace)

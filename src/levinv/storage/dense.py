@@ -43,7 +43,7 @@ class DenseRows(Rows):
         n, work_per_row = self.shape[0], max(work_per_row, 1)
         if n * work_per_row <= CHUNK_WORK:
             return [slice(0, n)]
-        step = max(CHUNK_WORK // work_per_row, 8 * width)
+        step = max(CHUNK_WORK // work_per_row, 32 * width)
         step = max(min(step, LONG // work_per_row), 64)
         count = max(1, round(n / step))
         step = -(-n // count)
@@ -145,10 +145,10 @@ class DenseRows(Rows):
         if self._width(transform) > many_columns.WIDE_FORM and (form is not None
                                                                 or transform is not None):
             return many_columns.quad(self.A, self.workers, scale, transform, form)
-        out = np.empty(self.shape[0])
+        out, packed = np.empty(self.shape[0]), dense.Form(self.shape[1], transform, form)
 
         def work(chunk: slice) -> None:
-            dense.quad(self.A[chunk], part_of(scale, chunk), transform, form, out[chunk])
+            dense.quad(self.A[chunk], part_of(scale, chunk), packed, out[chunk])
 
         # From the end, since the previous pass has left the last rows in the cache.
         n = self.shape[0]
