@@ -8,7 +8,7 @@ triangle becomes a lower one.
 """
 from kernel_blas_int cimport blas_int
 from scipy.linalg.cython_blas cimport dgemm, dgemv, dtrmm
-from scipy.linalg.cython_lapack cimport dgeqp3, dlauum, dorgqr, dpstrf, dtrtri
+from scipy.linalg.cython_lapack cimport dgeqp3, dorgqr, dpstrf
 
 
 cdef inline void gemm(blas_int m, blas_int n, blas_int k, double alpha, const double* a,
@@ -59,22 +59,6 @@ cdef inline blas_int pstrf(blas_int n, double* a, blas_int lda, blas_int* pivots
     cdef char uplo = b'U'
     cdef blas_int info = 0
     dpstrf(&uplo, &n, a, &lda, pivots, rank, &tolerance, work, &info)
-    return info
-
-
-cdef inline blas_int lauum(blas_int n, double* a, blas_int lda) noexcept nogil:
-    """LᵀL replaces L in the lower triangle (column-major)."""
-    cdef char uplo = b'L'
-    cdef blas_int info = 0
-    dlauum(&uplo, &n, a, &lda, &info)
-    return info
-
-
-cdef inline blas_int trtri(bint lower, blas_int n, double* a, blas_int lda) noexcept nogil:
-    """A <- A⁻¹ for a triangular A (column-major)."""
-    cdef char uplo = b'L' if lower else b'U', diag = b'N'
-    cdef blas_int info = 0
-    dtrtri(&uplo, &diag, &n, a, &lda, &info)
     return info
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from levinv._kernels import csr, wide
+from levinv._kernels import factor, wide
 from levinv._parallel import share
 from levinv._source import Source
 from levinv._tolerances import CACHE_ENTRIES, UNBLOCKED_COLUMNS
@@ -84,7 +84,7 @@ def gram(A: Floats | Source, workers: int, scale: Floats | None, transform: Floa
 
         share(make, slices(block.start, block.stop, PIECE // 2), workers)
         share(add, slices(0, k, STRIP), workers)
-    csr.mirror(out)
+    factor.mirror_down(out)
     return out
 
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import scipy.sparse
 
 from levinv import _tolerances
-from levinv._kernels import csr, dense, wide
+from levinv._kernels import csr, dense, factor, wide
 from levinv._tolerances import CACHE_ENTRIES, CHUNK_WORK, DENSE_GAIN, PASS_ENTRIES, SQUARABLE, TINY
 from levinv._typing import Booleans, Floats, RowIndex
 from levinv.storage.blocked import Pieces, Rows, part_of
@@ -212,13 +212,13 @@ class SparseRows(Rows):
 
         if transform is None and not self._crowded:
             out = self._sum(self._pair_chunks(k * k), (k, k), add)
-            csr.mirror(out)
+            factor.mirror_down(out)
             return out
         if k == 0:
             return np.zeros((0, 0))
         out = self._sum(self._dense_chunks(k * k, k, k), (k, k), add_dense)
         if k > WIDE_GRAM:
-            csr.mirror(out)
+            factor.mirror_down(out)
         return out
 
     def quad(self, scale: Floats | None = None, transform: Floats | None = None,

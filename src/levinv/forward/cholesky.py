@@ -1,0 +1,72 @@
+"""Inverse Cholesky factors of Gram matrices on several threads, and how far to trust them.
+
+The steps, of :mod:`levinv._kernels.factor`, are those of one thread: strips of a matrix, each by one
+thread, in the same order. Results are therefore the same to the last bit.
+"""
+import math
+
+import numpy as np
+import scipy.linalg
+
+from levinv._kernels import factor
+from levinv._parallel import aside, share
+from levinv._tolerances import UNBLOCKED_COLUMNS
+from levinv._typing import Floats
+
+
+def triangular_inverse_factor(gram: Floats, workers: int = 1) -> tuple[Floats, float]:
+    """Upper triangular T with Tᵀ gram T = I, and its condition: the Frobenius norm of R⁻¹ (see
+    :func:`levinv._kernels.factor.gram_inverse_factor`); inf or nan where there is none.
+
+    The upper triangle of ``gram``, with the diagonal, is overwritten; :func:`restore` undoes this.
+    """
+    k = len(gram)
+    if k <= 8 * UNBLOCKED_COLUMNS or workers == 1:
+        return aside(lambda: factor.triangular_inverse_factor(gram), k ** 3)
+    transform, column_scale = np.zeros((k, k)), np.empty(k)
+    condition = factor.scale_gram(gram, column_scale)
+    if condition != 0.0:
+        return transform, condition
+    size = factor.block_size(k)
+    blocks = [(first, min(first + size, k)) for first in range(0, k, size)]
+    for block in blocks:
+        if not factor.diagonal_step(gram, transform, *block):
+            return transform, math.inf
+        strips = [strip for strip in blocks if strip != block]
+        for step in (factor.prepare_step, factor.finish_step):
+            share(lambda strip, step=step, block=block: step(gram, transform, *block, *strip),
+                  strips, workers)
+    return transform, factor.unscale(transform, column_scale)
+
+
+def restore(gram: Floats, diagonal: Floats) -> None:
+    """Undo what :func:`triangular_inverse_factor` wrote into a symmetric matrix."""
+    factor.mirror_up(gram)
+    np.fill_diagonal(gram, diagonal)
+
+
+def norm_bound(condition: float, k: int) -> float:
+    """A bound of |R⁻¹| from its Frobenius norm, at least √k. Errors grow with |R⁻¹|.
+
+    The k squared singular values of R sum to k. The inverses of the k - 1 largest ones therefore
+    sum to at least (k - 1)²/k >= k - 2, and the inverse of the smallest is at most the squared
+    Frobenius norm less k - 2.
+    """
+    return math.sqrt(max(condition ** 2 - k + 2.0, 1.0))
+
+
+def close_norm_bound(transform: Floats, diagonal: Floats, condition: float) -> float:
+    """A closer bound of |R⁻¹| for many columns, at half the cost of a factorisation.
+
+    k numbers of mean m and mean square q are at most m + √((k - 1)(q - m²)) (Samuelson, 1968).
+    Those here are the eigenvalues of R⁻¹R⁻ᵀ: their sum is the squared Frobenius norm of R⁻¹, and
+    the sum of their squares is that of R⁻¹R⁻ᵀ.
+    """
+    k = len(transform)
+    inverse = np.sqrt(diagonal)[:, None] * transform
+    product, _ = aside(lambda: scipy.linalg.lapack.dlauum(inverse.T, lower=1, overwrite_c=1),
+                       k ** 3)
+    squares = 2.0 * float(np.linalg.norm(np.tril(product))) ** 2 - float(np.sum(
+        np.diag(product) ** 2))
+    mean = condition ** 2 / k
+    return math.sqrt(mean + math.sqrt((k - 1) * max(squares / k - mean ** 2, 0.0)))
