@@ -107,21 +107,21 @@ cdef void load_rows(const Rows* rows, const double* scale, Py_ssize_t first, Py_
     cdef Py_ssize_t d = rows.d, i, j
     cdef const double* source = rows.data + first * rows.row_stride
     cdef const double* factor = scale
+    cdef double s
     if factor != NULL:
         factor += first
     if rows.column_stride == 1:
         tiles().scaled(source, rows.row_stride, count, d, factor, width, block)
+    elif rows.row_stride == 1 and width % TILE == 0:
+        tiles().turned(source, rows.column_stride, count, d, factor, width, block)
     else:
         for i in range(count):
+            s = 1.0 if factor == NULL else factor[i]
+            for j in range(d):
+                block[i * width + j] = s * source[j * rows.column_stride]
             for j in range(d, width):
                 block[i * width + j] = 0.0
-        for j in range(d):                          # A is mostly column-major: column by column
-            for i in range(count):
-                block[i * width + j] = source[i * rows.row_stride + j * rows.column_stride]
-        if factor != NULL:
-            for i in range(count):
-                for j in range(d):
-                    block[i * width + j] = factor[i] * block[i * width + j]
+            source += rows.row_stride
 
 
 cdef const double* rows_of(const Rows* rows, Py_ssize_t first, Py_ssize_t count, double* block,

@@ -1,29 +1,23 @@
 """Leverage scores of many small matrices, one after the other: the one-pass route of
 :mod:`levinv.forward.basis` without a return to Python.
 """
-from libc.math cimport NAN, fabs, isfinite, sqrt
+from libc.math cimport NAN
 from libc.string cimport memset
 
 from levinv._kernels.dense cimport (Rows, add_gram, allocate, block_rows, describe, padded,
                                     triangular_quad)
 from levinv._kernels.factor cimport inverse_factor
-from levinv._kernels.tiles cimport tiles_free
+from levinv._kernels.tiles cimport tiles, tiles_free
 
 
 cdef bint row_scale(const double[:] values, bint weights, double* scale) noexcept nogil:
     """Write the scales of the rows, at most 1; False where slacks or weights do not allow it."""
     cdef Py_ssize_t n = values.shape[0], i
-    cdef double least = fabs(values[0]), most = values[0], lowest = values[0], total = 0.0
+    if values.strides[0] == sizeof(double):
+        return tiles().scales(&values[0], n, weights, scale)
     for i in range(n):
-        least = min(least, fabs(values[i]))
-        most, lowest = max(most, values[i]), min(lowest, values[i])
-        total = total + values[i]
-    if not isfinite(total) or (weights and (lowest < 0.0 or most == 0.0)) or (
-            not weights and least == 0.0):
-        return False
-    for i in range(n):
-        scale[i] = sqrt(values[i] / most) if weights else least / fabs(values[i])
-    return True
+        scale[i] = values[i]
+    return tiles().scales(scale, n, weights, scale)
 
 
 def one_pass(const double[:, :, :] A, const double[:, :] values, bint weights,

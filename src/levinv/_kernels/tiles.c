@@ -35,6 +35,12 @@ void tiles_free(double *memory)
         free(aligned - aligned[-1]);
 }
 
+/* Whether every value is a number, and slacks (or weights) have a common scale. */
+static int scalable(double least, double most, double lowest, double zero, int weights)
+{
+    return zero == 0.0 && (weights ? lowest >= 0.0 && most > 0.0 : least > 0.0);
+}
+
 /* Each version: LANES doubles to a vector, tiles of DOWN rows by ACROSS vectors. The accumulators
  * fill the registers, and there are enough of them to hide the latency of the multiply-add. */
 
@@ -80,7 +86,7 @@ void tiles_free(double *memory)
 #define TABLE(suffix) {NAMED(gram, suffix), NAMED(tn, suffix), NAMED(nn, suffix), \
                        NAMED(forms, suffix), NAMED(sandwich, suffix), NAMED(weigh, suffix), \
                        NAMED(quad, suffix), NAMED(scaled, suffix), NAMED(pairs, suffix), \
-                       NAMED(dots, suffix)}
+                       NAMED(turned, suffix), NAMED(scales, suffix), NAMED(dots, suffix)}
 
 static const Tiles versions[] = {
     TABLE(common),

@@ -13,8 +13,11 @@
  *     forms, sandwich, weigh   see tiles_forms.h
  *     quad    out_i = u_i t u_iᵀ, or |u_i t|² if `square`, for an upper triangular t
  *     scaled  block = diag(scale) a for contiguous rows of d entries, the rest of `width` zero
+ *     turned  the same for contiguous columns, `lda` apart
  *     pairs   products (rows x width): u_a u_b for a <= b, the rest of `width` zero
  *     dots    out_i = u_i v_iᵀ for rows of k entries, in any layout
+ *     scales  scale_i = least / |v_i|, or sqrt(v_i / greatest) if `weights`; returns 0, with nothing
+ *             written, if a value does not allow it. `scale` may be `v`.
  *
  * `ahead` points to the block that the pass over memory reads next: rows `stride` doubles apart, as
  * many and as long as those of u. It is fetched during the work on u, because tiles go across rows
@@ -64,6 +67,9 @@ typedef struct {
                    const double *scale, ptrdiff_t width, double *block);
     void (*pairs)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t k, ptrdiff_t width,
                   double *products);
+    void (*turned)(const double *a, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t d,
+                   const double *scale, ptrdiff_t width, double *block);
+    int (*scales)(const double *v, ptrdiff_t n, int weights, double *scale);
     void (*dots)(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv, ptrdiff_t rows,
                  ptrdiff_t k, double *out);
 } Tiles;

@@ -27,6 +27,9 @@ cdef extern from "tiles.h" nogil:
                        const double* scale, Py_ssize_t width, double* block) noexcept nogil
         void (*pairs)(const double* u, Py_ssize_t ldu, Py_ssize_t rows, Py_ssize_t k,
                       Py_ssize_t width, double* products) noexcept nogil
+        void (*turned)(const double* a, Py_ssize_t lda, Py_ssize_t rows, Py_ssize_t d,
+                       const double* scale, Py_ssize_t width, double* block) noexcept nogil
+        int (*scales)(const double* v, Py_ssize_t n, int weights, double* scale) noexcept nogil
         void (*dots)(const double* u, Py_ssize_t ldu, const double* v, Py_ssize_t ldv,
                      Py_ssize_t rows, Py_ssize_t k, double* out) noexcept nogil
     const Tiles* tiles()

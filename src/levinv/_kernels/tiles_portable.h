@@ -57,6 +57,30 @@ static void scaled_portable(const double *a, ptrdiff_t lda, ptrdiff_t rows, ptrd
             block[i * width + j] = j < d ? (scale ? scale[i] : 1.0) * a[i * lda + j] : 0.0;
 }
 
+static void turned_portable(const double *a, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t d,
+                            const double *scale, ptrdiff_t width, double *block)
+{
+    for (ptrdiff_t i = 0; i < rows; i++)
+        for (ptrdiff_t j = 0; j < width; j++)
+            block[i * width + j] = j < d ? (scale ? scale[i] : 1.0) * a[j * lda + i] : 0.0;
+}
+
+static int scales_portable(const double *v, ptrdiff_t n, int weights, double *scale)
+{
+    double least = fabs(v[0]), most = v[0], lowest = v[0], zero = 0.0;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        least = fabs(v[i]) < least ? fabs(v[i]) : least;
+        most = v[i] > most ? v[i] : most;
+        lowest = v[i] < lowest ? v[i] : lowest;
+        zero += 0.0 * v[i];
+    }
+    if (!scalable(least, most, lowest, zero, weights))
+        return 0;
+    for (ptrdiff_t i = 0; i < n; i++)
+        scale[i] = weights ? sqrt(v[i] / most) : least / fabs(v[i]);
+    return 1;
+}
+
 static void dots_portable(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv,
                           ptrdiff_t rows, ptrdiff_t k, double *out)
 {

@@ -9,6 +9,13 @@ typedef int64_t OF(Mask) __attribute__((vector_size(8 * LANES)));
 #define LOAD(p) (*(const OF(Vector) *)(p))
 #define STORE(p, v) (*(OF(Vector) *)(p) = (v))
 
+#define CHOOSE(mask, x, y) ((OF(Vector))(((mask) & (OF(Mask))(x)) | (~(mask) & (OF(Mask))(y))))
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLE(x, y, ...) __builtin_shufflevector(x, y, __VA_ARGS__)
+#else
+#define SHUFFLE(x, y, ...) __builtin_shuffle(x, y, (OF(Mask)){__VA_ARGS__})
+#endif
+
 #if LANES == 8
 #define SPLAT(x) (OF(Vector)){x, x, x, x, x, x, x, x}
 #define ACROSS_NARROW(M, r) M(r, 0)
@@ -177,6 +184,116 @@ TARGET static void OF(scaled)(const double *a, ptrdiff_t lda, ptrdiff_t rows, pt
     }
 }
 
+/* Rows x become columns. One level for each doubling of the lanes: neighbours change places within
+ * pairs of lanes, pairs within fours, fours within eights. */
+#define LEVEL(x, r, s, LOW, HIGH) \
+    do { \
+        const OF(Vector) low = SHUFFLE(x[r], x[s], LOW), high = SHUFFLE(x[r], x[s], HIGH); \
+        x[r] = low; \
+        x[s] = high; \
+    } while (0)
+
+TARGET static inline void OF(turn)(OF(Vector) *x)
+{
+#if LANES == 8
+#define LOW_1 0, 8, 2, 10, 4, 12, 6, 14
+#define HIGH_1 1, 9, 3, 11, 5, 13, 7, 15
+#define LOW_2 0, 1, 8, 9, 4, 5, 12, 13
+#define HIGH_2 2, 3, 10, 11, 6, 7, 14, 15
+#define LOW_4 0, 1, 2, 3, 8, 9, 10, 11
+#define HIGH_4 4, 5, 6, 7, 12, 13, 14, 15
+    LEVEL(x, 0, 1, LOW_1, HIGH_1); LEVEL(x, 2, 3, LOW_1, HIGH_1);
+    LEVEL(x, 4, 5, LOW_1, HIGH_1); LEVEL(x, 6, 7, LOW_1, HIGH_1);
+    LEVEL(x, 0, 2, LOW_2, HIGH_2); LEVEL(x, 1, 3, LOW_2, HIGH_2);
+    LEVEL(x, 4, 6, LOW_2, HIGH_2); LEVEL(x, 5, 7, LOW_2, HIGH_2);
+    LEVEL(x, 0, 4, LOW_4, HIGH_4); LEVEL(x, 1, 5, LOW_4, HIGH_4);
+    LEVEL(x, 2, 6, LOW_4, HIGH_4); LEVEL(x, 3, 7, LOW_4, HIGH_4);
+#undef LOW_4
+#undef HIGH_4
+#elif LANES == 4
+#define LOW_1 0, 4, 2, 6
+#define HIGH_1 1, 5, 3, 7
+#define LOW_2 0, 1, 4, 5
+#define HIGH_2 2, 3, 6, 7
+    LEVEL(x, 0, 1, LOW_1, HIGH_1); LEVEL(x, 2, 3, LOW_1, HIGH_1);
+    LEVEL(x, 0, 2, LOW_2, HIGH_2); LEVEL(x, 1, 3, LOW_2, HIGH_2);
+#else
+#define LOW_1 0, 2
+#define HIGH_1 1, 3
+    LEVEL(x, 0, 1, LOW_1, HIGH_1);
+#endif
+#undef LOW_1
+#undef HIGH_1
+#undef LOW_2
+#undef HIGH_2
+}
+
+TARGET static void OF(turned)(const double *a, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t d,
+                              const double *scale, ptrdiff_t width, double *block)
+{
+    const ptrdiff_t full = rows / LANES * LANES;
+    for (ptrdiff_t j = 0; j < width; j += LANES) {
+        const double *from = a + j * lda;
+        for (ptrdiff_t i = 0; i < full; i += LANES) {
+            const OF(Vector) s = scale ? LOAD(scale + i) : SPLAT(1.0);
+            OF(Vector) x[LANES];
+            if (j + LANES <= d)
+                for (int l = 0; l < LANES; l++)
+                    x[l] = s * LOAD(from + l * lda + i);
+            else
+                for (int l = 0; l < LANES; l++) {
+                    x[l] = SPLAT(0.0);
+                    if (j + l < d)
+                        x[l] = s * LOAD(from + l * lda + i);
+                }
+            OF(turn)(x);
+            for (int l = 0; l < LANES; l++)
+                STORE(block + (i + l) * width + j, x[l]);
+        }
+        for (ptrdiff_t i = full; i < rows; i++)
+            for (int l = 0; l < LANES; l++)
+                block[i * width + j + l] = j + l < d ? (scale ? scale[i] : 1.0) * from[l * lda + i]
+                                                     : 0.0;
+    }
+}
+
+TARGET static int OF(scales)(const double *v, ptrdiff_t n, int weights, double *scale)
+{
+    const OF(Mask) no_sign = (OF(Mask))SPLAT(0.0) + INT64_MAX;
+    OF(Vector) smallest = SPLAT(HUGE_VAL), greatest = SPLAT(-HUGE_VAL), zeros = SPLAT(0.0);
+    OF(Vector) nearest = SPLAT(HUGE_VAL);
+    double least = HUGE_VAL, most = -HUGE_VAL, lowest = HUGE_VAL, zero;
+    ptrdiff_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        const OF(Vector) x = LOAD(v + i), size = (OF(Vector))((OF(Mask))x & no_sign);
+        zeros += SPLAT(0.0) * x;
+        nearest = CHOOSE(size < nearest, size, nearest);
+        smallest = CHOOSE(x < smallest, x, smallest);
+        greatest = CHOOSE(x > greatest, x, greatest);
+    }
+    zero = SUM(zeros);
+    for (int l = 0; l < LANES; l++) {
+        least = nearest[l] < least ? nearest[l] : least;
+        lowest = smallest[l] < lowest ? smallest[l] : lowest;
+        most = greatest[l] > most ? greatest[l] : most;
+    }
+    for (; i < n; i++) {
+        zero += 0.0 * v[i];
+        least = fabs(v[i]) < least ? fabs(v[i]) : least;
+        lowest = v[i] < lowest ? v[i] : lowest;
+        most = v[i] > most ? v[i] : most;
+    }
+    if (!scalable(least, most, lowest, zero, weights))
+        return 0;
+    if (weights)
+        for (i = 0; i < n; i++)
+            scale[i] = sqrt(v[i] / most);
+    else
+        for (i = 0; i < n; i++)
+            scale[i] = least / fabs(v[i]);
+    return 1;
+}
+
 TARGET static void OF(dots)(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv,
                             ptrdiff_t rows, ptrdiff_t k, double *out)
 {
@@ -231,3 +348,6 @@ TARGET static void OF(pairs)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptr
 #undef HALF_ROWS
 #undef BY_WIDTH
 #undef STEP
+#undef LEVEL
+#undef CHOOSE
+#undef SHUFFLE

@@ -25,8 +25,8 @@ from levinv._typing import Floats
 WIDE_FORM = math.isqrt(2 * CACHE_ENTRIES)
 WIDE_GRAM = math.isqrt(8 * CACHE_ENTRIES)
 
-PIECE = 4 * UNBLOCKED_COLUMNS        # rows
-STRIP = 2 * UNBLOCKED_COLUMNS        # columns
+PIECE = 8 * UNBLOCKED_COLUMNS        # rows
+STRIP = 4 * UNBLOCKED_COLUMNS        # columns
 
 
 class Ordered(NamedTuple):
@@ -66,9 +66,9 @@ def gram(A: Floats | Source, workers: int, scale: Floats | None, transform: Floa
     n, k = A.shape[0], A.shape[1] if transform is None else transform.shape[1]
     order, matrix, triangular = ordered(transform)
     out = np.zeros((k, k))
-    room = padded_rows(min(n, 2 * PIECE), k)
+    room = padded_rows(min(n, PIECE), k)
     weighted = room if weights is None else np.empty_like(room.base)[:, :k]
-    for block in slices(0, n, 2 * PIECE):
+    for block in slices(0, n, PIECE):
         count = block.stop - block.start
         u, v = room[:count], weighted[:count]
 
@@ -82,7 +82,7 @@ def gram(A: Floats | Source, workers: int, scale: Floats | None, transform: Floa
         def add(strip: slice, u: Floats = u, v: Floats = v) -> None:
             wide.strip(u, v, strip.start, strip.stop, out)
 
-        share(make, slices(block.start, block.stop, PIECE // 2), workers)
+        share(make, slices(block.start, block.stop, PIECE // 4), workers)
         share(add, slices(0, k, STRIP), workers)
     factor.mirror_down(out)
     return out
