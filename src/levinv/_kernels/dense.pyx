@@ -15,7 +15,7 @@ to its upper ones first. So ``gram`` and ``quad`` take n k² multiply-adds toget
 triangular T takes no more, as |a_i T|² is then itself such a form. ``moments`` and ``contract``
 work on the products u_a u_b with a <= b.
 """
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from kernel_settings cimport CACHE_ENTRIES, L1_BYTES
 from levinv._kernels.tiles cimport TILE, tiles, tiles_allocate, tiles_fail, tiles_free, tiles_limit
@@ -136,8 +136,8 @@ cdef const double* rows_of(const Rows* rows, Py_ssize_t first, Py_ssize_t count,
 
 
 cdef bint in_place(const Rows* rows) noexcept nogil:
-    """Whether tiles may read A itself."""
-    return (rows.transform == NULL and rows.scale == NULL and rows.column_stride == 1
+    """Whether tiles may read A itself, but for its scale."""
+    return (rows.transform == NULL and rows.column_stride == 1
             and rows.row_stride > 0 and rows.row_stride % SET_DOUBLES != 0)
 
 
@@ -158,7 +158,7 @@ cdef void add_gram(const Rows* rows, const double* weights, Py_ssize_t step, dou
     cdef const double* ahead
     # Tiles read a padded width. In the last rows they would read beyond the end of A.
     cdef Py_ssize_t readable = rows.n - (width - rows.d + rows.row_stride - 1) // rows.row_stride \
-        if in_place(rows) else 0
+        if in_place(rows) and rows.scale == NULL else 0
     for first from 0 <= first < rows.n by step:
         count = min(step, rows.n - first)
         if first + count <= readable:
@@ -180,6 +180,8 @@ cdef void triangular_quad(const Rows* rows, const double* t, bint square, Py_ssi
                           double* workspace, double* out) noexcept nogil:
     """out_i <- u_i t u_iᵀ, or |u_i t|², t upper triangular (padded); workspace: step rows of d, k,
     1.
+
+    Tiles read A itself where they can. |u_i t|² is then scale_i² |a_i t|², unless that overflows.
     """
     cdef Py_ssize_t k = rows.k, width = padded(rows.k), first, count, i
     cdef double* product = workspace + step * padded(rows.d)
@@ -192,14 +194,17 @@ cdef void triangular_quad(const Rows* rows, const double* t, bint square, Py_ssi
         if direct and count == step:
             ahead = next_block(rows, first + 2 * TILE, count)
             tiles().quad(rows.data + first * rows.row_stride, rows.row_stride, count, k, t, width,
-                         square, out + first, ahead, rows.row_stride)
-        else:
+                         square, values, ahead, rows.row_stride)
+        elif direct:
+            load(rows, NULL, first, count, workspace)
+            tiles().quad(workspace, width, whole_tiles(count), k, t, width, square, values, NULL, 0)
+        if not direct or (rows.scale != NULL
+                          and not tiles().squared(rows.scale + first, count, values)):
             u = rows_of(rows, first, count, workspace, product)
             ahead = next_block(rows, first + step, count)
             tiles().quad(u, width, whole_tiles(count), k, t, width, square, values,
                          ahead, rows.row_stride)
-            for i in range(count):
-                out[first + i] = values[i]
+        memcpy(out + first, values, count * sizeof(double))
 
 
 def gram(const double[:, :] A, const double[::1] scale, const double[:, ::1] transform,

@@ -4,8 +4,9 @@
 from libc.math cimport NAN
 from libc.string cimport memset
 
-from levinv._kernels.dense cimport (Rows, add_gram, allocate, block_rows, describe, padded,
-                                    triangular_quad)
+from kernel_settings cimport CACHE_ENTRIES
+from levinv._kernels.dense cimport (Rows, add_gram, allocate, block_rows, describe, load, padded,
+                                    triangular_quad, whole_tiles)
 from levinv._kernels.factor cimport inverse_factor
 from levinv._kernels.tiles cimport tiles, tiles_free
 
@@ -31,21 +32,27 @@ def one_pass(const double[:, :, :] A, const double[:, :] values, bint weights,
     """
     cdef Py_ssize_t k = A.shape[2], n = A.shape[1], width = padded(k), m, i
     cdef Py_ssize_t step = block_rows(n, 3 * width, 64)
-    cdef double* workspace = allocate(step * (3 * width + 1) + 2 * width * width + width + n)
+    # Rows that are not contiguous are made so once, if they stay in the cache.
+    cdef bint packed = A.strides[2] != sizeof(double) and n * width <= CACHE_ENTRIES
+    cdef double* workspace = allocate(step * (3 * width + 1) + 2 * width * width + width + n
+                                      + (whole_tiles(n) * width if packed else 0))
     cdef double* c = workspace + step * (3 * width + 1)
     cdef double* transform = c + width * width
     cdef double* column_scale = transform + width * width
     cdef double* scale = column_scale + width
     cdef Rows rows
     with nogil:
-        rows = describe(A[0], None)
         for m in range(A.shape[0]):
-            rows.data = &A[m, 0, 0]
+            rows = describe(A[m], None)
             if values is not None:
                 if not row_scale(values[m], weights, scale):
                     condition[m] = NAN
                     continue
                 rows.scale = scale
+            if packed:
+                load(&rows, rows.scale, 0, n, scale + n)
+                rows.data, rows.row_stride, rows.column_stride = scale + n, width, 1
+                rows.scale = NULL
             memset(c, 0, width * width * sizeof(double))
             add_gram(&rows, NULL, step, workspace, c)
             condition[m] = inverse_factor(c, k, width, column_scale, transform)

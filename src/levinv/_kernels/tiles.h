@@ -16,6 +16,7 @@
  *     turned  the same for contiguous columns, `lda` apart
  *     pairs   products (rows x width): u_a u_b for a <= b, the rest of `width` zero
  *     dots    out_i = u_i v_iᵀ for rows of k entries, in any layout
+ *     squared values_i <- scale_i² values_i; returns 0 if a result is not finite
  *     scales  scale_i = least / |v_i|, or sqrt(v_i / greatest) if `weights`; returns 0, with nothing
  *             written, if a value does not allow it. `scale` may be `v`.
  *
@@ -70,6 +71,7 @@ typedef struct {
     void (*turned)(const double *a, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t d,
                    const double *scale, ptrdiff_t width, double *block);
     int (*scales)(const double *v, ptrdiff_t n, int weights, double *scale);
+    int (*squared)(const double *scale, ptrdiff_t n, double *values);
     void (*dots)(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv, ptrdiff_t rows,
                  ptrdiff_t k, double *out);
 } Tiles;

@@ -81,6 +81,16 @@ static int scales_portable(const double *v, ptrdiff_t n, int weights, double *sc
     return 1;
 }
 
+static int squared_portable(const double *scale, ptrdiff_t n, double *values)
+{
+    double zero = 0.0;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        values[i] = scale[i] * (scale[i] * values[i]);
+        zero += 0.0 * values[i];
+    }
+    return zero == 0.0;
+}
+
 static void dots_portable(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv,
                           ptrdiff_t rows, ptrdiff_t k, double *out)
 {

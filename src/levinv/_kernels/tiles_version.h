@@ -162,25 +162,29 @@ TARGET static void OF(scaled)(const double *a, ptrdiff_t lda, ptrdiff_t rows, pt
                               const double *scale, ptrdiff_t width, double *block)
 {
     const ptrdiff_t full = d / LANES * LANES;
+    ptrdiff_t inside = rows, first = full;    /* rows whose last vector ends inside of a */
     OF(Mask) rest;
     for (int j = 0; j < LANES; j++)
         rest[j] = full + j < d ? -1 : 0;
+    if (full < d) {
+        while (inside > 0 && (rows - inside) * lda + d < full + LANES)
+            inside--;
+        first += LANES;
+    }
     for (ptrdiff_t i = 0; i < rows; i++) {
         const double *from = a + i * lda;
         double *to = block + i * width;
         const double factor = scale ? scale[i] : 1.0;
         const OF(Vector) s = SPLAT(factor);
-        ptrdiff_t j = 0;
-        for (; j < full; j += LANES)
+        for (ptrdiff_t j = 0; j < full; j += LANES)
             STORE(to + j, s * LOAD(from + j));
-        if (j < d && from + j + LANES <= a + (rows - 1) * lda + d) {
-            STORE(to + j, (OF(Vector))((OF(Mask))(s * LOAD(from + j)) & rest));
-            j += LANES;
-        }
-        for (; j < d; j++)
-            to[j] = factor * from[j];
-        for (; j < width; j++)
-            to[j] = 0.0;
+        if (i >= inside)
+            for (ptrdiff_t j = full; j < first; j++)
+                to[j] = j < d ? factor * from[j] : 0.0;
+        else if (full < d)
+            STORE(to + full, (OF(Vector))((OF(Mask))(s * LOAD(from + full)) & rest));
+        for (ptrdiff_t j = first; j < width; j += LANES)
+            STORE(to + j, SPLAT(0.0));
     }
 }
 
@@ -292,6 +296,23 @@ TARGET static int OF(scales)(const double *v, ptrdiff_t n, int weights, double *
         for (i = 0; i < n; i++)
             scale[i] = least / fabs(v[i]);
     return 1;
+}
+
+TARGET static int OF(squared)(const double *scale, ptrdiff_t n, double *values)
+{
+    OF(Vector) zeros = SPLAT(0.0);
+    double zero = 0.0;
+    ptrdiff_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        const OF(Vector) s = LOAD(scale + i), x = s * (s * LOAD(values + i));
+        STORE(values + i, x);
+        zeros += SPLAT(0.0) * x;
+    }
+    for (; i < n; i++) {
+        values[i] = scale[i] * (scale[i] * values[i]);
+        zero += 0.0 * values[i];
+    }
+    return SUM(zeros) + zero == 0.0;
 }
 
 TARGET static void OF(dots)(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv,
