@@ -17,7 +17,7 @@ work on the products u_a u_b with a <= b.
 """
 from libc.string cimport memcpy, memset
 
-from kernel_settings cimport CACHE_ENTRIES, L1_BYTES
+from kernel_settings cimport CACHE_ENTRIES, L1_BYTES, TINY
 from levinv._kernels.tiles cimport TILE, tiles, tiles_allocate, tiles_fail, tiles_free, tiles_limit
 
 # Rows at this distance (in doubles) share a set of the L1 cache, which has eight ways.
@@ -148,29 +148,48 @@ cdef const double* next_block(const Rows* rows, Py_ssize_t first, Py_ssize_t cou
     return rows.data + first * rows.row_stride
 
 
+cdef bint factors_of(const double* scale, const double* weights, Py_ssize_t count,
+                  double* out) noexcept nogil:
+    """out_i <- scale_i² weights_i; False if a square is not a normal number."""
+    cdef Py_ssize_t i
+    cdef bint normal = True
+    for i in range(count):
+        out[i] = scale[i] * scale[i]
+        normal = normal & (out[i] >= TINY)
+    if weights != NULL:
+        for i in range(count):
+            out[i] = out[i] * weights[i]
+    return normal
+
+
 cdef void add_gram(const Rows* rows, const double* weights, Py_ssize_t step, double* workspace,
                    double* c) noexcept nogil:
-    """c (padded, symmetric) += sum_i weights_i u_i u_iᵀ; workspace: step rows of d, k, k."""
+    """c (padded, symmetric) += sum_i weights_i u_i u_iᵀ; workspace: step rows of d, k, 1.
+
+    Where tiles read A itself, the squares of the scales are weights, unless they underflow.
+    """
     cdef Py_ssize_t k = rows.k, width = padded(rows.k), stride, first, count, i, j
     cdef double* product = workspace + step * padded(rows.d)
-    cdef double* weighted = product + step * width
+    cdef double* factors = product + step * width
+    cdef const double* w
     cdef const double* u
     cdef const double* ahead
     # Tiles read a padded width. In the last rows they would read beyond the end of A.
     cdef Py_ssize_t readable = rows.n - (width - rows.d + rows.row_stride - 1) // rows.row_stride \
-        if in_place(rows) and rows.scale == NULL else 0
+        if in_place(rows) else 0
     for first from 0 <= first < rows.n by step:
         count = min(step, rows.n - first)
-        if first + count <= readable:
+        w = NULL if weights == NULL else weights + first
+        if first + count > readable:
+            u, stride = rows_of(rows, first, count, workspace, product), width
+        elif rows.scale == NULL:
             u, stride = rows.data + first * rows.row_stride, rows.row_stride
+        elif factors_of(rows.scale + first, w, count, factors):
+            u, stride, w = rows.data + first * rows.row_stride, rows.row_stride, factors
         else:
             u, stride = rows_of(rows, first, count, workspace, product), width
         ahead = next_block(rows, first + step, count)
-        if weights == NULL:
-            tiles().gram(u, stride, u, stride, count, k, width, c, ahead, rows.row_stride)
-        else:
-            tiles().scaled(u, stride, count, k, weights + first, width, weighted)
-            tiles().gram(u, stride, weighted, width, count, k, width, c, ahead, rows.row_stride)
+        tiles().gram(u, stride, u, stride, w, count, k, width, c, ahead, rows.row_stride)
     for i in range(k):
         for j in range(i):
             c[j * width + i] = c[i * width + j]

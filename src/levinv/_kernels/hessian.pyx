@@ -106,7 +106,7 @@ def short(const double[:, ::1] U, const double[:, ::1] B, const double[:, ::1] U
                 projection[i * across + first + i] = 2.0 * square_diagonal[first + i]
                 curvature[i * across + first + i] = curvature_diagonal[first + i]
             tiles().nn(projection, across, whole_tiles(count), n, packed, columns, image)
-            tiles().gram(image, columns, image, columns, count, d, columns, square, NULL, 0)
+            tiles().gram(image, columns, image, columns, NULL, count, d, columns, square, NULL, 0)
             tiles().nn(curvature, across, whole_tiles(count), n, packed, columns, image)
             tiles().tn(packed + first * columns, columns, image, columns, count, mixed)
         for i in range(d):
@@ -162,9 +162,9 @@ def tall(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
                 for j in range(width):
                     image[i * width + j] = 2.0 * (image[i * width + j]
                                                   - scores[first + i] * scaled[i * width + j])
-            tiles().gram(image, width, image, width, count, rows.d, width, square, NULL, 0)
-            tiles().scaled(scaled, width, count, rows.d, &diagonal[first], width, weighted)
-            tiles().gram(scaled, width, weighted, width, count, rows.d, width, square, NULL, 0)
+            tiles().gram(image, width, image, width, NULL, count, rows.d, width, square, NULL, 0)
+            tiles().gram(scaled, width, scaled, width, &diagonal[first], count, rows.d, width,
+                         square, NULL, 0)
         for i in range(rows.d):
             for j in range(rows.d):
                 out[i, j] += square[max(i, j) * width + min(i, j)]

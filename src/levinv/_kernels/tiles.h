@@ -7,7 +7,7 @@
  * A block is row-major and its width a multiple of TILE. The number of its rows is a multiple of
  * TILE for `nn` and `quad`. Entries beyond the data are zero.
  *
- *     gram    lower triangle of c (k x k, rows of `width`) += uᵀ v
+ *     gram    lower triangle of c (k x k, rows of `width`) += uᵀ diag(w) v; w NULL: uᵀ v
  *     tn      c (p x q) += uᵀ v
  *     nn      c (rows x q) = u t, u of `depth` columns
  *     forms, sandwich, weigh   see tiles_forms.h
@@ -52,8 +52,9 @@ void tiles_free(double *memory);
 
 /* The functions in the widest version that the processor has and the limit allows. */
 typedef struct {
-    void (*gram)(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv, ptrdiff_t rows,
-                 ptrdiff_t k, ptrdiff_t width, double *c, const double *ahead, ptrdiff_t stride);
+    void (*gram)(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv, const double *w,
+                 ptrdiff_t rows, ptrdiff_t k, ptrdiff_t width, double *c, const double *ahead,
+                 ptrdiff_t stride);
     void (*tn)(const double *u, ptrdiff_t p, const double *v, ptrdiff_t q, ptrdiff_t rows,
                double *c);
     void (*nn)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth, const double *t,

@@ -8,7 +8,7 @@ cdef extern from "tiles.h" nogil:
     void tiles_free(double* memory)
     ctypedef struct Tiles:
         void (*gram)(const double* u, Py_ssize_t ldu, const double* v, Py_ssize_t ldv,
-                     Py_ssize_t rows, Py_ssize_t k, Py_ssize_t width, double* c,
+                     const double* w, Py_ssize_t rows, Py_ssize_t k, Py_ssize_t width, double* c,
                      const double* ahead, Py_ssize_t stride) noexcept nogil
         void (*tn)(const double* u, Py_ssize_t p, const double* v, Py_ssize_t q, Py_ssize_t rows,
                    double* c) noexcept nogil

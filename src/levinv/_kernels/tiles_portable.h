@@ -2,14 +2,14 @@
  * makes every compiler use them. */
 
 static void gram_portable(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv,
-                          ptrdiff_t rows, ptrdiff_t k, ptrdiff_t width, double *c,
+                          const double *w, ptrdiff_t rows, ptrdiff_t k, ptrdiff_t width, double *c,
                           const double *ahead, ptrdiff_t stride)
 {
     (void)ahead, (void)stride;
     for (ptrdiff_t i = 0; i < rows; i++)
         for (ptrdiff_t a = 0; a < k; a++)
             for (ptrdiff_t b = 0; b <= a; b++)
-                c[a * width + b] += u[i * ldu + a] * v[i * ldv + b];
+                c[a * width + b] += u[i * ldu + a] * ((w ? w[i] : 1.0) * v[i * ldv + b]);
 }
 
 static void tn_portable(const double *u, ptrdiff_t p, const double *v, ptrdiff_t q, ptrdiff_t rows,

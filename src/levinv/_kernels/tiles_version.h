@@ -44,6 +44,7 @@ typedef int64_t OF(Mask) __attribute__((vector_size(8 * LANES)));
 
 #define ZERO(r, b) OF(Vector) sum_##r##_##b = SPLAT(0.0);
 #define LOAD_ACROSS(r, b) const OF(Vector) x_##b = LOAD(right + b * LANES);
+#define LOAD_WEIGHTED(r, b) const OF(Vector) x_##b = s_w * LOAD(right + b * LANES);
 #define MULTIPLY(r, b) sum_##r##_##b += s * x_##b;
 #define ADD_TO(r, b) STORE(c + r * ldc + b * LANES, LOAD(c + r * ldc + b * LANES) + sum_##r##_##b);
 #define PUT(r, b) STORE(c + r * ldc + b * LANES, sum_##r##_##b);
@@ -89,8 +90,8 @@ TARGET static inline void OF(fetch)(const double *a, ptrdiff_t lda, ptrdiff_t ro
 }
 
 TARGET static void OF(gram)(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv,
-                            ptrdiff_t rows, ptrdiff_t k, ptrdiff_t width, double *c,
-                            const double *ahead, ptrdiff_t stride)
+                            const double *w, ptrdiff_t rows, ptrdiff_t k, ptrdiff_t width,
+                            double *c, const double *ahead, ptrdiff_t stride)
 {
     const ptrdiff_t strips = (k + DOWN - 1) / DOWN;
     ptrdiff_t step;
@@ -102,11 +103,15 @@ TARGET static void OF(gram)(const double *u, ptrdiff_t ldu, const double *v, ptr
         }
         for (ptrdiff_t b = 0; b < across; b += step) {
             step = STEP(b, across);
-            if (k - a > DOWN / 2)
-                BY_WIDTH(step, tn_tile, u + a, ldu, v + b, ldv, rows, c + a * width + b, width);
+            double *to = c + a * width + b;
+            if (k - a > DOWN / 2 && w)
+                BY_WIDTH(step, weighted_tile, u + a, ldu, v + b, ldv, w, rows, to, width);
+            else if (k - a > DOWN / 2)
+                BY_WIDTH(step, tn_tile, u + a, ldu, v + b, ldv, w, rows, to, width);
+            else if (w)
+                BY_WIDTH(step, weighted_half_tile, u + a, ldu, v + b, ldv, w, rows, to, width);
             else
-                BY_WIDTH(step, tn_half_tile, u + a, ldu, v + b, ldv, rows, c + a * width + b,
-                         width);
+                BY_WIDTH(step, tn_half_tile, u + a, ldu, v + b, ldv, w, rows, to, width);
         }
     }
 }
@@ -118,7 +123,7 @@ TARGET static void OF(tn)(const double *u, ptrdiff_t p, const double *v, ptrdiff
     for (ptrdiff_t b = 0; b < q; b += step) {
         step = STEP(b, q);
         for (ptrdiff_t a = 0; a < p; a += DOWN)
-            BY_WIDTH(step, tn_tile, u + a, p, v + b, q, rows, c + a * q + b, q);
+            BY_WIDTH(step, tn_tile, u + a, p, v + b, q, NULL, rows, c + a * q + b, q);
     }
 }
 

@@ -103,7 +103,7 @@ def strip(const double[:, :] u, const double[:, :] v, Py_ssize_t first, Py_ssize
     with nogil:
         memset(c, 0, across * across * sizeof(double))
         for i from 0 <= i < n by ROWS:
-            tiles().gram(&u[i, first], width, &v[i, first], width, min(ROWS, n - i), columns,
+            tiles().gram(&u[i, first], width, &v[i, first], width, NULL, min(ROWS, n - i), columns,
                          across, c, NULL, 0)
         for i in range(columns):
             for j in range(i, columns):
