@@ -231,10 +231,10 @@ def gram(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
     """out += sum_i weights_i u_i u_iᵀ."""
     cdef Rows rows = describe(A, scale)
     cdef Py_ssize_t width = padded(out.shape[0])
-    cdef Py_ssize_t step = block_rows(rows.n, padded(rows.d) + 2 * width, 64)
-    cdef double* workspace = allocate(step * (padded(rows.d) + 2 * width) + width * width
+    cdef Py_ssize_t step = block_rows(rows.n, padded(rows.d) + width, 64)
+    cdef double* workspace = allocate(step * (padded(rows.d) + width + 1) + width * width
                                       + workspace_of(transform))
-    cdef double* c = workspace + step * (padded(rows.d) + 2 * width)
+    cdef double* c = workspace + step * (padded(rows.d) + width + 1)
     with nogil:
         transform_by(&rows, transform, c + width * width)
         memset(c, 0, width * width * sizeof(double))

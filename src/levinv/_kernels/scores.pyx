@@ -10,6 +10,8 @@ from levinv._kernels.dense cimport (Rows, add_gram, allocate, block_rows, descri
 from levinv._kernels.factor cimport inverse_factor
 from levinv._kernels.tiles cimport tiles, tiles_free
 
+import numpy as np
+
 
 cdef bint row_scale(const double[:] values, bint weights, double* scale) noexcept nogil:
     """Write the scales of the rows, at most 1; False where slacks or weights do not allow it."""
@@ -19,6 +21,18 @@ cdef bint row_scale(const double[:] values, bint weights, double* scale) noexcep
     for i in range(n):
         scale[i] = values[i]
     return tiles().scales(scale, n, weights, scale)
+
+
+def row_scales(const double[:] values, bint weights):
+    """1 / |slack| or sqrt(weights) up to a common factor, at most 1; None where values are not
+    finite, a slack is zero or a weight is negative.
+    """
+    out = np.empty(values.shape[0])
+    cdef double[::1] scale = out
+    cdef bint found
+    with nogil:
+        found = row_scale(values, weights, &scale[0])
+    return out if found else None
 
 
 def one_pass(const double[:, :, :] A, const double[:, :] values, bint weights,
@@ -31,12 +45,12 @@ def one_pass(const double[:, :, :] A, const double[:, :] values, bint weights,
     or a weight is negative.
     """
     cdef Py_ssize_t k = A.shape[2], n = A.shape[1], width = padded(k), m, i
-    cdef Py_ssize_t step = block_rows(n, 3 * width, 64)
+    cdef Py_ssize_t step = block_rows(n, 2 * width, 64)
     # Rows that are not contiguous are made so once, if they stay in the cache.
     cdef bint packed = A.strides[2] != sizeof(double) and n * width <= CACHE_ENTRIES
-    cdef double* workspace = allocate(step * (3 * width + 1) + 2 * width * width + width + n
+    cdef double* workspace = allocate(step * (2 * width + 1) + 2 * width * width + width + n
                                       + (whole_tiles(n) * width if packed else 0))
-    cdef double* c = workspace + step * (3 * width + 1)
+    cdef double* c = workspace + step * (2 * width + 1)
     cdef double* transform = c + width * width
     cdef double* column_scale = transform + width * width
     cdef double* scale = column_scale + width

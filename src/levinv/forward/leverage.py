@@ -18,9 +18,9 @@ import scipy.sparse
 
 from levinv import _tolerances, _validate, storage
 from levinv._kernels.factor import triangular_inverse_factor
-from levinv._kernels.scores import one_pass
+from levinv._kernels.scores import one_pass, row_scales
 from levinv._parallel import count, share, sharing
-from levinv._tolerances import CHUNK_WORK, SQUARABLE
+from levinv._tolerances import CHUNK_WORK, SAFE_SIZE, SQUARABLE
 from levinv._typing import Floats, Integers, MatrixLike, Seed, VectorLike
 from levinv.forward import basis, projection
 from levinv.forward.approximate import sketched_scores
@@ -355,14 +355,20 @@ def _many_scores(A: MatrixLike, kind: str, values: Floats, method: str, rcond: f
 def _matrix_scores(A: MatrixLike, rows: Rows, kind: str, values: Floats | None, method: str,
                    rcond: float | None, check_finite: bool) -> tuple[Floats, str]:
     """Scores (n,) of one matrix, and the doubt (see :class:`Basis`)."""
-    if check_finite and values is not None:
-        _validate.finite(values, kind)
     scale = with_zeros = gram = None
-    if values is not None and kind == "weights":
+    if values is not None:
+        scale = row_scales(values, kind == "weights")
+        if scale is not None and kind == "slack" and scale.min() < SAFE_SIZE ** -3:
+            scale = None                                     # refused below
+    if check_finite and values is not None and scale is None:
+        _validate.finite(values, kind)
+    if values is None or scale is not None:
+        pass
+    elif kind == "weights":
         scale = weight_scale(values)
-    elif values is not None and values.all():
+    elif values.all():
         scale = slack_scale(np.abs(values))
-    elif values is not None:
+    else:
         with_zeros = np.abs(values)
     d = A.shape[1]
     if method != "qr" and with_zeros is None:
