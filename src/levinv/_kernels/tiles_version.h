@@ -247,8 +247,10 @@ TARGET static void OF(turned)(const double *a, ptrdiff_t lda, ptrdiff_t rows, pt
             const OF(Vector) s = scale ? LOAD(scale + i) : SPLAT(1.0);
             OF(Vector) x[LANES];
             if (j + LANES <= d)
-                for (int l = 0; l < LANES; l++)
+                for (int l = 0; l < LANES; l++) {
                     x[l] = s * LOAD(from + l * lda + i);
+                    __builtin_prefetch(from + l * lda + i + rows);     /* of the next block */
+                }
             else
                 for (int l = 0; l < LANES; l++) {
                     x[l] = SPLAT(0.0);
