@@ -148,6 +148,30 @@ cdef const double* next_block(const Rows* rows, Py_ssize_t first, Py_ssize_t cou
     return rows.data + first * rows.row_stride
 
 
+cdef bint columns_in_place(const Rows* rows) noexcept nogil:
+    """The same for contiguous columns, with rows along the vectors."""
+    return (rows.transform == NULL and rows.row_stride == 1 and rows.column_stride > 1
+            and rows.column_stride % SET_DOUBLES != 0 and rows.n >= 2 * TILE)
+
+
+cdef bint by_columns(const Rows* rows, const double* t, double* last, double* out) noexcept nogil:
+    """out_i <- scale_i² |a_i t|² for contiguous columns; False if that overflows.
+
+    ``last`` has room for 2 TILE rows.
+    """
+    cdef Py_ssize_t side = 2 * TILE, whole = rows.n // side * side, rest = rows.n - whole, i, j
+    cdef Py_ssize_t width = padded(rows.k)
+    tiles().columns(rows.data, rows.column_stride, whole, rows.k, t, width, out)
+    if rest:
+        memset(last, 0, side * (rows.k + 1) * sizeof(double))
+        for j in range(rows.k):
+            for i in range(rest):
+                last[j * side + i] = rows.data[j * rows.column_stride + whole + i]
+        tiles().columns(last, side, side, rows.k, t, width, last + side * rows.k)
+        memcpy(out + whole, last + side * rows.k, rest * sizeof(double))
+    return rows.scale == NULL or tiles().squared(rows.scale, rows.n, out)
+
+
 cdef bint factors_of(const double* scale, const double* weights, Py_ssize_t count,
                   double* out) noexcept nogil:
     """out_i <- scale_i² weights_i; False if a square is not a normal number."""
@@ -208,6 +232,8 @@ cdef void triangular_quad(const Rows* rows, const double* t, bint square, Py_ssi
     cdef const double* u
     cdef const double* ahead
     cdef bint direct = square and in_place(rows)
+    if square and columns_in_place(rows) and by_columns(rows, t, workspace, out):
+        return
     for first from 0 <= first < rows.n by step:
         count = min(step, rows.n - first)
         if direct and count == step:

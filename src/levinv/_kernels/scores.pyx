@@ -46,8 +46,9 @@ def one_pass(const double[:, :, :] A, const double[:, :] values, bint weights,
     """
     cdef Py_ssize_t k = A.shape[2], n = A.shape[1], width = padded(k), m, i
     cdef Py_ssize_t step = block_rows(n, 2 * width, 64)
-    # Rows that are not contiguous are made so once, if they stay in the cache.
-    cdef bint packed = A.strides[2] != sizeof(double) and n * width <= CACHE_ENTRIES
+    # Where neither rows nor columns are contiguous, rows are made so once, if they stay in the cache.
+    cdef bint packed = (A.strides[1] != sizeof(double) and A.strides[2] != sizeof(double)
+                        and n * width <= CACHE_ENTRIES)
     cdef double* workspace = allocate(step * (2 * width + 1) + 2 * width * width + width + n
                                       + (whole_tiles(n) * width if packed else 0))
     cdef double* c = workspace + step * (2 * width + 1)

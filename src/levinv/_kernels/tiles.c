@@ -85,7 +85,8 @@ static int scalable(double least, double most, double lowest, double zero, int w
 
 #define TABLE(suffix) {NAMED(gram, suffix), NAMED(tn, suffix), NAMED(nn, suffix), \
                        NAMED(forms, suffix), NAMED(sandwich, suffix), NAMED(weigh, suffix), \
-                       NAMED(quad, suffix), NAMED(scaled, suffix), NAMED(pairs, suffix), \
+                       NAMED(quad, suffix), NAMED(columns, suffix), \
+                       NAMED(scaled, suffix), NAMED(pairs, suffix), \
                        NAMED(turned, suffix), NAMED(scales, suffix), \
                        NAMED(squared, suffix), NAMED(dots, suffix)}
 

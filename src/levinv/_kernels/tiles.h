@@ -5,13 +5,14 @@
  * in registers and leave that half out.
  *
  * A block is row-major and its width a multiple of TILE. The number of its rows is a multiple of
- * TILE for `nn` and `quad`. Entries beyond the data are zero.
+ * TILE for `nn` and `quad`, of 2 TILE for `columns`. Entries beyond the data are zero.
  *
  *     gram    lower triangle of c (k x k, rows of `width`) += uᵀ diag(w) v; w NULL: uᵀ v
  *     tn      c (p x q) += uᵀ v
  *     nn      c (rows x q) = u t, u of `depth` columns
  *     forms, sandwich, weigh   see tiles_forms.h
  *     quad    out_i = u_i t u_iᵀ, or |u_i t|² if `square`, for an upper triangular t
+ *     columns out_i = |u_i t|² for contiguous columns of u, `lda` apart, which is not packed
  *     scaled  block = diag(scale) a for contiguous rows of d entries, the rest of `width` zero
  *     turned  the same for contiguous columns, `lda` apart
  *     pairs   products (rows x width): u_a u_b for a <= b, the rest of `width` zero
@@ -65,6 +66,8 @@ typedef struct {
                  double *out);
     void (*quad)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth, const double *t,
                  ptrdiff_t width, int square, double *out, const double *ahead, ptrdiff_t stride);
+    void (*columns)(const double *u, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t k, const double *t,
+                    ptrdiff_t width, double *out);
     void (*scaled)(const double *a, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t d,
                    const double *scale, ptrdiff_t width, double *block);
     void (*pairs)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t k, ptrdiff_t width,

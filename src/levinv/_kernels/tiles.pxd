@@ -23,6 +23,8 @@ cdef extern from "tiles.h" nogil:
         void (*quad)(const double* u, Py_ssize_t ldu, Py_ssize_t rows, Py_ssize_t depth,
                      const double* t, Py_ssize_t width, int square, double* out,
                      const double* ahead, Py_ssize_t stride) noexcept nogil
+        void (*columns)(const double* u, Py_ssize_t lda, Py_ssize_t rows, Py_ssize_t k,
+                        const double* t, Py_ssize_t width, double* out) noexcept nogil
         void (*scaled)(const double* a, Py_ssize_t lda, Py_ssize_t rows, Py_ssize_t d,
                        const double* scale, Py_ssize_t width, double* block) noexcept nogil
         void (*pairs)(const double* u, Py_ssize_t ldu, Py_ssize_t rows, Py_ssize_t k,

@@ -49,6 +49,20 @@ static void quad_portable(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdif
     }
 }
 
+static void columns_portable(const double *u, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t k,
+                             const double *t, ptrdiff_t width, double *out)
+{
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        out[i] = 0.0;
+        for (ptrdiff_t b = 0; b < k; b++) {
+            double product = 0.0;
+            for (ptrdiff_t l = 0; l <= b; l++)
+                product += u[l * lda + i] * t[l * width + b];
+            out[i] += product * product;
+        }
+    }
+}
+
 static void scaled_portable(const double *a, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t d,
                             const double *scale, ptrdiff_t width, double *block)
 {

@@ -163,6 +163,46 @@ TARGET static void OF(quad)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrd
     }
 }
 
+/* Rows lie along the vectors: STRIP of them, against TILE columns of t at a time. */
+#define STRIP (1 + WIDE)
+TARGET static void OF(columns)(const double *u, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t k,
+                               const double *t, ptrdiff_t width, double *out)
+{
+    for (ptrdiff_t i = 0; i < rows; i += STRIP * LANES) {
+        OF(Vector) total[STRIP];
+        for (int r = 0; r < STRIP; r++)
+            total[r] = SPLAT(0.0);
+        for (ptrdiff_t b = 0; b < k; b += TILE) {
+            const ptrdiff_t used = b + TILE < k ? b + TILE : k;
+            OF(Vector) sums[TILE][STRIP];
+            for (int j = 0; j < TILE; j++)
+                for (int r = 0; r < STRIP; r++)
+                    sums[j][r] = SPLAT(0.0);
+            for (ptrdiff_t l = 0; l < used; l++) {
+                const double *entries = t + l * width + b;
+                OF(Vector) x[STRIP];
+                for (int r = 0; r < STRIP; r++)
+                    x[r] = LOAD(u + l * lda + i + r * LANES);
+                for (int j = 0; j < TILE; j++) {
+                    const double entry = entries[j];
+                    const OF(Vector) s = SPLAT(entry);
+                    for (int r = 0; r < STRIP; r++)
+                        sums[j][r] += s * x[r];
+                }
+            }
+            for (int j = 0; j < TILE; j++)
+                for (int r = 0; r < STRIP; r++)
+                    total[r] += sums[j][r] * sums[j][r];
+        }
+        for (ptrdiff_t l = 0; l < k; l++)              /* more columns than hardware keeps track of */
+            for (int r = 0; r < STRIP; r++)
+                __builtin_prefetch(u + l * lda + i + (4 * STRIP + r) * LANES);
+        for (int r = 0; r < STRIP; r++)
+            STORE(out + i + r * LANES, total[r]);
+    }
+}
+#undef STRIP
+
 TARGET static void OF(scaled)(const double *a, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t d,
                               const double *scale, ptrdiff_t width, double *block)
 {
