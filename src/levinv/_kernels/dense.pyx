@@ -103,7 +103,8 @@ cdef void load(const Rows* rows, const double* scale, Py_ssize_t first, Py_ssize
 
 cdef void load_rows(const Rows* rows, const double* scale, Py_ssize_t first, Py_ssize_t count,
                     double* block, Py_ssize_t width) noexcept nogil:
-    """block <- diag(scale) times rows of A, zero beyond column d of ``width``."""
+    """block <- diag(scale) times rows of A, zero beyond column d of ``width``, a whole number of tiles.
+    """
     cdef Py_ssize_t d = rows.d, i, j
     cdef const double* source = rows.data + first * rows.row_stride
     cdef const double* factor = scale
@@ -112,7 +113,7 @@ cdef void load_rows(const Rows* rows, const double* scale, Py_ssize_t first, Py_
         factor += first
     if rows.column_stride == 1:
         tiles().scaled(source, rows.row_stride, count, d, factor, width, block)
-    elif rows.row_stride == 1 and width % TILE == 0:
+    elif rows.row_stride == 1:
         tiles().turned(source, rows.column_stride, count, d, factor, width, block)
     else:
         for i in range(count):

@@ -99,9 +99,15 @@ cdef void prepare_strip(double* a, Py_ssize_t lda, const double* t, Py_ssize_t l
 cdef void finish_strip(double* a, Py_ssize_t lda, double* t, Py_ssize_t ldt, Py_ssize_t first,
                        Py_ssize_t last, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     """A strip of columns: of the Schur complement A - RᵀR. One of rows: of T = -T (R T_JJ)."""
+    cdef Py_ssize_t place, until
     if begin >= last:
-        gemm(end - last, end - begin, last - first, -1.0, a + first * lda + last, lda,
-             a + first * lda + begin, lda, 1.0, a + last * lda + begin, lda)
+        if begin > last:
+            gemm(begin - last, end - begin, last - first, -1.0, a + first * lda + last, lda,
+                 a + first * lda + begin, lda, 1.0, a + last * lda + begin, lda)
+        for place from begin <= place < end by UNBLOCKED_COLUMNS:     # on the diagonal
+            until = min(place + UNBLOCKED_COLUMNS, end)
+            gemm(until - begin, until - place, last - first, -1.0, a + first * lda + begin, lda,
+                 a + first * lda + place, lda, 1.0, a + begin * lda + place, lda)
     else:
         gemm_nn(end - begin, last - first, first - begin, -1.0, t + begin * ldt + begin, ldt,
                 a + begin * lda + first, lda, 0.0, t + begin * ldt + first, ldt)
@@ -212,14 +218,8 @@ cdef void mirror(double* a, Py_ssize_t k, bint upwards) noexcept nogil:
                         a[j * k + i] = a[i * k + j]
 
 
-def mirror_up(double[:, ::1] matrix):
-    """Copy the lower triangle onto the upper one."""
-    with nogil:
-        mirror(&matrix[0, 0], matrix.shape[0], True)
-
-
-def mirror_down(double[:, ::1] matrix):
-    """Copy the upper triangle onto the lower one."""
+def copy_upper(double[:, ::1] matrix):
+    """Copy the upper triangle of a matrix onto the lower one."""
     with nogil:
         mirror(&matrix[0, 0], matrix.shape[0], False)
 

@@ -9,7 +9,7 @@ Rows are u_i = scale_i a_i T, as in :mod:`levinv._kernels.dense`. Callers share 
 Products with an upper triangle take half the flops of a product; one whose rows were permuted, as
 by pivots, is brought into that form.
 """
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from kernel_settings cimport L1_BYTES, UNBLOCKED_COLUMNS
 from levinv._kernels.dense cimport Rows, allocate, describe, load_rows, padded
@@ -73,20 +73,20 @@ cdef void rows_into(const Rows* rows, const index[::1] order, Py_ssize_t first, 
 
 def image(const double[:, :] A, const double[::1] scale, const index[::1] order,
           const double[:, ::1] transform, bint triangular, double[:, :] out):
-    """Rows of ``out`` <- u_i."""
+    """Rows of ``out``, which are padded to whole tiles, <- u_i."""
     cdef Rows rows = describe(A, scale)
-    cdef Py_ssize_t width = out.strides[0] // <Py_ssize_t> sizeof(double)
+    cdef Py_ssize_t width = out.strides[0] // <Py_ssize_t> sizeof(double), wide = padded(rows.d)
     cdef double* block = NULL
     if transform is not None and not triangular:
-        block = allocate(rows.n * rows.d)
+        block = allocate(rows.n * wide)
     with nogil:
         if block == NULL:
             rows_into(&rows, order, 0, rows.n, &out[0, 0], width)
             if transform is not None:
                 trmm_right(rows.n, rows.d, &transform[0, 0], rows.d, &out[0, 0], width)
         else:
-            rows_into(&rows, None, 0, rows.n, block, rows.d)
-            gemm_nn(rows.n, out.shape[1], rows.d, 1.0, block, rows.d, &transform[0, 0],
+            rows_into(&rows, None, 0, rows.n, block, wide)
+            gemm_nn(rows.n, out.shape[1], rows.d, 1.0, block, wide, &transform[0, 0],
                     transform.shape[1], 0.0, &out[0, 0], width)
     tiles_free(block)
 
@@ -119,26 +119,25 @@ def quad(const double[:, :] A, const double[::1] scale, const index[::1] order,
          double[::1] out):
     """out_i <- u_i form u_iᵀ for an upper triangular form; None: |u_i|²."""
     cdef Rows rows = describe(A, scale)
-    cdef Py_ssize_t d = rows.d, k = d if transform is None else transform.shape[1], first, count, i
-    cdef Py_ssize_t step = min(DEEP, rows.n)
+    cdef Py_ssize_t d = rows.d, k = d if transform is None else transform.shape[1]
+    cdef Py_ssize_t wide = padded(d), width = padded(k), step = min(DEEP, rows.n), first, count
     cdef bint general = transform is not None and not triangular
-    cdef double* block = allocate(step * (d + (k if general else 0)
-                                          + (k if form is not None else 0)))
-    cdef double* u = block + step * d if general else block
-    cdef double* product = u + step * k
+    cdef double* block = allocate(step * (wide + (width if general else 0)
+                                          + (width if form is not None else 0)))
+    cdef double* u = block + step * wide if general else block
+    cdef double* product = u + step * width
     with nogil:
         for first from 0 <= first < rows.n by step:
             count = min(step, rows.n - first)
-            rows_into(&rows, order, first, count, block, d)
+            rows_into(&rows, order, first, count, block, wide)
             if general:
-                gemm_nn(count, k, d, 1.0, block, d, &transform[0, 0], k, 0.0, u, k)
+                gemm_nn(count, k, d, 1.0, block, wide, &transform[0, 0], k, 0.0, u, width)
             elif transform is not None:
-                trmm_right(count, k, &transform[0, 0], k, u, k)
+                trmm_right(count, k, &transform[0, 0], k, u, width)
             if form is None:
-                tiles().dots(u, k, u, k, count, k, &out[first])
+                tiles().dots(u, width, u, width, count, k, &out[first])
                 continue
-            for i in range(count * k):
-                product[i] = u[i]
-            trmm_right(count, k, &form[0, 0], k, product, k)
-            tiles().dots(product, k, u, k, count, k, &out[first])
+            memcpy(product, u, count * width * sizeof(double))
+            trmm_right(count, k, &form[0, 0], k, product, width)
+            tiles().dots(product, width, u, width, count, k, &out[first])
     tiles_free(block)

@@ -40,7 +40,6 @@ from levinv._typing import Booleans, Floats, Integers
 from levinv.forward.cholesky import (
     close_norm_bound,
     norm_bound,
-    restore,
     triangular_inverse_factor,
 )
 from levinv.storage.blocked import Rows
@@ -81,8 +80,8 @@ def orthonormal_basis(rows: Rows, scale: Floats | None = None, columns: Floats |
     combines the columns of A; None stands for the identity. The method "cholesky" never uses QR;
     ``doubt`` of the result says where it may be inaccurate. Columns count as dependent below
     ``rcond`` times the largest pivot of the QR (default max(n, d) ε); 0 keeps every column with a
-    nonzero pivot. ``gram`` (k, k) is the Gram matrix, if it is known, which may be overwritten, and
-    ``one_pass_condition`` the largest condition number for one pass.
+    nonzero pivot. ``gram`` (k, k) is the Gram matrix, if it is known, and ``one_pass_condition``
+    the largest condition number for one pass.
     """
     found = None
     if method != "qr" or (rows if columns is None else columns).shape[1] == 0:
@@ -101,7 +100,7 @@ def basis_by_gram(rows: Rows, scale: Floats | None = None, columns: Floats | Non
     if gram is None:
         gram = rows.gram(scale, columns)
     if rcond is None or rcond == 0:
-        found = one_pass_basis(gram, columns, one_pass_condition, rows.workers)
+        found = one_pass_basis(gram.copy(), columns, one_pass_condition, rows.workers)
         if found is not None:
             return found
     if columns is None and not accurate_squares(np.diag(gram)):
@@ -144,9 +143,7 @@ def _gram_factor(gram: Floats) -> tuple[Floats, int, float]:
 def one_pass_basis(gram: Floats, columns: Floats | None,
                    largest_condition: float = _tolerances.ONE_PASS_CONDITION,
                    workers: int = 1) -> Basis | None:
-    """The basis that a well-conditioned Gram matrix gives, or None, which leaves the matrix as it
-    was; else it is overwritten.
-    """
+    """The basis that a well-conditioned Gram matrix gives, or None. The matrix is overwritten."""
     diagonal = np.diag(gram).copy()
     transform, condition = triangular_inverse_factor(gram, workers)
     bound = norm_bound(condition, len(gram))
@@ -156,7 +153,6 @@ def one_pass_basis(gram: Floats, columns: Floats | None,
     if bound <= largest_condition:
         return Basis(_combine(columns, transform), condition, "cholesky", None,
                      well_conditioned=True)
-    restore(gram, diagonal)
     return None
 
 

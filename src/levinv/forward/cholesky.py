@@ -18,7 +18,7 @@ def triangular_inverse_factor(gram: Floats, workers: int = 1) -> tuple[Floats, f
     """Upper triangular T with Tᵀ gram T = I, and its condition: the Frobenius norm of R⁻¹ (see
     :func:`levinv._kernels.factor.gram_inverse_factor`); inf or nan where there is none.
 
-    The upper triangle of ``gram``, with the diagonal, is overwritten; :func:`restore` undoes this.
+    ``gram`` is overwritten.
     """
     k = len(gram)
     if k <= 8 * UNBLOCKED_COLUMNS or workers == 1:
@@ -37,12 +37,6 @@ def triangular_inverse_factor(gram: Floats, workers: int = 1) -> tuple[Floats, f
             share(lambda strip, step=step, block=block: step(gram, transform, *block, *strip),
                   strips, workers)
     return transform, factor.unscale(transform, column_scale)
-
-
-def restore(gram: Floats, diagonal: Floats) -> None:
-    """Undo what :func:`triangular_inverse_factor` wrote into a symmetric matrix."""
-    factor.mirror_up(gram)
-    np.fill_diagonal(gram, diagonal)
 
 
 def norm_bound(condition: float, k: int) -> float:

@@ -28,6 +28,7 @@ from levinv.forward.many_weights import evaluate, numbered, serves, writes_into
 from levinv.forward.more_scores import more_scores
 from levinv.forward.row_scales import dependent_zeros, row_values, slack_scale, weight_scale
 from levinv.storage import Rows
+from levinv.storage.many_columns import WIDE_FORM
 
 METHODS = ("auto", "cholesky", "qr", "sketch")
 
@@ -299,7 +300,7 @@ def _stack_scores(A: Floats, kind: str, values: Floats | None, method: str,
     m, n, d = stack.shape
     rows = None if values is None else np.ascontiguousarray(values).reshape(m, n)
     out, condition = np.empty((m, n)), np.full(m, np.inf)
-    if in_one_pass:
+    if in_one_pass and d <= WIDE_FORM:
         step = max(1, _tolerances.PASS_ENTRIES // (n * (d + 1) ** 2))       # by multiply-adds
 
         def work(first: int) -> None:

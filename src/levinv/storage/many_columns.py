@@ -84,7 +84,7 @@ def gram(A: Floats | Source, workers: int, scale: Floats | None, transform: Floa
 
         share(make, slices(block.start, block.stop, PIECE // 4), workers)
         share(add, slices(0, k, STRIP), workers)
-    factor.mirror_down(out)
+    factor.copy_upper(out)
     return out
 
 

@@ -212,13 +212,13 @@ class SparseRows(Rows):
 
         if transform is None and not self._crowded:
             out = self._sum(self._pair_chunks(k * k), (k, k), add)
-            factor.mirror_down(out)
+            factor.copy_upper(out)
             return out
         if k == 0:
             return np.zeros((0, 0))
         out = self._sum(self._dense_chunks(k * k, k, k), (k, k), add_dense)
         if k > WIDE_GRAM:
-            factor.mirror_down(out)
+            factor.copy_upper(out)
         return out
 
     def quad(self, scale: Floats | None = None, transform: Floats | None = None,
