@@ -19,10 +19,10 @@ import time
 
 import numpy as np
 import threadpoolctl
-from comparison import machine
-from comparison.timing import DGEMM_FLOPS, square_product
 from scipy.linalg import blas, lapack
 
+from comparison import machine
+from comparison.timing import DGEMM_FLOPS, square_product
 from levinv._kernels import dense, factor, wide
 
 COLUMNS = (20, 50, 100, 200, 300, 400, 500, 700, 1000, 1500, 2000)

@@ -3,13 +3,14 @@ import numpy as np
 import pytest
 import scipy.sparse
 from numpy.testing import assert_allclose, assert_array_equal
+from test_kernels import arguments, close, scaled_rows, symmetric
 
 import levinv
 from designs import frozen
-from levinv._kernels import factor
+from levinv._kernels import dense, factor
+from levinv._tolerances import CACHE_ENTRIES
 from levinv.forward import cholesky
 from levinv.storage import DenseRows, SparseRows, many_columns
-from test_kernels import arguments, close, scaled_rows, symmetric
 
 
 @pytest.fixture
@@ -114,7 +115,8 @@ def test_there_is_no_factor(rng, place, workers):
 
 @pytest.mark.parametrize("n, k", [(90, 80), (300, 100), (2000, 100), (101, 100), (3, 1), (5, 2)])
 def test_bounds_of_the_norm(rng, n, k):
-    gram = (lambda A: A.T @ A)(rng.normal(size=(n, k)))
+    A = rng.normal(size=(n, k))
+    gram = A.T @ A
     transform, condition = factor.triangular_inverse_factor(gram.copy())
     norm = np.linalg.norm(np.sqrt(np.diag(gram))[:, None] * transform, 2)
     close_bound = cholesky.close_norm_bound(transform, np.diag(gram), condition)
@@ -158,3 +160,29 @@ def test_a_stack_of_wide_matrices(rng):
     found = levinv.leverage_scores(stack, workers=2)
     for A, scores in zip(stack, found, strict=True):
         assert_allclose(scores, (np.linalg.qr(A)[0] ** 2).sum(axis=1), rtol=0, atol=1e-13)
+
+
+# derivatives
+
+def test_products_with_large_blocks_of_the_projection(rng):
+    n, k = 2950, 360
+    assert n * k > 8 * CACHE_ENTRIES
+    U, Y, out = np.linalg.qr(rng.normal(size=(n, k)))[0], rng.normal(size=(n, 2)), np.empty((n, 2))
+    dense.squares(np.ascontiguousarray(U), Y, out)
+    close(out, (U @ U.T) ** 2 @ Y)
+    A, x, v = rng.normal(size=(n, k)), rng.normal(size=k), rng.normal(size=k)
+    loss = levinv.ScoreLoss(A, 100.0 + rng.random(n), np.full(n, 0.5))
+    expected = loss.hessp(x, v)
+    assert_allclose(loss.hess(x) @ v, expected, rtol=0, atol=1e-11 * np.abs(expected).max())
+
+
+def test_derivatives_of_many_columns(narrow, rng):
+    A, b, x = rng.normal(size=(300, 40)), 30.0 + rng.random(300), rng.normal(size=40)
+    found = levinv.LeverageMap(A, b), levinv.ScoreLoss(A, b, np.full(300, 0.1))
+    v, y = rng.normal(size=40), rng.normal(size=300)
+    values = [found[0].jvp(x, v), found[0].vjp(x, y), found[1].grad(x), found[1].hessp(x, v)]
+    many_columns.WIDE_FORM = many_columns.WIDE_GRAM = 1000      # the fixture restores them
+    found = levinv.LeverageMap(A, b), levinv.ScoreLoss(A, b, np.full(300, 0.1))
+    for value, expected in zip(values, [found[0].jvp(x, v), found[0].vjp(x, y), found[1].grad(x),
+                                        found[1].hessp(x, v)], strict=True):
+        assert_allclose(value, expected, rtol=0, atol=1e-12 * np.abs(expected).max())

@@ -12,8 +12,16 @@ cdef struct Rows:                     # u_i = scale_i a_i T
     Py_ssize_t row_stride, column_stride
     const double* scale               # (n,) or NULL for 1
     const double* transform           # T, d x padded(k), or NULL for I
+    bint upper                        # whether T is upper triangular
 
 
+cdef enum:
+    LARGE_ROWS = 256                  # of a product for which BLAS is fast
+
+
+cdef bint is_large(Py_ssize_t n, Py_ssize_t k) noexcept nogil
+cdef void times(bint large, const double* u, Py_ssize_t ldu, Py_ssize_t rows, Py_ssize_t depth,
+                const double* t, Py_ssize_t q, double* c) noexcept nogil
 cdef Py_ssize_t padded(Py_ssize_t k) noexcept nogil
 cdef Py_ssize_t block_rows(Py_ssize_t n, Py_ssize_t width, Py_ssize_t least) noexcept nogil
 cdef double* allocate(Py_ssize_t size) except NULL

@@ -15,9 +15,11 @@ to its upper ones first. So ``gram`` and ``quad`` take n k² multiply-adds toget
 triangular T takes no more, as |a_i T|² is then itself such a form. ``moments`` and ``contract``
 work on the products u_a u_b with a <= b.
 """
+cimport cython
 from libc.string cimport memcpy, memset
 
 from kernel_settings cimport CACHE_ENTRIES, L1_BYTES, TINY
+from levinv._kernels.linalg cimport gemm_nn
 from levinv._kernels.tiles cimport TILE, tiles, tiles_allocate, tiles_fail, tiles_free, tiles_limit
 
 # Rows at this distance (in doubles) share a set of the L1 cache, which has eight ways.
@@ -60,6 +62,7 @@ cdef Rows describe(const double[:, :] A, const double[::1] scale) noexcept nogil
     rows.column_stride = A.strides[1] // <Py_ssize_t> sizeof(double)
     rows.scale = entries(scale)
     rows.transform = NULL
+    rows.upper = False
     return rows
 
 
@@ -75,6 +78,7 @@ cdef void transform_by(Rows* rows, const double[:, ::1] transform,
         rows.k = transform.shape[1]
         pack(transform, packed, padded(rows.k))
         rows.transform = packed
+        rows.upper = upper_triangular(transform)
 
 
 cdef void pack(const double[:, ::1] matrix, double* out, Py_ssize_t width) noexcept nogil:
@@ -132,7 +136,8 @@ cdef const double* rows_of(const Rows* rows, Py_ssize_t first, Py_ssize_t count,
     load(rows, rows.scale, first, count, block)
     if rows.transform == NULL:
         return block
-    tiles().nn(block, padded(rows.d), whole, rows.d, rows.transform, padded(rows.k), product)
+    tiles().nn(block, padded(rows.d), whole, rows.d, rows.transform, padded(rows.k), rows.upper,
+               product)
     return product
 
 
@@ -270,6 +275,7 @@ def gram(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
     tiles_free(workspace)
 
 
+@cython.auto_pickle(False)
 cdef class Form:
     """What :func:`quad` computes for rows of d entries: a transform and a form, packed once."""
 
@@ -277,11 +283,13 @@ cdef class Form:
     cdef double* triangle             # upper triangular: the form; T itself if ``square``; or NULL
     cdef Py_ssize_t d, k
     cdef bint square                  # |u_i t|²
+    cdef bint upper                   # T is upper triangular
 
     def __cinit__(self, Py_ssize_t d, const double[:, ::1] transform, const double[:, ::1] form):
         cdef Py_ssize_t k = d if transform is None else transform.shape[1], width = padded(k), i, j
         self.d, self.k = d, k
-        self.square = form is None and upper_triangular(transform)
+        self.upper = upper_triangular(transform)
+        self.square = form is None and self.upper
         if self.square or form is not None:
             self.triangle = allocate(width * width)
         if transform is not None and not self.square:
@@ -313,6 +321,7 @@ def quad(const double[:, :] A, const double[::1] scale, Form form not None, doub
         if form.transform != NULL:
             rows.k = form.k
             rows.transform = form.transform
+            rows.upper = form.upper
         if form.triangle != NULL:
             triangular_quad(&rows, form.triangle, form.square, step, workspace, &out[0])
         else:
@@ -321,6 +330,7 @@ def quad(const double[:, :] A, const double[::1] scale, Form form not None, doub
 
 
 cdef bint upper_triangular(const double[:, ::1] transform) noexcept nogil:
+    """Whether there is a transform, and it is upper triangular."""
     cdef Py_ssize_t i, j
     if transform is None or transform.shape[0] != transform.shape[1]:
         return False
@@ -422,18 +432,34 @@ def contract(const double[:, :] A, const double[::1] scale, const double[:, ::1]
             u = rows_of(&rows, first, count, workspace, product)
             tiles().pairs(u, padded(k), whole_tiles(count), k, pairs, products)
             tiles().nn(products, pairs, whole_tiles(count), forms.shape[0], packed,
-                       columns, image)
+                       columns, False, image)
             for i in range(count):
                 for j in range(forms.shape[1]):
                     out[first + i, j] = image[i * columns + j]
     tiles_free(workspace)
 
 
+cdef bint is_large(Py_ssize_t n, Py_ssize_t k) noexcept nogil:
+    """Whether n x k matrices are so far beyond the cache that BLAS multiplies by them faster."""
+    return n * k > 8 * CACHE_ENTRIES
+
+
+cdef void times(bint large, const double* u, Py_ssize_t ldu, Py_ssize_t rows, Py_ssize_t depth,
+                const double* t, Py_ssize_t q, double* c) noexcept nogil:
+    """c (rows x q) <- u t."""
+    if large:
+        gemm_nn(rows, q, depth, 1.0, u, ldu, t, q, 0.0, c, q)
+    else:
+        tiles().nn(u, ldu, rows, depth, t, q, False, c)
+
+
 def squares(const double[:, ::1] U, const double[:, ::1] Y, double[:, ::1] out):
     """out <- (P∘P) Y with P = U Uᵀ, a block of rows of P at a time."""
     cdef Py_ssize_t n = U.shape[0], k = U.shape[1], whole = whole_tiles(n)
     cdef Py_ssize_t width = padded(k), across = padded(n), columns = padded(Y.shape[1])
-    cdef Py_ssize_t step = block_rows(n, across + columns, 16), first, count, i, j
+    cdef bint large = is_large(n, k)
+    cdef Py_ssize_t step = block_rows(n, across + columns, LARGE_ROWS if large else 16)
+    cdef Py_ssize_t first, count, i, j
     cdef double* u = allocate(whole * width + k * across + n * columns + step * (across + columns))
     cdef double* transposed = u + whole * width
     cdef double* packed = transposed + k * across
@@ -446,11 +472,11 @@ def squares(const double[:, ::1] U, const double[:, ::1] Y, double[:, ::1] out):
         pack(Y, packed, columns)
         for first from 0 <= first < n by step:
             count = min(step, n - first)
-            tiles().nn(u + first * width, width, whole_tiles(count), k, transposed, across,
-                       projection)
+            times(large, u + first * width, width, whole_tiles(count), k, transposed, across,
+                  projection)
             for i in range(whole_tiles(count) * across):
                 projection[i] = projection[i] * projection[i]
-            tiles().nn(projection, across, whole_tiles(count), n, packed, columns, image)
+            times(large, projection, across, whole_tiles(count), n, packed, columns, image)
             for i in range(count):
                 for j in range(Y.shape[1]):
                     out[first + i, j] = image[i * columns + j]

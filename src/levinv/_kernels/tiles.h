@@ -9,7 +9,7 @@
  *
  *     gram    lower triangle of c (k x k, rows of `width`) += uᵀ diag(w) v; w NULL: uᵀ v
  *     tn      c (p x q) += uᵀ v
- *     nn      c (rows x q) = u t, u of `depth` columns
+ *     nn      c (rows x q) = u t, u of `depth` columns; `upper`: t is zero below its diagonal
  *     forms, sandwich, weigh   see tiles_forms.h
  *     quad    out_i = u_i t u_iᵀ, or |u_i t|² if `square`, for an upper triangular t
  *     columns out_i = |u_i t|² for contiguous columns of u, `lda` apart, which is not packed
@@ -59,7 +59,7 @@ typedef struct {
     void (*tn)(const double *u, ptrdiff_t p, const double *v, ptrdiff_t q, ptrdiff_t rows,
                double *c);
     void (*nn)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth, const double *t,
-               ptrdiff_t q, double *c);
+               ptrdiff_t q, int upper, double *c);
     void (*forms)(double *c, ptrdiff_t q, ptrdiff_t k, double *work, double *pivots);
     void (*sandwich)(const double *form, double *c, ptrdiff_t q, ptrdiff_t k, double *work);
     int (*weigh)(const double *values, ptrdiff_t n, int slack, double least, double most,

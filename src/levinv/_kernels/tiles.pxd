@@ -13,7 +13,7 @@ cdef extern from "tiles.h" nogil:
         void (*tn)(const double* u, Py_ssize_t p, const double* v, Py_ssize_t q, Py_ssize_t rows,
                    double* c) noexcept nogil
         void (*nn)(const double* u, Py_ssize_t ldu, Py_ssize_t rows, Py_ssize_t depth,
-                   const double* t, Py_ssize_t q, double* c) noexcept nogil
+                   const double* t, Py_ssize_t q, int upper, double* c) noexcept nogil
         void (*forms)(double* c, Py_ssize_t q, Py_ssize_t k, double* work,
                       double* pivots) noexcept nogil
         void (*sandwich)(const double* form, double* c, Py_ssize_t q, Py_ssize_t k,

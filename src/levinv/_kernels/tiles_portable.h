@@ -22,8 +22,9 @@ static void tn_portable(const double *u, ptrdiff_t p, const double *v, ptrdiff_t
 }
 
 static void nn_portable(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth,
-                        const double *t, ptrdiff_t q, double *c)
+                        const double *t, ptrdiff_t q, int upper, double *c)
 {
+    (void)upper;
     for (ptrdiff_t i = 0; i < rows; i++) {
         for (ptrdiff_t b = 0; b < q; b++)
             c[i * q + b] = 0.0;

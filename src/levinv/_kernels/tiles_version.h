@@ -128,13 +128,14 @@ TARGET static void OF(tn)(const double *u, ptrdiff_t p, const double *v, ptrdiff
 }
 
 TARGET static void OF(nn)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth,
-                          const double *t, ptrdiff_t q, double *c)
+                          const double *t, ptrdiff_t q, int upper, double *c)
 {
-    ptrdiff_t step;
+    ptrdiff_t step, used;
     for (ptrdiff_t b = 0; b < q; b += step) {
         step = STEP(b, q);
+        used = upper && b + step < depth ? b + step : depth;
         for (ptrdiff_t i = 0; i < rows; i += DOWN)
-            BY_WIDTH(step, nn_tile, u + i * ldu, ldu, depth, t + b, q, c + i * q + b, q);
+            BY_WIDTH(step, nn_tile, u + i * ldu, ldu, used, t + b, q, c + i * q + b, q);
     }
 }
 

@@ -11,8 +11,8 @@ by pivots, is brought into that form.
 """
 from libc.string cimport memcpy, memset
 
-from kernel_settings cimport L1_BYTES, UNBLOCKED_COLUMNS
-from levinv._kernels.dense cimport Rows, allocate, describe, load_rows, padded
+from kernel_settings cimport L1_BYTES
+from levinv._kernels.dense cimport LARGE_ROWS, Rows, allocate, describe, load_rows, padded
 from levinv._kernels.linalg cimport gemm, gemm_nn, trmm_right
 from levinv._kernels.tiles cimport tiles, tiles_free
 
@@ -22,7 +22,7 @@ ctypedef Py_ssize_t index
 
 cdef Py_ssize_t SIDE = L1_BYTES // 512           # of a square that fits into the cache
 cdef Py_ssize_t ROWS = 64                        # of a block of tiles
-cdef Py_ssize_t DEEP = 8 * UNBLOCKED_COLUMNS                       # rows of a product, for which BLAS is fast
+cdef Py_ssize_t DEEP = 2 * LARGE_ROWS     # rows of a product with a triangle
 
 
 def leading_entries(const double[:, ::1] matrix):

@@ -1,7 +1,7 @@
 """Inverse Cholesky factors of Gram matrices on several threads, and how far to trust them.
 
-The steps, of :mod:`levinv._kernels.factor`, are those of one thread: strips of a matrix, each by one
-thread, in the same order. Results are therefore the same to the last bit.
+The steps, of :mod:`levinv._kernels.factor`, are those of one thread: each strip of a matrix is
+left to one thread, and every strip waits for those before it. Results are the same to the last bit.
 """
 import math
 

@@ -274,7 +274,7 @@ class SparseRows(Rows):
 
 
 def _form_of_rows(k: int, form: Floats | None) -> Callable[[Floats, Floats], None]:
-    """The function of rows u_i of k entries, (n, k), that writes u_iᵀ form u_i or |u_i|² to (n,)."""
+    """The function of rows u_i (n, k) and of an output (n,) for u_iᵀ form u_i or |u_i|²."""
     if form is not None and k > WIDE_FORM:
         triangle = wide.folded(np.ascontiguousarray(form))
         return lambda u, out: wide.quad(u, None, None, None, False, triangle, out)
