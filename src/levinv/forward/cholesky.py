@@ -3,7 +3,9 @@
 The steps, of :mod:`levinv._kernels.factor`, are those of one thread: each strip of a matrix is
 left to one thread, and every strip waits for those before it. Results are the same to the last bit.
 """
+import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import scipy.linalg
@@ -34,9 +36,13 @@ def triangular_inverse_factor(gram: Floats, workers: int = 1) -> tuple[Floats, f
             return transform, math.inf
         strips = [strip for strip in blocks if strip != block]
         for step in (factor.prepare_step, factor.finish_step):
-            share(lambda strip, step=step, block=block: step(gram, transform, *block, *strip),
-                  strips, workers)
+            share(functools.partial(_on_strip, step, gram, transform, block), strips, workers)
     return transform, factor.unscale(transform, column_scale)
+
+
+def _on_strip(step: Callable[..., None], gram: Floats, transform: Floats,
+              block: tuple[int, int], strip: tuple[int, int]) -> None:
+    step(gram, transform, *block, *strip)
 
 
 def norm_bound(condition: float, k: int) -> float:
