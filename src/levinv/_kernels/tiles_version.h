@@ -139,6 +139,50 @@ TARGET static void OF(nn)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdif
     }
 }
 
+/* Rows x become columns. One level for each doubling of the lanes: neighbours change places within
+ * pairs of lanes, pairs within fours, fours within eights. */
+#define LEVEL(x, r, s, LOW, HIGH) \
+    do { \
+        const OF(Vector) low = SHUFFLE(x[r], x[s], LOW), high = SHUFFLE(x[r], x[s], HIGH); \
+        x[r] = low; \
+        x[s] = high; \
+    } while (0)
+
+TARGET static inline void OF(turn)(OF(Vector) *x)
+{
+#if LANES == 8
+#define LOW_1 0, 8, 2, 10, 4, 12, 6, 14
+#define HIGH_1 1, 9, 3, 11, 5, 13, 7, 15
+#define LOW_2 0, 1, 8, 9, 4, 5, 12, 13
+#define HIGH_2 2, 3, 10, 11, 6, 7, 14, 15
+#define LOW_4 0, 1, 2, 3, 8, 9, 10, 11
+#define HIGH_4 4, 5, 6, 7, 12, 13, 14, 15
+    LEVEL(x, 0, 1, LOW_1, HIGH_1); LEVEL(x, 2, 3, LOW_1, HIGH_1);
+    LEVEL(x, 4, 5, LOW_1, HIGH_1); LEVEL(x, 6, 7, LOW_1, HIGH_1);
+    LEVEL(x, 0, 2, LOW_2, HIGH_2); LEVEL(x, 1, 3, LOW_2, HIGH_2);
+    LEVEL(x, 4, 6, LOW_2, HIGH_2); LEVEL(x, 5, 7, LOW_2, HIGH_2);
+    LEVEL(x, 0, 4, LOW_4, HIGH_4); LEVEL(x, 1, 5, LOW_4, HIGH_4);
+    LEVEL(x, 2, 6, LOW_4, HIGH_4); LEVEL(x, 3, 7, LOW_4, HIGH_4);
+#undef LOW_4
+#undef HIGH_4
+#elif LANES == 4
+#define LOW_1 0, 4, 2, 6
+#define HIGH_1 1, 5, 3, 7
+#define LOW_2 0, 1, 4, 5
+#define HIGH_2 2, 3, 6, 7
+    LEVEL(x, 0, 1, LOW_1, HIGH_1); LEVEL(x, 2, 3, LOW_1, HIGH_1);
+    LEVEL(x, 0, 2, LOW_2, HIGH_2); LEVEL(x, 1, 3, LOW_2, HIGH_2);
+#else
+#define LOW_1 0, 2
+#define HIGH_1 1, 3
+    LEVEL(x, 0, 1, LOW_1, HIGH_1);
+#endif
+#undef LOW_1
+#undef HIGH_1
+#undef LOW_2
+#undef HIGH_2
+}
+
 TARGET static void OF(quad)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth,
                             const double *t, ptrdiff_t width, int square, double *out,
                             const double *ahead, ptrdiff_t stride)
@@ -159,8 +203,13 @@ TARGET static void OF(quad)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrd
                 BY_WIDTH(step, form_tile, u + i * ldu, ldu, used, t + b, width,
                          u + i * ldu + b, total);
         }
+#if DOWN == LANES
+        OF(turn)(total);
+        STORE(out + i, SUM(total));        /* lane by lane, in the same order */
+#else
         for (int r = 0; r < DOWN; r++)
             out[i + r] = SUM(total[r]);
+#endif
     }
 }
 
@@ -232,50 +281,6 @@ TARGET static void OF(scaled)(const double *a, ptrdiff_t lda, ptrdiff_t rows, pt
         for (ptrdiff_t j = first; j < width; j += LANES)
             STORE(to + j, SPLAT(0.0));
     }
-}
-
-/* Rows x become columns. One level for each doubling of the lanes: neighbours change places within
- * pairs of lanes, pairs within fours, fours within eights. */
-#define LEVEL(x, r, s, LOW, HIGH) \
-    do { \
-        const OF(Vector) low = SHUFFLE(x[r], x[s], LOW), high = SHUFFLE(x[r], x[s], HIGH); \
-        x[r] = low; \
-        x[s] = high; \
-    } while (0)
-
-TARGET static inline void OF(turn)(OF(Vector) *x)
-{
-#if LANES == 8
-#define LOW_1 0, 8, 2, 10, 4, 12, 6, 14
-#define HIGH_1 1, 9, 3, 11, 5, 13, 7, 15
-#define LOW_2 0, 1, 8, 9, 4, 5, 12, 13
-#define HIGH_2 2, 3, 10, 11, 6, 7, 14, 15
-#define LOW_4 0, 1, 2, 3, 8, 9, 10, 11
-#define HIGH_4 4, 5, 6, 7, 12, 13, 14, 15
-    LEVEL(x, 0, 1, LOW_1, HIGH_1); LEVEL(x, 2, 3, LOW_1, HIGH_1);
-    LEVEL(x, 4, 5, LOW_1, HIGH_1); LEVEL(x, 6, 7, LOW_1, HIGH_1);
-    LEVEL(x, 0, 2, LOW_2, HIGH_2); LEVEL(x, 1, 3, LOW_2, HIGH_2);
-    LEVEL(x, 4, 6, LOW_2, HIGH_2); LEVEL(x, 5, 7, LOW_2, HIGH_2);
-    LEVEL(x, 0, 4, LOW_4, HIGH_4); LEVEL(x, 1, 5, LOW_4, HIGH_4);
-    LEVEL(x, 2, 6, LOW_4, HIGH_4); LEVEL(x, 3, 7, LOW_4, HIGH_4);
-#undef LOW_4
-#undef HIGH_4
-#elif LANES == 4
-#define LOW_1 0, 4, 2, 6
-#define HIGH_1 1, 5, 3, 7
-#define LOW_2 0, 1, 4, 5
-#define HIGH_2 2, 3, 6, 7
-    LEVEL(x, 0, 1, LOW_1, HIGH_1); LEVEL(x, 2, 3, LOW_1, HIGH_1);
-    LEVEL(x, 0, 2, LOW_2, HIGH_2); LEVEL(x, 1, 3, LOW_2, HIGH_2);
-#else
-#define LOW_1 0, 2
-#define HIGH_1 1, 3
-    LEVEL(x, 0, 1, LOW_1, HIGH_1);
-#endif
-#undef LOW_1
-#undef HIGH_1
-#undef LOW_2
-#undef HIGH_2
 }
 
 TARGET static void OF(turned)(const double *a, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t d,
