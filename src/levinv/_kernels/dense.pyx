@@ -18,7 +18,7 @@ work on the products u_a u_b with a <= b.
 cimport cython
 from libc.string cimport memcpy, memset
 
-from kernel_settings cimport CACHE_ENTRIES, L1_BYTES, TINY
+from kernel_settings cimport CACHE_ENTRIES, L1_BYTES
 from levinv._kernels.linalg cimport gemm_nn
 from levinv._kernels.tiles cimport TILE, tiles, tiles_allocate, tiles_fail, tiles_free, tiles_limit
 
@@ -178,20 +178,6 @@ cdef bint by_columns(const Rows* rows, const double* t, double* last, double* ou
     return rows.scale == NULL or tiles().squared(rows.scale, rows.n, out)
 
 
-cdef bint factors_of(const double* scale, const double* weights, Py_ssize_t count,
-                  double* out) noexcept nogil:
-    """out_i <- scale_i² weights_i; False if a square is not a normal number."""
-    cdef Py_ssize_t i
-    cdef bint normal = True
-    for i in range(count):
-        out[i] = scale[i] * scale[i]
-        normal = normal & (out[i] >= TINY)
-    if weights != NULL:
-        for i in range(count):
-            out[i] = out[i] * weights[i]
-    return normal
-
-
 cdef void add_gram(const Rows* rows, const double* weights, Py_ssize_t step, double* workspace,
                    double* c) noexcept nogil:
     """c (padded, symmetric) += sum_i weights_i u_i u_iᵀ; workspace: step rows of d, k, 1.
@@ -214,7 +200,7 @@ cdef void add_gram(const Rows* rows, const double* weights, Py_ssize_t step, dou
             u, stride = rows_of(rows, first, count, workspace, product), width
         elif rows.scale == NULL:
             u, stride = rows.data + first * rows.row_stride, rows.row_stride
-        elif factors_of(rows.scale + first, w, count, factors):
+        elif tiles().factors(rows.scale + first, w, count, factors):
             u, stride, w = rows.data + first * rows.row_stride, rows.row_stride, factors
         else:
             u, stride = rows_of(rows, first, count, workspace, product), width

@@ -1,5 +1,6 @@
 #include "tiles.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -88,7 +89,7 @@ static int scalable(double least, double most, double lowest, double zero, int w
                        NAMED(quad, suffix), NAMED(columns, suffix), \
                        NAMED(scaled, suffix), NAMED(pairs, suffix), \
                        NAMED(turned, suffix), NAMED(scales, suffix), \
-                       NAMED(squared, suffix), NAMED(dots, suffix)}
+                       NAMED(factors, suffix), NAMED(squared, suffix), NAMED(dots, suffix)}
 
 static const Tiles versions[] = {
     TABLE(common),

@@ -17,6 +17,7 @@
  *     turned  the same for contiguous columns, `lda` apart
  *     pairs   products (rows x width): u_a u_b for a <= b, the rest of `width` zero
  *     dots    out_i = u_i v_iᵀ for rows of k entries, in any layout
+ *     factors out_i = scale_i² w_i (w NULL: 1); returns 0 if a square is not a normal number
  *     squared values_i <- scale_i² values_i; returns 0 if a result is not finite
  *     scales  scale_i = least / |v_i|, or sqrt(v_i / greatest) if `weights`; returns 0, with nothing
  *             written, if a value does not allow it. `scale` may be `v`.
@@ -75,6 +76,7 @@ typedef struct {
     void (*turned)(const double *a, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t d,
                    const double *scale, ptrdiff_t width, double *block);
     int (*scales)(const double *v, ptrdiff_t n, int weights, double *scale);
+    int (*factors)(const double *scale, const double *w, ptrdiff_t n, double *out);
     int (*squared)(const double *scale, ptrdiff_t n, double *values);
     void (*dots)(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv, ptrdiff_t rows,
                  ptrdiff_t k, double *out);

@@ -32,6 +32,8 @@ cdef extern from "tiles.h" nogil:
         void (*turned)(const double* a, Py_ssize_t lda, Py_ssize_t rows, Py_ssize_t d,
                        const double* scale, Py_ssize_t width, double* block) noexcept nogil
         int (*scales)(const double* v, Py_ssize_t n, int weights, double* scale) noexcept nogil
+        int (*factors)(const double* scale, const double* w, Py_ssize_t n,
+                       double* out) noexcept nogil
         int (*squared)(const double* scale, Py_ssize_t n, double* values) noexcept nogil
         void (*dots)(const double* u, Py_ssize_t ldu, const double* v, Py_ssize_t ldv,
                      Py_ssize_t rows, Py_ssize_t k, double* out) noexcept nogil

@@ -96,6 +96,16 @@ static int scales_portable(const double *v, ptrdiff_t n, int weights, double *sc
     return 1;
 }
 
+static int factors_portable(const double *scale, const double *w, ptrdiff_t n, double *out)
+{
+    int normal = 1;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        normal &= scale[i] * scale[i] >= DBL_MIN;
+        out[i] = scale[i] * scale[i] * (w ? w[i] : 1.0);
+    }
+    return normal;
+}
+
 static int squared_portable(const double *scale, ptrdiff_t n, double *values)
 {
     double zero = 0.0;

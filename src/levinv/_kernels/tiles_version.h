@@ -351,6 +351,29 @@ TARGET static int OF(scales)(const double *v, ptrdiff_t n, int weights, double *
     return 1;
 }
 
+TARGET static int OF(factors)(const double *scale, const double *w, ptrdiff_t n, double *out)
+{
+    OF(Mask) odd = (OF(Mask))SPLAT(0.0);
+    int normal = 1;
+    ptrdiff_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        const OF(Vector) s = LOAD(scale + i), square = s * s;
+        odd |= ~(square >= SPLAT(DBL_MIN));
+        if (w)
+            STORE(out + i, square * LOAD(w + i));
+        else
+            STORE(out + i, square);
+    }
+    for (; i < n; i++) {
+        const double square = scale[i] * scale[i];
+        normal &= square >= DBL_MIN;
+        out[i] = w ? square * w[i] : square;
+    }
+    for (int l = 0; l < LANES; l++)
+        normal &= !odd[l];
+    return normal;
+}
+
 TARGET static int OF(squared)(const double *scale, ptrdiff_t n, double *values)
 {
     OF(Vector) zeros = SPLAT(0.0);
