@@ -107,8 +107,7 @@ cdef void load(const Rows* rows, const double* scale, Py_ssize_t first, Py_ssize
 
 cdef void load_rows(const Rows* rows, const double* scale, Py_ssize_t first, Py_ssize_t count,
                     double* block, Py_ssize_t width) noexcept nogil:
-    """block <- diag(scale) times rows of A, zero beyond column d of ``width``, a whole number of tiles.
-    """
+    """block <- diag(scale) times rows of A, zero beyond column d of ``width``, whole tiles."""
     cdef Py_ssize_t d = rows.d, i, j
     cdef const double* source = rows.data + first * rows.row_stride
     cdef const double* factor = scale
@@ -218,7 +217,7 @@ cdef void triangular_quad(const Rows* rows, const double* t, bint square, Py_ssi
 
     Tiles read A itself where they can. |u_i t|² is then scale_i² |a_i t|², unless that overflows.
     """
-    cdef Py_ssize_t k = rows.k, width = padded(rows.k), first, count, i
+    cdef Py_ssize_t k = rows.k, width = padded(rows.k), first, count
     cdef double* product = workspace + step * padded(rows.d)
     cdef double* values = product + step * width
     cdef const double* u

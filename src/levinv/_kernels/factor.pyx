@@ -27,12 +27,12 @@ cdef Py_ssize_t SIDE = <Py_ssize_t> sqrt(L1_BYTES / 8.0)     # of a square that 
 
 
 cpdef Py_ssize_t block_size(Py_ssize_t k) noexcept nogil:
-    """Columns of a block: the blocks on the diagonal are factored by loops, or by smaller blocks."""
+    """Columns of a block. Those on the diagonal are factored by loops, or by smaller blocks."""
     return UNBLOCKED_COLUMNS * min(1 + k // (8 * UNBLOCKED_COLUMNS), 4)
 
 
 cdef bint small_cholesky(double* a, Py_ssize_t k, Py_ssize_t lda) noexcept nogil:
-    """The upper triangle of a <- R with RᵀR = a, by loops; False at a pivot that is not positive."""
+    """The upper triangle of a <- R with RᵀR = a, by loops; False if a pivot is not positive."""
     cdef Py_ssize_t i, j, l
     cdef double factor
     cdef double* row
@@ -271,7 +271,8 @@ def gram_inverse_factor(double[:, ::1] gram, double tolerance):
 
 
 def scale_gram(double[:, ::1] gram, double[::1] column_scale):
-    """The first step of :func:`triangular_inverse_factor`; 0, or the condition if it is the last."""
+    """The first step of :func:`triangular_inverse_factor`; the condition if it is the last, or 0.
+    """
     cdef Py_ssize_t k = gram.shape[0]
     cdef double condition
     with nogil:

@@ -46,7 +46,7 @@ def one_pass(const double[:, :, :] A, const double[:, :] values, bint weights,
     """
     cdef Py_ssize_t k = A.shape[2], n = A.shape[1], width = padded(k), m, i
     cdef Py_ssize_t step = block_rows(n, 2 * width, 64)
-    # Where neither rows nor columns are contiguous, rows are made so once, if they stay in the cache.
+    # Rows are packed once if neither they nor columns are contiguous and they stay in the cache.
     cdef bint packed = (A.strides[1] != sizeof(double) and A.strides[2] != sizeof(double)
                         and n * width <= CACHE_ENTRIES)
     cdef double* workspace = allocate(step * (2 * width + 1) + 2 * width * width + width + n
