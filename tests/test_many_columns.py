@@ -7,6 +7,7 @@ from test_kernels import arguments, close, scaled_rows, symmetric
 
 import levinv
 from designs import frozen
+from levinv import _parallel
 from levinv._kernels import dense, factor
 from levinv._tolerances import CACHE_ENTRIES
 from levinv.forward import cholesky
@@ -153,6 +154,20 @@ def test_scores_of_many_columns(rng, k, kappa, leading):
     slack = np.geomspace(1e-3, 1e3, len(A))
     found = levinv.leverage_scores(slack[:, None] * np.asfortranarray(A), slack=slack, workers=2)
     assert np.abs(found - (U ** 2).sum(axis=1)).max() < limit
+
+
+def test_blas_keeps_to_the_callers_thread(rng, monkeypatch):
+    limited, gram = [], many_columns.gram
+
+    def recorded(*arguments):
+        limited.append(bool(_parallel._limit.users))
+        return gram(*arguments)
+
+    monkeypatch.setattr(many_columns, "gram", recorded)
+    A = rng.normal(size=(1200, many_columns.WIDE_GRAM + 1))
+    levinv.leverage_scores(A)
+    levinv.LeverageMap(A, np.ones(1200)).scores(np.ones(A.shape[1]))
+    assert len(limited) > 1 and all(limited)
 
 
 def test_a_stack_of_wide_matrices(rng):

@@ -28,7 +28,7 @@ from levinv.forward.many_weights import evaluate, numbered, serves, writes_into
 from levinv.forward.more_scores import more_scores
 from levinv.forward.row_scales import dependent_zeros, row_values, slack_scale, weight_scale
 from levinv.storage import Rows
-from levinv.storage.many_columns import WIDE_FORM
+from levinv.storage.many_columns import WIDE_FORM, WIDE_GRAM
 
 METHODS = ("auto", "cholesky", "qr", "sketch")
 
@@ -373,7 +373,9 @@ def _matrix_scores(A: MatrixLike, rows: Rows, kind: str, values: Floats | None, 
         with_zeros = np.abs(values)
     d = A.shape[1]
     if method != "qr" and with_zeros is None:
-        gram = rows.gram(scale)
+        # Up to WIDE_GRAM columns no BLAS is called, whose threads would have to be limited.
+        with sharing(rows.workers, rows.flops if d > WIDE_GRAM else 0.0):
+            gram = rows.gram(scale)
         if rcond is None and d <= _tolerances.UNBLOCKED_COLUMNS:     # its factor needs no BLAS
             transform, condition = triangular_inverse_factor(gram.copy())
             if condition <= _tolerances.ONE_PASS_CONDITION:
