@@ -194,7 +194,9 @@ cdef void add_gram(const Rows* rows, const double* weights, Py_ssize_t step, dou
         if in_place(rows) else 0
     for first from 0 <= first < rows.n by step:
         count = min(step, rows.n - first)
-        w = NULL if weights == NULL else weights + first
+        w = weights
+        if weights != NULL:
+            w = weights + first
         if first + count > readable:
             u, stride = rows_of(rows, first, count, workspace, product), width
         elif rows.scale == NULL:
