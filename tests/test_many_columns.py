@@ -127,6 +127,18 @@ def test_bounds_of_the_norm(rng, n, k):
         assert close_bound < 0.9 * cholesky.norm_bound(condition, k)
 
 
+@pytest.mark.parametrize("k", [127, 128, 129, 300])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_closer_bound_by_its_formula(rng, k, workers):
+    gram = gram_matrix(rng, k)
+    transform, condition = factor.triangular_inverse_factor(gram.copy())
+    inverse = np.sqrt(np.diag(gram))[:, None] * transform
+    values = np.linalg.svd(inverse, compute_uv=False) ** 2
+    expected = np.sqrt(values.mean() + np.sqrt((k - 1) * values.var()))
+    found = cholesky.close_norm_bound(transform, np.diag(gram), condition, workers)
+    assert_allclose(found, expected, rtol=1e-9)
+
+
 def test_a_pivoted_factor_by_blocks(rng):
     A = rng.normal(size=(400, 150)) @ np.diag(np.geomspace(1.0, 1e-3, 150))
     A[:, 70] = A[:, 3] + 1e-4 * A[:, 70]

@@ -149,7 +149,7 @@ def one_pass_basis(gram: Floats, columns: Floats | None,
     bound = norm_bound(condition, len(gram))
     # The closer bound is at least the square root of the mean of fourth powers.
     if bound > largest_condition and condition ** 2 <= largest_condition ** 2 * len(gram) ** 0.5:
-        bound = close_norm_bound(transform, diagonal, condition)
+        bound = close_norm_bound(transform, diagonal, condition, workers)
     if bound <= largest_condition:
         return Basis(_combine(columns, transform), condition, "cholesky", None,
                      well_conditioned=True)
