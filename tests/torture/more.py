@@ -25,7 +25,8 @@ from .judge import (
 from .kinds import design
 from .problem import Problem
 
-LARGEST = 16.0             # size of the linear predictors of a regression
+SMALLEST = 1e-12
+LARGEST = 16.0             # sizes of the linear predictors of a regression
 RANGE = 600.0              # of log weights, beyond which the library may refuse
 NOISE_LEVELS = 4.0         # beyond 3 √d, within which rounded scores hide x
 
@@ -49,6 +50,13 @@ def log_weight(weighting, eta):
     if weighting in POWERS:
         return -POWERS[weighting] * mpmath.log(abs(eta))
     return LOG_WEIGHTS[weighting](eta)
+
+
+def derivative(weighting, eta, order):
+    """Of log w."""
+    if weighting in POWERS and order:
+        return (-1) ** order * POWERS[weighting] / eta ** order
+    return mpmath.diff(lambda z: log_weight(weighting, z), eta, order)
 
 
 def _given(weighting):
@@ -85,16 +93,17 @@ def _rounding(p, x, b, first, tau):
 
 def _at(p, eta, weighting, prior):
     """log w and its first two derivatives, (n,) mpmath numbers, and the exact scores; None where a
-    weight is infinite or the weights differ by more than RANGE.
+    weight is infinite, the weights differ by more than RANGE or derivatives near 0 need more
+    digits.
     """
     active = p.A.any(axis=1)
+    least = 0 if weighting in POWERS else SMALLEST
     with mpmath.workdps(60):
-        if any(not s for s, used in zip(eta, active, strict=True) if used):
+        if any(abs(s) <= least for s, used in zip(eta, active, strict=True) if used):
             return None
         tau, first, second = (
-            np.array([mpmath.diff(lambda z: log_weight(weighting, z), s, k) if used and s
-                      else mpmath.mpf(0) for s, used in zip(eta, active, strict=True)])
-            for k in range(3))
+            np.array([derivative(weighting, s, k) if used else mpmath.mpf(0)
+                      for s, used in zip(eta, active, strict=True)]) for k in range(3))
         if prior is not None:
             tau = tau + np.array([mpmath.log(mpmath.mpf(v)) for v in prior])
         if max(tau) - min(tau) > RANGE:
