@@ -86,19 +86,22 @@ def test_pictures_show_the_tables(tmp_path):
     plt.switch_backend("Agg")
     pictures = runpy.run_path(str(ROOT / "docs" / "pictures.py"))
     page = (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8")
-    tables = pictures["score_tables"](page)
-    assert len(tables) == len(re.findall(r"(?m)^## Leverage scores: .*1 thread$", page)) >= 5
-    for (n, d), times in tables.items():
-        assert times["levinv"][1] == 1.0
-        for seconds, ratio in times.values():
-            if ratio > 0.1:                                            # it has two decimals
-                assert seconds / times["levinv"][0] == pytest.approx(ratio, rel=0.05), (n, d)
+    swept = pictures["sweep"](page)
+    lines = re.findall(r"(?m)^\| (\d+) x (\d+) \| rows \| 1 \|.* ([\d.]+) \| [\d.]+ \| (?:yes|NO) ",
+                       page)
+    assert len(swept) == len(lines) >= 10
+    for n, d, ratio in lines:
+        times = dict(swept[int(n), int(d)])
+        ours = times.pop("levinv")
+        assert min(times.values()) / ours == pytest.approx(float(ratio), rel=0.05)
+    assert sum(d == 20 for _, d in swept) >= 4                          # of times over rows
     pictures["draw"](tmp_path)
     drawn = {path.stem: path.read_text(encoding="utf-8") for path in tmp_path.glob("*.svg")}
     named = {name for page in ROOT.glob("docs/**/*.md")
              for name in re.findall(r"generated/(\w+)\.svg", page.read_text(encoding="utf-8"))}
     assert drawn.keys() == named
-    assert "statsmodels" in drawn["ratios_over_columns"]
+    assert "polytopewalk" in drawn["ratios_over_columns"]
+    assert "JAX" in drawn["times_over_rows"]
     assert "linear predictor" in drawn["pipeline"]
 
 

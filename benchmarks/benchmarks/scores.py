@@ -2,9 +2,10 @@
 
 Findings:
 
-- Calls of dgemm on blocks of rows are not faster than the fastest recipe, NumPy's inverse. They
-  compute both halves of symmetric results, and OpenBLAS uses AVX2 even if the processor has
-  AVX-512. Tiles of the lower triangle that stay in registers take a third of the time.
+- Calls of dgemm on blocks of rows are not faster than the fastest recipe, NumPy's inverse: they
+  compute both halves of symmetric results. Tiles of the lower triangle that stay in registers take
+  half of the time up to 100 columns, with OpenBLAS at AVX-512 too. From some 400 columns on BLAS-3
+  in strips is as fast (benchmarks/crossovers.py prints where they cross on a machine).
 - With tiles, the time depends on memory access. Below d of about 16, blocks must fit into the L1
   cache. Tiles that go across rows need prefetching: at 200000 x 40 it reduces a form from 10.4 to
   4.3 ms. Rows that are not scaled are read in place.

@@ -51,7 +51,7 @@ PROMISES = [
     Promise("scores 20000x50", RECIPES, "levinv", at_least=2),
     Promise("scores 20000x50", ("pylspack",), "levinv", at_least=3),
     Promise("scores 20000x50", ("polytopewalk",), "levinv", at_least=5),
-    # This promise does not hold. JAX fuses the formula with the inverse; it takes 2.8 times the
+    # This promise does not hold. JAX fuses the formula with the inverse; it takes 2.1 times the
     # time of levinv. For a factor of six, levinv would have to take 0.6 ms. But the arithmetic of
     # two triangles takes 0.8 ms at the processor's peak.
     Promise("scores 20000x50", JAX, "levinv", at_least=6),

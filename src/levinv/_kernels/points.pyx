@@ -6,6 +6,7 @@ in the same order: results are the same bit by bit, except for the sums over the
 transform.
 """
 from libc.math cimport HUGE_VAL, NAN, exp, fabs, isfinite
+from scipy.linalg.cython_blas cimport dgemv
 from libc.string cimport memset
 
 from kernel_settings cimport TINY
@@ -15,17 +16,94 @@ from levinv._kernels.factor cimport inverse_factor
 from levinv._kernels.tiles cimport tiles_free
 
 
-def finish_slack(double[::1] slack, const double[::1] b):
-    """slack <- slack - b, 0 where that is below every normal double; whether all are finite."""
+cdef bint subtract(double[::1] slack, const double[::1] b) noexcept nogil:
+    """:func:`finish_slack`."""
     cdef Py_ssize_t n = slack.shape[0], i
     cdef double total = 0.0
+    for i in range(n):
+        if b is not None:
+            slack[i] = slack[i] - b[i]
+        total = total + 0.0 * slack[i]
+        if fabs(slack[i]) < TINY:
+            slack[i] = 0.0
+    return total == 0.0
+
+
+def finish_slack(double[::1] slack, const double[::1] b):
+    """slack <- slack - b, 0 where that is below every normal double; whether all are finite."""
+    cdef bint finite
     with nogil:
+        finite = subtract(slack, b)
+    return finite
+
+
+cdef void times(const double[:, :] A, const double[::1] v, double* out) noexcept nogil:
+    """out <- A v."""
+    cdef int n = <int> A.shape[0], k = <int> A.shape[1], one = 1, lead
+    cdef Py_ssize_t rows = A.strides[0] // <Py_ssize_t> sizeof(double), i, j
+    cdef Py_ssize_t columns = A.strides[1] // <Py_ssize_t> sizeof(double)
+    cdef double unit = 1.0, zero = 0.0
+    cdef double* entries = <double*> &A[0, 0]
+    cdef double* factors = <double*> &v[0]
+    if columns == 1 and rows >= k:
+        lead = <int> rows
+        dgemv("T", &k, &n, &unit, entries, &lead, factors, &one, &zero, out, &one)
+    elif rows == 1 and columns >= n:
+        lead = <int> columns
+        dgemv("N", &n, &k, &unit, entries, &lead, factors, &one, &zero, out, &one)
+    else:
         for i in range(n):
-            if b is not None:
-                slack[i] = slack[i] - b[i]
-            total = total + 0.0 * slack[i]
-            if fabs(slack[i]) < TINY:
-                slack[i] = 0.0
+            out[i] = 0.0
+            for j in range(k):
+                out[i] += A[i, j] * v[j]
+
+
+def at(const double[:, :] A, const double[::1] x, const double[::1] b, double[::1] slack,
+       double[::1] scale, double[:, ::1] transform, double[::1] scores):
+    """``slack`` <- A x - b as in :func:`finish_slack`, and :func:`project` for its absolute values.
+    Returns the least of them, the condition, the largest score, and whether all are finite.
+    """
+    cdef Rows rows = describe(A, scale)
+    cdef Py_ssize_t n = A.shape[0], i
+    cdef double* workspace = allocate(projection_room(rows.n, rows.k))
+    cdef double least = 0.0, condition = NAN, largest = 0.0
+    cdef bint finite
+    with nogil:
+        times(A, x, &slack[0])
+        finite = subtract(slack, b)
+        for i in range(n):
+            scores[i] = fabs(slack[i])
+        if finite:
+            condition = gram_factor(&rows, &scores[0], &scale[0], &transform[0, 0], &least,
+                                    workspace)
+        if isfinite(condition):
+            scores_of(&rows, &transform[0, 0], &scores[0], workspace)
+            for i in range(n):
+                largest = max(largest, scores[i])
+    tiles_free(workspace)
+    return least, condition, largest, finite
+
+
+def push(const double[:, :] A, const double[::1] slack, const double[::1] scale,
+         const double[:, ::1] transform, bint own_columns, const double[::1] scores,
+         const double[::1] v, double[::1] out):
+    """out <- the derivative of the scores along v for weights 1/slack², 2 (Q - diag(scores)) p with
+    p = A v / slack; whether it is finite. The other arguments are those of :func:`laplacian`.
+    """
+    cdef Rows rows = describe(A, scale)
+    cdef Py_ssize_t n = A.shape[0], room = laplacian_room(rows.n, rows.k), i
+    cdef double* workspace = allocate(room + n)
+    cdef double* p = workspace + room
+    cdef double total = 0.0
+    with nogil:
+        times(A, v, p)
+        for i in range(n):
+            p[i] = p[i] / slack[i]
+        laplacian_of(&rows, &transform[0, 0], own_columns, &scores[0], p, &out[0], workspace)
+        for i in range(n):
+            out[i] = 2.0 * out[i]
+            total = total + 0.0 * out[i]
+    tiles_free(workspace)
     return total == 0.0
 
 

@@ -266,6 +266,25 @@ def compiled_projection(rows: Rows, magnitude: Floats, columns: Floats | None,
     n, k = A.shape
     scale, scores, transform = np.empty(n), np.empty(n), np.empty((k, k))
     smallest, condition, largest = points.project(A, magnitude, scale, transform, scores)
+    return _of_kernel(rows, scale, transform, scores, smallest, condition, largest, rough)
+
+
+def projection_at(rows: Rows, x: Floats, b: Floats | None,
+                  slack: Floats) -> tuple[bool, Projection | None]:
+    """``slack`` <- A x - b, 0 where that is below every normal double; whether it is finite; and
+    :func:`compiled_projection` for its absolute values. The rows have to be ``small``.
+    """
+    assert rows.small is not None
+    n, k = rows.shape
+    scale, scores, transform = np.empty(n), np.empty(n), np.empty((k, k))
+    smallest, condition, largest, finite = points.at(rows.small, x, b, slack, scale, transform,
+                                                     scores)
+    return finite, _of_kernel(rows, scale, transform, scores, smallest, condition, largest)
+
+
+def _of_kernel(rows: Rows, scale: Floats, transform: Floats, scores: Floats, smallest: float,
+               condition: float, largest: float, rough: bool = False) -> Projection | None:
+    k = len(transform)
     if (not norm_bound(condition, k) <= _tolerances.ONE_PASS_CONDITION
             or largest > 1.0 - (math.sqrt(EPS) if rough else heavy_below(k))):
         return None

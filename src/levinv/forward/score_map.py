@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from levinv import _validate, storage
+from levinv._kernels import points
 from levinv._kernels.dense import all_finite
 from levinv._kernels.points import finish_slack
 from levinv._parallel import sharing
@@ -40,6 +41,7 @@ from levinv.forward.projection import (
     Projection,
     compiled_projection,
     project,
+    projection_at,
 )
 from levinv.weighting.arguments import right_hand_side
 from levinv.weighting.names import WeightingLike, as_weighting
@@ -219,8 +221,21 @@ class ScoreMap:
              if type(x) is np.ndarray else self.coefficients(x))
         key, last = x.tobytes(), self._last
         if last is None or last[0] != key:
-            last = self._last = key, self.point(self._slack(x))
+            last = self._last = key, self._point_at(x)
         return last[1]
+
+    def _point_at(self, x: Floats) -> Point:
+        if not self.direct or self.rows.small is None or not self.in_own_columns or (
+                self.left_out is not None):
+            return self.point(self._slack(x))
+        slack = np.empty(self.rows.shape[0])
+        finite, projection = projection_at(self.rows, x, self.b, slack)
+        if not finite:
+            self._slack(x)                                 # raises
+        if projection is None:
+            return self.point(slack)
+        slack.flags.writeable = projection.scores.flags.writeable = False
+        return Point(LogWeights(self.weighting, slack, 0.0), projection)
 
     def require(self, order: int, point: Point) -> None:
         """Raise ValueError if the scores have no derivatives of an order at a zero slack."""
@@ -243,6 +258,13 @@ class ScoreMap:
 
     def push(self, point: Point, v: Floats) -> Floats:
         """J v = -2 L F v, (n,)."""
+        projection = point.projection
+        if self.direct and projection.compiled and self.rows.small is not None:
+            out = np.empty(self.rows.shape[0])
+            finite = points.push(self.rows.small, point.slack, projection.scale,
+                                 projection.transform, projection.in_own_columns,
+                                 projection.scores, v, out)
+            return out if finite else finite_derivative(out, "v")
         self.require(1, point)
         with self.threads(), np.errstate(over="ignore", invalid="ignore"):
             p = point.weights.times_slope(self.rows.matvec(v))
