@@ -4,8 +4,8 @@
 # ///
 """What is checked before a commit is merged, each by a word: ``nox -s tests``.
 
-lint, types, docs, tests, wheel, benchmarks; ``nox`` alone runs the first four. What stands after
-``--`` is handed to pytest, asv or ruff.
+lint, types, docs, tests, wheel, benchmarks, regressions; ``nox`` alone runs the first four. What
+stands after ``--`` is handed to pytest, asv or ruff.
 """
 
 import pathlib
@@ -174,6 +174,16 @@ def benchmarks(session):
         ),
     )
     session.run("python", "compare.py", "--quick", "scores 100x5", "hessian 2000x20")
+
+
+@nox.session(default=False)
+def regressions(session):
+    """Is HEAD slower than its base? ``nox -s regressions -- main``; some ten minutes."""
+    session.install("asv>=0.6.4", "virtualenv>=20")
+    session.env["HOME"] = session.create_tmp()
+    session.chdir("benchmarks")
+    session.run("asv", "machine", "--yes")
+    session.run("python", "regressions.py", *session.posargs)
 
 
 def _same(session, what, found, expected):

@@ -24,6 +24,8 @@ not hold.
                                               the centre of the intervals
     python tests/acceptance.py speed          small calls of models against the weights 1/s²
     python tests/acceptance.py large          200 000 rows: time, in that of the scores, and memory
+    python tests/acceptance.py regressions    a slowdown planted in a copy: does
+                                              benchmarks/regressions.py see it?
 """
 import argparse
 import sys
@@ -38,6 +40,7 @@ from acceptance_rooms.mapped import mapped
 from acceptance_rooms.models import fitted, models, sides
 from acceptance_rooms.noise import noise
 from acceptance_rooms.real import netlib, regression
+from acceptance_rooms.regressions import regressions
 from acceptance_rooms.signs import signs, unique
 from acceptance_rooms.sketch import sketch
 from acceptance_rooms.sparse import sparse
@@ -50,7 +53,7 @@ def main():
     commands = parser.add_subparsers(required=True)
     for claim in (signs, unique, regression, netlib, gradient, local, large, sparse, sketch,
                   mapped, cluster, audit, models, fitted, sides, noise, intervals,
-                  speed):
+                  speed, regressions):
         command = commands.add_parser(claim.__name__, help=claim.__doc__.replace("%", "%%"))
         command.set_defaults(run=claim)
         command.add_argument("-v", "--verbose", action="store_true")
