@@ -10,7 +10,7 @@ BENCH = r"scores\.Time\.time_levinv\(\((100|2000), "
 
 
 def regressions(args):
-    """benchmarks/regressions.py names a call that sums 3000 numbers more, and ends with status 1."""
+    """benchmarks/regressions.py names a call that sums 3000 more numbers and ends with status 1."""
     with tempfile.TemporaryDirectory() as folder:
         copy = pathlib.Path(folder, "copy")
         subprocess.run(["git", "clone", "--quiet", ROOT, copy], check=True)
