@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
-from . import draws, forward, inputs, inversions
+from . import arguments, draws, forward, inputs, inversions, regressions
 from .garbage import garbage
 from .huge import huge
 from .judge import Failure, require
 
-WIDE = "leverage_scores", "LeverageMap", "ScoreLoss"       # take fewer rows than columns
+# take fewer rows than columns
+WIDE = "leverage_scores", "LeverageMap", "ScoreLoss", "model loss", "new rows", "batches", "gaps"
 
 
 @dataclass
@@ -88,4 +89,4 @@ CALLS = {                                  # draws, the call, and how often it i
     "invert_gradient": (draws.invert_gradient, inversions.invert_gradient, 6),
     "garbage": (None, None, 3),
     "huge n": (draws.huge, huge, 0.4),
-}
+} | regressions.CALLS | arguments.CALLS
