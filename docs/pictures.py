@@ -4,7 +4,6 @@ Those of the benchmarks are drawn from the tables of comparison.md, so that they
 """
 import itertools
 import pathlib
-import re
 
 import matplotlib.pyplot as plt
 
@@ -14,52 +13,61 @@ MARKS = "osD^v<>P"
 SECONDS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6}
 
 
-def score_tables(page):
-    """The tables of scores: {(n, d): {name: (seconds, ratio to levinv)}}."""
-    tables = {}
-    for n, d, table in re.findall(
-            r"(?ms)^## Leverage scores: (\d+) x (\d+), 1 thread\n(.*?)(?=^## |\Z)", page):
-        rows = re.findall(r"(?m)^\| ([^|]+) \| ([\d.e+]+) (s|ms|µs) \| ([\d.]+) \|", table)
-        tables[int(n), int(d)] = {name: (float(time) * SECONDS[unit], float(ratio))
-                                  for name, time, unit, ratio in rows}
-    return tables
+def sweep(page):
+    """The sweep on one thread, A by rows: {(n, d): {name: seconds}}."""
+    table = page.partition("## Leverage scores with a slack: the sweep")[2].partition("\n## ")[0]
+    head, _, *lines = ([cell.strip() for cell in line.strip("| ").split(" | ")]
+                       for line in table.splitlines() if line.startswith("|"))
+    times = {}
+    for line in lines:
+        cells = dict(zip(head, line, strict=True))
+        if (cells["order"], cells["threads"]) == ("rows", "1"):
+            n, d = cells["n x d"].split(" x ")
+            times[int(n), int(d)] = {name: _seconds(cells[name])
+                                     for name in head[3:-4] if cells[name] != "–"}
+    return times
 
 
-def ratios_over_columns(tables, ax):
+def _seconds(text):
+    number, unit = text.split()
+    return float(number) * SECONDS[unit]
+
+
+def ratios_over_columns(times, ax):
     """The times of other libraries, as multiples of that of levinv, over the number of columns."""
     largest = {}                        # of the problems with d columns the one of most rows
-    for n, d in sorted(tables):
+    for n, d in sorted(times):
         largest[d] = n, d
     shapes = [largest[d] for d in sorted(largest)]
-    _lines(ax, shapes, lambda shape: shape[1], tables, 1, leave_out={"levinv", "floor"})
+    ratios = {shape: {name: seconds / times[shape]["levinv"]
+                      for name, seconds in times[shape].items()} for shape in shapes}
+    _lines(ax, shapes, [d for _, d in shapes], ratios, leave_out={"levinv"})
     ax.axhline(1.0, color=OURS, label="levinv")
-    ax.set(xlabel="columns d", ylabel="time, as a multiple of levinv's")
-    ax.set_xticks([d for _, d in shapes], [f"{d}\nn = {n}" for n, d in shapes])
+    ax.set(xlabel="columns d (above), rows n (below)", ylabel="time, as a multiple of levinv's")
+    ax.set_xticks([d for _, d in shapes], [f"{d}\n{n}" for n, d in shapes], fontsize=7)
     ax.minorticks_off()
     _finish(ax)
 
 
-def times(tables, ax):
-    """The times themselves; the problems in the order of levinv's time."""
-    shapes = sorted(tables, key=lambda shape: tables[shape]["levinv"][0])
-    _lines(ax, shapes, shapes.index, tables, 0)
-    ax.set(xscale="linear", xlabel="rows x columns", ylabel="seconds")
-    ax.set_xticks(range(len(shapes)), [f"{n} x {d}" for n, d in shapes])
+def times_over_rows(times, ax, columns=20):
+    """The times themselves over the number of rows, for one number of columns."""
+    shapes = sorted(shape for shape in times if shape[1] == columns)
+    _lines(ax, shapes, [n for n, _ in shapes], times)
+    ax.set(xlabel=f"rows n, of {columns} columns", ylabel="seconds")
     _finish(ax)
 
 
-def _lines(ax, shapes, place, tables, entry, leave_out=frozenset()):
-    names = dict.fromkeys(name for shape in shapes for name in tables[shape])
+def _lines(ax, shapes, places, values, leave_out=frozenset()):
+    names = dict.fromkeys(name for shape in shapes for name in values[shape])
     marks, colours = itertools.cycle(MARKS), itertools.cycle(plt.get_cmap("Dark2").colors)
     for name in names:
         if name in leave_out:
             continue
-        here = [shape for shape in shapes if name in tables[shape]]
+        points = [(place, values[shape][name]) for place, shape in zip(places, shapes, strict=True)
+                  if name in values[shape]]
         style = ({"color": OURS, "linewidth": 2.5, "marker": "o"} if name == "levinv" else
-                 {"color": PALE, "linestyle": ":"} if name == "floor" else
                  {"color": next(colours), "marker": next(marks), "linewidth": 1.0})
-        ax.loglog([place(shape) for shape in here],
-                  [tables[shape][name][entry] for shape in here], label=name, markersize=5, **style)
+        ax.loglog(*zip(*points, strict=True), label=name, markersize=5, **style)
 
 
 def _finish(ax):
@@ -97,11 +105,11 @@ def pipeline(ax):
 
 def draw(folder):
     """All pictures, as SVG."""
-    tables = score_tables((HERE / "comparison.md").read_text(encoding="utf-8"))
+    swept = sweep((HERE / "comparison.md").read_text(encoding="utf-8"))
     folder.mkdir(parents=True, exist_ok=True)
     drawings = {"pipeline": (pipeline, (8.2, 3.0)),
-                "ratios_over_columns": (lambda ax: ratios_over_columns(tables, ax), (8.0, 4.0)),
-                "times": (lambda ax: times(tables, ax), (8.0, 4.0))}
+                "ratios_over_columns": (lambda ax: ratios_over_columns(swept, ax), (8.0, 4.0)),
+                "times_over_rows": (lambda ax: times_over_rows(swept, ax), (8.0, 4.0))}
     with plt.style.context({"svg.fonttype": "none", "svg.hashsalt": "levinv",
                             "font.family": "sans-serif"}):
         for name, (drawn, size) in drawings.items():

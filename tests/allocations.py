@@ -21,6 +21,7 @@ from leaks import handed_out
 from levinv import _parallel
 from levinv import storage as rows
 from levinv._kernels import dense
+from levinv.forward import cholesky
 
 SOME = 1.3                # from one number to the next where not every one is tried
 
@@ -124,6 +125,9 @@ def calls():
     A, b, x, other = (rng.standard_normal(shape) for shape in ((60, 4), 60, 4, 4))
     slack, weights, stack = A @ x - b, rng.random(60), rng.standard_normal((3, 60, 4))
     wide = rng.standard_normal((300, 66))                        # of the large factorisations
+    very_wide = rng.standard_normal((530, 515))                  # with ill-conditioned columns
+    very_wide[:, 7] = very_wide[:, 300] + 1e-3 * very_wide[:, 7]
+    square = np.eye(515) + 1e-4 * (very_wide.T @ very_wide)
     long = rng.standard_normal((30_000, 12))                     # in several chunks
     heavy = np.r_[1e-9, np.ones(59)]                             # a score close to 1
     sparse = scipy.sparse.random_array((300, 40), density=0.08, rng=0, format="csr")
@@ -144,6 +148,10 @@ def calls():
         "scores with weights": lambda: levinv.leverage_scores(A, weights=weights),
         "scores by QR": lambda: levinv.leverage_scores(A, method="qr"),
         "scores of many columns": lambda: levinv.leverage_scores(wide),
+        "scores of very many columns": lambda: levinv.leverage_scores(very_wide, workers=1),
+        "derivatives of very many columns": lambda: levinv.LeverageMap(
+            very_wide, np.ones(530)).jvp(np.ones(515), np.ones(515)),
+        "a factor on two threads": lambda: cholesky.triangular_inverse_factor(square.copy(), 2),
         "scores in chunks": lambda: levinv.leverage_scores(long, workers=2),
         "scores close to 1": lambda: levinv.leverage_scores(A, slack=heavy),
         "scores of many slacks": lambda: levinv.leverage_scores(A, slack=[slack, heavy, 2 * slack]),

@@ -4,13 +4,14 @@ import sys
 import allocations
 import pytest
 
-from levinv._kernels import batch, dense, factor, hessian, points, reflections, scores
+from levinv._kernels import batch, dense, factor, hessian, points, reflections, scores, wide
 from levinv.inverse import invert_many as many
 
-KERNELS = [batch, dense, factor, hessian, points, reflections, scores, many.kernel]
+KERNELS = [batch, dense, factor, hessian, points, reflections, scores, wide, many.kernel]
 COMPILED = ["cython_function_or_method", "fused_cython_function"]
 FOR_TESTS = ["limit_tiles", "fail_allocation", "has_avx2", "stages"]
-WITHOUT = ["many inversions", "lengths of sparse rows"]       # their workspaces are arrays
+# their workspaces are arrays
+WITHOUT = ["many inversions", "lengths of sparse rows", "a factor on two threads"]
 ARRAYS = allocations.Arrays()
 
 

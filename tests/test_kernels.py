@@ -16,6 +16,7 @@ import levinv.storage.dense
 import levinv.storage.sparse
 from designs import LAYOUTS, frozen, layouts
 from levinv._kernels import batch, dense, factor, points
+from levinv._kernels.scores import row_scales
 from levinv.storage import DenseRows, SparseRows
 
 # Blocks hold 32 to 512 rows, chunks at least 64.
@@ -210,6 +211,43 @@ def test_workers_do_not_change_a_bit_of_sparse_rows(rng, monkeypatch, d):
         assert_array_equal(getattr(shared, name)(*arguments), getattr(alone, name)(*arguments))
 
 
+@pytest.mark.parametrize("n", [15, 16, 17, 100, 512, 1024])
+@pytest.mark.parametrize("d", [1, 4, 5, 8, 9, 20])
+def test_column_major_rows(rng, n, d, instruction_set):
+    # 512 rows are a multiple of a page: such columns are packed
+    A, scale, T = rng.normal(size=(n, d)), rng.random(n), np.triu(rng.normal(size=(d, d)))
+    rows = DenseRows(np.asfortranarray(A))
+    close(rows.gram(scale), (A.T * scale ** 2) @ A)
+    close(rows.quad(None, T), ((A @ T) ** 2).sum(axis=1))
+    close(rows.quad(scale, T), scale ** 2 * ((A @ T) ** 2).sum(axis=1))
+
+
+@pytest.mark.parametrize("order", "CF")
+def test_squares_of_scales_beyond_the_range_of_doubles(rng, order, instruction_set):
+    # u_i is of ordinary size, scale_i² or |a_i T|² is not a number
+    u, scale = rng.normal(size=(300, 7)), np.geomspace(1e-250, 1.0, 300)
+    rows = DenseRows(np.array(u / scale[:, None], order=order))
+    T, weights = np.triu(rng.normal(size=(7, 7))), rng.normal(size=300)
+    close(rows.gram(scale), u.T @ u)
+    close(rows.gram(scale, None, weights), (u.T * weights) @ u)
+    close(rows.quad(scale, T), ((u @ T) ** 2).sum(axis=1))
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 100])
+def test_scales_of_rows(rng, n, instruction_set):
+    values = rng.normal(size=n)
+    for given in (values, np.repeat(values, 2)[::2]):
+        assert_allclose(row_scales(given, False), np.abs(values).min() / np.abs(values), rtol=1e-15)
+        assert_allclose(row_scales(np.abs(given), True), np.sqrt(np.abs(values) /
+                                                                 np.abs(values).max()), rtol=1e-15)
+    for place in {0, n // 2, n - 1}:
+        for wrong in (np.nan, np.inf, -np.inf, 0.0, -1.0):
+            spoilt = np.abs(values)
+            spoilt[place] = wrong
+            assert (row_scales(spoilt, False) is None) == (wrong != -1.0)
+            assert (row_scales(spoilt, True) is None) == (wrong != 0.0 or n == 1)
+
+
 @pytest.mark.parametrize("present", range(6))
 @pytest.mark.parametrize("name",
                          [name for name in LAYOUTS if name not in ("big-endian", "unaligned")])
@@ -275,7 +313,7 @@ def test_kernels_accumulate_or_overwrite_as_they_say(rng):
     upper = np.triu_indices(3)
     close(packed, 1.0 + np.einsum("im,ia,ib->abm", Y, A, A)[upper])
     overwritten = np.full(50, np.nan)
-    dense.quad(A, None, None, None, overwritten)
+    dense.quad(A, None, dense.Form(3, None, None), overwritten)
     close(overwritten, (A ** 2).sum(axis=1))
 
 
@@ -381,7 +419,8 @@ def test_nothing_beyond_the_array_is_read(before_a_guard, rng, d, at_start, inst
         triangle = np.triu(rng.normal(size=(d, d)))
         placed = before_a_guard(A, at_start)
         for given, expected in ((placed, A), (placed[::-1], A[::-1]),
-                                (placed[:, ::-1], A[:, ::-1])):
+                                (placed[:, ::-1], A[:, ::-1]),
+                                (before_a_guard(A.T.copy(), at_start).T, A)):
             rows = DenseRows(given)
             close(rows.gram(), expected.T @ expected)
             close(rows.gram(before_a_guard(scale)), (expected.T * scale ** 2) @ expected)

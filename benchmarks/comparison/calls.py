@@ -21,7 +21,7 @@ HEAVY_TAILS = 1         # degrees of freedom of t for Forster's transform
 
 
 def point_problem(n, d):
-    A, b, x = problems.polytope(n, d)
+    A, b, x = problems.away_from_zero(n, d)
     return SimpleNamespace(A=A, b=b, x=x, slack=A @ x - b)
 
 

@@ -185,7 +185,7 @@ cdef int barrier_hessian(Py_ssize_t n, Py_ssize_t d, const double* A, const doub
     memset(total, 0, width * width * sizeof(double))
     add_gram(&f, point.second, step, point.room, total)
     tiles().scaled(moments, width, pairs, d, factors, width, weighted)
-    tiles().gram(moments, width, weighted, width, pairs, d, width, total, NULL, 0)
+    tiles().gram(moments, width, weighted, width, NULL, pairs, d, width, total, NULL, 0)
     for i in range(d):
         entry = total[i * width + i]
         if not SQUARABLE * SQUARABLE < entry < 1.0 / (SQUARABLE * SQUARABLE):

@@ -91,7 +91,7 @@ def _point(p):
     return point, allowed, 10 * rounding, np.array(largest)
 
 
-def _ordinary(values):
+def ordinary(values):
     """Whether a double holds them, and products of two, without over- or underflow."""
     values = np.abs(values[values != 0])
     return not values.size or (values.max() < 1e140 and values.min() > 1e-140)
@@ -110,7 +110,7 @@ def leverage_map(p, v, y, again):
     try:
         jacobian, jvp, vjp = at.jacobian(p.x), at.jvp(p.x, v), at.vjp(p.x, y)
     except ValueError as error:
-        return refusal(error, p.extreme or point is None or not _ordinary(point[3]))
+        return refusal(error, p.extreme or point is None or not ordinary(point[3]))
     finite("jacobian", jacobian, (p.n, p.d))
     finite("jvp", jvp, (p.n,))
     finite("vjp", vjp, (p.d,))
@@ -121,7 +121,7 @@ def leverage_map(p, v, y, again):
     with mpmath.workdps(point.exact.dps):
         true = point.jacobian()
         along, across = true @ oracles.exact(v), oracles.exact(y) @ true
-    if _ordinary(largest):
+    if ordinary(largest):
         each = (allowed + rounding) * largest
         least = LEAST if any(s == 0 for s in p.slack) else 1e-300
         close("jacobian", jacobian, true, each + least)
@@ -140,16 +140,16 @@ def score_loss(p, target, v, again):
             terms = loss.hess_terms(p.x)
         except ValueError as error:
             large = _point(p)
-            refusal(error, large is None or not _ordinary(large[3]))
+            refusal(error, large is None or not ordinary(large[3]))
             terms = hess[None]
     except ValueError as error:
         doubtful = p.exact is None or p.extreme or any(0 < abs(s) < 1e-307 for s in p.slack)
         if not doubtful:
             point = _point(p)
-            doubtful = point is None or not _ordinary(point[3])
+            doubtful = point is None or not ordinary(point[3])
         return refusal(error, doubtful)
     point = _point(p)
-    if point is not None and not _ordinary(point[3]):
+    if point is not None and not ordinary(point[3]):
         return "right"
     for name, array in (("grad", grad), ("hess", hess), ("hessp", product), ("terms", terms)):
         finite(name, array)
@@ -208,11 +208,11 @@ def barrier(p, v, again):
         hess, product = function.hess(p.x), function.hessp(p.x, v)
     except ValueError as error:
         point = _point(p)
-        return refusal(error, touching or p.extreme or point is None or not _ordinary(point[3]))
+        return refusal(error, touching or p.extreme or point is None or not ordinary(point[3]))
     for name, array in (("fun", value), ("grad", grad), ("hess", hess), ("hessp", product)):
         finite(name, array)
     point = _point(p)
-    if point is None or not _ordinary(point[3]) or touching:
+    if point is None or not ordinary(point[3]) or touching:
         return "right"
     point, allowed, rounding, largest = point
     each = (allowed + rounding) * largest * p.n + 1e-300
@@ -240,12 +240,12 @@ def gradient_loss(p, g, v):
     except ValueError as error:
         point = None if p.exact is None else _point(p)
         touching = any(s == 0 and row.any() for s, row in zip(p.slack, p.A, strict=True))
-        return refusal(error, touching or p.extreme or point is None or not _ordinary(point[3])
+        return refusal(error, touching or p.extreme or point is None or not ordinary(point[3])
                        or p.exact.rank < p.d)
     for name, array in (("fun", value), ("grad", grad), ("hess", hess), ("hessp", product)):
         finite(name, array)
     point = _point(p)
-    if point is None or not _ordinary(point[3]) or not _ordinary(g):
+    if point is None or not ordinary(point[3]) or not ordinary(g):
         return "right"
     point, allowed, rounding, largest = point
     with mpmath.workdps(point.exact.dps):

@@ -124,3 +124,38 @@ def test_a_crash_and_a_hang_are_seen():
         assert worker.result() == (*calls.one(0, 2), pytest.approx(0, abs=run.SECONDS))
     finally:
         worker.process.kill()
+
+
+WRONG = {       # what is called, and where its answer is changed by a part in a thousand
+    "weighted": ("LeverageMap", "jacobian"), "weighted inversion": ("invert_scores", "x"),
+    "rounded": ("invert_scores", "x"), "batch": ("leverage_scores", None),
+    "ridge": ("leverage_scores", None), "many columns": ("leverage_scores", None),
+    "table": ("leverage_scores", None),
+}
+
+
+@pytest.mark.parametrize("call", WRONG)
+def test_each_further_call_sees_a_wrong_answer(call, monkeypatch):
+    name, part = WRONG[call]
+    right = getattr(levinv, name)
+
+    def wrong(*args, **kwargs):
+        result = right(*args, **kwargs)
+        if part is None:
+            count.append(result)
+            # a table's scores are compared with those of the array, which come first
+            return result * 1.001 if call != "table" or len(count) % 2 == 0 else result
+        if part == "jacobian":
+            jacobian = result.jacobian
+            result.jacobian = lambda x: jacobian(x) * 1.001
+            return result
+        return _changed(result, {part: result[part] * 1.5})
+
+    verdicts, count = [], []
+    for index in range(12):
+        monkeypatch.setattr(levinv, name, right)
+        before = calls.one(6000, index, call, ["plain"])[2]
+        monkeypatch.setattr(levinv, name, wrong)
+        verdicts.append((before, calls.one(6000, index, call, ["plain"])[2]))
+    assert all(before != "failed" for before, _ in verdicts)
+    assert ("right", "failed") in verdicts

@@ -134,7 +134,7 @@ cdef void contract(Batch* b, const double* forms, double* out, Py_ssize_t proble
         count = min(b.step, n - first)
         if not b.kept:
             products_of(b, first, count)
-        tiles().nn(b.products, b.width, whole_tiles(count), b.pairs, forms, m, b.weights)
+        tiles().nn(b.products, b.width, whole_tiles(count), b.pairs, forms, m, False, b.weights)
         for part from 0 <= part < count by 4 * TILE:
             for j in range(problems):
                 for i in range(part, min(part + 4 * TILE, count)):

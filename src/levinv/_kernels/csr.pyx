@@ -106,17 +106,6 @@ def gram(const double[::1] values, const index[::1] indices, const index[::1] in
                     into[indices[q]] = into[indices[q]] + value * (factor * values[q])
 
 
-def mirror(double[:, ::1] matrix):
-    """Copy the upper triangle onto the lower one."""
-    cdef Py_ssize_t k = matrix.shape[0], blocks = (k + SIDE - 1) // SIDE, a, b, i, j
-    with nogil:
-        for a in range(blocks):
-            for b in range(a, blocks):
-                for i in range(a * SIDE, min((a + 1) * SIDE, k)):
-                    for j in range(max(b * SIDE, i + 1), min((b + 1) * SIDE, k)):
-                        matrix[j, i] = matrix[i, j]
-
-
 cdef inline double form_of(const double* values, const index* indices, Py_ssize_t count,
                            double factor, const double* form, Py_ssize_t d) noexcept nogil:
     """(factor a)ᵀ form (factor a) for a symmetric form."""

@@ -1,4 +1,6 @@
-from typing import TypeAlias
+from typing import Self, TypeAlias
+
+from typing_extensions import disjoint_base
 
 from levinv._typing import Floats
 
@@ -6,8 +8,12 @@ _Optional: TypeAlias = Floats | None
 
 def gram(A: Floats, scale: _Optional, transform: _Optional, weights: _Optional,
          out: Floats) -> None: ...
-def quad(A: Floats, scale: _Optional, transform: _Optional, form: _Optional,
-         out: Floats) -> None: ...
+
+@disjoint_base
+class Form:
+    def __new__(cls, d: int, transform: _Optional, form: _Optional) -> Self: ...
+
+def quad(A: Floats, scale: _Optional, form: Form, out: Floats) -> None: ...
 def moments(A: Floats, scale: _Optional, transform: _Optional, Y: Floats, y_scale: _Optional,
             out: Floats) -> None: ...
 def contract(A: Floats, scale: _Optional, transform: _Optional, forms: Floats,

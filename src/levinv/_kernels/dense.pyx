@@ -15,9 +15,11 @@ to its upper ones first. So ``gram`` and ``quad`` take n k² multiply-adds toget
 triangular T takes no more, as |a_i T|² is then itself such a form. ``moments`` and ``contract``
 work on the products u_a u_b with a <= b.
 """
-from libc.string cimport memset
+cimport cython
+from libc.string cimport memcpy, memset
 
 from kernel_settings cimport CACHE_ENTRIES, L1_BYTES
+from levinv._kernels.linalg cimport gemm_nn
 from levinv._kernels.tiles cimport TILE, tiles, tiles_allocate, tiles_fail, tiles_free, tiles_limit
 
 # Rows at this distance (in doubles) share a set of the L1 cache, which has eight ways.
@@ -60,6 +62,7 @@ cdef Rows describe(const double[:, :] A, const double[::1] scale) noexcept nogil
     rows.column_stride = A.strides[1] // <Py_ssize_t> sizeof(double)
     rows.scale = entries(scale)
     rows.transform = NULL
+    rows.upper = False
     return rows
 
 
@@ -75,6 +78,7 @@ cdef void transform_by(Rows* rows, const double[:, ::1] transform,
         rows.k = transform.shape[1]
         pack(transform, packed, padded(rows.k))
         rows.transform = packed
+        rows.upper = upper_triangular(transform)
 
 
 cdef void pack(const double[:, ::1] matrix, double* out, Py_ssize_t width) noexcept nogil:
@@ -96,26 +100,32 @@ cdef void pack_entries(const double* matrix, Py_ssize_t rows, Py_ssize_t columns
 cdef void load(const Rows* rows, const double* scale, Py_ssize_t first, Py_ssize_t count,
                double* block) noexcept nogil:
     """block <- diag(scale) times rows of A, packed; zero rows up to a multiple of TILE."""
-    cdef Py_ssize_t d = rows.d, width = padded(rows.d), whole = whole_tiles(count)
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t width = padded(rows.d), whole = whole_tiles(count)
+    load_rows(rows, scale, first, count, block, width)
+    memset(block + count * width, 0, (whole - count) * width * sizeof(double))
+
+
+cdef void load_rows(const Rows* rows, const double* scale, Py_ssize_t first, Py_ssize_t count,
+                    double* block, Py_ssize_t width) noexcept nogil:
+    """block <- diag(scale) times rows of A, zero beyond column d of ``width``, whole tiles."""
+    cdef Py_ssize_t d = rows.d, i, j
     cdef const double* source = rows.data + first * rows.row_stride
     cdef const double* factor = scale
+    cdef double s
     if factor != NULL:
         factor += first
     if rows.column_stride == 1:
         tiles().scaled(source, rows.row_stride, count, d, factor, width, block)
+    elif rows.row_stride == 1:
+        tiles().turned(source, rows.column_stride, count, d, factor, width, block)
     else:
         for i in range(count):
+            s = 1.0 if factor == NULL else factor[i]
+            for j in range(d):
+                block[i * width + j] = s * source[j * rows.column_stride]
             for j in range(d, width):
                 block[i * width + j] = 0.0
-        for j in range(d):                          # A is mostly column-major: column by column
-            for i in range(count):
-                block[i * width + j] = source[i * rows.row_stride + j * rows.column_stride]
-        if factor != NULL:
-            for i in range(count):
-                for j in range(d):
-                    block[i * width + j] = factor[i] * block[i * width + j]
-    memset(block + count * width, 0, (whole - count) * width * sizeof(double))
+            source += rows.row_stride
 
 
 cdef const double* rows_of(const Rows* rows, Py_ssize_t first, Py_ssize_t count, double* block,
@@ -125,13 +135,14 @@ cdef const double* rows_of(const Rows* rows, Py_ssize_t first, Py_ssize_t count,
     load(rows, rows.scale, first, count, block)
     if rows.transform == NULL:
         return block
-    tiles().nn(block, padded(rows.d), whole, rows.d, rows.transform, padded(rows.k), product)
+    tiles().nn(block, padded(rows.d), whole, rows.d, rows.transform, padded(rows.k), rows.upper,
+               product)
     return product
 
 
 cdef bint in_place(const Rows* rows) noexcept nogil:
-    """Whether tiles may read A itself."""
-    return (rows.transform == NULL and rows.scale == NULL and rows.column_stride == 1
+    """Whether tiles may read A itself, but for its scale."""
+    return (rows.transform == NULL and rows.column_stride == 1
             and rows.row_stride > 0 and rows.row_stride % SET_DOUBLES != 0)
 
 
@@ -142,12 +153,40 @@ cdef const double* next_block(const Rows* rows, Py_ssize_t first, Py_ssize_t cou
     return rows.data + first * rows.row_stride
 
 
+cdef bint columns_in_place(const Rows* rows) noexcept nogil:
+    """The same for contiguous columns, with rows along the vectors."""
+    return (rows.transform == NULL and rows.row_stride == 1 and rows.column_stride > 1
+            and rows.column_stride % SET_DOUBLES != 0 and rows.n >= 2 * TILE)
+
+
+cdef bint by_columns(const Rows* rows, const double* t, double* last, double* out) noexcept nogil:
+    """out_i <- scale_i² |a_i t|² for contiguous columns; False if that overflows.
+
+    ``last`` has room for 2 TILE rows.
+    """
+    cdef Py_ssize_t side = 2 * TILE, whole = rows.n // side * side, rest = rows.n - whole, i, j
+    cdef Py_ssize_t width = padded(rows.k)
+    tiles().columns(rows.data, rows.column_stride, whole, rows.k, t, width, out)
+    if rest:
+        memset(last, 0, side * (rows.k + 1) * sizeof(double))
+        for j in range(rows.k):
+            for i in range(rest):
+                last[j * side + i] = rows.data[j * rows.column_stride + whole + i]
+        tiles().columns(last, side, side, rows.k, t, width, last + side * rows.k)
+        memcpy(out + whole, last + side * rows.k, rest * sizeof(double))
+    return rows.scale == NULL or tiles().squared(rows.scale, rows.n, out)
+
+
 cdef void add_gram(const Rows* rows, const double* weights, Py_ssize_t step, double* workspace,
                    double* c) noexcept nogil:
-    """c (padded, symmetric) += sum_i weights_i u_i u_iᵀ; workspace: step rows of d, k, k."""
+    """c (padded, symmetric) += sum_i weights_i u_i u_iᵀ; workspace: step rows of d, k, 1.
+
+    Where tiles read A itself, the squares of the scales are weights, unless they underflow.
+    """
     cdef Py_ssize_t k = rows.k, width = padded(rows.k), stride, first, count, i, j
     cdef double* product = workspace + step * padded(rows.d)
-    cdef double* weighted = product + step * width
+    cdef double* factors = product + step * width
+    cdef const double* w
     cdef const double* u
     cdef const double* ahead
     # Tiles read a padded width. In the last rows they would read beyond the end of A.
@@ -155,16 +194,19 @@ cdef void add_gram(const Rows* rows, const double* weights, Py_ssize_t step, dou
         if in_place(rows) else 0
     for first from 0 <= first < rows.n by step:
         count = min(step, rows.n - first)
-        if first + count <= readable:
+        w = weights
+        if weights != NULL:
+            w = weights + first
+        if first + count > readable:
+            u, stride = rows_of(rows, first, count, workspace, product), width
+        elif rows.scale == NULL:
             u, stride = rows.data + first * rows.row_stride, rows.row_stride
+        elif tiles().factors(rows.scale + first, w, count, factors):
+            u, stride, w = rows.data + first * rows.row_stride, rows.row_stride, factors
         else:
             u, stride = rows_of(rows, first, count, workspace, product), width
         ahead = next_block(rows, first + step, count)
-        if weights == NULL:
-            tiles().gram(u, stride, u, stride, count, k, width, c, ahead, rows.row_stride)
-        else:
-            tiles().scaled(u, stride, count, k, weights + first, width, weighted)
-            tiles().gram(u, stride, weighted, width, count, k, width, c, ahead, rows.row_stride)
+        tiles().gram(u, stride, u, stride, w, count, k, width, c, ahead, rows.row_stride)
     for i in range(k):
         for j in range(i):
             c[j * width + i] = c[i * width + j]
@@ -174,26 +216,33 @@ cdef void triangular_quad(const Rows* rows, const double* t, bint square, Py_ssi
                           double* workspace, double* out) noexcept nogil:
     """out_i <- u_i t u_iᵀ, or |u_i t|², t upper triangular (padded); workspace: step rows of d, k,
     1.
+
+    Tiles read A itself where they can. |u_i t|² is then scale_i² |a_i t|², unless that overflows.
     """
-    cdef Py_ssize_t k = rows.k, width = padded(rows.k), first, count, i
+    cdef Py_ssize_t k = rows.k, width = padded(rows.k), first, count
     cdef double* product = workspace + step * padded(rows.d)
     cdef double* values = product + step * width
     cdef const double* u
     cdef const double* ahead
     cdef bint direct = square and in_place(rows)
+    if square and columns_in_place(rows) and by_columns(rows, t, workspace, out):
+        return
     for first from 0 <= first < rows.n by step:
         count = min(step, rows.n - first)
         if direct and count == step:
             ahead = next_block(rows, first + 2 * TILE, count)
             tiles().quad(rows.data + first * rows.row_stride, rows.row_stride, count, k, t, width,
-                         square, out + first, ahead, rows.row_stride)
-        else:
+                         square, values, ahead, rows.row_stride)
+        elif direct:
+            load(rows, NULL, first, count, workspace)
+            tiles().quad(workspace, width, whole_tiles(count), k, t, width, square, values, NULL, 0)
+        if not direct or (rows.scale != NULL
+                          and not tiles().squared(rows.scale + first, count, values)):
             u = rows_of(rows, first, count, workspace, product)
             ahead = next_block(rows, first + step, count)
             tiles().quad(u, width, whole_tiles(count), k, t, width, square, values,
                          ahead, rows.row_stride)
-            for i in range(count):
-                out[first + i] = values[i]
+        memcpy(out + first, values, count * sizeof(double))
 
 
 def gram(const double[:, :] A, const double[::1] scale, const double[:, ::1] transform,
@@ -201,10 +250,10 @@ def gram(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
     """out += sum_i weights_i u_i u_iᵀ."""
     cdef Rows rows = describe(A, scale)
     cdef Py_ssize_t width = padded(out.shape[0])
-    cdef Py_ssize_t step = block_rows(rows.n, padded(rows.d) + 2 * width, 64)
-    cdef double* workspace = allocate(step * (padded(rows.d) + 2 * width) + width * width
+    cdef Py_ssize_t step = block_rows(rows.n, padded(rows.d) + width, 64)
+    cdef double* workspace = allocate(step * (padded(rows.d) + width + 1) + width * width
                                       + workspace_of(transform))
-    cdef double* c = workspace + step * (padded(rows.d) + 2 * width)
+    cdef double* c = workspace + step * (padded(rows.d) + width + 1)
     with nogil:
         transform_by(&rows, transform, c + width * width)
         memset(c, 0, width * width * sizeof(double))
@@ -213,35 +262,62 @@ def gram(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
     tiles_free(workspace)
 
 
-def quad(const double[:, :] A, const double[::1] scale, const double[:, ::1] transform,
-         const double[:, ::1] form, double[::1] out):
-    """out_i <- u_iᵀ form u_i; form None: |u_i|²."""
+@cython.auto_pickle(False)
+cdef class Form:
+    """What :func:`quad` computes for rows of d entries: a transform and a form, packed once."""
+
+    cdef double* transform            # T, or NULL
+    cdef double* triangle             # upper triangular: the form; T itself if ``square``; or NULL
+    cdef Py_ssize_t d, k
+    cdef bint square                  # |u_i t|²
+    cdef bint upper                   # T is upper triangular
+
+    def __cinit__(self, Py_ssize_t d, const double[:, ::1] transform, const double[:, ::1] form):
+        cdef Py_ssize_t k = d if transform is None else transform.shape[1], width = padded(k), i, j
+        self.d, self.k = d, k
+        self.upper = upper_triangular(transform)
+        self.square = form is None and self.upper
+        if self.square or form is not None:
+            self.triangle = allocate(width * width)
+        if transform is not None and not self.square:
+            self.transform = allocate(d * width)
+        with nogil:
+            if self.transform != NULL:
+                pack(transform, self.transform, width)
+            if self.square:
+                pack(transform, self.triangle, width)
+            elif self.triangle != NULL:
+                memset(self.triangle, 0, width * width * sizeof(double))
+                for i in range(k):
+                    self.triangle[i * width + i] = form[i, i]
+                    for j in range(i + 1, k):
+                        self.triangle[i * width + j] = form[i, j] + form[j, i]
+
+    def __dealloc__(self):
+        tiles_free(self.transform)
+        tiles_free(self.triangle)
+
+
+def quad(const double[:, :] A, const double[::1] scale, Form form not None, double[::1] out):
+    """out_i <- u_iᵀ form u_i; without a form |u_i|²."""
     cdef Rows rows = describe(A, scale)
-    cdef bint direct = form is None and upper_triangular(transform)
-    cdef Py_ssize_t k = rows.d if transform is None else transform.shape[1], width = padded(k)
-    cdef Py_ssize_t step = block_rows(rows.n, padded(rows.d) + width, 64), i, j
-    cdef double* workspace = allocate(step * (padded(rows.d) + width + 1) + width * width
-                                      + workspace_of(transform))
-    cdef double* t = workspace + step * (padded(rows.d) + width + 1)
+    cdef Py_ssize_t width = padded(form.k)
+    cdef Py_ssize_t step = block_rows(rows.n, padded(rows.d) + width, 64)
+    cdef double* workspace = allocate(step * (padded(rows.d) + width + 1))
     with nogil:
-        if direct:
-            pack(transform, t, width)
-        else:
-            transform_by(&rows, transform, t + width * width)
-        if form is not None:
-            memset(t, 0, width * width * sizeof(double))
-            for i in range(k):
-                t[i * width + i] = form[i, i]
-                for j in range(i + 1, k):
-                    t[i * width + j] = form[i, j] + form[j, i]
-        if direct or form is not None:
-            triangular_quad(&rows, t, direct, step, workspace, &out[0])
+        if form.transform != NULL:
+            rows.k = form.k
+            rows.transform = form.transform
+            rows.upper = form.upper
+        if form.triangle != NULL:
+            triangular_quad(&rows, form.triangle, form.square, step, workspace, &out[0])
         else:
             row_squares(&rows, step, workspace, &out[0])
     tiles_free(workspace)
 
 
 cdef bint upper_triangular(const double[:, ::1] transform) noexcept nogil:
+    """Whether there is a transform, and it is upper triangular."""
     cdef Py_ssize_t i, j
     if transform is None or transform.shape[0] != transform.shape[1]:
         return False
@@ -255,17 +331,12 @@ cdef bint upper_triangular(const double[:, ::1] transform) noexcept nogil:
 cdef void row_squares(const Rows* rows, Py_ssize_t step, double* workspace,
                       double* out) noexcept nogil:
     """out_i <- |u_i|²."""
-    cdef Py_ssize_t k = rows.k, width = padded(rows.k), first, count, i, j
+    cdef Py_ssize_t width = padded(rows.k), first, count
     cdef const double* u
-    cdef double total
     for first from 0 <= first < rows.n by step:
         count = min(step, rows.n - first)
         u = rows_of(rows, first, count, workspace, workspace + step * padded(rows.d))
-        for i in range(count):
-            total = 0.0
-            for j in range(k):
-                total = total + u[i * width + j] * u[i * width + j]
-            out[first + i] = total
+        tiles().dots(u, width, u, width, count, rows.k, out + first)
 
 
 def moments(const double[:, :] A, const double[::1] scale, const double[:, ::1] transform,
@@ -348,18 +419,34 @@ def contract(const double[:, :] A, const double[::1] scale, const double[:, ::1]
             u = rows_of(&rows, first, count, workspace, product)
             tiles().pairs(u, padded(k), whole_tiles(count), k, pairs, products)
             tiles().nn(products, pairs, whole_tiles(count), forms.shape[0], packed,
-                       columns, image)
+                       columns, False, image)
             for i in range(count):
                 for j in range(forms.shape[1]):
                     out[first + i, j] = image[i * columns + j]
     tiles_free(workspace)
 
 
+cdef bint is_large(Py_ssize_t n, Py_ssize_t k) noexcept nogil:
+    """Whether n x k matrices are so far beyond the cache that BLAS multiplies by them faster."""
+    return n * k > 8 * CACHE_ENTRIES
+
+
+cdef void times(bint large, const double* u, Py_ssize_t ldu, Py_ssize_t rows, Py_ssize_t depth,
+                const double* t, Py_ssize_t q, double* c) noexcept nogil:
+    """c (rows x q) <- u t."""
+    if large:
+        gemm_nn(rows, q, depth, 1.0, u, ldu, t, q, 0.0, c, q)
+    else:
+        tiles().nn(u, ldu, rows, depth, t, q, False, c)
+
+
 def squares(const double[:, ::1] U, const double[:, ::1] Y, double[:, ::1] out):
     """out <- (P∘P) Y with P = U Uᵀ, a block of rows of P at a time."""
     cdef Py_ssize_t n = U.shape[0], k = U.shape[1], whole = whole_tiles(n)
     cdef Py_ssize_t width = padded(k), across = padded(n), columns = padded(Y.shape[1])
-    cdef Py_ssize_t step = block_rows(n, across + columns, 16), first, count, i, j
+    cdef bint large = is_large(n, k)
+    cdef Py_ssize_t step = block_rows(n, across + columns, LARGE_ROWS if large else 16)
+    cdef Py_ssize_t first, count, i, j
     cdef double* u = allocate(whole * width + k * across + n * columns + step * (across + columns))
     cdef double* transposed = u + whole * width
     cdef double* packed = transposed + k * across
@@ -372,11 +459,11 @@ def squares(const double[:, ::1] U, const double[:, ::1] Y, double[:, ::1] out):
         pack(Y, packed, columns)
         for first from 0 <= first < n by step:
             count = min(step, n - first)
-            tiles().nn(u + first * width, width, whole_tiles(count), k, transposed, across,
-                       projection)
+            times(large, u + first * width, width, whole_tiles(count), k, transposed, across,
+                  projection)
             for i in range(whole_tiles(count) * across):
                 projection[i] = projection[i] * projection[i]
-            tiles().nn(projection, across, whole_tiles(count), n, packed, columns, image)
+            times(large, projection, across, whole_tiles(count), n, packed, columns, image)
             for i in range(count):
                 for j in range(Y.shape[1]):
                     out[first + i, j] = image[i * columns + j]

@@ -8,9 +8,9 @@ Throughout u_i are rows of U (P = U Uᵀ), b_i rows of B = diag(1/s) A.
 """
 from libc.string cimport memset
 
-from levinv._kernels.dense cimport (Rows, allocate, block_rows, describe, load, pack,
-                                    pack_transposed, padded, rows_of, transform_by, whole_tiles,
-                                    workspace_of)
+from levinv._kernels.dense cimport (LARGE_ROWS, Rows, allocate, block_rows, describe, is_large,
+                                    load, pack, pack_transposed, padded, rows_of, times,
+                                    transform_by, whole_tiles, workspace_of)
 from levinv._kernels.linalg cimport gemm, gemv
 from levinv._kernels.tiles cimport TILE, tiles, tiles_free
 
@@ -69,7 +69,9 @@ def short(const double[:, ::1] U, const double[:, ::1] B, const double[:, ::1] U
     cdef Py_ssize_t n = U.shape[0], k = U.shape[1], d = B.shape[1]
     cdef Py_ssize_t whole = whole_tiles(n), across = padded(n)
     cdef Py_ssize_t width = padded(k), columns = padded(d)
-    cdef Py_ssize_t step = block_rows(n, 2 * across + columns, 16), first, count
+    cdef bint large = is_large(n, k)
+    cdef Py_ssize_t step = block_rows(n, 2 * across + columns, LARGE_ROWS if large else 16)
+    cdef Py_ssize_t first, count
     cdef Py_ssize_t i, l
     cdef double* u = allocate(2 * whole * width + k * across + n * columns + 2 * columns * columns
                               + step * (2 * across + columns))
@@ -92,10 +94,10 @@ def short(const double[:, ::1] U, const double[:, ::1] B, const double[:, ::1] U
         memset(square, 0, 2 * columns * columns * sizeof(double))
         for first from 0 <= first < n by step:
             count = min(step, n - first)
-            tiles().nn(u + first * width, width, whole_tiles(count), k, transposed, across,
-                       projection)
-            tiles().nn(turned + first * width, width, whole_tiles(count), k, transposed,
-                       across, curvature)
+            times(large, u + first * width, width, whole_tiles(count), k, transposed, across,
+                  projection)
+            times(large, turned + first * width, width, whole_tiles(count), k, transposed, across,
+                  curvature)
             for i in range(count):
                 for l in range(n):
                     p = projection[i * across + l]
@@ -105,10 +107,14 @@ def short(const double[:, ::1] U, const double[:, ::1] B, const double[:, ::1] U
                     projection[i * across + l] = 2.0 * p * p
                 projection[i * across + first + i] = 2.0 * square_diagonal[first + i]
                 curvature[i * across + first + i] = curvature_diagonal[first + i]
-            tiles().nn(projection, across, whole_tiles(count), n, packed, columns, image)
-            tiles().gram(image, columns, image, columns, count, d, columns, square, NULL, 0)
-            tiles().nn(curvature, across, whole_tiles(count), n, packed, columns, image)
-            tiles().tn(packed + first * columns, columns, image, columns, count, mixed)
+            times(large, projection, across, whole_tiles(count), n, packed, columns, image)
+            tiles().gram(image, columns, image, columns, NULL, count, d, columns, square, NULL, 0)
+            times(large, curvature, across, whole_tiles(count), n, packed, columns, image)
+            if large:
+                gemm(columns, columns, count, 1.0, packed + first * columns, columns, image,
+                     columns, 1.0, mixed, columns)
+            else:
+                tiles().tn(packed + first * columns, columns, image, columns, count, mixed)
         for i in range(d):
             for l in range(d):
                 out[i, l] += square[max(i, l) * columns + min(i, l)] + mixed[i * columns + l]
@@ -151,7 +157,8 @@ def tall(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
             u = rows_of(&rows, first, count, workspace, product)
             tiles().pairs(u, padded(k), whole, k, pairs, products)
             load(&rows, &inverse_slack[0], first, count, scaled)
-            tiles().nn(products, pairs, whole, forms.shape[0], packed, width, image)
+            tiles().nn(products, pairs, whole, forms.shape[0], packed, width, False,
+                       image)
             for i in range(count):
                 if scale[first + i] == 0.0:
                     for j in range(width):
@@ -162,9 +169,9 @@ def tall(const double[:, :] A, const double[::1] scale, const double[:, ::1] tra
                 for j in range(width):
                     image[i * width + j] = 2.0 * (image[i * width + j]
                                                   - scores[first + i] * scaled[i * width + j])
-            tiles().gram(image, width, image, width, count, rows.d, width, square, NULL, 0)
-            tiles().scaled(scaled, width, count, rows.d, &diagonal[first], width, weighted)
-            tiles().gram(scaled, width, weighted, width, count, rows.d, width, square, NULL, 0)
+            tiles().gram(image, width, image, width, NULL, count, rows.d, width, square, NULL, 0)
+            tiles().gram(scaled, width, scaled, width, &diagonal[first], count, rows.d, width,
+                         square, NULL, 0)
         for i in range(rows.d):
             for j in range(rows.d):
                 out[i, j] += square[max(i, j) * width + min(i, j)]

@@ -75,7 +75,7 @@ def project(const double[:, :] A, const double[::1] magnitude, double[::1] scale
 cdef Py_ssize_t projection_room(Py_ssize_t n, Py_ssize_t k) noexcept nogil:
     """Doubles of the workspace of :func:`gram_factor` and :func:`scores_of`."""
     cdef Py_ssize_t width = padded(k)
-    return block_rows(n, 3 * width, 64) * (3 * width + 1) + 2 * width * width + width
+    return block_rows(n, 2 * width, 64) * (2 * width + 1) + 2 * width * width + width
 
 
 cdef double gram_factor(Rows* rows, const double* magnitude, double* scale, double* transform,
@@ -84,8 +84,8 @@ cdef double gram_factor(Rows* rows, const double* magnitude, double* scale, doub
     condition. The rows get the scale.
     """
     cdef Py_ssize_t n = rows.n, k = rows.k, width = padded(k), i, j
-    cdef Py_ssize_t step = block_rows(n, 3 * width, 64)
-    cdef double* c = workspace + step * (3 * width + 1)
+    cdef Py_ssize_t step = block_rows(n, 2 * width, 64)
+    cdef double* c = workspace + step * (2 * width + 1)
     cdef double* packed = c + width * width
     cdef double condition
     cdef bint positive = True
@@ -111,8 +111,8 @@ cdef double gram_factor(Rows* rows, const double* magnitude, double* scale, doub
 cdef void scores_of(const Rows* rows, const double* transform, double* scores,
                     double* workspace) noexcept nogil:
     """Squared lengths of the rows times an upper triangular transform (k x k)."""
-    cdef Py_ssize_t k = rows.k, width = padded(k), step = block_rows(rows.n, 3 * width, 64)
-    cdef double* packed = workspace + step * (3 * width + 1) + width * width
+    cdef Py_ssize_t k = rows.k, width = padded(k), step = block_rows(rows.n, 2 * width, 64)
+    cdef double* packed = workspace + step * (2 * width + 1) + width * width
     pack_entries(transform, k, k, packed, width)
     triangular_quad(rows, packed, True, step, workspace, scores)
 
@@ -132,7 +132,7 @@ def laplacian(const double[:, :] A, const double[::1] scale, const double[:, ::1
 cdef Py_ssize_t laplacian_room(Py_ssize_t n, Py_ssize_t k) noexcept nogil:
     """Doubles of the workspace of :func:`laplacian_of`."""
     cdef Py_ssize_t width = padded(k)
-    return block_rows(n, 3 * width, 64) * (3 * width + 1) + 4 * width * width
+    return block_rows(n, 2 * width, 64) * (2 * width + 1) + 4 * width * width
 
 
 cdef void laplacian_of(Rows* rows, const double* transform, bint own_columns,
@@ -140,8 +140,8 @@ cdef void laplacian_of(Rows* rows, const double* transform, bint own_columns,
                        double* workspace) noexcept nogil:
     """:func:`laplacian` for a transform (k x k); out is not y."""
     cdef Py_ssize_t n = rows.n, k = rows.k, width = padded(k), i, j
-    cdef Py_ssize_t step = block_rows(n, 3 * width, 64)
-    cdef double* c = workspace + step * (3 * width + 1)
+    cdef Py_ssize_t step = block_rows(n, 2 * width, 64)
+    cdef double* c = workspace + step * (2 * width + 1)
     cdef double* half = c + width * width
     cdef double* form = half + width * width
     if not own_columns:

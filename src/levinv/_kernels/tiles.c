@@ -1,5 +1,6 @@
 #include "tiles.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -33,6 +34,12 @@ void tiles_free(double *memory)
     char *aligned = (char *)memory;
     if (aligned)
         free(aligned - aligned[-1]);
+}
+
+/* Whether every value is a number, and slacks (or weights) have a common scale. */
+static int scalable(double least, double most, double lowest, double zero, int weights)
+{
+    return zero == 0.0 && (weights ? lowest >= 0.0 && most > 0.0 : least > 0.0);
 }
 
 /* Each version: LANES doubles to a vector, tiles of DOWN rows by ACROSS vectors. The accumulators
@@ -78,9 +85,11 @@ void tiles_free(double *memory)
 #endif
 
 #define TABLE(suffix) {NAMED(gram, suffix), NAMED(tn, suffix), NAMED(nn, suffix), \
-                       NAMED(quad, suffix), NAMED(scaled, suffix), NAMED(pairs, suffix), \
-                       NAMED(forms, suffix), NAMED(sandwich, suffix), \
-                       NAMED(weigh, suffix)}
+                       NAMED(forms, suffix), NAMED(sandwich, suffix), NAMED(weigh, suffix), \
+                       NAMED(quad, suffix), NAMED(columns, suffix), \
+                       NAMED(scaled, suffix), NAMED(pairs, suffix), \
+                       NAMED(turned, suffix), NAMED(scales, suffix), \
+                       NAMED(factors, suffix), NAMED(squared, suffix), NAMED(dots, suffix)}
 
 static const Tiles versions[] = {
     TABLE(common),

@@ -5,15 +5,22 @@
  * in registers and leave that half out.
  *
  * A block is row-major and its width a multiple of TILE. The number of its rows is a multiple of
- * TILE for `nn` and `quad`. Entries beyond the data are zero.
+ * TILE for `nn` and `quad`, of 2 TILE for `columns`. Entries beyond the data are zero.
  *
- *     gram    lower triangle of c (k x k, rows of `width`) += uᵀ v
+ *     gram    lower triangle of c (k x k, rows of `width`) += uᵀ diag(w) v; w NULL: uᵀ v
  *     tn      c (p x q) += uᵀ v
- *     nn      c (rows x q) = u t, u of `depth` columns
- *     quad    out_i = u_i t u_iᵀ, or |u_i t|² if `square`, for an upper triangular t
- *     scaled  block = diag(scale) a for contiguous rows of d entries, the rest of `width` zero
- *     pairs   products (rows x width): u_a u_b for a <= b, the rest of `width` zero
+ *     nn      c (rows x q) = u t, u of `depth` columns; `upper`: t is zero below its diagonal
  *     forms, sandwich, weigh   see tiles_forms.h
+ *     quad    out_i = u_i t u_iᵀ, or |u_i t|² if `square`, for an upper triangular t
+ *     columns out_i = |u_i t|² for contiguous columns of u, `lda` apart, which is not packed
+ *     scaled  block = diag(scale) a for contiguous rows of d entries, the rest of `width` zero
+ *     turned  the same for contiguous columns, `lda` apart
+ *     pairs   products (rows x width): u_a u_b for a <= b, the rest of `width` zero
+ *     dots    out_i = u_i v_iᵀ for rows of k entries, in any layout
+ *     factors out_i = scale_i² w_i (w NULL: 1); returns 0 if a square is not a normal number
+ *     squared values_i <- scale_i² values_i; returns 0 if a result is not finite
+ *     scales  scale_i = least / |v_i|, or sqrt(v_i / greatest) if `weights`; returns 0, with nothing
+ *             written, if a value does not allow it. `scale` may be `v`.
  *
  * `ahead` points to the block that the pass over memory reads next: rows `stride` doubles apart, as
  * many and as long as those of u. It is fetched during the work on u, because tiles go across rows
@@ -47,22 +54,32 @@ void tiles_free(double *memory);
 
 /* The functions in the widest version that the processor has and the limit allows. */
 typedef struct {
-    void (*gram)(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv, ptrdiff_t rows,
-                 ptrdiff_t k, ptrdiff_t width, double *c, const double *ahead, ptrdiff_t stride);
+    void (*gram)(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv, const double *w,
+                 ptrdiff_t rows, ptrdiff_t k, ptrdiff_t width, double *c, const double *ahead,
+                 ptrdiff_t stride);
     void (*tn)(const double *u, ptrdiff_t p, const double *v, ptrdiff_t q, ptrdiff_t rows,
                double *c);
     void (*nn)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth, const double *t,
-               ptrdiff_t q, double *c);
-    void (*quad)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth, const double *t,
-                 ptrdiff_t width, int square, double *out, const double *ahead, ptrdiff_t stride);
-    void (*scaled)(const double *a, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t d,
-                   const double *scale, ptrdiff_t width, double *block);
-    void (*pairs)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t k, ptrdiff_t width,
-                  double *products);
+               ptrdiff_t q, int upper, double *c);
     void (*forms)(double *c, ptrdiff_t q, ptrdiff_t k, double *work, double *pivots);
     void (*sandwich)(const double *form, double *c, ptrdiff_t q, ptrdiff_t k, double *work);
     int (*weigh)(const double *values, ptrdiff_t n, int slack, double least, double most,
                  double *out);
+    void (*quad)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t depth, const double *t,
+                 ptrdiff_t width, int square, double *out, const double *ahead, ptrdiff_t stride);
+    void (*columns)(const double *u, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t k, const double *t,
+                    ptrdiff_t width, double *out);
+    void (*scaled)(const double *a, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t d,
+                   const double *scale, ptrdiff_t width, double *block);
+    void (*pairs)(const double *u, ptrdiff_t ldu, ptrdiff_t rows, ptrdiff_t k, ptrdiff_t width,
+                  double *products);
+    void (*turned)(const double *a, ptrdiff_t lda, ptrdiff_t rows, ptrdiff_t d,
+                   const double *scale, ptrdiff_t width, double *block);
+    int (*scales)(const double *v, ptrdiff_t n, int weights, double *scale);
+    int (*factors)(const double *scale, const double *w, ptrdiff_t n, double *out);
+    int (*squared)(const double *scale, ptrdiff_t n, double *values);
+    void (*dots)(const double *u, ptrdiff_t ldu, const double *v, ptrdiff_t ldv, ptrdiff_t rows,
+                 ptrdiff_t k, double *out);
 } Tiles;
 
 const Tiles *tiles(void);

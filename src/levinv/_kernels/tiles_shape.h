@@ -1,31 +1,31 @@
 /* The tiles of one version in one width, which the macros ACROSS and SHAPED choose. */
 
-/* c[a][b] += sum over i of u[i][a] v[i][b] */
-TARGET static inline void SHAPED(tn_tile)(const double *u, ptrdiff_t ldu, const double *v,
-                                          ptrdiff_t ldv, ptrdiff_t rows, double *c, ptrdiff_t ldc)
-{
-    ROWS(ROW_ZERO)
-    for (ptrdiff_t i = 0; i < rows; i++) {
-        const double *left = u + i * ldu, *right = v + i * ldv;
-        ACROSS(LOAD_ACROSS, 0)
-        ROWS(ROW_TN)
-    }
-    ROWS(ROW_ADD_TO)
+/* c[a][b] += sum over i of w[i] u[i][a] v[i][b], in all rows of the tile or in the first half of them,
+ * without w or with it */
+#define PRODUCT_TN(name, SOME_ROWS, FACTORS)                                                        \
+TARGET static inline void SHAPED(name)(const double *u, ptrdiff_t ldu, const double *v,             \
+                                       ptrdiff_t ldv, const double *w, ptrdiff_t rows, double *c,   \
+                                       ptrdiff_t ldc)                                               \
+{                                                                                                   \
+    SOME_ROWS(ROW_ZERO)                                                                             \
+    (void)w;                                                                                        \
+    for (ptrdiff_t i = 0; i < rows; i++) {                                                          \
+        const double *left = u + i * ldu, *right = v + i * ldv;                                     \
+        FACTORS                                                                                     \
+        SOME_ROWS(ROW_TN)                                                                           \
+    }                                                                                               \
+    SOME_ROWS(ROW_ADD_TO)                                                                           \
 }
-
-/* the same for the first half of the tile's rows */
-TARGET static inline void SHAPED(tn_half_tile)(const double *u, ptrdiff_t ldu, const double *v,
-                                               ptrdiff_t ldv, ptrdiff_t rows, double *c,
-                                               ptrdiff_t ldc)
-{
-    HALF_ROWS(ROW_ZERO)
-    for (ptrdiff_t i = 0; i < rows; i++) {
-        const double *left = u + i * ldu, *right = v + i * ldv;
-        ACROSS(LOAD_ACROSS, 0)
-        HALF_ROWS(ROW_TN)
-    }
-    HALF_ROWS(ROW_ADD_TO)
-}
+#define PLAIN ACROSS(LOAD_ACROSS, 0)
+#define WEIGHTED const double weight = w[i]; const OF(Vector) s_w = SPLAT(weight); \
+                 ACROSS(LOAD_WEIGHTED, 0)
+PRODUCT_TN(tn_tile, ROWS, PLAIN)
+PRODUCT_TN(tn_half_tile, HALF_ROWS, PLAIN)
+PRODUCT_TN(weighted_tile, ROWS, WEIGHTED)
+PRODUCT_TN(weighted_half_tile, HALF_ROWS, WEIGHTED)
+#undef PRODUCT_TN
+#undef PLAIN
+#undef WEIGHTED
 
 #define PRODUCT_NN                                           \
     ROWS(ROW_ZERO)                                           \

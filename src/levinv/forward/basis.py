@@ -37,6 +37,11 @@ from levinv._tolerances import (
     TINY,
 )
 from levinv._typing import Booleans, Floats, Integers
+from levinv.forward.cholesky import (
+    close_norm_bound,
+    norm_bound,
+    triangular_inverse_factor,
+)
 from levinv.storage.blocked import Rows
 
 # Largest condition number at which two Cholesky factorisations (CholeskyQR2) decide. The first
@@ -95,7 +100,7 @@ def basis_by_gram(rows: Rows, scale: Floats | None = None, columns: Floats | Non
     if gram is None:
         gram = rows.gram(scale, columns)
     if rcond is None or rcond == 0:
-        found = one_pass_basis(gram.copy(), columns, one_pass_condition)
+        found = one_pass_basis(gram.copy(), columns, one_pass_condition, rows.workers)
         if found is not None:
             return found
     if columns is None and not accurate_squares(np.diag(gram)):
@@ -136,23 +141,19 @@ def _gram_factor(gram: Floats) -> tuple[Floats, int, float]:
 
 
 def one_pass_basis(gram: Floats, columns: Floats | None,
-                   largest_condition: float = _tolerances.ONE_PASS_CONDITION) -> Basis | None:
+                   largest_condition: float = _tolerances.ONE_PASS_CONDITION,
+                   workers: int = 1) -> Basis | None:
     """The basis that a well-conditioned Gram matrix gives, or None. The matrix is overwritten."""
-    transform, condition = aside(lambda: factor.triangular_inverse_factor(gram), len(gram) ** 3)
-    if norm_bound(condition, len(gram)) <= largest_condition:
+    diagonal = np.diag(gram).copy()
+    transform, condition = triangular_inverse_factor(gram, workers)
+    bound = norm_bound(condition, len(gram))
+    # The closer bound is at least the square root of the mean of fourth powers.
+    if bound > largest_condition and condition ** 2 <= largest_condition ** 2 * len(gram) ** 0.5:
+        bound = close_norm_bound(transform, diagonal, condition, workers)
+    if bound <= largest_condition:
         return Basis(_combine(columns, transform), condition, "cholesky", None,
                      well_conditioned=True)
     return None
-
-
-def norm_bound(condition: float, k: int) -> float:
-    """A bound of |R⁻¹| from its Frobenius norm, at least √k. Errors grow with |R⁻¹|.
-
-    The k squared singular values of R sum to k. The inverses of the k - 1 largest ones therefore
-    sum to at least (k - 1)²/k >= k - 2, and the inverse of the smallest is at most the squared
-    Frobenius norm less k - 2.
-    """
-    return math.sqrt(max(condition ** 2 - k + 2.0, 1.0))
 
 
 def _basic_columns(rows: Rows, scale: Floats | None, columns: Floats | None, rcond: float | None,

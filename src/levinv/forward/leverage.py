@@ -18,9 +18,9 @@ import scipy.sparse
 
 from levinv import _tolerances, _validate, storage
 from levinv._kernels.factor import triangular_inverse_factor
-from levinv._kernels.scores import one_pass
+from levinv._kernels.scores import one_pass, row_scales
 from levinv._parallel import count, share, sharing
-from levinv._tolerances import CHUNK_WORK, SQUARABLE
+from levinv._tolerances import CHUNK_WORK, SAFE_SIZE, SQUARABLE
 from levinv._typing import Floats, Integers, MatrixLike, Seed, VectorLike
 from levinv.forward import basis, projection
 from levinv.forward.approximate import sketched_scores
@@ -28,6 +28,7 @@ from levinv.forward.many_weights import evaluate, numbered, serves, writes_into
 from levinv.forward.more_scores import more_scores
 from levinv.forward.row_scales import dependent_zeros, row_values, slack_scale, weight_scale
 from levinv.storage import Rows
+from levinv.storage.many_columns import WIDE_FORM, WIDE_GRAM
 
 METHODS = ("auto", "cholesky", "qr", "sketch")
 
@@ -299,7 +300,7 @@ def _stack_scores(A: Floats, kind: str, values: Floats | None, method: str,
     m, n, d = stack.shape
     rows = None if values is None else np.ascontiguousarray(values).reshape(m, n)
     out, condition = np.empty((m, n)), np.full(m, np.inf)
-    if in_one_pass:
+    if in_one_pass and d <= WIDE_FORM:
         step = max(1, _tolerances.PASS_ENTRIES // (n * (d + 1) ** 2))       # by multiply-adds
 
         def work(first: int) -> None:
@@ -355,18 +356,26 @@ def _many_scores(A: MatrixLike, kind: str, values: Floats, method: str, rcond: f
 def _matrix_scores(A: MatrixLike, rows: Rows, kind: str, values: Floats | None, method: str,
                    rcond: float | None, check_finite: bool) -> tuple[Floats, str]:
     """Scores (n,) of one matrix, and the doubt (see :class:`Basis`)."""
-    if check_finite and values is not None:
-        _validate.finite(values, kind)
     scale = with_zeros = gram = None
-    if values is not None and kind == "weights":
+    if values is not None:
+        scale = row_scales(values, kind == "weights")
+        if scale is not None and kind == "slack" and scale.min() < SAFE_SIZE ** -3:
+            scale = None                                     # refused below
+    if check_finite and values is not None and scale is None:
+        _validate.finite(values, kind)
+    if values is None or scale is not None:
+        pass
+    elif kind == "weights":
         scale = weight_scale(values)
-    elif values is not None and values.all():
+    elif values.all():
         scale = slack_scale(np.abs(values))
-    elif values is not None:
+    else:
         with_zeros = np.abs(values)
     d = A.shape[1]
     if method != "qr" and with_zeros is None:
-        gram = rows.gram(scale)
+        # Up to WIDE_GRAM columns no BLAS is called, whose threads would have to be limited.
+        with sharing(rows.workers, rows.flops if d > WIDE_GRAM else 0.0):
+            gram = rows.gram(scale)
         if rcond is None and d <= _tolerances.UNBLOCKED_COLUMNS:     # its factor needs no BLAS
             transform, condition = triangular_inverse_factor(gram.copy())
             if condition <= _tolerances.ONE_PASS_CONDITION:

@@ -45,7 +45,8 @@ from levinv._tolerances import (
     TINY,
 )
 from levinv._typing import Booleans, Floats, Integers
-from levinv.forward.basis import norm_bound, orthonormal_basis
+from levinv.forward.basis import orthonormal_basis
+from levinv.forward.cholesky import norm_bound
 from levinv.storage.blocked import Rows
 
 # Each refinement multiplies an entry by ε: after so many it has gone from 1 to below TINY.

@@ -13,8 +13,7 @@ in one chunk, by one thread.
 and takes less time (see :mod:`levinv._kernels.csr`).
 """
 import itertools
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,17 +21,14 @@ import numpy.typing as npt
 import scipy.sparse
 
 from levinv import _tolerances
-from levinv._kernels import csr, dense
+from levinv._kernels import csr, dense, factor, wide
 from levinv._tolerances import CACHE_ENTRIES, CHUNK_WORK, DENSE_GAIN, PASS_ENTRIES, SQUARABLE, TINY
 from levinv._typing import Booleans, Floats, RowIndex
 from levinv.storage.blocked import Pieces, Rows, part_of
 from levinv.storage.dense import DenseRows
+from levinv.storage.many_columns import WIDE_FORM, WIDE_GRAM
 
 Parts: TypeAlias = tuple[Floats, npt.NDArray[Any], npt.NDArray[Any]]
-
-# Beyond so many columns BLAS computes the Gram matrix of a block. Every block adds to the sum,
-# which has here eight times the size of the cache.
-WIDE = math.isqrt(8 * CACHE_ENTRIES)
 
 
 class SparseRows(Rows):
@@ -106,7 +102,7 @@ class SparseRows(Rows):
 
     def _pieces(self, chunk: slice, scale: Floats | None, transform: Floats | None) -> Pieces:
         k = self._width(transform)
-        step = max(CACHE_ENTRIES // max(k, 1), 64 if k <= WIDE else WIDE)
+        step = max(CACHE_ENTRIES // max(k, 1), 64 if k <= WIDE_GRAM else WIDE_GRAM)
         u = np.empty((min(step, chunk.stop - chunk.start), k))
         for read, (data, indices, indptr) in self._read(chunk):
             for first in range(read.start, read.stop, step):
@@ -209,20 +205,20 @@ class SparseRows(Rows):
 
         def add_dense(chunk: slice, out: Floats) -> None:
             for block, u, _, _ in self._pieces(chunk, scale, transform):
-                if k <= WIDE:
+                if k <= WIDE_GRAM:
                     dense.gram(u, None, None, part_of(weights, block), out)
                 else:
                     out += u.T @ (u if weights is None else weights[block, None] * u)
 
         if transform is None and not self._crowded:
             out = self._sum(self._pair_chunks(k * k), (k, k), add)
-            csr.mirror(out)
+            factor.copy_upper(out)
             return out
         if k == 0:
             return np.zeros((0, 0))
         out = self._sum(self._dense_chunks(k * k, k, k), (k, k), add_dense)
-        if k > WIDE:
-            csr.mirror(out)
+        if k > WIDE_GRAM:
+            factor.copy_upper(out)
         return out
 
     def quad(self, scale: Floats | None = None, transform: Floats | None = None,
@@ -248,7 +244,9 @@ class SparseRows(Rows):
         else:
             def work(chunk: slice) -> None:
                 for block, u, _, _ in self._pieces(chunk, scale, transform):
-                    dense.quad(u, None, None, form, out[block])
+                    quad(u, out[block])
+
+            quad = _form_of_rows(k, form)
 
             self._each(self._dense_chunks(k * k if form is not None else k, k), work)
         return out
@@ -261,7 +259,7 @@ class SparseRows(Rows):
     def _lengths(self, scale: Floats | None, transform: Floats, out: Floats) -> None:
         """out_i <- |u_i|², from T Tᵀ."""
         k = transform.shape[1]
-        if k <= WIDE:
+        if k <= WIDE_GRAM:
             form = DenseRows(transform.T, self.workers).gram()
         else:
             form = transform @ transform.T
@@ -273,6 +271,15 @@ class SparseRows(Rows):
                             _tolerances.ROUNDING_FACTOR, np.empty(k), out[block])
 
         self._each(self._pair_chunks(), work)
+
+
+def _form_of_rows(k: int, form: Floats | None) -> Callable[[Floats, Floats], None]:
+    """The function of rows u_i (n, k) and of an output (n,) for u_iᵀ form u_i or |u_i|²."""
+    if form is not None and k > WIDE_FORM:
+        triangle = wide.folded(np.ascontiguousarray(form))
+        return lambda u, out: wide.quad(u, None, None, None, False, triangle, out)
+    packed = dense.Form(k, None, form)
+    return lambda u, out: dense.quad(u, None, packed, out)
 
 
 def _columns(v: Floats) -> Floats:

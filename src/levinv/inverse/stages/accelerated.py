@@ -6,7 +6,7 @@ were linear, Σ g_j f_j with Σ g_j = 1 would be its value at Σ g_j t_j. So the
     Σ g_j (t_j + f_j) with the g that minimise |Σ g_j f_j|,
 
 a least-squares problem in the differences of successive f_j (Anderson, J. ACM 12, 1965; Walker and
-Ni, SIAM J. Numer. Anal. 49, 2011). It takes no derivatives. The differences are at unit norm, and
+Ni, SIAM Journal on Numerical Analysis 49, 2011). It takes no derivatives. The differences are at unit norm, and
 the problem is solved by their Gram matrix: g need not be accurate.
 """
 import numpy as np
