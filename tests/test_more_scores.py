@@ -318,6 +318,21 @@ def test_hat_entries_at_zero_slack(rng):
     assert_allclose(hat_entries(A, i, j, slack=slack), hat, atol=1e-13)
 
 
+@pytest.mark.parametrize("ridge", [None, 0.7])
+@pytest.mark.parametrize("stored", [np.array, scipy.sparse.csr_array])
+def test_hat_entries_have_the_signs_of_the_slack(rng, stored, ridge):
+    A, slack = rng.normal(size=(6, 2)), rng.uniform(1.0, 2.0, 6) * [1, -1, -1, 1, -1, 1]
+    B = A / slack[:, None]
+    hat = B @ np.linalg.inv(B.T @ B + (ridge or 0.0) * np.eye(2)) @ B.T
+    i, j = np.indices((6, 6))
+    given = {"slack": slack, "ridge": ridge}
+    assert_allclose(hat_entries(stored(A), i, j, **given), hat, atol=1e-13)
+    assert_allclose(hat_entries(stored(A), np.arange(6), **given), hat, atol=1e-13)
+    assert_allclose(hat_entries(stored(A), 2, **given), hat[:, 2], atol=1e-13)
+    assert_allclose(hat_entries(stored(A), i[:, :2, None], j[0], **given),
+                    hat[i[:, :2, None], j[0]], atol=1e-13)
+
+
 def test_hat_entries_of_an_ill_conditioned_matrix(rng):
     A = conditioned(rng, 60, 5, 1e7)
     hat = exact_hat(A, 0.0).astype(float)

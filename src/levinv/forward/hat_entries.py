@@ -37,7 +37,8 @@ def hat_entries(A: MatrixLike, i: npt.ArrayLike, j: npt.ArrayLike | None = None,
         Row numbers from 0 to n - 1. With j, the entries ``H[i, j]`` are returned; i and j are
         broadcast to a common shape, as in NumPy's indexing. Without j, the columns ``H[:, i]``.
     slack, weights : (n,) array_like, optional
-        As in :func:`levinv.leverage_scores`. At zero slacks the entries are limits.
+        As in :func:`levinv.leverage_scores`, but a negative slack turns its row of B, and with it
+        the signs of the row's entries off the diagonal. At zero slacks the entries are limits.
     ridge : float or (d,) array_like, optional
         Added to the diagonal of BᵀB; at least 0.
     method : {"auto", "cholesky", "qr"}, default "auto"
@@ -112,8 +113,15 @@ def hat_entries(A: MatrixLike, i: npt.ArrayLike, j: npt.ArrayLike | None = None,
                       f"'qr'", scipy.linalg.LinAlgWarning, stacklevel=2)
     with sharing(inverse.rows.workers, inverse.rows.flops):
         if second is not None:
-            return _pairs(inverse, first, second)
-        return _columns(inverse, first.ravel()).reshape(n, *first.shape)
+            found = _pairs(inverse, first, second)
+        else:
+            found = _columns(inverse, first.ravel()).reshape(n, *first.shape)
+    if kind == "slack" and values is not None and (values < 0).any():
+        # ``inverse`` is that of |slack|
+        signs = np.where(values < 0, -1.0, 1.0)
+        found *= signs[first] * (signs[second] if second is not None
+                                 else signs.reshape(n, *(1,) * first.ndim))
+    return found
 
 
 def _row_numbers(value: Any, name: str, n: int) -> Integers:
