@@ -107,6 +107,27 @@ def test_mirror_image(name, rng):
     assert found.null_space.shape == (3, 0)
 
 
+def test_signs_of_coefficients_choose_among_many_solutions_of_one_component():
+    A = np.array([[0, 0, 1, 0.68, 0.092], [0, 1, 0, -0.633, -2.404], [0, 0, 1, 1.698, 0.833],
+                  [0, 1, 0, -0.063, 1.005], [1, 0, 0, -0.851, -1.005], [1, 0, 0, -0.783, -0.129]])
+    x = np.array([-0.625, -1.75, 1.75, 1.0, 0.75])
+    b = A @ x - [0.273, 0.958, 2.533, 0.773, 0.339, 3.739]
+    given = {"weighting": ("binomial", "cauchit"), "rng": 0}
+    scores = levinv.LeverageMap(A, b, weighting=given["weighting"]).scores(x)
+    found = invert_scores(A, b, scores, **given)
+    every = np.vstack([found.x, found.alternatives])
+    assert len(every) > 14                               # more than are combined
+    for signs in np.unique(np.sign(every), axis=0):
+        chosen = invert_scores(A, b, scores, coefficient_signs=signs, **given)
+        expected = every[np.all(every * signs >= 0, axis=1)]
+        listed = np.vstack([chosen.x, chosen.alternatives])
+        assert chosen.success
+        assert not chosen.unique or len(expected) == 1
+        assert len(listed) == len(expected)
+        for z in expected:
+            assert np.abs(listed - z).max(axis=1).min() < 1e-5
+
+
 def test_signs_of_coefficients_choose_the_mirror_image(rng):
     A = scipy.sparse.block_diag([rng.standard_normal((40, 3)), rng.standard_normal((30, 2))])
     A, x = A.toarray(), np.array([-0.5, 0.7, 0.2, 1.0, -0.3])

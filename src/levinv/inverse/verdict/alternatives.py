@@ -47,14 +47,20 @@ def agreeing(presolved: Presolved, best: Refined, others: Floats,
              progress: Progress) -> tuple[Refined, Floats]:
     """The solutions whose coefficients have the known signs: the first, and the others, (m, d).
 
-    Changes of several components are combined. If no solution has these signs, all are kept.
+    Changes on different components are combined. Others for which the combinations are too many
+    stay, whatever their signs. If no solution has these signs, all are kept.
     """
     x, signs = best.point.x, presolved.problem.coefficient_signs
     assert signs is not None
-    solutions = [x]
-    for other in others[:ENUMERATED]:
-        solutions += [solution + (other - x) for solution in solutions]
-    agreed = [solution for solution in solutions if np.all(solution * signs >= 0)]
+    solutions, left = [(x, frozenset[int]())], []
+    for other in others:
+        if len(solutions) > 1 << ENUMERATED:
+            left.append(other)
+            continue
+        c = _component_of(presolved, other - x)
+        solutions += [(solution + (other - x), changed | {c}) for solution, changed in solutions
+                      if c not in changed]
+    agreed = [solution for solution, _ in solutions if np.all(solution * signs >= 0)]
     if not agreed:
         return best, others
     if agreed[0] is not x:
@@ -62,7 +68,16 @@ def agreeing(presolved: Presolved, best: Refined, others: Floats,
         if moved is None or not is_solution_to_rounding(presolved, moved):
             return best, others
         best = moved
-    return best, np.array(agreed[1:]).reshape(-1, len(x))
+    return best, np.array([*agreed[1:], *left]).reshape(-1, len(x))
+
+
+def _component_of(presolved: Presolved, change: Floats) -> int:
+    """The component on which x changes most, of rows at unit norm: the others change by what noise
+    or rounding leaves open.
+    """
+    reduced = presolved.reduced
+    moved = np.abs(reduced.unit * reduced.rows.matvec(change))
+    return int(reduced.label[np.argmax(np.where(reduced.active, moved, -1.0))])
 
 
 def _others(presolved: Presolved, best: Refined, progress: Progress) -> Iterator[Floats]:
