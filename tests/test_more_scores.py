@@ -318,6 +318,13 @@ def test_hat_entries_at_zero_slack(rng):
     assert_allclose(hat_entries(A, i, j, slack=slack), hat, atol=1e-13)
 
 
+def test_units_that_overflow_are_refused_without_a_warning(rng):
+    A = rng.normal(size=(6, 2)) * 1e-313
+    for call in (lambda: leverage_scores(A, rows=A[:1]), lambda: hat_entries(A, 0)):
+        with pytest.raises(ValueError, match="other units"):
+            call()
+
+
 @pytest.mark.parametrize("ridge", [None, 0.7])
 @pytest.mark.parametrize("stored", [np.array, scipy.sparse.csr_array])
 def test_hat_entries_have_the_signs_of_the_slack(rng, stored, ridge):

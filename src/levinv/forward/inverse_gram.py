@@ -174,7 +174,8 @@ def _equilibrated(rows: Rows, scale: Floats | None, roots: Floats | None
     if roots is not None:
         norms = np.hypot(norms, roots * units)
     used = norms > 0
-    units[used] = np.ldexp(units[used], np.clip(-np.frexp(norms[used])[1], -1000, 1000))
+    with np.errstate(over="ignore"):
+        units[used] = np.ldexp(units[used], np.clip(-np.frexp(norms[used])[1], -1000, 1000))
     if not np.isfinite(units).all() or not units.all():
         raise ValueError("A must not have columns so small, relative to rows and ridge, that units "
                          "overflow (choose other units)")
