@@ -212,10 +212,12 @@ def at(p, model, x, b, prior, y):
 
 
 def loss_derivatives(p, model, x, b, prior, y, target):
-    """Gradient and Hessian of ½|σ(x) - target|², by differences of the loss itself.
+    """Gradient and Hessian of ½|σ(x) - target|², by differences of the loss itself, and what these
+    may be off by.
 
     Steps are 1e-50 of the distance to the next pole. They change log weights by their second-order
-    series: what is left out is of third order in the step.
+    series: what is left out is of third order in the step, and changes second derivatives by 1e-50
+    of one over the square of this distance. Zeros come out as small as that, not as zeros.
     """
     d, eta = p.d, predictor(p, model, x, b)
     with mpmath.workdps(DIGITS):
@@ -243,7 +245,9 @@ def loss_derivatives(p, model, x, b, prior, y, target):
                 both = loss(unit[j] + unit[k]) + loss(-unit[j] - unit[k])
                 hess[j, k] = hess[k, j] = (both - plus[j] - minus[j] - plus[k] - minus[k]
                                            + 2 * here) / (2 * h[j] * h[k])
-    return grad, hess
+        off = (sizes / room).astype(float)
+        left = 10.0 ** (5 - STEP) * off, 10.0 ** (5 - STEP) * np.outer(off, off)
+    return grad, hess, *left
 
 
 def _scores(A, tau):

@@ -95,8 +95,13 @@ def model_loss(p, model, largest, prior, y, target, v, w):
               float(point.each @ np.abs(v)))
         close("vjp", across, oracles.exact(w) @ point.jacobian,
               point.each * np.abs(w).sum())
-    true, curved = loss_derivatives(p, family, p.x, p.b, prior, y, target)
-    first, second = point.of_loss(1.0)
+    with mpmath.workdps(60):
+        misfit = point.exact.scores - oracles.exact(target)
+        # each of n terms ½ r² is wrong by at most |r| <= 1 times the error of a score
+        close("fun", value, (misfit * misfit).sum() / 2,
+              4 * p.n * (point.allowed + point.rounding))
+    true, curved, *left = loss_derivatives(p, family, p.x, p.b, prior, y, target)
+    first, second = (bound + own for bound, own in zip(point.of_loss(1.0), left, strict=True))
     close("grad", grad, true, first)
     if hess is not None:
         close("hess", hess, curved, second)
