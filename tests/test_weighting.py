@@ -445,6 +445,17 @@ def test_inverse(weighting, eta):
                     atol=1e-9)
 
 
+@pytest.mark.parametrize("link", ["log", "logc"])
+def test_binomial_log_links_keep_their_digits_where_the_mean_is_close_to_one(link):
+    weighting, eta = glm("binomial", link), -10.0 ** np.arange(0.0, -33.0, -4.0)
+    with mpmath.workdps(80):
+        def tau(z):
+            return z - mpmath.log(-mpmath.expm1(z))
+        for order, name in enumerate(("log_weight", "derivative", "second_derivative")):
+            exact = [float(mpmath.diff(tau, mpf(float(value)), order)) for value in eta]
+            assert_allclose(getattr(weighting, name)(eta), exact, rtol=1e-14)
+
+
 # observed information
 
 @pytest.mark.parametrize("family, link, y, eta", [

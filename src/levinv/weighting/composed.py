@@ -149,6 +149,29 @@ class _Composed:
         return 2.0 * (m3 - m2 * m2) - (v2 + v1 * m2 - v1 * v1)
 
 
+class _BinomialLog:
+    """τ of the binomial family with the log link, w = μ / (1 - μ), μ = exp(η).
+
+    Close to η = 0 the weight is 1/|η|, and 1 - μ has no digits left.
+    """
+
+    def log_weight(self, eta: Floats) -> Floats:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log_weight: Floats = eta - np.log(-np.expm1(eta))
+        return log_weight
+
+    def derivative(self, eta: Floats) -> Floats:
+        with np.errstate(divide="ignore", over="ignore"):
+            derivative: Floats = -1.0 / np.expm1(eta)
+        return derivative
+
+    def second_derivative(self, eta: Floats) -> Floats:
+        with np.errstate(all="ignore"):
+            rest = np.expm1(eta)
+            second: Floats = np.exp(eta) / rest / rest
+        return second
+
+
 class _Delegating(Weighting):
     """A weighting that takes τ and its derivatives from another object."""
 
@@ -259,5 +282,6 @@ def composed(family: Family, link: Link, name: str) -> Weighting:
         end = 0.0 if link is LOG else 1.0
         decreasing = link.mean(np.array([2.0]))[0][0] < 1.0
         low, high = (1.0, high) if decreasing else (low, end)
-    return classified(_Composed(family, link), name, (low, high))
+    inner = _BinomialLog() if family is BINOMIAL and link is LOG else _Composed(family, link)
+    return classified(inner, name, (low, high))
 
