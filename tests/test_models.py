@@ -107,6 +107,19 @@ def test_mirror_image(name, rng):
     assert found.null_space.shape == (3, 0)
 
 
+@pytest.mark.parametrize("q", [1.0, 1.5, 2.0])
+@pytest.mark.parametrize("prior", [None, [8.0, 0.125, 8.0, 2.0, 0.25]])
+def test_the_sign_of_a_tiny_slack_is_that_of_the_truth_or_said_to_be_unknown(q, prior):
+    A = np.array([[1.0], [-12.0], [1.0], [6.0], [2.0]])
+    b = np.array([-0.2072754, 1.2229, 0.06665039, -8.374023e-08, 0.5812988])
+    given = {"weighting": levinv.weighting.power(q), "prior_weights": prior}
+    scores = levinv.LeverageMap(A, b, **given).scores([0.0])
+    found = invert_scores(A, b, scores, rng=0, **given)
+    assert found.success
+    assert abs(found.x[0]) <= 100 * found.standard_errors[0]
+    assert_allclose(found.scores, scores, rtol=1e-7)
+
+
 def test_signs_of_coefficients_choose_among_many_solutions_of_one_component():
     A = np.array([[0, 0, 1, 0.68, 0.092], [0, 1, 0, -0.633, -2.404], [0, 0, 1, 1.698, 0.833],
                   [0, 1, 0, -0.063, 1.005], [1, 0, 0, -0.851, -1.005], [1, 0, 0, -0.783, -0.129]])

@@ -269,8 +269,9 @@ def try_sign_flips(presolved: Presolved, best: Refined,
     whether there is another one, and whether the callback stopped.
 
     Row i's slack changes its sign, with the least relative change of the other slacks, along
-    dx = -2 T u_i / σ_i, in coordinates in which the scaled rows U are orthonormal. The other slacks
-    change by -2 P_il / σ_i, together by 2 sqrt((1 - σ_i) / σ_i). This is little if σ_i is nearly 1.
+    the direction T u_i, in coordinates in which the scaled rows U are orthonormal, until slack i is
+    its negative. For weights 1/s² that is dx = -2 T u_i / σ_i, and the other slacks change by
+    -2 P_il / σ_i, together by 2 sqrt((1 - σ_i) / σ_i). This is little if σ_i is nearly 1.
     Stage 4 may then find an x nearby whose scores match as well.
     """
     point = best.point
@@ -282,9 +283,12 @@ def try_sign_flips(presolved: Presolved, best: Refined,
             if (defect > SIGN_TOLERANCE or not presolved.reduced.active[row]
                     or point.slack[row] == 0):
                 continue
-            z = -2.0 * basis / projection.scores[row]
-            with np.errstate(over="ignore", invalid="ignore"):
-                dx = projection.smallest_slack * (projection.steps @ z) * np.sign(point.slack[row])
+            direction = projection.steps @ basis
+            with np.errstate(all="ignore"):
+                rate = presolved.problem.rows.block(np.array([row])) @ direction
+                dx = -2.0 * point.slack[row] / rate * direction
+            if not np.isfinite(dx).all():
+                continue
             other = refine(presolved, point.x + dx, progress)
             if (other is None or other.point.slack[row] * point.slack[row] >= 0
                     or not acceptance.is_solution(presolved, other)):
