@@ -22,12 +22,13 @@ def draw_new_rows(p, rng):
     m = int(rng.integers(1, 4))
     return {"ridge": ridge if rng.random() < 0.8 else None,
             "mix": rng.integers(-2, 3, (m, p.n)).astype(float), "slack": rng.random() < 0.5,
-            "i": rng.integers(0, p.n, 3), "j": rng.integers(0, p.n, 3)}
+            "i": rng.integers(0, p.n, 3).astype(float),
+            "j": rng.integers(0, p.n, 3).astype(float)}
 
 
 def new_rows(p, ridge, mix, slack, i, j):
     """Rows r outside of A have r (BᵀB + ridge)⁺ rᵀ, pairs of rows b_i (...)⁺ b_jᵀ."""
-    sizes = np.abs(p.wanted)
+    sizes, i, j = np.abs(p.wanted), np.int64(i), np.int64(j)
     given = {"slack": p.wanted} if slack and sizes.min() > 0 else {}
     new = mix @ p.A
     if not np.isfinite(new).all():

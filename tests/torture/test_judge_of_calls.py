@@ -54,6 +54,9 @@ PLANTED = {                    # the call, what of levinv answers wrongly, and h
     "alternatives left out": ("inexact scores", "invert_scores",
                               entry("alternatives", lambda a: a[:0])),
     "new rows": ("new rows", "leverage_scores", grown),
+    "unique beside another x": (
+        "inexact scores", "invert_scores",
+        lambda r: entry("unique", lambda _: True)(entry("x", lambda x: 1.5 * x + 1.0)(r))),
     "signs of pairs": ("new rows", "hat_entries", np.abs),
     "sixty columns": ("sixty columns", "leverage_scores", grown),
 }
