@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
-from . import draws, forward, inputs, inversions, more
+from . import arguments, draws, forward, inputs, inversions, more, regressions
 from .garbage import garbage
 from .huge import huge
 from .judge import Failure, require
 
-WIDE = "leverage_scores", "LeverageMap", "ScoreLoss"       # take fewer rows than columns
+# take fewer rows than columns
+WIDE = "leverage_scores", "LeverageMap", "ScoreLoss", "model loss", "new rows", "batches", "gaps"
 
 
 @dataclass
@@ -86,13 +87,8 @@ CALLS = {                                  # draws, the call, and how often it i
     "local methods": (draws.local_methods, inversions.invert_scores, 4),
     "invert_many": (draws.invert_many, inversions.invert_many, 5),
     "invert_gradient": (draws.invert_gradient, inversions.invert_gradient, 6),
-    "weighted": (more.draw_weighted, more.weighted, 6),
-    "weighted inversion": (more.draw_weighted_inversion, more.weighted_inversion, 6),
-    "rounded": (more.draw_rounded, more.rounded, 6),
-    "batch": (more.draw_batch, more.batch, 3),
     "ridge": (more.draw_ridge, more.ridge, 3),
-    "many columns": (more.draw_wide, more.wide, 1),
     "table": (more.draw_table, more.table, 2),
     "garbage": (None, None, 3),
     "huge n": (draws.huge, huge, 0.4),
-}
+} | regressions.CALLS | arguments.CALLS
