@@ -397,7 +397,8 @@ def spanned(rows: Rows, null: Floats) -> Booleans:
 
 def quotient(rows: Rows, index: Integers, columns: Floats) -> tuple[Floats, Floats, Floats]:
     """A basis N (d, k - h) of the combinations of A's columns that rows ``index``, A_H, map to
-    zero, A N of ordinary size, a right inverse W (d, h) of A_H with rows at unit norm, and these norms.
+    zero, A N of ordinary size, a right inverse W (d, h) of A_H with rows at unit norm, and these
+    norms.
 
     Other rows may have any weight relative to A_H, and would magnify the rounding errors of A_H N
     and of A_H W - I. These are therefore refined to ε |A_H| |N| and ε |A_H| |W|, entry by entry.
