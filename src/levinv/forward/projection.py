@@ -416,7 +416,8 @@ def spanned(rows: Rows, null: Floats) -> Booleans:
 
 def quotient(rows: Rows, index: Integers, columns: Floats) -> tuple[Floats, Floats, Floats]:
     """A basis N (d, k - h) of the combinations of A's columns that rows ``index``, A_H, map to
-    zero, a right inverse W (d, h) of A_H with rows at unit norm, and these norms.
+    zero, A N of ordinary size, a right inverse W (d, h) of A_H with rows at unit norm, and these
+    norms.
 
     Other rows may have any weight relative to A_H, and would magnify the rounding errors of A_H N
     and of A_H W - I. These are therefore refined to ε |A_H| |N| and ε |A_H| |W|, entry by entry.
@@ -440,4 +441,6 @@ def quotient(rows: Rows, index: Integers, columns: Floats) -> tuple[Floats, Floa
             if np.all(np.abs(error) <= k * EPS * (np.abs(rows_h) @ np.abs(part))):
                 break
             part += right @ error
+    # a heavy row that is tiny beside the others makes N so large that squares of A N overflow
+    null = np.ldexp(null, -np.frexp(rows.column_max() @ np.abs(null))[1])
     return np.ascontiguousarray(null), right, norms
