@@ -39,7 +39,7 @@ from levinv.inverse.verdict.acceptance import (
     is_solution,
     is_solution_to_rounding,
 )
-from levinv.inverse.verdict.alternatives import agreeing, alternatives
+from levinv.inverse.verdict.alternatives import agreeing, alternatives, mirror_images
 from levinv.inverse.verdict.outliers import leave_out_outliers
 from levinv.inverse.verdict.report import report
 from levinv.inverse.verdict.sides import other_sides, reaches_infinity
@@ -65,7 +65,8 @@ def solve(problem: Problem, progress: Progress) -> InversionResult:
         left = () if flipped is best or problem.exact else (best.point.x,)
         found = replace(found, best=flipped, stopped=stopped, rivals=(*found.rivals, *left))
     if found.best is not None and found.rivals:
-        found = replace(found, rivals=different_minima(found.best, found.rivals))
+        found = replace(found, rivals=different_minima(found.best, found.rivals,
+                                                       mirror_images(presolved, found.best)))
     if found.stopped and found.best is None and progress.latest is not None:
         found = replace(found, best=refine(presolved, progress.latest,
                                            Progress(None, progress.rng), maxiter=0))

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from levinv._noise import half_unit
-from levinv._tolerances import EPS, ROUNDING_FACTOR
+from levinv._tolerances import EPS, FAR_FROM_LIMIT
 from levinv._typing import Floats
 from levinv.inverse.barrier_gradient.feasibility import interior_point
 from levinv.inverse.result import Progress
@@ -114,19 +114,22 @@ def rivals(presolved: Presolved, best: Refined, minima: Minima,
                  if misfit - found.misfit[0] <= room and misfit <= own[c])
 
 
-def different_minima(best: Refined, points: Sequence[Floats]) -> tuple[Floats, ...]:
-    """The x that are neither the best fit nor one of those before, reached from another start: such
-    differences are a per cent of the standard errors at most. A relative difference would not do:
+def different_minima(best: Refined, points: Sequence[Floats],
+                     listed: Sequence[Floats] = ()) -> tuple[Floats, ...]:
+    """The x that are not the best fit, ``listed`` or one before, reached from another start. A
+    descent ends where χ² is larger than at its minimum by FAR_FROM_LIMIT at most, so two of them
+    differ by twice the root of that in standard errors. A relative difference would not do:
     standard errors may be smaller.
     """
-    errors = np.hypot.reduce(best.linearisation.steps, axis=1)
-    known = np.array([best.point.x, *points])
-    kept = [0]
-    for i, x in enumerate(known[1:], 1):
-        move = ROUNDING_FACTOR * np.abs(x - known[kept])
+    errors = 2.0 * math.sqrt(FAR_FROM_LIMIT) * np.hypot.reduce(best.linearisation.steps, axis=1)
+    known = np.array([best.point.x, *listed, *points])
+    first = 1 + len(listed)
+    kept = list(range(first))
+    for i, x in enumerate(known[first:], first):
+        move = np.abs(x - known[kept])
         if not np.any(np.all(move <= errors + math.sqrt(EPS) * np.abs(x), axis=1)):
             kept.append(i)
-    return tuple(known[kept[1:]])
+    return tuple(known[kept[first:]])
 
 
 def with_parts_of(presolved: Presolved, other: Floats, start: Floats, moved: Floats) -> Floats:

@@ -367,7 +367,7 @@ def _other_sides(part: NoisyComponent, y: Floats) -> Floats:
         return np.zeros((0, rank))
     whole = np.column_stack([part.matrix, half])
     signs = side_vectors(Whole(whole), half, accuracy).signs
-    turned = np.vstack([signs, -signs, -np.ones((1 - power, len(half)))])    # with a peak, all
+    turned = np.vstack([signs, -signs])
     turned = turned[turned.min(axis=1) < 0]    # others than those of y
     scale = np.ones(len(turned))
     if power:                                  # ε∘half = M v + κ' half; with a peak κ' is 1

@@ -80,6 +80,16 @@ def _component_of(presolved: Presolved, change: Floats) -> int:
     return int(reduced.label[np.argmax(np.where(reduced.active, moved, -1.0))])
 
 
+def mirror_images(presolved: Presolved, best: Refined) -> list[Floats]:
+    """The mirror images of the best x, one on each component that has them, which
+    :func:`alternatives` lists.
+    """
+    if presolved.problem.known_signs is not None or presolved.problem.model.is_power:
+        return []
+    return [_mirrored(presolved, best.point.x, best.point.slack, c)
+            for c in range(presolved.reduced.count) if presolved.mirrored[c]]
+
+
 def _others(presolved: Presolved, best: Refined, progress: Progress) -> Iterator[Floats]:
     """Yield solutions other than the best x."""
     reduced, problem = presolved.reduced, presolved.problem
