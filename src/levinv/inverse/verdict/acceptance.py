@@ -180,14 +180,16 @@ def _zero_slacks_hold(presolved: Presolved, point: Point) -> bool:
 
 
 def _separation_holds(presolved: Presolved, point: Point) -> bool:
-    """Whether entries set to zero between components are negligible for the scores."""
+    """Whether entries set to zero between components, and of rows that those of zero slack seem to
+    span, are negligible for the scores.
+    """
     reduced, problem = presolved.reduced, presolved.problem
     slack = point.slack.copy()
     slack[reduced.zero_slack] = 0.0
     lengths = problem.model.magnitude(slack) * reduced.unit
     lengths = lengths[(lengths > 0) & (lengths < np.inf)]
     allowed = problem.tol if problem.exact else presolved.problem.deviation()
-    if (not len(lengths) or reduced.component_decision.dropped
+    if (not len(lengths) or not len(reduced.spanned) and reduced.component_decision.dropped
             * (lengths.max() / lengths.min()) <= np.min(allowed)):
         return True
     scores = np.where(reduced.active, point.projection.scores, 0.0)
