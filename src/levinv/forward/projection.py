@@ -388,17 +388,16 @@ def balanced(rows: Rows, scale: Floats, heavy: Integers, columns: Floats | None 
 
     A quotient combines columns, which therefore must not be of very different size.
     """
-    norms = rows.row_norms()
+    # Lengths count in the units of A C: in those of A, a heavy row of tiny entries would give light
+    # rows a weight whose inverse, as the size of the quotient's columns, overflows if squared.
+    norms = (rows.row_norms() if columns is None
+             else rows.abs_matvec(np.abs(columns).sum(axis=1)))
     norms[norms == 0] = 1.0
     lengths = scale * norms
     lengths /= lengths.max() or 1.0
     lengths = np.where(lengths > 0, np.maximum(lengths, SQUARABLE), 0.0)
     lengths[heavy] = 1.0
-    weights = lengths / norms
-    if columns is not None:         # both may cancel A's units: squares must not underflow
-        largest = (weights * rows.abs_matvec(np.abs(columns).sum(axis=1))).max()
-        weights /= max(largest, TINY, TINY * weights.max())
-    return orthonormal_basis(rows, weights, columns, rcond=0.0).transform
+    return orthonormal_basis(rows, lengths / norms, columns, rcond=0.0).transform
 
 
 def spanned(rows: Rows, null: Floats) -> Booleans:
@@ -416,8 +415,7 @@ def spanned(rows: Rows, null: Floats) -> Booleans:
 
 def quotient(rows: Rows, index: Integers, columns: Floats) -> tuple[Floats, Floats, Floats]:
     """A basis N (d, k - h) of the combinations of A's columns that rows ``index``, A_H, map to
-    zero, A N of ordinary size, a right inverse W (d, h) of A_H with rows at unit norm, and these
-    norms.
+    zero, a right inverse W (d, h) of A_H with rows at unit norm, and these norms.
 
     Other rows may have any weight relative to A_H, and would magnify the rounding errors of A_H N
     and of A_H W - I. These are therefore refined to ε |A_H| |N| and ε |A_H| |W|, entry by entry.
@@ -441,6 +439,4 @@ def quotient(rows: Rows, index: Integers, columns: Floats) -> tuple[Floats, Floa
             if np.all(np.abs(error) <= k * EPS * (np.abs(rows_h) @ np.abs(part))):
                 break
             part += right @ error
-    # a heavy row that is tiny beside the others makes N so large that squares of A N overflow
-    null = np.ldexp(null, -np.frexp(rows.column_max() @ np.abs(null))[1])
     return np.ascontiguousarray(null), right, norms

@@ -189,8 +189,8 @@ def _separation_holds(presolved: Presolved, point: Point) -> bool:
     lengths = problem.model.magnitude(slack) * reduced.unit
     lengths = lengths[(lengths > 0) & (lengths < np.inf)]
     allowed = problem.tol if problem.exact else presolved.problem.deviation()
-    if (not len(lengths) or not len(reduced.spanned) and reduced.component_decision.dropped
-            * (lengths.max() / lengths.min()) <= np.min(allowed)):
+    if not len(lengths) or (not len(reduced.spanned) and reduced.component_decision.dropped
+                            * (lengths.max() / lengths.min()) <= np.min(allowed)):
         return True
     scores = np.where(reduced.active, point.projection.scores, 0.0)
     scores[reduced.coloops] = scores[reduced.zero_slack] = 1.0
