@@ -18,7 +18,10 @@ from levinv.inverse.stages.branches import (
     reflected,
 )
 from levinv.inverse.stages.branches import _in_all_cells as points_in_all_cells
+from levinv.inverse.stages.presolve import _bases_by_score
+from levinv.inverse.stages.reduction import reduce
 from levinv.inverse.verdict.acceptance import chi_squared_limit
+from levinv.storage import DenseRows
 from levinv.weighting.names import as_weighting
 from levinv.weighting.protocol import Power
 
@@ -219,6 +222,39 @@ def test_a_slack_of_almost_zero(seed):
     changed = np.flatnonzero(slacks[:, 0] * slacks[:, 1] < 0)
     assert len(changed) == 1 and c[changed[0]] == 1.0
     assert_allclose(leverage_scores(A, slack=slacks[:, 1]), c, atol=1.5e-3)
+
+
+@pytest.mark.parametrize("module", [portable, kernel])
+def test_scores_beside_a_slack_of_almost_zero(rng, module):
+    """Rows of large score are the first in the coordinates: the other scores lose no digits."""
+    A, slack = rng.standard_normal((60, 8)), rng.standard_normal(60)
+    slack[17] = 1e-8
+    scores, _ = oracles.limit_at_zero_slack(A, np.where(slack == 1e-8, 0.0, slack))
+    reduced = reduce(DenseRows(A))
+    matrix = A @ _bases_by_score(reduced, scores)[0]
+    offset, weight = -slack, np.full(60, 1e6)
+    kind, parameters = NoisyComponent(matrix, offset, scores, weight, as_weighting(None),
+                                      None).compiled[-2:]
+    assert module.misfits(matrix, offset, scores, weight, None, kind, parameters,
+                          np.zeros((1, 8)))[0] < 1e-14
+
+
+def test_descent_to_a_slack_of_almost_zero():
+    """With an inaccurate χ² the descent had stopped short of the limit."""
+    rng = np.random.default_rng([60, 8])
+    A, b, x = (rng.standard_normal((60, *shape))[31] for shape in ((60, 8), (60,), (8,)))
+    scores = LeverageMap(A, b).scores(x).round(4)
+    found = invert_scores(A, b, scores, decimals=4)
+    assert found.success and not found.unique and scores[23] == 1.0
+    assert np.count_nonzero((A @ found.x - b) * (A @ found.alternatives[0] - b) < 0) == 1
+
+
+def test_two_minima_at_a_slack_of_almost_zero():
+    """One on each side, a twentieth of a standard error apart."""
+    rng = np.random.default_rng([100, 20])
+    A, b, x = (rng.standard_normal((60, *shape))[48] for shape in ((100, 20), (100,), (20,)))
+    found = invert_scores(A, b, LeverageMap(A, b).scores(x).round(2), decimals=2)
+    assert found.success and not found.unique
 
 
 @pytest.mark.parametrize("weighting", [None, "binomial"])

@@ -20,7 +20,7 @@ from levinv._kernels.small.changes cimport (ALL, SOME, UNDEFINED, Changes, cell_
                                             changes_needed, divide_changes, find_changes,
                                             set_halves_of_power)
 from levinv._kernels.small.descent cimport Descent, descend_all
-from levinv._kernels.small.lanes cimport Noisy, divide, doubles_needed
+from levinv._kernels.small.lanes cimport Noisy, divide, doubles_needed, rotate_by_score
 from levinv._kernels.small.levels cimport (level_attempt, misfit, prepare_exponential,
                                            prepare_levels)
 from levinv._kernels.small.magnitudes cimport find_magnitudes, match_scores, relative_error
@@ -130,11 +130,13 @@ cdef void divide_others(Others* others, Py_ssize_t n, Py_ssize_t d, double* memo
 
 cdef bint other_signs_fit(Workspace* s, Others* others, double most) noexcept nogil:
     """Whether noise allows other signs at power weights (``small/changes``), or not all could be
-    tried and the general route tries more.
+    tried and the general route tries more: it compares all cells, or finds a better fit where this
+    one is near the limit, at which the linear model does not hold.
     """
     cdef Noisy* p = &others.noisy
     cdef Changes* c = &others.changes
     cdef Descent descent
+    cdef double* y = s.scratch.coordinates
     cdef Py_ssize_t i, k
     cdef double q = 2.0
     cdef int tried
@@ -148,9 +150,13 @@ cdef bint other_signs_fit(Workspace* s, Others* others, double most) noexcept no
         for i in range(s.n):
             others.log_prior[i] = (s.weighting.log_prior[i] - q * log(s.weighting.unit[i])
                                    - 2.0 * log(s.basis.row_scale[i]))
-    set_halves_of_power(p, c, s.recovery.y, q)
-    tried = find_changes(p, c, s.recovery.y, most)
-    if tried == UNDEFINED or (tried == SOME and others.compared):
+    for k in range(s.d):
+        y[k] = s.recovery.y[k]
+    rotate_by_score(p, others.matrix, y)
+    set_halves_of_power(p, c, y, q)
+    tried = find_changes(p, c, y, most)
+    if tried == UNDEFINED or (tried == SOME and (
+            others.compared or NOISE_UNCERTAINTY ** 2 * c.fit > most)):
         return True
     if not c.found:
         return False

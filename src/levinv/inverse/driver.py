@@ -65,8 +65,8 @@ def solve(problem: Problem, progress: Progress) -> InversionResult:
         left = () if flipped is best or problem.exact else (best.point.x,)
         found = replace(found, best=flipped, stopped=stopped, rivals=(*found.rivals, *left))
     if found.best is not None and found.rivals:
-        found = replace(found, rivals=different_minima(found.best, found.rivals,
-                                                       mirror_images(presolved, found.best)))
+        found = replace(found, rivals=different_minima(
+            presolved, found.best, found.rivals, mirror_images(presolved, found.best)))
     if found.stopped and found.best is None and progress.latest is not None:
         found = replace(found, best=refine(presolved, progress.latest,
                                            Progress(None, progress.rng), maxiter=0))

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from levinv._noise import half_unit
-from levinv._tolerances import EPS, FAR_FROM_LIMIT
+from levinv._tolerances import EPS, FAR_FROM_LIMIT, ROUNDING_FACTOR
 from levinv._typing import Floats
 from levinv.inverse.barrier_gradient.feasibility import interior_point
 from levinv.inverse.result import Progress
@@ -114,20 +114,26 @@ def rivals(presolved: Presolved, best: Refined, minima: Minima,
                  if misfit - found.misfit[0] <= room and misfit <= own[c])
 
 
-def different_minima(best: Refined, points: Sequence[Floats],
+def different_minima(presolved: Presolved, best: Refined, points: Sequence[Floats],
                      listed: Sequence[Floats] = ()) -> tuple[Floats, ...]:
-    """The x that are not the best fit, ``listed`` or one before, reached from another start. A
-    descent ends where χ² is larger than at its minimum by FAR_FROM_LIMIT at most, so two of them
-    differ by twice the root of that in standard errors. A relative difference would not do:
-    standard errors may be smaller.
+    """The x that are not the best fit, ``listed`` or one before, reached from another start.
+
+    A descent ends where χ² is larger than at its minimum by FAR_FROM_LIMIT at most. So two ends in
+    one cell that differ by less than twice the root of that, in standard errors, are one minimum.
+    Ends in different cells are one only where they show no difference: a slack of almost zero has
+    a minimum at each sign. A relative difference would not do: standard errors may be smaller.
     """
-    errors = 2.0 * math.sqrt(FAR_FROM_LIMIT) * np.hypot.reduce(best.linearisation.steps, axis=1)
+    errors = np.hypot.reduce(best.linearisation.steps, axis=1)
     known = np.array([best.point.x, *listed, *points])
+    sides = np.array([presolved.problem.model.side(presolved.problem.slack(x)) for x in known])
     first = 1 + len(listed)
     kept = list(range(first))
     for i, x in enumerate(known[first:], first):
+        same_cell = np.all(sides[kept] == sides[i], axis=1)
+        allowed = np.where(same_cell, 2.0 * math.sqrt(FAR_FROM_LIMIT), 1.0 / ROUNDING_FACTOR)
         move = np.abs(x - known[kept])
-        if not np.any(np.all(move <= errors + math.sqrt(EPS) * np.abs(x), axis=1)):
+        rounding = math.sqrt(EPS) * np.abs(x)
+        if not np.any(np.all(move <= allowed[:, None] * errors + rounding, axis=1)):
             kept.append(i)
     return tuple(known[kept[first:]])
 

@@ -37,6 +37,7 @@ cdef struct Changes:
     double* whole                   # R, m x p
     double* lower                   # L, r x r, its diagonal inverted
     const double* solution          # y
+    double fit                      # χ² there
     Py_ssize_t* row                 # of the component
     double* relative                # the rows of R that are compared, count x p
     double* size                    # D
@@ -208,7 +209,7 @@ cdef inline bint prepare_changes(Noisy* p, Changes* c, const double* y) noexcept
         for l in range(LANES):
             p.point[k * LANES + l] = y[k]
     evaluate_lanes(p, p.point, misfit, INFINITY)
-    c.found, c.known, c.solution = 0, cell_at(p, y), y
+    c.found, c.known, c.solution, c.fit = 0, cell_at(p, y), y, misfit[0]
     if (not misfit[0] < INFINITY or c.count < q or not relative_rows(p, c)
             or not choose_rows(p, c)):
         return False

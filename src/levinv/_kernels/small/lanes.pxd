@@ -9,7 +9,7 @@ from libc.math cimport INFINITY, exp, fabs, sqrt
 from libc.stdint cimport uint64_t
 
 from kernel_settings cimport SIGN_TOLERANCE, TINY
-from levinv._kernels.small.algebra cimport LANES
+from levinv._kernels.small.algebra cimport LANES, dot
 from levinv._kernels.small.weightings cimport INVERSE_SQUARE, weigh
 from levinv._kernels.small.workspace cimport Workspace
 
@@ -92,6 +92,35 @@ cdef inline void divide(Noisy* p, double* memory) noexcept nogil:
     p.factor, p.jacobian = of_lanes(&memory, r * r), of_lanes(&memory, r)
     p.gradient, p.move = of_lanes(&memory, r), of_lanes(&memory, r)
     p.moved, p.point, p.work = (of_lanes(&memory, r), of_lanes(&memory, r), of_lanes(&memory, r))
+
+
+cdef inline void rotate_by_score(const Noisy* p, double* matrix, double* y) noexcept nogil:
+    """M <- M Q and y <- Qᵀ y, Q orthogonal: the rows of largest score are then zero but for the
+    first entry, the first two and so on (stages.presolve says why). r Householder reflections.
+    """
+    cdef Py_ssize_t r = p.r, i, k, a, best, last = -1
+    cdef double total, along
+    cdef double* v
+    cdef double* row
+    for k in range(r):
+        best = -1
+        for i in range(p.m):
+            if last >= 0 and (p.scores[i] > p.scores[last]
+                              or (p.scores[i] == p.scores[last] and i <= last)):
+                continue
+            if best < 0 or p.scores[i] > p.scores[best]:
+                best = i
+        last, v, total = best, p.normal, 0.0
+        for a in range(k, r):
+            v[a] = matrix[best * r + a]
+            total += v[a] * v[a]
+        v[k] += sqrt(total) if v[k] > 0.0 else -sqrt(total)
+        total = 0.5 * dot(r - k, v + k, v + k)
+        for i in range(p.m + 1 if total > 0.0 else 0):
+            row = y if i == p.m else matrix + i * r
+            along = dot(r - k, row + k, v + k) / total
+            for a in range(k, r):
+                row[a] -= along * v[a]
 
 
 cdef inline void factorise_lanes(Py_ssize_t r, double* matrix) noexcept nogil:

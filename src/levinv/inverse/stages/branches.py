@@ -248,8 +248,8 @@ def _changed_at_smallest(part: NoisyComponent, found: Branches, limit: float) ->
         starts = _reflections(part, found.y[0])
     y, misfit = descended(part, starts, limit, in_cell=part.has_pole,
                           hopeless=np.inf if complete else limit / FAR_FROM_LIMIT)
-    joined = replace(found, starts=found.starts + len(y),
-                     enumerated=found.enumerated or (complete and part.has_pole))
+    complete = complete and isinstance(part.weighting, Power)
+    joined = replace(found, starts=found.starts + len(y), enumerated=found.enumerated or complete)
     for i in np.flatnonzero(misfit <= limit):
         joined = with_minimum(part, joined, y[i])
     return joined
