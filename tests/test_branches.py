@@ -10,14 +10,14 @@ from acceptance_rooms.noise import DESIGNS, nearest, rounded_problem
 from levinv import LeverageMap, invert_scores, leverage_scores
 from levinv._kernels import cells as portable
 from levinv.inverse.compiled import cells as kernel
+from levinv.inverse.stages.branches import _in_all_cells as points_in_all_cells
 from levinv.inverse.stages.branches import (
-    NoisyComponent,
     branches,
     can_enumerate,
     descended,
     reflected,
 )
-from levinv.inverse.stages.branches import _in_all_cells as points_in_all_cells
+from levinv.inverse.stages.noisy_component import NoisyComponent
 from levinv.inverse.stages.presolve import _bases_by_score
 from levinv.inverse.stages.reduction import reduce
 from levinv.inverse.verdict.acceptance import chi_squared_limit
@@ -300,3 +300,30 @@ def test_rounding_errors_that_are_alike(seed):
     assert found.success and np.abs(found.scores - scores).max() <= 0.005
     plain = invert_scores(A, b, scores, weighting="binomial", noise=0.01 / 12 ** 0.5, rng=seed)
     assert not plain.success
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_minima_that_fit_alike(seed):
+    """As many scores as unknowns, but for their sum: several x have χ² of zero, in one cell or in
+    several. Each that is listed has the scores.
+    """
+    rng = np.random.default_rng([9, seed])
+    A, b, x = rng.standard_normal((5, 4)), rng.standard_normal(5), rng.standard_normal(4)
+    scores = LeverageMap(A, b, weighting=("binomial", "cloglog")).scores(x)
+    found = invert_scores(A, b, scores, weighting=("binomial", "cloglog"), noise=1e-6)
+    points = np.array([found.x, *found.alternatives])
+    assert found.success and not found.unique and len(points) > 1
+    for point in points:
+        here = LeverageMap(A, b, weighting=("binomial", "cloglog")).scores(point)
+        assert np.abs(here - scores).max() < 5e-6
+
+
+def test_no_unique_where_standard_errors_are_infinite():
+    """Three scores of one, the others zero: the x in which their hyperplanes meet is a minimum, and
+    all signs of the three slacks have scores that round to these.
+    """
+    rng = np.random.default_rng([30, 3, 92])
+    A, b, x = rng.standard_normal((30, 3)), rng.standard_normal(30), rng.standard_normal(3)
+    scores = LeverageMap(A, b, weighting=Power(3.0)).scores(x).round(2)
+    found = invert_scores(A, b, scores, weighting=Power(3.0), decimals=2)
+    assert found.success and not found.unique

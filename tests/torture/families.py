@@ -191,7 +191,8 @@ def at(p, model, x, b, prior, y):
         real = all(isinstance(t, mpmath.mpf) and mpmath.isfinite(t) for t in parts.ravel())
         if not real or max(parts[0]) - min(parts[0]) > RANGE:
             return None
-        magnitudes = np.array([mpmath.exp(-t / 2) for t in parts[0]], dtype=object)
+        magnitudes = np.array([mpmath.exp((max(parts[0]) - t) / 2) for t in parts[0]],
+                              dtype=object)
     exact = truth.Exact(p.A, magnitudes)
     tau, first, second, third = parts.astype(float)
     with np.errstate(all="ignore"):

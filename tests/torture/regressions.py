@@ -188,7 +188,8 @@ def inexact(p, model, largest, prior, y, decimals, noise, error):
     away, in the Jacobian's metric, as docs/noise.md says; ``unique`` is not True with another x.
     Where the standard errors of x cover the truth, x says so itself: solutions closer than these
     are reported as one. Weights without a pole or a peak promise ``unique`` alone: their other x
-    are searched for from x only.
+    are searched for from x only. So do those with a peak where there are no more scores than
+    unknowns, but for their sum: x at many levels have them.
 
     Only where noise alone hides something: A of full rank and well conditioned, scores that noise
     does not push out of [0, 1], errors that pass the chi-squared test themselves.
@@ -225,7 +226,8 @@ def inexact(p, model, largest, prior, y, decimals, noise, error):
         return "right"
     require(not result.unique, f"unique, but x is {nearest:.3g} noise levels away, allowed "
             f"{allowed:.3g}")
-    require(model not in SEARCHED, f"the truth is not reported: {len(result.alternatives)} "
+    few = not MODELS[model].pole and counted.sum() <= p.d + 1
+    require(few or model not in SEARCHED, f"the truth is not reported: {len(result.alternatives)} "
             f"alternatives, the nearest is {nearest:.3g} noise levels away")
     return "reported"
 

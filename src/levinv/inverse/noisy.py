@@ -19,15 +19,16 @@ from levinv.inverse.barrier_gradient.feasibility import interior_point
 from levinv.inverse.result import Progress
 from levinv.inverse.stages.branches import (
     Branches,
-    NoisyComponent,
     branches,
     can_enumerate,
     descended,
     reflected,
     with_changed_signs,
     with_minimum,
+    with_other_levels,
     with_other_sides,
 )
+from levinv.inverse.stages.noisy_component import NoisyComponent
 from levinv.inverse.stages.presolve import coordinates
 from levinv.inverse.values import Presolved, Refined
 from levinv.inverse.verdict.acceptance import chi_squared_limit
@@ -72,6 +73,7 @@ def all_minima(presolved: Presolved, best: Refined, minima: Minima, progress: Pr
             found[c] = branches(part, y, limit)
         found[c] = with_changed_signs(part, with_minimum(part, found[c], y), limit)
         found[c] = with_other_sides(part, found[c], y, limit)
+        found[c] = with_other_levels(part, found[c], y, limit)
         progress("signs", float(found[c].misfit[0]))
         x = x + reduced.bases[c] @ (found[c].y[0] - y)
     return x, found
@@ -108,9 +110,12 @@ def rivals(presolved: Presolved, best: Refined, minima: Minima,
     left = (1.0 - presolved.problem.scores[coloops]) / presolved.problem.deviation()[coloops]
     room = _limit(presolved, certain) - best.point.norm ** 2 - float(left @ left)
     own = {c: _own_limit(presolved, c, certain) for c in minima}
-    return tuple(best.point.x + presolved.reduced.bases[c] @ (y - found.y[0])
+    # of minima that fit alike any may be the best: different_minima leaves it out
+    image = best.point.slack + presolved.response
+    here = {c: coordinates(presolved.reduced, image, c) for c in minima}
+    return tuple(best.point.x + presolved.reduced.bases[c] @ (y - here[c])
                  for c, found in minima.items()
-                 for y, misfit in zip(found.y[1:], found.misfit[1:], strict=True)
+                 for y, misfit in zip(found.y, found.misfit, strict=True)
                  if misfit - found.misfit[0] <= room and misfit <= own[c])
 
 

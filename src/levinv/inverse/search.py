@@ -13,8 +13,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from levinv._tolerances import EARLY_ACCURACIES, FEW_ROUNDINGS, MAX_EVALUATIONS, SIGN_TOLERANCE
+from levinv._tolerances import (
+    EARLY_ACCURACIES,
+    FEW_ROUNDINGS,
+    MAX_EVALUATIONS,
+    SIGN_TOLERANCE,
+)
 from levinv._typing import Floats
+from levinv.forward.basis import orthonormal_basis
 from levinv.inverse.result import Progress, Stopped
 from levinv.inverse.stages.infeasible import find_infeasible_set
 from levinv.inverse.stages.levels import level_candidates, level_equations
@@ -265,25 +271,18 @@ def _counted(search: SignSearch, candidate: SignCandidate) -> SignSearch:
 
 def try_sign_flips(presolved: Presolved, best: Refined,
                    progress: Progress) -> tuple[Refined, bool, bool]:
-    """Look for a solution with the other sign in a row of score nearly 1: the better solution,
+    """Look for a solution with the other sign in a row whose score hides it: the better solution,
     whether there is another one, and whether the callback stopped.
 
-    Row i's slack changes its sign, with the least relative change of the other slacks, along
-    the direction T u_i, in coordinates in which the scaled rows U are orthonormal, until slack i is
-    its negative. For weights 1/s² that is dx = -2 T u_i / σ_i, and the other slacks change by
-    -2 P_il / σ_i, together by 2 sqrt((1 - σ_i) / σ_i). This is little if σ_i is nearly 1.
-    Stage 4 may then find an x nearby whose scores match as well.
+    Stage 4 starts where the slack of the row is its negative and other slacks or scores change
+    least (:func:`_of_heavy_rows`, :func:`_of_light_rows`), and may find an x nearby whose scores
+    match as well.
     """
-    point = best.point
-    projection = point.projection
-    ambiguous = False
+    point, ambiguous = best.point, False
+    moves = (_of_heavy_rows(presolved, best) if presolved.problem.model.has_pole
+             else _of_light_rows(presolved, best))
     try:
-        for row, basis, defect in zip(projection.heavy, projection.heavy_basis,
-                                      np.diag(projection.heavy_defect), strict=True):
-            if (defect > SIGN_TOLERANCE or not presolved.reduced.active[row]
-                    or point.slack[row] == 0):
-                continue
-            direction = projection.steps @ basis
+        for row, direction in moves:
             with np.errstate(all="ignore"):
                 rate = presolved.problem.rows.block(np.array([row])) @ direction
                 dx = -2.0 * point.slack[row] / rate * direction
@@ -299,3 +298,40 @@ def try_sign_flips(presolved: Presolved, best: Refined,
     except Stopped:
         return best, ambiguous, True
     return best, ambiguous, False
+
+
+def _of_heavy_rows(presolved: Presolved, best: Refined) -> Iterator[tuple[int, Floats]]:
+    """Rows of score nearly 1, for weights with a pole, and directions of x.
+
+    Slack i changes its sign, with the least relative change of the other slacks, along T u_i, in
+    coordinates in which the scaled rows U are orthonormal. For weights 1/s² that is
+    dx = -2 T u_i / σ_i, and the other slacks change by -2 P_il / σ_i, together by
+    2 sqrt((1 - σ_i) / σ_i). This is little if σ_i is nearly 1.
+    """
+    point = best.point
+    projection = point.projection
+    for row, basis, defect in zip(projection.heavy, projection.heavy_basis,
+                                  np.diag(projection.heavy_defect), strict=True):
+        if (defect <= SIGN_TOLERANCE and presolved.reduced.active[row]
+                and point.slack[row] != 0):
+            yield row, projection.steps @ basis
+
+
+def _of_light_rows(presolved: Presolved, best: Refined) -> Iterator[tuple[int, Floats]]:
+    """Rows of small slack, for weights that are zero there, and directions of x.
+
+    Stage 2 knows signs to SIGN_TOLERANCE: not those of slacks that are smaller than this beside the
+    others, in rows of unit norm. Such a slack changes its sign with the least relative change of
+    the others along T Tᵀ a_i, in coordinates in which these others, scaled, are orthonormal. With
+    noise all x in reach are known by then.
+    """
+    reduced, slack, rows = presolved.reduced, best.point.slack, presolved.problem.rows
+    size = np.where(reduced.active, reduced.unit * np.abs(slack), 0.0)
+    small = np.flatnonzero((size > 0) & (size <= SIGN_TOLERANCE * np.linalg.norm(size)))
+    for row in small if presolved.problem.exact else ():
+        others = size > 0
+        others[row] = False
+        scale = np.zeros(len(size))
+        scale[others] = reduced.unit[others] * (size[others].min(initial=np.inf) / size[others])
+        transform = orthonormal_basis(rows, scale, reduced.start).transform
+        yield row, transform @ (rows.block(np.array([row])) @ transform)[0]

@@ -27,12 +27,10 @@ standard deviations.
 """
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import numpy as np
 
@@ -40,24 +38,23 @@ from levinv._tolerances import (
     BRANCH_ENTRIES,
     BRANCH_PARTS,
     BRANCH_STARTS,
+    ENUMERATED,
     FAR_FROM_LIMIT,
     LEAST_DAMPING,
     PASS_ENTRIES,
     PATIENCE,
     PREDICTED_DECREASE,
-    SIGN_TOLERANCE,
     SIGNIFICANT,
     TINY,
     ZERO_ENTRY,
 )
 from levinv._typing import Floats, Integers
-from levinv.inverse.compiled import cells, compiled_weighting
+from levinv.inverse.compiled import cells
+from levinv.inverse.stages.levels import Component, enumerated
+from levinv.inverse.stages.noisy_component import NoisyComponent, inverses
 from levinv.inverse.stages.sides import Whole, opposite_halves, side_vectors
 from levinv.weighting.peaked import Peaked
-from levinv.weighting.protocol import Power, Weighting
-
-# matrix, offset, scores, weight, log_prior, and the weighting's number and parameters
-Compiled: TypeAlias = tuple[Floats, Floats, Floats, Floats, Floats | None, int, Floats]
+from levinv.weighting.protocol import Power
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,129 +65,6 @@ class Branches:
     misfit: Floats                # (k,) χ²
     starts: int
     enumerated: bool              # whether points of every cell were compared
-
-
-@dataclass(frozen=True, eq=False)
-class NoisyComponent:
-    """The scores of a component and their deviations."""
-
-    matrix: Floats                # (m, r) M
-    offset: Floats                # (m,) o
-    scores: Floats                # (m,) c
-    weight: Floats                # (m,) 1/deviation
-    weighting: Weighting
-    log_prior: Floats | None      # (m,)
-
-    def evaluate(self, y: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-        """At many y (k, r): χ² (k,), the scaled rows B (k, m, r), G⁻¹ (k, r, r) and η (k, m).
-
-        χ² is inf where the scores are not defined in double precision.
-        """
-        eta = y @ self.matrix.T - self.offset
-        with np.errstate(all="ignore"):
-            log_weight = self.weighting.log_weight(eta)
-            if self.log_prior is not None:
-                log_weight = log_weight + self.log_prior
-            log_weight = log_weight - log_weight.max(axis=1, keepdims=True)
-            scaled = np.exp(0.5 * log_weight)[:, :, None] * self.matrix
-            gram = scaled.swapaxes(1, 2) @ scaled
-            defined = np.isfinite(gram).all(axis=(1, 2))
-            gram[~defined] = np.eye(gram.shape[1])
-            inverse = _inverses(gram)
-            scores = np.einsum("kmr,krs,kms->km", scaled, inverse, scaled, optimize=True)
-            misfit = np.sum((self.weight * (scores - self.scores)) ** 2, axis=1)
-            # rounding: the scores sum to the rank
-            defined &= np.abs(scores.sum(axis=1) - gram.shape[1]) < SIGN_TOLERANCE
-        misfit[~(defined & np.isfinite(misfit))] = np.inf
-        return misfit, scaled, inverse, eta
-
-    @functools.cached_property
-    def compiled(self) -> Compiled | None:
-        """What the kernel is told of the component; None if it does not know the weighting."""
-        weighting = compiled_weighting(self.weighting)
-        if weighting is None:
-            return None
-        matrix, offset, scores, weight = (np.ascontiguousarray(array) for array in
-                                          (self.matrix, self.offset, self.scores, self.weight))
-        log_prior = None if self.log_prior is None else np.ascontiguousarray(self.log_prior)
-        return matrix, offset, scores, weight, log_prior, *weighting[:2]
-
-    @property
-    def mode(self) -> float:
-        """The η at which sides change."""
-        return float(self.weighting.mode) if isinstance(self.weighting, Peaked) else 0.0
-
-    @property
-    def has_pole(self) -> bool:
-        """Whether weights are infinite between the cells."""
-        return isinstance(self.weighting, Power) and self.weighting.q > 0
-
-    def halves(self, y: Floats) -> tuple[Floats, Floats]:
-        """What small/changes.pxd knows of the sides at y: s and q, (m,). inf or nan where none is.
-        """
-        eta = self.matrix @ y - self.offset
-        half = opposite_halves(self.weighting, eta)
-        if isinstance(self.weighting, Power):
-            return half, np.full(len(eta), abs(self.weighting.q))
-        with np.errstate(all="ignore"):
-            return half, np.abs(self.weighting.derivative(eta) * half)
-
-    def misfits(self, y: Floats) -> Floats:
-        """χ² at many y (k, r), some at a time."""
-        if self.compiled is not None:
-            return cells.misfits(*self.compiled, np.ascontiguousarray(y))
-        step = max(1, PASS_ENTRIES // self.matrix.size)
-        return np.concatenate([self.evaluate(y[first:first + step])[0]
-                               for first in range(0, len(y), step)] or [np.zeros(0)])
-
-    def normal_equations(self, y: Floats) -> tuple[Floats, Floats, Floats]:
-        """JᵀJ (k, r, r) and Jᵀρ (k, r), ρ the whitened residual and J its Jacobian; η (k, m). nan
-        where the scores are not defined, as at a zero slack.
-        """
-        m, rank = self.matrix.shape
-        step = max(1, PASS_ENTRIES // (m * rank ** 2))
-        normal, gradient = np.empty((len(y), rank, rank)), np.empty((len(y), rank))
-        eta = np.empty((len(y), m))
-        for first in range(0, len(y), step):
-            part = slice(first, first + step)
-            _, scaled, inverse, eta[part] = self.evaluate(y[part])
-            defined = np.isfinite(inverse).all(axis=(1, 2))
-            inverse[~defined] = 0.0
-            factors = self.weighting.times_slope(1.0, eta[part])[:, :, None] * self.matrix
-            # Q F from the products u_a u_b of the entries of rows of an orthonormal basis
-            values, vectors = np.linalg.eigh(inverse)
-            basis = scaled @ (vectors * np.sqrt(np.maximum(values, 0.0))[:, None])
-            scores = np.sum(basis ** 2, axis=2)
-            products = (basis[:, :, :, None] * basis[:, :, None]).reshape(*basis.shape[:2], -1)
-            jacobian = products @ (products.swapaxes(1, 2) @ factors)
-            jacobian -= scores[:, :, None] * factors
-            jacobian *= 2.0 * self.weight[:, None]
-            normal[part] = jacobian.swapaxes(1, 2) @ jacobian
-            gradient[part] = np.einsum("kmr,km->kr", jacobian,
-                                       self.weight * (scores - self.scores))
-            normal[part][~defined] = gradient[part][~defined] = np.nan
-        return normal, gradient, eta
-
-
-def _inverses(gram: Floats) -> Floats:
-    """Inverses of positive matrices (k, r, r) after scaling to unit diagonals; nan if singular."""
-    if gram.shape[1] == 1:
-        return 1.0 / gram
-    unit = 1.0 / np.sqrt(np.einsum("kii->ki", gram))
-    unit[~np.isfinite(unit)] = 1.0
-    scaled = gram * unit[:, :, None] * unit[:, None, :]
-    inverse: Floats
-    try:
-        inverse = np.linalg.inv(scaled)
-    except np.linalg.LinAlgError:
-        inverse = np.full_like(scaled, np.nan)
-        for i, one in enumerate(scaled):
-            try:
-                inverse[i] = np.linalg.inv(one)
-            except np.linalg.LinAlgError:
-                continue
-    inverse *= unit[:, :, None] * unit[:, None, :]
-    return inverse
 
 
 def can_enumerate(rows: int, rank: int) -> bool:
@@ -276,11 +150,33 @@ def with_other_sides(part: NoisyComponent, found: Branches, y: Floats, limit: fl
     return replace(found, starts=found.starts + len(starts))
 
 
+def with_other_levels(part: NoisyComponent, found: Branches, y: Floats, limit: float) -> Branches:
+    """The branches and the minima within the limit at other levels, where few rows leave them open:
+    of no more scores than unknowns, not counting the sum of the scores, as of exact ones
+    (:mod:`levinv.inverse.verdict.alternatives`).
+    """
+    m, rank = part.matrix.shape
+    if isinstance(part.weighting, Power) or m > min(rank + 1, ENUMERATED):
+        return found
+    eta = part.matrix @ y - part.offset
+    equations = Component(part.matrix, part.offset, part.weighting.log_weight(eta), None,
+                          part.weighting, None)
+    starts = np.array([candidate.y for candidate in enumerated(equations)]).reshape(-1, rank)
+    points, misfit = descended(part, starts, limit, in_cell=False)
+    for point in points[misfit <= limit]:
+        found = with_minimum(part, found, point)
+    return replace(found, starts=found.starts + len(starts))
+
+
 def _new(part: NoisyComponent, y: Floats, misfit: float, found: Floats, misfits: Floats) -> bool:
-    """Whether a minimum is not among those found: in their cells, with visibly the same χ²."""
+    """Whether a minimum is not among those found: in their cells, with visibly the same χ², which
+    is no larger halfway.
+    """
     side = part.matrix @ y > part.offset + part.mode
     sides = found @ part.matrix.T > part.offset + part.mode
-    return not np.any((sides == side).all(axis=1) & (np.abs(misfits - misfit) <= FAR_FROM_LIMIT))
+    alike = (sides == side).all(axis=1) & (np.abs(misfits - misfit) <= FAR_FROM_LIMIT)
+    halfway = 0.5 * (found[alike] + y)
+    return not np.any(part.misfits(halfway) <= misfits[alike] + 2.0 * FAR_FROM_LIMIT)
 
 
 def _in_all_cells(part: NoisyComponent) -> Floats:
@@ -361,7 +257,7 @@ def _other_sides(part: NoisyComponent, y: Floats) -> Floats:
     normal, _, eta = part.normal_equations(y[None])
     half = opposite_halves(part.weighting, eta[0])
     with np.errstate(all="ignore"):
-        spread = np.sqrt(np.einsum("mr,rs,ms->m", part.matrix, _inverses(normal)[0], part.matrix))
+        spread = np.sqrt(np.einsum("mr,rs,ms->m", part.matrix, inverses(normal)[0], part.matrix))
         accuracy = SIGNIFICANT * spread / np.abs(half)
     if not np.isfinite(accuracy).all():
         return np.zeros((0, rank))
@@ -407,9 +303,9 @@ def descended(part: NoisyComponent, y: Floats, limit: float, *, in_cell: bool,
                 metric = relative.swapaxes(1, 2) @ relative
             else:
                 metric = np.maximum(np.einsum("kii->ki", normal), TINY)[:, :, None] * identity
-            size = np.einsum("krs,ksr->k", _inverses(metric), normal)
+            size = np.einsum("krs,ksr->k", inverses(metric), normal)
             damped = normal + (damping[working] * size)[:, None, None] * metric
-            move = -np.einsum("krs,ks->kr", _inverses(damped), gradient)
+            move = -np.einsum("krs,ks->kr", inverses(damped), gradient)
             predicted = -np.einsum("kr,kr->k", gradient, move)
             if in_cell:
                 change = move @ part.matrix.T

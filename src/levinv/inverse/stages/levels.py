@@ -220,13 +220,15 @@ def _fitting_norm(part: Component) -> float:
 
 def _levels_with(part: Component, eta: Floats, levels: Floats) -> Iterator[tuple[Floats, float]]:
     """Starts (y, k) at the local minima, over the levels, of the distance of η(k) + o from
-    range(M); the least first. Rows of ``eta`` (levels, n) where there is no η are not finite.
+    range(M), in units of √n + |η|; the least first. M y would be no unit: it may be zero. Rows of
+    ``eta`` (levels, n) where there is no η are not finite.
     """
     basis, weight = range_basis(part.matrix), part.weight
     with np.errstate(invalid="ignore"):
         wanted = eta + part.offset
         rest = wanted - (wanted @ basis) @ basis.T
-        distance = np.linalg.norm(rest, axis=1) / np.linalg.norm(wanted, axis=1)
+        unit = math.sqrt(eta.shape[1]) + np.linalg.norm(eta, axis=1)
+        distance = np.linalg.norm(rest, axis=1) / unit
     distance[~np.isfinite(distance)] = np.inf
     padded = np.concatenate([[np.inf], distance, [np.inf]])
     minima = np.flatnonzero((distance <= padded[:-2]) & (distance <= padded[2:])
@@ -364,14 +366,15 @@ def _enumerated_starts(part: Component, weighting: Peaked) -> list[tuple[Floats,
     halves = []
     for j, gap in enumerate(gaps):
         lower, upper = weighting.branches(highest - part.log_weight + gap)
-        half, middle = 0.5 * (upper - lower), 0.5 * (upper + lower) + part.offset
-        rest = signs @ (half[:, None] * complement) + complement @ middle
-        distances[:, j] = np.einsum("ij,ij->i", rest, rest)
-        distances[:, j] /= np.einsum("ij,ij->i", signs * half + middle, signs * half + middle)
-        halves.append((half, middle))
+        half, middle = 0.5 * (upper - lower), 0.5 * (upper + lower)
+        rest = signs @ (half[:, None] * complement) + complement @ (middle + part.offset)
+        eta = signs * half + middle
+        distances[:, j] = (np.linalg.norm(rest, axis=1)
+                           / (math.sqrt(n) + np.linalg.norm(eta, axis=1)))
+        halves.append((half, middle + part.offset))
     padded = np.pad(distances, ((0, 0), (1, 1)), constant_values=np.inf)
     minima = (distances <= padded[:, :-2]) & (distances <= padded[:, 2:])
-    which, where = np.nonzero(minima & (distances < _tolerances.LEVEL_DISTANCE ** 2))
+    which, where = np.nonzero(minima & (distances < _tolerances.LEVEL_DISTANCE))
     order = np.argsort(distances[which, where], kind="stable")[:_tolerances.ENUMERATED_STARTS]
     starts = []
     for i, j in zip(which[order], where[order], strict=True):

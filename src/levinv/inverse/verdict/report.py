@@ -104,7 +104,7 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
                     and not known.undetermined.size and not known.flat.size
                     and (determined or (problem.known_signs is not None and not len(others.x)))
                     and (not problem.exact or presolved.rms(best.point) <= SETTLED_RESIDUAL)
-                    and (problem.model.is_power or _is_known(known, best, problem.exact))),
+                    and _is_known(presolved, known, best)),
         null_space=known.null_space, standard_errors=known.standard_errors,
         condition=known.condition,
         evidence=plain(_of_stages(presolved, found, determined_on, determined)
@@ -112,10 +112,17 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
                        | (further_evidence or {})))
 
 
-def _is_known(known: Uncertainty, best: Refined, exact: bool) -> bool:
-    """Whether standard errors are small beside x: if not, x far away may have these scores."""
-    errors = np.hypot.reduce(known.standard_errors)
-    return bool((SIGNIFICANT if exact else 1.0) * errors <= np.hypot.reduce(best.point.x))
+def _is_known(presolved: Presolved, known: Uncertainty, best: Refined) -> bool:
+    """Whether standard errors are small beside x: if not, x far away may have these scores.
+
+    Slacks of powers belong to hyperplanes, whose distance from the origin counts as well.
+    """
+    problem, errors = presolved.problem, np.hypot.reduce(known.standard_errors)
+    size = np.hypot.reduce(best.point.x)
+    if problem.model.is_power:
+        size = max(size, np.max(presolved.reduced.unit * np.abs(problem.b), initial=0.0))
+        return problem.exact or bool(errors <= size)
+    return bool((SIGNIFICANT if problem.exact else 1.0) * errors <= size)
 
 
 def _failure(presolved: Presolved, found: Found, outliers: Outliers | None) -> int:
