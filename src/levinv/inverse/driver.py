@@ -17,7 +17,7 @@ import numpy as np
 
 from levinv._tolerances import COPY_ENTRIES, ROUNDING_FACTOR, SIGNIFICANT
 from levinv._typing import Floats
-from levinv.inverse.compiled import recover_compiled
+from levinv.inverse.compiled_stages import recover_compiled
 from levinv.inverse.noisy import (
     all_minima,
     best_of,

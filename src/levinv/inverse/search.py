@@ -328,7 +328,7 @@ def _of_light_rows(presolved: Presolved, best: Refined) -> Iterator[tuple[int, F
     reduced, slack, rows = presolved.reduced, best.point.slack, presolved.problem.rows
     size = np.where(reduced.active, reduced.unit * np.abs(slack), 0.0)
     small = np.flatnonzero((size > 0) & (size <= SIGN_TOLERANCE * np.linalg.norm(size)))
-    for row in small if presolved.problem.exact else ():
+    for row in small.tolist() if presolved.problem.exact else ():
         others = size > 0
         others[row] = False
         scale = np.zeros(len(size))
