@@ -157,10 +157,11 @@ def main():
     start = time.monotonic()
     outcomes = run(args.cases, args.seed, args.workers, args.first,
                    report=lambda line: print(line, flush=True))
+    slowest = max(outcomes, key=lambda index: outcomes[index][4])
     count = collections.Counter(outcome[2] for outcome in outcomes.values())
     print(f"{args.cases} cases from {args.first}, seed {args.seed}, "
           f"{time.monotonic() - start:.0f} s, slowest "
-          f"{max(outcome[4] for outcome in outcomes.values()):.1f} s: "
+          f"{outcomes[slowest][4]:.1f} s (case {slowest}, {outcomes[slowest][1]}): "
           + ", ".join(f"{name} {count[name]}" for name in VERDICTS))
     print("\n".join(table(outcomes)))
     sys.exit(count["failed"] > 0)

@@ -340,7 +340,7 @@ def _complement(rows: Rows, scale: Floats, light: Floats, heavy: Integers, right
     norms of its columns (h,).
     """
     m = light.shape[1]
-    image = scale[:, None] * rows.matvec(right_inverse)
+    image = _scaled(scale, rows.matvec(right_inverse))
     length = np.abs(image).max(axis=0)           # without it, squares may over- or underflow
     length[length <= TINY * np.maximum(np.abs(right_inverse).max(axis=0), 1.0)] = 1.0
     right_inverse = right_inverse / length
@@ -351,9 +351,16 @@ def _complement(rows: Rows, scale: Floats, light: Floats, heavy: Integers, right
         gram = rows.gram(scale, joint)
         joint[:, m:] -= light @ gram[:m, m:]
         terms += np.abs(light) @ np.abs(gram[:m, m:])
-    rounding = EPS * np.linalg.norm(scale[:, None] * rows.abs_matvec(terms)
+    rounding = EPS * np.linalg.norm(_scaled(scale, rows.abs_matvec(terms))
                                     + np.abs(image) @ errors, axis=0)
     return joint[:, m:], gram[m:, m:] - gram[:m, m:].T @ gram[:m, m:], length, rounding
+
+
+def _scaled(scale: Floats, product: Floats) -> Floats:
+    """diag(scale) product, (n, h): 0 in rows that take no part, where the product may overflow."""
+    out: Floats = np.multiply(scale[:, None], product, out=np.zeros_like(product),
+                              where=scale[:, None] > 0)
+    return out
 
 
 def _joined(rows: Rows, scale: Floats, smallest: float, heavy: Integers, light: Floats,
