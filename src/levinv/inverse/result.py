@@ -169,7 +169,7 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
             Whether the scores determine the signs for almost every x, up to one common sign per
             component on which b lies in range(A), and ``sides`` found no exception; the same for
             each component; the components of [A b], which decide it. For other weightings than
-            powers: the sides of the mode, and False if there is a mirror image.
+            powers: the sides of the mode and the level, and False if there is a mirror image.
         sides
             For exact scores, if signs are unknown, on each component: the ``rank`` of [A b], the
             number 2^(rank - 1) of ``sign_vectors`` that there are, and whether all were enumerated

@@ -53,7 +53,7 @@ def ambiguity(result: Mapping[str, Any]) -> str:
         return "other solutions were not searched for"
     if evidence["signs_determined"]:
         return "the scores are too inaccurate to tell"
-    return "other signs of the slacks fit these scores as well"
+    return "slacks of other signs or sizes may have these scores as well"
 
 
 def fit_test(evidence: Mapping[str, Any]) -> str:

@@ -189,17 +189,19 @@ def free_levels(problem: Problem, reduced: Reduced) -> Range:
 
 def determined_levels(problem: Problem, reduced: Reduced,
                       connected: tuple[bool, ...]) -> tuple[bool, ...]:
-    """Whether the sides of the mode are determined on each component, for almost every x and but
-    for mirror images.
+    """Whether the sides of the mode and the level are determined on each component, for almost every
+    x and but for mirror images.
 
-    They are for weightings without a mode. For others n different rows give n equations for the
-    unknowns x and level; a further one excludes other sides of the mode.
+    The level is for an exponential weighting, where the equations are linear. For others n
+    different rows give n equations for the unknowns x and level; a further one excludes other sides
+    and other levels.
     """
-    if not isinstance(problem.model.weighting, Peaked):
+    if isinstance(problem.model.weighting, Exponential):
         return tuple(True for _ in connected)
-    different = different_rows(problem, reduced)
-    return tuple(joined and len(rows) >= basis.shape[1] + 2
-                 and not _has_independent_row(problem, rows, basis)
+    peaked, different = (isinstance(problem.model.weighting, Peaked),
+                         different_rows(problem, reduced))
+    return tuple((joined or not peaked) and len(rows) >= basis.shape[1] + 2
+                 and not (peaked and _has_independent_row(problem, rows, basis))
                  for joined, rows, basis in zip(connected, different, reduced.bases, strict=True))
 
 
