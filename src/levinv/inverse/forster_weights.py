@@ -7,10 +7,10 @@ import numpy as np
 
 from levinv import _validate, storage
 from levinv._parallel import sharing
-from levinv._tolerances import EPS, EVALUATIONS, FEW_ROUNDINGS, TINY
+from levinv._tolerances import EPS, EVALUATIONS, FEW_ROUNDINGS, SQUARABLE, TINY
 from levinv._typing import Floats, MatrixLike, VectorLike
 from levinv.errors import NoSolutionError
-from levinv.forward.basis import independent_columns, orthonormal_basis
+from levinv.forward.basis import column_units, independent_columns, orthonormal_basis
 from levinv.forward.leverage import leverage_scores
 from levinv.inverse.compiled import fits_kernel, kernel
 from levinv.inverse.stages.infeasible import find_infeasible_set
@@ -83,7 +83,10 @@ def forster_weights(A: MatrixLike, scores: VectorLike | None = None, *, tol: flo
     """
     source, axes = A, _validate.axes(A)
     rows = storage.of(_validate.matrix(A, "A", min_aspect=True, sparse=True))
-    _validate.ordinary_size(_validate.ordinary_columns(rows.column_max(), "A"), "A")
+    largest = _validate.ordinary_columns(rows.column_max(), "A")
+    _validate.ordinary_size(largest, "A")
+    if largest[largest > 0].min(initial=1.0) < SQUARABLE ** 2:      # the transform would overflow
+        rows = rows.with_columns_times(column_units(largest))       # which changes no weights
     n = rows.shape[0]
     tol = _validate.positive_number(tol, "tol")
     if maxiter is not None:
