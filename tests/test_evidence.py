@@ -1,8 +1,12 @@
 """What a result says it checked."""
+import copy
 import json
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 
 from levinv import LeverageMap, VolumetricBarrier, invert_gradient, invert_scores, leverage_scores
 
@@ -173,3 +177,62 @@ def test_evidence_of_gradients_is_plain(rng):
     for method in ("newton", "approximate-newton", "least-squares"):
         evidence = invert_gradient(A, b, g, signs=1, method=method, rng=0).evidence
         assert json.loads(json.dumps(evidence, allow_nan=False)) == evidence
+
+
+@pytest.fixture
+def unread():
+    """A result whose evidence was not computed yet, and the stages' own."""
+    A, b, x, c = problem()
+    stages = invert_scores(A, b, c, rng=0, callback=lambda x: None)
+    result = invert_scores(A, b, c, rng=0)
+    A[:], b[:], c[:] = 0.0, 1.0, 0.5                # the caller's arrays are the caller's
+    assert "evidence" not in set(dict.keys(result))
+    return result, stages
+
+
+def test_evidence_is_computed_when_it_is_read(unread):
+    result, stages = unread
+    x = result.x.copy()
+    assert result.success and result.unique and "evidence" not in set(dict.keys(result))
+    assert_allclose(result.standard_errors, stages.standard_errors, rtol=0.5)
+    assert_allclose(result.condition, stages.condition, rtol=1e-6)
+    assert result.message == stages.message and result.evidence["rank"] == 4
+    assert result.keys() == stages.keys() and result.evidence.keys() == stages.evidence.keys()
+    assert np.array_equal(result.x, x)
+    assert_allclose(x, stages.x, rtol=1e-12)
+
+
+@pytest.mark.parametrize("read", [
+    dict, list, len, repr, copy.copy, copy.deepcopy, lambda r: {**r}, lambda r: r | {},
+    lambda r: r.get("message"), lambda r: list(r.items()), lambda r: list(r.values()),
+    lambda r: r.copy(), lambda r: "nit" in r, lambda r: pickle.loads(pickle.dumps(r)),
+    lambda r: r == r, lambda r: r.pop("nfev"), lambda r: dir(r),
+], ids=range(17))
+def test_every_way_to_read_the_whole_result(unread, read):
+    result, stages = unread
+    found = read(result)
+    assert set(dict.keys(result)) | {"nfev"} == set(stages)
+    if isinstance(found, dict):
+        assert set(found) == set(stages)
+    if type(found) is type(result):
+        assert found.message == stages.message
+
+
+def test_names_that_a_result_does_not_have(unread):
+    result, _ = unread
+    for name in ("jac", "_rest_"):
+        with pytest.raises(AttributeError, match=name):
+            getattr(result, name)
+        with pytest.raises(KeyError, match=name):
+            result[name]
+    result.message = "mine"
+    assert result.message == "mine" and result.nit > 0 and result.message == "mine"
+    del result.message
+    assert not hasattr(result, "message")
+
+
+def test_threads_read_the_same_evidence(unread):
+    result, stages = unread
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: result.evidence, range(8)))
+    assert all(one == found[0] for one in found)

@@ -262,7 +262,7 @@ cdef bint invert_one(Workspace* s, Others* others, const double* A, const double
         if (reflection_fits(s, most) if others == NULL
                 else other_signs_fit(s, others, most)):
             return False
-    size = finish(s, A, b, x)
+    size = finish(s, A, b, exact, x)
     if exact and not accurate(s, size, SIGN_TOLERANCE if s.weighting.kind != INVERSE_SQUARE
                               else 1.0 / ROUNDING_FACTOR):
         return False
@@ -466,10 +466,10 @@ def stages(const double[:, ::1] A, const double[::1] b, const double[::1] scores
         found["sign"] = part(memory, &s, s.signs.sign, 1, s.width)
         ready = recover(&s, exact, unknown and not exact)
     if ready:
-        finish(&s, &A[0, 0], &b[0], &x[0])
+        finish(&s, &A[0, 0], &b[0], False, &x[0])
         found["recovered"] = recovered
         if refine(&s, exact) < INFINITY:
-            finish(&s, &A[0, 0], &b[0], &last_x[0])
+            finish(&s, &A[0, 0], &b[0], False, &last_x[0])
             linearise(&s)
             found["refined"] = refined
             found["jacobian"] = part(memory, &s, s.refinement.jacobian, d, s.width)

@@ -1,36 +1,50 @@
-"""Stages 1 to 3 of one small problem by the compiled kernel (:mod:`levinv._kernels.many`).
+"""One small problem by the compiled kernel (:mod:`levinv._kernels.many`).
 
-The kernel solves exact problems in which no decision is doubtful. Stage 4 and the verdict of one
-problem stay those of every inversion, so its answer does not depend on the route.
+The kernel solves exact problems in which no decision is doubtful. The evidence for its x is that of
+every inversion: stage 4 and the verdict compute it from this x.
 """
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
 from levinv._tolerances import BATCH_WORK, SIGN_RANK
 from levinv._typing import Floats
+from levinv.forward.projection import project
 from levinv.inverse.compiled import compiled_weighting, fits_kernel, kernel
-from levinv.inverse.result import Progress
+from levinv.inverse.result import InversionResult, Progress
 from levinv.inverse.values import (
     Found,
     MagnitudeWork,
     Presolved,
+    Problem,
     Recovered,
     SignCandidate,
     SignSearch,
 )
 
 
-def recover_compiled(presolved: Presolved, progress: Progress) -> tuple[Floats, Found] | None:
-    """x by the kernel and the records of stages 1 to 3; None if it leaves the problem to the
-    general stages.
+@dataclass(frozen=True, eq=False)
+class KernelSolution:
+    """x of a small exact problem, and what the kernel says of stages 1 to 3."""
 
-    It is not asked where the presolve left something out, or where a caller wants to see or to
-    limit the iterations.
+    x: Floats                     # (d,)
+    fun: float
+    unique: bool
+    mirrored: bool                # whether -x, and no other, has these scores, too
+    iterations: int
+    records: list[float]
+
+
+def solve_compiled(problem: Problem, progress: Progress) -> KernelSolution | None:
+    """The solution by the kernel; None if it leaves the problem to the general stages.
+
+    It is not asked where a caller wants to see or to limit the iterations.
     """
-    problem, reduced = presolved.problem, presolved.reduced
     model, (n, d) = problem.model, problem.rows.shape
     if (not problem.exact or progress.callback is not None or progress.maxiter is not None
-            or problem.rows.small is None or not fits_kernel(n, d) or n * d * d > BATCH_WORK
-            or reduced.count != 1 or reduced.left_out is not None or presolved.contradictions):
+            or problem.x0 is not None or problem.rows.small is None or not fits_kernel(n, d)
+            or n * d * d > BATCH_WORK):
         return None
     weighting = compiled_weighting(model.weighting, model.log_prior is not None)
     if weighting is None:
@@ -46,17 +60,30 @@ def recover_compiled(presolved: Presolved, progress: Progress) -> tuple[Floats, 
                   False, x, fun, iterations, solved, records)
     if not solved[0]:
         return None
-    progress.nit += int(iterations[0])
-    return x[0], _records_of(presolved, x[0], records[0].tolist())
+    return KernelSolution(x[0], float(fun[0]), bool(solved[0] == 1), bool(solved[0] == 2),
+                          int(iterations[0]), records[0].tolist())
 
 
-def _records_of(presolved: Presolved, x: Floats, records: list[float]) -> Found:
+def at_once(problem: Problem, solution: KernelSolution,
+            rest: Callable[[], InversionResult]) -> InversionResult:
+    """The result at the kernel's x; ``rest()`` has what is computed when it is first read."""
+    model, x = problem.model, solution.x
+    slack, d = problem.slack(x), len(x)
+    scores = project(problem.rows, model.magnitude(slack), None, None).scores
+    return InversionResult.with_rest(
+        rest, x=x, fun=solution.fun, scores=scores, slack=slack, signs=model.side(slack),
+        success=True, status=0, unique=solution.unique,
+        alternatives=-x[None] if solution.mirrored else np.zeros((0, d)),
+        null_space=np.zeros((d, 0)))
+
+
+def records_of(presolved: Presolved, solution: KernelSolution) -> Found:
     """The records of stages 1 to 3 in the general stages' terms.
 
     Log weights have the mean 0: the scale of the slack is its geometric mean.
     """
-    iterations, error, starts, misfit, of_magnitudes = records
-    problem = presolved.problem
+    iterations, error, starts, misfit, of_magnitudes = solution.records
+    problem, x = presolved.problem, solution.x
     recovered, signs, levels = None, None, None
     if problem.model.is_power:
         slack = problem.slack(x)

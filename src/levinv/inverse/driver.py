@@ -15,9 +15,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from levinv._tolerances import COPY_ENTRIES, ROUNDING_FACTOR, SIGNIFICANT
+from levinv._tolerances import COPY_ENTRIES, ROUNDING_FACTOR, SAMPLE_SEED, SIGNIFICANT
 from levinv._typing import Floats
-from levinv.inverse.compiled_stages import recover_compiled
+from levinv.inverse.compiled_stages import (
+    KernelSolution,
+    at_once,
+    records_of,
+    solve_compiled,
+)
 from levinv.inverse.noisy import (
     all_minima,
     best_of,
@@ -43,12 +48,40 @@ from levinv.inverse.verdict.alternatives import agreeing, alternatives, mirror_i
 from levinv.inverse.verdict.outliers import leave_out_outliers
 from levinv.inverse.verdict.report import report
 from levinv.inverse.verdict.sides import other_sides, reaches_infinity
+from levinv.storage.dense import DenseRows
 
 
 def solve(problem: Problem, progress: Progress) -> InversionResult:
-    """Find x, look for other solutions and for outliers, and report."""
+    """Find x, look for other solutions and for outliers, and report.
+
+    Where the kernel decides, the stages only add the evidence, when it is first read.
+    """
+    solution = solve_compiled(problem, progress)
+    if (solution is None or problem.coefficient_signs is not None
+            or not (solution.unique or solution.mirrored)):
+        return _by_stages(problem, solution, progress)
+    # the caller may change the arrays before that
+    kept = replace(problem, rows=DenseRows(np.array(problem.rows.small)), b=problem.b.copy(),
+                   scores=problem.scores.copy())
+    return at_once(problem, solution, lambda: _evidence(kept, solution, progress.restarts))
+
+
+def _evidence(problem: Problem, solution: KernelSolution, restarts: int) -> InversionResult:
+    """The result of the stages at the kernel's x, as it is or, if they refuse it, refined."""
+    for maxiter in (0, None):
+        result = _by_stages(problem, solution, Progress(
+            None, np.random.default_rng(SAMPLE_SEED), maxiter, restarts))
+        if result.success:
+            break
+    return result
+
+
+def _by_stages(problem: Problem, solution: KernelSolution | None,
+               progress: Progress) -> InversionResult:
+    """The same with all evidence; from the kernel's ``solution``, if there is one."""
     presolved = presolve(problem)
-    found, outliers, other_signs, others = _started(presolved, progress), None, False, None
+    found = _started(presolved, solution, progress)
+    outliers, other_signs, others = None, False, None
     if not found.stopped and not problem.exact and problem.known_signs is None:
         found = _search_noisy(presolved, found, progress)
     elif not found.stopped and not is_solution_to_rounding(presolved, found.best):
@@ -93,15 +126,15 @@ def solve(problem: Problem, progress: Progress) -> InversionResult:
                   others=others)
 
 
-def _started(presolved: Presolved, progress: Progress) -> Found:
+def _started(presolved: Presolved, solution: KernelSolution | None, progress: Progress) -> Found:
     """Stage 4 from x0 or, without one, from the x of the compiled kernel, if it has found one."""
     if presolved.problem.x0 is not None:
         return start_from(presolved, presolved.problem.x0, progress)
-    recovered = recover_compiled(presolved, progress)
-    if recovered is None:
+    if solution is None or presolved.reduced.count != 1:
         return Found()
-    x, records = recovered
-    return replace(records, best=start_from(presolved, x, progress).best)
+    progress.nit += solution.iterations
+    return replace(records_of(presolved, solution),
+                   best=start_from(presolved, solution.x, progress).best)
 
 
 def _search_noisy(presolved: Presolved, found: Found, progress: Progress) -> Found:

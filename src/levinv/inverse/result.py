@@ -1,6 +1,7 @@
 """What an inversion tells its caller, its progress and its result; and the limits of its work."""
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import time
@@ -21,6 +22,10 @@ MESSAGES = {
     4: "Stopped by the callback",
     5: "Stopped at maxtime",
 }
+
+
+LATER = "message", "nit", "nfev", "standard_errors", "condition", "evidence"
+# of a small exact problem, computed when one of them is first read
 
 
 class ResultCallback(Protocol):
@@ -89,6 +94,10 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
 
     The attributes are those of :func:`levinv.invert_scores`. :func:`levinv.invert_gradient` has
     the gradient in place of the scores, and describes the other differences.
+
+    Small problems with exact scores are solved in compiled code. Their ``message``, ``nit``,
+    ``nfev``, ``standard_errors``, ``condition`` and ``evidence`` take ten times as long as x, and
+    are computed when one of them is first read (or all of the result, as by ``print``).
 
     Attributes
     ----------
@@ -239,6 +248,33 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
     condition: float
     evidence: dict[str, Any]
 
+    # computes what of LATER is not there yet; None once it is
+    _rest: Callable[[], InversionResult] | None = None
+
+    @classmethod
+    def with_rest(cls, rest: Callable[[], InversionResult], **known: Any) -> InversionResult:
+        """A result whose values LATER are those of ``rest()``, called when one is first read."""
+        result = cls(**known)
+        object.__setattr__(result, "_rest", rest)
+        return result
+
+    def _complete(self) -> None:
+        # two threads may both compute the rest: they find the same
+        if self._rest is not None:
+            found = self._rest()
+            for name in LATER:
+                dict.setdefault(self, name, found[name])
+            object.__setattr__(self, "_rest", None)
+
+    def __missing__(self, name: str) -> Any:
+        if self._rest is None or name not in LATER:
+            raise KeyError(name)
+        self._complete()
+        return dict.__getitem__(self, name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self),)                # for pickle and copy
+
     def __repr__(self) -> str:
         return shown.inversion(self).text() if self._is_whole else str(super().__repr__())
 
@@ -249,6 +285,23 @@ class InversionResult(OptimizeResult):  # type: ignore[misc]  # SciPy has no typ
     def _is_whole(self) -> bool:
         # a caller may have taken keys away, as from any dict
         return bool(self.keys() >= shown.NEEDED)
+
+
+def _completed(name: str) -> Callable[..., Any]:
+    """The method of dict, called on the complete result."""
+    method = getattr(dict, name)
+
+    @functools.wraps(method)
+    def of_complete(self: InversionResult, *args: Any, **kwargs: Any) -> Any:
+        self._complete()
+        return method(self, *args, **kwargs)
+    return of_complete
+
+
+for _name in ("__contains__", "__delitem__", "__eq__", "__ior__", "__iter__", "__len__", "__ne__",
+              "__or__", "__reversed__", "__ror__", "copy", "get", "items", "keys", "pop",
+              "popitem", "setdefault", "values"):
+    setattr(InversionResult, _name, _completed(_name))
 
 
 def without_scores(x: Floats, slack: Floats, status: int, message: str, progress: Progress,

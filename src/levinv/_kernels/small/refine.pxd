@@ -8,7 +8,8 @@ as long as steps with it reduce the residual enough.
 from libc.math cimport INFINITY, copysign, fabs, sqrt
 
 from kernel_settings cimport (ALLOWED_ROUNDINGS, BATCH_EXTREME, BATCH_ITERATIONS, EPS,
-                              FAR_FROM_LIMIT, LEAST_DAMPING, POOR_MODEL, SIGNIFICANT, SQUARABLE)
+                              FAR_FROM_LIMIT, FEW_ROUNDS, LEAST_DAMPING, POOR_MODEL, SIGNIFICANT,
+                              SQUARABLE)
 from levinv._kernels.small.algebra cimport (cholesky, combine, forward, forward_small, gram,
                                             lengths, lower_times, products, quad, solve, times,
                                             transposed_times)
@@ -279,13 +280,55 @@ cdef inline void slack_deviations(Workspace* s, double* out) noexcept nogil:
         out[i] = sqrt(out[i])
 
 
-cdef inline double finish(Workspace* s, const double* A, const double* b,
-                          double* x) noexcept nogil:
-    """x from y, and the square of the whitened residual at A x - b as it is computed in double."""
-    cdef Py_ssize_t n = s.n, d = s.d, i, k, turn
+cdef inline double evaluate_in_double(Workspace* s, const double* A, const double* b,
+                                      const double* x) noexcept nogil:
+    """``evaluate`` at A x - b as it is computed in double."""
+    cdef Py_ssize_t d = s.d, i, k
     cdef double total
+    for i in range(s.n):
+        total = -b[i]
+        for k in range(d):
+            total += A[i * d + k] * x[k]
+        s.refinement.slack[i] = total * s.basis.row_scale[i] / s.response.norm
+    return evaluate(s)
+
+
+cdef inline double corrected(Workspace* s, const double* A, const double* b, double size,
+                             double* x) noexcept nogil:
+    """Further steps, from x itself: rounding of y and of the transform is part of its residual. x
+    stays where a step does not help. The square of the whitened residual, ``size`` at x before.
+    """
+    cdef Py_ssize_t n = s.n, d = s.d, i, k, _
+    cdef double new
+    cdef double* direction = s.scratch.coordinates
+    cdef double* move = s.scratch.vector
+    for _ in range(FEW_ROUNDS):
+        for i in range(n):
+            s.scratch.row[i] = s.projection.residual[i] * s.scores.inverse_noise[i]
+        products(d, s.width, s.refinement.jacobian, s.scratch.row, direction)
+        solve(d, s.refinement.factor, direction)
+        transposed_times(d, s.refinement.transform, direction, move)
+        for k in range(d):
+            move[k] *= s.response.norm
+        combine(d, s.width_d, move, s.basis.transform, s.scratch.image)
+        for k in range(d):
+            move[k] = x[k]
+            x[k] -= s.scratch.image[k]
+        new = evaluate_in_double(s, A, b, x)
+        if not new < size:
+            for k in range(d):
+                x[k] = move[k]
+            return evaluate_in_double(s, A, b, x)
+        size = new
+    return size
+
+
+cdef inline double finish(Workspace* s, const double* A, const double* b, bint exact,
+                          double* x) noexcept nogil:
+    """x from y, and the square of the whitened residual there; after ``regular``."""
+    cdef Py_ssize_t n = s.n, d = s.d, i, k, turn
+    cdef double total, size
     cdef double* y = s.recovery.y
-    cdef double* slack = s.refinement.slack
     cdef double* coordinates = s.scratch.coordinates
     cdef double* missing = s.scratch.row
     for k in range(d):
@@ -295,17 +338,14 @@ cdef inline double finish(Workspace* s, const double* A, const double* b,
         combine(d, s.width_d, coordinates, s.basis.transform, s.scratch.image)
         for k in range(d):
             x[k] += s.scratch.image[k]
-        for i in range(n):
-            total = -b[i]
-            for k in range(d):
-                total += A[i * d + k] * x[k]
-            slack[i] = total * s.basis.row_scale[i]
         if turn == 0:            # removes what rounding of the transform left
             combine(d, s.width, y, s.basis.rows, missing)
             for i in range(n):
+                total = -b[i]
+                for k in range(d):
+                    total += A[i * d + k] * x[k]
                 missing[i] = (s.response.norm * (missing[i] - s.response.outside[i])
-                              - slack[i])
+                              - total * s.basis.row_scale[i])
             products(d, s.width, s.basis.rows, missing, coordinates)
-    for i in range(n):
-        slack[i] /= s.response.norm
-    return evaluate(s)
+    size = evaluate_in_double(s, A, b, x)
+    return corrected(s, A, b, size, x) if exact and size < INFINITY else size

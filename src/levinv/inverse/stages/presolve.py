@@ -189,8 +189,8 @@ def free_levels(problem: Problem, reduced: Reduced) -> Range:
 
 def determined_levels(problem: Problem, reduced: Reduced,
                       connected: tuple[bool, ...]) -> tuple[bool, ...]:
-    """Whether the sides of the mode and the level are determined on each component, for almost every
-    x and but for mirror images.
+    """Whether the sides of the mode and the level are determined on each component, for almost
+    every x and but for mirror images.
 
     The level is for an exponential weighting, where the equations are linear. For others n
     different rows give n equations for the unknowns x and level; a further one excludes other sides
