@@ -164,8 +164,10 @@ def series(model, eta, prior, y):
     out = np.full((4, len(eta)), mpmath.mpf(0), dtype=object)
     for i, value in enumerate(eta):
         given = None if y is None else mpmath.mpf(float(y[i]))
-        terms = mpmath.taylor(lambda z, given=given: model.log_weight(z, given), value, 3)
-        out[:, i] = [mpmath.factorial(k) * term for k, term in enumerate(terms)]
+        unit = max(abs(value), mpmath.mpf(1))           # taylor takes differences at steps below 1
+        terms = mpmath.taylor(lambda z, given=given, unit=unit: model.log_weight(unit * z, given),
+                              value / unit, 3)
+        out[:, i] = [mpmath.factorial(k) * term / unit ** k for k, term in enumerate(terms)]
         if prior is not None:
             out[0, i] += mpmath.log(mpmath.mpf(float(prior[i])))
     return out

@@ -186,10 +186,10 @@ def draw_inexact(p, rng):
 def inexact(p, model, largest, prior, y, decimals, noise, error):
     """The truth is among x, the alternatives and their combinations, at most 3 √d + 4 noise levels
     away, in the Jacobian's metric, as docs/noise.md says; ``unique`` is not True with another x.
-    Where the standard errors of x cover the truth, x says so itself: solutions closer than these
-    are reported as one. Weights without a pole or a peak promise ``unique`` alone: their other x
-    are searched for from x only. So do those with a peak where there are no more scores than
-    unknowns, but for their sum: x at many levels have them.
+    Where the standard errors of x cover the truth, or are infinite, x says so itself: solutions
+    closer than these are reported as one. Weights without a pole or a peak promise ``unique``
+    alone: their other x are searched for from x only. So do those with a peak where there are no
+    more scores than unknowns, but for their sum: x at many levels have them.
 
     Only where noise alone hides something: A of full rank and well conditioned, scores that noise
     does not push out of [0, 1], errors that pass the chi-squared test themselves.
@@ -227,8 +227,9 @@ def inexact(p, model, largest, prior, y, decimals, noise, error):
     require(not result.unique, f"unique, but x is {nearest:.3g} noise levels away, allowed "
             f"{allowed:.3g}")
     few = not MODELS[model].pole and counted.sum() <= p.d + 1
-    require(few or model not in SEARCHED, f"the truth is not reported: {len(result.alternatives)} "
-            f"alternatives, the nearest is {nearest:.3g} noise levels away")
+    promised = model in SEARCHED and not few and np.isfinite(result.standard_errors).all()
+    require(not promised, f"the truth is not reported: {len(result.alternatives)} alternatives, "
+            f"the nearest is {nearest:.3g} noise levels away")
     return "reported"
 
 

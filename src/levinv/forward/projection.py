@@ -351,16 +351,16 @@ def _complement(rows: Rows, scale: Floats, light: Floats, heavy: Integers, right
         gram = rows.gram(scale, joint)
         joint[:, m:] -= light @ gram[:m, m:]
         terms += np.abs(light) @ np.abs(gram[:m, m:])
-    rounding = EPS * np.linalg.norm(_scaled(scale, rows.abs_matvec(terms))
-                                    + np.abs(image) @ errors, axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):       # in rows that take no part
+        product = rows.abs_matvec(terms)
+    rounding = EPS * np.linalg.norm(_scaled(scale, product) + np.abs(image) @ errors, axis=0)
     return joint[:, m:], gram[m:, m:] - gram[:m, m:].T @ gram[:m, m:], length, rounding
 
 
 def _scaled(scale: Floats, product: Floats) -> Floats:
     """diag(scale) product, (n, h): 0 in rows that take no part, where the product may overflow."""
-    out: Floats = np.multiply(scale[:, None], product, out=np.zeros_like(product),
-                              where=scale[:, None] > 0)
-    return out
+    out: Floats = np.zeros_like(product)
+    return np.multiply(scale[:, None], product, out=out, where=scale[:, None] > 0)
 
 
 def _joined(rows: Rows, scale: Floats, smallest: float, heavy: Integers, light: Floats,

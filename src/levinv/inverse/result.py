@@ -1,7 +1,6 @@
 """What an inversion tells its caller, its progress and its result; and the limits of its work."""
 from __future__ import annotations
 
-import functools
 import inspect
 import math
 import time
@@ -291,10 +290,10 @@ def _completed(name: str) -> Callable[..., Any]:
     """The method of dict, called on the complete result."""
     method = getattr(dict, name)
 
-    @functools.wraps(method)
     def of_complete(self: InversionResult, *args: Any, **kwargs: Any) -> Any:
         self._complete()
         return method(self, *args, **kwargs)
+    of_complete.__name__, of_complete.__doc__ = name, method.__doc__
     return of_complete
 
 
