@@ -106,6 +106,11 @@ def _sampled_basis(projection: Projection, kept: Integers) -> Floats:
 
 
 def spectral_error(approximation: Floats, hessian: Floats) -> float:
-    """‖H^-½ (H~ - H) H^-½‖, the factor by which a step multiplies the error."""
-    values = scipy.linalg.eigh(approximation - hessian, hessian, eigvals_only=True)
+    """‖H^-½ (H~ - H) H^-½‖, the factor by which a step multiplies the error; inf where H, far from
+    a solution, is singular to rounding.
+    """
+    try:
+        values = scipy.linalg.eigh(approximation - hessian, hessian, eigvals_only=True)
+    except np.linalg.LinAlgError:
+        return np.inf
     return float(np.max(np.abs(values)))
