@@ -24,6 +24,7 @@ QUICK = [                               # what users call, at sizes that take mi
     r"gradient\.Derivatives\.time_barrier",
     r"inversion\.Invert\.time_invert\(\((60|2000), ",
     r"throughput\.Many\.time_invert_many",
+    r"instructions\.Kernels",              # with Valgrind only
 ]
 SLOWER = re.compile(r"^\|\s*\+\s*\|.*\|\s*([\w.]+(?:\(.*\))?)\s*\|\s*$", re.MULTILINE)
 

@@ -320,7 +320,7 @@ BATCH_COLUMNS, BATCH_ROWS = 32, 2000
 # Largest problems of the compiled route: at 2000 x 32 it is six times as fast as the general route
 # (benchmarks/benchmarks/throughput.py).
 
-BATCH_WORK = 1 << 19
+BATCH_WORK = 1 << 20
 # Largest n d² of a single inversion by the kernel, whose flops are slower than the tiles. Measured.
 
 BATCH_CHUNK = 256

@@ -38,7 +38,8 @@ from levinv import _validate, storage
 from levinv._parallel import aside
 from levinv._tolerances import EPS, ROUNDING_FACTOR, SAFE_SIZE, TINY
 from levinv._typing import Booleans, Floats, Integers
-from levinv.forward import basis, projection
+from levinv.forward import basis
+from levinv.forward import quotient as modulo
 from levinv.forward.row_scales import dependent_zeros, slack_scale, weight_scale
 from levinv.storage import Rows
 from levinv.storage.joined import JoinedRows
@@ -196,11 +197,11 @@ def _basis(rows: Rows, scale: Floats | None, zero: Integers, method: str, rcond:
         active[zero] = True
         columns = basis.independent_columns(rows, active, rcond=rcond)
         try:
-            columns = projection.balanced(rows, scale, zero, columns)
-            columns = projection.quotient(rows, zero, columns)[0]
-        except projection.DependentZeroSlackError:
+            columns = modulo.balanced(rows, scale, zero, columns)
+            columns = modulo.quotient(rows, zero, columns)[0]
+        except modulo.DependentZeroSlackError:
             raise dependent_zeros(zero) from None
-        scale[projection.spanned(rows, columns)] = 0.0
+        scale[modulo.spanned(rows, columns)] = 0.0
         return basis.orthonormal_basis(rows, scale, columns, method=method, rcond=0.0), columns
     if scale is None:
         return basis.orthonormal_basis(rows, None, None, method=method, rcond=rcond,

@@ -23,6 +23,7 @@ from levinv._parallel import count, share, sharing
 from levinv._tolerances import CHUNK_WORK, SAFE_SIZE, SQUARABLE
 from levinv._typing import Floats, Integers, MatrixLike, Seed, VectorLike
 from levinv.forward import basis, projection
+from levinv.forward import quotient as modulo
 from levinv.forward.approximate import sketched_scores
 from levinv.forward.many_weights import evaluate, numbered, serves, writes_into
 from levinv.forward.more_scores import more_scores
@@ -417,10 +418,10 @@ def _slack_limit(rows: Rows, slack: Floats, method: str,
     columns = basis.independent_columns(rows, rcond=rcond)
     try:
         if len(zero):
-            columns = projection.balanced(rows, scale, zero, columns)
-            columns = projection.quotient(rows, zero, columns)[0]
-            scale[projection.spanned(rows, columns)] = 0.0
-    except projection.DependentZeroSlackError:
+            columns = modulo.balanced(rows, scale, zero, columns)
+            columns = modulo.quotient(rows, zero, columns)[0]
+            scale[modulo.spanned(rows, columns)] = 0.0
+    except modulo.DependentZeroSlackError:
         raise dependent_zeros(zero) from None
     scores, doubt = _scores(rows, scale, columns, method, 0.0)
     scores[zero] = 1.0

@@ -37,12 +37,12 @@ from levinv._typing import Booleans, Floats, MatrixLike, VectorLike
 from levinv.forward.basis import column_space, uncombined
 from levinv.forward.log_weights import LogWeights
 from levinv.forward.projection import (
-    DependentZeroSlackError,
     Projection,
     compiled_projection,
     project,
     projection_at,
 )
+from levinv.forward.quotient import DependentZeroSlackError
 from levinv.weighting.arguments import right_hand_side
 from levinv.weighting.names import WeightingLike, as_weighting
 from levinv.weighting.protocol import INVERSE_SQUARE, Weighting

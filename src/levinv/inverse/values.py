@@ -18,7 +18,8 @@ from levinv._scalars import listed
 from levinv._tolerances import ALLOWED_ROUNDINGS, EPS, UNIT_ROUNDOFF, ZERO_ENTRY
 from levinv._typing import Booleans, Floats, Integers, Labels
 from levinv.forward.basis import column_space
-from levinv.forward.projection import DependentZeroSlackError, Projection, project
+from levinv.forward.projection import Projection, project
+from levinv.forward.quotient import DependentZeroSlackError
 from levinv.storage.blocked import Rows
 from levinv.weighting.model import INVERSE_SQUARE_MODEL, Model
 

@@ -30,11 +30,11 @@ from levinv._tolerances import EPS, ONE_PASS_CONDITION, TINY
 from levinv._typing import Booleans, Floats
 from levinv.forward.basis import one_pass_basis
 from levinv.forward.projection import (
-    DependentZeroSlackError,
     Projection,
     project,
     rough_projection,
 )
+from levinv.forward.quotient import DependentZeroSlackError
 from levinv.inverse.values import Point, Reduced, masked_residual
 from levinv.storage.blocked import Rows
 

@@ -42,7 +42,7 @@ from levinv._tolerances import (
 from levinv._typing import Booleans, Floats, Labels, RowIndex
 from levinv.errors import NoSolutionError
 from levinv.forward.basis import orthonormal_basis, reciprocal_norms
-from levinv.forward.projection import DependentZeroSlackError, quotient
+from levinv.forward.quotient import DependentZeroSlackError, quotient
 from levinv.inverse.values import ComponentDecision, RankDecision, Reduced
 from levinv.storage.blocked import Rows
 
