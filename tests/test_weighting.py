@@ -502,3 +502,35 @@ def test_observed_is_expected_for_canonical_links():
         assert weighting.length == 3
     assert_allclose(np.exp(observed("binomial", None, y).log_weight(eta)),
                     scipy.special.expit(eta) * scipy.special.expit(-eta), rtol=1e-14)
+
+
+@pytest.mark.parametrize("family, link, given, variance, mean", [
+    ("gamma", "log", {}, lambda m: m ** 2, mpmath.exp),
+    ("gamma", "identity", {}, lambda m: m ** 2, lambda eta: eta),
+    ("poisson", "sqrt", {}, lambda m: m, lambda eta: eta ** 2),
+    ("poisson", "identity", {}, lambda m: m, lambda eta: eta),
+    ("gaussian", "log", {}, lambda m: mpmath.mpf(1), mpmath.exp),
+    ("inverse-gaussian", "log", {}, lambda m: m ** 3, mpmath.exp),
+    ("tweedie", "log", {"power": 1.5}, lambda m: m ** mpmath.mpf(1.5), mpmath.exp),
+    ("tweedie", "power", {"power": 1.5, "link_power": 0.25}, lambda m: m ** mpmath.mpf(1.5),
+     lambda eta: eta ** 4),
+    ("negative-binomial", "log", {"alpha": 0.5}, lambda m: m + m ** 2 / 2, mpmath.exp),
+])
+@pytest.mark.parametrize("eta", [0.01, 1.0, 12.0])
+def test_observed_weights_far_from_the_response(family, link, given, variance, mean, eta):
+    """The terms of the definition are then large beside the weight."""
+    y = 0.07
+
+    def weight(at):
+        def slope(t):                                    # of the log-likelihood
+            return (y - mean(t)) * mpmath.diff(mean, t) / variance(mean(t))
+        return -mpmath.diff(slope, at)
+
+    with mpmath.workdps(60):
+        exact = weight(mpmath.mpf(eta))
+        derivative = mpmath.diff(weight, mpmath.mpf(eta)) / exact
+    if exact < 0:
+        pytest.skip("a negative weight")
+    found = observed(family, link, [y], **given)
+    assert_allclose(np.exp(found.log_weight(np.array([eta]))), float(exact), rtol=2e-13)
+    assert_allclose(found.derivative(np.array([eta])), float(derivative), rtol=5e-13, atol=1e-14)

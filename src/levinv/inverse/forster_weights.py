@@ -100,7 +100,9 @@ def forster_weights(A: MatrixLike, scores: VectorLike | None = None, *, tol: flo
     if small is not None:
         return cast("Floats", _validate.labelled(small, source, "weight"))
     maxiter = maxiter or 100
-    with sharing(workers, EVALUATIONS * rows.flops) as rows.workers:
+    # weights may overflow at a trial point: the point is then refused
+    with (sharing(workers, EVALUATIONS * rows.flops) as rows.workers,
+          np.errstate(over="ignore", invalid="ignore", divide="ignore")):
         reduced = reduce(rows)
         try:
             weights = _weights(rows, reduced, scores, tol, maxiter)

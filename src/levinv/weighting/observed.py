@@ -6,8 +6,14 @@ With the log-likelihood ℓ of a row, κ = μ'/V and ℓ' = (y - μ) κ,
     κ' = μ''/V - μ'² V'/V²,
     κ'' = μ'''/V - 3 μ' μ'' V'/V² - μ'³ V''/V² + 2 μ'³ V'²/V³.
 
-The first term of w is the expected information. The rest vanishes with the canonical link. For
-binomial families ℓ = y log μ + (1 - y) log(1 - μ), so that no difference cancels in
+The first term of w is the expected information. The rest vanishes with the canonical link. Far from
+y both are large beside w = (μ κ)' - y κ', whose terms have closed forms for V = μ^p:
+
+    μ = e^η:  w = (2 - p) μ^(2-p) + y (p - 1) μ^(1-p),
+    μ = η^e:  w = e (m + 1 + e) η^(m+e) - y e (m + 1) η^m,   m = e - 2 - e p,
+    V = μ + α μ², μ = e^η:  w = μ (1 + α y) / (1 + α μ)².
+
+For binomial families ℓ = y log μ + (1 - y) log(1 - μ), so that no difference cancels in
 
     w = y α + (1 - y) β,    α = -(log μ)'',  β = -(log(1 - μ))''.
 
@@ -32,7 +38,6 @@ from levinv.weighting.composed import (
     Link,
     negative_binomial,
     negative_binomial_link,
-    power_family,
     power_link,
 )
 from levinv.weighting.names import CANONICAL, VARIANCES, glm, model
@@ -140,13 +145,10 @@ def observed(family: str, link: str | None, y: VectorLike, *, alpha: float | Non
         return Observed(expected.name, y, expected.domain, _binomial(link, rho), labels)
     if family == "negative-binomial":
         dispersion = 1.0 if alpha is None else float(alpha)
-        parts = negative_binomial(dispersion)
-        inverse = {"cloglog": CLOGLOG, "canonical": negative_binomial_link(dispersion)}.get(link)
+        weights = _negative_binomial(dispersion, link, rho)
     else:
-        parts, inverse = power_family(VARIANCES.get(family, power or 0.0)), None
-    if inverse is None:
-        inverse = LOG if rho is None else power_link(rho)
-    return Observed(expected.name, y, expected.domain, _general(parts, inverse), labels)
+        weights = _of_powers(VARIANCES.get(family, power or 0.0), rho)
+    return Observed(expected.name, y, expected.domain, weights, labels)
 
 
 def _expected(expected: Weighting) -> Callable[[Floats, Floats], WithDerivative]:
@@ -155,6 +157,39 @@ def _expected(expected: Weighting) -> Callable[[Floats, Floats], WithDerivative]
         return weight, weight * expected.derivative(eta)
 
     return weights
+
+
+def _of_powers(p: float, rho: float | None) -> Callable[[Floats, Floats], WithDerivative]:
+    """V = μ^p, with the link log or η = μ^rho."""
+    if rho is None:
+        def of_log(eta: Floats, y: Floats) -> WithDerivative:
+            first = (2.0 - p) * np.exp((2.0 - p) * eta)
+            second = np.where(y > 0, y * (p - 1.0) * np.exp((1.0 - p) * eta), 0.0)
+            return first + second, (2.0 - p) * first + (1.0 - p) * second
+
+        return of_log
+    e = 1.0 / rho
+    m = e - 2.0 - e * p
+
+    def of_power(eta: Floats, y: Floats) -> WithDerivative:
+        first = e * (m + 1.0 + e) * eta ** (m + e)
+        second = np.where(y > 0, -y * e * (m + 1.0) * eta ** m, 0.0)
+        return first + second, ((m + e) * first + m * second) / eta
+
+    return of_power
+
+
+def _negative_binomial(alpha: float, link: str,
+                       rho: float | None) -> Callable[[Floats, Floats], WithDerivative]:
+    if link == "log":
+        def of_log(eta: Floats, y: Floats) -> WithDerivative:
+            share = scipy.special.expit(-eta - math.log(alpha))            # 1/(1 + α μ)
+            weight = (1.0 + alpha * y) * np.exp(eta) * share ** 2
+            return weight, weight * (2.0 * share - 1.0)
+
+        return of_log
+    links = {"cloglog": CLOGLOG, "canonical": negative_binomial_link(alpha)}
+    return _general(negative_binomial(alpha), links[link] if rho is None else power_link(rho))
 
 
 def _general(family: Family, link: Link) -> Callable[[Floats, Floats], WithDerivative]:
