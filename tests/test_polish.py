@@ -229,8 +229,8 @@ def test_zero_slack_in_a_long_matrix(rng):
 
 
 def test_levenberg_marquardt_takes_over(rng, monkeypatch):
-    A, b, x = rng.standard_normal((500, 5)), rng.standard_normal(500), rng.standard_normal(5)
-    slack = A @ x - b
+    A, b, x = rng.standard_normal((2500, 5)), rng.standard_normal(2500), rng.standard_normal(5)
+    slack = A @ x - b                     # too many rows for the kernel
     c = leverage_scores(A, slack=slack)
     used = []
     marquardt = polishing._levenberg_marquardt

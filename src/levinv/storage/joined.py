@@ -1,9 +1,12 @@
 """The rows of one matrix on top of those of another, without a copy of either."""
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 import scipy.sparse
 
 from levinv._typing import Booleans, Floats, RowIndex
-from levinv.storage.blocked import Rows, triangle_of
+from levinv.storage.blocked import Result, Rows, triangle_of
 from levinv.storage.dense import DenseRows
 
 
@@ -11,7 +14,7 @@ class JoinedRows(Rows):
     """The rows of ``top`` and then those of ``bottom``, which have the same columns.
 
     It has the primitives that :mod:`levinv.forward.basis` and the quotients of
-    :mod:`levinv.forward.projection` use.
+    :mod:`levinv.forward.quotient` use.
     """
 
     def __init__(self, top: Rows, bottom: Rows):
@@ -72,6 +75,12 @@ class JoinedRows(Rows):
 
     def as_sparse(self) -> scipy.sparse.csr_array:
         return scipy.sparse.vstack([self.top.as_sparse(), self.bottom.as_sparse()], format="csr")
+
+    def fold(self, function: Callable[..., Result], combine: Callable[[Result, Result], Result],
+             vectors: Sequence[Any], *shared: Any) -> Result:
+        tops, bottoms = zip(*(self._parts(vector) for vector in vectors), strict=True)
+        return combine(self.top.fold(function, combine, tops, *shared),
+                       self.bottom.fold(function, combine, bottoms, *shared))
 
     def gram(self, scale: Floats | None = None, transform: Floats | None = None,
              weights: Floats | None = None) -> Floats:
