@@ -275,14 +275,15 @@ def try_sign_flips(presolved: Presolved, best: Refined,
     whether there is another one, and whether the callback stopped.
 
     Stage 4 starts where the slack of the row is its negative and other slacks or scores change
-    least (:func:`_of_heavy_rows`, :func:`_of_light_rows`), and may find an x nearby whose scores
+    least (:func:`_of_heavy_rows`, :func:`_of_small_slacks`), and may find an x nearby whose scores
     match as well.
     """
     point, ambiguous = best.point, False
-    moves = (_of_heavy_rows(presolved, best) if presolved.problem.model.has_pole
-             else _of_light_rows(presolved, best))
+    moves = dict(_of_small_slacks(presolved, best))
+    if presolved.problem.model.has_pole:
+        moves |= dict(_of_heavy_rows(presolved, best))
     try:
-        for row, direction in moves:
+        for row, direction in moves.items():
             with np.errstate(all="ignore"):
                 rate = presolved.problem.rows.block(np.array([row])) @ direction
                 dx = -2.0 * point.slack[row] / rate * direction
@@ -314,16 +315,17 @@ def _of_heavy_rows(presolved: Presolved, best: Refined) -> Iterator[tuple[int, F
                                   np.diag(projection.heavy_defect), strict=True):
         if (defect <= SIGN_TOLERANCE and presolved.reduced.active[row]
                 and point.slack[row] != 0):
-            yield row, projection.steps @ basis
+            yield int(row), projection.steps @ basis
 
 
-def _of_light_rows(presolved: Presolved, best: Refined) -> Iterator[tuple[int, Floats]]:
-    """Rows of small slack, for weights that are zero there, and directions of x.
+def _of_small_slacks(presolved: Presolved, best: Refined) -> Iterator[tuple[int, Floats]]:
+    """Rows of small slack, and directions of x.
 
     Stage 2 knows signs to SIGN_TOLERANCE: not those of slacks that are smaller than this beside the
-    others, in rows of unit norm. Such a slack changes its sign with the least relative change of
-    the others along T Tᵀ a_i, in coordinates in which these others, scaled, are orthonormal. With
-    noise all x in reach are known by then.
+    others, in rows of unit norm. With weights that are zero there, or hardly grow, their scores do
+    not show it. Such a slack changes its sign with the least relative change of the others along
+    T Tᵀ a_i, in coordinates in which these others, scaled, are orthonormal. With noise all x in
+    reach are known by then.
     """
     reduced, slack, rows = presolved.reduced, best.point.slack, presolved.problem.rows
     size = np.where(reduced.active, reduced.unit * np.abs(slack), 0.0)
