@@ -28,7 +28,6 @@ INSTALLED = [
     "cli",
     "cython_api",
     "demo",
-    "invert_gradient",
     "invert_many",
     "invert_scores",
     "kernels",

@@ -316,7 +316,7 @@ def test_workers_and_chunks(monkeypatch):
     A[5, :, 3] = A[5, :, 0]
     plain = invert_many(A, b, scores, rng=3)
     monkeypatch.setattr(many, "BATCH_CHUNK", 2)
-    for workers in (1, 2, 5):
+    for workers in (1, 3):
         result = invert_many(A, b, scores, rng=3, workers=workers)
         for name in ("x", "success", "unique", "fun", "nit"):
             assert_array_equal(getattr(result, name), getattr(plain, name))
@@ -645,10 +645,9 @@ def test_weightings_with_failures_among_others(name):
     assert_array_equal(result.success, [True, False, True, False, True])
     assert not result.unique[[1, 3]].any()
     assert np.isfinite(result.x).all()
-    for workers in (1, 2, 5):
-        again = invert_many(A, b, scores, weighting=WEIGHTINGS[name], rng=0, workers=workers)
-        for field in ("x", "success", "unique", "fun", "nit"):
-            assert_array_equal(getattr(again, field), getattr(result, field))
+    again = invert_many(A, b, scores, weighting=WEIGHTINGS[name], rng=0, workers=3)
+    for field in ("x", "success", "unique", "fun", "nit"):
+        assert_array_equal(getattr(again, field), getattr(result, field))
 
 
 @pytest.mark.parametrize("changes, message", [

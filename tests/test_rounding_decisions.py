@@ -126,9 +126,9 @@ def test_search_for_signs_ends():
     b = 10.0 ** np.array([-38, -23, 40, -5, -39, -21, 27, -42, -49, 25])
     c = np.array([1 - 3e-7, 0.42, 1e-155, 1e-64, 0.58 + 3e-7 * 3, 2e-34, 2e-129, 1 - 3e-7,
                   1 - 3e-7, 7e-126])
-    result = invert_scores(A, b, c, rng=0)
+    result = invert_scores(A, b, c, rng=0, options={"restarts": 15})
     assert not result.success
-    assert result.nfev < 10_000
+    assert result.nfev < 2_500
 
 
 def test_cell_with_one_row_of_extreme_units():
