@@ -132,7 +132,8 @@ class Exact:
                 B = B / norms
                 self.inverse = inverse(B.T @ B)
                 self.basis = B
-                self.condition *= float(mpmath.sqrt(sum(np.diag(self.inverse))))
+                total = sum(np.diag(self.inverse))       # not positive: singular to these digits
+                self.condition *= float(mpmath.sqrt(total)) if total > 0 else np.inf
                 self.scores = ((B @ self.inverse) * B).sum(axis=1)
                 if len(zero):
                     self.condition = max(self.condition,
