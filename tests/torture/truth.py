@@ -132,8 +132,10 @@ class Exact:
                 B = B / norms
                 self.inverse = inverse(B.T @ B)
                 self.basis = B
-                total = sum(np.diag(self.inverse))       # not positive: singular to these digits
-                self.condition *= float(mpmath.sqrt(total)) if total > 0 else np.inf
+                total = sum(np.diag(self.inverse))
+                if total <= 0:                           # singular to these digits
+                    raise UndefinedError
+                self.condition *= float(mpmath.sqrt(total))
                 self.scores = ((B @ self.inverse) * B).sum(axis=1)
                 if len(zero):
                     self.condition = max(self.condition,
