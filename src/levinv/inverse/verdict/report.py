@@ -59,7 +59,7 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
     if best is None:
         x = presolved.reduced.offset if problem.x0 is None else problem.x0
         records = _of_stages(presolved, found, determined_on, all(determined_on))
-        status = (4 + progress.late) if found.stopped else 3
+        status = _stopped(progress) if found.stopped else 3
         return without_scores(x, problem.slack(x), status, message(presolved, found, status),
                               progress, plain(records | (further_evidence or {})))
     rounding = score_rounding(presolved, best.point)
@@ -89,7 +89,7 @@ def report(presolved: Presolved, found: Found, progress: Progress, *,
     endless = others.endless and matched
     if endless:
         found = replace(found, remarks=(*found.remarks, AT_INFINITY))
-    status = (4 + progress.late if found.stopped else 0 if success
+    status = (_stopped(progress) if found.stopped else 0 if success
               else _failure(presolved, found, outliers))
     reduced, slack = presolved.reduced, best.point.slack.copy()      # of all rows
     scores = np.where(reduced.active, best.point.projection.scores, 0.0)
@@ -123,6 +123,11 @@ def _is_known(presolved: Presolved, known: Uncertainty, best: Refined) -> bool:
         size = max(size, np.max(presolved.reduced.unit * np.abs(problem.b), initial=0.0))
         return problem.exact or bool(errors <= size)
     return bool((SIGNIFICANT if problem.exact else 1.0) * errors <= size)
+
+
+def _stopped(progress: Progress) -> int:
+    """The status if the callback or maxtime has ended the search."""
+    return 5 if progress.late else 4
 
 
 def _failure(presolved: Presolved, found: Found, outliers: Outliers | None) -> int:
