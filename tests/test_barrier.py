@@ -3,6 +3,7 @@ import mpmath
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.sparse
 from numpy.testing import assert_allclose, assert_array_equal
 
 import oracles
@@ -341,3 +342,52 @@ def test_signs_of_the_cell():
     assert_allclose(zero_row.fun([0.2, 0.3]), barrier.fun([0.2, 0.3]), rtol=1e-15)
     with pytest.raises(ValueError, match="signs"):
         VolumetricBarrier(A, b, signs=[1, 1, 0])
+
+
+@pytest.mark.parametrize("design", ["normal", "categorical", "ill-conditioned", "almost zero",
+                                    "sparse", "column-major", "zero row"])
+def test_value_gradient_and_hessian_at_once(rng, design):
+    A, b, x = rng.standard_normal((60, 5)), rng.standard_normal(60), rng.standard_normal(5)
+    if design == "categorical":
+        A[:, 1:] = np.eye(5)[rng.integers(0, 5, 60)][:, 1:]
+        A[:, 0] = 1.0
+    if design == "ill-conditioned":
+        A[:, 1] = A[:, 0] + 1e-5 * A[:, 1]
+    if design == "almost zero":
+        b[7] = A[7] @ x - 1e-6
+    if design == "zero row":
+        A[3] = 0.0
+    given = {"sparse": scipy.sparse.csr_array, "column-major": np.asfortranarray}.get(design,
+                                                                                     np.array)(A)
+    barrier = VolumetricBarrier(given, b)
+    apart = VolumetricBarrier(given, b)
+    value, gradient, hessian = barrier.fun_grad_hess(x)
+    assert value == pytest.approx(apart.fun(x), rel=1e-12)
+    tolerance = 1e-9 if design in ("ill-conditioned", "almost zero") else 1e-11
+    assert_allclose(gradient, apart.grad(x), rtol=tolerance)
+    assert_allclose(hessian, apart.hess(x), rtol=tolerance, atol=tolerance * np.abs(hessian).max())
+    rows = A.any(axis=1)
+    B = A[rows] / (A[rows] @ x - b[rows])[:, None]
+    with mpmath.workdps(40):
+        P = oracles.projection(oracles.exact(B))
+        exact = (B.T @ (3 * np.diag(np.diag(P)) - 2 * P * P) @ B).astype(float)
+    assert_allclose(hessian, exact, rtol=tolerance,
+                    atol=tolerance * np.abs(hessian).max())
+    assert (barrier._map.at_once(x) is not None) == (design in ("normal", "categorical"))
+
+
+def test_at_once_where_there_is_no_value(rng):
+    A, b, x = rng.standard_normal((30, 4)), rng.standard_normal(30), rng.standard_normal(4)
+    slack = A @ x - b
+    inside = VolumetricBarrier(A, b, signs=np.sign(slack))
+    outside = VolumetricBarrier(A, b, signs=-np.sign(slack))
+    assert inside.fun_grad_hess(x)[0] == inside.fun(x) < np.inf
+    assert outside.fun_grad_hess(x)[0] == np.inf
+    assert_allclose(outside.fun_grad_hess(x)[2], inside.hess(x), rtol=1e-12)
+    b[2] = A[2] @ x
+    with pytest.raises(ValueError, match="x must have no zero slack"):
+        VolumetricBarrier(A, b).fun_grad_hess(x)
+    with pytest.raises(ValueError, match="x must be finite"):
+        inside.fun_grad_hess(np.full(4, np.nan))
+    with pytest.raises(ValueError, match="x must have length 4"):
+        inside.fun_grad_hess(np.ones(3))

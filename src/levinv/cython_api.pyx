@@ -8,16 +8,16 @@ ill-conditioned A and rows of any other storage there are the functions of Pytho
 A memory holds the least magnitude m, whether the point is well conditioned, the row scale m / |s|,
 the scores, the transform T for which diag(m / |s|) A T is orthonormal, and room.
 """
-from libc.math cimport fabs, isfinite, log, sqrt
+from libc.math cimport NAN, fabs, isfinite, log, sqrt
 from libc.string cimport memset
 
 from kernel_settings cimport (EPS, ONE_PASS_CONDITION, OWN_FORMS_CONDITION, ROUNDING_FACTOR,
                               SQUARABLE)
-from levinv._kernels.dense cimport (Rows, add_gram, add_moments, block_rows, moments_room,
+from levinv._kernels.dense cimport (Rows, add_gram, add_moments, allocate, block_rows, moments_room,
                                     pack_entries, padded)
 from levinv._kernels.points cimport (gram_factor as factor_of, laplacian_of, laplacian_room,
                                      projection_room, scores_of)
-from levinv._kernels.tiles cimport tiles
+from levinv._kernels.tiles cimport tiles, tiles_free
 
 
 cdef struct Point:
@@ -207,3 +207,29 @@ cdef int gram_factor(Py_ssize_t n, Py_ssize_t d, const double* A, const double* 
     for i in range(d * d):
         out[i] = least * out[i]
     return status(condition, d)
+
+
+def barrier_at(const double[:, ::1] A, const double[::1] b, const double[::1] x, double heaviest,
+               double[::1] gradient, double[:, ::1] hessian):
+    """The barrier, its gradient and its Hessian at A x - b, for levinv.VolumetricBarrier. The value
+    is nan where one pass is not accurate enough, or a score is above ``heaviest``.
+    """
+    cdef Py_ssize_t n = A.shape[0], d = A.shape[1], i, j
+    cdef double* memory = allocate(hessian_size(n, d) + 2 * n)
+    cdef double* slack = memory + hessian_size(n, d)
+    cdef double value = NAN, largest = 0.0
+    cdef int found
+    with nogil:
+        for i in range(n):
+            slack[i] = -b[i]
+            for j in range(d):
+                slack[i] = slack[i] + A[i, j] * x[j]
+        found = scores(n, d, &A[0, 0], slack, slack + n, memory)
+        for i in range(n if found == ACCURATE else 0):
+            largest = max(largest, slack[n + i])
+        if found == ACCURATE and largest <= heaviest:
+            barrier_gradient(n, d, &A[0, 0], slack, &gradient[0], memory)
+            if barrier_hessian(n, d, &A[0, 0], slack, &hessian[0, 0], memory) == ACCURATE:
+                value = barrier(n, d, memory)
+    tiles_free(memory)
+    return value

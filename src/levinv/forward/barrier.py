@@ -27,13 +27,13 @@ from typing import Any, overload
 
 import numpy as np
 
-from levinv import _validate
+from levinv import _validate, cython_api
 from levinv._typing import Floats, MatrixLike, One, SignsLike, VectorLike
 from levinv.forward.basis import accurate_squares, orthonormal_basis
 from levinv.forward.log_weights import LogWeights
 from levinv.forward.many_points import coefficients, evaluate_points, is_batch, slacks
 from levinv.forward.many_weights import numbered
-from levinv.forward.projection import Projection, row_scale
+from levinv.forward.projection import Projection, heavy_below, row_scale
 from levinv.forward.score_map import ScoreMap
 from levinv.storage.blocked import Rows
 from levinv.weighting.names import WeightingLike
@@ -173,6 +173,17 @@ class FullRankMap:
         return derivative
 
 
+    def at_once(self, x: Floats) -> tuple[float, Floats, Floats] | None:
+        """V, ∇V and ∇²V of a small array by one compiled call; None where it does not serve."""
+        scores, A, d = self.scores, self.rows.small, self.shape[1]
+        if (A is None or not A.flags.c_contiguous or not scores.direct or scores.b is None
+                or not scores.in_own_columns or scores.left_out is not None):
+            return None
+        gradient, hessian = np.empty(d), np.empty((d, d))
+        value = cython_api.barrier_at(A, scores.b, x, 1.0 - heavy_below(d), gradient, hessian)
+        return None if np.isnan(value) else (value, gradient, hessian)
+
+
 class LogDeterminant:
     """V and its derivatives as functions of x."""
 
@@ -229,6 +240,12 @@ class LogDeterminant:
         point = self._map.at(x, 2)
         with self._map.threads(), np.errstate(over="ignore", invalid="ignore"):
             return self._map.finite(point.hessian())
+
+    def fun_grad_hess(self, x: VectorLike) -> tuple[float, Floats, Floats]:
+        """(V(x), ∇V(x), ∇²V(x)), as a Newton step needs them: what they share is computed once."""
+        x = self._map.scores.coefficients(x)
+        found = self._map.at_once(x)
+        return (self.fun(x), self.grad(x), self.hess(x)) if found is None else found
 
     def hessp(self, x: VectorLike, p: VectorLike) -> Floats:
         """∇²V(x) p, (d,), matrix-free: one Gram matrix and one quadratic form, O(n d²)."""
@@ -338,6 +355,12 @@ class VolumetricBarrier(LogDeterminant):
         if self._signs is not None and np.any(self._map.scores.slack(x) * self._signs < 0.0):
             return np.inf
         return super().fun(x)
+
+    def fun_grad_hess(self, x: VectorLike) -> tuple[float, Floats, Floats]:
+        value, gradient, hessian = super().fun_grad_hess(x)
+        if self._signs is not None and np.any(self._map.scores.slack(x) * self._signs < 0.0):
+            value = np.inf
+        return value, gradient, hessian
 
     def _many_values(self, x: Floats) -> Floats:
         out = super()._many_values(x)
