@@ -63,12 +63,7 @@ def map_product(problem):
 
 def barrier_at_new_point(problem):
     barrier, points = VolumetricBarrier(problem.A, problem.b), _new_points(problem)
-
-    def call():
-        x = next(points)
-        return barrier.fun(x), barrier.grad(x), barrier.hess(x)
-
-    return call
+    return lambda: barrier.fun_grad_hess(next(points))
 
 
 def slacks_together(problem):

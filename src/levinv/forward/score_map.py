@@ -162,7 +162,7 @@ class ScoreMap:
     def _check_faint(self, projection: Projection, faint: Booleans, log_weight: Floats) -> None:
         """Raise ValueError if a row that was left out has a score that doubles hold."""
         size = float(np.abs(projection.steps).max(initial=0.0)) or 1.0
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):      # in other rows than these
             log_score = np.log(self.rows.quad(None, projection.steps / size)) + log_weight
         log_score += 2.0 * (math.log(size) + math.log(projection.smallest_slack))
         seen = faint & (log_score > math.log(TINY))
