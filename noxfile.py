@@ -24,11 +24,9 @@ LARGEST_WHEEL = 3 << 20
 # What a wheel can break: compiled modules, the command line, data and metadata.
 INSTALLED = [
     "barrier",
-    "branches",
     "cli",
     "cython_api",
     "demo",
-    "invert_many",
     "invert_scores",
     "kernels",
     "leverage_map",

@@ -135,7 +135,7 @@ class TestNoContradiction:
         assert "Ordinary least squares, without the scores, misses x by only 10 %." in loud.verdict
 
     @pytest.mark.parametrize("fraction, said, brief", [
-        (0.0, "0 %", "0 %"), (1e-14, "less than 0.001 %", "< 0.001 %"),
+        (0.0, "less than 0.001 %", "< 0.001 %"), (1e-14, "less than 0.001 %", "< 0.001 %"),
         (9.9e-6, "less than 0.001 %", "< 0.001 %"), (1e-5, "0.001 %", "0.001 %"),
         (0.123, "12 %", "12 %"), (9.4, "940 %", "940 %"),
         (1e9, "more than 1000 %", "> 1000 %"), (np.inf, "any amount", "any amount")])

@@ -326,7 +326,7 @@ def percent(fraction: float, brief: bool = False) -> str:
     """A relative error without powers of ten, ``brief`` in a narrow table."""
     if not np.isfinite(fraction):
         return "any amount"
-    if 0 < fraction < SMALLEST_SAID:
+    if fraction < SMALLEST_SAID:             # which of rounding errors is exactly 0 is chance
         return f"{'<' if brief else 'less than'} {100 * SMALLEST_SAID:g} %"
     if fraction > LARGEST_SAID:
         return f"{'>' if brief else 'more than'} {100 * LARGEST_SAID:g} %"
