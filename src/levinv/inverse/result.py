@@ -293,7 +293,8 @@ def _completed(name: str) -> Callable[..., Any]:
     def of_complete(self: InversionResult, *args: Any, **kwargs: Any) -> Any:
         self._complete()
         return method(self, *args, **kwargs)
-    of_complete.__name__, of_complete.__doc__ = name, method.__doc__
+    of_complete.__name__ = name
+    of_complete.__doc__ = f"``dict.{name}`` of the complete result.\n\n:meta private:"
     return of_complete
 
 
